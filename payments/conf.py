@@ -1,0 +1,80 @@
+"""The `PAYMENTS` setting, read when it is used.
+
+Nothing is cached, so `override_settings` and a changed setting are seen at once. This room only reads settings: what
+is wrong with them is told by `payments.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import NotFoundError
+
+SETTING_NAMES: Final = frozenset(
+    {"PROVIDERS", "PAYABLE_RESOLVER", "MARK_AS_PAID_PROVIDER", "SESSION_LIFETIME", "RETURN_URL_ORIGINS"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderConfig:
+    """Name a provider's class and the options it is built with."""
+
+    alias: str
+    backend: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def payments_setting(name: str, default: Any = None) -> Any:
+    """Return one entry of the `PAYMENTS` setting, or the default where it is absent."""
+    configured = getattr(settings, "PAYMENTS", {})
+    if not isinstance(configured, Mapping):
+        raise ImproperlyConfigured("PAYMENTS must be a dict: PAYMENTS = {'PROVIDERS': {...}}")
+    return configured.get(name, default)
+
+
+def provider_aliases() -> tuple[str, ...]:
+    """Return the configured provider aliases in the order of the setting."""
+    return tuple(payments_setting("PROVIDERS", {}))
+
+
+def provider_config(alias: str) -> ProviderConfig:
+    """Return how the provider with this alias is built; raise NotFoundError where none is configured."""
+    entry = payments_setting("PROVIDERS", {}).get(alias)
+    if entry is None:
+        raise NotFoundError(
+            _("There is no payment provider “%(alias)s”."),
+            code="unknown_provider",
+            field="provider_id",
+            params={"alias": alias},
+        )
+    return ProviderConfig(alias=alias, backend=entry["BACKEND"], options=entry.get("OPTIONS", {}))
+
+
+def payable_resolver_path() -> str | None:
+    """Return the dotted path of the function that turns a storefront's reference into something payable."""
+    path: str | None = payments_setting("PAYABLE_RESOLVER")
+    return path
+
+
+def mark_as_paid_provider() -> str:
+    """Return the alias of the provider that stands for money taken outside of any provider."""
+    alias: str = payments_setting("MARK_AS_PAID_PROVIDER", "system")
+    return alias
+
+
+def session_lifetime() -> timedelta | None:
+    """Return how long an unauthorized session stays open, or None where it never expires."""
+    lifetime: timedelta | None = payments_setting("SESSION_LIFETIME")
+    return lifetime
+
+
+def return_url_origins() -> tuple[str, ...]:
+    """Return the origins (scheme, host and port) to which a payer may be sent back."""
+    return tuple(payments_setting("RETURN_URL_ORIGINS", ()))

@@ -1,0 +1,154 @@
+"""The errors that `payments` raises, as one short tree.
+
+    PaymentError
+    ├── AmountError                  an amount that can't be: malformed, out of range, more than is left
+    ├── CurrencyError                a currency that ISO 4217 doesn't know
+    ├── InputError                   any other value that a caller may not send
+    ├── NotFoundError                a provider, collection or other row that isn't there
+    ├── TransitionError              the state graph forbids what was asked
+    ├── OperationInProgressError     the same target is being worked on right now
+    ├── NotSupportedError            the provider can't do what was asked
+    ├── OpenTransactionError         a verb that calls a provider was used inside a transaction
+    ├── ProviderError
+    │   ├── DeclinedError            the provider refused, for good
+    │   ├── ProviderUnavailableError nothing was sent; trying again is safe
+    │   └── OutcomeUnknownError      something was sent, and nobody knows yet what became of it
+    └── WebhookVerificationError     an event whose sender can't be proven
+
+Every error has a stable `code` for programs and a message for people. This room imports nothing of the house.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class PaymentError(Exception):
+    """Say what went wrong with a payment, for a program (`code`) and for a person (`message`).
+
+    `message` may be a lazy translation with `%(name)s` places that `params` fill; `field` names the argument
+    that is to blame, or is None when no single one is.
+    """
+
+    default_code: ClassVar[str] = "payment_error"
+    default_field: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: Any,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.code = code or self.default_code
+        self.field = field or self.default_field
+        self.params = dict(params or {})
+        self._message = message
+        super().__init__(message)
+
+    @property
+    def message(self) -> str:
+        """Return the message in the active language."""
+        text = str(self._message)
+        return text % self.params if self.params else text
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class AmountError(PaymentError):
+    """Refuse an amount; nothing has been reserved."""
+
+    default_code = "invalid_amount"
+    default_field = "amount"
+
+
+class CurrencyError(PaymentError):
+    """Refuse a currency code."""
+
+    default_code = "unknown_currency"
+    default_field = "currency_code"
+
+
+class InputError(PaymentError):
+    """Refuse a value other than an amount or a currency."""
+
+    default_code = "invalid_input"
+
+
+class NotFoundError(PaymentError):
+    """Say that a row or a provider that was named isn't there."""
+
+    default_code = "not_found"
+
+
+class TransitionError(PaymentError):
+    """Refuse what the state graph forbids."""
+
+    default_code = "invalid_transition"
+
+
+class NotSupportedError(PaymentError):
+    """Refuse what the provider declares it can't do."""
+
+    default_code = "not_supported"
+
+
+class OpenTransactionError(PaymentError):
+    """Refuse to call a provider while a database transaction is open."""
+
+    default_code = "open_transaction"
+
+
+class _OperationError(PaymentError):
+    """Carry the id of the operation that the error is about."""
+
+    def __init__(
+        self,
+        message: Any,
+        *,
+        operation_id: str | None = None,
+        code: str | None = None,
+        field: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, field=field, params=params)
+        self.operation_id = operation_id
+
+
+class OperationInProgressError(_OperationError):
+    """Say that another operation holds the target; ask again when it has ended."""
+
+    default_code = "operation_in_progress"
+
+
+class ProviderError(_OperationError):
+    """Say that a provider didn't do what was asked."""
+
+    default_code = "provider_error"
+
+
+class DeclinedError(ProviderError):
+    """Report a definite refusal; whatever was reserved is free again."""
+
+    default_code = "declined"
+
+
+class ProviderUnavailableError(ProviderError):
+    """Report that nothing reached the provider; whatever was reserved is free again."""
+
+    default_code = "provider_unavailable"
+
+
+class OutcomeUnknownError(ProviderError):
+    """Report that the provider may or may not have acted; the reservation stays until that is known."""
+
+    default_code = "outcome_unknown"
+
+
+class WebhookVerificationError(PaymentError):
+    """Refuse an event whose signature, age or form doesn't prove where it comes from."""
+
+    default_code = "webhook_not_verified"

@@ -1,0 +1,111 @@
+"""The interface that every payment provider implements.
+
+A provider gets a frozen request and returns a frozen result. It sees no model, form or `HttpRequest`, saves nothing and
+sends no signal. It may raise DeclinedError for a refusal and ProviderUnavailableError where nothing was sent; any other
+exception counts as “outcome unknown”, never as a failure.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.core.checks import CheckMessage
+from django.utils.functional import Promise
+
+from payments.exceptions import NotSupportedError
+from payments.providers.requests import (
+    AuthorizeRequest,
+    CancelRequest,
+    CaptureRequest,
+    InitiateRequest,
+    RefundRequest,
+    RetrieveRequest,
+    UpdateRequest,
+    WebhookRequest,
+)
+from payments.providers.results import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    InitiateResult,
+    RefundResult,
+    RetrieveResult,
+    UpdateResult,
+    WebhookResult,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """The options of a provider that takes none."""
+
+
+OptionsT = TypeVar("OptionsT")
+
+
+class BaseProvider(abc.ABC, Generic[OptionsT]):
+    """Talk to one third party on behalf of the services.
+
+    `public_data_keys` are the only keys of `data` that the storefront may ever read; `input_keys` the only ones that it
+    may send. Within `idempotency_window` after a key was first used, sending it again can't move money twice; None
+    means for ever.
+    """
+
+    options_class: ClassVar[type[Any]] = NoOptions
+    verbose_name: ClassVar[str | Promise] = ""
+
+    public_data_keys: ClassVar[frozenset[str]] = frozenset()
+    input_keys: ClassVar[frozenset[str]] = frozenset()
+    idempotency_window: ClassVar[timedelta | None] = timedelta(hours=24)
+
+    supports_update: ClassVar[bool] = True
+    supports_partial_capture: ClassVar[bool] = True
+    supports_multiple_captures: ClassVar[bool] = True
+    supports_refund: ClassVar[bool] = True
+    supports_partial_refund: ClassVar[bool] = True
+    supports_retrieve: ClassVar[bool] = True
+    supports_webhooks: ClassVar[bool] = False
+
+    def __init__(self, *, alias: str, options: OptionsT) -> None:
+        self.alias = alias
+        self.options = options
+
+    @abc.abstractmethod
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        """Open a session at the provider."""
+
+    @abc.abstractmethod
+    def update(self, request: UpdateRequest) -> UpdateResult:
+        """Change the amount of an unauthorized session."""
+
+    @abc.abstractmethod
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        """Hold the amount, or say what the payer has to do first."""
+
+    @abc.abstractmethod
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        """Take an amount out of what is held."""
+
+    @abc.abstractmethod
+    def refund(self, request: RefundRequest) -> RefundResult:
+        """Give back an amount out of what was taken."""
+
+    @abc.abstractmethod
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        """Abandon an unauthorized session, or release what is still held."""
+
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        """Report what the provider knows of a session."""
+        raise NotSupportedError(f"{type(self).__name__} can't be asked about a session.")
+
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        """Verify an event and translate it; raise WebhookVerificationError where it can't be proven."""
+        raise NotSupportedError(f"{type(self).__name__} sends no webhooks.")
+
+    def check(self) -> Sequence[CheckMessage]:
+        """Return what is wrong with the options, in words that say what to type."""
+        return []

@@ -1,0 +1,79 @@
+"""What a provider reports of a session's whole life, in cumulative amounts.
+
+A fact may arrive twice, late or out of order; being cumulative, it still says where things stand. Requests may be
+refused, facts may not, so nothing here validates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from payments.states import MovementKind, MovementStatus, SessionStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Say why something was refused.
+
+    `code` is stable, for programs; `message` may be shown to the payer; `detail` is for operators only.
+    """
+
+    code: str
+    message: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextAction:
+    """Say what the payer has to do, in words that a front end can follow without knowing the provider.
+
+    `redirect`: send the browser to `url`. `challenge`: ask for what `url` or the provider's `data` describes and
+    authorize again with it. `provider_script`: hand `data` to the provider's own script.
+    """
+
+    type: Literal["redirect", "challenge", "provider_script"]
+    url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovementFact:
+    """Report one capture or refund as the provider has it.
+
+    `operation_id` is our reference as the provider echoes it; None where the movement was made at the provider itself.
+    """
+
+    kind: MovementKind
+    status: MovementStatus
+    amount: Decimal
+    currency_code: str
+    operation_id: str | None = None
+    provider_reference: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionFact:
+    """Report where a session stands at the provider.
+
+    `status` is None where the report is silent about it. `movements` lists each capture and refund that the report
+    knows of; a provider that only knows totals leaves it empty and gives `captured_amount` and `refunded_amount`.
+    """
+
+    currency_code: str
+    status: SessionStatus | None = None
+    provider_reference: str | None = None
+    authorized_amount: Decimal | None = None
+    captured_amount: Decimal | None = None
+    refunded_amount: Decimal | None = None
+    canceled_amount: Decimal | None = None
+    movements: tuple[MovementFact, ...] = ()
+    failure: Failure | None = None
+    next_action: NextAction | None = None
+    data: Mapping[str, Any] | None = None
+    provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    occurred_at: datetime | None = None

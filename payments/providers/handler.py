@@ -1,0 +1,139 @@
+"""Builds providers from `PAYMENTS["PROVIDERS"]` and makes the calls to them.
+
+Every call to a provider goes through `call_provider`, which makes sure that no transaction is open and that whatever
+happens, the answer is one of the five outcomes. Nothing here knows a model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+
+from payments.conf import ProviderConfig, provider_aliases, provider_config
+from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
+from payments.providers.base import BaseProvider
+from payments.providers.facts import Failure
+from payments.providers.results import ProviderResult
+from payments.states import Outcome
+
+logger = logging.getLogger("payments.providers")
+
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT", bound=ProviderResult)
+
+
+def get_provider(alias: str) -> BaseProvider[Any]:
+    """Build the provider with this alias.
+
+    Raises NotFoundError for an alias that isn't configured and ImproperlyConfigured for options it doesn't take.
+    """
+    config = provider_config(alias)
+    provider_class = _provider_class(config)
+    return provider_class(alias=alias, options=_build_options(config, provider_class.options_class))
+
+
+def configured_providers() -> dict[str, BaseProvider[Any]]:
+    """Build every configured provider, in the order of the setting."""
+    return {alias: get_provider(alias) for alias in provider_aliases()}
+
+
+def call_provider(
+    verb: Callable[[RequestT], ResultT], request: RequestT, *, result_class: type[ResultT]
+) -> ResultT:
+    """Call a provider's bound method and return what came of it, whatever happened.
+
+    Raises OpenTransactionError when a database transaction is open: a slow provider would hold its locks, and a
+    rollback would forget a call that was made.
+    """
+    refuse_open_transaction()
+    try:
+        result = verb(request)
+    except DeclinedError as error:
+        return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
+    except ProviderUnavailableError as error:
+        return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, error.message))
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
+        return _unknown(verb, result_class, error)
+    if not isinstance(result, result_class):
+        return _unknown(verb, result_class, TypeError(f"it returned a {type(result).__name__}"))
+    return _publishable(verb, result)
+
+
+def refuse_open_transaction() -> None:
+    """Raise OpenTransactionError if this thread has a transaction open that no test case opened."""
+    for connection in connections.all(initialized_only=True):
+        blocks = connection.atomic_blocks
+        if any(not getattr(block, "_from_testcase", False) for block in blocks):
+            raise OpenTransactionError(
+                _(
+                    "A payment provider can't be called inside a transaction. Call this after the atomic() block, "
+                    "for example with transaction.on_commit(), and mark a view under ATOMIC_REQUESTS with "
+                    "@transaction.non_atomic_requests."
+                )
+            )
+
+
+def _provider_class(config: ProviderConfig) -> type[BaseProvider[Any]]:
+    try:
+        provider_class = import_string(config.backend)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["BACKEND"]: {config.backend} can\'t be imported: {error}'
+        ) from error
+    if not (isinstance(provider_class, type) and issubclass(provider_class, BaseProvider)):
+        raise ImproperlyConfigured(
+            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["BACKEND"]: {config.backend} is no BaseProvider subclass'
+        )
+    return provider_class
+
+
+def _build_options(config: ProviderConfig, options_class: type[Any]) -> Any:
+    known = {option.name for option in fields(options_class)}
+    unknown = sorted(set(config.options) - known)
+    if unknown:
+        raise ImproperlyConfigured(
+            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"] has unknown options {", ".join(unknown)}; '
+            f"{config.backend} takes {', '.join(sorted(known)) or 'none'}"
+        )
+    try:
+        return options_class(**config.options)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"]: {error}') from error
+
+
+def _failure(code: str, message: str) -> Failure:
+    return Failure(code=code, message=message)
+
+
+def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Exception) -> ResultT:
+    # The exception's text may quote what was sent, so only its type is logged and kept.
+    logger.warning(
+        "Provider call %s ended in %s; its outcome is unknown.", _name(verb), type(error).__qualname__
+    )
+    failure = Failure(code="outcome_unknown", detail=type(error).__qualname__)
+    return result_class(outcome=Outcome.UNKNOWN, failure=failure)
+
+
+def _publishable(verb: Callable[..., Any], result: ResultT) -> ResultT:
+    """Drop whatever the provider would publish without having declared it."""
+    provider = getattr(verb, "__self__", None)
+    data = getattr(result, "data", None)
+    if data is None or not isinstance(provider, BaseProvider):
+        return result
+    undeclared = sorted(set(data) - provider.public_data_keys)
+    if not undeclared:
+        return result
+    logger.warning("Provider %s returned undeclared public keys: %s", provider.alias, ", ".join(undeclared))
+    public = {key: value for key, value in data.items() if key in provider.public_data_keys}
+    return replace(result, data=public)  # type: ignore[call-arg]
+
+
+def _name(verb: Callable[..., Any]) -> str:
+    return str(getattr(verb, "__qualname__", verb))

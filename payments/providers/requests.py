@@ -1,0 +1,108 @@
+"""What a provider is asked, one frozen dataclass per verb.
+
+A request holds all that a provider may know: no row, no form and no `HttpRequest` gets through here. Amounts are exact
+decimals in major units; `currency_code` is ISO 4217 in lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentContext:
+    """Tell who pays, and where a browser goes afterwards. Set by the server, never by the payer."""
+
+    customer_id: str | None = None
+    email: str | None = None
+    description: str | None = None
+    return_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderRequest:
+    """Hold what every request has.
+
+    `idempotency_key` goes to the provider as its idempotency key and stays the same when this very operation is sent
+    again; `operation_id` goes along as the merchant's reference, so that the provider's report can be matched.
+    `provider_data` and `data` are the session's two halves as they were stored last.
+    """
+
+    operation_id: str
+    idempotency_key: str
+    collection_id: str
+    session_id: str
+    amount: Decimal
+    currency_code: str
+    provider_reference: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    provider_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitiateRequest(ProviderRequest):
+    """Ask for a session at the provider; `input` has only keys that the provider declared in `input_keys`."""
+
+    input: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    context: PaymentContext = PaymentContext()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateRequest(ProviderRequest):
+    """Ask that an unauthorized session be for `amount` from now on."""
+
+    input: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizeRequest(ProviderRequest):
+    """Ask that the amount be held; `input` may carry a code or a token that the payer's browser sent."""
+
+    input: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureRequest(ProviderRequest):
+    """Ask that `amount` of what is held be taken."""
+
+    payment_id: str
+    capture_id: str
+    is_final: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRequest(ProviderRequest):
+    """Ask that `amount` of what was taken be given back."""
+
+    payment_id: str
+    refund_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelRequest(ProviderRequest):
+    """Ask that an unauthorized session be abandoned, or that `amount`, all that is still held, be released."""
+
+    payment_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieveRequest:
+    """Ask what the provider knows of a session; it moves nothing, so it needs no key."""
+
+    session_id: str
+    amount: Decimal
+    currency_code: str
+    provider_reference: str | None = None
+    provider_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookRequest:
+    """Hold what arrived at the webhook address: the bytes as they were sent and the headers in lower case."""
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)

@@ -1,0 +1,112 @@
+"""What a provider answers, one frozen dataclass per verb.
+
+An answer says first how certain it is (`outcome`), then what the provider reports. It decides nothing: the services
+compare it with what was asked before they believe it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from payments.providers.facts import Failure, NextAction, SessionFact
+from payments.states import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderResult:
+    """Hold what every answer has; `exchange` is a redacted account of it for the operator's timeline."""
+
+    outcome: Outcome
+    failure: Failure | None = None
+    provider_reference: str | None = None
+    exchange: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionResult(ProviderResult):
+    """Hold an answer that may renew a session's two data halves; None leaves a half as it is."""
+
+    data: Mapping[str, Any] | None = None
+    provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
+    next_action: NextAction | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitiateResult(SessionResult):
+    """Answer an InitiateRequest; `data` is what the storefront may read from now on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateResult(SessionResult):
+    """Answer an UpdateRequest with the amount and currency that the provider has now."""
+
+    amount: Decimal | None = None
+    currency_code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizeResult(SessionResult):
+    """Answer an AuthorizeRequest.
+
+    With a `next_action` nothing is held yet. Otherwise `amount` is what is held, which may be less than was asked, and
+    `captured_amount` how much of it the provider has taken already.
+    """
+
+    amount: Decimal | None = None
+    currency_code: str | None = None
+    captured_amount: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovementResult(ProviderResult):
+    """Hold an answer about money that moved: `amount` and `currency_code` as the provider states them."""
+
+    amount: Decimal | None = None
+    currency_code: str | None = None
+    provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureResult(MovementResult):
+    """Answer a CaptureRequest; `releases_remainder` where the provider lets go of what wasn't captured."""
+
+    releases_remainder: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundResult(MovementResult):
+    """Answer a RefundRequest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelResult(ProviderResult):
+    """Answer a CancelRequest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieveResult(ProviderResult):
+    """Answer a RetrieveRequest; succeeded without a `fact` means that the provider has no such session."""
+
+    fact: SessionFact | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookResult:
+    """Hold a verified event.
+
+    `fact` is None where the event is only a hint that something happened: the services then ask the provider.
+    `payload` is redacted: what may be kept for replay and shown to an operator.
+    """
+
+    event_id: str
+    event_type: str
+    session_id: str | None = None
+    provider_reference: str | None = None
+    fact: SessionFact | None = None
+    occurred_at: datetime | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,57 @@
+"""Signals that a shop may listen to; each is sent after the change it tells of is committed.
+
+Every signal is sent with `event` (the PaymentEvent, already stored), `collection` and, where there is one, the row
+it is about as `session`, `payment`, `capture` or `refund`; the sender is the PaymentEvent class. A receiver that
+raises is logged and holds up nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.dispatch import Signal
+
+collection_created = Signal()
+collection_updated = Signal()
+collection_canceled = Signal()
+collection_authorized = Signal()
+collection_completed = Signal()
+
+session_created = Signal()
+session_updated = Signal()
+session_requires_more = Signal()
+session_authorized = Signal()
+session_failed = Signal()
+session_canceled = Signal()
+
+payment_authorized = Signal()
+payment_captured = Signal()
+payment_refunded = Signal()
+payment_canceled = Signal()
+
+capture_failed = Signal()
+refund_failed = Signal()
+
+operation_needs_attention = Signal()
+
+SIGNALS: Final[dict[str, Signal]] = {
+    "collection.created": collection_created,
+    "collection.updated": collection_updated,
+    "collection.canceled": collection_canceled,
+    "collection.authorized": collection_authorized,
+    "collection.completed": collection_completed,
+    "session.created": session_created,
+    "session.updated": session_updated,
+    "session.requires_more": session_requires_more,
+    "session.authorized": session_authorized,
+    "session.failed": session_failed,
+    "session.canceled": session_canceled,
+    "payment.authorized": payment_authorized,
+    "payment.captured": payment_captured,
+    "payment.refunded": payment_refunded,
+    "payment.canceled": payment_canceled,
+    "capture.failed": capture_failed,
+    "refund.failed": refund_failed,
+    "operation.attention": operation_needs_attention,
+}
+"""Which event type is told by which signal; an event of another type is history only."""

@@ -1,0 +1,124 @@
+"""The statuses and other closed lists of words that rows, plug-ins and services share.
+
+Only words live here: the graphs that connect statuses are drawn by the models' transition methods.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class CollectionStatus(models.TextChoices):
+    """What has become of all that is to be paid for one resource; derived from its payments."""
+
+    NOT_PAID = "not_paid", _("Not paid")
+    AWAITING = "awaiting", _("Awaiting authorization")
+    PARTIALLY_AUTHORIZED = "partially_authorized", _("Partially authorized")
+    AUTHORIZED = "authorized", _("Authorized")
+    PARTIALLY_CAPTURED = "partially_captured", _("Partially captured")
+    COMPLETED = "completed", _("Completed")
+    CANCELED = "canceled", _("Canceled")
+
+
+class SessionStatus(models.TextChoices):
+    """What has become of one amount to be authorized."""
+
+    PENDING = "pending", _("Pending")
+    REQUIRES_MORE = "requires_more", _("Requires more")
+    AUTHORIZED = "authorized", _("Authorized")
+    ERROR = "error", _("Error")
+    CANCELED = "canceled", _("Canceled")
+
+
+class PaymentStatus(models.TextChoices):
+    """What has become of an authorized amount; derived from its captures and refunds."""
+
+    AUTHORIZED = "authorized", _("Authorized")
+    PARTIALLY_CAPTURED = "partially_captured", _("Partially captured")
+    CAPTURED = "captured", _("Captured")
+    PARTIALLY_REFUNDED = "partially_refunded", _("Partially refunded")
+    REFUNDED = "refunded", _("Refunded")
+    CANCELED = "canceled", _("Canceled")
+
+
+class MovementStatus(models.TextChoices):
+    """What has become of one capture or refund. A pending one reserves its amount."""
+
+    PENDING = "pending", _("Pending")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+
+
+class OperationStatus(models.TextChoices):
+    """What is known of one intended call to a provider."""
+
+    PROCESSING = "processing", _("Processing")
+    PENDING = "pending", _("Pending at the provider")
+    UNKNOWN = "unknown", _("Outcome unknown")
+    ATTENTION = "attention", _("Needs attention")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    DECLINED = "declined", _("Declined")
+    NOT_SENT = "not_sent", _("Not sent")
+
+
+OPEN_OPERATION_STATUSES = frozenset(
+    {
+        OperationStatus.PROCESSING,
+        OperationStatus.PENDING,
+        OperationStatus.UNKNOWN,
+        OperationStatus.ATTENTION,
+    }
+)
+"""An operation in one of these may still stand for money, so it keeps its reservation and its target."""
+
+
+class OperationKind(models.TextChoices):
+    """What a provider is asked to do."""
+
+    INITIATE = "initiate", _("Initiate")
+    UPDATE = "update", _("Update")
+    AUTHORIZE = "authorize", _("Authorize")
+    CAPTURE = "capture", _("Capture")
+    REFUND = "refund", _("Refund")
+    CANCEL = "cancel", _("Cancel")
+    SYNC = "sync", _("Sync")
+
+
+class Outcome(models.TextChoices):
+    """A provider's answer. Whatever isn't certain is `unknown`."""
+
+    SUCCEEDED = "succeeded", _("Succeeded")
+    PENDING = "pending", _("Pending")
+    DECLINED = "declined", _("Declined")
+    NOT_SENT = "not_sent", _("Not sent")
+    UNKNOWN = "unknown", _("Unknown")
+
+
+class EventSource(models.TextChoices):
+    """Where a change came from."""
+
+    API = "api", _("Python call")
+    STOREFRONT = "storefront", _("Storefront")
+    STAFF = "staff", _("Staff API")
+    ADMIN = "admin", _("Admin")
+    WEBHOOK = "webhook", _("Webhook")
+    RECONCILER = "reconciler", _("Reconciler")
+    SYSTEM = "system", _("System")
+
+
+class MovementKind(models.TextChoices):
+    """The two directions in which money moves."""
+
+    CAPTURE = "capture", _("Capture")
+    REFUND = "refund", _("Refund")
+
+
+class WebhookEventStatus(models.TextChoices):
+    """What has become of a stored provider event."""
+
+    RECEIVED = "received", _("Received")
+    DEFERRED = "deferred", _("Deferred")
+    APPLIED = "applied", _("Applied")
+    IGNORED = "ignored", _("Ignored")
+    FAILED = "failed", _("Failed")
