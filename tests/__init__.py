@@ -1,0 +1,1 @@
+"""Tests of `payments`, of the example project and of the packaging."""

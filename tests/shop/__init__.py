@@ -1,0 +1,1 @@
+"""A minimal shop: the rows that the tests let people pay for."""
