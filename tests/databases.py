@@ -80,7 +80,11 @@ def _mariadb_url() -> Iterator[str]:
     driver = _driver("MySQLdb", extra="mariadb")
     settings = parse_database_url(url)
     arguments: dict[str, Any] = {"host": settings["HOST"], "user": settings["USER"]}
-    arguments |= {"password": settings["PASSWORD"], "port": int(settings["PORT"] or 3306), "connect_timeout": 10}
+    arguments |= {
+        "password": settings["PASSWORD"],
+        "port": int(settings["PORT"] or 3306),
+        "connect_timeout": 10,
+    }
     try:
         driver.connect(**arguments).close()
     except driver.Error as error:

@@ -88,7 +88,9 @@ class EmbeddedPostgreSQL:
         ]
         done = subprocess.run(initdb, check=False, capture_output=True, text=True, **_unprivileged())
         if done.returncode:
-            raise EmbeddedServerError(f"initdb of the embedded PostgreSQL failed:\n{done.stdout}{done.stderr}")
+            raise EmbeddedServerError(
+                f"initdb of the embedded PostgreSQL failed:\n{done.stdout}{done.stderr}"
+            )
         settings = [f"--{name}={value}" for name, value in SERVER_SETTINGS.items()]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -98,7 +100,8 @@ class EmbeddedPostgreSQL:
                 stderr=log,
                 # An interrupt at the keyboard is for the test runner, which then stops the server itself.
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                # Safe before any test has started a thread, and it runs one system call only.
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
                 **_unprivileged(),
             )
         self._wait(programs)

@@ -1,0 +1,1 @@
+"""The wheel, the source distribution, the command lines that README promises, and what is tracked."""
