@@ -122,7 +122,7 @@ class EmbeddedPostgreSQL:
         shutil.chown(self.folder, UNPRIVILEGED_USER)
         if _reachable_by_all(programs):
             return programs
-        return Path(shutil.copytree(programs.parent, self.folder / "programs", symlinks=True)) / "bin"
+        return _copy_wheel(programs, self.folder / "programs")
 
     @property
     def _log(self) -> Path:
@@ -139,6 +139,16 @@ def _installed_programs() -> Path:
             "is not installed. Install the extra `test`."
         )
     return found[-1].parent
+
+
+def _copy_wheel(programs: Path, target: Path) -> Path:
+    """Copy the programs and the libraries that the wheel keeps beside its package, and return the new `bin`."""
+    server, package = programs.parent, programs.parent.parent
+    shutil.copytree(server, target / package.name / server.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    return target / package.name / server.name / programs.name
 
 
 def _reachable_by_all(path: Path) -> bool:
