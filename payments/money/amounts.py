@@ -1,0 +1,218 @@
+"""Read, write and divide amounts of money, exactly or not at all.
+
+An amount is a `Decimal` in major units of one currency: `Decimal("10.00")` euros, never 1000 cents. This room does
+arithmetic and spelling; it knows no database, no provider and no rule about who may pay what. Nothing here rounds.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, Final
+
+from django.utils import formats
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import AmountError, InputError
+from payments.money.currencies import exponent, normalize_currency
+
+MAX_DIGITS: Final = 19
+SCALE: Final = 4
+MAX_AMOUNT: Final = Decimal("99999999999999.9999")
+"""The largest amount, and the largest total. One digit less than numeric(19, 4) holds: times 10,000 it still fits
+nine times into the 64-bit integer that holds it on SQLite, so that a sum of a few amounts can't overflow there."""
+
+_PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
+_NOT_FINITE = re.compile(r"[+-]?(?:s?nan[0-9]*|inf(?:inity)?)", re.IGNORECASE)
+_MAX_INT_BITS = 64
+
+# Enough for any amount with its decimals, whatever precision or traps the caller's own context has.
+_CONTEXT = Context(prec=60)
+
+
+def parse_amount(
+    value: Decimal | int | str, currency_code: str, *, field: str = "amount", allow_zero: bool = False
+) -> Decimal:
+    """Return an amount from outside as an exact `Decimal` with the currency's decimals.
+
+    `value` is in major units: a `Decimal`, an `int`, or a string of ASCII digits with at most one point ("10.00").
+    `currency_code` is an ISO 4217 code in any case. `allow_zero` is for totals, which may be zero. `field` is the
+    argument to blame in the error.
+
+    Raises `AmountError` with one of the codes `invalid`, `float_not_allowed`, `not_finite`, `not_positive`,
+    `too_large`, `too_many_decimals`, and `CurrencyError` for an unknown currency.
+    """
+    code = normalize_currency(currency_code)
+    number = _read(value, field)
+    if number < 0 or (number == 0 and not allow_zero):
+        raise _not_positive(field, allow_zero=allow_zero)
+    return _with_currency_decimals(_in_range(number, field), code, field)
+
+
+def exact_decimal(value: Decimal | int | str, *, field: str = "amount") -> Decimal:
+    """Return a number that an `AmountField` can store, with exactly four decimals; it may be zero or negative.
+
+    Raises `AmountError` with one of the codes `invalid`, `float_not_allowed`, `not_finite`, `too_large`,
+    `too_many_decimals`.
+    """
+    number = _in_range(_read(value, field), field)
+    stored = _quantized(number, SCALE)
+    if stored != number:
+        raise AmountError(
+            _("An amount has at most %(decimals)s decimals."),
+            code="too_many_decimals",
+            field=field,
+            params={"decimals": SCALE},
+        )
+    return stored
+
+
+def format_amount(value: Decimal, currency_code: str) -> str:
+    """Return an amount for JSON: "10.00" euros, "1000" yen, "1.234" Kuwaiti dinars.
+
+    A value that has more decimals than its currency, which nothing here lets in, is shown as it is: neither rounded
+    nor an error. Raises `CurrencyError` for an unknown currency.
+    """
+    return f"{_for_show(value, exponent(currency_code)):f}"
+
+
+def display_amount(value: Decimal, currency_code: str) -> str:
+    """Return an amount for people, with the separators of the active language: "1,234.50 EUR", "1.234,50 EUR".
+
+    All digits are shown. Raises `CurrencyError` for an unknown currency.
+    """
+    shown = _for_show(value, exponent(currency_code))
+    # `number_format` cuts decimals off rather than rounding; given as many as there are, it cuts nothing.
+    number = formats.number_format(shown, _decimals(shown), use_l10n=True, force_grouping=True)
+    return f"{number} {currency_code.upper()}"
+
+
+def split_amount(total: Decimal, currency_code: str, count: int) -> tuple[Decimal, ...]:
+    """Divide an amount into `count` parts that add up to it exactly; the first part carries the remainder.
+
+    `total` is in major units. 100.00 euros in three are 33.34, 33.33 and 33.33.
+
+    Raises `AmountError` if `total` isn't a positive amount of the currency, or with code `too_small_to_split` if a part
+    would be nothing, and `InputError` naming `count` if that isn't a whole number from 1.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InputError(_("The number of parts must be a whole number from 1."), field="count")
+    amount = parse_amount(total, currency_code)
+    places = exponent(currency_code)
+    part, remainder = divmod(_units(amount, places), count)
+    if part == 0:
+        raise AmountError(
+            _("%(amount)s can't be split into %(count)s parts: a part would be nothing."),
+            code="too_small_to_split",
+            params={"amount": display_amount(amount, currency_code), "count": count},
+        )
+    return (_from_units(part + remainder, places), *[_from_units(part, places)] * (count - 1))
+
+
+def _read(value: Any, field: str) -> Decimal:
+    """Return the finite number that a caller gave, of any size and with any decimals."""
+    if isinstance(value, Decimal):
+        number = value
+    elif isinstance(value, str):
+        number = _read_string(value, field)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        # Turning a number with a million digits into a Decimal takes seconds; counting its bits takes none.
+        number = Decimal(value) if value.bit_length() <= _MAX_INT_BITS else _overflow(field)
+    elif isinstance(value, float):
+        raise AmountError(
+            _('A float can\'t hold an exact amount. Give a string ("10.00"), a Decimal or an int.'),
+            code="float_not_allowed",
+            field=field,
+        )
+    else:
+        raise _invalid(field)
+    if not number.is_finite():
+        raise _not_finite(field)
+    return number
+
+
+def _read_string(value: str, field: str) -> Decimal:
+    if _PLAIN.fullmatch(value):
+        return Decimal(value)
+    if _NOT_FINITE.fullmatch(value):
+        raise _not_finite(field)
+    if _SCIENTIFIC.fullmatch(value) and _is_beyond_range(value):
+        return _overflow(field)
+    raise _invalid(field)
+
+
+def _is_beyond_range(value: str) -> bool:
+    """Tell whether a number with an exponent is too large; nothing is expanded, so 1e999999999 costs nothing."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return "e-" not in value.lower()
+    return not number.is_finite() or number.copy_abs() > MAX_AMOUNT
+
+
+def _in_range(number: Decimal, field: str) -> Decimal:
+    # The size is compared before anything else touches the number, as quantizing 1e999999999 would expand it.
+    return number if number.copy_abs() <= MAX_AMOUNT else _overflow(field)
+
+
+def _with_currency_decimals(number: Decimal, code: str, field: str) -> Decimal:
+    places = exponent(code)
+    amount = _quantized(number, places)
+    if amount != number:
+        raise AmountError(
+            _("An amount in %(currency)s has at most %(decimals)s decimals."),
+            code="too_many_decimals",
+            field=field,
+            params={"currency": code.upper(), "decimals": places},
+        )
+    return amount
+
+
+def _quantized(number: Decimal, places: int) -> Decimal:
+    quantized = number.quantize(Decimal(1).scaleb(-places, _CONTEXT), context=_CONTEXT)
+    return quantized if quantized else quantized.copy_abs()  # no negative zero
+
+
+def _for_show(value: Decimal, places: int) -> Decimal:
+    stored = _in_range(_read(value, "amount"), "amount")
+    return next(
+        (shown for digits in range(places, SCALE) if (shown := _quantized(stored, digits)) == stored),
+        exact_decimal(stored),
+    )
+
+
+def _decimals(number: Decimal) -> int:
+    return -int(number.as_tuple().exponent)
+
+
+def _units(amount: Decimal, places: int) -> int:
+    return int(amount.scaleb(places, _CONTEXT))
+
+
+def _from_units(units: int, places: int) -> Decimal:
+    return Decimal(units).scaleb(-places, _CONTEXT)
+
+
+def _overflow(field: str) -> Decimal:
+    raise AmountError(
+        _("An amount is at most %(limit)s."),
+        code="too_large",
+        field=field,
+        params={"limit": f"{MAX_AMOUNT:f}"},
+    )
+
+
+def _invalid(field: str) -> AmountError:
+    return AmountError(
+        _('An amount is written in digits, with a point before the decimals: "10.00".'), code="invalid", field=field
+    )
+
+
+def _not_finite(field: str) -> AmountError:
+    return AmountError(_("An amount must be a finite number."), code="not_finite", field=field)
+
+
+def _not_positive(field: str, *, allow_zero: bool) -> AmountError:
+    rule = _("An amount can't be negative here.") if allow_zero else _("An amount must be more than zero.")
+    return AmountError(rule, code="not_positive", field=field)

@@ -1,0 +1,173 @@
+"""Keep amounts and plain numbers apart inside database expressions.
+
+On SQLite an amount is stored as a whole number of ten-thousandths, so a bare `Decimal("0.20")` next to a column of
+amounts would count as 0.00002. Where a query can be made right, the bare number is given the amounts' type; where it
+can't, the query is refused with an error that says what to write. This room knows Django's expressions and nothing of
+payments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, NoReturn, TypeGuard
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.aggregates import Avg, Max, Min, StdDev, Sum
+from django.db.models.expressions import (
+    Case,
+    Col,
+    Combinable,
+    CombinedExpression,
+    ExpressionList,
+    ExpressionWrapper,
+    Ref,
+    Subquery,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.functions import Abs, Cast, Coalesce, Greatest, Least, NullIf
+from django.db.models.sql import Query
+
+HINT: Final = "Write the number as Value(Decimal('0.20'), output_field=AmountField())."
+
+# Expressions whose value is that of all their operands ...
+_TRANSPARENT = (Case, Coalesce, ExpressionList, ExpressionWrapper, Greatest, Least, NullIf, Abs, Cast)
+# ... or of the first one only: the others filter, order or partition.
+_FIRST_OPERAND = (Sum, Min, Max, Avg, StdDev, Window)
+ESTIMATES: Final = (Avg, StdDev)
+
+
+class AmountExpressionError(TypeError, AttributeError):
+    """Refuse an expression that mixes amounts with something else.
+
+    It is an `AttributeError` too, since Django looks at the type of an unfinished expression and passes over
+    `AttributeError` there, which is before the numbers in it can be given their type. Django also passes over
+    `FieldError`, but when it compiles for SQLite, where this error must be heard.
+    """
+
+
+class AmountUnits:
+    """Mark a field whose values are amounts, so that this module needn't import the field that needs it."""
+
+
+def stores_integers(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a database keeps amounts as whole ten-thousandths, for want of exact decimals."""
+    return connection.vendor == "sqlite"
+
+
+def type_literals(expression: Any, connection: BaseDatabaseWrapper, field: models.Field[Any, Any]) -> None:
+    """Give each bare number in a resolved expression that yields amounts the type of `field`, in place.
+
+    Raises `AmountExpressionError` for what doesn't yield an amount on every database.
+    """
+    _Reader(connection, field).read(expression)
+
+
+def check_literals(expression: Any, connection: BaseDatabaseWrapper) -> None:
+    """Raise `AmountExpressionError` unless a compiled expression yielded amounts."""
+    _Reader(connection, None).read(expression)
+
+
+def yields_estimate(expression: Any) -> bool:
+    """Tell whether an average is in an expression, which is no longer money."""
+    if isinstance(expression, ESTIMATES):
+        return True
+    operands = expression.get_source_expressions()
+    return any(yields_estimate(operand) for operand in operands if operand is not None)
+
+
+class _Reader:
+    """Walk down the operands that an expression's value comes from."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, field: models.Field[Any, Any] | None) -> None:
+        self.strict = stores_integers(connection)
+        self.field = field
+
+    def read(self, expression: Any) -> None:
+        if expression is None:
+            return
+        if isinstance(expression, Value):
+            self._read_value(expression)
+        elif isinstance(expression, CombinedExpression):
+            self._read_arithmetic(expression)
+        elif isinstance(expression, (Query, Subquery)):
+            self._read_query(expression)
+        elif isinstance(expression, Col):
+            self._read_column(expression)
+        else:
+            self._read_operands(expression)
+
+    def _read_value(self, value: Value) -> None:
+        if value.value is None or isinstance(_type_of(value), AmountUnits):
+            return
+        if self.field is None or not _is_exact_number(value.value):
+            _refuse(f"{value.value!r} has no amount's type.", HINT)
+        value.output_field = self.field
+
+    def _read_arithmetic(self, expression: CombinedExpression) -> None:
+        if expression.connector in {Combinable.ADD, Combinable.SUB}:
+            self.read(expression.lhs)
+            self.read(expression.rhs)
+            return
+        sides = (expression.lhs, expression.rhs)
+        amounts = [side for side in sides if not isinstance(_type_of(side), models.IntegerField)]
+        if expression.connector != Combinable.MUL or len(amounts) != 1:
+            _refuse_arithmetic()
+        self.read(amounts[0])
+
+    def _read_query(self, expression: Query | Subquery) -> None:
+        query: Query = expression.query if isinstance(expression, Subquery) else expression
+        inner = _Reader.__new__(_Reader)
+        inner.strict, inner.field = self.strict, None
+        for selected in _selected(query):
+            inner.read(selected)
+
+    def _read_column(self, column: Col) -> None:
+        if self.strict and not isinstance(column.output_field, AmountUnits):
+            _refuse(f"{column.target} is not an AmountField.", "Make it one, or convert its values in Python.")
+
+    def _read_operands(self, expression: Any) -> None:
+        operands = _operands(expression)
+        if operands is None:
+            if self.strict:
+                name = type(expression).__name__
+                _refuse(f"{name} doesn't give an exact amount on SQLite.", "Compute it in Python.")
+            return
+        for operand in operands:
+            self.read(operand)
+
+
+def _operands(expression: Any) -> Sequence[Any] | None:
+    """Return what an expression takes its value from, or None if it isn't known to keep amounts amounts."""
+    sources: Sequence[Any] = expression.get_source_expressions()
+    if isinstance(expression, When):
+        return sources[1:]
+    if isinstance(expression, (*_TRANSPARENT, Ref)):
+        return sources
+    return sources[:1] if isinstance(expression, _FIRST_OPERAND) else None
+
+
+def _selected(query: Query) -> Sequence[Any]:
+    return [*query.select, *query.annotation_select.values()]
+
+
+def _type_of(expression: Any) -> Any:
+    """Return an expression's field, or None while it has none."""
+    return getattr(expression, "_output_field_or_none", None)
+
+
+def _is_exact_number(value: object) -> TypeGuard[int | Decimal]:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+
+
+def _refuse_arithmetic() -> NoReturn:
+    _refuse(
+        "Amounts can be added to amounts, subtracted from amounts and multiplied by whole numbers, nothing else.", HINT
+    )
+
+
+def _refuse(what: str, instead: str) -> NoReturn:
+    raise AmountExpressionError(f"{what} {instead}")

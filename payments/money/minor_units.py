@@ -1,0 +1,86 @@
+"""Turn amounts into the whole minor units that providers count in, and back.
+
+Most providers follow ISO 4217; each one that doesn't passes its exceptions in as `MinorUnits`. This room names no
+provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import AmountError
+from payments.money.amounts import exact_decimal, parse_amount
+from payments.money.currencies import exponent, normalize_currency
+
+_CONTEXT = Context(prec=60)
+_LAST_DIGIT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinorUnits:
+    """Say where a provider counts differently from ISO 4217.
+
+    `exponents` gives the decimals that the provider takes a currency to have, by code in lower case, where they aren't
+    ISO's. `last_digit_zero` names the currencies whose minor units must be a multiple of ten.
+    """
+
+    exponents: Mapping[str, int] = field(default_factory=dict)
+    last_digit_zero: frozenset[str] = frozenset()
+
+    def exponent(self, currency_code: str) -> int:
+        """Return how many decimals the provider takes a currency to have."""
+        code = normalize_currency(currency_code)
+        return self.exponents.get(code, exponent(code))
+
+
+ISO_4217: Final = MinorUnits()
+"""Minor units exactly as ISO 4217 defines them."""
+
+
+def to_minor_units(value: Decimal, currency_code: str, *, rules: MinorUnits = ISO_4217) -> int:
+    """Return an amount in the provider's whole minor units: 1000 for 10.00 euros, 1000 for 1000 yen.
+
+    `value` is in major units, zero or more, and has no more decimals than its currency.
+
+    Raises `AmountError`: the codes of `parse_amount`; `too_many_decimals` if the provider takes fewer decimals than the
+    currency has and they aren't zero; `last_digit_not_zero` if the provider asks for multiples of ten.
+    """
+    code = normalize_currency(currency_code)
+    scaled = parse_amount(value, code, allow_zero=True).scaleb(rules.exponent(code), _CONTEXT)
+    units = int(scaled)
+    if units != scaled:
+        raise _too_many_decimals(code, rules.exponent(code))
+    if code in rules.last_digit_zero and units % _LAST_DIGIT:
+        raise AmountError(
+            _("The payment provider takes %(currency)s with a last decimal of 0 only."),
+            code="last_digit_not_zero",
+            params={"currency": code.upper()},
+        )
+    return units
+
+
+def from_minor_units(units: int, currency_code: str, *, rules: MinorUnits = ISO_4217) -> Decimal:
+    """Return what a provider gave in whole minor units as an amount in major units, with its currency's decimals.
+
+    Raises `AmountError`: `invalid` if `units` isn't an `int`, `not_positive` if it is negative, `too_large`, and
+    `too_many_decimals` if the result has more decimals than ISO 4217 gives the currency (5.50 Icelandic krona).
+    """
+    code = normalize_currency(currency_code)
+    if isinstance(units, bool) or not isinstance(units, int):
+        raise AmountError(_("Minor units must be a whole number."), code="invalid")
+    # The range is checked on the integer, which costs nothing, before it becomes a Decimal.
+    exact_decimal(units // 10 ** rules.exponent(code))
+    return parse_amount(Decimal(units).scaleb(-rules.exponent(code), _CONTEXT), code, allow_zero=True)
+
+
+def _too_many_decimals(code: str, places: int) -> AmountError:
+    return AmountError(
+        _("The payment provider takes %(currency)s with at most %(decimals)s decimals."),
+        code="too_many_decimals",
+        params={"currency": code.upper(), "decimals": places},
+    )
