@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "payments",
     "tests.shop",
+    "tests.money.ledgerapp",
 ]
 
 MIDDLEWARE = [
@@ -58,7 +59,6 @@ TEMPLATES = [
 
 # The default hasher takes its time on purpose; tests log in by the hundred.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 PAYMENTS: dict[str, Any] = {
     "PROVIDERS": {
