@@ -82,9 +82,8 @@ def display_amount(value: Decimal, currency_code: str) -> str:
 
     All digits are shown. Raises `CurrencyError` for an unknown currency.
     """
-    shown = _for_show(value, exponent(currency_code))
-    # `number_format` cuts decimals off rather than rounding; given as many as there are, it cuts nothing.
-    number = formats.number_format(shown, _decimals(shown), use_l10n=True, force_grouping=True)
+    # Given digits rather than a number, `number_format` calculates nothing: it only sets separators.
+    number = formats.number_format(format_amount(value, currency_code), use_l10n=True, force_grouping=True)
     return f"{number} {currency_code.upper()}"
 
 
@@ -180,10 +179,6 @@ def _for_show(value: Decimal, places: int) -> Decimal:
         (shown for digits in range(places, SCALE) if (shown := _quantized(stored, digits)) == stored),
         exact_decimal(stored),
     )
-
-
-def _decimals(number: Decimal) -> int:
-    return -int(number.as_tuple().exponent)
 
 
 def _units(amount: Decimal, places: int) -> int:

@@ -6,9 +6,12 @@ who may pay what.
 PostgreSQL and MariaDB keep an amount as numeric(19, 4). SQLite has no exact decimals, so there it is a whole number of
 ten-thousandths, with a CHECK that it is a whole number. In Python it is a `Decimal` everywhere.
 
-What an expression that turns an amount into another type sees on SQLite (`Cast("amount", FloatField())`, `Concat`,
-`JSONObject`, another field's lookup, as in `filter(decimal_column=F("amount"))`, or raw SQL) is that whole number:
-Django gives a field no say there. Compare and convert amounts as amounts.
+Django gives a field no say in these, which therefore see that whole number on SQLite; don't use them on amounts:
+* an expression that turns an amount into another type: `Cast("amount", FloatField())`, `Concat`, `JSONObject`;
+* a lookup of another field, `filter(decimal_column=F("amount"))`, or one built by hand around a bare number,
+  `GreaterThan(F("amount"), Decimal(1))` (write `Q(amount__gt=Decimal(1))`);
+* `order_by(Coalesce("amount", Decimal(1)))` and other functions of bare numbers, where only the order is used;
+* the expression of a `GeneratedField`, and raw SQL.
 """
 
 from __future__ import annotations

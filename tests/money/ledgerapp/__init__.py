@@ -1,0 +1,1 @@
+"""A ledger: rows of amounts to try `AmountField` on."""
