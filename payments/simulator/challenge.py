@@ -1,0 +1,115 @@
+"""The challenge page of a pretend bank: a shopper confirms a payment with a code, or rejects it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+from urllib.parse import quote
+
+from payments.simulator.currencies import format_amount
+from payments.simulator.errors import InvalidRequestError
+from payments.simulator.intents import CHALLENGE_CODE, Intents
+from payments.simulator.records import Intent, IntentStatus
+from payments.simulator.settings import Settings
+from payments.simulator.theme import page
+from payments.simulator.wire import Answer, Request
+
+BANK: Final = "Sandbank"
+_OUTCOMES: Final = {
+    IntentStatus.AUTHORIZED: ("Payment approved", "Thank you. The shop has been told.", ""),
+    IntentStatus.PROCESSING: ("Payment in progress", "Your bank is still checking this payment.", "wait"),
+    IntentStatus.DECLINED: ("Payment declined", "Nothing was charged.", "bad"),
+    IntentStatus.CANCELED: (
+        "Payment canceled",
+        "The shop canceled this payment. Nothing was charged.",
+        "wait",
+    ),
+    IntentStatus.REQUIRES_CONFIRMATION: ("Payment changed", "Please start again from the shop.", "wait"),
+}
+
+
+class ChallengePage:
+    """Show the challenge of an intent and take the shopper's answer."""
+
+    def __init__(self, intents: Intents, settings: Settings) -> None:
+        self._intents = intents
+        self._settings = settings
+
+    def answer(self, request: Request, challenge: str) -> Answer:
+        """Answer a GET or a POST; raise NotFoundError, or InvalidRequestError for a foreign return address."""
+        intent = self._intents.get_by_challenge(challenge)
+        asked = request.query.get("return_url")
+        if asked is not None and asked != intent.return_url:
+            message = "This return address is not the one that the shop registered for this payment."
+            raise InvalidRequestError("return_url_not_registered", message, param="return_url")
+        if request.method != "POST":
+            return self._show(intent)
+        return self._decide(intent, challenge, request.form)
+
+    def _decide(self, intent: Intent, challenge: str, form: dict[str, str]) -> Answer:
+        if form.get("decision") == "reject":
+            intent = self._intents.reject_challenge(challenge)
+        else:
+            intent = self._intents.answer_challenge(challenge, form.get("code", "")[:20])
+        gave_up = intent.decline is not None and intent.decline.code == "challenge_failed"
+        if intent.return_url is None or gave_up or intent.status is IntentStatus.REQUIRES_ACTION:
+            return self._show(intent)
+        return Answer(
+            status=303, content_type="text/plain", headers={"Location": _as_header(intent.return_url)}
+        )
+
+    def _show(self, intent: Intent) -> Answer:
+        if intent.status is IntentStatus.REQUIRES_ACTION:
+            return page(f"Confirm your payment · {BANK}", self._form(intent), name=BANK, is_narrow=True)
+        title, text, tone = _OUTCOMES[intent.status]
+        if intent.decline is not None:
+            text = f"{intent.decline.message} {text}"
+        content = (
+            f'<section class="card"><h1>{title}</h1><p class="amount">{_amount(intent)}</p>'
+            f'<p class="note {tone}" role="status">{escape(text)}</p>{_way_back(intent)}</section>'
+        )
+        return page(f"{title} · {BANK}", content, name=BANK, is_narrow=True)
+
+    def _form(self, intent: Intent) -> str:
+        error = intent.last_error
+        alert = f'<p class="note bad" role="alert" id="error">{escape(error.message)}</p>' if error else ""
+        described = (
+            ' aria-invalid="true" aria-describedby="error hint"' if error else ' aria-describedby="hint"'
+        )
+        return (
+            '<section class="card"><h1>Confirm your payment</h1>'
+            f'<p class="amount">{_amount(intent)}</p>'
+            f"<dl><dt>To</dt><dd>{escape(self._settings.merchant)}</dd>"
+            f"<dt>With</dt><dd>{escape(intent.card or 'your card')}</dd>"
+            f"<dt>Reference</dt><dd><code>{escape(intent.reference)}</code></dd></dl>"
+            f'<form method="post">{alert}<div class="field"><label for="code">The code we sent you</label>'
+            '<input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="20" required '
+            f"autofocus{described}>"
+            f'<p class="hint" id="hint">This is a simulator: the code is <kbd>{CHALLENGE_CODE}</kbd></p></div>'
+            '<div class="buttons"><button class="button main" name="decision" value="approve">Approve</button>'
+            '<button class="button" name="decision" value="reject" formnovalidate>Reject</button></div></form>'
+            "</section>"
+        )
+
+
+def error_page(title: str, message: str, status: int) -> Answer:
+    """Return a page that says what went wrong."""
+    content = (
+        f'<section class="card"><h1>{escape(title)}</h1><p class="note bad" role="alert">{escape(message)}</p>'
+        "</section>"
+    )
+    return page(f"{title} · {BANK}", content, name=BANK, is_narrow=True, status=status)
+
+
+def _amount(intent: Intent) -> str:
+    return escape(format_amount(intent.amount, intent.currency))
+
+
+def _way_back(intent: Intent) -> str:
+    if intent.return_url is None:
+        return '<p class="hint">You can close this page and go back to the shop.</p>'
+    return f'<a class="button main" href="{escape(intent.return_url)}">Back to the shop</a>'
+
+
+def _as_header(url: str) -> str:
+    return quote(url, safe="/:?#[]@!$&'()*+,;=%~-._")

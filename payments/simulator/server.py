@@ -1,0 +1,139 @@
+"""The HTTP server: sockets and threads, and nothing about money."""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from payments.simulator.wire import Answer, Delivery, Request
+
+LARGEST_BODY: Final = 64 * 1024
+
+Application = Callable[[Request], Answer]
+
+
+class Server(ThreadingHTTPServer):
+    """A threading server that ends every connection when it stops."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], application: Application, stopping: threading.Event) -> None:
+        self.application = application
+        self.stopping = stopping
+        self._sockets: set[socket.socket] = set()
+        self._sockets_lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Keep the connection in mind and serve it in a thread."""
+        with self._sockets_lock:
+            self._sockets.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection and close it."""
+        with self._sockets_lock:
+            self._sockets.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self) -> None:
+        """Cut off every client that is still connected, waiting or hanging."""
+        with self._sockets_lock:
+            sockets = list(self._sockets)
+        for each in sockets:
+            _cut(each)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent about clients that went away; anything else is shown as usual."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # It may be gone already.
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "PaymentSimulator/1.0"
+    sys_version = ""
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 (as the base class looks them up)
+
+    @property
+    def _server(self) -> Server:
+        return cast(Server, self.server)
+
+    def _serve(self) -> None:
+        body = self._read_body()
+        if body is None:
+            self.close_connection = True
+            error = {"code": "invalid_body", "message": f"Send a Content-Length of at most {LARGEST_BODY}."}
+            self._send(Answer.of_json({"error": error}, 413))
+            return
+        parts = urlsplit(self.path)
+        request = Request(
+            method=self.command,
+            path=parts.path,
+            query_string=parts.query,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=body,
+        )
+        answer = self._server.application(request)
+        if answer.delivery is Delivery.SEND:
+            self._send(answer)
+            return
+        self.close_connection = True
+        if answer.delivery is Delivery.HANG:
+            self._hang()
+        _cut(self.connection)
+
+    def _read_body(self) -> bytes | None:
+        length = self.headers.get("Content-Length", "0")
+        too_strange = "Transfer-Encoding" in self.headers or not length.isdecimal()
+        if too_strange or int(length[:9]) > LARGEST_BODY:
+            return None
+        return self.rfile.read(int(length))
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Cache-Control", "no-store")
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+        self.wfile.flush()
+
+    def _hang(self) -> None:
+        while not self._server.stopping.wait(0.05) and self._client_is_there():
+            pass
+
+    def _client_is_there(self) -> bool:
+        try:
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            return not readable or bool(self.connection.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the console quiet; the calls are in the ledger."""

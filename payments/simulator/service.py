@@ -1,0 +1,111 @@
+"""The simulator as a service that runs in a thread: for tests, and behind `python -m payments.simulator`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from payments.simulator.api import MerchantApi
+from payments.simulator.challenge import ChallengePage
+from payments.simulator.control import ControlApi
+from payments.simulator.dashboard import Dashboard
+from payments.simulator.idempotency import Keys
+from payments.simulator.pages import Pages
+from payments.simulator.server import Server
+from payments.simulator.settings import DEFAULT_WEBHOOK_SECRET, Settings
+from payments.simulator.wire import Answer, Request
+
+
+class SimulatorService(Dashboard):
+    """A payment service on a port of this machine.
+
+    Arguments: `port` (0: any free one; kept over a restart) · `ledger`, a file or `:memory:` · `api_key` ·
+    `webhook_url` (None: events are written and dropped) · `webhook_secret`, one or several during a rotation ·
+    `public_url`, the address that browsers see, if another · and any field of `Settings`, such as
+    `async_delay`, `key_window` or `webhook_retries`, all in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        ledger: str | Path = ":memory:",
+        api_key: str = "sk_sim_test",
+        webhook_url: str | None = None,
+        webhook_secret: str | Sequence[str] = DEFAULT_WEBHOOK_SECRET,
+        public_url: str | None = None,
+        **settings: Any,
+    ) -> None:
+        secrets = (webhook_secret,) if isinstance(webhook_secret, str) else tuple(webhook_secret)
+        super().__init__(
+            ledger,
+            Settings(api_key=api_key, webhook_url=webhook_url, webhook_secrets=secrets, **settings),
+        )
+        self._address = (host, port)
+        self._public_url = public_url
+        self._stopping = threading.Event()
+        self._server: Server | None = None
+        self._thread: threading.Thread | None = None
+        self._api = MerchantApi(
+            ledger=self.ledger,
+            settings=self.settings,
+            intents=self._intents,
+            movements=self._movements,
+            keys=Keys(self.ledger, self.clock, self.settings),
+            scenarios=self._scenarios,
+            calls=self._calls,
+            stopping=self._stopping,
+        )
+        self._control = ControlApi(self)
+        self._pages = Pages(self, ChallengePage(self._intents, self.settings))
+
+    @property
+    def url(self) -> str:
+        """Return the address of the service, e.g. `http://127.0.0.1:8001`."""
+        host, port = self._address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def start(self) -> Self:
+        """Serve in a thread until `stop`."""
+        self._stopping.clear()
+        self._server = Server(self._address, self._answer, self._stopping)
+        self._address = (self._address[0], self._server.server_port)
+        self.settings.base_url = (self._public_url or self.url).rstrip("/")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="simulator-http", daemon=True
+        )
+        self._thread.start()
+        self._settlement.start()
+        self._courier.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving and end what hangs; the ledger stays readable, and `start` goes on where it ended."""
+        if self._server is None:
+            return
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.end_connections()
+        self._server.server_close()
+        self._settlement.stop()
+        self._courier.stop()
+        self._server = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path == "/v1" or request.path.startswith("/v1/"):
+            return self._api.answer(request)
+        if request.path.startswith("/_control/"):
+            return self._control.answer(request)
+        return self._pages.answer(request)

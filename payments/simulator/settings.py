@@ -1,0 +1,34 @@
+"""How one simulator is set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from payments.simulator.amounts import DeliveryPolicy
+
+DEFAULT_WEBHOOK_SECRET: Final = "whsec_simulator"  # noqa: S105 (a pretend secret)
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """The switches of a running simulator; tests may change them while it runs.
+
+    Arguments: `async_delay` in seconds until something pending settles by itself (None: only by a control
+    call) · `key_window` in seconds an idempotency key is kept · `authorization_lifetime` in seconds ·
+    `webhook_secrets`, each of which signs (several during a rotation) · `webhook_retries`, the pauses in
+    seconds after each failed delivery · `magic_amounts`, whether amounts call up misbehaviours.
+    """
+
+    api_key: str = "sk_sim_test"
+    base_url: str = ""
+    merchant: str = "Your shop"
+    async_delay: float | None = 2.0
+    key_window: float = 24 * 3600.0
+    authorization_lifetime: float = 7 * 24 * 3600.0
+    magic_amounts: bool = True
+    webhook_url: str | None = None
+    webhook_secrets: tuple[str, ...] = (DEFAULT_WEBHOOK_SECRET,)
+    webhook_timeout: float = 10.0
+    webhook_retries: tuple[float, ...] = (1.0, 5.0, 30.0, 120.0, 600.0)
+    delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
