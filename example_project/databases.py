@@ -5,7 +5,6 @@ Knows the three databases that `payments` is tested on, and nothing about the re
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -37,7 +36,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     `mysql://user:password@host:port/name` (or `mariadb://`) are understood. User, password, host and name may be
     percent-encoded; a PostgreSQL host may so be the folder of a Unix socket. Query parameters become `OPTIONS`.
 
-    Raises `ImproperlyConfigured` for another scheme.
+    Raises `ImproperlyConfigured` for another scheme, and where a database or a port is not given as it should be.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
@@ -49,12 +48,9 @@ def parse_database_url(url: str) -> dict[str, Any]:
 
 
 def _sqlite(parts: SplitResult) -> dict[str, Any]:
-    name = unquote(parts.path).removeprefix("/")
-    if not name:
-        raise ImproperlyConfigured("DATABASE_URL: sqlite:/// needs the path of a file after it.")
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(Path(name)),
+        "NAME": _name(parts, "the path of a file"),
         "OPTIONS": SQLITE_OPTIONS | dict(parse_qsl(parts.query)),
     }
 
@@ -64,10 +60,32 @@ def _server(parts: SplitResult) -> dict[str, Any]:
     options = MARIADB_OPTIONS if engine.endswith("mysql") else {}
     return {
         "ENGINE": engine,
-        "NAME": unquote(parts.path.removeprefix("/")),
+        "NAME": _name(parts, "the name of a database"),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "HOST": _host(parts),
+        "PORT": _port(parts),
         "OPTIONS": options | dict(parse_qsl(parts.query)),
     }
+
+
+def _name(parts: SplitResult, kind: str) -> str:
+    name = unquote(parts.path).removeprefix("/")
+    if not name:
+        raise ImproperlyConfigured(f"DATABASE_URL: {parts.scheme}:// needs {kind} at its end.")
+    return name
+
+
+def _host(parts: SplitResult) -> str:
+    """Return the host as it is written: `SplitResult.hostname` is in lower case, which a folder's name need not be."""
+    _, _, host = parts.netloc.rpartition("@")
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return unquote(host.partition(":")[0])
+
+
+def _port(parts: SplitResult) -> str:
+    try:
+        return str(parts.port or "")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from error

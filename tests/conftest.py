@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from tests.databases import DATABASES, database_url, test_settings
+from tests.databases import DATABASES, database_url, settings_for_tests
 
 URL = pytest.StashKey[str]()
 WORKER_URL = "payments_database_url"
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     config.stash[URL] = worker[WORKER_URL] if worker else _controller_url(config)
-    _use_database(test_settings(config.stash[URL]))
+    _use_database(settings_for_tests(config.stash[URL]))
 
 
 @pytest.hookimpl(optionalhook=True)

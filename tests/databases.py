@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -35,10 +36,10 @@ def database_url(kind: str) -> Iterator[str]:
     meet. Raises `pytest.UsageError` when there is no such server.
     """
     with {"sqlite": _sqlite_url, "postgresql": _postgresql_url, "mariadb": _mariadb_url}[kind]() as url:
-        yield f"{url}payments_{os.getpid()}" if url.endswith("/") else url
+        yield url
 
 
-def test_settings(url: str) -> dict[str, Any]:
+def settings_for_tests(url: str) -> dict[str, Any]:
     """Return Django's settings of the database at this address, for a test run."""
     settings = parse_database_url(url)
     if settings["ENGINE"].endswith("sqlite3"):
@@ -58,17 +59,21 @@ def _sqlite_url() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _postgresql_url() -> Iterator[str]:
-    if configured := os.environ.get("POSTGRESQL_URL"):
-        _connect_postgresql(configured)
-        yield configured
-        return
+    configured = os.environ.get("POSTGRESQL_URL")
+    with contextlib.nullcontext(configured) if configured else _embedded_postgresql() as server:
+        url = _with_database_name(server)
+        _check_postgresql(parse_database_url(url))
+        yield url
+
+
+@contextlib.contextmanager
+def _embedded_postgresql() -> Iterator[str]:
     server = EmbeddedPostgreSQL()
     try:
         server.start()
     except EmbeddedServerError as error:
         raise pytest.UsageError(str(error)) from error
     try:
-        _connect_postgresql(server.url)
         yield server.url
     finally:
         server.stop()
@@ -76,39 +81,50 @@ def _postgresql_url() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _mariadb_url() -> Iterator[str]:
-    url = os.environ.get("MARIADB_URL", DEFAULT_MARIADB_URL)
-    driver = _driver("MySQLdb", extra="mariadb")
-    settings = parse_database_url(url)
-    arguments: dict[str, Any] = {"host": settings["HOST"], "user": settings["USER"]}
-    arguments |= {
-        "password": settings["PASSWORD"],
-        "port": int(settings["PORT"] or 3306),
-        "connect_timeout": 10,
-    }
-    try:
-        driver.connect(**arguments).close()
-    except driver.Error as error:
-        raise pytest.UsageError(_unreachable("MariaDB", url, "MARIADB_URL", error)) from error
+    url = _with_database_name(os.environ.get("MARIADB_URL") or DEFAULT_MARIADB_URL)
+    _check_mariadb(parse_database_url(url))
     yield url
 
 
-def _connect_postgresql(url: str) -> None:
+def _with_database_name(url: str) -> str:
+    parts = urlsplit(url)
+    path = parts.path if parts.path.strip("/") else f"/payments_{os.getpid()}"
+    return urlunsplit(parts._replace(path=path))
+
+
+def _check_postgresql(settings: dict[str, Any]) -> None:
     driver = _driver("psycopg", extra="test")
-    settings = parse_database_url(url)
     arguments = {name: settings[name.upper()] for name in ("host", "port", "user", "password")}
-    arguments = {name: value for name, value in arguments.items() if value}
+    arguments = {name: value for name, value in arguments.items() if value} | settings["OPTIONS"]
     try:
         driver.connect(dbname="postgres", connect_timeout=10, **arguments).close()
     except driver.Error as error:
-        raise pytest.UsageError(_unreachable("PostgreSQL", url, "POSTGRESQL_URL", error)) from error
+        raise _unreachable("PostgreSQL", settings, "POSTGRESQL_URL", error) from error
+
+
+def _check_mariadb(settings: dict[str, Any]) -> None:
+    driver = _driver("MySQLdb", extra="mariadb")
+    arguments = {name: settings[name.upper()] for name in ("host", "user", "password")}
+    port = int(settings["PORT"] or 3306)
+    try:
+        driver.connect(port=port, connect_timeout=10, **arguments, **settings["OPTIONS"]).close()
+    except driver.Error as error:
+        raise _unreachable("MariaDB", settings, "MARIADB_URL", error) from error
 
 
 def _driver(module: str, *, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise pytest.UsageError(f"{module} is missing ({error}): install the extra `{extra}`.") from error
+        raise pytest.UsageError(
+            f"{module} can't be imported ({error}): install the extra `{extra}`."
+        ) from error
 
 
-def _unreachable(product: str, url: str, variable: str, error: Exception) -> str:
-    return f"{product} can't be reached at {url} (from {variable} or its default): {error}"
+def _unreachable(
+    product: str, settings: dict[str, Any], variable: str, error: Exception
+) -> pytest.UsageError:
+    address = f"{settings['HOST']}:{settings['PORT']}"
+    return pytest.UsageError(
+        f"{product} can't be reached at {address}, as {variable} or its default has it: {error}"
+    )
