@@ -59,13 +59,14 @@ class MovementFact:
 class SessionFact:
     """Report where a session stands at the provider.
 
-    `status` is None where the report is silent about it. `movements` lists each capture and refund that the report
-    knows of; a provider that only knows totals leaves it empty and gives `captured_amount` and `refunded_amount`.
+    `status` is None where the report is silent about it; `amount` is what the provider was asked to hold. `movements`
+    lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives `captured_amount` and `refunded_amount`.
     """
 
     currency_code: str
     status: SessionStatus | None = None
     provider_reference: str | None = None
+    amount: Decimal | None = None
     authorized_amount: Decimal | None = None
     captured_amount: Decimal | None = None
     refunded_amount: Decimal | None = None

@@ -1,0 +1,34 @@
+"""Rows: what is stored, how its statuses may change, and what the database itself guarantees.
+
+Nothing here calls a provider or a service; transition methods are pure, with no I/O and no save.
+"""
+
+from __future__ import annotations
+
+from payments.models.account_holders import AccountHolder
+from payments.models.captures import Capture
+from payments.models.collections import PaymentCollection
+from payments.models.events import PaymentEvent
+from payments.models.idempotency import IdempotencyRecord
+from payments.models.operations import PaymentOperation
+from payments.models.payments import Payment
+from payments.models.providers import PaymentProvider
+from payments.models.refund_reasons import RefundReason
+from payments.models.refunds import Refund
+from payments.models.sessions import PaymentSession
+from payments.models.webhooks import WebhookEvent
+
+__all__ = [
+    "AccountHolder",
+    "Capture",
+    "IdempotencyRecord",
+    "Payment",
+    "PaymentCollection",
+    "PaymentEvent",
+    "PaymentOperation",
+    "PaymentProvider",
+    "PaymentSession",
+    "Refund",
+    "RefundReason",
+    "WebhookEvent",
+]

@@ -1,0 +1,56 @@
+"""The account holder: a customer as one provider knows them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import UniqueConstraint
+from django.utils.translation import gettext_lazy as _
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet
+from payments.models.fields import KeyField
+from payments.models.providers import PaymentProvider
+
+
+class AccountHolder(KeptModel):
+    """Link a customer to their account at a provider, where their payment methods are saved.
+
+    `data` may be shown to that customer; `provider_data` is private.
+    """
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_account_holder_id, editable=False)
+    provider = models.ForeignKey(
+        PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="account_holders"
+    )
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("customer"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="payment_account_holders",
+    )
+    provider_reference = KeyField(_("provider reference"), max_length=255)
+    email = models.EmailField(_("e-mail address"), blank=True, default="")
+    data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+
+    objects: ClassVar[KeptQuerySet[AccountHolder]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("account holder")
+        verbose_name_plural = _("account holders")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            UniqueConstraint(
+                fields=["provider", "provider_reference"], name="payments_holder_provider_reference_unique"
+            ),
+            UniqueConstraint(fields=["provider", "customer"], name="payments_holder_customer_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.provider_id})"

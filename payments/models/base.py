@@ -1,0 +1,66 @@
+"""What every row of the house has: times, and the promise that it stays.
+
+A row that may stand for money is never deleted, so deletion is refused here, for one row and for many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn, TypeVar
+
+from django.db import models
+from django.db.models import CheckConstraint, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import TransitionError
+
+ModelT = TypeVar("ModelT", bound=models.Model)
+
+
+def refuse_deletion() -> NoReturn:
+    """Raise TransitionError, since rows that may stand for money stay."""
+    raise TransitionError(
+        _("Payment records are never deleted: cancel or refund instead."), code="never_deleted", field=None
+    )
+
+
+class KeptQuerySet(models.QuerySet[ModelT]):
+    """Select rows that can't be deleted."""
+
+    def delete(self) -> NoReturn:
+        """Refuse."""
+        refuse_deletion()
+
+
+class KeptModel(models.Model):
+    """Be created, be changed by services, and stay."""
+
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        abstract = True
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
+        """Refuse."""
+        refuse_deletion()
+
+    def save_fields(self, *names: str) -> None:
+        """Save these fields, and the time of the change, and nothing else."""
+        self.save(update_fields=[*names, "updated_at"])
+
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
+    ) -> None:
+        """Re-read the row, statuses included."""
+        self.__dict__["_is_refreshing"] = True
+        try:
+            super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+        finally:
+            del self.__dict__["_is_refreshing"]
+
+
+def status_is_known(name: str, choices: type[models.TextChoices]) -> CheckConstraint:
+    """Return a constraint that holds the status to the closed list, whoever writes the row."""
+    return CheckConstraint(condition=Q(status__in=choices.values), name=name)

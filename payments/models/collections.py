@@ -1,0 +1,233 @@
+"""The payment collection: all that is to be paid for one resource.
+
+It is the aggregate root. Whoever changes anything below it holds its row lock; its totals and status are derived from
+the rows below, never counted up.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar, Final
+
+from django.conf import settings
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import CheckConstraint, F, Index, Q
+from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.fields import KeyField, StatusField
+from payments.money import AmountField, display_amount
+from payments.states import CollectionStatus as Status
+
+ZERO: Final = Decimal(0)
+
+
+class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
+    """Select payment collections."""
+
+    def for_payable(self, payable: models.Model) -> PaymentCollectionQuerySet:
+        """Select the collections of one row of the shop."""
+        content_type = ContentType.objects.get_for_model(payable, for_concrete_model=True)
+        return self.filter(payable_type=content_type, payable_id=str(payable.pk))
+
+    def open(self) -> PaymentCollectionQuerySet:
+        """Select the collections for which something may still be paid."""
+        return self.exclude(status__in=[Status.COMPLETED, Status.CANCELED])
+
+
+class PaymentCollection(KeptModel):
+    """Gather what is to be paid for one resource, and what has been authorized, captured and refunded of it.
+
+    Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
+    `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.
+    """
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
+    status = StatusField(_("status"), choices=Status.choices, default=Status.NOT_PAID)
+    currency_code = models.CharField(_("currency"), max_length=3)
+    amount = AmountField(_("amount"))
+    authorized_amount = AmountField(_("authorized amount"), default=ZERO)
+    captured_amount = AmountField(_("captured amount"), default=ZERO)
+    refunded_amount = AmountField(_("refunded amount"), default=ZERO)
+    payable_type = models.ForeignKey(
+        ContentType,
+        verbose_name=_("payable type"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    payable_id = models.CharField(_("payable id"), max_length=255, null=True, blank=True)  # noqa: DJ001 - with the type
+    payable = GenericForeignKey("payable_type", "payable_id")
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("customer"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="payment_collections",
+    )
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+    canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+
+    objects: ClassVar[PaymentCollectionQuerySet] = PaymentCollectionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("payment collection")
+        verbose_name_plural = _("payment collections")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            status_is_known("payments_collection_status_known", Status),
+            CheckConstraint(condition=Q(amount__gt=0), name="payments_collection_amount_positive"),
+            CheckConstraint(
+                condition=Q(authorized_amount__gte=0), name="payments_collection_authorized_gte_zero"
+            ),
+            CheckConstraint(
+                condition=Q(captured_amount__gte=0, captured_amount__lte=F("authorized_amount")),
+                name="payments_collection_captured_lte_authorized",
+            ),
+            CheckConstraint(
+                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("captured_amount")),
+                name="payments_collection_refunded_lte_captured",
+            ),
+            CheckConstraint(
+                condition=Q(payable_type__isnull=True, payable_id__isnull=True)
+                | Q(payable_type__isnull=False, payable_id__isnull=False),
+                name="payments_collection_payable_whole",
+            ),
+        ]
+        indexes = [
+            Index(fields=["payable_type", "payable_id"], name="payments_col_payable_idx"),
+            Index(fields=["status", "-created_at"], name="payments_col_status_idx"),
+            Index(fields=["-created_at", "-id"], name="payments_col_created_idx"),
+        ]
+        permissions = [
+            ("cancel_collection", _("Can cancel payment collections")),
+            ("mark_as_paid", _("Can mark payment collections as paid")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({display_amount(self.amount, self.currency_code)})"
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether somebody canceled it; a fully refunded one has the same status without having been canceled."""
+        return self.canceled_at is not None
+
+    @property
+    def is_fully_refunded(self) -> bool:
+        """Whether money was taken and all of it went back."""
+        return ZERO < self.captured_amount == self.refunded_amount
+
+    def derive_status(self, *, has_open_sessions: bool) -> Status:
+        """Return the status that the totals stand for; `has_open_sessions` tells awaiting from not paid."""
+        if self.is_fully_refunded and self.authorized_amount == self.captured_amount:
+            return Status.CANCELED
+        if self.captured_amount > ZERO:
+            return Status.COMPLETED if self.captured_amount >= self.amount else Status.PARTIALLY_CAPTURED
+        if self.authorized_amount > ZERO:
+            return Status.AUTHORIZED if self.authorized_amount >= self.amount else Status.PARTIALLY_AUTHORIZED
+        if self.is_canceled:
+            return Status.CANCELED
+        return Status.AWAITING if has_open_sessions else Status.NOT_PAID
+
+    def move_to(self, status: Status) -> bool:
+        """Take the transition that leads to `status`; return whether there was one to take."""
+        if self.status == status:
+            return False
+        getattr(self, _TRANSITIONS[status])()
+        return True
+
+    @transition(
+        status,
+        source=[Status.AWAITING, Status.PARTIALLY_AUTHORIZED, Status.AUTHORIZED],
+        target=Status.NOT_PAID,
+    )
+    def reset(self) -> None:
+        """Have nothing open and nothing authorized any more."""
+
+    @transition(
+        status,
+        source=[Status.NOT_PAID, Status.PARTIALLY_AUTHORIZED, Status.AUTHORIZED],
+        target=Status.AWAITING,
+    )
+    def await_authorization(self) -> None:
+        """Have a session that waits to be authorized."""
+
+    @transition(
+        status,
+        source=[Status.NOT_PAID, Status.AWAITING, Status.AUTHORIZED, Status.CANCELED],
+        target=Status.PARTIALLY_AUTHORIZED,
+    )
+    def authorize_partially(self) -> None:
+        """Have a part of the amount authorized; from `canceled` when a payer was faster than the cancelation."""
+
+    @transition(
+        status,
+        source=[Status.NOT_PAID, Status.AWAITING, Status.PARTIALLY_AUTHORIZED, Status.CANCELED],
+        target=Status.AUTHORIZED,
+    )
+    def authorize(self) -> None:
+        """Have the whole amount authorized."""
+
+    @transition(
+        status,
+        source=[
+            Status.NOT_PAID,
+            Status.AWAITING,
+            Status.PARTIALLY_AUTHORIZED,
+            Status.AUTHORIZED,
+            Status.COMPLETED,
+            Status.CANCELED,
+        ],
+        target=Status.PARTIALLY_CAPTURED,
+    )
+    def capture_partially(self) -> None:
+        """Have a part of the amount captured; from `completed` when the amount was raised afterwards."""
+
+    @transition(
+        status,
+        source=[
+            Status.NOT_PAID,
+            Status.AWAITING,
+            Status.PARTIALLY_AUTHORIZED,
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.CANCELED,
+        ],
+        target=Status.COMPLETED,
+    )
+    def complete(self) -> None:
+        """Have the whole amount captured; from `canceled` when a refund that emptied it failed after all."""
+
+    @transition(
+        status,
+        source=[
+            Status.NOT_PAID,
+            Status.AWAITING,
+            Status.PARTIALLY_AUTHORIZED,
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.COMPLETED,
+        ],
+        target=Status.CANCELED,
+    )
+    def cancel(self) -> None:
+        """Be abandoned, or have given all the money back."""
+
+
+_TRANSITIONS: Final[dict[Status, str]] = {
+    Status.NOT_PAID: "reset",
+    Status.AWAITING: "await_authorization",
+    Status.PARTIALLY_AUTHORIZED: "authorize_partially",
+    Status.AUTHORIZED: "authorize",
+    Status.PARTIALLY_CAPTURED: "capture_partially",
+    Status.COMPLETED: "complete",
+    Status.CANCELED: "cancel",
+}

@@ -1,0 +1,128 @@
+"""The history: what changed, when, from where and by whom. It only grows, and it is the outbox too."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import CheckConstraint, Index, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import TransitionError
+from payments.models.base import KeptQuerySet, refuse_deletion
+from payments.models.captures import Capture
+from payments.models.collections import PaymentCollection
+from payments.models.operations import PaymentOperation
+from payments.models.payments import Payment
+from payments.models.refunds import Refund
+from payments.models.sessions import PaymentSession
+from payments.money import AmountField
+from payments.states import EventSource
+
+
+class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
+    """Select events."""
+
+    def unpublished(self) -> PaymentEventQuerySet:
+        """Select the events that no signal has told of yet, oldest first."""
+        return self.filter(published_at__isnull=True).order_by("id")
+
+
+class PaymentEvent(models.Model):
+    """Record one change.
+
+    Ids rise in the order in which a collection's changes happened, since each is written under its lock. `data` is
+    redacted: it never holds what `provider_data` holds.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    type = models.CharField(_("type"), max_length=64)
+    collection = models.ForeignKey(
+        PaymentCollection, verbose_name=_("collection"), on_delete=models.PROTECT, related_name="events"
+    )
+    session = models.ForeignKey(
+        PaymentSession,
+        verbose_name=_("session"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="events",
+    )
+    payment = models.ForeignKey(
+        Payment,
+        verbose_name=_("payment"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="events",
+    )
+    capture = models.ForeignKey(
+        Capture,
+        verbose_name=_("capture"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="events",
+    )
+    refund = models.ForeignKey(
+        Refund,
+        verbose_name=_("refund"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="events",
+    )
+    operation = models.ForeignKey(
+        PaymentOperation,
+        verbose_name=_("operation"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="events",
+    )
+    from_status = models.CharField(_("from status"), max_length=32, blank=True, default="")
+    to_status = models.CharField(_("to status"), max_length=32, blank=True, default="")
+    amount = AmountField(_("amount"), null=True, blank=True)
+    source = models.CharField(_("source"), max_length=16, choices=EventSource.choices)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("actor"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    actor_label = models.CharField(_("actor's name"), max_length=255, blank=True, default="")
+    data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    published_at = models.DateTimeField(_("published at"), null=True, blank=True)
+
+    objects: ClassVar[PaymentEventQuerySet] = PaymentEventQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("payment event")
+        verbose_name_plural = _("payment events")
+        ordering = ["id"]
+        constraints = [
+            CheckConstraint(condition=Q(source__in=EventSource.values), name="payments_event_source_known"),
+        ]
+        indexes = [
+            Index(fields=["collection", "id"], name="payments_evt_collection_idx"),
+            Index(fields=["published_at", "id"], name="payments_evt_outbox_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.collection_id})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the event; afterwards only `published_at` may be written."""
+        if not self._state.adding and set(kwargs.get("update_fields") or ()) != {"published_at"}:
+            raise TransitionError(_("Payment history can't be changed."), code="never_changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> Any:
+        """Refuse."""
+        refuse_deletion()

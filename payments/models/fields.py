@@ -1,0 +1,69 @@
+"""The column types that the models share.
+
+AmountField lives in `payments.money`, because it is part of what an amount is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django_fsm import FSMField
+from django_fsm import FSMFieldDescriptor as ProtectedDescriptor
+
+from payments.ids import MAX_LENGTH
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[str | None, Any]
+else:
+    _CharField = models.CharField
+
+
+class KeyField(_CharField):
+    """Hold an identifier, compared byte by byte.
+
+    MariaDB and MySQL would otherwise take “abc” and “ABC” for one key, which a provider's references aren't.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", MAX_LENGTH)
+        super().__init__(*args, **kwargs)
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        """Ask MariaDB and MySQL for a binary collation; the others compare bytes anyway."""
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
+
+
+class StatusDescriptor(ProtectedDescriptor):
+    """Refuse assignment, except while the instance itself is being re-read from the database."""
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        if instance.__dict__.get("_is_refreshing"):
+            instance.__dict__[self.field.name] = value
+            return
+        super().__set__(instance, value)
+
+
+class StatusField(FSMField):
+    """Hold a status that only transition methods change.
+
+    Protection is per instance. django-fsm-2's own mixins switch it off for the whole class while they refresh,
+    so a failed refresh leaves it off for the whole process.
+    """
+
+    descriptor_class = StatusDescriptor
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["protected"] = True
+        kwargs.setdefault("max_length", 32)
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        """Leave out what the constructor sets anyway."""
+        name, path, args, kwargs = super().deconstruct()
+        kwargs.pop("protected", None)
+        return name, path, args, kwargs

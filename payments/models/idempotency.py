@@ -1,0 +1,39 @@
+"""The stored answer to a client's `Idempotency-Key`."""
+
+from __future__ import annotations
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import UniqueConstraint
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.models.fields import KeyField
+
+
+class IdempotencyRecord(models.Model):
+    """Hold what was answered to a request, so that repeating it changes nothing.
+
+    `scope` is the principal and the route; `fingerprint` the SHA-256 of what was sent; `response_status` stays empty
+    while the first request is under way. Records expire: they stand for an answer, not for money.
+    """
+
+    scope = KeyField(_("scope"), max_length=255)
+    key = KeyField(_("key"), max_length=255)
+    fingerprint = models.CharField(_("fingerprint"), max_length=64)
+    response_status = models.PositiveSmallIntegerField(_("response status"), null=True, blank=True)
+    response_body = models.JSONField(
+        _("response body"), null=True, blank=True, default=None, encoder=DjangoJSONEncoder
+    )
+    locked_until = models.DateTimeField(_("locked until"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("idempotency record")
+        verbose_name_plural = _("idempotency records")
+        ordering = ["-created_at"]
+        constraints = [UniqueConstraint(fields=["scope", "key"], name="payments_idempotency_key_unique")]
+
+    def __str__(self) -> str:
+        return str(self.key)

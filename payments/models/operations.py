@@ -1,0 +1,235 @@
+"""The operation: one intended call to a provider, written down before the call is made.
+
+Whatever crashes, this row says that something may have been sent, under which key, and for how much.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import CheckConstraint, Index, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.captures import Capture
+from payments.models.collections import PaymentCollection
+from payments.models.fields import KeyField, StatusField
+from payments.models.payments import Payment
+from payments.models.providers import PaymentProvider
+from payments.models.refunds import Refund
+from payments.models.sessions import PaymentSession
+from payments.money import AmountField
+from payments.states import OPEN_OPERATION_STATUSES, EventSource, OperationKind
+from payments.states import OperationStatus as Status
+
+_OPEN: Final = sorted(OPEN_OPERATION_STATUSES)
+
+
+class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
+    """Select operations."""
+
+    def open(self) -> PaymentOperationQuerySet:
+        """Select the operations that may still stand for money."""
+        return self.filter(status__in=_OPEN)
+
+
+class PaymentOperation(KeptModel):
+    """Record one intended call to a provider, and what came of it.
+
+    `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set
+    as long as the operation is open and unique, so the database itself allows one per target and kind; a partial
+    unique index would do the same, but not on MariaDB.
+    """
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_operation_id, editable=False)
+    kind = models.CharField(_("kind"), max_length=16, choices=OperationKind.choices)
+    status = StatusField(_("status"), choices=Status.choices, default=Status.PROCESSING)
+    target_id = KeyField(_("target"), db_index=True)
+    in_flight_key = KeyField(max_length=96, null=True, unique=True, editable=False)
+    collection = models.ForeignKey(
+        PaymentCollection, verbose_name=_("collection"), on_delete=models.PROTECT, related_name="operations"
+    )
+    session = models.ForeignKey(
+        PaymentSession, verbose_name=_("session"), on_delete=models.PROTECT, related_name="operations"
+    )
+    payment = models.ForeignKey(
+        Payment,
+        verbose_name=_("payment"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="operations",
+    )
+    capture = models.ForeignKey(
+        Capture,
+        verbose_name=_("capture"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="operations",
+    )
+    refund = models.ForeignKey(
+        Refund,
+        verbose_name=_("refund"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="operations",
+    )
+    provider = models.ForeignKey(
+        PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="operations"
+    )
+    amount = AmountField(_("amount"))
+    idempotency_key = KeyField(_("idempotency key"), unique=True, max_length=255)
+    input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    exchange = models.JSONField(_("exchange"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
+    error_message = models.TextField(_("error message"), blank=True, default="")
+    detail = models.TextField(_("detail"), blank=True, default="")
+    source = models.CharField(
+        _("source"), max_length=16, choices=EventSource.choices, default=EventSource.API
+    )
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("actor"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("resolved by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    resolution_reason = models.TextField(_("resolution reason"), blank=True, default="")
+    resolution_evidence = models.TextField(_("resolution evidence"), blank=True, default="")
+
+    objects: ClassVar[PaymentOperationQuerySet] = PaymentOperationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("payment operation")
+        verbose_name_plural = _("payment operations")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            status_is_known("payments_operation_status_known", Status),
+            CheckConstraint(condition=Q(kind__in=OperationKind.values), name="payments_operation_kind_known"),
+            CheckConstraint(condition=Q(amount__gt=0), name="payments_operation_amount_positive"),
+            CheckConstraint(
+                condition=Q(status__in=_OPEN, in_flight_key__isnull=False)
+                | (~Q(status__in=_OPEN) & Q(in_flight_key__isnull=True)),
+                name="payments_operation_in_flight_while_open",
+            ),
+        ]
+        indexes = [
+            Index(fields=["status", "next_attempt_at"], name="payments_op_due_idx"),
+            Index(fields=["status", "lease_expires_at"], name="payments_op_lease_idx"),
+        ]
+        permissions = [("resolve_operation", _("Can resolve operations that need attention"))]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.get_kind_display()})"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the operation may still stand for money."""
+        return self.status in OPEN_OPERATION_STATUSES
+
+    @property
+    def currency_code(self) -> str:
+        """The collection's currency, ISO 4217 in lower case."""
+        return self.collection.currency_code
+
+    @classmethod
+    def key_in_flight(cls, *, target_id: str, kind: str) -> str:
+        """Return what is unique among the open operations."""
+        return f"{kind}:{target_id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, with `in_flight_key` following the status on insertion."""
+        if self._state.adding and self.is_open:
+            self.in_flight_key = self.key_in_flight(target_id=self.target_id, kind=self.kind)
+        super().save(*args, **kwargs)
+
+    @transition(status, source=[Status.PROCESSING, Status.UNKNOWN], target=Status.PENDING)
+    def await_provider(self) -> None:
+        """Have been accepted by the provider, which will tell later how it ends."""
+
+    @transition(status, source=[Status.PROCESSING, Status.PENDING], target=Status.UNKNOWN)
+    def lose_track(self) -> None:
+        """Have been sent, perhaps, with no certain answer."""
+
+    @transition(
+        status,
+        source=[
+            Status.PROCESSING,
+            Status.PENDING,
+            Status.UNKNOWN,
+            Status.SUCCEEDED,
+            Status.DECLINED,
+            Status.NOT_SENT,
+        ],
+        target=Status.ATTENTION,
+    )
+    def require_attention(self, *, detail: str) -> None:
+        """Need a person; from an ended status when a later fact contradicts it."""
+        self.detail = detail
+        self.finished_at = None
+        self.in_flight_key = self.key_in_flight(target_id=self.target_id, kind=self.kind)
+
+    @transition(
+        status,
+        source=[
+            Status.PROCESSING,
+            Status.PENDING,
+            Status.UNKNOWN,
+            Status.ATTENTION,
+            Status.DECLINED,
+            Status.NOT_SENT,
+        ],
+        target=Status.SUCCEEDED,
+    )
+    def succeed(self) -> None:
+        """Have been done; from an ended status when the provider reports a late success."""
+        self._finish()
+        self.error_code = ""
+        self.error_message = ""
+
+    @transition(
+        status,
+        source=[Status.PROCESSING, Status.PENDING, Status.UNKNOWN, Status.ATTENTION],
+        target=Status.DECLINED,
+    )
+    def decline(self, *, code: str, message: str) -> None:
+        """Have been refused, for certain."""
+        self._finish()
+        self.error_code = code
+        self.error_message = message
+
+    @transition(status, source=[Status.PROCESSING, Status.UNKNOWN, Status.ATTENTION], target=Status.NOT_SENT)
+    def withdraw(self, *, code: str, message: str) -> None:
+        """Never have reached the provider, for certain."""
+        self._finish()
+        self.error_code = code
+        self.error_message = message
+
+    def _finish(self) -> None:
+        self.finished_at = timezone.now()
+        self.in_flight_key = None
+        self.lease_owner = ""
+        self.lease_expires_at = None
+        self.next_attempt_at = None

@@ -1,0 +1,192 @@
+"""The payment: what an authorized session becomes.
+
+Its amounts are the sums of its captures and refunds; its status is derived from them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar, Final
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
+from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.collections import PaymentCollection
+from payments.models.fields import KeyField, StatusField
+from payments.models.providers import PaymentProvider
+from payments.models.sessions import PaymentSession
+from payments.money import AmountField, display_amount
+from payments.states import PaymentStatus as Status
+
+ZERO: Final = Decimal(0)
+
+
+class PaymentQuerySet(KeptQuerySet["Payment"]):
+    """Select payments."""
+
+
+class Payment(KeptModel):
+    """Be an amount that a provider holds, has taken, or has given back, in parts.
+
+    `amount` is what was authorized, which may be less than the session asked for; `canceled_amount` the part of it
+    that was released without being taken. A session becomes one payment, once.
+    """
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_payment_id, editable=False)
+    collection = models.ForeignKey(
+        PaymentCollection, verbose_name=_("collection"), on_delete=models.PROTECT, related_name="payments"
+    )
+    session = models.OneToOneField(
+        PaymentSession, verbose_name=_("session"), on_delete=models.PROTECT, related_name="authorized_payment"
+    )
+    provider = models.ForeignKey(
+        PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="payments"
+    )
+    status = StatusField(_("status"), choices=Status.choices, default=Status.AUTHORIZED)
+    amount = AmountField(_("amount"))
+    captured_amount = AmountField(_("captured amount"), default=ZERO)
+    refunded_amount = AmountField(_("refunded amount"), default=ZERO)
+    canceled_amount = AmountField(_("canceled amount"), default=ZERO)
+    provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    expires_at = models.DateTimeField(_("authorization expires at"), null=True, blank=True)
+    captured_at = models.DateTimeField(_("captured at"), null=True, blank=True)
+    canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+
+    objects: ClassVar[PaymentQuerySet] = PaymentQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            status_is_known("payments_payment_status_known", Status),
+            CheckConstraint(condition=Q(amount__gt=0), name="payments_payment_amount_positive"),
+            CheckConstraint(
+                condition=Q(captured_amount__gte=0, captured_amount__lte=F("amount")),
+                name="payments_payment_captured_lte_amount",
+            ),
+            CheckConstraint(
+                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("captured_amount")),
+                name="payments_payment_refunded_lte_captured",
+            ),
+            CheckConstraint(
+                condition=Q(canceled_amount__gte=0, canceled_amount__lte=F("amount") - F("captured_amount")),
+                name="payments_payment_canceled_lte_uncaptured",
+            ),
+            UniqueConstraint(
+                fields=["provider", "provider_reference"], name="payments_payment_provider_reference_unique"
+            ),
+        ]
+        indexes = [
+            Index(fields=["status", "-created_at"], name="payments_pay_status_idx"),
+            Index(fields=["status", "expires_at"], name="payments_pay_expiry_idx"),
+        ]
+        permissions = [
+            ("capture_payment", _("Can capture payments")),
+            ("refund_payment", _("Can refund payments")),
+            ("cancel_payment", _("Can cancel payments")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({display_amount(self.amount, self.currency_code)})"
+
+    @property
+    def currency_code(self) -> str:
+        """The collection's currency, ISO 4217 in lower case."""
+        return self.collection.currency_code
+
+    @property
+    def capturable_amount(self) -> Decimal:
+        """What is still held; captures under way aren't counted."""
+        return self.amount - self.captured_amount - self.canceled_amount
+
+    @property
+    def refundable_amount(self) -> Decimal:
+        """What was taken and not given back; refunds under way aren't counted."""
+        return self.captured_amount - self.refunded_amount
+
+    def derive_status(self) -> Status:
+        """Return the status that the amounts stand for."""
+        if self.captured_amount == ZERO:
+            return Status.CANCELED if self.capturable_amount == ZERO else Status.AUTHORIZED
+        if self.refunded_amount > ZERO:
+            is_over = self.refundable_amount == ZERO and self.capturable_amount == ZERO
+            return Status.REFUNDED if is_over else Status.PARTIALLY_REFUNDED
+        return Status.CAPTURED if self.capturable_amount == ZERO else Status.PARTIALLY_CAPTURED
+
+    def move_to(self, status: Status) -> bool:
+        """Take the transition that leads to `status`; return whether there was one to take."""
+        if self.status == status:
+            return False
+        getattr(self, _TRANSITIONS[status])()
+        return True
+
+    @transition(
+        status,
+        source=[Status.AUTHORIZED, Status.CANCELED, Status.PARTIALLY_REFUNDED],
+        target=Status.PARTIALLY_CAPTURED,
+    )
+    def capture_partially(self) -> None:
+        """Have a part taken; from `partially_refunded` when the only refund failed after all."""
+
+    @transition(
+        status,
+        source=[
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.CANCELED,
+            Status.PARTIALLY_REFUNDED,
+            Status.REFUNDED,
+        ],
+        target=Status.CAPTURED,
+    )
+    def capture(self) -> None:
+        """Have all that isn't released taken; from `refunded` when the refund failed after all."""
+
+    @transition(
+        status,
+        source=[
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.CAPTURED,
+            Status.REFUNDED,
+            Status.CANCELED,
+        ],
+        target=Status.PARTIALLY_REFUNDED,
+    )
+    def refund_partially(self) -> None:
+        """Have a part given back, while something is left to give back or to capture."""
+
+    @transition(
+        status,
+        source=[
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.CAPTURED,
+            Status.PARTIALLY_REFUNDED,
+            Status.CANCELED,
+        ],
+        target=Status.REFUNDED,
+    )
+    def refund(self) -> None:
+        """Have all that was taken given back, with nothing left to capture."""
+
+    @transition(status, source=[Status.AUTHORIZED], target=Status.CANCELED)
+    def cancel(self) -> None:
+        """Have the whole amount released."""
+
+
+_TRANSITIONS: Final[dict[Status, str]] = {
+    Status.PARTIALLY_CAPTURED: "capture_partially",
+    Status.CAPTURED: "capture",
+    Status.PARTIALLY_REFUNDED: "refund_partially",
+    Status.REFUNDED: "refund",
+    Status.CANCELED: "cancel",
+}

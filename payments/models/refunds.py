@@ -1,0 +1,76 @@
+"""The refund: one giving back of money out of a payment."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import CheckConstraint, Q, UniqueConstraint
+from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.fields import KeyField, StatusField
+from payments.models.payments import Payment
+from payments.models.refund_reasons import RefundReason
+from payments.money import AmountField, display_amount
+from payments.states import MovementStatus as Status
+
+
+class Refund(KeptModel):
+    """Be one movement of money to the payer. While it is pending, it reserves its amount."""
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_refund_id, editable=False)
+    payment = models.ForeignKey(
+        Payment, verbose_name=_("payment"), on_delete=models.PROTECT, related_name="refunds"
+    )
+    status = StatusField(_("status"), choices=Status.choices, default=Status.PENDING)
+    amount = AmountField(_("amount"))
+    reason = models.ForeignKey(
+        RefundReason,
+        verbose_name=_("reason"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="refunds",
+    )
+    note = models.TextField(_("note"), blank=True, default="")
+    provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
+    error_message = models.TextField(_("error message"), blank=True, default="")
+    succeeded_at = models.DateTimeField(_("succeeded at"), null=True, blank=True)
+
+    objects: ClassVar[KeptQuerySet[Refund]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        ordering = ["created_at", "id"]
+        constraints = [
+            status_is_known("payments_refund_status_known", Status),
+            CheckConstraint(condition=Q(amount__gt=0), name="payments_refund_amount_positive"),
+            UniqueConstraint(
+                fields=["payment", "provider_reference"], name="payments_refund_provider_reference_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({display_amount(self.amount, self.currency_code)})"
+
+    @property
+    def currency_code(self) -> str:
+        """The collection's currency, ISO 4217 in lower case."""
+        return self.payment.currency_code
+
+    @transition(status, source=[Status.PENDING, Status.FAILED], target=Status.SUCCEEDED)
+    def succeed(self) -> None:
+        """Have moved the money; from `failed` when the provider reports later that it did after all."""
+        self.error_code = ""
+        self.error_message = ""
+
+    @transition(status, source=[Status.PENDING, Status.SUCCEEDED], target=Status.FAILED)
+    def fail(self, *, code: str, message: str) -> None:
+        """Have moved nothing; from `succeeded` when the payer's bank sent the money back days later."""
+        self.error_code = code
+        self.error_message = message

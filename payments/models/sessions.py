@@ -1,0 +1,164 @@
+"""The payment session: one amount to be authorized by one provider.
+
+Its two data fields are the security boundary of the house: `data` may be published, `provider_data` never leaves the
+server.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.collections import PaymentCollection
+from payments.models.fields import KeyField, StatusField
+from payments.models.providers import PaymentProvider
+from payments.money import AmountField, display_amount
+from payments.states import SessionStatus as Status
+
+if TYPE_CHECKING:
+    from payments.models.payments import Payment
+
+UNAUTHORIZED_STATUSES: Final = frozenset({Status.PENDING, Status.REQUIRES_MORE, Status.ERROR})
+"""A session in one of these may still become a payment."""
+
+
+class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
+    """Select payment sessions."""
+
+    def unauthorized(self) -> PaymentSessionQuerySet:
+        """Select the sessions that may still become payments."""
+        return self.filter(status__in=UNAUTHORIZED_STATUSES)
+
+
+class PaymentSession(KeptModel):
+    """Be an amount to be authorized, tied to one provider.
+
+    `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the
+    provider sets it when the session is initiated, and the storefront reads it. `provider_data` is private.
+    `initiated_at` is empty until the provider knows of the session, which for an installment is when it falls due.
+    """
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_session_id, editable=False)
+    collection = models.ForeignKey(
+        PaymentCollection, verbose_name=_("collection"), on_delete=models.PROTECT, related_name="sessions"
+    )
+    provider = models.ForeignKey(
+        PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="sessions"
+    )
+    status = StatusField(_("status"), choices=Status.choices, default=Status.PENDING)
+    amount = AmountField(_("amount"))
+    is_split = models.BooleanField(_("split"), default=False)
+    data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
+    context = models.JSONField(_("context"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    next_action = models.JSONField(_("next action"), null=True, blank=True, encoder=DjangoJSONEncoder)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
+    error_message = models.TextField(_("error message"), blank=True, default="")
+    installment = models.PositiveSmallIntegerField(_("installment"), null=True, blank=True)
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    initiated_at = models.DateTimeField(_("initiated at"), null=True, blank=True)
+    authorized_at = models.DateTimeField(_("authorized at"), null=True, blank=True)
+    canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+
+    objects: ClassVar[PaymentSessionQuerySet] = PaymentSessionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("payment session")
+        verbose_name_plural = _("payment sessions")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            status_is_known("payments_session_status_known", Status),
+            CheckConstraint(condition=Q(amount__gt=0), name="payments_session_amount_positive"),
+            UniqueConstraint(
+                fields=["provider", "provider_reference"], name="payments_session_provider_reference_unique"
+            ),
+            UniqueConstraint(
+                fields=["collection", "installment"], name="payments_session_installment_unique"
+            ),
+        ]
+        indexes = [
+            Index(fields=["status", "expires_at"], name="payments_ses_expiry_idx"),
+            Index(fields=["status", "due_at"], name="payments_ses_due_idx"),
+        ]
+        permissions = [
+            ("authorize_session", _("Can authorize payment sessions")),
+            ("cancel_session", _("Can cancel payment sessions")),
+            ("sync_session", _("Can ask the provider about payment sessions")),
+            ("view_provider_data", _("Can see private provider data")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({display_amount(self.amount, self.currency_code)})"
+
+    @property
+    def currency_code(self) -> str:
+        """The collection's currency, ISO 4217 in lower case."""
+        return self.collection.currency_code
+
+    @property
+    def payment(self) -> Payment | None:
+        """What the session has become, or None while it isn't authorized."""
+        return getattr(self, "authorized_payment", None)
+
+    @property
+    def is_unauthorized(self) -> bool:
+        """Whether the session may still become a payment."""
+        return self.status in UNAUTHORIZED_STATUSES
+
+    def is_expired(self, now: datetime) -> bool:
+        """Return whether the session's time to be authorized is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    @transition(status, source=[Status.REQUIRES_MORE, Status.ERROR], target=Status.PENDING)
+    def reopen(self) -> None:
+        """Wait for authorization again, after the amount or the data changed."""
+        self._clear_error()
+        self.next_action = None
+
+    @transition(
+        status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.REQUIRES_MORE
+    )
+    def require_more(self) -> None:
+        """Wait until the payer has done something more, such as entering a 3DS code."""
+        self._clear_error()
+
+    @transition(
+        status,
+        source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR, Status.CANCELED],
+        target=Status.AUTHORIZED,
+    )
+    def authorize(self) -> None:
+        """Have the amount held; from `canceled` when the payer was faster than the cancelation."""
+        self._clear_error()
+        self.next_action = None
+        self.canceled_at = None
+
+    @transition(status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.ERROR)
+    def fail(self, *, code: str, message: str) -> None:
+        """Have been refused; `message` may be shown to the payer, who may try again."""
+        self.error_code = code
+        self.error_message = message
+        self.next_action = None
+
+    @transition(
+        status,
+        source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR, Status.AUTHORIZED],
+        target=Status.CANCELED,
+    )
+    def cancel(self) -> None:
+        """Be abandoned, or have the authorization released."""
+        self.next_action = None
+
+    def _clear_error(self) -> None:
+        self.error_code = ""
+        self.error_message = ""

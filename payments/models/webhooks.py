@@ -1,0 +1,59 @@
+"""The inbox: each verified event of a provider, once."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+from django.utils.translation import gettext_lazy as _
+
+from payments import ids
+from payments.models.base import KeptModel, KeptQuerySet
+from payments.models.fields import KeyField
+from payments.models.providers import PaymentProvider
+from payments.models.sessions import PaymentSession
+from payments.states import WebhookEventStatus as Status
+
+
+class WebhookEvent(KeptModel):
+    """Keep an event that a provider sent, and what has become of it. `payload` is redacted."""
+
+    id = KeyField(_("id"), primary_key=True, default=ids.new_webhook_event_id, editable=False)
+    provider = models.ForeignKey(
+        PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="webhook_events"
+    )
+    event_id = KeyField(_("event id"), max_length=255)
+    type = models.CharField(_("type"), max_length=128)
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.RECEIVED)
+    session = models.ForeignKey(
+        PaymentSession,
+        verbose_name=_("session"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="webhook_events",
+    )
+    payload = models.JSONField(_("payload"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    detail = models.TextField(_("detail"), blank=True, default="")
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    occurred_at = models.DateTimeField(_("occurred at"), null=True, blank=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
+    applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
+
+    objects: ClassVar[KeptQuerySet[WebhookEvent]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("webhook event")
+        verbose_name_plural = _("webhook events")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            UniqueConstraint(fields=["provider", "event_id"], name="payments_webhook_event_unique"),
+            CheckConstraint(condition=Q(status__in=Status.values), name="payments_webhook_status_known"),
+        ]
+        indexes = [Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx")]
+        permissions = [("replay_webhook", _("Can replay webhook events"))]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.event_id})"

@@ -1,0 +1,47 @@
+"""The verbs: the only room where rows and providers meet.
+
+Every verb that calls a provider goes claim → call → record. The claim is committed before the call, so whatever
+crashes, it is known that something may have been sent.
+"""
+
+from __future__ import annotations
+
+from payments.services.collections import (
+    cancel_payment_collection,
+    create_payment_collection,
+    mark_payment_collection_as_paid,
+    update_payment_collection,
+)
+from payments.services.facts import record_fact
+from payments.services.installments import create_installment_plan
+from payments.services.origins import Origin
+from payments.services.payments import cancel_payment, capture_payment, refund_payment
+from payments.services.providers import disable_provider, enable_provider, list_providers
+from payments.services.sessions import (
+    authorize_payment_session,
+    cancel_payment_session,
+    create_payment_session,
+    update_payment_session,
+)
+from payments.services.synchronization import sync_payment_session
+
+__all__ = [
+    "Origin",
+    "authorize_payment_session",
+    "cancel_payment",
+    "cancel_payment_collection",
+    "cancel_payment_session",
+    "capture_payment",
+    "create_installment_plan",
+    "create_payment_collection",
+    "create_payment_session",
+    "disable_provider",
+    "enable_provider",
+    "list_providers",
+    "mark_payment_collection_as_paid",
+    "record_fact",
+    "refund_payment",
+    "sync_payment_session",
+    "update_payment_collection",
+    "update_payment_session",
+]

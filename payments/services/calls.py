@@ -1,0 +1,112 @@
+"""The call: builds the request that an operation stands for and makes it, with no transaction and no lock.
+
+The same operation gives the same request under the same key, however often it is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from payments.models import PaymentOperation
+from payments.providers import (
+    AuthorizeRequest,
+    AuthorizeResult,
+    BaseProvider,
+    CancelRequest,
+    CancelResult,
+    CaptureRequest,
+    CaptureResult,
+    InitiateRequest,
+    InitiateResult,
+    PaymentContext,
+    ProviderResult,
+    RefundRequest,
+    RefundResult,
+    UpdateRequest,
+    UpdateResult,
+    call_provider,
+    get_provider,
+)
+from payments.states import OperationKind
+
+
+def call_for(operation: PaymentOperation) -> ProviderResult:
+    """Ask the operation's provider for what the operation stands for, and return its answer.
+
+    Raises NotFoundError where the provider isn't configured any more, and OpenTransactionError.
+    """
+    return _CALLS[OperationKind(operation.kind)](get_provider(operation.provider_id), operation)
+
+
+def _common(operation: PaymentOperation) -> dict[str, Any]:
+    session, payment = operation.session, operation.payment
+    holder = payment or session
+    return {
+        "operation_id": operation.pk,
+        "idempotency_key": operation.idempotency_key,
+        "collection_id": operation.collection_id,
+        "session_id": session.pk,
+        "amount": operation.amount,
+        "currency_code": operation.currency_code,
+        "provider_reference": holder.provider_reference,
+        "data": session.data,
+        "provider_data": holder.provider_data,
+    }
+
+
+def _initiate(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    context = PaymentContext(**operation.session.context)
+    request = InitiateRequest(**_common(operation), input=operation.input, context=context)
+    return call_provider(provider.initiate, request, result_class=InitiateResult)
+
+
+def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    request = UpdateRequest(**_common(operation), input=operation.input)
+    return call_provider(provider.update, request, result_class=UpdateResult)
+
+
+def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    request = AuthorizeRequest(**_common(operation), input=operation.input)
+    return call_provider(provider.authorize, request, result_class=AuthorizeResult)
+
+
+def _capture(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    payment, capture = operation.payment, operation.capture
+    if payment is None or capture is None:
+        raise TypeError("A capture's operation names its payment and capture.")
+    request = CaptureRequest(
+        **_common(operation),
+        payment_id=payment.pk,
+        capture_id=capture.pk,
+        is_final=operation.amount == payment.capturable_amount,
+    )
+    return call_provider(provider.capture, request, result_class=CaptureResult)
+
+
+def _refund(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    payment, refund = operation.payment, operation.refund
+    if payment is None or refund is None:
+        raise TypeError("A refund's operation names its payment and refund.")
+    request = RefundRequest(
+        **_common(operation),
+        payment_id=payment.pk,
+        refund_id=refund.pk,
+        reason=refund.reason.label if refund.reason else None,
+    )
+    return call_provider(provider.refund, request, result_class=RefundResult)
+
+
+def _cancel(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    request = CancelRequest(**_common(operation), payment_id=operation.payment_id)
+    return call_provider(provider.cancel, request, result_class=CancelResult)
+
+
+_CALLS: Final[dict[OperationKind, Callable[[BaseProvider[Any], PaymentOperation], ProviderResult]]] = {
+    OperationKind.INITIATE: _initiate,
+    OperationKind.UPDATE: _update,
+    OperationKind.AUTHORIZE: _authorize,
+    OperationKind.CAPTURE: _capture,
+    OperationKind.REFUND: _refund,
+    OperationKind.CANCEL: _cancel,
+}

@@ -1,0 +1,285 @@
+"""Recording what a provider reports: the one way in for API results, webhooks, retrievals and “Sync”.
+
+Requests may be refused, facts may not. A fact only moves things forward, so a replayed or late one changes nothing;
+one that breaks an invariant is written down all the same, and an operation asks for a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from django.utils import timezone
+
+from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.models.sessions import UNAUTHORIZED_STATUSES
+from payments.providers import Failure, SessionFact
+from payments.services.discrepancies import Discrepancy, report_discrepancies
+from payments.services.journals import Journal
+from payments.services.movements import MovementRecorder, captured_sum
+from payments.services.operations import end_operation
+from payments.services.origins import Origin
+from payments.services.totals import settle
+from payments.services.transactions import committed, lock_collection
+from payments.states import OperationKind, SessionStatus
+
+ZERO: Final = Decimal(0)
+
+UNEXPLAINED: Final = Failure(code="declined")
+
+
+def record_fact(session: PaymentSession, fact: SessionFact, *, origin: Origin) -> PaymentSession:
+    """Record what a provider reports of a session, in a transaction of its own, and return the session as it is now."""
+    with committed():
+        collection = lock_collection(session.collection_id)
+        locked = PaymentSession.objects.select_related("authorized_payment").get(pk=session.pk)
+        locked.collection = collection
+        journal = Journal(collection=collection, origin=origin)
+        apply_fact(locked, fact, journal=journal)
+        settle(collection, journal)
+    return locked
+
+
+def apply_fact(
+    session: PaymentSession, fact: SessionFact, *, journal: Journal, operation: PaymentOperation | None = None
+) -> None:
+    """Apply a fact to a session whose collection is locked; the caller settles the collection afterwards.
+
+    `operation` is the one whose answer the fact is, if it is one's.
+    """
+    recorder = FactRecorder(session=session, journal=journal, operation=operation)
+    recorder.record(fact)
+    report_discrepancies(session, recorder.discrepancies, journal=journal, operation=operation)
+
+
+@dataclass(kw_only=True)
+class FactRecorder:
+    """Bring one session, its payment and its operations in line with a fact."""
+
+    session: PaymentSession
+    journal: Journal
+    operation: PaymentOperation | None = None
+    discrepancies: list[Discrepancy] = field(default_factory=list)
+
+    def record(self, fact: SessionFact) -> None:
+        """Record a fact, piece by piece, in the order in which money moves."""
+        if fact.currency_code != self.session.currency_code:
+            self._differ(
+                "currency_mismatch", expected=self.session.currency_code, reported=fact.currency_code
+            )
+            return
+        before = (self.session.status, self.session.initiated_at)
+        self._record_status(fact)
+        if self.operation is not None or (self.session.status, self.session.initiated_at) != before:
+            self._renew(fact)
+        self._record_update(fact)
+        payment = self.session.payment
+        if payment is not None:
+            movements = MovementRecorder(
+                payment=payment, journal=self.journal, discrepancies=self.discrepancies
+            )
+            movements.record(fact)
+            self._record_release(payment, fact)
+
+    def _record_status(self, fact: SessionFact) -> None:
+        if fact.status is not None:
+            self._record_initiation()
+        if fact.status == SessionStatus.AUTHORIZED:
+            self._record_authorization(fact)
+        elif fact.status == SessionStatus.REQUIRES_MORE:
+            self._record_next_action(fact)
+        elif fact.status == SessionStatus.ERROR:
+            self._record_refusal(fact)
+        elif fact.status == SessionStatus.CANCELED and self.session.payment is None:
+            self._record_abandonment()
+
+    def _record_initiation(self) -> None:
+        """Record that the provider knows of the session, whatever became of our own call."""
+        self._confirm(OperationKind.INITIATE)
+        if self.session.initiated_at is None:
+            self.session.initiated_at = timezone.now()
+            self.session.save_fields("initiated_at")
+
+    def _record_authorization(self, fact: SessionFact) -> None:
+        amount = self.session.amount if fact.authorized_amount is None else fact.authorized_amount
+        if self.session.payment is None:
+            if not ZERO < amount <= self.session.amount:
+                self._differ("authorized_amount_mismatch", expected=self.session.amount, reported=amount)
+                return
+            self._authorize(fact, amount)
+        self._confirm(OperationKind.AUTHORIZE)
+
+    def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
+        before = str(self.session.status)
+        collection = self.session.collection
+        is_late = before == SessionStatus.CANCELED or collection.is_canceled
+        self.session.authorize()
+        self.session.authorized_at = fact.occurred_at or timezone.now()
+        self.session.save_fields(
+            "status", "authorized_at", "canceled_at", "next_action", "error_code", "error_message"
+        )
+        payment = self._create_payment(fact, amount)
+        self.journal.note("session.authorized", self.session, from_status=before, amount=amount)
+        self.journal.note("payment.authorized", payment, to_status=str(payment.status), amount=amount)
+        if is_late:
+            self._differ("late_authorization", expected=before, reported=SessionStatus.AUTHORIZED)
+        self._compare_with_collection()
+
+    def _create_payment(self, fact: SessionFact, amount: Decimal) -> Payment:
+        provider_data = self.session.provider_data if fact.provider_data is None else dict(fact.provider_data)
+        payment = Payment(
+            collection=self.session.collection,
+            session=self.session,
+            provider=self.session.provider,
+            amount=amount,
+            provider_data=provider_data,
+            provider_reference=fact.provider_reference or self.session.provider_reference,
+            expires_at=fact.expires_at,
+        )
+        payment.save(force_insert=True)
+        return payment
+
+    def _compare_with_collection(self) -> None:
+        collection = self.session.collection
+        held = sum((row.amount - row.canceled_amount for row in collection.payments.all()), ZERO)
+        if held > collection.amount:
+            self._differ("authorized_more_than_due", expected=collection.amount, reported=held)
+
+    def _record_next_action(self, fact: SessionFact) -> None:
+        is_news = self.session.status == SessionStatus.PENDING
+        if not (is_news or (self.operation is not None and self.session.is_unauthorized)):
+            return
+        before = str(self.session.status)
+        self.session.require_more()
+        self.session.next_action = asdict(fact.next_action) if fact.next_action else None
+        self._save_status()
+        self.journal.note("session.requires_more", self.session, from_status=before)
+        self._confirm(OperationKind.AUTHORIZE)
+
+    def _record_refusal(self, fact: SessionFact) -> None:
+        # In `error` already: the report may be of the earlier attempt, so an open one isn't ended by it.
+        if self.session.status not in (SessionStatus.PENDING, SessionStatus.REQUIRES_MORE):
+            return
+        failure = fact.failure or UNEXPLAINED
+        fail_session(self.session, failure, self.journal)
+        for operation in self._open_operations(OperationKind.AUTHORIZE):
+            end_operation(
+                operation,
+                lambda op=operation: op.decline(code=failure.code, message=failure.message),  # type: ignore[misc]
+                self.journal,
+            )
+
+    def _record_abandonment(self) -> None:
+        if self.session.status in UNAUTHORIZED_STATUSES:
+            cancel_session(self.session, self.journal)
+        self._confirm(OperationKind.CANCEL)
+        for operation in self._open_operations(OperationKind.AUTHORIZE):
+            end_operation(
+                operation,
+                lambda op=operation: op.decline(code="canceled", message=""),  # type: ignore[misc]
+                self.journal,
+            )
+
+    def _record_update(self, fact: SessionFact) -> None:
+        if fact.amount is None:
+            return
+        for operation in self._open_operations(OperationKind.UPDATE):
+            if operation.amount == fact.amount:
+                change_amount(self.session, operation.amount, self.journal)
+                end_operation(operation, operation.succeed, self.journal)
+
+    def _record_release(self, payment: Payment, fact: SessionFact) -> None:
+        """Record that the provider let go of what it held, as far as that is more than was known."""
+        held = payment.amount - captured_sum(payment)
+        reported = fact.canceled_amount
+        if reported is None:
+            reported = held if fact.status == SessionStatus.CANCELED else ZERO
+        released = min(reported, held)
+        if released > payment.canceled_amount:
+            self.journal.note("payment.released", payment, amount=released - payment.canceled_amount)
+            payment.canceled_amount = released
+            payment.save_fields("canceled_amount")
+        if released == payment.amount and self.session.status == SessionStatus.AUTHORIZED:
+            cancel_session(self.session, self.journal)
+        if fact.status == SessionStatus.CANCELED or ZERO < released == held:
+            self._confirm(OperationKind.CANCEL, target_id=payment.pk)
+
+    def _renew(self, fact: SessionFact) -> None:
+        """Take over what the provider says about its own session."""
+        names = []
+        for name in ("data", "provider_data", "expires_at"):
+            value = getattr(fact, name)
+            if value is not None:
+                setattr(self.session, name, dict(value) if name != "expires_at" else value)
+                names.append(name)
+        if fact.provider_reference and self.session.provider_reference is None and self._is_new(fact):
+            self.session.provider_reference = fact.provider_reference
+            names.append("provider_reference")
+        if names:
+            self.session.save_fields(*names)
+        self._renew_payment(fact)
+
+    def _renew_payment(self, fact: SessionFact) -> None:
+        payment = self.session.payment
+        if payment is not None and fact.provider_data is not None:
+            payment.provider_data = dict(fact.provider_data)
+            payment.save_fields("provider_data")
+
+    def _is_new(self, fact: SessionFact) -> bool:
+        """Return whether no other session has the provider's reference."""
+        others = PaymentSession.objects.filter(
+            provider=self.session.provider_id, provider_reference=fact.provider_reference
+        )
+        other = others.exclude(pk=self.session.pk).first()
+        if other is None:
+            return True
+        self._differ("reference_reused", expected=self.session.pk, reported=other.pk)
+        return False
+
+    def _confirm(self, kind: OperationKind, *, target_id: str | None = None) -> None:
+        """End the open operations of a kind: what they asked for has happened."""
+        for operation in self._open_operations(kind, target_id=target_id):
+            end_operation(operation, operation.succeed, self.journal)
+
+    def _open_operations(
+        self, kind: OperationKind, *, target_id: str | None = None
+    ) -> list[PaymentOperation]:
+        rows = PaymentOperation.objects.open().filter(kind=kind, target_id=target_id or self.session.pk)
+        return list(rows)
+
+    def _save_status(self) -> None:
+        self.session.save_fields("status", "next_action", "error_code", "error_message")
+
+    def _differ(self, code: str, *, expected: object, reported: object) -> None:
+        self.discrepancies.append(Discrepancy(code=code, expected=str(expected), reported=str(reported)))
+
+
+def fail_session(session: PaymentSession, failure: Failure, journal: Journal) -> None:
+    """Record that a session was refused, for a reason that its payer may read."""
+    before = str(session.status)
+    session.fail(code=failure.code[:64], message=failure.message)
+    session.save_fields("status", "next_action", "error_code", "error_message")
+    journal.note(
+        "session.failed", session, from_status=before, amount=session.amount, data={"code": failure.code}
+    )
+
+
+def cancel_session(session: PaymentSession, journal: Journal) -> None:
+    """Record that a session is abandoned or its authorization released."""
+    before = str(session.status)
+    session.cancel()
+    session.canceled_at = timezone.now()
+    session.save_fields("status", "canceled_at", "next_action")
+    journal.note("session.canceled", session, from_status=before, amount=session.amount)
+
+
+def change_amount(session: PaymentSession, amount: Decimal, journal: Journal) -> None:
+    """Record that an unauthorized session is for another amount, and waits for authorization anew."""
+    before = str(session.status)
+    old = session.amount
+    session.amount = amount
+    if session.status != SessionStatus.PENDING:
+        session.reopen()
+    session.save_fields("status", "amount", "next_action", "error_code", "error_message")
+    journal.note("session.updated", session, from_status=before, amount=amount, data={"old_amount": str(old)})

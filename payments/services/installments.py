@@ -1,0 +1,122 @@
+"""Paying by installments: one collection, divided over time into sessions that fall due."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import InputError, TransitionError
+from payments.models import PaymentCollection, PaymentSession
+from payments.money import split_amount
+from payments.services.balances import refuse_excess, remaining_amount
+from payments.services.journals import Journal
+from payments.services.origins import Actor, Origin
+from payments.services.providers import UsableProvider, usable_provider
+from payments.services.totals import settle
+from payments.services.transactions import joined, lock_collection
+from payments.states import EventSource
+
+Interval = timedelta | Literal["day", "week", "month", "year"]
+
+MAX_COUNT: Final = 360
+
+_DAYS: Final = {"day": 1, "week": 7}
+_MONTHS: Final = {"month": 1, "year": 12}
+
+
+def create_installment_plan(
+    collection: PaymentCollection,
+    *,
+    provider_id: str,
+    count: int,
+    interval: Interval,
+    first_due_at: datetime | None = None,
+    actor: Actor = None,
+    source: str = EventSource.API,
+) -> list[PaymentSession]:
+    """Divide what is left to pay exactly into `count` sessions, the remainder on the first.
+
+    They fall due `interval` apart, from `first_due_at` (now, if None) on; a month after January 31 is the last day of
+    February. Providers hear of a session when it is authorized, so this joins the caller's transaction.
+
+    Raises InputError, AmountError where a part would be nothing, TransitionError for a canceled collection.
+    """
+    _check(count, interval, first_due_at)
+    provider = usable_provider(provider_id)
+    first = first_due_at or timezone.now()
+    with joined():
+        locked = lock_collection(collection.pk)
+        _refuse_replan(locked)
+        left = remaining_amount(locked)
+        refuse_excess(left, left, locked.currency_code)
+        amounts = split_amount(left, locked.currency_code, count)
+        journal = Journal(collection=locked, origin=Origin.of(actor=actor, source=source))
+        sessions = []
+        for number, amount in enumerate(amounts, start=1):
+            session = _build(locked, provider, number, due_at=_later(first, interval, number - 1))
+            session.amount = amount
+            session.save(force_insert=True)
+            journal.note("session.created", session, to_status=str(session.status), amount=amount)
+            sessions.append(session)
+        settle(locked, journal)
+    return sessions
+
+
+def _check(count: int, interval: Interval, first_due_at: datetime | None) -> None:
+    if not 1 <= count <= MAX_COUNT:
+        raise InputError(
+            _("The number of installments must be between 1 and %(max)s."),
+            code="invalid_count",
+            field="count",
+            params={"max": MAX_COUNT},
+        )
+    if not _is_known(interval):
+        raise InputError(
+            _("The interval must be a positive timedelta, or one of day, week, month and year."),
+            code="invalid_interval",
+            field="interval",
+        )
+    if first_due_at is not None and timezone.is_naive(first_due_at):
+        raise InputError(
+            _("The first due date needs a time zone."), code="naive_datetime", field="first_due_at"
+        )
+
+
+def _is_known(interval: Interval) -> bool:
+    if isinstance(interval, timedelta):
+        return interval > timedelta(0)
+    return interval in {*_DAYS, *_MONTHS}
+
+
+def _refuse_replan(collection: PaymentCollection) -> None:
+    if collection.is_canceled:
+        raise TransitionError(_("The collection is canceled."), code="collection_canceled")
+    if collection.sessions.exclude(installment=None).exists():
+        raise TransitionError(_("The collection has an installment plan already."), code="plan_exists")
+    if collection.sessions.unauthorized().filter(is_split=False).exists():
+        raise TransitionError(
+            _("A session covers what is left; cancel it before making a plan."), code="session_open"
+        )
+
+
+def _build(
+    collection: PaymentCollection, provider: UsableProvider, number: int, *, due_at: datetime
+) -> PaymentSession:
+    return PaymentSession(
+        collection=collection, provider=provider.row, is_split=True, installment=number, due_at=due_at
+    )
+
+
+def _later(first: datetime, interval: Interval, times: int) -> datetime:
+    if isinstance(interval, timedelta):
+        return first + interval * times
+    if interval in _DAYS:
+        return first + timedelta(days=_DAYS[interval]) * times
+    months = first.month - 1 + _MONTHS[interval] * times
+    year, month = first.year + months // 12, months % 12 + 1
+    last_day = calendar.monthrange(year, month)[1]
+    return first.replace(year=year, month=month, day=min(first.day, last_day))

@@ -1,0 +1,77 @@
+"""The operator's view of the configured providers: which may be used, and what a payer may send to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from payments.conf import provider_aliases
+from payments.exceptions import InputError
+from payments.models import PaymentProvider
+from payments.providers import BaseProvider, get_provider
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsableProvider:
+    """Pair a provider's row with its plug-in."""
+
+    row: PaymentProvider
+    plugin: BaseProvider[Any]
+
+
+def usable_provider(provider_id: str) -> UsableProvider:
+    """Return a configured and enabled provider.
+
+    Raises NotFoundError (`unknown_provider`) and InputError (`provider_disabled`), both naming `provider_id`.
+    """
+    plugin = get_provider(provider_id)
+    row, _created = PaymentProvider.objects.get_or_create(pk=provider_id)
+    if not row.is_enabled:
+        raise InputError(
+            _("The payment provider “%(alias)s” is disabled."),
+            code="provider_disabled",
+            field="provider_id",
+            params={"alias": provider_id},
+        )
+    return UsableProvider(row=row, plugin=plugin)
+
+
+def list_providers() -> list[PaymentProvider]:
+    """Return the rows of all configured providers, making those that are missing, in the setting's order."""
+    return [PaymentProvider.objects.get_or_create(pk=alias)[0] for alias in provider_aliases()]
+
+
+def enable_provider(provider: PaymentProvider) -> PaymentProvider:
+    """Let new sessions use a provider again."""
+    return _switch(provider, is_enabled=True)
+
+
+def disable_provider(provider: PaymentProvider) -> PaymentProvider:
+    """Let no new session use a provider; what it already holds can still be captured, refunded and canceled."""
+    return _switch(provider, is_enabled=False)
+
+
+def check_input(plugin: BaseProvider[Any], data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a payer sent to a provider; raise InputError for a key that it doesn't declare."""
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise InputError(_("The data must be an object."), code="invalid_data", field="data")
+    unknown = sorted(str(key) for key in set(data) - plugin.input_keys)
+    if unknown:
+        raise InputError(
+            _("The provider “%(alias)s” takes no “%(keys)s”."),
+            code="unknown_data_key",
+            field="data",
+            params={"alias": plugin.alias, "keys": ", ".join(unknown)},
+        )
+    return dict(data)
+
+
+def _switch(provider: PaymentProvider, *, is_enabled: bool) -> PaymentProvider:
+    provider.is_enabled = is_enabled
+    provider.save_fields("is_enabled")
+    return provider
