@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeGuard
 
+from django.core.exceptions import FieldError
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.aggregates import Avg, Max, Min, StdDev, Sum
@@ -63,12 +64,12 @@ def type_literals(expression: Any, connection: BaseDatabaseWrapper, field: model
 
     Raises `AmountExpressionError` for what doesn't yield an amount on every database.
     """
-    _Reader(connection, field).read(expression)
+    _Reader(strict=stores_integers(connection), field=field).read(expression)
 
 
 def check_literals(expression: Any, connection: BaseDatabaseWrapper) -> None:
     """Raise `AmountExpressionError` unless a compiled expression yielded amounts."""
-    _Reader(connection, None).read(expression)
+    _Reader(strict=stores_integers(connection)).read(expression)
 
 
 def yields_estimate(expression: Any) -> bool:
@@ -80,10 +81,14 @@ def yields_estimate(expression: Any) -> bool:
 
 
 class _Reader:
-    """Walk down the operands that an expression's value comes from."""
+    """Walk down the operands that an expression's value comes from.
 
-    def __init__(self, connection: BaseDatabaseWrapper, field: models.Field[Any, Any] | None) -> None:
-        self.strict = stores_integers(connection)
+    With a `field`, bare numbers get its type; without one, they are refused. `strict` refuses also what only a database
+    with exact decimals gets right.
+    """
+
+    def __init__(self, *, strict: bool, field: models.Field[Any, Any] | None = None) -> None:
+        self.strict = strict
         self.field = field
 
     def read(self, expression: Any) -> None:
@@ -108,22 +113,21 @@ class _Reader:
         value.output_field = self.field
 
     def _read_arithmetic(self, expression: CombinedExpression) -> None:
-        if expression.connector in {Combinable.ADD, Combinable.SUB}:
-            self.read(expression.lhs)
-            self.read(expression.rhs)
-            return
-        sides = (expression.lhs, expression.rhs)
-        amounts = [side for side in sides if not isinstance(_type_of(side), models.IntegerField)]
-        if expression.connector != Combinable.MUL or len(amounts) != 1:
-            _refuse_arithmetic()
-        self.read(amounts[0])
+        amounts = [expression.lhs, expression.rhs]
+        if expression.connector == Combinable.MUL:
+            amounts = [side for side in amounts if not isinstance(_type_of(side), models.IntegerField)]
+            allowed = len(amounts) == 1
+        else:
+            allowed = expression.connector in {Combinable.ADD, Combinable.SUB}
+        if not allowed or any(_is_of_another_type(side) for side in amounts):
+            refuse_arithmetic()
+        for side in amounts:
+            self.read(side)
 
     def _read_query(self, expression: Query | Subquery) -> None:
         query: Query = expression.query if isinstance(expression, Subquery) else expression
-        inner = _Reader.__new__(_Reader)
-        inner.strict, inner.field = self.strict, None
-        for selected in _selected(query):
-            inner.read(selected)
+        for selected in (*query.select, *query.annotation_select.values()):
+            _Reader(strict=self.strict).read(selected)
 
     def _read_column(self, column: Col) -> None:
         if self.strict and not isinstance(column.output_field, AmountUnits):
@@ -150,20 +154,26 @@ def _operands(expression: Any) -> Sequence[Any] | None:
     return sources[:1] if isinstance(expression, _FIRST_OPERAND) else None
 
 
-def _selected(query: Query) -> Sequence[Any]:
-    return [*query.select, *query.annotation_select.values()]
-
-
 def _type_of(expression: Any) -> Any:
-    """Return an expression's field, or None while it has none."""
-    return getattr(expression, "_output_field_or_none", None)
+    """Return an expression's field, or None while it has none or mixes several."""
+    try:
+        return getattr(expression, "_output_field_or_none", None)
+    except FieldError:
+        return None
+
+
+def _is_of_another_type(side: Any) -> bool:
+    """Tell whether an operand of a sum is neither an amount nor a number that can become one."""
+    kind = _type_of(side)
+    return not (kind is None or isinstance(kind, AmountUnits) or isinstance(side, (Value, CombinedExpression)))
 
 
 def _is_exact_number(value: object) -> TypeGuard[int | Decimal]:
     return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
-def _refuse_arithmetic() -> NoReturn:
+def refuse_arithmetic() -> NoReturn:
+    """Raise `AmountExpressionError` for an operation that amounts don't have."""
     _refuse(
         "Amounts can be added to amounts, subtracted from amounts and multiplied by whole numbers, nothing else.", HINT
     )

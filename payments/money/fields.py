@@ -31,8 +31,8 @@ from payments.money.amounts import MAX_AMOUNT, MAX_DIGITS, SCALE, exact_decimal
 from payments.money.expressions import (
     AmountExpressionError,
     AmountUnits,
-    _refuse_arithmetic,
     check_literals,
+    refuse_arithmetic,
     stores_integers,
     type_literals,
     yields_estimate,
@@ -151,7 +151,7 @@ class RefusedArithmetic(AmountField):
     """Stand for the type of an arithmetic that amounts don't have; Django makes one when it infers the type."""
 
     def __init__(self) -> None:
-        _refuse_arithmetic()
+        refuse_arithmetic()
 
 
 def _register_arithmetic() -> None:

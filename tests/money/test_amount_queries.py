@@ -190,7 +190,7 @@ def test_subqueries_are_exact(entries: list[Entry], account: Account) -> None:
     total = Entry.objects.filter(account=OuterRef("pk")).values("account").annotate(t=Sum("used")).values("t")
     assert Account.objects.annotate(x=Subquery(total)).get().x == BIG + D("0.6")  # type: ignore[attr-defined]
     assert names(used__in=Entry.objects.filter(name__in="ab").values("used")) == "ab"
-    assert names(note=Subquery(Entry.objects.filter(name="b").values("used"))) == "b"
+    assert names(note=Subquery(Entry.objects.filter(name="b").values("used")[:1])) == "b"
     assert names(note__gte=Entry.objects.filter(name="b").values("used")[:1]) == "bc"
     twin = Entry.objects.filter(used=OuterRef("note"), used__lt=OuterRef("used") + D("0.0001"))
     assert "".join(e.name for e in Entry.objects.filter(Exists(twin))) == "b"
@@ -254,6 +254,8 @@ def test_bulk_create_that_meets_an_existing_row() -> None:
         (Value(5), "5.00"),
         (Value(D("0.2")), "0.20"),
         (Coalesce("note", D("0.5")), "1.00"),
+        (Coalesce("note", D("0.5")) + F("used") * 2, "1.60"),
+        (Coalesce("note", D("0.5")) * 2, "2.00"),
         (Coalesce(NullIf("note", "note"), D("0.5")), "0.50"),
         (Greatest(F("used"), D("0.5")), "0.50"),
         (Case(When(name="c", then=D("0.2")), default=D("9")), "0.20"),
