@@ -6,9 +6,11 @@ starts the server once and hands its address to the workers, each of which makes
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -17,6 +19,10 @@ from tests.databases import DATABASES, database_url, settings_for_tests
 
 URL = pytest.StashKey[str]()
 WORKER_URL = "payments_database_url"
+
+# A busy machine is slow, not wrong. A change is judged by the same examples every time; at the desk they vary.
+hypothesis.settings.register_profile("payments", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("payments")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
