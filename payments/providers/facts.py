@@ -60,7 +60,8 @@ class SessionFact:
     """Report where a session stands at the provider.
 
     `status` is None where the report is silent about it; `amount` is what the provider was asked to hold. `movements`
-    lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives `captured_amount` and `refunded_amount`.
+    lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives
+    `captured_amount` and `refunded_amount`.
     """
 
     currency_code: str
