@@ -95,7 +95,7 @@ def split_amount(total: Decimal, currency_code: str, count: int) -> tuple[Decima
     Raises `AmountError` if `total` isn't a positive amount of the currency, or with code `too_small_to_split` if a part
     would be nothing, and `InputError` naming `count` if that isn't a whole number from 1.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if not _is_whole(count) or count < 1:
         raise InputError(_("The number of parts must be a whole number from 1."), field="count")
     amount = parse_amount(total, currency_code)
     places = exponent(currency_code)
@@ -109,13 +109,17 @@ def split_amount(total: Decimal, currency_code: str, count: int) -> tuple[Decima
     return (_from_units(part + remainder, places), *[_from_units(part, places)] * (count - 1))
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _read(value: Any, field: str) -> Decimal:
     """Return the finite number that a caller gave, of any size and with any decimals."""
     if isinstance(value, Decimal):
         number = value
     elif isinstance(value, str):
         number = _read_string(value, field)
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif _is_whole(value):
         # Turning a number with a million digits into a Decimal takes seconds; counting its bits takes none.
         number = Decimal(value) if value.bit_length() <= _MAX_INT_BITS else _overflow(field)
     elif isinstance(value, float):
@@ -200,7 +204,9 @@ def _overflow(field: str) -> Decimal:
 
 def _invalid(field: str) -> AmountError:
     return AmountError(
-        _('An amount is written in digits, with a point before the decimals: "10.00".'), code="invalid", field=field
+        _('An amount is written in digits, with a point before the decimals: "10.00".'),
+        code="invalid",
+        field=field,
     )
 
 

@@ -131,7 +131,9 @@ class _Reader:
 
     def _read_column(self, column: Col) -> None:
         if self.strict and not isinstance(column.output_field, AmountUnits):
-            _refuse(f"{column.target} is not an AmountField.", "Make it one, or convert its values in Python.")
+            _refuse(
+                f"{column.target} is not an AmountField.", "Make it one, or convert its values in Python."
+            )
 
     def _read_operands(self, expression: Any) -> None:
         operands = _operands(expression)
@@ -165,7 +167,9 @@ def _type_of(expression: Any) -> Any:
 def _is_of_another_type(side: Any) -> bool:
     """Tell whether an operand of a sum is neither an amount nor a number that can become one."""
     kind = _type_of(side)
-    return not (kind is None or isinstance(kind, AmountUnits) or isinstance(side, (Value, CombinedExpression)))
+    return not (
+        kind is None or isinstance(kind, AmountUnits) or isinstance(side, (Value, CombinedExpression))
+    )
 
 
 def _is_exact_number(value: object) -> TypeGuard[int | Decimal]:
@@ -175,7 +179,8 @@ def _is_exact_number(value: object) -> TypeGuard[int | Decimal]:
 def refuse_arithmetic() -> NoReturn:
     """Raise `AmountExpressionError` for an operation that amounts don't have."""
     _refuse(
-        "Amounts can be added to amounts, subtracted from amounts and multiplied by whole numbers, nothing else.", HINT
+        "Amounts can be added to amounts, subtracted from amounts and multiplied by whole numbers, nothing else.",
+        HINT,
     )
 
 

@@ -16,8 +16,9 @@ Django gives a field no say in these, which therefore see that whole number on S
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -42,15 +43,25 @@ from payments.money.lookups import AMOUNT_LOOKUPS, LOOKUP_NAMES
 if TYPE_CHECKING:
     from django.db.models.sql.compiler import SQLCompiler
 
-    _Field = models.Field[Decimal | int | str | Combinable, Decimal]
-else:
     _Field = models.Field
+else:
+
+    class _Field(models.Field):
+        """Give the base field the type parameters that it has in Django's stubs only."""
+
+        def __class_getitem__(cls, parameters):
+            return cls
+
+
+# What may be assigned, and what is read; Django's mypy plugin makes them optional with `null=True`.
+_SetType = TypeVar("_SetType")
+_GetType = TypeVar("_GetType")
 
 _CONTEXT = Context(prec=60)
 _MAX_STORED: Final = int(MAX_AMOUNT.scaleb(SCALE))
 
 
-class AmountField(AmountUnits, _Field):
+class AmountField(AmountUnits, _Field[_SetType, _GetType]):
     """Hold an amount in major units, with four decimals, from -99999999999999.9999 to 99999999999999.9999.
 
     It takes a `Decimal`, an `int` or a string of digits, and refuses to save what it can't hold exactly: floats, NaN,
@@ -61,6 +72,10 @@ class AmountField(AmountUnits, _Field):
     `Avg` and `StdDev` are estimates, not money. A bare number next to an amount takes its type in `update()` and in
     filters and constraints on an `AmountField`; elsewhere it raises `AmountExpressionError`, which says what to write.
     """
+
+    _pyi_private_set_type: Decimal | int | str | Combinable
+    _pyi_private_get_type: Decimal
+    _pyi_lookup_exact_type: Decimal | int | str
 
     description = _("Amount of money")
     max_digits: ClassVar[int] = MAX_DIGITS
@@ -84,7 +99,9 @@ class AmountField(AmountUnits, _Field):
         if not stores_integers(connection) or self.column is None:
             return None
         column = connection.ops.quote_name(self.column)
-        return f"typeof({column}) IN ('integer', 'null') AND {column} BETWEEN -{_MAX_STORED} AND {_MAX_STORED}"
+        return (
+            f"typeof({column}) IN ('integer', 'null') AND {column} BETWEEN -{_MAX_STORED} AND {_MAX_STORED}"
+        )
 
     def to_python(self, value: Any) -> Decimal | None:
         """Return a deserialized or entered value as an exact `Decimal`, or raise `ValidationError`."""
@@ -118,7 +135,9 @@ class AmountField(AmountUnits, _Field):
             raise AmountExpressionError(f"SQLite computed {value!r}, which is not an exact amount.")
         return Decimal(str(value)).scaleb(-SCALE, _CONTEXT)
 
-    def get_placeholder_sql(self, value: Any, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+    def get_placeholder_sql(
+        self, value: Any, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, Sequence[Any]]:
         """Compile a value for INSERT and UPDATE, its bare numbers typed (Django 6.1 and later)."""
         if not hasattr(value, "as_sql"):
             return "%s", (value,)
@@ -137,17 +156,17 @@ class AmountField(AmountUnits, _Field):
 
     def value_to_string(self, obj: models.Model) -> str:
         """Return an object's amount for a serializer, never in scientific notation."""
-        value = self.value_from_object(obj)
+        value: Any = self.value_from_object(obj)
         return "" if value is None else f"{exact_decimal(value):f}"
 
-    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> Any:
         """Return a decimal form field with this field's limits."""
         limits = {"min_value": -MAX_AMOUNT, "max_value": MAX_AMOUNT}
         digits = {"max_digits": MAX_DIGITS, "decimal_places": SCALE}
         return super().formfield(**{"form_class": forms.DecimalField, **limits, **digits, **kwargs})
 
 
-class RefusedArithmetic(AmountField):
+class RefusedArithmetic(AmountField[_SetType, _GetType]):
     """Stand for the type of an arithmetic that amounts don't have; Django makes one when it infers the type."""
 
     def __init__(self) -> None:
@@ -155,18 +174,18 @@ class RefusedArithmetic(AmountField):
 
 
 def _register_arithmetic() -> None:
-    amounts = [(AmountField, AmountField), (AmountField, type(None)), (type(None), AmountField)]
-    products = [(AmountField, models.IntegerField), (models.IntegerField, AmountField)]
-    allowed = {Combinable.ADD: amounts, Combinable.SUB: amounts, Combinable.MUL: products}
-    for connector, pairs in allowed.items():
-        for left, right in pairs:
+    nothing, anything = type(None), models.Field
+    sums: list[tuple[Any, Any]] = [(AmountField, AmountField), (AmountField, nothing), (nothing, AmountField)]
+    products: list[tuple[Any, Any]] = [(AmountField, models.IntegerField), (models.IntegerField, AmountField)]
+    refused: list[tuple[Any, Any]] = [(AmountField, anything), (anything, AmountField)]
+    refused += [(AmountField, nothing), (nothing, AmountField)]
+    allowed = {Combinable.ADD: sums, Combinable.SUB: sums, Combinable.MUL: products}
+    # Django takes the first pair that fits, so what is allowed comes first.
+    for connector in (*allowed, Combinable.DIV, Combinable.MOD, Combinable.POW):
+        for left, right in allowed.get(connector, ()):
             register_combinable_fields(left, connector, right, AmountField)
-    # Django takes the first pair that fits, so what comes after those is everything else.
-    operators = (Combinable.ADD, Combinable.SUB, Combinable.MUL, Combinable.DIV, Combinable.MOD, Combinable.POW)
-    for connector in operators:
-        for other in (models.Field, type(None)):
-            register_combinable_fields(AmountField, connector, other, RefusedArithmetic)
-            register_combinable_fields(other, connector, AmountField, RefusedArithmetic)
+        for left, right in refused:
+            register_combinable_fields(left, connector, right, RefusedArithmetic)
 
 
 for _lookup in AMOUNT_LOOKUPS:

@@ -67,19 +67,18 @@ NUMBERS = {
 
 @pytest.mark.parametrize("expression", ARITHMETIC.values(), ids=ARITHMETIC)
 def test_arithmetic_that_amounts_do_not_have_is_refused_in_updates_and_filters(expression: Any) -> None:
-    for use in (
+    uses: list[Callable[[], Any]] = [
         lambda: Entry.objects.update(note=expression),
         lambda: Entry.objects.filter(note__lt=expression).exists(),
         lambda: Entry.objects.filter(note__in=[expression]).exists(),
-    ):
+    ]
+    for use in uses:
         with pytest.raises((AmountExpressionError, AmountError)), transaction.atomic():
             use()
     assert Entry.objects.get().note == D("3")
 
 
-@pytest.mark.parametrize(
-    "expression", [*ARITHMETIC.values(), *NUMBERS.values()], ids=[*ARITHMETIC, *NUMBERS]
-)
+@pytest.mark.parametrize("expression", [*ARITHMETIC.values(), *NUMBERS.values()], ids=[*ARITHMETIC, *NUMBERS])
 def test_mixed_arithmetic_is_refused_in_annotations(expression: Any) -> None:
     with pytest.raises((AmountExpressionError, FieldError)) as caught:
         list(Entry.objects.annotate(x=expression))
@@ -172,16 +171,19 @@ def test_mixture_on_the_left_of_a_comparison_is_typed() -> None:
 
 @pytest.mark.parametrize("literal", ["5", 0.5, True, b"5", D("1.00001"), D("NaN"), 10**30], ids=repr)
 def test_literals_that_are_no_amounts_are_refused(literal: Any) -> None:
-    for use in (
+    uses: list[Callable[[], Any]] = [
         lambda: Entry.objects.update(note=Value(literal)),
         lambda: Entry.objects.update(note=F("used") - Value(literal)),
         lambda: Entry.objects.filter(note=Value(literal)).exists(),
-    ):
+    ]
+    for use in uses:
         with pytest.raises((AmountExpressionError, AmountError)), transaction.atomic():
             use()
 
 
-@pytest.mark.parametrize("lookup", ["contains", "icontains", "startswith", "endswith", "regex", "iexact", "iregex"])
+@pytest.mark.parametrize(
+    "lookup", ["contains", "icontains", "startswith", "endswith", "regex", "iexact", "iregex"]
+)
 def test_text_lookups_are_refused(lookup: str) -> None:
     with pytest.raises(FieldError, match=f"Unsupported lookup '{lookup}' for AmountField"):
         Entry.objects.filter(**{f"used__{lookup}": "10"})

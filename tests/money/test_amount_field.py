@@ -13,6 +13,7 @@ from django.core import serializers
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connection, migrations, models, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 from django.forms import ModelForm, modelform_factory
@@ -32,7 +33,16 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize(
     "value",
-    ["0", "0.0001", "0.10", "10", "-10.5", "99999999999999.9999", "-99999999999999.9999", "90071992547409.9301"],
+    [
+        "0",
+        "0.0001",
+        "0.10",
+        "10",
+        "-10.5",
+        "99999999999999.9999",
+        "-99999999999999.9999",
+        "90071992547409.9301",
+    ],
 )
 def test_amount_comes_back_as_it_was_saved(value: str) -> None:
     entry = Entry.objects.create(note=D(value))
@@ -162,7 +172,9 @@ def test_serializers_bring_amounts_back(format_name: str) -> None:
 def test_serializers_write_no_scientific_notation() -> None:
     text = serializers.serialize("xml", [Entry(used=D("1E+3"), fee=0)])
     assert "1000.0000" in text
-    assert json.loads(serializers.serialize("json", [Entry(used=D("1.5"), fee=0)]))[0]["fields"]["used"] == "1.5"
+    assert (
+        json.loads(serializers.serialize("json", [Entry(used=D("1.5"), fee=0)]))[0]["fields"]["used"] == "1.5"
+    )
 
 
 # Forms and admin
@@ -232,13 +244,15 @@ def test_autodetector_sees_no_change_in_a_model_read_back() -> None:
     before, after = ProjectState(), ProjectState()
     for state in (before, after):
         state.add_model(ModelState.from_model(Entry, exclude_rels=True))
-    assert MigrationAutodetector(before, after)._detect_changes() == {}
+    assert MigrationAutodetector(before, after).changes(MigrationGraph()) == {}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_migrations_add_alter_rename_and_index_a_column_of_amounts() -> None:
     start = ProjectState()
-    create = migrations.CreateModel("Jar", [("id", models.BigAutoField(primary_key=True)), ("a", AmountField())])
+    create = migrations.CreateModel(
+        "Jar", [("id", models.BigAutoField(primary_key=True)), ("a", AmountField())]
+    )
     steps: list[Any] = [
         migrations.AddField("jar", "b", AmountField(default=D("1.5"))),
         migrations.AddField("jar", "c", AmountField(null=True)),
@@ -248,7 +262,9 @@ def test_migrations_add_alter_rename_and_index_a_column_of_amounts() -> None:
         migrations.AddIndex("jar", models.Index(fields=["a"], name="ledger_jar_a")),
         migrations.AddConstraint(
             "jar",
-            models.CheckConstraint(condition=models.Q(a__gte=models.F("e") - D("1.4")), name="ledger_jar_a_gte_e"),
+            models.CheckConstraint(
+                condition=models.Q(a__gte=models.F("e") - D("1.4")), name="ledger_jar_a_gte_e"
+            ),
         ),
         migrations.AlterField("jar", "d", AmountField(db_default=D("2.75"), db_index=True)),
     ]

@@ -106,7 +106,10 @@ def test_lookups_compare_columns(entries: list[Entry]) -> None:
     assert names(used__lt=F("note") - F("used")) == "c"
     assert names(used__gt=F("note") * 1, name="c") == ""
     assert "".join(e.name for e in Entry.objects.exclude(used__gt=D("0.20")).order_by("name")) == "ab"
-    assert "".join(e.name for e in Entry.objects.filter(Q(used=D("0.1")) | ~Q(used__lt=BIG)).order_by("name")) == "ad"
+    assert (
+        "".join(e.name for e in Entry.objects.filter(Q(used=D("0.1")) | ~Q(used__lt=BIG)).order_by("name"))
+        == "ad"
+    )
 
 
 def test_lookups_follow_relations(entries: list[Entry], account: Account) -> None:
@@ -118,7 +121,11 @@ def test_aggregates_are_exact(entries: list[Entry]) -> None:
     small = Entry.objects.exclude(name="d")
     assert small.aggregate(x=Sum("used"))["x"] == D("0.60")
     assert Entry.objects.aggregate(x=Sum("used"))["x"] == BIG + D("0.60")
-    assert Entry.objects.aggregate(x=Max("used"), y=Min("used"), n=Count("used")) == {"x": BIG, "y": D("0.1"), "n": 4}
+    assert Entry.objects.aggregate(x=Max("used"), y=Min("used"), n=Count("used")) == {
+        "x": BIG,
+        "y": D("0.1"),
+        "n": 4,
+    }
     assert Entry.objects.aggregate(x=Sum("used", filter=Q(name="a") | Q(name="b")))["x"] == D("0.3")
     assert Entry.objects.aggregate(x=Sum("used", distinct=True))["x"] == BIG + D("0.60")
     assert small.aggregate(x=Sum(F("used") * F("quantity")))["x"] == D("1.4")
@@ -178,17 +185,19 @@ def test_annotations_can_be_filtered_ordered_and_summed(entries: list[Entry]) ->
     assert left.order_by("left").values_list("name", flat=True)[0] == "d"
     assert left.exclude(name="d").aggregate(x=Sum("left"))["x"] == 3 * MAX_AMOUNT - D("0.6")
     totals = Account.objects.annotate(total=Sum("entries__used"))
-    assert totals.get(total=BIG + D("0.6")).total == BIG + D("0.6")  # type: ignore[attr-defined]
+    assert totals.get(total=BIG + D("0.6")).total == BIG + D("0.6")
     assert not totals.filter(total__gt=BIG + D("0.6")).exists()
-    assert Entry.objects.values("account").annotate(x=Sum("used")).values_list("x", flat=True).get() == BIG + D("0.6")
+    assert Entry.objects.values("account").annotate(x=Sum("used")).values_list(
+        "x", flat=True
+    ).get() == BIG + D("0.6")
 
 
 def test_subqueries_are_exact(entries: list[Entry], account: Account) -> None:
     largest = Entry.objects.filter(account=OuterRef("pk")).order_by("-used").values("used")[:1]
-    assert Account.objects.annotate(x=Subquery(largest)).get().x == BIG  # type: ignore[attr-defined]
+    assert Account.objects.annotate(x=Subquery(largest)).get().x == BIG
     assert Account.objects.annotate(x=Subquery(largest)).filter(x=BIG).exists()
     total = Entry.objects.filter(account=OuterRef("pk")).values("account").annotate(t=Sum("used")).values("t")
-    assert Account.objects.annotate(x=Subquery(total)).get().x == BIG + D("0.6")  # type: ignore[attr-defined]
+    assert Account.objects.annotate(x=Subquery(total)).get().x == BIG + D("0.6")
     assert names(used__in=Entry.objects.filter(name__in="ab").values("used")) == "ab"
     assert names(note=Subquery(Entry.objects.filter(name="b").values("used")[:1])) == "b"
     assert names(note__gte=Entry.objects.filter(name="b").values("used")[:1]) == "bc"
@@ -203,9 +212,24 @@ def test_windows_are_exact(entries: list[Entry]) -> None:
 
 def test_ordering_distinct_union_and_in_bulk(entries: list[Entry]) -> None:
     Entry.objects.create(name="e", used=D("0.3"))
-    assert list(Entry.objects.order_by("-used", "name").values_list("name", flat=True)) == ["d", "c", "e", "b", "a"]
-    assert sorted(Entry.objects.values_list("used", flat=True).distinct()) == [D("0.1"), D("0.2"), D("0.3"), BIG]
-    both = Entry.objects.filter(name="a").values_list("used").union(Entry.objects.filter(name="d").values_list("used"))
+    assert list(Entry.objects.order_by("-used", "name").values_list("name", flat=True)) == [
+        "d",
+        "c",
+        "e",
+        "b",
+        "a",
+    ]
+    assert sorted(Entry.objects.values_list("used", flat=True).distinct()) == [
+        D("0.1"),
+        D("0.2"),
+        D("0.3"),
+        BIG,
+    ]
+    both = (
+        Entry.objects.filter(name="a")
+        .values_list("used")
+        .union(Entry.objects.filter(name="d").values_list("used"))
+    )
     assert sorted(both) == [(D("0.1"),), (BIG,)]
     assert Entry.objects.values_list("used", flat=True).get(pk=entries[0].pk) == D("0.1")
     assert [e.used for e in Entry.objects.filter(name="d").iterator()] == [BIG]
@@ -218,7 +242,7 @@ def test_bulk_create_and_bulk_update() -> None:
     assert [entry.used for entry in entries] == [D(n) / 10 for n in range(5)]
     for entry in entries:
         entry.used, entry.note = entry.used + D("0.0001"), BIG
-    entries[4].used = F("used") + D("0.5")  # type: ignore[assignment]
+    entries[4].used = F("used") + D("0.5")
     Entry.objects.bulk_update(entries, ["used", "note"])
     used = list(Entry.objects.order_by("name").values_list("used", flat=True))
     assert used == [D("0.0001"), D("0.1001"), D("0.2001"), D("0.3001"), D("0.9")]
@@ -326,12 +350,11 @@ def test_filters_type_bare_numbers(entries: list[Entry], condition: Q, found: st
 
 
 def test_filter_leaves_the_callers_expression_alone(entries: list[Entry]) -> None:
-    limit = F("used") + D("0.70")
-    literal = Value(D("0.3"))
-    assert Entry.objects.filter(note__gte=limit, used=literal).get().name == "c"
+    literal, number = Value(D("0.3")), Value(D("0.70"))
+    assert Entry.objects.filter(note__gte=F("used") + number, used=literal).get().name == "c"
     Entry.objects.filter(name="a").update(used=literal)
     assert isinstance(literal.output_field, DecimalField)
-    assert isinstance(limit.rhs.output_field, DecimalField)
+    assert isinstance(number.output_field, DecimalField)
 
 
 def test_lookup_objects_are_exact_on_typed_numbers(entries: list[Entry]) -> None:

@@ -145,7 +145,9 @@ def test_monstrous_numbers_are_refused_at_once_and_not_repeated(value: Any) -> N
         ("1.23456", "clf", "An amount in CLF has at most 4 decimals."),
     ],
 )
-def test_too_many_decimals_names_the_currency_and_how_many_it_has(value: str, code: str, message: str) -> None:
+def test_too_many_decimals_names_the_currency_and_how_many_it_has(
+    value: str, code: str, message: str
+) -> None:
     with pytest.raises(AmountError) as caught:
         parse_amount(value, code)
     assert caught.value.message == message
@@ -180,7 +182,11 @@ def test_callers_decimal_context_makes_no_difference() -> None:
         assert str(parse_amount("12345678901234.56", "eur")) == "12345678901234.56"
         assert format_amount(Decimal("12345678901234.5600"), "eur") == "12345678901234.56"
         assert display_amount(Decimal("12345678901234.5600"), "eur") == "12,345,678,901,234.56 EUR"
-        assert [str(part) for part in split_amount(Decimal("10000"), "eur", 3)] == ["3333.34", "3333.33", "3333.33"]
+        assert [str(part) for part in split_amount(Decimal("10000"), "eur", 3)] == [
+            "3333.34",
+            "3333.33",
+            "3333.33",
+        ]
 
 
 @given(money())
@@ -261,7 +267,9 @@ def test_showing_refuses_what_is_no_exact_number(show: Any) -> None:
         ("5.00", "eur", 1, ["5.00"]),
     ],
 )
-def test_split_puts_the_remainder_on_the_first_part(total: str, code: str, count: int, parts: list[str]) -> None:
+def test_split_puts_the_remainder_on_the_first_part(
+    total: str, code: str, count: int, parts: list[str]
+) -> None:
     assert [str(part) for part in split_amount(Decimal(total), code, count)] == parts
 
 
@@ -280,7 +288,9 @@ def test_parts_add_up_to_the_total_exactly(amount_and_currency: tuple[Decimal, s
     assert len(set(parts[1:])) <= 1
 
 
-@pytest.mark.parametrize(("total", "code", "count"), [("0.02", "eur", 3), ("2", "jpy", 3), ("1", "eur", 10**12)])
+@pytest.mark.parametrize(
+    ("total", "code", "count"), [("0.02", "eur", 3), ("2", "jpy", 3), ("1", "eur", 10**12)]
+)
 def test_split_into_parts_of_nothing_is_refused(total: str, code: str, count: int) -> None:
     with pytest.raises(AmountError, match="a part would be nothing") as caught:
         split_amount(Decimal(total), code, count)
@@ -302,7 +312,13 @@ def test_split_needs_an_amount_of_the_currency(total: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "stored"),
-    [("10", "10.0000"), (-5, "-5.0000"), (0, "0.0000"), (Decimal("-0"), "0.0000"), (MAX_AMOUNT, str(MAX_AMOUNT))],
+    [
+        ("10", "10.0000"),
+        (-5, "-5.0000"),
+        (0, "0.0000"),
+        (Decimal("-0"), "0.0000"),
+        (MAX_AMOUNT, str(MAX_AMOUNT)),
+    ],
 )
 def test_exact_decimal_has_four_decimals_and_any_sign(value: Any, stored: str) -> None:
     assert str(exact_decimal(value)) == stored
@@ -310,7 +326,12 @@ def test_exact_decimal_has_four_decimals_and_any_sign(value: Any, stored: str) -
 
 @pytest.mark.parametrize(
     ("value", "code"),
-    [("1.00001", "too_many_decimals"), ("-1e15", "too_large"), (1.5, "float_not_allowed"), (-(10**14), "too_large")],
+    [
+        ("1.00001", "too_many_decimals"),
+        ("-1e15", "too_large"),
+        (1.5, "float_not_allowed"),
+        (-(10**14), "too_large"),
+    ],
 )
 def test_exact_decimal_refuses_what_does_not_fit(value: Any, code: str) -> None:
     with pytest.raises(AmountError) as caught:

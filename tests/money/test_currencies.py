@@ -14,7 +14,17 @@ pytestmark = pytest.mark.database_independent
 
 @pytest.mark.parametrize(
     ("code", "decimals"),
-    [("eur", 2), ("USD", 2), ("jpy", 0), ("isk", 0), ("Kwd", 3), ("iqd", 3), ("clf", 4), ("mga", 2), ("idr", 2)],
+    [
+        ("eur", 2),
+        ("USD", 2),
+        ("jpy", 0),
+        ("isk", 0),
+        ("Kwd", 3),
+        ("iqd", 3),
+        ("clf", 4),
+        ("mga", 2),
+        ("idr", 2),
+    ],
 )
 def test_exponent_is_that_of_iso_4217_and_not_of_display_conventions(code: str, decimals: int) -> None:
     assert exponent(code) == decimals
@@ -26,12 +36,16 @@ def test_recent_currencies_are_known(code: str) -> None:
     assert exponent(code) == 2
 
 
-@pytest.mark.parametrize("code", ["dem", "bgn", "hrk", "ang", "zwl", "sll", "cuc", "mro", "vef", "byr", "std"])
+@pytest.mark.parametrize(
+    "code", ["dem", "bgn", "hrk", "ang", "zwl", "sll", "cuc", "mro", "vef", "byr", "std"]
+)
 def test_withdrawn_currencies_are_refused(code: str) -> None:
     assert not is_known(code)
 
 
-@pytest.mark.parametrize("code", ["xau", "xag", "xpt", "xpd", "xdr", "xxx", "xts", "xsu", "xua", "xba", "xad"])
+@pytest.mark.parametrize(
+    "code", ["xau", "xag", "xpt", "xpd", "xdr", "xxx", "xts", "xsu", "xua", "xba", "xad"]
+)
 def test_codes_nobody_pays_with_are_refused(code: str) -> None:
     assert not is_known(code)
 
@@ -52,7 +66,9 @@ def test_code_is_stored_in_lower_case(code: str) -> None:
     assert normalize_currency(code) == "eur"
 
 
-@pytest.mark.parametrize("code", ["", "eu", "euro", " eur", "eur ", "€", "978", "\u212ales", "\u212awd", None, 978, b"eur"])
+@pytest.mark.parametrize(
+    "code", ["", "eu", "euro", " eur", "eur ", "€", "978", "\u212ales", "\u212awd", None, 978, b"eur"]
+)
 def test_anything_else_is_refused_with_the_field_and_the_rule(code: Any) -> None:
     with pytest.raises(CurrencyError, match="three letters from ISO 4217") as caught:
         normalize_currency(code)

@@ -24,7 +24,13 @@ EXCEPTIONS = MinorUnits(
 
 @pytest.mark.parametrize(
     ("value", "code", "units"),
-    [("10.00", "eur", 1000), ("10.5", "EUR", 1050), ("1000", "jpy", 1000), ("1.234", "kwd", 1234), ("0", "eur", 0)],
+    [
+        ("10.00", "eur", 1000),
+        ("10.5", "EUR", 1050),
+        ("1000", "jpy", 1000),
+        ("1.234", "kwd", 1234),
+        ("0", "eur", 0),
+    ],
 )
 def test_minor_units_follow_iso_4217(value: str, code: str, units: int) -> None:
     assert to_minor_units(Decimal(value), code) == units

@@ -22,7 +22,9 @@ class Account(models.Model):
 class Entry(models.Model):
     """A limit, what has been used of it, and other numbers to mix up with them."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, null=True, blank=True, related_name="entries")
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, null=True, blank=True, related_name="entries"
+    )
     name = models.CharField(max_length=32, default="entry")
     limit = AmountField(default=Decimal("99999999999999.9999"))
     used = AmountField(default=Decimal(0), db_index=True)
@@ -37,7 +39,8 @@ class Entry(models.Model):
             models.CheckConstraint(condition=Q(used__lte=F("limit")), name="ledger_entry_used_lte_limit"),
             models.CheckConstraint(condition=Q(limit__gt=0), name="ledger_entry_limit_positive"),
             models.CheckConstraint(
-                condition=Q(used__lte=F("limit") + Decimal("0.0001") - 0), name="ledger_entry_used_lte_limit_plus"
+                condition=Q(used__lte=F("limit") + Decimal("0.0001") - 0),
+                name="ledger_entry_used_lte_limit_plus",
             ),
             models.UniqueConstraint(fields=("name", "note"), name="ledger_entry_unique_note"),
         )
