@@ -213,7 +213,7 @@ def _money(intent: Intent, amount: int) -> str:
 
 
 def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(moment, UTC).strftime("%m-%d %H:%M:%S")
 
 
 def _seconds(value: float | None) -> str:

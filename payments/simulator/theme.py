@@ -28,7 +28,7 @@ body {
 }
 a { color: var(--accent); text-underline-offset: .18em; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance; margin: 0; }
+h1, h2, h3 { line-height: 1.2; text-wrap: balance; margin: 0; overflow-wrap: anywhere; }
 h1 { font-size: 1.45rem; letter-spacing: -.01em; }
 h2 { font-size: 1.15rem; }
 h3 { font-size: .95rem; }
@@ -40,11 +40,12 @@ header { display: flex; align-items: center; gap: .65rem; padding: 1.1rem 1.25re
 header svg { flex: none; }
 header .name { font-weight: 700; font-size: 1.1rem; letter-spacing: -.01em; }
 header .tag { margin-left: auto; font-size: .8rem; color: var(--soft); border: 1px dashed var(--soft);
-  border-radius: 99px; padding: .2rem .7rem; }
+  border-radius: 99px; padding: .2rem .7rem; white-space: nowrap; }
 main { max-width: 72rem; margin: auto; padding: .25rem 1.25rem 3.5rem; display: grid; gap: 1.5rem; }
+main > *, .card > *, .grid > * { min-width: 0; }
 main.narrow { max-width: 29rem; padding-top: 3vh; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 1rem; box-shadow: var(--shadow);
-  padding: 1.5rem; display: grid; gap: 1.1rem; min-width: 0; align-content: start; }
+  padding: 1.5rem; display: grid; gap: 1.1rem; grid-template-columns: minmax(0, 1fr); align-content: start; }
 .lead { color: var(--soft); }
 .amount { font-size: 2.5rem; font-weight: 700; letter-spacing: -.03em; line-height: 1.1;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -52,6 +53,7 @@ dl { display: grid; grid-template-columns: auto 1fr; gap: .35rem 1.25rem; margin
   border-block: 1px solid var(--line); }
 dt { color: var(--soft); }
 dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+dd code { font-size: .82em; }
 form { display: grid; gap: .9rem; }
 label { font-weight: 600; }
 input { font: 600 1.5rem/1.2 ui-monospace, Menlo, Consolas, monospace; letter-spacing: .35em; width: 100%;
@@ -64,7 +66,7 @@ input[aria-invalid] { border-color: var(--bad); }
 .note.bad { background: var(--bad-soft); color: var(--bad); font-weight: 600; }
 .note.wait { background: var(--wait-soft); color: var(--wait); }
 .buttons { display: grid; grid-template-columns: 1fr 1fr; gap: .7rem; }
-.button { font: 600 1.02rem/1.2 inherit; font-family: inherit; min-height: 3rem; padding: .7rem 1rem; cursor: pointer;
+.button { font: inherit; font-weight: 600; line-height: 1.3; min-height: 3rem; padding: .7rem 1rem; cursor: pointer;
   border-radius: .7rem; border: 1.5px solid var(--accent); background: transparent; color: var(--accent);
   text-align: center; text-decoration: none; display: block; }
 .button.main { background: var(--accent); color: var(--accent-ink); }
@@ -72,11 +74,13 @@ input[aria-invalid] { border-color: var(--bad); }
 .grid { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
 .scroll { overflow-x: auto; margin: 0 -1.5rem; padding: 0 1.5rem; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
-th { text-align: left; font-weight: 600; color: var(--soft); font-size: .82rem; }
-th, td { padding: .45rem .9rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
-tr:last-child > * { border-bottom: 0; }
+th { text-align: left; font-weight: 600; color: var(--soft); font-size: .82rem; white-space: nowrap; }
+th, td { padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+th:first-child { min-width: 5rem; }
+th:last-child, td:last-child { padding-right: 0; }
+tbody tr:last-child > * { border-bottom: 0; }
+td:nth-child(2):last-child, td:first-child:nth-last-child(2) { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.fixed { white-space: nowrap; }
 .chip { display: inline-block; border-radius: 99px; padding: .08rem .6rem; font-size: .82rem; font-weight: 600;
   background: var(--tint); white-space: nowrap; }
 .chip.good { background: var(--accent-soft); color: var(--accent); }
@@ -87,6 +91,7 @@ td.fixed { white-space: nowrap; }
 .empty { color: var(--soft); padding: .5rem 0; }
 @media (max-width: 30rem) {
   header, main { padding-inline: 1rem; }
+  header .tag span { display: none; }
   .card { padding: 1.2rem; border-radius: .85rem; }
   .scroll { margin: 0 -1.2rem; padding: 0 1.2rem; }
 }
@@ -114,7 +119,7 @@ def page(title: str, content: str, *, name: str, is_narrow: bool = False, status
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
         f'<header>{_LOGO}<span class="name">{escape(name)}</span>'
-        '<span class="tag">Simulator · no real money</span></header>'
+        '<span class="tag">Simulator<span> · no real money</span></span></header>'
         f"<main{' class=narrow' if is_narrow else ''}>{content}</main></body></html>"
     )
     return Answer(
