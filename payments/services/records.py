@@ -116,6 +116,9 @@ def _record_pending(operation: PaymentOperation, result: ProviderResult, journal
     if isinstance(result, SessionResult):
         fact = _session_fact(operation, result, status=None)
         apply_fact(operation.session, fact, journal=journal, operation=operation)
+    elif isinstance(result, MovementResult) and not _lacks_amount(operation, result):
+        fact = _movement_fact(operation, result, MovementStatus.PENDING)
+        apply_fact(operation.session, fact, journal=journal, operation=operation)
 
 
 def _record_unknown(operation: PaymentOperation, result: ProviderResult, journal: Journal) -> None:
@@ -201,7 +204,7 @@ def _fact_of(operation: PaymentOperation, result: ProviderResult) -> SessionFact
         status = SessionStatus.REQUIRES_MORE if result.next_action else None
         return _session_fact(operation, result, status=status)
     if isinstance(result, MovementResult):
-        return _movement_fact(operation, result)
+        return _movement_fact(operation, result, MovementStatus.SUCCEEDED)
     return SessionFact(currency_code=operation.currency_code, status=SessionStatus.CANCELED)
 
 
@@ -231,11 +234,13 @@ def _session_fact(
     )
 
 
-def _movement_fact(operation: PaymentOperation, result: MovementResult) -> SessionFact:
+def _movement_fact(
+    operation: PaymentOperation, result: MovementResult, status: MovementStatus
+) -> SessionFact:
     amount = Decimal(0) if result.amount is None else result.amount
     movement = MovementFact(
         kind=MovementKind(operation.kind),
-        status=MovementStatus.SUCCEEDED,
+        status=status,
         amount=amount,
         currency_code=str(result.currency_code),
         operation_id=operation.pk,
