@@ -1,0 +1,245 @@
+"""System checks: each says what is wrong with the settings, and what to type instead.
+
+A check reads settings and nothing else: no row, no network. Ids are never reused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from importlib import metadata
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from payments import conf
+from payments.providers import get_provider
+
+AppConfigs = Sequence[AppConfig] | None
+Checks = list[CheckMessage]
+
+MAX_ALIAS: Final = 64
+
+
+def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
+    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E008)."""
+    configured = getattr(settings, "PAYMENTS", None)
+    if not isinstance(configured, Mapping):
+        return [
+            Error(
+                "PAYMENTS is not set to a dict.",
+                hint='Type: PAYMENTS = {"PROVIDERS": {"system": '
+                '{"BACKEND": "payments.providers.system.SystemProvider"}}}',
+                id="payments.E001",
+            )
+        ]
+    unknown = [
+        Error(
+            f"PAYMENTS has an unknown setting {name!r}.",
+            hint=f"It may be one of: {', '.join(sorted(conf.SETTING_NAMES))}.",
+            id="payments.E002",
+        )
+        for name in configured
+        if name not in conf.SETTING_NAMES
+    ]
+    return unknown + [message for check in _SETTING_CHECKS for message in check()]
+
+
+def check_providers() -> Checks:
+    """Check the shape of PROVIDERS (E003), then each provider's backend and options (E004) and its own checks."""
+    providers = conf.payments_setting("PROVIDERS")
+    if not isinstance(providers, Mapping) or not providers:
+        return [
+            Error(
+                'PAYMENTS["PROVIDERS"] is not a dict with at least one provider.',
+                hint='Type: "PROVIDERS": {"system": {"BACKEND": "payments.providers.system.SystemProvider"}}',
+                id="payments.E003",
+            )
+        ]
+    return [message for alias, entry in providers.items() for message in _check_provider(alias, entry)]
+
+
+def check_payable_resolver() -> Checks:
+    """Check that PAYABLE_RESOLVER names a callable (E005)."""
+    path = conf.payable_resolver_path()
+    if path is None or _is_callable_path(path):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PAYABLE_RESOLVER"] = {path!r} is not the dotted path of a function.',
+            hint='Type the path of your function: "PAYABLE_RESOLVER": "shop.payments.resolve_payable"',
+            id="payments.E005",
+        )
+    ]
+
+
+def check_mark_as_paid_provider() -> Checks:
+    """Check that MARK_AS_PAID_PROVIDER is a configured provider (E006, or W006 where only the default is missing)."""
+    alias = conf.mark_as_paid_provider()
+    if alias in conf.provider_aliases():
+        return []
+    hint = (
+        f'Add it: "PROVIDERS": {{"{alias}": {{"BACKEND": "payments.providers.system.SystemProvider"}}}}, '
+        'or name another: "MARK_AS_PAID_PROVIDER": "<alias>"'
+    )
+    if conf.payments_setting("MARK_AS_PAID_PROVIDER") is None:
+        text = f"There is no provider {alias!r}, so collections can't be marked as paid."
+        return [Warning(text, hint=hint, id="payments.W006")]
+    return [
+        Error(
+            f'PAYMENTS["MARK_AS_PAID_PROVIDER"] = {alias!r} is not a configured provider.',
+            hint=hint,
+            id="payments.E006",
+        )
+    ]
+
+
+def check_session_lifetime() -> Checks:
+    """Check that SESSION_LIFETIME is a positive timedelta (E007)."""
+    lifetime: Any = conf.session_lifetime()
+    if lifetime is None or (isinstance(lifetime, timedelta) and lifetime > timedelta(0)):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["SESSION_LIFETIME"] = {lifetime!r} is not a positive timedelta.',
+            hint='Type: "SESSION_LIFETIME": timedelta(hours=24)',
+            id="payments.E007",
+        )
+    ]
+
+
+def check_return_url_origins() -> Checks:
+    """Check that RETURN_URL_ORIGINS lists origins, each a scheme and a host (E008)."""
+    origins: Any = conf.payments_setting("RETURN_URL_ORIGINS", ())
+    listed = list(origins) if isinstance(origins, list | tuple | set | frozenset) else [origins]
+    wrong = [origin for origin in listed if not _is_origin(origin)]
+    if not wrong and not isinstance(origins, str):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["RETURN_URL_ORIGINS"] has {wrong or origins!r}, which is no list of origins.',
+            hint='Type: "RETURN_URL_ORIGINS": ["https://shop.example"]',
+            id="payments.E008",
+        )
+    ]
+
+
+def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
+    """Warn of ATOMIC_REQUESTS (W010), and of SQLite without immediate transactions (W011)."""
+    messages: Checks = []
+    for alias, database in settings.DATABASES.items():
+        if database.get("ATOMIC_REQUESTS"):
+            messages.append(
+                Warning(
+                    f'DATABASES["{alias}"]["ATOMIC_REQUESTS"] is on, and payment providers can\'t be called inside a '
+                    "transaction.",
+                    hint="The API of payments is exempt. Mark your own views that call payments.services with "
+                    "@transaction.non_atomic_requests.",
+                    id="payments.W010",
+                )
+            )
+        if _may_lock_up(database):
+            messages.append(
+                Warning(
+                    f'DATABASES["{alias}"] is SQLite with deferred transactions, which fail at once when two meet.',
+                    hint='Type: "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20}',
+                    id="payments.W011",
+                )
+            )
+    return messages
+
+
+def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Checks:
+    """Check that no other distribution installs over `django_fsm` (E020) or `payments` (E021)."""
+    installed = metadata.packages_distributions()
+    messages: Checks = []
+    if "django-fsm" in installed.get("django_fsm", []):
+        messages.append(
+            Error(
+                "django-fsm is installed, and overwrites files of django-fsm-2.",
+                hint="Type: pip uninstall django-fsm django-fsm-2 && pip install django-fsm-2",
+                id="payments.E020",
+            )
+        )
+    if "django-payments" in installed.get("payments", []):
+        messages.append(
+            Error(
+                "django-payments is installed, and has a package `payments` too.",
+                hint="The two can't share an environment. Type: pip uninstall django-payments && "
+                "pip install --force-reinstall django-payment-sessions",
+                id="payments.E021",
+            )
+        )
+    return messages
+
+
+def register_checks() -> None:
+    """Have Django run the checks."""
+    register(check_settings, "payments")
+    register(check_distributions, "payments")
+    register(check_databases, "payments", "database")
+
+
+_SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
+    check_providers,
+    check_payable_resolver,
+    check_mark_as_paid_provider,
+    check_session_lifetime,
+    check_return_url_origins,
+)
+
+
+def _check_provider(alias: Any, entry: Any) -> Checks:
+    if not isinstance(alias, str) or not 0 < len(alias) <= MAX_ALIAS:
+        return [
+            _provider_error(f"The provider alias {alias!r} is not a text of 1 to {MAX_ALIAS} characters.")
+        ]
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
+        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has no "BACKEND".')]
+    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS"})
+    if surplus:
+        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has unknown keys {", ".join(surplus)}.')]
+    try:
+        return list(get_provider(alias).check())
+    except ImproperlyConfigured as error:
+        return [_provider_error(str(error))]
+
+
+def _provider_error(text: str) -> Error:
+    hint = 'Type: "<alias>": {"BACKEND": "<dotted path of a BaseProvider>", "OPTIONS": {...}}'
+    return Error(text, hint=hint, id="payments.E004")
+
+
+def _is_callable_path(path: Any) -> bool:
+    try:
+        return callable(import_string(path))
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return False
+
+
+def _is_origin(origin: Any) -> bool:
+    if not isinstance(origin, str):
+        return False
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and origin == f"{parts.scheme}://{parts.netloc}"
+        and bool(parts.netloc)
+    )
+
+
+def _may_lock_up(database: Mapping[str, Any]) -> bool:
+    if not str(database.get("ENGINE", "")).endswith("sqlite3"):
+        return False
+    return str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper() not in (
+        "IMMEDIATE",
+        "EXCLUSIVE",
+    )

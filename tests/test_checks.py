@@ -1,0 +1,119 @@
+"""System checks: every one fires, with its id and a hint that says what to type, and a good setting is silent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from pytest_django import Settings
+
+from payments import checks
+
+SYSTEM = {"BACKEND": "payments.providers.system.SystemProvider"}
+SIMULATOR = "payments.providers.simulator.SimulatorProvider"
+GOOD: dict[str, Any] = {"PROVIDERS": {"system": SYSTEM}}
+
+pytestmark = pytest.mark.database_independent
+
+
+def ids(messages: list[CheckMessage]) -> list[str | None]:
+    return [message.id for message in messages]
+
+
+def test_the_suites_own_settings_are_fine() -> None:
+    assert [message for message in run_checks(tags=["payments"]) if message.is_serious()] == []
+
+
+@pytest.mark.parametrize(
+    ("payments", "expected"),
+    [
+        (None, "payments.E001"),
+        (["system"], "payments.E001"),
+        ({**GOOD, "PROVIDER": {}}, "payments.E002"),
+        ({"PROVIDERS": {}, "MARK_AS_PAID_PROVIDER": None}, "payments.E003"),
+        ({"PROVIDERS": ["system"]}, "payments.E003"),
+        ({"PROVIDERS": {"system": SYSTEM, "card": {}}}, "payments.E004"),
+        ({"PROVIDERS": {"system": SYSTEM, "": SYSTEM}}, "payments.E004"),
+        ({"PROVIDERS": {"system": SYSTEM, "x" * 65: SYSTEM}}, "payments.E004"),
+        ({"PROVIDERS": {"system": {**SYSTEM, "OPTION": {}}}}, "payments.E004"),
+        ({"PROVIDERS": {"system": {"BACKEND": "payments.nowhere.Provider"}}}, "payments.E004"),
+        ({"PROVIDERS": {"system": {"BACKEND": "payments.ids.new_ulid"}}}, "payments.E004"),
+        ({"PROVIDERS": {"system": {**SYSTEM, "OPTIONS": {"api_key": "x"}}}}, "payments.E004"),
+        (
+            {"PROVIDERS": {"system": {"BACKEND": SIMULATOR, "OPTIONS": {"webhook_secrets": [" "]}}}},
+            "payments.E004",
+        ),
+        ({**GOOD, "PAYABLE_RESOLVER": "shop.nowhere.resolve"}, "payments.E005"),
+        ({**GOOD, "PAYABLE_RESOLVER": "payments.checks.MAX_ALIAS"}, "payments.E005"),
+        ({**GOOD, "MARK_AS_PAID_PROVIDER": "cash"}, "payments.E006"),
+        ({"PROVIDERS": {"cash": SYSTEM}}, "payments.W006"),
+        ({**GOOD, "SESSION_LIFETIME": 3600}, "payments.E007"),
+        ({**GOOD, "SESSION_LIFETIME": timedelta(0)}, "payments.E007"),
+        ({**GOOD, "RETURN_URL_ORIGINS": "https://shop.example"}, "payments.E008"),
+        ({**GOOD, "RETURN_URL_ORIGINS": ["shop.example"]}, "payments.E008"),
+        ({**GOOD, "RETURN_URL_ORIGINS": ["https://shop.example/"]}, "payments.E008"),
+        ({**GOOD, "RETURN_URL_ORIGINS": ["https://[broken"]}, "payments.E008"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_what_to_type(settings: Settings, payments: Any, expected: str) -> None:
+    settings.PAYMENTS = payments
+    messages = checks.check_settings()
+    assert expected in ids(messages)
+    assert all(message.hint for message in messages)
+
+
+def test_an_unknown_option_names_alias_option_and_what_may_be_typed(settings: Settings) -> None:
+    settings.PAYMENTS = {
+        "PROVIDERS": {"system": SYSTEM, "card": {"BACKEND": SIMULATOR, "OPTIONS": {"url": "x"}}}
+    }
+    (message,) = checks.check_settings()
+    assert 'PAYMENTS["PROVIDERS"]["card"]["OPTIONS"] has unknown options url' in message.msg
+    assert "base_url" in message.msg
+
+
+def test_a_full_setting_is_silent(settings: Settings) -> None:
+    settings.PAYMENTS = {
+        "PROVIDERS": {"system": SYSTEM, "card": {"BACKEND": SIMULATOR, "OPTIONS": {"timeout": 3}}},
+        "PAYABLE_RESOLVER": "payments.ids.new_ulid",
+        "MARK_AS_PAID_PROVIDER": "system",
+        "SESSION_LIFETIME": timedelta(hours=1),
+        "RETURN_URL_ORIGINS": ["https://shop.example", "http://127.0.0.1:8000"],
+    }
+    assert checks.check_settings() == []
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"),
+    [
+        ({"ENGINE": "django.db.backends.postgresql"}, []),
+        ({"ENGINE": "django.db.backends.postgresql", "ATOMIC_REQUESTS": True}, ["payments.W010"]),
+        ({"ENGINE": "django.db.backends.sqlite3"}, ["payments.W011"]),
+        (
+            {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"transaction_mode": "DEFERRED"}},
+            ["payments.W011"],
+        ),
+        ({"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"transaction_mode": "IMMEDIATE"}}, []),
+    ],
+)
+def test_databases_that_get_in_the_way_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, database: dict[str, Any], expected: list[str]
+) -> None:
+    monkeypatch.setattr("django.conf.settings.DATABASES", {"default": database})
+    assert ids(checks.check_databases()) == expected
+
+
+@pytest.mark.parametrize(
+    ("distributions", "expected"),
+    [
+        ({"django_fsm": ["django-fsm-2"], "payments": ["django-payment-sessions"]}, []),
+        ({"django_fsm": ["django-fsm-2", "django-fsm"]}, ["payments.E020"]),
+        ({"payments": ["django-payments"]}, ["payments.E021"]),
+    ],
+)
+def test_a_distribution_that_overwrites_ours_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, distributions: dict[str, list[str]], expected: list[str]
+) -> None:
+    monkeypatch.setattr("payments.checks.metadata.packages_distributions", lambda: distributions)
+    assert ids(checks.check_distributions()) == expected
