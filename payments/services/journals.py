@@ -74,7 +74,8 @@ class Journal:
         alias = database_alias()
         for event in events:
             event.save(using=alias, force_insert=True)
-        transaction.on_commit(lambda: publish(events), using=alias)
+        # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
+        transaction.on_commit(lambda: publish(events), using=alias, robust=True)
 
 
 def publish(events: list[PaymentEvent]) -> None:

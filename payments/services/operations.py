@@ -25,6 +25,7 @@ from payments.ids import new_operation_id
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
 from payments.services.journals import Journal
 from payments.services.origins import Origin
+from payments.services.providers import plugin_for
 from payments.states import OperationKind, OperationStatus
 
 LEASE: Final = timedelta(minutes=2)
@@ -59,8 +60,10 @@ def claim_operation(
     """Write down that a provider is about to be called; the collection must be locked.
 
     Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one.
-    Raises OperationInProgressError where the target already has an open operation of this kind.
+    Raises OperationInProgressError where the target already has an open operation of this kind, and
+    ProviderUnavailableError where the provider isn't configured any more.
     """
+    plugin_for(session)
     refuse_if_busy(target.pk, kind)
     operation_id = new_operation_id()
     operation = PaymentOperation(

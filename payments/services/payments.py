@@ -9,13 +9,13 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import NotSupportedError, OperationInProgressError, TransitionError
 from payments.models import Capture, Payment, PaymentOperation, Refund, RefundReason
 from payments.money import parse_amount
-from payments.providers import get_provider
 from payments.providers.handler import refuse_open_transaction
 from payments.services.balances import amount_to_capture, amount_to_refund
 from payments.services.journals import Journal
 from payments.services.movements import pending_sum
 from payments.services.operations import claim_operation, raise_for_outcome, refuse_if_busy
 from payments.services.origins import Actor, Origin
+from payments.services.providers import plugin_for
 from payments.services.records import run_operation
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
@@ -153,7 +153,7 @@ def _claim_movement(movement: Capture | Refund, kind: OperationKind, origin: Ori
 
 
 def _check_capture_support(payment: Payment, amount: Decimal) -> None:
-    plugin = get_provider(payment.provider_id)
+    plugin = plugin_for(payment)
     if amount != payment.capturable_amount and not plugin.supports_partial_capture:
         raise _unsupported(_("The provider “%(alias)s” only captures the whole amount."), plugin.alias)
     if payment.captured_amount and not plugin.supports_multiple_captures:
@@ -161,7 +161,7 @@ def _check_capture_support(payment: Payment, amount: Decimal) -> None:
 
 
 def _check_refund_support(payment: Payment, amount: Decimal) -> None:
-    plugin = get_provider(payment.provider_id)
+    plugin = plugin_for(payment)
     if not plugin.supports_refund:
         raise _unsupported(_("The provider “%(alias)s” can't refund."), plugin.alias)
     if amount != payment.captured_amount and not plugin.supports_partial_refund:

@@ -9,8 +9,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import provider_aliases
-from payments.exceptions import InputError
-from payments.models import PaymentProvider
+from payments.exceptions import InputError, NotFoundError, ProviderUnavailableError
+from payments.models import Payment, PaymentProvider, PaymentSession
 from payments.providers import BaseProvider, get_provider
 
 
@@ -37,6 +37,23 @@ def usable_provider(provider_id: str) -> UsableProvider:
             params={"alias": provider_id},
         )
     return UsableProvider(row=row, plugin=plugin)
+
+
+def plugin_for(row: PaymentSession | Payment) -> BaseProvider[Any]:
+    """Return the plug-in that a session or payment is tied to.
+
+    Raises ProviderUnavailableError (`provider_not_configured`) where its alias has left the settings: the row stays
+    readable, and works again as soon as the alias is back.
+    """
+    try:
+        return get_provider(row.provider_id)
+    except NotFoundError as error:
+        raise ProviderUnavailableError(
+            _("The payment provider “%(alias)s” is not configured any more. Nothing was changed."),
+            code="provider_not_configured",
+            field="provider_id",
+            params={"alias": row.provider_id},
+        ) from error
 
 
 def list_providers() -> list[PaymentProvider]:

@@ -17,7 +17,7 @@ from payments.conf import session_lifetime
 from payments.exceptions import InputError, NotSupportedError, TransitionError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import parse_amount
-from payments.providers import PaymentContext, get_provider
+from payments.providers import PaymentContext
 from payments.providers.handler import refuse_open_transaction
 from payments.services.balances import refuse_excess, refuse_overauthorization, remaining_amount
 from payments.services.facts import cancel_session, change_amount
@@ -25,7 +25,7 @@ from payments.services.journals import Journal
 from payments.services.operations import claim_operation, raise_for_outcome, refuse_if_busy
 from payments.services.origins import Actor, Origin
 from payments.services.payments import cancel_payment
-from payments.services.providers import UsableProvider, check_input, usable_provider
+from payments.services.providers import UsableProvider, check_input, plugin_for, usable_provider
 from payments.services.records import run_operation
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
@@ -92,7 +92,7 @@ def update_payment_session(
     refuse_open_transaction()
     if amount is None and data is None:
         raise InputError(_("Give an amount or data to change."), code="nothing_to_change", field="amount")
-    plugin = get_provider(session.provider_id)
+    plugin = plugin_for(session)
     sent = check_input(plugin, data)
     with committed():
         locked = lock_session(session)
@@ -122,7 +122,7 @@ def authorize_payment_session(
     """
     refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
-    sent = check_input(get_provider(session.provider_id), data)
+    sent = check_input(plugin_for(session), data)
     _initiate_if_needed(session, origin)
     with committed():
         operation = _claim_authorization(lock_session(session), sent, origin)
@@ -186,10 +186,11 @@ def claim_update(
     refuse_if_busy(session.pk)
     journal = Journal(collection=session.collection, origin=origin)
     if session.initiated_at is None:
+        _refuse_early_input(sent)
         change_amount(session, amount, journal)
         operation = None
     else:
-        plugin = get_provider(session.provider_id)
+        plugin = plugin_for(session)
         if not plugin.supports_update:
             raise NotSupportedError(
                 _("The provider “%(alias)s” can't change a session; cancel it and create another."),
@@ -263,6 +264,15 @@ def _default_context(collection: PaymentCollection) -> PaymentContext:
     if customer is None:
         return PaymentContext()
     return PaymentContext(customer_id=str(customer.pk), email=getattr(customer, "email", "") or None)
+
+
+def _refuse_early_input(sent: Mapping[str, Any]) -> None:
+    if sent:
+        raise InputError(
+            _("No provider knows of the session yet; send the data when it is authorized."),
+            code="not_initiated",
+            field="data",
+        )
 
 
 def _split_amount(session: PaymentSession, amount: Decimal | int | str | None) -> Decimal:

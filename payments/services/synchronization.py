@@ -6,9 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import NotSupportedError, OutcomeUnknownError, ProviderUnavailableError
 from payments.models import PaymentSession
-from payments.providers import RetrieveRequest, RetrieveResult, call_provider, get_provider
+from payments.providers import RetrieveRequest, RetrieveResult, call_provider
 from payments.services.facts import record_fact
 from payments.services.origins import Actor, Origin
+from payments.services.providers import plugin_for
 from payments.states import EventSource, Outcome
 
 
@@ -32,7 +33,7 @@ def sync_payment_session(
 
 def retrieve(session: PaymentSession) -> RetrieveResult:
     """Ask the provider about a session, and return its answer as it is."""
-    provider = get_provider(session.provider_id)
+    provider = plugin_for(session)
     if not provider.supports_retrieve:
         raise NotSupportedError(
             _("The provider “%(alias)s” can't be asked about a session."), params={"alias": provider.alias}
