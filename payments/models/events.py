@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -22,6 +22,8 @@ from payments.models.sessions import PaymentSession
 from payments.money import AmountField
 from payments.states import EventSource
 
+OUTBOX_FIELDS: Final = frozenset({"published_at", "lease_expires_at", "failed_attempts", "next_attempt_at"})
+
 
 class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
     """Select events."""
@@ -29,6 +31,12 @@ class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
     def unpublished(self) -> PaymentEventQuerySet:
         """Select the events that no signal has told of yet, oldest first."""
         return self.filter(published_at__isnull=True).order_by("id")
+
+    def update(self, **values: Any) -> int:
+        """Write what the outbox notes, and refuse to rewrite history."""
+        if not set(values) <= OUTBOX_FIELDS:
+            raise TransitionError(_("Payment history can't be changed."), code="never_changed")
+        return super().update(**values)
 
 
 class PaymentEvent(models.Model):
@@ -99,6 +107,9 @@ class PaymentEvent(models.Model):
     data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     published_at = models.DateTimeField(_("published at"), null=True, blank=True)
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
+    failed_attempts = models.PositiveSmallIntegerField(_("failed attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
 
     objects: ClassVar[PaymentEventQuerySet] = PaymentEventQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -112,14 +123,16 @@ class PaymentEvent(models.Model):
         indexes = [
             Index(fields=["collection", "id"], name="payments_evt_collection_idx"),
             Index(fields=["published_at", "id"], name="payments_evt_outbox_idx"),
+            Index(fields=["next_attempt_at"], name="payments_evt_retry_idx"),
         ]
 
     def __str__(self) -> str:
         return f"{self.type} ({self.collection_id})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert the event; afterwards only `published_at` may be written."""
-        if not self._state.adding and set(kwargs.get("update_fields") or ()) != {"published_at"}:
+        """Insert the event; afterwards only what the outbox notes on it may be written."""
+        written = set(kwargs.get("update_fields") or ())
+        if not self._state.adding and not (written and written <= OUTBOX_FIELDS):
             raise TransitionError(_("Payment history can't be changed."), code="never_changed")
         super().save(*args, **kwargs)
 

@@ -18,7 +18,10 @@ from payments.states import WebhookEventStatus as Status
 
 
 class WebhookEvent(KeptModel):
-    """Keep an event that a provider sent, and what has become of it. `payload` is redacted."""
+    """Keep an event that a provider sent, and what has become of it.
+
+    `payload` is a redacted account of it that an operator may read; `fact` is what it states, private, for replay.
+    """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_webhook_event_id, editable=False)
     provider = models.ForeignKey(
@@ -36,8 +39,12 @@ class WebhookEvent(KeptModel):
         related_name="webhook_events",
     )
     payload = models.JSONField(_("payload"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    fact = models.JSONField(_("fact"), null=True, blank=True, encoder=DjangoJSONEncoder)
+    provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     detail = models.TextField(_("detail"), blank=True, default="")
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
     occurred_at = models.DateTimeField(_("occurred at"), null=True, blank=True)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from payments.models import (
@@ -20,10 +19,8 @@ from payments.models import (
     Refund,
 )
 from payments.services.origins import Origin
+from payments.services.outbox import LEASE, is_first_in_line, publish, publish_collection
 from payments.services.transactions import database_alias
-from payments.signals import SIGNALS
-
-logger = logging.getLogger("payments.events")
 
 Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
 
@@ -67,45 +64,36 @@ class Journal:
         self.events.append(event)
 
     def write(self) -> None:
-        """Insert the events, and have their signals sent after the commit."""
+        """Insert the events, and have them published after the commit.
+
+        Where an earlier event of the collection still waits, they queue behind it: its publisher goes on with them.
+        """
         events, self.events = self.events, []
         if not events:
             return
         alias = database_alias()
+        is_first = is_first_in_line(self.collection.pk)
+        lease = timezone.now() + LEASE if is_first else None
         for event in events:
-            event.save(using=alias, force_insert=True)
-        # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
-        transaction.on_commit(lambda: publish(events), using=alias, robust=True)
+            event.lease_expires_at = lease
+        _insert(events, alias)
+        if is_first:
+            # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
+            transaction.on_commit(lambda: _publish(events), using=alias, robust=True)
 
 
-def publish(events: list[PaymentEvent]) -> None:
-    """Send the signals of committed events in their order, and mark them as published.
-
-    A receiver that raises is logged and holds up nobody.
-    """
-    for event in events:
-        _send(event)
-    PaymentEvent.objects.filter(pk__in=[event.pk for event in events]).update(published_at=timezone.now())
-
-
-def _send(event: PaymentEvent) -> None:
-    signal = SIGNALS.get(event.type)
-    if signal is None:
+def _insert(events: list[PaymentEvent], alias: str) -> None:
+    if connections[alias].features.can_return_rows_from_bulk_insert:
+        PaymentEvent.objects.using(alias).bulk_create(events)
         return
-    answers = signal.send_robust(
-        sender=PaymentEvent,
-        event=event,
-        collection=event.collection,
-        session=event.session,
-        payment=event.payment,
-        capture=event.capture,
-        refund=event.refund,
-    )
-    for receiver, answer in answers:
-        if isinstance(answer, Exception):
-            logger.error(
-                "A receiver of %s raised.", event.type, exc_info=answer, extra={"receiver": receiver}
-            )
+    for event in events:  # MySQL doesn't tell the ids of rows inserted together.
+        event.save(using=alias, force_insert=True)
+
+
+def _publish(events: list[PaymentEvent]) -> None:
+    publish(events)
+    if not is_first_in_line(events[0].collection_id):
+        publish_collection(events[0].collection_id)
 
 
 def _point_at(event: PaymentEvent, row: Row) -> None:
