@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,7 @@ class Ledger:
         self._connection = sqlite3.connect(
             self.path, check_same_thread=False, isolation_level=None, timeout=10
         )
+        self._close = weakref.finalize(self, self._connection.close)
         self._connection.row_factory = sqlite3.Row
         # A killed process loses nothing with synchronous=OFF; only a machine that loses power does.
         self._connection.executescript(
@@ -207,10 +209,6 @@ class Ledger:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; it also closes when nobody holds the ledger any more."""
         with self._lock:
-            self._connection.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_connection"):
-            self._connection.close()
+            self._close()

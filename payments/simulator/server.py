@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import select
+import selectors
 import socket
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -31,7 +33,50 @@ class Server(ThreadingHTTPServer):
         self.stopping = stopping
         self._sockets: set[socket.socket] = set()
         self._sockets_lock = threading.Lock()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, name="simulator-http", daemon=True)
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server who we are."""
+        TCPServer.server_bind(self)
+        host, self.server_port = self.server_address[:2]
+        self.server_name = str(host)
+
+    def start(self) -> None:
+        """Serve in a thread until `stop`."""
+        self._thread.start()
+
+    def _serve(self) -> None:
+        # Unlike `serve_forever`, which polls, this sleeps until there is something to do.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._wake_out, selectors.EVENT_READ)
+            while not self.stopping.is_set():
+                selector.select()
+                if not self.stopping.is_set():
+                    self._accept()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # The client may have gone away already.
+            self.process_request(*self.get_request())
+
+    def stop(self) -> None:
+        """Stop serving, cut off every client that is still connected, waiting or hanging, and close."""
+        self.stopping.set()
+        self._wake_in.send(b"!")
+        self._thread.join()
+        with self._sockets_lock:
+            sockets = list(self._sockets)
+        for each in sockets:
+            _cut(each)
+        self.server_close()
+
+    def server_close(self) -> None:
+        """Close all sockets."""
+        super().server_close()
+        self._wake_in.close()
+        self._wake_out.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Keep the connection in mind and serve it in a thread."""
@@ -44,13 +89,6 @@ class Server(ThreadingHTTPServer):
         with self._sockets_lock:
             self._sockets.discard(request)
         super().shutdown_request(request)
-
-    def end_connections(self) -> None:
-        """Cut off every client that is still connected, waiting or hanging."""
-        with self._sockets_lock:
-            sockets = list(self._sockets)
-        for each in sockets:
-            _cut(each)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent about clients that went away; anything else is shown as usual."""

@@ -49,7 +49,6 @@ class SimulatorService(Dashboard):
         self._public_url = public_url
         self._stopping = threading.Event()
         self._server: Server | None = None
-        self._thread: threading.Thread | None = None
         self._api = MerchantApi(
             ledger=self.ledger,
             settings=self.settings,
@@ -67,7 +66,7 @@ class SimulatorService(Dashboard):
     def url(self) -> str:
         """Return the address of the service, e.g. `http://127.0.0.1:8001`."""
         host, port = self._address
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        return f"http://{host}:{port}"
 
     def start(self) -> Self:
         """Serve in a thread until `stop`."""
@@ -75,10 +74,7 @@ class SimulatorService(Dashboard):
         self._server = Server(self._address, self._answer, self._stopping)
         self._address = (self._address[0], self._server.server_port)
         self.settings.base_url = (self._public_url or self.url).rstrip("/")
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), name="simulator-http", daemon=True
-        )
-        self._thread.start()
+        self._server.start()
         self._settlement.start()
         self._courier.start()
         return self
@@ -87,10 +83,7 @@ class SimulatorService(Dashboard):
         """Stop serving and end what hangs; the ledger stays readable, and `start` goes on where it ended."""
         if self._server is None:
             return
-        self._stopping.set()
-        self._server.shutdown()
-        self._server.end_connections()
-        self._server.server_close()
+        self._server.stop()
         self._settlement.stop()
         self._courier.stop()
         self._server = None

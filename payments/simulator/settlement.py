@@ -28,8 +28,10 @@ class Settlement:
 
     def start(self) -> None:
         """Start settling what is due, also what an earlier process left."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="simulator-settlement", daemon=True)
+        self._stopping = stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(stopping,), name="simulator-settlement", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -85,8 +87,8 @@ class Settlement:
             *(until, until),
         )
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
+    def _run(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
             self._wake.clear()
             self.settle_due()
             upcoming = self._due(float("inf"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import Final
+from urllib.parse import quote
 
 from payments.simulator.wire import Answer
 
@@ -98,15 +99,17 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 """
 
 _LOGO: Final = (
-    '<svg width="34" height="34" viewBox="0 0 34 34" aria-hidden="true">'
+    '<svg xmlns="http://www.w3.org/2000/svg" width="34" height="34" viewBox="0 0 34 34" aria-hidden="true">'
     '<rect width="34" height="34" rx="9" fill="#0b6159"/><circle cx="24" cy="10.5" r="3.6" fill="#f6c667"/>'
     '<path d="M0 23c6-7 11-7 17-2s11 4 17-2v6a9 9 0 0 1-9 9H9a9 9 0 0 1-9-9z" fill="#e9cf9c"/>'
     '<path d="M0 27.5c7-4.500 12-3 18-.5s11 1.500 16-2a9 9 0 0 1-9 9H9a9 9 0 0 1-9-6.500z" fill="#d2a968"/></svg>'
 )
 
+_ICON: Final = "data:image/svg+xml," + quote(_LOGO)
+
 _HEADERS: Final = {
     # No form-action: browsers apply it to the redirect back to the shop too.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -117,7 +120,7 @@ def page(title: str, content: str, *, name: str, is_narrow: bool = False, status
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
+        f'<title>{escape(title)}</title><link rel="icon" href="{_ICON}"><style>{_STYLE}</style></head><body>'
         f'<header>{_LOGO}<span class="name">{escape(name)}</span>'
         '<span class="tag">Simulator<span> · no real money</span></span></header>'
         f"<main{' class=narrow' if is_narrow else ''}>{content}</main></body></html>"

@@ -58,8 +58,10 @@ class Courier:
 
     def start(self) -> None:
         """Start delivering what is due, also what an earlier process left."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="simulator-webhooks", daemon=True)
+        self._stopping = stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(stopping,), name="simulator-webhooks", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -77,8 +79,8 @@ class Courier:
     def _is_idle(self) -> bool:
         return self._ledger.row("SELECT 1 FROM events WHERE status = 'pending'") is None
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
+    def _run(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
             self._wake.clear()
             row = self._ledger.row(
                 "SELECT * FROM events WHERE status = 'pending' ORDER BY MAX(due_at, ?), position LIMIT 1",

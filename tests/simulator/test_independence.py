@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import payments.simulator
+from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS
+from payments.simulator.cards import CARDS
+from payments.simulator.faults import Fault
 
 pytestmark = pytest.mark.database_independent
 
@@ -40,3 +44,28 @@ def test_command_line_explains_itself() -> None:
     )  # fmt: skip
     for option in ("--port", "--ledger", "--webhook-url", "--webhook-secret", "--api-key"):
         assert option in done.stdout
+
+
+def test_readme_tells_every_card_amount_fault_and_option() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    for card in CARDS.values():
+        assert f"| `{card.token}` | {card.text} |" in readme
+    for magic in MAGIC_AMOUNTS.values():
+        assert f"| {magic.digits} | {magic.operation} | {magic.text} |" in readme
+    for webhook in MAGIC_WEBHOOKS.values():
+        assert f"| {webhook.digits} | its webhooks | {webhook.text} |" in readme
+    for fault in Fault:
+        assert f"`{fault}`" in readme
+
+
+def test_readme_tells_every_error_code() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    sources = "".join(path.read_text() for path in FOLDER.glob("*.py") if path.name != "control.py")
+    codes = re.findall(r'(?:Error|_refuse|refuse)\(\s*(?:intent, )?"([a-z_]+)"', sources)
+    on_pages_and_in_scripts_only = {
+        "return_url_not_registered", "unknown_fault", "unknown_option", "unknown_operation", "invalid_option",
+        "fault_not_applicable",
+    }  # fmt: skip
+    assert len(codes) > 20
+    for code in set(codes) - on_pages_and_in_scripts_only:
+        assert code in readme, code

@@ -112,9 +112,9 @@ def test_delivery_is_given_up_after_the_last_retry_and_can_be_sent_again(
 
 def test_shop_that_is_away_is_retried(told: SimulatorService, told_merchant: Merchant, shop: Shop) -> None:
     there, told.settings.webhook_url = told.settings.webhook_url, "http://127.0.0.1:1/"
-    told.settings.webhook_retries = (0.2,)
+    told.settings.webhook_retries = (0.2,) * 9
     told_merchant.authorized()
-    assert eventually(lambda: told.events()[0].attempts == 1)
+    assert eventually(lambda: told.events()[0].attempts >= 1)
     assert told.events()[0].last_answer == "ConnectionRefusedError"
     told.settings.webhook_url = there
     assert told.wait_for_webhooks()
@@ -187,10 +187,10 @@ def test_magic_amounts_of_webhooks(
 
 def test_webhook_comes_before_the_answer(told: SimulatorService, told_merchant: Merchant, shop: Shop) -> None:
     path = f"/v1/intents/{told_merchant.initiate()['id']}"
-    told.script(operation="authorize", fault="latency", seconds=0.3, when="after")
+    told.script(operation="authorize", fault="latency", seconds=0.5, when="after")
     started = time.monotonic()
     assert told_merchant.post(f"{path}/authorize").status == 200
-    assert time.monotonic() - started >= 0.3
+    assert time.monotonic() - started >= 0.5
     assert shop.types == ["intent.authorized"]
 
 
