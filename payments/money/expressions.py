@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final, NoReturn, TypeGuard
+from typing import Any, Final, NoReturn
 
 from django.core.exceptions import FieldError
 from django.db import models
@@ -108,7 +108,7 @@ class _Reader:
     def _read_value(self, value: Value) -> None:
         if value.value is None or isinstance(_type_of(value), AmountUnits):
             return
-        if self.field is None or not _is_exact_number(value.value):
+        if self.field is None or not isinstance(value.value, (int, Decimal)):
             _refuse(f"{value.value!r} has no amount's type.", HINT)
         value.output_field = self.field
 
@@ -170,10 +170,6 @@ def _is_of_another_type(side: Any) -> bool:
     return not (
         kind is None or isinstance(kind, AmountUnits) or isinstance(side, (Value, CombinedExpression))
     )
-
-
-def _is_exact_number(value: object) -> TypeGuard[int | Decimal]:
-    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
 def refuse_arithmetic() -> NoReturn:

@@ -11,7 +11,7 @@ Django gives a field no say in these, which therefore see that whole number on S
 * a lookup of another field, `filter(decimal_column=F("amount"))`, or one built by hand around a bare number,
   `GreaterThan(F("amount"), Decimal(1))` (write `Q(amount__gt=Decimal(1))`);
 * `order_by(Coalesce("amount", Decimal(1)))` and other functions of bare numbers, where only the order is used;
-* the expression of a `GeneratedField`, and raw SQL.
+* a `union` whose first query has something else than an amount in that place, and raw SQL.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
 
     def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
         """Return a CHECK for SQLite, which would put any value into the column."""
-        if not stores_integers(connection) or self.column is None:
+        if not stores_integers(connection) or not hasattr(
+            self, "column"
+        ):  # a GeneratedField has it, not this
             return None
         column = connection.ops.quote_name(self.column)
         return (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import FieldError
-from django.db import connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import (
     Case,
     CharField,
@@ -132,6 +132,15 @@ def test_mixtures_declared_to_be_amounts_are_not_read_as_such_on_sqlite(expressi
             list(values)
 
 
+def test_casts_and_other_functions_work_where_decimals_are_exact() -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite refuses them")
+    row = Entry.objects.annotate(
+        x=Cast("quantity", AMOUNT), y=Floor("used"), z=Coalesce("note", "price", output_field=AMOUNT)
+    )
+    assert row.values_list("x", "y", "z").get() == (D("1"), D("10"), D("3"))
+
+
 def test_mixed_types_without_a_declared_one_are_refused_everywhere() -> None:
     for expression in (
         Coalesce("note", D("5")),
@@ -194,7 +203,10 @@ def test_sum_that_outgrows_sqlites_integers_is_an_error_and_not_a_float() -> Non
         pytest.skip("numeric grows as needed")
     with pytest.raises(AmountExpressionError, match="not an exact amount"):
         list(Entry.objects.annotate(x=F("limit") * 1000))
-    with pytest.raises(Exception, match="CHECK constraint failed"), transaction.atomic():
+    Entry.objects.bulk_create([Entry() for _ in range(100)])
+    with pytest.raises(OperationalError, match="integer overflow"), transaction.atomic():
+        Entry.objects.aggregate(x=Sum("limit"))
+    with pytest.raises(IntegrityError, match="CHECK constraint failed"), transaction.atomic():
         Entry.objects.update(note=F("limit") * 1000)
 
 

@@ -16,7 +16,7 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
-from django.forms import ModelForm, modelform_factory
+from django.forms import DecimalField, ModelForm, modelform_factory
 from django.test import RequestFactory
 from django.utils import translation
 from hypothesis import given
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from payments.exceptions import AmountError
-from payments.money import MAX_AMOUNT, AmountField
+from payments.money import MAX_AMOUNT, AmountExpressionError, AmountField
 from tests.money.ledgerapp.models import Entry
 
 D = Decimal
@@ -202,6 +202,16 @@ def test_form_names_the_field_it_refuses(value: str) -> None:
     assert list(form.errors) == ["used"]
 
 
+def test_form_field_has_the_limits_of_the_column() -> None:
+    form_field = Entry._meta.get_field("used").formfield()
+    assert isinstance(form_field, DecimalField)
+    assert (form_field.max_digits, form_field.decimal_places) == (19, 4)
+    assert form_field.clean("-99999999999999.9999") == -MAX_AMOUNT
+    for value in ("100000000000000", "-100000000000000"):
+        with pytest.raises(ValidationError, match="99999999999999.9999"):
+            form_field.clean(value)
+
+
 def test_form_reads_the_languages_separators() -> None:
     form_class = modelform_factory(Entry, fields=["used"], localized_fields=["used"])
     with translation.override("de"):
@@ -285,6 +295,31 @@ def test_migrations_add_alter_rename_and_index_a_column_of_amounts() -> None:
     finally:
         with connection.schema_editor() as editor:
             editor.delete_model(jar)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_generated_column_is_exact_and_takes_no_bare_number() -> None:
+    def create(expression: Any) -> migrations.CreateModel:
+        total = models.GeneratedField(expression=expression, output_field=AmountField(), db_persist=True)
+        columns: list[tuple[str, Any]] = [
+            ("id", models.BigAutoField(primary_key=True)),
+            ("a", AmountField()),
+            ("total", total),
+        ]
+        return migrations.CreateModel("Sum", columns)
+
+    state = apply(create(models.F("a") * 2), ProjectState())
+    model = state.apps.get_model("ledger", "Sum")
+    try:
+        model.objects.create(a=D("45035996273704.9651"))
+        assert model.objects.filter(total=D("90071992547409.9302")).values_list("total", flat=True).get()
+        assert not model.objects.filter(total__lt=D("90071992547409.9302")).exists()
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+    if connection.vendor == "sqlite":
+        with pytest.raises(AmountExpressionError):
+            apply(create(models.F("a") + D("0.2")), ProjectState())
 
 
 def apply(operation: Any, state: ProjectState) -> ProjectState:
