@@ -1,0 +1,77 @@
+"""What the tests of the services share: two scripted providers, and rows in the states that tests start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from payments import services
+from payments.models import Payment, PaymentCollection, PaymentProvider, PaymentSession
+from tests.services.scripted import SCRIPTS, Script
+
+SCRIPTED = {"BACKEND": "tests.services.scripted.ScriptedProvider"}
+
+
+@pytest.fixture(autouse=True)
+def _providers(settings: Any) -> None:
+    SCRIPTS.clear()
+    settings.PAYMENTS = {
+        "PROVIDERS": {
+            "card": SCRIPTED,
+            "wallet": SCRIPTED,
+            "system": {"BACKEND": "payments.providers.system.SystemProvider"},
+        },
+    }
+
+
+@pytest.fixture
+def card() -> Script:
+    """What the provider `card` answers and was asked."""
+    return SCRIPTS["card"]
+
+
+@pytest.fixture
+def wallet() -> Script:
+    """What the provider `wallet` answers and was asked."""
+    return SCRIPTS["wallet"]
+
+
+@pytest.fixture
+def rows(db: None) -> None:
+    """Have a row for every configured provider."""
+    for alias in ("card", "wallet", "system"):
+        PaymentProvider.objects.get_or_create(pk=alias)
+
+
+@pytest.fixture
+def collection(rows: None) -> PaymentCollection:
+    """Return a collection of 100.00 euros."""
+    return services.create_payment_collection(amount="100.00", currency_code="eur")
+
+
+@pytest.fixture
+def session(collection: PaymentCollection) -> PaymentSession:
+    """Return a session over the whole amount, not authorized yet."""
+    return services.create_payment_session(collection, provider_id="card")
+
+
+@pytest.fixture
+def payment(session: PaymentSession) -> Payment:
+    """Return a payment of 100.00 euros, of which nothing is captured."""
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    return payment
+
+
+@pytest.fixture
+def captured(payment: Payment) -> Payment:
+    """Return a payment of 100.00 euros, all of it captured."""
+    return services.capture_payment(payment)
+
+
+@pytest.fixture
+def staff(db: None) -> Any:
+    """Return a user who works at the shop."""
+    return get_user_model().objects.create_user("alice", email="alice@shop.example", is_staff=True)
