@@ -96,11 +96,10 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
 
     def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
         """Return a CHECK for SQLite, which would put any value into the column."""
-        if not stores_integers(connection) or not hasattr(
-            self, "column"
-        ):  # a GeneratedField has it, not this
+        name: str | None = getattr(self, "column", None)  # a GeneratedField's output field has none
+        if name is None or not stores_integers(connection):
             return None
-        column = connection.ops.quote_name(self.column)
+        column = connection.ops.quote_name(name)
         return (
             f"typeof({column}) IN ('integer', 'null') AND {column} BETWEEN -{_MAX_STORED} AND {_MAX_STORED}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -208,7 +209,7 @@ def test_form_field_has_the_limits_of_the_column() -> None:
     assert (form_field.max_digits, form_field.decimal_places) == (19, 4)
     assert form_field.clean("-99999999999999.9999") == -MAX_AMOUNT
     for value in ("100000000000000", "-100000000000000"):
-        with pytest.raises(ValidationError, match="99999999999999.9999"):
+        with pytest.raises(ValidationError, match=re.escape(str(MAX_AMOUNT))):
             form_field.clean(value)
 
 
