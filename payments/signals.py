@@ -23,11 +23,14 @@ session_requires_more = Signal()
 session_authorized = Signal()
 session_failed = Signal()
 session_canceled = Signal()
+session_due = Signal()
+session_expired = Signal()
 
 payment_authorized = Signal()
 payment_captured = Signal()
 payment_refunded = Signal()
 payment_canceled = Signal()
+payment_expired = Signal()
 
 capture_failed = Signal()
 refund_failed = Signal()
@@ -46,10 +49,13 @@ SIGNALS: Final[dict[str, Signal]] = {
     "session.authorized": session_authorized,
     "session.failed": session_failed,
     "session.canceled": session_canceled,
+    "session.due": session_due,
+    "session.expired": session_expired,
     "payment.authorized": payment_authorized,
     "payment.captured": payment_captured,
     "payment.refunded": payment_refunded,
     "payment.canceled": payment_canceled,
+    "payment.expired": payment_expired,
     "capture.failed": capture_failed,
     "refund.failed": refund_failed,
     "operation.attention": operation_needs_attention,

@@ -104,6 +104,7 @@ class PaymentOperation(KeptModel):
         related_name="+",
     )
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    checks = models.PositiveIntegerField(_("checks"), default=0)
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
     lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)

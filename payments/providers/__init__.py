@@ -6,6 +6,7 @@ A provider never sees a model; see `payments.providers.base`.
 from __future__ import annotations
 
 from payments.providers.base import BaseProvider, NoOptions
+from payments.providers.codec import decode_fact, encode_fact
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.handler import call_provider, configured_providers, get_provider
 from payments.providers.requests import (
@@ -64,5 +65,7 @@ __all__ = [
     "WebhookResult",
     "call_provider",
     "configured_providers",
+    "decode_fact",
+    "encode_fact",
     "get_provider",
 ]

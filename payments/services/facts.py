@@ -12,7 +12,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentOperation, PaymentSession, WebhookEvent
 from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.providers import Failure, SessionFact
 from payments.services.discrepancies import Discrepancy, report_discrepancies
@@ -22,17 +22,24 @@ from payments.services.operations import end_operation
 from payments.services.origins import Origin
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
-from payments.states import OperationKind, SessionStatus
+from payments.states import OperationKind, SessionStatus, WebhookEventStatus
 
 ZERO: Final = Decimal(0)
 
 UNEXPLAINED: Final = Failure(code="declined")
 
 
-def record_fact(session: PaymentSession, fact: SessionFact, *, origin: Origin) -> PaymentSession:
-    """Record what a provider reports of a session, in a transaction of its own, and return the session as it is now."""
+def record_fact(
+    session: PaymentSession, fact: SessionFact, *, origin: Origin, event: WebhookEvent | None = None
+) -> PaymentSession:
+    """Record what a provider reports of a session, in a transaction of its own, and return the session as it is now.
+
+    `event` is the stored webhook event that brought the fact: it is marked as applied in the same transaction.
+    """
     with committed():
         collection = lock_collection(session.collection_id)
+        if event is not None:
+            mark_applied(event, session)
         locked = PaymentSession.objects.select_related("authorized_payment").get(pk=session.pk)
         locked.collection = collection
         journal = Journal(collection=collection, origin=origin)
@@ -41,16 +48,29 @@ def record_fact(session: PaymentSession, fact: SessionFact, *, origin: Origin) -
     return locked
 
 
+def mark_applied(event: WebhookEvent, session: PaymentSession) -> None:
+    """Note on a stored event that what it states is in the books."""
+    event.session = session
+    event.status = WebhookEventStatus.APPLIED
+    event.applied_at = timezone.now()
+    event.next_attempt_at = event.lease_expires_at = None
+    event.lease_owner = event.detail = ""
+    event.save_fields(
+        "session", "status", "applied_at", "next_attempt_at", "lease_expires_at", "lease_owner", "detail"
+    )
+
+
 def apply_fact(
     session: PaymentSession, fact: SessionFact, *, journal: Journal, operation: PaymentOperation | None = None
-) -> None:
+) -> bool:
     """Apply a fact to a session whose collection is locked; the caller settles the collection afterwards.
 
-    `operation` is the one whose answer the fact is, if it is one's.
+    `operation` is the one whose answer the fact is, if it is one's. Return whether the fact needs a person's attention.
     """
     recorder = FactRecorder(session=session, journal=journal, operation=operation)
     recorder.record(fact)
     report_discrepancies(session, recorder.discrepancies, journal=journal, operation=operation)
+    return bool(recorder.discrepancies)
 
 
 @dataclass(kw_only=True)

@@ -6,9 +6,9 @@ If somebody else has recorded the operation meanwhile, as a webhook may, nothing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.utils import timezone
 
@@ -52,20 +52,52 @@ def run_operation(operation: PaymentOperation) -> PaymentOperation:
     return record_result(operation, call_for(operation))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """Say who decided what became of an operation, and how they know."""
+
+    actor: Any
+    reason: str
+    evidence: str = ""
+
+
 def record_result(
-    operation: PaymentOperation, result: ProviderResult, *, origin: Origin | None = None
+    operation: PaymentOperation,
+    result: ProviderResult,
+    *,
+    origin: Origin | None = None,
+    resolution: Resolution | None = None,
 ) -> PaymentOperation:
-    """Record a provider's answer to an operation, once, and return the operation as it is afterwards."""
+    """Record a provider's answer to an operation, once, and return the operation as it is afterwards.
+
+    With a `resolution`, the answer is not the provider's but a person's.
+    """
     with committed():
         collection = lock_collection(operation.collection_id)
         current = _load(operation.pk, collection)
         if not current.is_open or not _is_believable(current, result):
             return current
         journal = Journal(collection=collection, origin=origin or Origin.of_operation(current))
-        current.exchange = dict(result.exchange)
+        if resolution is None:
+            current.exchange = dict(result.exchange)
+        else:
+            _note_resolution(current, resolution, journal)
         _RECORDS[Outcome(result.outcome)](current, result, journal)
         settle(collection, journal)
     return current
+
+
+def _note_resolution(operation: PaymentOperation, resolution: Resolution, journal: Journal) -> None:
+    operation.resolved_by = resolution.actor
+    operation.resolution_reason = resolution.reason
+    operation.resolution_evidence = resolution.evidence
+    operation.save_fields("resolved_by", "resolution_reason", "resolution_evidence")
+    journal.note(
+        "operation.resolved",
+        operation,
+        operation=operation,
+        data={"reason": resolution.reason, "evidence": resolution.evidence},
+    )
 
 
 def _load(operation_id: str, collection: PaymentCollection) -> PaymentOperation:
@@ -96,15 +128,20 @@ def _record_success(operation: PaymentOperation, result: ProviderResult, journal
     if _lacks_amount(operation, result):
         _record_unknown(operation, replace(result, failure=UNANSWERED), journal)
         return
-    if operation.kind == OperationKind.UPDATE:
-        _record_update(operation, result, journal)
-    elif operation.kind == OperationKind.INITIATE:
+    if isinstance(result, UpdateResult) and not _record_update(operation, result, journal):
+        return
+    if operation.kind == OperationKind.INITIATE:
         operation.session.initiated_at = timezone.now()
         operation.session.save_fields("initiated_at")
         journal.note("session.initiated", operation.session, amount=operation.amount)
-    apply_fact(operation.session, _fact_of(operation, result), journal=journal, operation=operation)
+    if operation.kind == OperationKind.SYNC:
+        end_operation(operation, operation.succeed, journal)
+        return
+    needs_attention = apply_fact(
+        operation.session, _fact_of(operation, result), journal=journal, operation=operation
+    )
     operation.refresh_from_db(fields=["status", "detail", "in_flight_key"])
-    if operation.is_open and operation.status != OperationStatus.ATTENTION:
+    if operation.is_open and not needs_attention:
         end_operation(operation, operation.succeed, journal)
 
 
@@ -171,8 +208,8 @@ def _release(operation: PaymentOperation, failure: Failure, journal: Journal) ->
         fail_movement(row, failure, journal)
 
 
-def _record_update(operation: PaymentOperation, result: ProviderResult, journal: Journal) -> None:
-    assert isinstance(result, UpdateResult)  # noqa: S101 - call_provider made sure
+def _record_update(operation: PaymentOperation, result: UpdateResult, journal: Journal) -> bool:
+    """Record the new amount; return whether the provider has it as it was asked to."""
     session = operation.session
     reported = (result.amount, result.currency_code)
     if reported != (operation.amount, session.currency_code):
@@ -182,9 +219,10 @@ def _record_update(operation: PaymentOperation, result: ProviderResult, journal:
             reported=f"{result.amount} {result.currency_code}",
         )
         report_discrepancies(session, [difference], journal=journal, operation=operation)
-        return
+        return False
     if session.is_unauthorized:
         change_amount(session, operation.amount, journal)
+    return True
 
 
 def _lacks_amount(operation: PaymentOperation, result: ProviderResult) -> bool:

@@ -1,0 +1,116 @@
+"""The expiry sweeper: what was not authorized or captured in time is canceled, and the history says why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import F
+from django.utils import timezone
+
+from payments.exceptions import PaymentError
+from payments.models import Payment, PaymentSession
+from payments.services.journals import Journal
+from payments.services.origins import Origin
+from payments.services.payments import cancel_payment
+from payments.services.sessions import cancel_payment_session
+from payments.services.synchronization import sync_payment_session
+from payments.services.transactions import committed, lock_collection
+from payments.states import EventSource, PaymentStatus
+
+logger = logging.getLogger("payments.expiry")
+
+SWEEPER: Final = Origin(source=EventSource.SYSTEM)
+
+_HOLDING: Final = (
+    PaymentStatus.AUTHORIZED,
+    PaymentStatus.PARTIALLY_CAPTURED,
+    PaymentStatus.PARTIALLY_REFUNDED,
+)
+
+Progress = Callable[[PaymentSession | Payment], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport:
+    """Count what one sweep canceled, and what it must leave for the next."""
+
+    canceled: int
+    left: int
+
+
+def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> SweepReport:
+    """Cancel up to `limit` expired sessions and as many expired authorizations.
+
+    Whatever is in the middle of something else, or whose provider can't be reached, is left for the next sweep.
+    """
+    rows: list[PaymentSession | Payment] = [*_expired_sessions(limit), *_expired_payments(limit)]
+    canceled = 0
+    for row in rows:
+        canceled += _cancel(row)
+        if progress is not None:
+            progress(row)
+    return SweepReport(canceled=canceled, left=len(rows) - canceled)
+
+
+def notify_due_installments(*, limit: int = 100) -> int:
+    """Write a `session.due` event for each installment that has fallen due, once; return how many."""
+    due = PaymentSession.objects.unauthorized().filter(due_at__lte=timezone.now())
+    sessions = due.exclude(events__type="session.due").select_related("collection").order_by("due_at")[:limit]
+    return sum(_notify(session) for session in sessions)
+
+
+def _expired_sessions(limit: int) -> list[PaymentSession]:
+    rows = PaymentSession.objects.unauthorized().filter(expires_at__lte=timezone.now())
+    return list(rows.select_related("collection").order_by("expires_at")[:limit])
+
+
+def _expired_payments(limit: int) -> list[Payment]:
+    rows = Payment.objects.filter(status__in=_HOLDING, expires_at__lte=timezone.now())
+    held = rows.filter(amount__gt=F("captured_amount") + F("canceled_amount"))
+    return list(held.select_related("session__collection").order_by("expires_at")[:limit])
+
+
+def _cancel(row: PaymentSession | Payment) -> bool:
+    try:
+        if isinstance(row, PaymentSession):
+            cancel_payment_session(row, source=SWEEPER.source)
+        else:
+            cancel_payment(row, source=SWEEPER.source)
+    except PaymentError as error:
+        logger.info("%s has expired and can't be canceled now: %s", row.pk, error.code)
+        return _look_instead(row)
+    _note_expiry(row)
+    return True
+
+
+def _look_instead(row: PaymentSession | Payment) -> bool:
+    """Ask the provider where a row stands that it wouldn't cancel; return whether that settled it."""
+    session = row if isinstance(row, PaymentSession) else row.session
+    try:
+        sync_payment_session(session, source=SWEEPER.source)
+    except PaymentError as error:
+        logger.info("%s can't be looked up now: %s", session.pk, error.code)
+        return False
+    row.refresh_from_db()
+    return not (row.is_unauthorized if isinstance(row, PaymentSession) else row.capturable_amount)
+
+
+def _note_expiry(row: PaymentSession | Payment) -> None:
+    event_type = "session.expired" if isinstance(row, PaymentSession) else "payment.expired"
+    with committed():
+        journal = Journal(collection=lock_collection(row.collection_id), origin=SWEEPER)
+        journal.note(event_type, row, amount=row.amount, data={"expires_at": str(row.expires_at)})
+        journal.write()
+
+
+def _notify(session: PaymentSession) -> bool:
+    with committed():
+        journal = Journal(collection=lock_collection(session.collection_id), origin=SWEEPER)
+        if session.events.filter(type="session.due").exists():
+            return False
+        journal.note("session.due", session, amount=session.amount, data={"due_at": str(session.due_at)})
+        journal.write()
+    return True

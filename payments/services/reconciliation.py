@@ -1,0 +1,161 @@
+"""The reconciler: finds out what became of operations whose outcome nobody recorded.
+
+It asks the provider first. Only what the provider doesn't know of is sent again, under the same key and only as long as
+that key protects; whatever stays unclear goes to a person. Nothing is ever failed by a timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from payments.exceptions import PaymentError, ProviderUnavailableError
+from payments.models import PaymentOperation
+from payments.providers import ProviderResult
+from payments.services.calls import call_for
+from payments.services.facts import record_fact
+from payments.services.journals import Journal
+from payments.services.leases import lease_rows, new_owner
+from payments.services.operations import end_operation
+from payments.services.origins import Origin
+from payments.services.providers import plugin_for
+from payments.services.records import record_result
+from payments.services.synchronization import retrieve
+from payments.services.totals import settle
+from payments.services.transactions import committed, lock_collection
+from payments.states import EventSource, OperationStatus, Outcome
+
+logger = logging.getLogger("payments.reconciler")
+
+BACKOFF: Final = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(hours=24),
+)
+
+MARGIN: Final = timedelta(minutes=10)
+"""Our clock and the provider's may differ, so a key isn't trusted up to its last minute."""
+
+RECONCILER: Final = Origin(source=EventSource.RECONCILER)
+
+_WAITING: Final = (OperationStatus.UNKNOWN, OperationStatus.PENDING)
+_UNRECORDED: Final = (OperationStatus.PROCESSING, *_WAITING)
+
+Progress = Callable[[PaymentOperation], None]
+
+
+def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progress | None = None) -> int:
+    """Look after up to `limit` operations that are due; return how many there were.
+
+    Several workers may run side by side: each takes rows that no other has.
+    """
+    operations = lease_rows(_due(), owner=owner or new_owner(), limit=limit)
+    for operation in operations:
+        _reconcile_safely(operation)
+        if progress is not None:
+            progress(operation)
+    return len(operations)
+
+
+def reconcile_operation(operation: PaymentOperation) -> PaymentOperation:
+    """Find out what became of one operation, and return it as it is then."""
+    if operation.status == OperationStatus.PROCESSING:
+        operation = _lose_track(operation)
+    if operation.status not in _WAITING:
+        return operation
+    try:
+        plugin = plugin_for(operation.session)
+    except ProviderUnavailableError:
+        return _require_attention(operation, "provider_not_configured")
+    if plugin.supports_retrieve and not _ask(operation):
+        return _reschedule(operation)
+    operation.refresh_from_db()
+    if operation.status != OperationStatus.UNKNOWN:
+        return _reschedule(operation) if operation.status == OperationStatus.PENDING else operation
+    if not _is_protected(operation, plugin.idempotency_window):
+        return _require_attention(operation, "not_found_after_key_window")
+    return _send_again(operation)
+
+
+def _due() -> QuerySet[PaymentOperation]:
+    now = timezone.now()
+    abandoned = Q(status=OperationStatus.PROCESSING, lease_expires_at__lte=now)
+    waiting = Q(status__in=_WAITING, next_attempt_at__lte=now)
+    return PaymentOperation.objects.filter(abandoned | waiting).order_by("created_at", "id")
+
+
+def _reconcile_safely(operation: PaymentOperation) -> None:
+    """Reconcile one operation, so that its trouble doesn't keep the others waiting."""
+    try:
+        reconcile_operation(operation)
+    except PaymentError as error:
+        logger.warning("Operation %s can't be reconciled now: %s", operation.pk, error.code)
+    except Exception:
+        logger.exception("Operation %s can't be reconciled now.", operation.pk)
+
+
+def _lose_track(operation: PaymentOperation) -> PaymentOperation:
+    return record_result(operation, ProviderResult(outcome=Outcome.UNKNOWN), origin=RECONCILER)
+
+
+def _ask(operation: PaymentOperation) -> bool:
+    """Record what the provider knows of the operation's session; return whether it gave an answer."""
+    answer = retrieve(operation.session)
+    if answer.outcome != Outcome.SUCCEEDED:
+        return False
+    if answer.fact is not None:
+        record_fact(operation.session, answer.fact, origin=RECONCILER)
+    return True
+
+
+def _send_again(operation: PaymentOperation) -> PaymentOperation:
+    """Send an operation that the provider doesn't know of once more, under its own key."""
+    PaymentOperation.objects.filter(pk=operation.pk).update(attempts=operation.attempts + 1)
+    result = call_for(operation)
+    if result.outcome == Outcome.NOT_SENT:
+        # That this attempt went nowhere says nothing of the first one.
+        result = replace(result, outcome=Outcome.UNKNOWN)
+    current = record_result(operation, result, origin=RECONCILER)
+    return _reschedule(current) if current.status in _WAITING else current
+
+
+def _is_protected(operation: PaymentOperation, window: timedelta | None) -> bool:
+    """Return whether the operation's key still keeps it from being done twice."""
+    return window is None or timezone.now() - operation.created_at < window - MARGIN
+
+
+def _reschedule(operation: PaymentOperation) -> PaymentOperation:
+    """Look again later, each time after a longer pause; after the last one a person has to look."""
+    if operation.checks >= len(BACKOFF):
+        return _require_attention(operation, "unresolved")
+    PaymentOperation.objects.filter(pk=operation.pk, status__in=_WAITING).update(
+        checks=operation.checks + 1,
+        next_attempt_at=timezone.now() + BACKOFF[operation.checks],
+        lease_owner="",
+        lease_expires_at=None,
+    )
+    operation.refresh_from_db()
+    return operation
+
+
+def _require_attention(operation: PaymentOperation, detail: str) -> PaymentOperation:
+    with committed():
+        collection = lock_collection(operation.collection_id)
+        current = PaymentOperation.objects.select_related("session", "payment", "capture", "refund").get(
+            pk=operation.pk
+        )
+        if current.status not in _UNRECORDED:
+            return current
+        journal = Journal(collection=collection, origin=RECONCILER)
+        end_operation(current, lambda: current.require_attention(detail=detail), journal)
+        settle(collection, journal)
+    return current

@@ -1,0 +1,80 @@
+"""Resolving by hand what nobody could find out: a person decides, with a reason, and the history keeps both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import InputError, TransitionError
+from payments.models import PaymentOperation
+from payments.providers import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    Failure,
+    InitiateResult,
+    ProviderResult,
+    RefundResult,
+    UpdateResult,
+)
+from payments.services.origins import Actor, Origin
+from payments.services.records import Resolution, record_result
+from payments.states import EventSource, OperationKind, OperationStatus, Outcome
+
+NOT_DONE: Final = Failure(code="resolved_as_not_done")
+
+_RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
+    OperationKind.INITIATE: InitiateResult,
+    OperationKind.UPDATE: UpdateResult,
+    OperationKind.AUTHORIZE: AuthorizeResult,
+    OperationKind.CAPTURE: CaptureResult,
+    OperationKind.REFUND: RefundResult,
+    OperationKind.CANCEL: CancelResult,
+    OperationKind.SYNC: ProviderResult,
+}
+_WITH_AMOUNT: Final = frozenset(
+    {OperationKind.UPDATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND}
+)
+
+
+def resolve_operation(
+    operation: PaymentOperation,
+    *,
+    has_happened: bool,
+    reason: str,
+    evidence: str = "",
+    actor: Actor = None,
+    source: str = EventSource.API,
+) -> PaymentOperation:
+    """Record that an operation in `attention` did or did not happen, as a person found out.
+
+    What follows is what would have followed from the provider's own answer; a mere report is only acknowledged.
+    `reason` says how they know, `evidence` may name a document or the provider's reference.
+
+    Raises InputError without a reason, and TransitionError for an operation that needs no attention.
+    """
+    if not reason.strip():
+        raise InputError(_("Say how you know."), code="reason_required", field="reason")
+    operation.refresh_from_db()
+    if operation.status != OperationStatus.ATTENTION:
+        raise TransitionError(
+            _("Only an operation that needs attention can be resolved."), code="not_in_attention"
+        )
+    origin = Origin.of(actor=actor, source=source)
+    resolution = Resolution(actor=origin.actor, reason=reason, evidence=evidence)
+    answer = _answer_for(operation, has_happened=has_happened)
+    return record_result(operation, answer, origin=origin, resolution=resolution)
+
+
+def _answer_for(operation: PaymentOperation, *, has_happened: bool) -> ProviderResult:
+    """Return what the provider would have answered."""
+    kind = OperationKind(operation.kind)
+    build = _RESULTS[kind]
+    if not has_happened:
+        return build(outcome=Outcome.DECLINED, failure=NOT_DONE)
+    stated: dict[str, Any] = {}
+    if kind in _WITH_AMOUNT:
+        stated = {"amount": operation.amount, "currency_code": operation.currency_code}
+    return build(outcome=Outcome.SUCCEEDED, **stated)
