@@ -23,6 +23,7 @@ from payments.exceptions import (
 )
 from payments.ids import new_operation_id
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
+from payments.services.checkpoints import Checkpoint, reach
 from payments.services.journals import Journal
 from payments.services.origins import Origin
 from payments.services.providers import plugin_for
@@ -88,6 +89,7 @@ def claim_operation(
         operation.save(force_insert=True)
     except IntegrityError as error:
         raise _in_progress(None) from error
+    reach(Checkpoint.CLAIMING, operation)
     return operation
 
 

@@ -19,6 +19,7 @@ from payments.exceptions import PaymentError, ProviderUnavailableError
 from payments.models import PaymentOperation
 from payments.providers import ProviderResult
 from payments.services.calls import call_for
+from payments.services.checkpoints import Checkpoint, reach
 from payments.services.facts import record_fact
 from payments.services.journals import Journal
 from payments.services.leases import lease_rows, new_owner
@@ -120,7 +121,9 @@ def _ask(operation: PaymentOperation) -> bool:
 def _send_again(operation: PaymentOperation) -> PaymentOperation:
     """Send an operation that the provider doesn't know of once more, under its own key."""
     PaymentOperation.objects.filter(pk=operation.pk).update(attempts=operation.attempts + 1)
+    reach(Checkpoint.CLAIMED, operation)
     result = call_for(operation)
+    reach(Checkpoint.CALLED, operation)
     if result.outcome == Outcome.NOT_SENT:
         # That this attempt went nowhere says nothing of the first one.
         result = replace(result, outcome=Outcome.UNKNOWN)

@@ -25,6 +25,7 @@ from payments.providers import (
     UpdateResult,
 )
 from payments.services.calls import call_for
+from payments.services.checkpoints import Checkpoint, reach
 from payments.services.discrepancies import Discrepancy, report_discrepancies
 from payments.services.facts import apply_fact, change_amount, fail_session
 from payments.services.journals import Journal
@@ -49,7 +50,12 @@ UNANSWERED: Final = Failure(code="outcome_unknown")
 
 def run_operation(operation: PaymentOperation) -> PaymentOperation:
     """Call the provider for a claimed operation, record what it answers, and return the operation as it is then."""
-    return record_result(operation, call_for(operation))
+    reach(Checkpoint.CLAIMED, operation)
+    result = call_for(operation)
+    reach(Checkpoint.CALLED, operation)
+    recorded = record_result(operation, result)
+    reach(Checkpoint.RECORDED, recorded)
+    return recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,7 @@ def record_result(
             _note_resolution(current, resolution, journal)
         _RECORDS[Outcome(result.outcome)](current, result, journal)
         settle(collection, journal)
+        reach(Checkpoint.RECORDING, current)
     return current
 
 

@@ -1,0 +1,85 @@
+"""The address that providers send their events to.
+
+200 means: stored, known already, or not ours. 400: not proven. 503: could not be stored, send it again. An event that
+carries its own fact is applied on the spot; no provider is asked anything while it waits for the answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from django.db import DatabaseError, connections, transaction
+from django.http import HttpRequest, JsonResponse
+from django.http.request import UnreadablePostError
+from django.http.response import HttpResponseBase
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from payments.exceptions import NotFoundError, NotSupportedError, WebhookVerificationError
+from payments.providers import WebhookRequest
+from payments.services.inbox import process_quietly, receive_webhook
+
+logger = logging.getLogger("payments.webhooks")
+
+MAX_BODY: Final = 256 * 1024
+"""The longest body that is read, in bytes; no provider's events come near it."""
+
+RETRY_AFTER: Final = 30
+
+
+@csrf_exempt
+@require_POST
+def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
+    """Verify, store, answer."""
+    try:
+        receipt = receive_webhook(provider_id, _read(request))
+    except (NotFoundError, NotSupportedError):
+        return _error(404, "not_found", _("There is nothing here."))
+    except WebhookVerificationError as error:
+        logger.warning("A webhook for %s was refused: %s", provider_id, error.code)
+        return _error(400, error.code, error.message)
+    except DatabaseError:
+        logger.exception("A webhook for %s could not be stored.", provider_id)
+        return _unavailable()
+    if receipt.is_new:
+        process_quietly(receipt.event)
+    return JsonResponse({"received": True, "duplicate": not receipt.is_new})
+
+
+def _read(request: HttpRequest) -> WebhookRequest:
+    """Return the body as it was sent, if it isn't too long."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        raise WebhookVerificationError(_("The event is too large."), code="webhook_too_large")
+    try:
+        body = request.read(MAX_BODY + 1)
+    except UnreadablePostError as error:
+        raise WebhookVerificationError(_("The event is cut off."), code="webhook_malformed") from error
+    if len(body) > MAX_BODY:
+        raise WebhookVerificationError(_("The event is too large."), code="webhook_too_large")
+    return WebhookRequest(body=body, headers={name.lower(): value for name, value in request.headers.items()})
+
+
+def _error(status: int, code: str, message: str) -> JsonResponse:
+    return JsonResponse(
+        {"type": "webhook_error", "code": code, "message": message, "errors": []}, status=status
+    )
+
+
+def _unavailable() -> JsonResponse:
+    answer = _error(503, "unavailable", _("The event can't be stored right now; send it again."))
+    answer["Retry-After"] = str(RETRY_AFTER)
+    return answer
+
+
+def _non_atomic() -> Callable[..., HttpResponseBase]:
+    view: Callable[..., HttpResponseBase] = receive
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+urlpatterns = [path("<str:provider_id>/", _non_atomic(), name="webhook")]
