@@ -1,0 +1,99 @@
+"""Rows to try the database's promises on: one whole collection, down to a capture and a refund."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+
+from payments.models import (
+    AccountHolder,
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentProvider,
+    PaymentSession,
+    Refund,
+    WebhookEvent,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """Hold one row of each kind."""
+
+    provider: PaymentProvider
+    collection: PaymentCollection
+    session: PaymentSession
+    payment: Payment
+    capture: Capture
+    refund: Refund
+    operation: PaymentOperation
+    event: PaymentEvent
+    webhook: WebhookEvent
+    holder: AccountHolder
+
+
+def new_operation(session: PaymentSession, key: str, **values: object) -> PaymentOperation:
+    """Return an unsaved operation that captures 10.00 of a session's payment."""
+    return PaymentOperation(
+        **{
+            "kind": "capture",
+            "target_id": session.pk,
+            "collection": session.collection,
+            "session": session,
+            "provider": session.provider,
+            "amount": Decimal(10),
+            "idempotency_key": key,
+            **values,
+        }
+    )
+
+
+@pytest.fixture
+def books(db: None) -> Books:
+    """Return a payment of 100.00, of which 60.00 were captured, 20.00 refunded and 30.00 released."""
+    provider = PaymentProvider.objects.create(pk="card")
+    collection = PaymentCollection.objects.create(
+        amount=Decimal(100),
+        currency_code="eur",
+        authorized_amount=Decimal(70),
+        captured_amount=Decimal(60),
+        refunded_amount=Decimal(20),
+    )
+    session = PaymentSession.objects.create(
+        collection=collection,
+        provider=provider,
+        amount=Decimal(100),
+        provider_reference="int_1",
+        installment=1,
+    )
+    payment = Payment.objects.create(
+        collection=collection,
+        session=session,
+        provider=provider,
+        amount=Decimal(100),
+        captured_amount=Decimal(60),
+        refunded_amount=Decimal(20),
+        canceled_amount=Decimal(30),
+        provider_reference="int_1",
+    )
+    capture = Capture.objects.create(payment=payment, amount=Decimal(60), provider_reference="cap_1")
+    refund = Refund.objects.create(payment=payment, amount=Decimal(20), provider_reference="ref_1")
+    operation = new_operation(session, "key_1")
+    operation.save()
+    return Books(
+        provider=provider,
+        collection=collection,
+        session=session,
+        payment=payment,
+        capture=capture,
+        refund=refund,
+        operation=operation,
+        event=PaymentEvent.objects.create(type="collection.created", collection=collection, source="api"),
+        webhook=WebhookEvent.objects.create(provider=provider, event_id="evt_1", type="captured"),
+        holder=AccountHolder.objects.create(provider=provider, provider_reference="cus_1"),
+    )

@@ -1,0 +1,105 @@
+"""Statuses are protected per instance: re-reading a row works, and never switches the protection off."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
+from payments.models.base import KeptQuerySet
+from tests.models.conftest import Books
+
+PROTECTED: dict[str, tuple[Any, str]] = {
+    "collection": (PaymentCollection, "canceled"),
+    "session": (PaymentSession, "canceled"),
+    "payment": (Payment, "captured"),
+    "capture": (Capture, "failed"),
+    "refund": (Refund, "failed"),
+    "operation": (PaymentOperation, "attention"),
+}
+
+
+def _is_protected(row: Any) -> bool:
+    before = row.status
+    with pytest.raises(AttributeError):
+        row.status = "hacked"
+    return bool(row.status == before)
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_row_is_read_anew_with_its_status(books: Books, name: str) -> None:
+    model, status = PROTECTED[name]
+    row: Any = getattr(books, name)
+    model._default_manager.filter(pk=row.pk).update(status=status)
+    row.refresh_from_db()
+    assert row.status == status
+    assert _is_protected(row)
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_fields_are_read_anew_one_by_one(books: Books, name: str) -> None:
+    model, status = PROTECTED[name]
+    row: Any = getattr(books, name)
+    before = row.status
+    model._default_manager.filter(pk=row.pk).update(status=status)
+    row.refresh_from_db(fields=["amount"])
+    assert row.status == before
+    row.refresh_from_db(fields=["status"])
+    assert row.status == status
+    assert _is_protected(row)
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_deferred_fields_are_loaded_when_they_are_needed(books: Books, name: str) -> None:
+    model, status = PROTECTED[name]
+    pk = getattr(books, name).pk
+    model._default_manager.filter(pk=pk).update(status=status)
+    without_status: Any = model._default_manager.defer("status").get(pk=pk)
+    assert without_status.status == status
+    assert _is_protected(without_status)
+    only_status: Any = model._default_manager.only("status").get(pk=pk)
+    assert only_status.amount > 0
+    assert only_status.status == status
+    assert _is_protected(only_status)
+
+
+def test_touching_a_deferred_field_keeps_a_transition_that_is_not_saved_yet(books: Books) -> None:
+    row = PaymentSession.objects.defer("error_message").get(pk=books.session.pk)
+    row.cancel()
+    assert row.error_message == ""
+    assert row.status == "canceled"
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_failed_reading_leaves_the_protection_on(books: Books, name: str) -> None:
+    model, _status = PROTECTED[name]
+    row: Any = getattr(books, name)
+    stray = copy.copy(row)
+    stray.pk = "nowhere"
+    with pytest.raises(model.DoesNotExist):
+        stray.refresh_from_db()
+    assert _is_protected(stray)
+    assert _is_protected(row)
+    assert _is_protected(model._default_manager.get(pk=row.pk))
+
+
+def test_other_rows_stay_protected_while_one_is_read_anew(books: Books) -> None:
+    other = PaymentSession.objects.get(pk=books.session.pk)
+    seen: list[bool] = []
+
+    class Watching(KeptQuerySet[PaymentSession]):
+        def get(self, *args: Any, **kwargs: Any) -> PaymentSession:
+            seen.append(_is_protected(other))
+            return super().get(*args, **kwargs)
+
+    books.session.refresh_from_db(from_queryset=Watching(PaymentSession))
+    assert seen == [True]
+
+
+def test_copies_of_a_row_are_protected_too(books: Books) -> None:
+    assert _is_protected(copy.deepcopy(books.session))
+    assert _is_protected(pickle.loads(pickle.dumps(books.session)))  # noqa: S301 - our own bytes
+    assert "_is_refreshing" not in books.session.__dict__
