@@ -1,0 +1,1 @@
+"""Adapters for what a shop may or may not have installed; nothing else of the house imports them."""

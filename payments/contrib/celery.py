@@ -1,0 +1,49 @@
+"""The background work as Celery tasks; needs the extra `celery`. Put them into the beat schedule:
+
+    CELERY_BEAT_SCHEDULE = {
+        f"payments-{name}": {"task": f"payments.{name}", "schedule": 60.0}
+        for name in ("inbox", "reconciler", "outbox", "expiry", "installments")
+    }
+
+A lost task is harmless: what is due stays due.
+"""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from payments.services.jobs import JOBS
+
+
+@shared_task(name="payments.inbox", ignore_result=True)
+def process_webhooks(limit: int = 100) -> int:
+    """Apply up to `limit` stored webhook events that are due."""
+    return _run("inbox", limit)
+
+
+@shared_task(name="payments.reconciler", ignore_result=True)
+def reconcile_payments(limit: int = 100) -> int:
+    """Find out what became of up to `limit` operations whose outcome nobody recorded."""
+    return _run("reconciler", limit)
+
+
+@shared_task(name="payments.outbox", ignore_result=True)
+def publish_events(limit: int = 100) -> int:
+    """Publish the events left behind in up to `limit` collections."""
+    return _run("outbox", limit)
+
+
+@shared_task(name="payments.expiry", ignore_result=True)
+def expire_payments(limit: int = 100) -> int:
+    """Cancel up to `limit` sessions and authorizations whose time is over."""
+    return _run("expiry", limit)
+
+
+@shared_task(name="payments.installments", ignore_result=True)
+def notify_due(limit: int = 100) -> int:
+    """Write an event for up to `limit` installments that have fallen due."""
+    return _run("installments", limit)
+
+
+def _run(name: str, limit: int) -> int:
+    return JOBS[name].run(limit, lambda line: None)

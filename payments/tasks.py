@@ -1,0 +1,60 @@
+"""The background work as `django.tasks` tasks, where Django has them (6.0), or with the `django-tasks` backport.
+
+Without either, these are plain functions; `payments_worker` and `payments.contrib.celery` do the same work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from payments.services.jobs import JOBS
+
+
+def _task_decorator() -> Callable[[Callable[..., int]], Any]:
+    try:
+        from django.tasks import task  # noqa: PLC0415 - whether it is there, only trying tells
+    except ImportError:
+        try:
+            from django_tasks import task  # noqa: PLC0415
+        except ImportError:
+            return lambda function: function
+    decorator: Callable[[Callable[..., int]], Any] = task
+    return decorator
+
+
+_task = _task_decorator()
+
+
+def _run(name: str, limit: int) -> int:
+    return JOBS[name].run(limit, lambda line: None)
+
+
+@_task
+def reconcile_payments(limit: int = 100) -> int:
+    """Find out what became of up to `limit` operations whose outcome nobody recorded."""
+    return _run("reconciler", limit)
+
+
+@_task
+def process_webhooks(limit: int = 100) -> int:
+    """Apply up to `limit` stored webhook events that are due."""
+    return _run("inbox", limit)
+
+
+@_task
+def publish_events(limit: int = 100) -> int:
+    """Publish the events left behind in up to `limit` collections."""
+    return _run("outbox", limit)
+
+
+@_task
+def expire_payments(limit: int = 100) -> int:
+    """Cancel up to `limit` sessions and authorizations whose time is over."""
+    return _run("expiry", limit)
+
+
+@_task
+def notify_due(limit: int = 100) -> int:
+    """Write an event for up to `limit` installments that have fallen due."""
+    return _run("installments", limit)
