@@ -18,7 +18,15 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import NotFoundError
 
 SETTING_NAMES: Final = frozenset(
-    {"PROVIDERS", "PAYABLE_RESOLVER", "MARK_AS_PAID_PROVIDER", "SESSION_LIFETIME", "RETURN_URL_ORIGINS"}
+    {
+        "PROVIDERS",
+        "PAYABLE_RESOLVER",
+        "MARK_AS_PAID_PROVIDER",
+        "SESSION_LIFETIME",
+        "RETURN_URL_ORIGINS",
+        "STOREFRONT_AUTHENTICATION_CLASSES",
+        "STAFF_AUTHENTICATION_CLASSES",
+    }
 )
 
 
@@ -78,3 +86,25 @@ def session_lifetime() -> timedelta | None:
 def return_url_origins() -> tuple[str, ...]:
     """Return the origins (scheme, host and port) to which a payer may be sent back."""
     return tuple(payments_setting("RETURN_URL_ORIGINS", ()))
+
+
+def storefront_authentication_classes() -> tuple[str, ...] | None:
+    """Return the dotted paths of the classes that recognize a customer, or None for the app's own."""
+    return _dotted_paths("STOREFRONT_AUTHENTICATION_CLASSES")
+
+
+def staff_authentication_classes() -> tuple[str, ...] | None:
+    """Return the dotted paths of the classes that recognize an operator, or None for the app's own."""
+    return _dotted_paths("STAFF_AUTHENTICATION_CLASSES")
+
+
+def _dotted_paths(name: str) -> tuple[str, ...] | None:
+    paths = payments_setting(name)
+    if paths is None:
+        return None
+    if isinstance(paths, str) or not all(isinstance(path, str) for path in paths):
+        raise ImproperlyConfigured(
+            f'PAYMENTS["{name}"] must list dotted paths: '
+            f'"{name}": ["rest_framework.authentication.SessionAuthentication"]'
+        )
+    return tuple(paths)

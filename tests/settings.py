@@ -65,4 +65,5 @@ PAYMENTS: dict[str, Any] = {
         "system": {"BACKEND": "payments.providers.system.SystemProvider"},
         "simulator": {"BACKEND": "payments.providers.simulator.SimulatorProvider"},
     },
+    "PAYABLE_RESOLVER": "tests.shop.payables.resolve_payable",
 }

@@ -12,11 +12,17 @@ from payments.services.collections import (
     mark_payment_collection_as_paid,
     update_payment_collection,
 )
+from payments.services.expiry import notify_due_installments, sweep_expired
 from payments.services.facts import record_fact
+from payments.services.inbox import process_due_events, receive_webhook, replay_webhook_event
 from payments.services.installments import create_installment_plan
 from payments.services.origins import Origin
+from payments.services.outbox import publish_due
+from payments.services.payables import ResolvedPayable, open_payment_collection, payment_context
 from payments.services.payments import cancel_payment, capture_payment, refund_payment
 from payments.services.providers import disable_provider, enable_provider, list_providers
+from payments.services.reconciliation import reconcile_due
+from payments.services.resolutions import resolve_operation
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
@@ -27,6 +33,7 @@ from payments.services.synchronization import sync_payment_session
 
 __all__ = [
     "Origin",
+    "ResolvedPayable",
     "authorize_payment_session",
     "cancel_payment",
     "cancel_payment_collection",
@@ -39,8 +46,18 @@ __all__ = [
     "enable_provider",
     "list_providers",
     "mark_payment_collection_as_paid",
+    "notify_due_installments",
+    "open_payment_collection",
+    "payment_context",
+    "process_due_events",
+    "publish_due",
+    "receive_webhook",
+    "reconcile_due",
     "record_fact",
     "refund_payment",
+    "replay_webhook_event",
+    "resolve_operation",
+    "sweep_expired",
     "sync_payment_session",
     "update_payment_collection",
     "update_payment_session",

@@ -1,0 +1,30 @@
+"""Telling what is certain from what isn't: the difference between 200 and 202."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from payments.exceptions import OutcomeUnknownError
+from payments.models import PaymentOperation
+from payments.states import OperationKind
+
+
+def run_verb(verb: Callable[[], object], *, session_id: str, kind: OperationKind) -> str | None:
+    """Run a verb on a session or on its payment; return the id of the operation that it left open, if it did.
+
+    An operation is left open where the provider's answer is unknown, and where it said that it will answer later.
+    """
+    try:
+        verb()
+    except OutcomeUnknownError as error:
+        return operation_of(error)
+    rows = PaymentOperation.objects.filter(session_id=session_id, kind=kind)
+    newest = rows.order_by("-created_at", "-id").first()
+    return newest.pk if newest is not None and newest.is_open else None
+
+
+def operation_of(error: OutcomeUnknownError) -> str:
+    """Return the operation whose outcome is unknown; raise the error again where none was left open."""
+    if error.operation_id is None:
+        raise error
+    return error.operation_id

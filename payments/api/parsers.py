@@ -1,0 +1,57 @@
+"""Reading request bodies: JSON, of a sensible size, and nothing that a database or another reader would choke on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any, Final, NoReturn
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import parsers
+from rest_framework.exceptions import APIException, ParseError
+
+from payments.api.isolation import JSONRenderer
+
+MAX_BODY_BYTES: Final = 64 * 1024
+
+
+class BodyTooLarge(APIException):
+    """Refuse a body that no request of this API needs."""
+
+    status_code = 413
+    default_code = "body_too_large"
+    default_detail = _("The body is larger than 64 KiB.")
+
+
+class JSONParser(parsers.BaseParser):
+    """Parse a JSON body; refuse NaN, Infinity, a key that is there twice, bad UTF-8 and endless nesting."""
+
+    media_type = "application/json"
+    renderer_class = JSONRenderer
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the body's value. Raises ParseError and BodyTooLarge."""
+        body = stream.read(MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        try:
+            return json.loads(
+                body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
+            )
+        except (ValueError, RecursionError) as error:
+            raise ParseError(
+                _("The body is not valid JSON: %(reason)s") % {"reason": str(error)}, code="invalid_json"
+            ) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key is there twice")
+    return values

@@ -1,0 +1,47 @@
+"""What serializers of both APIs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from payments.exceptions import InputError
+
+
+class InputSerializer(serializers.Serializer[Any]):
+    """Read a body, and refuse every key that isn't declared, so that nobody believes to have set something."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the validated values, or raise a ValidationError that names every wrong key at once."""
+        errors: dict[str, Any] = {}
+        values: Any = {}
+        if not isinstance(data, Mapping):
+            return self._refuse_whole(data)
+        for name in data:
+            if name not in self.fields:
+                message = str(_("There is no such field here."))
+                errors[str(name)] = [serializers.ErrorDetail(message, code="unknown_field")]
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            errors.update(error.detail if isinstance(error.detail, dict) else {})
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+    def _refuse_whole(self, data: Any) -> None:
+        message = _("Give a JSON object, not %(type)s.") % {"type": type(data).__name__}
+        if self.parent is None:
+            raise InputError(message, code="not_an_object")
+        raise serializers.ValidationError([message], code="not_an_object")
+
+
+class NoInput(InputSerializer):
+    """Read a body that has nothing to say."""
+
+
+class OutputSerializer(serializers.Serializer[Any]):
+    """Write a row. Its fields are listed one by one, so that a new column is never published by accident."""

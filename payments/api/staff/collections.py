@@ -1,0 +1,208 @@
+"""Payment collections, for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Model, Prefetch, QuerySet
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api import lookups
+from payments.api.fields import AmountField, MomentField, ObjectField
+from payments.api.outcomes import operation_of
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
+from payments.api.staff import filters
+from payments.api.staff.payments import PaymentSerializer
+from payments.api.staff.sessions import SessionSerializer
+from payments.api.staff.views import ListMixin, StaffView
+from payments.exceptions import NotFoundError, OutcomeUnknownError
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.states import CollectionStatus
+
+MAX_KEY = 255
+
+
+class CollectionSerializer(OutputSerializer):
+    """Show a collection with its sessions and payments to an operator."""
+
+    id = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    currency_code = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    authorized_amount = AmountField(read_only=True)
+    captured_amount = AmountField(read_only=True)
+    refunded_amount = AmountField(read_only=True)
+    payable = serializers.SerializerMethodField()
+    customer_id = serializers.ReadOnlyField()
+    metadata = serializers.ReadOnlyField()
+    payment_sessions = SessionSerializer(source="sessions", many=True, read_only=True)
+    payments = PaymentSerializer(many=True, read_only=True)
+    completed_at = MomentField()
+    canceled_at = MomentField()
+    created_at = MomentField()
+    updated_at = MomentField()
+
+    def get_payable(self, collection: PaymentCollection) -> dict[str, Any] | None:
+        """Return the model and the key of what is paid, or None."""
+        kind = collection.payable_type
+        if kind is None:
+            return None
+        return {"type": f"{kind.app_label}.{kind.model}", "id": collection.payable_id}
+
+
+class PayableInput(InputSerializer):
+    """Read which row of the shop is to be paid."""
+
+    type = serializers.CharField(max_length=MAX_KEY)
+    id = serializers.CharField(max_length=MAX_KEY)
+
+
+class CreateCollectionInput(InputSerializer):
+    """Read a new collection."""
+
+    amount = AmountField()
+    currency_code = serializers.CharField(max_length=MAX_KEY)
+    payable = PayableInput(required=False, allow_null=True)
+    customer_id = serializers.CharField(required=False, allow_null=True, max_length=MAX_KEY)
+    metadata = ObjectField(required=False)
+
+
+class UpdateCollectionInput(InputSerializer):
+    """Read a collection's new amount."""
+
+    amount = AmountField()
+
+
+def collection_rows() -> QuerySet[PaymentCollection]:
+    """Return collections with what their output needs."""
+    sessions: Any = PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
+    payments: Any = Payment.objects.prefetch_related("captures", "refunds__reason").order_by(
+        "created_at", "id"
+    )
+    return PaymentCollection.objects.select_related("payable_type").prefetch_related(
+        Prefetch("sessions", queryset=sessions), Prefetch("payments", queryset=payments)
+    )
+
+
+class PaymentCollectionsView(ListMixin):
+    """List and create collections."""
+
+    permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
+    output = CollectionSerializer
+    conditions = {
+        "status": filters.one_of("status", CollectionStatus),
+        "provider": filters.through("collection", PaymentSession, "provider"),
+        "currency_code": filters.currency("currency_code"),
+        "payable": filters.payable(),
+        "customer": filters.customer("customer"),
+    }
+
+    def rows(self) -> QuerySet[PaymentCollection]:
+        """Return all collections."""
+        return collection_rows()
+
+    def post(self, request: Request) -> Response:
+        """Create a collection."""
+        values = self.read(CreateCollectionInput)
+        collection = services.create_payment_collection(
+            amount=values["amount"],
+            currency_code=values["currency_code"],
+            payable=_payable(values.get("payable")),
+            customer=_customer(values.get("customer_id")),
+            metadata=values.get("metadata"),
+            **self.origin(),
+        )
+        return Response(self.render(lookups.get(collection_rows(), collection.pk)), status=201)
+
+
+class CollectionBaseView(StaffView):
+    """Show one collection and run verbs on it."""
+
+    output = CollectionSerializer
+
+    def run(self, verb: Callable[..., Any], collection: PaymentCollection, **values: Any) -> Response:
+        """Answer with the collection after a verb: 200, or 202 where the outcome isn't known yet."""
+        open_operation = None
+        try:
+            verb(collection, **values, **self.origin())
+        except OutcomeUnknownError as error:
+            open_operation = operation_of(error)
+        return self.answer(lookups.get(collection_rows(), collection.pk), open_operation)
+
+
+class PaymentCollectionView(CollectionBaseView):
+    """Show a collection, or change its amount."""
+
+    permissions = {"GET": "view_paymentcollection", "PATCH": "change_paymentcollection"}
+
+    def get(self, request: Request, collection_id: str) -> Response:
+        """Answer with the collection."""
+        return self.answer(lookups.get(collection_rows(), collection_id))
+
+    def patch(self, request: Request, collection_id: str) -> Response:
+        """Change what is to be paid."""
+        collection = lookups.get(PaymentCollection.objects.all(), collection_id)
+        values = self.read(UpdateCollectionInput, currency_code=collection.currency_code)
+        return self.run(services.update_payment_collection, collection, **values)
+
+
+class CancelCollectionView(CollectionBaseView):
+    """Cancel a collection."""
+
+    permissions = {"POST": "cancel_collection"}
+
+    def post(self, request: Request, collection_id: str) -> Response:
+        """Cancel its sessions and release what its payments hold."""
+        collection = lookups.get(PaymentCollection.objects.all(), collection_id)
+        self.read(NoInput)
+        return self.run(services.cancel_payment_collection, collection)
+
+
+class MarkAsPaidView(CollectionBaseView):
+    """Mark a collection as paid."""
+
+    permissions = {"POST": "mark_as_paid"}
+
+    def post(self, request: Request, collection_id: str) -> Response:
+        """Record that what is left was paid outside of any provider."""
+        collection = lookups.get(PaymentCollection.objects.all(), collection_id)
+        self.read(NoInput)
+        return self.run(services.mark_payment_collection_as_paid, collection)
+
+
+def _payable(named: dict[str, str] | None) -> Model | None:
+    if named is None:
+        return None
+    try:
+        model = filters.model_named(named["type"])
+        row = model._base_manager.filter(pk=filters.key_of(model, named["id"])).first()
+    except ValueError:
+        row = None
+    if row is None:
+        raise NotFoundError(
+            _("There is no such row; name a model and a key, such as shop.order and 12."),
+            code="unknown_payable",
+            field="payable",
+        )
+    return row
+
+
+def _customer(key: str | None) -> Any:
+    if key is None:
+        return None
+    users = get_user_model()
+    try:
+        user = users._default_manager.filter(pk=filters.key_of(users, key)).first()
+    except ValueError:
+        user = None
+    if user is None:
+        raise NotFoundError(
+            _("There is no user with this key."), code="unknown_customer", field="customer_id"
+        )
+    return user

@@ -1,0 +1,39 @@
+"""Captures and refunds, as a payment shows them to operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from payments.api.fields import AmountField, MomentField
+from payments.api.serializers import OutputSerializer
+from payments.api.staff.views import ErrorField
+from payments.models import Refund
+
+
+class MovementSerializer(OutputSerializer):
+    """Show a movement of money."""
+
+    id = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True)
+    error = ErrorField()
+    created_at = MomentField()
+    succeeded_at = MomentField()
+
+
+class CaptureSerializer(MovementSerializer):
+    """Show a capture."""
+
+
+class RefundSerializer(MovementSerializer):
+    """Show a refund, and why it was made."""
+
+    refund_reason = serializers.SerializerMethodField()
+    note = serializers.CharField(read_only=True)
+
+    def get_refund_reason(self, refund: Refund) -> dict[str, Any] | None:
+        """Return the reason's id and label, or None."""
+        return None if refund.reason is None else {"id": refund.reason.pk, "label": refund.reason.label}

@@ -1,0 +1,183 @@
+"""Payments, for operators: capture, refund, cancel, sync."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api import lookups
+from payments.api.fields import AmountField, MomentField
+from payments.api.outcomes import run_verb
+from payments.api.serializers import InputSerializer, NoInput
+from payments.api.staff import filters
+from payments.api.staff.movements import CaptureSerializer, RefundSerializer
+from payments.api.staff.views import ListMixin, PrivateDataSerializer, StaffView
+from payments.exceptions import NotFoundError
+from payments.ids import MAX_LENGTH
+from payments.models import Payment, RefundReason
+from payments.states import OperationKind, PaymentStatus
+
+MAX_NOTE = 2000
+
+
+class PaymentSerializer(PrivateDataSerializer):
+    """Show a payment with its captures and refunds to an operator."""
+
+    id = serializers.CharField(read_only=True)
+    payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
+    payment_session_id = serializers.CharField(source="session_id", read_only=True)
+    provider_id = serializers.CharField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    currency_code = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    captured_amount = AmountField(read_only=True)
+    refunded_amount = AmountField(read_only=True)
+    canceled_amount = AmountField(read_only=True)
+    capturable_amount = AmountField(read_only=True)
+    refundable_amount = AmountField(read_only=True)
+    captures = CaptureSerializer(many=True, read_only=True)
+    refunds = RefundSerializer(many=True, read_only=True)
+    metadata = serializers.ReadOnlyField()
+    provider_data = serializers.ReadOnlyField()
+    expires_at = MomentField()
+    captured_at = MomentField()
+    canceled_at = MomentField()
+    created_at = MomentField()
+    updated_at = MomentField()
+
+
+class CaptureInput(InputSerializer):
+    """Read how much is to be captured; without an amount, all that is left."""
+
+    amount = AmountField(required=False)
+
+
+class RefundInput(InputSerializer):
+    """Read how much is to be refunded, and why; without an amount, all that is left."""
+
+    amount = AmountField(required=False)
+    refund_reason_id = serializers.CharField(required=False, allow_null=True, max_length=MAX_LENGTH)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE)
+
+
+def payment_rows() -> QuerySet[Payment]:
+    """Return payments with what their output needs."""
+    return Payment.objects.select_related("collection").prefetch_related("captures", "refunds__reason")
+
+
+class PaymentsListView(ListMixin):
+    """List payments."""
+
+    permissions = {"GET": "view_payment"}
+    output = PaymentSerializer
+    conditions = {
+        "status": filters.one_of("status", PaymentStatus),
+        "provider": filters.equals("provider"),
+        "currency_code": filters.currency("collection__currency_code"),
+        "payment_collection": filters.equals("collection"),
+        "payable": filters.payable("collection__"),
+        "customer": filters.customer("collection__customer"),
+    }
+
+    def rows(self) -> QuerySet[Payment]:
+        """Return all payments."""
+        return payment_rows()
+
+
+class PaymentView(StaffView):
+    """Show a payment."""
+
+    permissions = {"GET": "view_payment"}
+    output = PaymentSerializer
+
+    def get(self, request: Request, payment_id: str) -> Response:
+        """Answer with the payment."""
+        return self.answer(lookups.get(payment_rows(), payment_id))
+
+
+class PaymentActionView(StaffView):
+    """Run a verb on a payment."""
+
+    output = PaymentSerializer
+    input: ClassVar[type[InputSerializer]] = NoInput
+    kind: ClassVar[OperationKind]
+
+    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+        """Run the verb."""
+        raise NotImplementedError
+
+    def post(self, request: Request, payment_id: str) -> Response:
+        """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
+        payment = lookups.get(payment_rows(), payment_id)
+        values = self.read(self.input, currency_code=payment.currency_code)
+        open_operation = run_verb(
+            lambda: self.act(payment, values), session_id=payment.session_id, kind=self.kind
+        )
+        return self.answer(lookups.get(payment_rows(), payment_id), open_operation)
+
+
+class CapturePaymentView(PaymentActionView):
+    """Capture a payment, in whole or in part."""
+
+    permissions = {"POST": "capture_payment"}
+    input = CaptureInput
+    kind = OperationKind.CAPTURE
+
+    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+        """Take the amount."""
+        services.capture_payment(payment, **values, **self.origin())
+
+
+class RefundPaymentView(PaymentActionView):
+    """Refund a payment, in whole or in part."""
+
+    permissions = {"POST": "refund_payment"}
+    input = RefundInput
+    kind = OperationKind.REFUND
+
+    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+        """Give the amount back."""
+        reason = _refund_reason(values.pop("refund_reason_id", None))
+        services.refund_payment(payment, reason=reason, **values, **self.origin())
+
+
+class CancelPaymentView(PaymentActionView):
+    """Release what a payment holds."""
+
+    permissions = {"POST": "cancel_payment"}
+    kind = OperationKind.CANCEL
+
+    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+        """Release it."""
+        services.cancel_payment(payment, **self.origin())
+
+
+class SyncPaymentView(PaymentActionView):
+    """Ask the provider about a payment's session."""
+
+    permissions = {"POST": "sync_session"}
+    kind = OperationKind.SYNC
+
+    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+        """Ask."""
+        services.sync_payment_session(payment.session, **self.origin())
+
+
+def _refund_reason(reason_id: str | None) -> RefundReason | None:
+    if reason_id is None:
+        return None
+    reason = lookups.find(RefundReason.objects.all(), reason_id)
+    if reason is None:
+        raise NotFoundError(
+            _("There is no refund reason with this id."),
+            code="unknown_refund_reason",
+            field="refund_reason_id",
+        )
+    return reason

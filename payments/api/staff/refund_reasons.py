@@ -1,0 +1,121 @@
+"""Refund reasons: the shop's own words for why money went back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError, QuerySet
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments.api import lookups
+from payments.api.fields import MomentField, ObjectField
+from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.staff.views import ListMixin, StaffView
+from payments.exceptions import InputError, TransitionError
+from payments.models import RefundReason
+
+MAX_LABEL = 255
+MAX_DESCRIPTION = 2000
+
+
+class RefundReasonSerializer(OutputSerializer):
+    """Show a refund reason."""
+
+    id = serializers.CharField(read_only=True)
+    label = serializers.CharField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
+    description = serializers.CharField(read_only=True)
+    metadata = serializers.ReadOnlyField()
+    created_at = MomentField()
+    updated_at = MomentField()
+
+
+class RefundReasonInput(InputSerializer):
+    """Read a whole refund reason."""
+
+    label = serializers.CharField(max_length=MAX_LABEL)  # type: ignore[assignment]  # a declared field hides no attribute
+    description = serializers.CharField(required=False, allow_blank=True, max_length=MAX_DESCRIPTION)
+    metadata = ObjectField(required=False)
+
+
+class RefundReasonChanges(RefundReasonInput):
+    """Read some of it."""
+
+    label = serializers.CharField(required=False, max_length=MAX_LABEL)
+
+
+class RefundReasonsView(ListMixin):
+    """List and create refund reasons."""
+
+    permissions = {"GET": "view_refundreason", "POST": "add_refundreason"}
+    output = RefundReasonSerializer
+
+    def rows(self) -> QuerySet[RefundReason]:
+        """Return all refund reasons."""
+        return RefundReason.objects.all()
+
+    def post(self, request: Request) -> Response:
+        """Create a refund reason."""
+        reason = RefundReason(**self.read(RefundReasonInput))
+        _save(reason, force_insert=True)
+        return Response(self.render(reason), status=201)
+
+
+class RefundReasonView(StaffView):
+    """Show, change and delete a refund reason."""
+
+    permissions = {
+        "GET": "view_refundreason",
+        "PUT": "change_refundreason",
+        "PATCH": "change_refundreason",
+        "DELETE": "delete_refundreason",
+    }
+    output = RefundReasonSerializer
+
+    def get(self, request: Request, reason_id: str) -> Response:
+        """Answer with the refund reason."""
+        return self.answer(_find(reason_id))
+
+    def put(self, request: Request, reason_id: str) -> Response:
+        """Replace it; what isn't given is empty afterwards."""
+        reason = _find(reason_id)
+        return self._change(reason, {"description": "", "metadata": {}} | self.read(RefundReasonInput))
+
+    def patch(self, request: Request, reason_id: str) -> Response:
+        """Change what is given."""
+        reason = _find(reason_id)
+        return self._change(reason, self.read(RefundReasonChanges))
+
+    def delete(self, request: Request, reason_id: str) -> Response:
+        """Delete it, unless a refund uses it."""
+        reason = _find(reason_id)
+        try:
+            reason.delete()
+        except (ProtectedError, IntegrityError) as error:
+            raise TransitionError(
+                _("A refund was made for this reason, so it stays."), code="refund_reason_in_use"
+            ) from error
+        return Response(status=204)
+
+    def _change(self, reason: RefundReason, values: dict[str, Any]) -> Response:
+        for name, value in values.items():
+            setattr(reason, name, value)
+        _save(reason, update_fields=[*values, "updated_at"])
+        return self.answer(reason)
+
+
+def _find(reason_id: str) -> RefundReason:
+    return lookups.get(RefundReason.objects.all(), reason_id)
+
+
+def _save(reason: RefundReason, **how: Any) -> None:
+    try:
+        with transaction.atomic(using=RefundReason.objects.db):
+            reason.save(**how)
+    except IntegrityError as error:
+        raise InputError(
+            _("There is a refund reason with this label already."), code="not_unique", field="label"
+        ) from error

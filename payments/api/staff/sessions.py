@@ -1,0 +1,127 @@
+"""Payment sessions, for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api import lookups
+from payments.api.fields import AmountField, MomentField
+from payments.api.outcomes import run_verb
+from payments.api.staff import filters
+from payments.api.staff.views import ErrorField, ListMixin, PrivateDataSerializer, StaffView
+from payments.models import PaymentSession
+from payments.states import OperationKind, SessionStatus
+
+
+class SessionSerializer(PrivateDataSerializer):
+    """Show a session to an operator."""
+
+    id = serializers.CharField(read_only=True)
+    payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
+    payment_id = serializers.SerializerMethodField()
+    provider_id = serializers.CharField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    currency_code = serializers.CharField(read_only=True)
+    is_split = serializers.BooleanField(read_only=True)
+    data = serializers.ReadOnlyField()  # type: ignore[assignment]  # a declared field hides no attribute
+    provider_data = serializers.ReadOnlyField()
+    context = serializers.ReadOnlyField()  # type: ignore[assignment]  # a declared field hides no attribute
+    next_action = serializers.ReadOnlyField()
+    error = ErrorField()
+    installment = serializers.IntegerField(read_only=True)
+    due_at = MomentField()
+    expires_at = MomentField()
+    initiated_at = MomentField()
+    authorized_at = MomentField()
+    canceled_at = MomentField()
+    created_at = MomentField()
+    updated_at = MomentField()
+
+    def get_payment_id(self, session: PaymentSession) -> str | None:
+        """Return what the session has become, or None."""
+        return None if session.payment is None else session.payment.pk
+
+
+def session_rows() -> QuerySet[PaymentSession]:
+    """Return sessions with what their output needs."""
+    return PaymentSession.objects.select_related("collection", "authorized_payment")
+
+
+class PaymentSessionsView(ListMixin):
+    """List sessions."""
+
+    permissions = {"GET": "view_paymentsession"}
+    output = SessionSerializer
+    conditions = {
+        "status": filters.one_of("status", SessionStatus),
+        "provider": filters.equals("provider"),
+        "currency_code": filters.currency("collection__currency_code"),
+        "payment_collection": filters.equals("collection"),
+        "payable": filters.payable("collection__"),
+        "customer": filters.customer("collection__customer"),
+    }
+
+    def rows(self) -> QuerySet[PaymentSession]:
+        """Return all sessions."""
+        return session_rows()
+
+
+class PaymentSessionView(StaffView):
+    """Show a session."""
+
+    permissions = {"GET": "view_paymentsession"}
+    output = SessionSerializer
+
+    def get(self, request: Request, session_id: str) -> Response:
+        """Answer with the session."""
+        return self.answer(lookups.get(session_rows(), session_id))
+
+
+class SessionActionView(StaffView):
+    """Run a verb on a session."""
+
+    output = SessionSerializer
+    verb: ClassVar[Callable[..., Any]]
+    kind: ClassVar[OperationKind]
+
+    def post(self, request: Request, session_id: str) -> Response:
+        """Answer with the session as it is afterwards: 200, or 202 where that isn't known yet."""
+        session = lookups.get(session_rows(), session_id)
+        self.read()
+        open_operation = run_verb(
+            lambda: self.verb(session, **self.origin()), session_id=session.pk, kind=self.kind
+        )
+        return self.answer(lookups.get(session_rows(), session_id), open_operation)
+
+
+class AuthorizeSessionView(SessionActionView):
+    """Authorize a session."""
+
+    permissions = {"POST": "authorize_session"}
+    verb = staticmethod(services.authorize_payment_session)
+    kind = OperationKind.AUTHORIZE
+
+
+class CancelSessionView(SessionActionView):
+    """Cancel a session."""
+
+    permissions = {"POST": "cancel_session"}
+    verb = staticmethod(services.cancel_payment_session)
+    kind = OperationKind.CANCEL
+
+
+class SyncSessionView(SessionActionView):
+    """Ask the provider about a session."""
+
+    permissions = {"POST": "sync_session"}
+    verb = staticmethod(services.sync_payment_session)
+    kind = OperationKind.SYNC

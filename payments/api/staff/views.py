@@ -1,0 +1,94 @@
+"""The base of the operator's views, and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments.api.isolation import JSONRenderer, browsable_renderers
+from payments.api.pagination import CreatedAtPagination
+from payments.api.serializers import OutputSerializer
+from payments.api.staff.filters import Condition, filtered
+from payments.api.staff.permissions import StaffPermission
+from payments.api.views import PaymentsView, accepted
+from payments.conf import staff_authentication_classes
+from payments.states import EventSource
+
+
+class StaffView(PaymentsView):
+    """Answer an operator; `permissions` names for each method the permission of `payments` that it needs."""
+
+    source = EventSource.STAFF
+    permission_classes = (StaffPermission,)
+    permissions: ClassVar[Mapping[str, str]] = {}
+    output: ClassVar[type[OutputSerializer]]
+
+    def authentication_paths(self) -> tuple[str, ...] | None:
+        """Return what the settings name for staff."""
+        return staff_authentication_classes()
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        """Return JSON, and a page for a browser that asks for one."""
+        return [JSONRenderer(), *browsable_renderers()]
+
+    def render(self, row: Any, *, many: bool = False) -> Any:
+        """Return a row, or many, as the operator may see it."""
+        return self.output(row, many=many, context=self.output_context()).data
+
+    def output_context(self) -> dict[str, Any]:
+        """Return what the output depends on: who may see private provider data."""
+        return {"shows_provider_data": self.request.user.has_perm("payments.view_provider_data")}
+
+    def answer(self, row: Any, open_operation: str | None = None) -> Response:
+        """Return 200 with a row, or 202 with the row and the operation whose outcome isn't known yet."""
+        body = dict(self.render(row))
+        if open_operation is None:
+            return Response(body)
+        return accepted(body | {"operation_id": open_operation})
+
+
+class ListMixin(StaffView):
+    """Answer with a page of rows."""
+
+    conditions: ClassVar[Mapping[str, Condition]] = {}
+
+    def rows(self) -> QuerySet[Any]:
+        """Return all rows, with everything that their output needs."""
+        raise NotImplementedError
+
+    def get(self, request: Request) -> Response:
+        """Answer with the rows that the query parameters ask for, newest first."""
+        paginator = CreatedAtPagination()
+        rows = filtered(self.rows(), request.query_params, self.conditions)
+        page = paginator.paginate_queryset(rows, request, view=self)
+        return paginator.get_paginated_response(self.render(page, many=True))
+
+
+class PrivateDataSerializer(OutputSerializer):
+    """Show a row; `provider_data` only to whom it is permitted, and else not even its name."""
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Write the row."""
+        shown = super().to_representation(instance)
+        if not self.context.get("shows_provider_data"):
+            shown.pop("provider_data")
+        return shown
+
+
+class ErrorField(serializers.Field[Any, Any, Any, Any]):
+    """Why a row failed, as `{"code", "message"}`, or null."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(source="*", read_only=True, **kwargs)
+
+    def to_representation(self, value: Any) -> dict[str, str] | None:
+        """Write the error."""
+        if not value.error_code and not value.error_message:
+            return None
+        return {"code": value.error_code, "message": value.error_message}

@@ -1,0 +1,1 @@
+"""The payer's API: a collection's customer, or whoever holds its secret, sees and pays that collection alone."""

@@ -1,0 +1,58 @@
+"""Who may see what: the customer of a collection, or who sends its secret. Everybody else gets the 404 of nowhere."""
+
+from __future__ import annotations
+
+from django.db.models import Prefetch
+
+from payments.api import lookups
+from payments.api.storefront.client_secrets import HEADER, is_client_secret
+from payments.api.views import PaymentsView
+from payments.conf import storefront_authentication_classes
+from payments.models import PaymentCollection, PaymentSession
+from payments.states import EventSource
+
+
+class StorefrontView(PaymentsView):
+    """Answer a payer, logged in or not."""
+
+    source = EventSource.STOREFRONT
+
+    def authentication_paths(self) -> tuple[str, ...] | None:
+        """Return what the settings name for the storefront."""
+        return storefront_authentication_classes()
+
+    def get_collection(self, collection_id: str) -> PaymentCollection:
+        """Return a collection with its sessions, if it is the asker's; raise what becomes a 404."""
+        return self._if_allowed(load_collection(collection_id), collection_id)
+
+    def get_session(self, session_id: str) -> PaymentSession:
+        """Return a session of a collection that is the asker's; raise what becomes a 404."""
+        session = load_session(session_id)
+        collection = None if session is None else session.collection
+        self._if_allowed(collection, session_id)
+        if session is None:
+            raise lookups.not_found()
+        return session
+
+    def _if_allowed(self, collection: PaymentCollection | None, asked_for: str) -> PaymentCollection:
+        # The secret is compared in any case, so that the time doesn't tell whether there is such a row.
+        key = asked_for if collection is None else collection.pk
+        has_secret = is_client_secret(self.request.headers.get(HEADER, ""), key)
+        if collection is None or not (has_secret or self._is_customer(collection)):
+            raise lookups.not_found()
+        return collection
+
+    def _is_customer(self, collection: PaymentCollection) -> bool:
+        actor = self.actor
+        return actor is not None and collection.customer_id is not None and actor.pk == collection.customer_id
+
+
+def load_collection(collection_id: str) -> PaymentCollection | None:
+    """Read a collection and its sessions, the oldest first."""
+    sessions = Prefetch("sessions", queryset=PaymentSession.objects.order_by("created_at", "id"))
+    return lookups.find(PaymentCollection.objects.prefetch_related(sessions), collection_id)
+
+
+def load_session(session_id: str) -> PaymentSession | None:
+    """Read a session and its collection."""
+    return lookups.find(PaymentSession.objects.select_related("collection"), session_id)

@@ -1,0 +1,69 @@
+"""A payer's payment collections: open one for something of the shop, and look at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api.fields import AmountField, MomentField
+from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.storefront.access import StorefrontView, load_collection
+from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.payables import resolve_payable
+from payments.api.storefront.sessions import SessionSerializer
+
+MAX_REFERENCE = 255
+
+
+class CollectionSerializer(OutputSerializer):
+    """Show a collection and its sessions to its payer."""
+
+    id = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    currency_code = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    authorized_amount = AmountField(read_only=True)
+    captured_amount = AmountField(read_only=True)
+    refunded_amount = AmountField(read_only=True)
+    payment_sessions = SessionSerializer(source="sessions", many=True, read_only=True)
+    completed_at = MomentField()
+    canceled_at = MomentField()
+    created_at = MomentField()
+
+
+class OpenCollectionInput(InputSerializer):
+    """Read what is to be paid: the shop knows the rest."""
+
+    reference = serializers.CharField(max_length=MAX_REFERENCE)
+
+
+class PaymentCollectionsView(StorefrontView):
+    """Open collections."""
+
+    def post(self, request: Request) -> Response:
+        """Open the collection of a reference: 201, or 200 with the one that is there.
+
+        Only this answer has the `client_secret`, for the shop decided here that the asker may pay.
+        """
+        reference = self.read(OpenCollectionInput)["reference"]
+        resolved = resolve_payable(request, reference)
+        collection, is_new = services.open_payment_collection(resolved, **self.origin())
+        body = render_collection(collection.pk) | {"client_secret": client_secret(collection.pk)}
+        return Response(body, status=201 if is_new else 200)
+
+
+class PaymentCollectionView(StorefrontView):
+    """Show a collection."""
+
+    def get(self, request: Request, collection_id: str) -> Response:
+        """Answer with the collection and its sessions."""
+        return Response(CollectionSerializer(self.get_collection(collection_id)).data)
+
+
+def render_collection(collection_id: str) -> dict[str, Any]:
+    """Return a collection as it is in the database now."""
+    return dict(CollectionSerializer(load_collection(collection_id)).data)

@@ -1,0 +1,36 @@
+"""The providers that a payer may choose from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments.api.serializers import OutputSerializer
+from payments.api.storefront.access import StorefrontView
+from payments.models import PaymentProvider
+from payments.providers import get_provider
+from payments.services import list_providers
+
+
+class ProviderSerializer(OutputSerializer):
+    """Show a provider: the id that a session names, and a name to put on a button."""
+
+    id = serializers.CharField(read_only=True)
+    name = serializers.SerializerMethodField()
+
+    def get_name(self, provider: PaymentProvider) -> str:
+        """Return the plug-in's name for itself."""
+        return str(get_provider(provider.pk).verbose_name or provider.pk)
+
+
+class PaymentProvidersView(StorefrontView):
+    """List the enabled providers, in the order of the settings."""
+
+    def get(self, request: Request) -> Response:
+        """Answer with all of them; there are only a few."""
+        enabled = [provider for provider in list_providers() if provider.is_enabled]
+        body: dict[str, Any] = {"results": ProviderSerializer(enabled, many=True).data}
+        return Response(body)

@@ -1,0 +1,155 @@
+"""A payer's payment sessions: create, look, change, authorize, cancel."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api.fields import AmountField, MomentField, ObjectField
+from payments.api.outcomes import operation_of, run_verb
+from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.storefront.access import StorefrontView
+from payments.api.storefront.return_urls import check_return_url
+from payments.api.views import accepted
+from payments.exceptions import NotFoundError, OutcomeUnknownError
+from payments.ids import MAX_LENGTH
+from payments.models import PaymentOperation, PaymentSession
+from payments.providers import get_provider
+from payments.states import OperationKind, SessionStatus
+
+MAX_URL = 2048
+
+
+class SessionSerializer(OutputSerializer):
+    """Show a session to its payer: nothing private, and of the public data only what the provider declares today."""
+
+    id = serializers.CharField(read_only=True)
+    payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
+    provider_id = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    currency_code = serializers.CharField(read_only=True)
+    data = serializers.SerializerMethodField()  # type: ignore[assignment]  # a declared field hides no attribute
+    next_action = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    due_at = MomentField()
+    expires_at = MomentField()
+    authorized_at = MomentField()
+    created_at = MomentField()
+
+    def get_data(self, session: PaymentSession) -> dict[str, Any]:
+        """Return the public data; a provider that is gone or broken publishes nothing."""
+        try:
+            declared = get_provider(session.provider_id).public_data_keys
+        except (NotFoundError, ImproperlyConfigured):
+            return {}
+        return {key: value for key, value in session.data.items() if key in declared}
+
+    def get_next_action(self, session: PaymentSession) -> dict[str, Any] | None:
+        """Return what the payer has to do, or None."""
+        action = session.next_action
+        if not action or session.status != SessionStatus.REQUIRES_MORE:
+            return None
+        return {"type": action.get("type"), "url": action.get("url")}
+
+    def get_error(self, session: PaymentSession) -> dict[str, str] | None:
+        """Return why the authorization was refused, in words for the payer, or None."""
+        if session.status != SessionStatus.ERROR:
+            return None
+        return {"code": session.error_code, "message": session.error_message}
+
+
+class CreateSessionInput(InputSerializer):
+    """Read what a payer may say about a new session."""
+
+    provider_id = serializers.CharField(max_length=MAX_LENGTH)
+    amount = AmountField(required=False)
+    data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
+    return_url = serializers.CharField(required=False, max_length=MAX_URL)
+
+
+class UpdateSessionInput(InputSerializer):
+    """Read what a payer may change about a session."""
+
+    amount = AmountField(required=False)
+    data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
+
+
+class AuthorizeInput(InputSerializer):
+    """Read what a payer sends along: a token, or a code."""
+
+    data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
+
+
+class CollectionSessionsView(StorefrontView):
+    """Create sessions of a collection."""
+
+    def post(self, request: Request, collection_id: str) -> Response:
+        """Create a session: 201, or 202 where the provider hasn't answered."""
+        collection = self.get_collection(collection_id)
+        values = self.read(CreateSessionInput, currency_code=collection.currency_code)
+        return_url = values.pop("return_url", None)
+        if return_url is not None:
+            check_return_url(return_url, request)
+        context = services.payment_context(collection, return_url=return_url)
+        try:
+            session = services.create_payment_session(collection, **values, context=context, **self.origin())
+        except OutcomeUnknownError as error:
+            operation = PaymentOperation.objects.get(pk=operation_of(error))
+            return accepted(render_session(operation.session_id))
+        return Response(render_session(session.pk), status=201)
+
+
+class PaymentSessionView(StorefrontView):
+    """Show or change a session."""
+
+    def get(self, request: Request, session_id: str) -> Response:
+        """Answer with the session."""
+        return Response(SessionSerializer().to_representation(self.get_session(session_id)))
+
+    def patch(self, request: Request, session_id: str) -> Response:
+        """Change its amount, which makes it a split, or what the payer sent."""
+        session = self.get_session(session_id)
+        values = self.read(UpdateSessionInput, currency_code=session.currency_code)
+        verb = partial(services.update_payment_session, session, **values, **self.origin())
+        return answer(session, run_verb(verb, session_id=session.pk, kind=OperationKind.UPDATE))
+
+
+class AuthorizeSessionView(StorefrontView):
+    """Authorize a session."""
+
+    def post(self, request: Request, session_id: str) -> Response:
+        """Authorize it: 200 with its status, which may be `error`, or 202 where that isn't known yet."""
+        session = self.get_session(session_id)
+        values = self.read(AuthorizeInput)
+        verb = partial(services.authorize_payment_session, session, **values, **self.origin())
+        return answer(session, run_verb(verb, session_id=session.pk, kind=OperationKind.AUTHORIZE))
+
+
+class CancelSessionView(StorefrontView):
+    """Cancel a session."""
+
+    def post(self, request: Request, session_id: str) -> Response:
+        """Abandon it, or release what it holds."""
+        session = self.get_session(session_id)
+        self.read()
+        verb = partial(services.cancel_payment_session, session, **self.origin())
+        return answer(session, run_verb(verb, session_id=session.pk, kind=OperationKind.CANCEL))
+
+
+def answer(session: PaymentSession, open_operation: str | None) -> Response:
+    """Return 200 with the session as it is now, or 202 while an operation is open."""
+    body = render_session(session.pk)
+    return Response(body) if open_operation is None else accepted(body)
+
+
+def render_session(session_id: str) -> dict[str, Any]:
+    """Return a session as it is in the database now."""
+    session = PaymentSession.objects.select_related("collection").get(pk=session_id)
+    return SessionSerializer().to_representation(session)

@@ -1,0 +1,97 @@
+"""The one base of all views: every policy of DRF is set here, so that none comes from the project.
+
+Views are exempt from `ATOMIC_REQUESTS`, on every database: a provider can't be called inside a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypedDict
+
+from django.db import connections, transaction
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from payments.api.authentication import SessionAuthentication, authenticators
+from payments.api.errors import RETRY_SOON, exception_handler
+from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRenderer
+from payments.api.parsers import JSONParser
+from payments.api.serializers import InputSerializer, NoInput
+from payments.services.origins import Actor
+from payments.states import EventSource
+
+
+class OriginArguments(TypedDict):
+    """The arguments that tell a verb where a change comes from."""
+
+    actor: Actor
+    source: str
+
+
+class PaymentsView(APIView):
+    """Parse JSON, render JSON, answer errors in one shape, and pass on who asked."""
+
+    source: ClassVar[EventSource]
+
+    settings = ISOLATED_SETTINGS
+    parser_classes = (JSONParser,)
+    renderer_classes = (JSONRenderer,)
+    permission_classes: tuple[type[BasePermission], ...] = ()
+    throttle_classes = ()
+    content_negotiation_class = ContentNegotiation
+    metadata_class = None
+    versioning_class = None
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Return the view function, exempt from ATOMIC_REQUESTS."""
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Return what recognizes the user: the classes that the settings name, or Django's session."""
+        return authenticators(self.authentication_paths())
+
+    def authentication_paths(self) -> tuple[str, ...] | None:
+        """Return the dotted paths of the face's authentication classes, or None for the default."""
+        raise NotImplementedError
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Return a challenge in any case, as 401 needs one and 403 would say something else."""
+        return super().get_authenticate_header(request) or SessionAuthentication.challenge
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        """Return the app's own handler."""
+        return exception_handler
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """Forbid every cache to keep the answer."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final["Cache-Control"] = "no-store"
+        return final
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, or None for somebody unknown."""
+        user: Any = self.request.user  # None, where the project's UNAUTHENTICATED_USER is None
+        return user if user is not None and user.is_authenticated else None
+
+    def origin(self) -> OriginArguments:
+        """Return what every verb is told about the request."""
+        return {"actor": self.actor, "source": self.source}
+
+    def read(self, serializer_class: type[InputSerializer] = NoInput, **context: Any) -> dict[str, Any]:
+        """Return the validated body; raise for anything that isn't declared."""
+        serializer = serializer_class(data=self.request.data, context=context)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+
+def accepted(body: dict[str, Any]) -> Response:
+    """Return the answer to what isn't known to have happened yet."""
+    return Response(body, status=202, headers={"Retry-After": str(RETRY_SOON)})

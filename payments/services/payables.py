@@ -1,0 +1,184 @@
+"""Opening the payment collection of a row of the shop: one row, one open collection.
+
+The shop says what is to be paid (`ResolvedPayable`); a payer only names it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import connections, models, router, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import (
+    AmountError,
+    NotFoundError,
+    NotSupportedError,
+    OperationInProgressError,
+    ProviderError,
+    TransitionError,
+)
+from payments.models import PaymentCollection
+from payments.money import normalize_currency, parse_amount
+from payments.providers import PaymentContext
+from payments.providers.handler import refuse_open_transaction
+from payments.services.collections import (
+    cancel_payment_collection,
+    create_payment_collection,
+    update_payment_collection,
+)
+from payments.services.origins import Actor
+from payments.services.sessions import cancel_payment_session
+from payments.services.transactions import committed, database_alias
+from payments.states import CollectionStatus, EventSource
+
+logger = logging.getLogger("payments.payables")
+
+PayableT = TypeVar("PayableT", bound=models.Model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedPayable:
+    """Say what is to be paid for a row of the shop, as the `PAYABLE_RESOLVER` decides it for one request.
+
+    `amount` is all that is to be paid for `payable`, in major units of `currency_code` (ISO 4217, any case), also where
+    a part of it was paid already. `customer` is the user who may pay, None for a guest. `description` is what a
+    provider may show to the payer.
+    """
+
+    payable: models.Model
+    amount: Decimal | int | str
+    currency_code: str
+    customer: AbstractBaseUser | None = None
+    description: str | None = None
+
+
+def open_payment_collection(
+    resolved: ResolvedPayable, *, actor: Actor = None, source: str = EventSource.API
+) -> tuple[PaymentCollection, bool]:
+    """Return the collection of a payable, and whether it was created for it now.
+
+    Requests for one payable queue up at its row, so that they all get one collection. An existing one is brought up to
+    date with the amount, unless its state or a provider forbids that; one in another currency is canceled first. A
+    completed collection is returned as well: what was paid isn't asked for again.
+
+    Raises AmountError, CurrencyError, NotFoundError where the row is gone, and TransitionError (`currency_changed`)
+    where money in another currency is held or was taken.
+    """
+    refuse_open_transaction()
+    currency = normalize_currency(resolved.currency_code)
+    amount = parse_amount(resolved.amount, currency)
+    _abandon_other_currencies(resolved.payable, currency, actor=actor, source=source)
+    with _locked(resolved.payable) as payable:
+        collection = _current_collection(payable)
+        if collection is None:
+            return _create(resolved, actor=actor, source=source), True
+        _adopt_customer(collection, resolved.customer)
+    if collection.amount != amount:
+        _bring_up_to_date(collection, amount, actor=actor, source=source)
+    return collection, False
+
+
+def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
+    """Return what a provider is told of a collection's payer; `return_url` is where the browser goes afterwards."""
+    customer = collection.customer
+    return PaymentContext(
+        customer_id=None if customer is None else str(customer.pk),
+        email=None if customer is None else getattr(customer, "email", "") or None,
+        description=collection.metadata.get("description"),
+        return_url=return_url,
+    )
+
+
+def _create(resolved: ResolvedPayable, *, actor: Actor, source: str) -> PaymentCollection:
+    return create_payment_collection(
+        amount=resolved.amount,
+        currency_code=resolved.currency_code,
+        payable=resolved.payable,
+        customer=resolved.customer,
+        metadata={"description": resolved.description} if resolved.description else None,
+        actor=actor,
+        source=source,
+    )
+
+
+@contextmanager
+def _locked(payable: PayableT) -> Iterator[PayableT]:
+    """Lock the payable's row in its own table, in a transaction that is committed when the block ends."""
+    alias = router.db_for_write(type(payable), instance=payable)
+    with committed(), transaction.atomic(using=alias):
+        features = connections[alias].features
+        if not connections[database_alias()].features.has_select_for_update:
+            # SQLite has one write lock, which any write takes, also one that finds no row.
+            PaymentCollection.objects.using(database_alias()).filter(pk="").update(updated_at=timezone.now())
+        # Other rows of the shop may go on referring to the locked one, where the database can tell the difference.
+        rows = type(payable)._base_manager.using(alias)
+        row = (
+            rows.select_for_update(no_key=features.has_select_for_no_key_update).filter(pk=payable.pk).first()
+        )
+        if row is None:
+            raise NotFoundError(_("What is to be paid isn't there any more."), code="unknown_payable")
+        yield row
+
+
+def _current_collection(payable: models.Model) -> PaymentCollection | None:
+    """Return the newest collection for which something may be paid, or else the newest that was paid."""
+    rows = PaymentCollection.objects.using(database_alias()).for_payable(payable)
+    kept = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
+    unpaid = [row for row in kept if row.status != CollectionStatus.COMPLETED]
+    return next(iter(unpaid or kept), None)
+
+
+def _adopt_customer(collection: PaymentCollection, customer: AbstractBaseUser | None) -> None:
+    """Give a guest's collection to the customer whom the shop has recognized meanwhile."""
+    if customer is not None and collection.customer_id is None:
+        collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
+        collection.save_fields("customer")
+
+
+def _abandon_other_currencies(
+    payable: models.Model, currency_code: str, *, actor: Actor, source: str
+) -> None:
+    rows = PaymentCollection.objects.using(database_alias()).for_payable(payable)
+    for collection in rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency_code):
+        if collection.authorized_amount:
+            raise TransitionError(
+                _("Money is held or was taken in %(currency)s already."),
+                code="currency_changed",
+                params={"currency": collection.currency_code.upper()},
+            )
+        cancel_payment_collection(collection, actor=actor, source=source)
+
+
+def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:
+    """Change a collection's amount, or say in the log why that couldn't be."""
+    try:
+        try:
+            update_payment_collection(collection, amount=amount, actor=actor, source=source)
+        except NotSupportedError:
+            _cancel_sessions_for_the_rest(collection, actor=actor, source=source)
+            update_payment_collection(collection, amount=amount, actor=actor, source=source)
+    except (
+        AmountError,
+        TransitionError,
+        OperationInProgressError,
+        NotSupportedError,
+        ProviderError,
+    ) as error:
+        logger.warning(
+            "The amount of %s could not be brought up to date everywhere: %s", collection.pk, error.code
+        )
+        collection.refresh_from_db()
+
+
+def _cancel_sessions_for_the_rest(collection: PaymentCollection, *, actor: Actor, source: str) -> None:
+    """Cancel the sessions that cover what is left with a provider that can't change them."""
+    for session in collection.sessions.unauthorized().filter(is_split=False):
+        cancel_payment_session(session, actor=actor, source=source)

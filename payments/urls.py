@@ -1,0 +1,13 @@
+"""Addresses of the app; a project includes them wherever it likes: `path("payments/", include("payments.urls"))`."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+app_name = "payments"
+
+urlpatterns = [
+    path("storefront/", include("payments.api.storefront.urls")),
+    path("staff/", include("payments.api.staff.urls")),
+    path("webhooks/", include("payments.webhooks")),
+]
