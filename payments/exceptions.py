@@ -7,6 +7,7 @@
     ├── NotFoundError                a provider, collection or other row that isn't there
     ├── TransitionError              the state graph forbids what was asked
     ├── OperationInProgressError     the same target is being worked on right now
+    ├── IdempotencyError             a key that was used before, for something else
     ├── NotSupportedError            the provider can't do what was asked
     ├── OpenTransactionError         a verb that calls a provider was used inside a transaction
     ├── ProviderError
@@ -122,6 +123,13 @@ class OperationInProgressError(_OperationError):
     """Say that another operation holds the target; ask again when it has ended."""
 
     default_code = "operation_in_progress"
+
+
+class IdempotencyError(PaymentError):
+    """Refuse an idempotency key that already stands for another request."""
+
+    default_code = "idempotency_mismatch"
+    default_field = "Idempotency-Key"
 
 
 class ProviderError(_OperationError):

@@ -57,6 +57,8 @@ def claim_operation(
     origin: Origin,
     payment: Payment | None = None,
     sent: Mapping[str, Any] | None = None,
+    is_final: bool = False,
+    makes_split: bool = False,
 ) -> PaymentOperation:
     """Write down that a provider is about to be called; the collection must be locked.
 
@@ -80,6 +82,8 @@ def claim_operation(
         amount=amount,
         idempotency_key=operation_id,
         input=dict(sent or {}),
+        is_final=is_final,
+        makes_split=makes_split,
         source=origin.source,
         actor=origin.actor,
         attempts=1,

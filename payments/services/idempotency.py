@@ -1,0 +1,140 @@
+"""Answering a request that is sent again: with what was answered the first time, or with what has become of it since.
+
+A key stands for one principal, route and body. While the first request is under way nobody else gets in; what crashed
+is taken over after a while, and goes on from the operations that it had claimed.
+See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import IntegrityError
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import IdempotencyError, InputError, OperationInProgressError
+from payments.models import IdempotencyRecord, PaymentOperation
+from payments.services.transactions import committed
+from payments.states import OperationStatus
+
+LIFETIME: Final = timedelta(hours=72)
+LOCK: Final = timedelta(minutes=2)
+"""How long one request may take; longer than any provider's timeout."""
+
+MAX_KEY: Final = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestIdentity:
+    """Say who sends what where: only the same again is the same request."""
+
+    principal: str
+    route: str
+    key: str
+    body: bytes
+
+    @property
+    def scope(self) -> str:
+        """Principal and route, as one text of a fixed length."""
+        return _digest(self.principal.encode(), self.route.encode())
+
+    @property
+    def fingerprint(self) -> str:
+        """The body, as one text of a fixed length."""
+        return _digest(self.body)
+
+    @property
+    def request_key(self) -> str:
+        """The name under which operations remember the request."""
+        return _digest(self.scope.encode(), self.key.encode())
+
+
+def check_key(key: str) -> str:
+    """Return a usable key; raise InputError for one that isn't 1 to 255 printable ASCII characters."""
+    if 0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable():
+        return key
+    raise InputError(
+        _("The key must be 1 to %(max)s printable ASCII characters."),
+        code="invalid_idempotency_key",
+        field="Idempotency-Key",
+        params={"max": MAX_KEY},
+    )
+
+
+def begin_request(identity: RequestIdentity) -> IdempotencyRecord:
+    """Take a request's key, and return its record: with a stored answer, that is to be given again.
+
+    Raises IdempotencyError where the key stands for another body, and OperationInProgressError while the first request
+    is under way.
+    """
+    try:
+        with committed():
+            return _insert(identity)
+    except IntegrityError:
+        with committed():
+            return _take_over(identity)
+
+
+def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> None:
+    """Store a request's answer, to be given again for 72 hours."""
+    record.response_status = status
+    record.response_body = body
+    record.locked_until = None
+    record.save(update_fields=["response_status", "response_body", "locked_until"])
+
+
+def release_request(record: IdempotencyRecord) -> None:
+    """Let a request be made again under its key, since its answer is not one to keep."""
+    record.locked_until = None
+    record.save(update_fields=["locked_until"])
+
+
+def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
+    """Return the operation that an earlier try of a request had claimed last, if it may have done something.
+
+    One that certainly reached nobody is no reason not to try again.
+    """
+    operations = PaymentOperation.objects.filter(request_key=identity.request_key)
+    last = operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
+    return last
+
+
+def _insert(identity: RequestIdentity) -> IdempotencyRecord:
+    now = timezone.now()
+    record = IdempotencyRecord(
+        scope=identity.scope,
+        key=identity.key,
+        fingerprint=identity.fingerprint,
+        locked_until=now + LOCK,
+        expires_at=now + LIFETIME,
+    )
+    record.save(force_insert=True)
+    return record
+
+
+def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
+    now = timezone.now()
+    rows = IdempotencyRecord.objects.select_for_update()
+    record = rows.get(scope=identity.scope, key=identity.key)
+    if record.fingerprint != identity.fingerprint:
+        raise IdempotencyError(_("This key was used for another request."))
+    if record.response_status is not None:
+        return record
+    locked = IdempotencyRecord.objects.filter(pk=record.pk, locked_until=record.locked_until)
+    is_free = record.locked_until is None or record.locked_until <= now
+    # The condition on the old value decides between two on SQLite, which has no row locks.
+    if not is_free or not locked.update(locked_until=now + LOCK):
+        raise OperationInProgressError(_("This request is being worked on already. Ask again in a moment."))
+    record.locked_until = now + LOCK
+    return record
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
