@@ -46,7 +46,8 @@ class PaymentOperation(KeptModel):
     as long as the operation is open and unique, so the database itself allows one per target and kind; a partial
     unique index would do the same, but not on MariaDB. `is_final` tells a capture that takes all that is left,
     `makes_split` an update that gives a session an amount of its own; both are decided when the operation is claimed,
-    so that sending it again asks for the same.
+    so that sending it again asks for the same. `request_key` names the HTTP request that asked for it, where that had
+    an `Idempotency-Key`.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_operation_id, editable=False)
@@ -91,6 +92,7 @@ class PaymentOperation(KeptModel):
     idempotency_key = KeyField(_("idempotency key"), unique=True, max_length=255)
     is_final = models.BooleanField(_("final"), default=False)
     makes_split = models.BooleanField(_("makes a split"), default=False)
+    request_key = KeyField(_("request key"), null=True, blank=True, db_index=True, editable=False)
     input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     exchange = models.JSONField(_("exchange"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")

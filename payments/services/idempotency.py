@@ -99,8 +99,7 @@ def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
     One that certainly reached nobody is no reason not to try again.
     """
     operations = PaymentOperation.objects.filter(request_key=identity.request_key)
-    last = operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
-    return last
+    return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
 
 
 def _insert(identity: RequestIdentity) -> IdempotencyRecord:

@@ -27,6 +27,7 @@ from payments.services.checkpoints import Checkpoint, reach
 from payments.services.journals import Journal
 from payments.services.origins import Origin
 from payments.services.providers import plugin_for
+from payments.services.requests import current_request_key
 from payments.states import OperationKind, OperationStatus
 
 LEASE: Final = timedelta(minutes=2)
@@ -81,6 +82,7 @@ def claim_operation(
         provider=session.provider,
         amount=amount,
         idempotency_key=operation_id,
+        request_key=current_request_key(),
         input=dict(sent or {}),
         is_final=is_final,
         makes_split=makes_split,
