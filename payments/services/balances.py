@@ -23,15 +23,14 @@ def held_amount(collection: PaymentCollection) -> Decimal:
 
 
 def promised_amount(sessions: Iterable[PaymentSession]) -> Decimal:
-    """Return what open splits are for; one that is being raised counts with its new amount."""
-    splits = [row for row in sessions if row.is_split and row.status in _OPEN]
-    raised = {
-        operation.session_id: operation.amount
-        for operation in PaymentOperation.objects.open().filter(
-            kind=OperationKind.UPDATE, session__in=[row.pk for row in splits]
-        )
-    }
-    return sum((max(row.amount, raised.get(row.pk, ZERO)) for row in splits), ZERO)
+    """Return what open splits are for; one that is being raised, or made, counts with its new amount."""
+    amounts = {row.pk: _promise_of(row) for row in sessions if row.is_unauthorized}
+    if not amounts:
+        return ZERO
+    updates = PaymentOperation.objects.open().filter(kind=OperationKind.UPDATE, session__in=list(amounts))
+    for update in updates.filter(makes_split=True):
+        amounts[update.session_id] = max(amounts[update.session_id], update.amount)
+    return sum(amounts.values(), ZERO)
 
 
 def remaining_amount(collection: PaymentCollection, *, besides: PaymentSession | None = None) -> Decimal:
@@ -46,6 +45,13 @@ def refuse_excess(amount: Decimal, left: Decimal, currency_code: str) -> None:
         raise AmountError(_("There is nothing left to pay."), code="nothing_left")
     if amount > left:
         raise _exceeds(_("%(amount)s is more than the %(left)s left to pay."), amount, left, currency_code)
+
+
+def refuse_return(session: PaymentSession) -> None:
+    """Raise AmountError where a failed split would come back, and others have taken its place."""
+    if session.is_split and session.status == SessionStatus.ERROR:
+        collection = session.collection
+        refuse_excess(session.amount, remaining_amount(collection, besides=session), collection.currency_code)
 
 
 def refuse_overauthorization(session: PaymentSession) -> None:
@@ -95,6 +101,11 @@ def amount_to_refund(payment: Payment, amount: Decimal | None) -> Decimal:
 
 
 _OPEN: Final = frozenset({SessionStatus.PENDING, SessionStatus.REQUIRES_MORE})
+
+
+def _promise_of(session: PaymentSession) -> Decimal:
+    """Return what a session keeps from others; one that failed keeps nothing."""
+    return session.amount if session.is_split and session.status in _OPEN else ZERO
 
 
 def _choose(

@@ -79,7 +79,7 @@ def _capture(provider: BaseProvider[Any], operation: PaymentOperation) -> Provid
         **_common(operation),
         payment_id=payment.pk,
         capture_id=capture.pk,
-        is_final=operation.amount == payment.capturable_amount,
+        is_final=operation.is_final,
     )
     return call_provider(provider.capture, request, result_class=CaptureResult)
 

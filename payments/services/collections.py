@@ -30,6 +30,7 @@ from payments.services.records import run_operation
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
+    claim_abandonment,
     claim_cancelation,
     claim_update,
     create_payment_session,
@@ -178,15 +179,15 @@ def _claim_everything(collection: PaymentCollection, origin: Origin) -> list[Pay
     if collection.captured_amount > collection.refunded_amount:
         raise TransitionError(_("Money was captured: refund it before canceling."), code="already_captured")
     collection.canceled_at = collection.canceled_at or timezone.now()
+    journal = Journal(collection=collection, origin=origin)
     operations = []
     for session in collection.sessions.unauthorized().select_related("provider"):
-        session.collection = collection
-        operations.append(claim_cancelation(session, origin))
+        operations.append(claim_abandonment(session, collection, journal))
     for payment in collection.payments.select_related("session__provider"):
         payment.collection = payment.session.collection = collection
         if payment.capturable_amount:
             operations.append(claim_release(payment, origin))
-    settle(collection, Journal(collection=collection, origin=origin))
+    settle(collection, journal)
     return [operation for operation in operations if operation is not None]
 
 

@@ -294,12 +294,15 @@ def cancel_session(session: PaymentSession, journal: Journal) -> None:
     journal.note("session.canceled", session, from_status=before, amount=session.amount)
 
 
-def change_amount(session: PaymentSession, amount: Decimal, journal: Journal) -> None:
+def change_amount(
+    session: PaymentSession, amount: Decimal, journal: Journal, *, makes_split: bool = False
+) -> None:
     """Record that an unauthorized session is for another amount, and waits for authorization anew."""
     before = str(session.status)
     old = session.amount
     session.amount = amount
+    session.is_split = session.is_split or makes_split
     if session.status != SessionStatus.PENDING:
         session.reopen()
-    session.save_fields("status", "amount", "next_action", "error_code", "error_message")
+    session.save_fields("status", "amount", "is_split", "next_action", "error_code", "error_message")
     journal.note("session.updated", session, from_status=before, amount=amount, data={"old_amount": str(old)})

@@ -89,7 +89,7 @@ def claim_release(payment: Payment, origin: Origin) -> PaymentOperation | None:
         return None
     refuse_if_busy(payment.pk)
     if pending_sum(payment, MovementKind.CAPTURE):
-        raise OperationInProgressError(_("A capture of this payment is in progress. Ask again in a moment."))
+        raise _capture_in_progress()
     if not payment.capturable_amount:
         raise TransitionError(
             _("Nothing is held any more: refund what was captured instead."), code="nothing_to_cancel"
@@ -112,7 +112,8 @@ def _claim_capture(payment: Payment, amount: Decimal | int | str | None, origin:
     _check_capture_support(payment, chosen)
     capture = Capture(payment=payment, amount=chosen)
     capture.save(force_insert=True)
-    return _claim_movement(capture, OperationKind.CAPTURE, origin)
+    is_final = chosen == payment.capturable_amount
+    return _claim_movement(capture, OperationKind.CAPTURE, origin, is_final=is_final)
 
 
 def _claim_refund(
@@ -130,7 +131,9 @@ def _claim_refund(
     return _claim_movement(refund, OperationKind.REFUND, origin)
 
 
-def _claim_movement(movement: Capture | Refund, kind: OperationKind, origin: Origin) -> PaymentOperation:
+def _claim_movement(
+    movement: Capture | Refund, kind: OperationKind, origin: Origin, *, is_final: bool = False
+) -> PaymentOperation:
     payment = movement.payment
     operation = claim_operation(
         kind=kind,
@@ -139,6 +142,7 @@ def _claim_movement(movement: Capture | Refund, kind: OperationKind, origin: Ori
         payment=payment,
         amount=movement.amount,
         origin=origin,
+        is_final=is_final,
     )
     journal = Journal(collection=payment.collection, origin=origin)
     journal.note(
@@ -154,22 +158,34 @@ def _claim_movement(movement: Capture | Refund, kind: OperationKind, origin: Ori
 
 def _check_capture_support(payment: Payment, amount: Decimal) -> None:
     plugin = plugin_for(payment)
+    if not plugin.supports_multiple_captures:
+        if payment.captured_amount:
+            raise _unsupported(_("The provider “%(alias)s” captures a payment only once."), plugin.alias)
+        _refuse_second_capture(payment)
     if amount != payment.capturable_amount and not plugin.supports_partial_capture:
         raise _unsupported(_("The provider “%(alias)s” only captures the whole amount."), plugin.alias)
-    if payment.captured_amount and not plugin.supports_multiple_captures:
-        raise _unsupported(_("The provider “%(alias)s” captures a payment only once."), plugin.alias)
+
+
+def _refuse_second_capture(payment: Payment) -> None:
+    """Raise OperationInProgressError where the one capture that a provider takes may be under way."""
+    if pending_sum(payment, MovementKind.CAPTURE):
+        raise _capture_in_progress()
+
+
+def _capture_in_progress() -> OperationInProgressError:
+    return OperationInProgressError(_("A capture of this payment is in progress. Ask again in a moment."))
 
 
 def _check_refund_support(payment: Payment, amount: Decimal) -> None:
     plugin = plugin_for(payment)
     if not plugin.supports_refund:
-        raise _unsupported(_("The provider “%(alias)s” can't refund."), plugin.alias)
+        raise _unsupported(_("The provider “%(alias)s” can't refund."), plugin.alias, field=None)
     if amount != payment.captured_amount and not plugin.supports_partial_refund:
         raise _unsupported(_("The provider “%(alias)s” only refunds the whole amount."), plugin.alias)
 
 
-def _unsupported(message: object, alias: str) -> NotSupportedError:
-    return NotSupportedError(message, field="amount", params={"alias": alias})
+def _unsupported(message: object, alias: str, *, field: str | None = "amount") -> NotSupportedError:
+    return NotSupportedError(message, field=field, params={"alias": alias})
 
 
 def _parse(amount: Decimal | int | str | None, payment: Payment) -> Decimal | None:

@@ -228,7 +228,7 @@ def _record_update(operation: PaymentOperation, result: UpdateResult, journal: J
         report_discrepancies(session, [difference], journal=journal, operation=operation)
         return False
     if session.is_unauthorized:
-        change_amount(session, operation.amount, journal)
+        change_amount(session, operation.amount, journal, makes_split=operation.makes_split)
     return True
 
 

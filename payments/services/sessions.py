@@ -10,21 +10,27 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.conf import session_lifetime
+from payments.conf import provider_aliases, session_lifetime
 from payments.exceptions import InputError, NotSupportedError, TransitionError
-from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import parse_amount
 from payments.providers import PaymentContext
 from payments.providers.handler import refuse_open_transaction
-from payments.services.balances import refuse_excess, refuse_overauthorization, remaining_amount
+from payments.services.balances import (
+    refuse_excess,
+    refuse_overauthorization,
+    refuse_return,
+    remaining_amount,
+)
 from payments.services.facts import cancel_session, change_amount
 from payments.services.journals import Journal
 from payments.services.operations import claim_operation, raise_for_outcome, refuse_if_busy
 from payments.services.origins import Actor, Origin
-from payments.services.payments import cancel_payment
+from payments.services.payments import claim_release
 from payments.services.providers import UsableProvider, check_input, plugin_for, usable_provider
 from payments.services.records import run_operation
 from payments.services.totals import settle
@@ -97,8 +103,13 @@ def update_payment_session(
     with committed():
         locked = lock_session(session)
         _require_unauthorized(locked, _("Only an unauthorized session can be changed."))
-        new_amount = _split_amount(locked, amount)
-        operation = claim_update(locked, new_amount, sent=sent, origin=Origin.of(actor=actor, source=source))
+        operation = claim_update(
+            locked,
+            _new_amount(locked, amount),
+            sent=sent,
+            origin=Origin.of(actor=actor, source=source),
+            makes_split=locked.is_split or amount is not None,
+        )
     if operation is not None:
         raise_for_outcome(run_operation(operation))
     session.refresh_from_db()
@@ -123,9 +134,10 @@ def authorize_payment_session(
     refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
     sent = check_input(plugin_for(session), data)
-    _initiate_if_needed(session, origin)
-    with committed():
-        operation = _claim_authorization(lock_session(session), sent, origin)
+    operation = _claim_authorization(session, sent, origin)
+    if operation is not None and operation.kind == OperationKind.INITIATE:
+        raise_for_outcome(run_operation(operation))
+        operation = _claim_authorization(session, sent, origin)
     if operation is not None:
         operation = run_operation(operation)
         if operation.status != OperationStatus.DECLINED:
@@ -146,15 +158,12 @@ def cancel_payment_session(
     origin = Origin.of(actor=actor, source=source)
     with committed():
         locked = lock_session(session)
-        payment = locked.payment
-        operation = None if payment is not None else claim_cancelation(locked, origin)
-    if payment is not None:
-        if payment.captured_amount:
-            raise TransitionError(
-                _("Money was captured already: refund it instead."), code="already_captured"
-            )
-        cancel_payment(payment, actor=actor, source=source)
-    elif operation is not None:
+        operation = (
+            claim_cancelation(locked, origin)
+            if locked.payment is None
+            else _claim_whole_release(locked.payment, origin)
+        )
+    if operation is not None:
         raise_for_outcome(run_operation(operation))
     session.refresh_from_db()
     return session
@@ -166,28 +175,40 @@ def lock_session(session: PaymentSession) -> PaymentSession:
     locked = PaymentSession.objects.select_related("authorized_payment", "provider").get(pk=session.pk)
     locked.collection = collection
     if locked.payment is not None:
-        locked.payment.collection = collection
+        locked.payment.collection, locked.payment.session = collection, locked
     return locked
 
 
 def claim_replacement(collection: PaymentCollection, journal: Journal) -> list[PaymentOperation]:
-    """Claim the cancelation of every unauthorized session that was not given an amount."""
+    """Claim the cancelation of every unauthorized session that was not given an amount.
+
+    One is left as it is while nobody can authorize it anyway: it is being canceled, or it isn't known whether its
+    provider knows of it. Waiting for that would keep the payer from going elsewhere.
+    """
     sessions = list(collection.sessions.unauthorized().filter(is_split=False).select_related("provider"))
-    canceling = PaymentOperation.objects.open().filter(kind=OperationKind.CANCEL, session__in=sessions)
-    known = set(canceling.values_list("session_id", flat=True))
-    claims = [_claim_abandonment(row, collection, journal) for row in sessions if row.pk not in known]
+    is_lost = Q(kind=OperationKind.INITIATE, status__in=[OperationStatus.UNKNOWN, OperationStatus.ATTENTION])
+    idle = PaymentOperation.objects.open().filter(
+        Q(kind=OperationKind.CANCEL) | is_lost, target_id__in=[row.pk for row in sessions]
+    )
+    known = set(idle.values_list("session_id", flat=True)) if sessions else set()
+    claims = [claim_abandonment(row, collection, journal) for row in sessions if row.pk not in known]
     return [operation for operation in claims if operation is not None]
 
 
 def claim_update(
-    session: PaymentSession, amount: Decimal, *, sent: Mapping[str, Any], origin: Origin
+    session: PaymentSession,
+    amount: Decimal,
+    *,
+    sent: Mapping[str, Any],
+    origin: Origin,
+    makes_split: bool = False,
 ) -> PaymentOperation | None:
     """Claim the change of a locked session's amount; one that no provider knows of is changed at once."""
     refuse_if_busy(session.pk)
     journal = Journal(collection=session.collection, origin=origin)
     if session.initiated_at is None:
         _refuse_early_input(sent)
-        change_amount(session, amount, journal)
+        change_amount(session, amount, journal, makes_split=makes_split)
         operation = None
     else:
         plugin = plugin_for(session)
@@ -203,6 +224,7 @@ def claim_update(
             amount=amount,
             sent=sent,
             origin=origin,
+            makes_split=makes_split,
         )
     settle(session.collection, journal)
     return operation
@@ -213,17 +235,21 @@ def claim_cancelation(session: PaymentSession, origin: Origin) -> PaymentOperati
     if session.status == SessionStatus.CANCELED:
         return None
     journal = Journal(collection=session.collection, origin=origin)
-    operation = _claim_abandonment(session, session.collection, journal)
+    operation = claim_abandonment(session, session.collection, journal)
     settle(session.collection, journal)
     return operation
 
 
-def _claim_abandonment(
+def claim_abandonment(
     session: PaymentSession, collection: PaymentCollection, journal: Journal
 ) -> PaymentOperation | None:
+    """Claim the cancelation of an unauthorized session; the caller settles the collection.
+
+    One that no provider knows of, or whose provider has left the settings, is canceled at once: there is nobody to ask.
+    """
     session.collection = collection
     refuse_if_busy(session.pk)
-    if session.initiated_at is None:
+    if session.initiated_at is None or session.provider_id not in provider_aliases():
         cancel_session(session, journal)
         return None
     return claim_operation(
@@ -275,39 +301,68 @@ def _refuse_early_input(sent: Mapping[str, Any]) -> None:
         )
 
 
-def _split_amount(session: PaymentSession, amount: Decimal | int | str | None) -> Decimal:
-    """Return the amount that a session is to have, and make it a split where one was given."""
+def _new_amount(session: PaymentSession, amount: Decimal | int | str | None) -> Decimal:
+    """Return the amount that a session is to have."""
     if amount is None:
+        refuse_return(session)
         return session.amount
     collection = session.collection
     new_amount = parse_amount(amount, collection.currency_code)
     refuse_excess(new_amount, remaining_amount(collection, besides=session), collection.currency_code)
-    if not session.is_split:
-        session.is_split = True
-        session.save_fields("is_split")
     return new_amount
 
 
 def _claim_authorization(
     session: PaymentSession, sent: Mapping[str, Any], origin: Origin
 ) -> PaymentOperation | None:
-    if session.status == SessionStatus.AUTHORIZED or _is_awaited(session):
-        return None
+    """Claim the authorization of a session, or first its initiation where no provider knows of it yet.
+
+    Return None where it is authorized, or the provider will tell how that ends.
+    """
+    with committed():
+        locked = lock_session(session)
+        if locked.status == SessionStatus.AUTHORIZED or _is_awaited(locked):
+            return None
+        _refuse_authorization(locked)
+        if locked.initiated_at is None:
+            return _claim_initiation(locked, origin)
+        return claim_operation(
+            kind=OperationKind.AUTHORIZE,
+            target=locked,
+            session=locked,
+            amount=locked.amount,
+            sent=sent,
+            origin=origin,
+        )
+
+
+def _refuse_authorization(session: PaymentSession) -> None:
     _require_unauthorized(session, _("A canceled session can't be authorized."))
     refuse_if_busy(session.pk)
     if session.collection.is_canceled:
         raise TransitionError(_("The collection is canceled."), code="collection_canceled")
     if session.is_expired(timezone.now()):
         raise TransitionError(_("The session has expired; create another."), code="session_expired")
+    refuse_return(session)
     refuse_overauthorization(session)
-    return claim_operation(
-        kind=OperationKind.AUTHORIZE,
-        target=session,
-        session=session,
-        amount=session.amount,
-        sent=sent,
-        origin=origin,
+
+
+def _claim_initiation(session: PaymentSession, origin: Origin) -> PaymentOperation:
+    """Claim the initiation of a session that no provider knows of, such as an installment that is paid now."""
+    journal = Journal(collection=session.collection, origin=origin)
+    if session.status == SessionStatus.ERROR:
+        change_amount(session, session.amount, journal)
+    operation = claim_operation(
+        kind=OperationKind.INITIATE, target=session, session=session, amount=session.amount, origin=origin
     )
+    settle(session.collection, journal)
+    return operation
+
+
+def _claim_whole_release(payment: Payment, origin: Origin) -> PaymentOperation | None:
+    if payment.captured_amount:
+        raise TransitionError(_("Money was captured already: refund it instead."), code="already_captured")
+    return claim_release(payment, origin)
 
 
 def _is_awaited(session: PaymentSession) -> bool:
@@ -316,23 +371,6 @@ def _is_awaited(session: PaymentSession) -> bool:
         target_id=session.pk, kind=OperationKind.AUTHORIZE, status=OperationStatus.PENDING
     )
     return rows.exists()
-
-
-def _initiate_if_needed(session: PaymentSession, origin: Origin) -> None:
-    """Initiate a session that no provider knows of yet, such as an installment that its payer pays early."""
-    with committed():
-        locked = lock_session(session)
-        if locked.initiated_at is not None or not locked.is_unauthorized:
-            return
-        refuse_if_busy(locked.pk)
-        journal = Journal(collection=locked.collection, origin=origin)
-        if locked.status == SessionStatus.ERROR:
-            change_amount(locked, locked.amount, journal)
-        operation = claim_operation(
-            kind=OperationKind.INITIATE, target=locked, session=locked, amount=locked.amount, origin=origin
-        )
-        settle(locked.collection, journal)
-    raise_for_outcome(run_operation(operation))
 
 
 def _require_unauthorized(session: PaymentSession, message: object) -> None:
