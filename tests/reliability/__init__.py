@@ -1,0 +1,1 @@
+"""Proof that nothing is lost and nothing doubled, whatever dies, hangs, lies, races or comes twice."""
