@@ -1,6 +1,9 @@
 """Settings of the example project: for a developer's machine, not for production.
 
-`DATABASE_URL` names another database than the SQLite file beside `manage.py`.
+DEBUG is on unless DJANGO_DEBUG=0, so that the demo serves its static files and shows its logins. The environment may
+say more: DATABASE_URL (another database than the SQLite file beside `manage.py`), SIMULATOR_URL, SIMULATOR_API_KEY and
+SIMULATOR_WEBHOOK_SECRET (where the pretend payment service is), RETURN_URL_ORIGINS, DJANGO_SECRET_KEY and
+DJANGO_ALLOWED_HOSTS.
 """
 
 from __future__ import annotations
@@ -12,9 +15,21 @@ from example_project.databases import parse_database_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+
+def _listed(name: str, default: str) -> list[str]:
+    """Return a comma-separated variable of the environment as a list."""
+    return [each for each in os.environ.get(name, default).split(",") if each]
+
+
+# Never on in production: it shows settings and code to whoever makes a page fail. The demo makes users with known
+# passwords only while it is on.
 DEBUG = os.environ.get("DJANGO_DEBUG", "1") == "1"
+
+# Signs sessions, and derives the client secrets of payment collections: who knows it can look at and pay any of them.
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "only-for-the-example-project")
-ALLOWED_HOSTS = os.environ.get("DJANGO_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+
+# Loopback only, so that a page elsewhere can't reach the demo through a name of its own (DNS rebinding).
+ALLOWED_HOSTS = _listed("DJANGO_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -25,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "payments",
+    "example_project.shop",
 ]
 
 MIDDLEWARE = [
@@ -50,6 +66,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "example_project.shop.context_processors.shop",
             ],
         },
     },
@@ -59,14 +76,35 @@ DATABASES = {
     "default": parse_database_url(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
 }
 
+# The demo speaks plain HTTP on a loopback address. Over HTTPS, turn these on, with SECURE_HSTS_SECONDS and
+# SECURE_SSL_REDIRECT: SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_NAME = "saltglaze_session"  # cookies don't tell ports apart, so the usual name would log others out
+CSRF_COOKIE_NAME = "saltglaze_csrftoken"
+SESSION_COOKIE_SAMESITE = "Lax"  # a payer who comes back from a bank is recognized; a foreign form's POST isn't
+LOGIN_URL = "shop:login"
+LOGIN_REDIRECT_URL = "shop:orders"
+
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # the shop's own pages are not translated; a language more belongs here once they are
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 
 PAYMENTS = {
     "PROVIDERS": {
+        "simulator": {
+            "BACKEND": "payments.providers.simulator.SimulatorProvider",
+            "OPTIONS": {
+                "base_url": os.environ.get("SIMULATOR_URL", "http://127.0.0.1:8001"),
+                # A real provider's key and secrets come from the environment and have no default.
+                "api_key": os.environ.get("SIMULATOR_API_KEY", "sk_sim_test"),
+                "webhook_secrets": _listed("SIMULATOR_WEBHOOK_SECRET", "whsec_simulator"),
+                "timeout": 5.0,
+            },
+        },
         "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-        "simulator": {"BACKEND": "payments.providers.simulator.SimulatorProvider"},
     },
+    "PAYABLE_RESOLVER": "example_project.shop.payments.resolve_payable",
+    # Where a payer's browser may be sent back to, besides the address that it asked; anything else is refused.
+    "RETURN_URL_ORIGINS": _listed("RETURN_URL_ORIGINS", "http://127.0.0.1:8000,http://localhost:8000"),
 }

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from example_project import views
 
 urlpatterns = [
+    path("", views.front, name="front"),
+    path("shop/", include("example_project.shop.urls")),
+    path("payments/", include("payments.urls")),
     path("admin/", admin.site.urls),
 ]

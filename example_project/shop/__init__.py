@@ -1,0 +1,1 @@
+"""Saltglaze, a small pottery shop whose orders are paid through `payments`."""

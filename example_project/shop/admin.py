@@ -1,0 +1,94 @@
+"""The shop in the admin: orders with the collections that they are paid by, products with their prices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from example_project.shop.models import Order, OrderLine, Price, Product
+from payments.models import PaymentCollection
+from payments.money import display_amount
+
+
+if TYPE_CHECKING:  # django-stubs makes these generic; Django itself doesn't
+    _OrderAdmin = admin.ModelAdmin[Order]
+    _ProductAdmin = admin.ModelAdmin[Product]
+    _OrderLines = admin.TabularInline[OrderLine, Order]
+    _Prices = admin.TabularInline[Price, Product]
+else:
+    _OrderAdmin = _ProductAdmin = admin.ModelAdmin
+    _OrderLines = _Prices = admin.TabularInline
+
+
+class ReadOnly:
+    """Show rows, and let nobody add, change or delete them here."""
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse."""
+        return False
+
+
+class OrderLineInline(ReadOnly, _OrderLines):
+    """Show what was ordered."""
+
+    model = OrderLine
+    fields = ("name", "quantity", "unit_price")
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnly, _OrderAdmin):
+    """Show orders; their payment is inspected, and acted upon, at their collections."""
+
+    list_display = ("number", "placed_at", "email", "amount", "status", "collections")
+    list_filter = ("status", "currency_code", "placed_at")
+    search_fields = ("number", "email")
+    date_hierarchy = "placed_at"
+    fields = ("number", "status", "placed_at", "email", "customer", "amount", "collections")
+    readonly_fields = ("amount", "collections")
+    inlines: ClassVar[list[type[OrderLineInline]]] = [OrderLineInline]
+
+    @admin.display(description=_("total"), ordering="total")
+    def amount(self, order: Order) -> str:
+        """Return the total with its currency."""
+        return display_amount(order.total, order.currency_code)
+
+    @admin.display(description=_("payment collections"))
+    def collections(self, order: Order) -> SafeString:
+        """Return links to the collections that the order is paid by."""
+        opts = PaymentCollection._meta
+        name = f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_change"
+        rows = PaymentCollection.objects.for_payable(order)
+        links = ((reverse(name, args=[row.pk]), row.get_status_display()) for row in rows)
+        return format_html_join(", ", '<a href="{}">{}</a>', links)
+
+
+class PriceInline(_Prices):
+    """Edit what a product costs."""
+
+    model = Price
+    fields = ("currency_code", "amount")
+    extra = 0
+
+
+@admin.register(Product)
+class ProductAdmin(_ProductAdmin):
+    """Edit the catalogue."""
+
+    list_display = ("name", "description", "position")
+    fields = ("name", "slug", "description", "shape", "glaze", "position")
+    prepopulated_fields: ClassVar[dict[str, tuple[str, ...]]] = {"slug": ("name",)}
+    inlines: ClassVar[list[type[PriceInline]]] = [PriceInline]

@@ -1,0 +1,70 @@
+"""All that a shop writes to have its orders paid through `payments`: a resolver, and a receiver of signals.
+
+The resolver says what a reference of the storefront stands for, how much that is, and whether this visitor may pay it.
+The receiver moves an order on when its money has: it is confirmed once the amount is held, and paid once it is taken.
+
+Signals come after the commit of what they tell, maybe more than once and maybe late. So the receiver looks at where the
+collection stands now, and doesn't trust the order in which it hears of things.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.http import HttpRequest
+
+from example_project.shop.access import find_order
+from example_project.shop.models import Order, OrderStatus
+from payments import signals
+from payments.models import PaymentCollection
+from payments.services import ResolvedPayable
+from payments.states import CollectionStatus
+
+_STATUSES: Final = {
+    CollectionStatus.AUTHORIZED: OrderStatus.CONFIRMED,
+    CollectionStatus.PARTIALLY_CAPTURED: OrderStatus.CONFIRMED,
+    CollectionStatus.COMPLETED: OrderStatus.PAID,
+}
+
+
+def resolve_payable(request: HttpRequest, reference: str) -> ResolvedPayable | None:
+    """Return what is to be paid for an order's number; None where this visitor may not see the order.
+
+    `payments` calls this because of `PAYMENTS["PAYABLE_RESOLVER"]`. The amount is always all of the order: what was
+    paid of it already, `payments` knows.
+    """
+    order = find_order(request, reference)
+    if order is None:
+        return None
+    return ResolvedPayable(
+        payable=order,
+        amount=order.total,
+        currency_code=order.currency_code,
+        customer=order.customer,
+        description=f"Saltglaze {order.number}",
+    )
+
+
+def connect() -> None:
+    """Have the receivers called; doing it twice is doing it once."""
+    for signal in (
+        signals.collection_authorized,
+        signals.collection_completed,
+        signals.collection_canceled,
+        signals.payment_captured,
+        signals.payment_canceled,
+    ):
+        signal.connect(update_order, dispatch_uid="example_shop.update_order")
+
+
+def update_order(collection: PaymentCollection, **_signal: Any) -> None:
+    """Bring the order's status in line with where its collection stands."""
+    current = PaymentCollection.objects.get(pk=collection.pk)
+    if isinstance(current.payable, Order):
+        Order.objects.filter(pk=current.payable.pk).update(status=_status_for(current))
+
+
+def _status_for(collection: PaymentCollection) -> OrderStatus:
+    if collection.status == CollectionStatus.CANCELED:
+        return OrderStatus.REFUNDED if collection.is_fully_refunded else OrderStatus.CANCELED
+    return _STATUSES.get(CollectionStatus(collection.status), OrderStatus.OPEN)

@@ -1,0 +1,182 @@
+// The checkout: opens the order's collection, lets the payer pay it in one or two parts, follows what the provider asks
+// for, and asks again where the outcome isn't known yet.
+
+import { ApiError, Storefront } from "./api.js";
+import { View } from "./view.js";
+
+const settings = JSON.parse(document.getElementById("settings").textContent);
+const api = new Storefront(settings.urls, settings.csrfToken);
+const view = new View(settings);
+
+const POLL_SECONDS = 1.5;
+const POLLS = 40;
+const WEBHOOK_SECONDS = 0.8;
+
+let collection = null;
+
+const sleep = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
+const find = (id) => collection.payment_sessions.find((session) => session.id === id);
+const isProcessing = (session) => session.status === "pending" && session.data.status === "processing";
+const isUnderWay = (session) => session.status === "requires_more" || isProcessing(session);
+
+async function start() {
+  collection = await api.open(settings.reference);
+  // A reload of this page must not authorize once more, so the return address is left behind.
+  if (settings.isReturn) history.replaceState(null, "", settings.urls.checkout);
+  view.show(collection, acts);
+  view.offer(await api.providers(), (shares) => guarded(() => pay(shares)));
+  if (settings.isReturn) await confirm();
+  if (await settled()) conclude();
+}
+
+// Paying
+
+async function pay(shares) {
+  view.hush();
+  await clearAway();
+  for (const share of shares) {
+    if (!(await payShare(share))) return;
+  }
+  await refresh();
+  if (await settled()) conclude({ mayLeave: true });
+}
+
+async function payShare({ provider, amount, data }) {
+  const wish = { provider_id: provider, return_url: settings.urls.return };
+  if (amount) wish.amount = amount;
+  const answer = await api.createSession(collection.id, wish);
+  await refresh();
+  return (answer.isKnown || (await watch(answer.body.id))) && authorize(answer.body.id, data);
+}
+
+// Authorizes a session; returns whether it is known what came of it.
+async function authorize(sessionId, data) {
+  const answer = await api.authorize(sessionId, data);
+  await refresh();
+  return answer.isKnown || watch(sessionId);
+}
+
+// What was refused or not finished makes room for the next try.
+async function clearAway() {
+  const stale = collection.payment_sessions.filter((session) => ["error", "pending"].includes(session.status));
+  for (const session of stale) await api.cancel(session.id);
+  if (stale.length) await refresh();
+}
+
+// Coming back from a bank. Its webhook mostly is faster than the browser; where it isn't, we authorize again, and the
+// provider says what the bank decided.
+async function confirm() {
+  view.say("wait", view.text("confirming"), { isTurning: true });
+  await sleep(WEBHOOK_SECONDS);
+  await refresh();
+  for (const session of collection.payment_sessions.filter((each) => each.status === "requires_more")) {
+    await authorize(session.id);
+  }
+  view.hush();
+}
+
+// Waiting
+
+// Waits for what the bank is still checking; returns whether all of it is known now.
+async function settled() {
+  const waiting = collection.payment_sessions.find(isProcessing);
+  return waiting ? watch(waiting.id) : true;
+}
+
+// Asks until a session isn't any more what it was; returns whether that came true in time.
+async function watch(sessionId) {
+  view.showForm(false);
+  view.say("wait", view.text("waiting"), { isTurning: true });
+  const before = find(sessionId)?.status;
+  for (let poll = 0; poll < POLLS; poll += 1) {
+    await sleep(POLL_SECONDS);
+    await refresh().catch(() => null);
+    if (find(sessionId)?.status !== before) {
+      view.hush();
+      return true;
+    }
+  }
+  view.say("wait", view.text("stillWaiting"));
+  return false;
+}
+
+async function refresh() {
+  collection = await api.collection(collection.id);
+  view.show(collection, acts);
+}
+
+// Saying how it stands
+
+function conclude({ mayLeave = false } = {}) {
+  const sums = view.sums(collection);
+  const atBank = collection.payment_sessions.find((session) => session.next_action?.type === "redirect");
+  if (mayLeave && atBank) return location.assign(atBank.next_action.url);
+  if (collection.status === "canceled") return finish("bad", "canceled");
+  if (sums.open === 0n) return leave();
+  view.showForm(!collection.payment_sessions.some(isUnderWay));
+  return explain(sums);
+}
+
+function finish(tone, text) {
+  view.showForm(false);
+  view.say(tone, view.text(text));
+}
+
+function leave() {
+  finish("good", "done");
+  location.assign(settings.urls.order);
+}
+
+function explain(sums) {
+  const refused = collection.payment_sessions.filter((session) => session.status === "error").at(-1);
+  if (refused) {
+    const message = refused.error.message || refused.error.code;
+    return view.say("bad", view.text("declined", { name: view.nameOf(refused.provider_id), message }));
+  }
+  if (sums.held > 0n && !view.form.hidden) {
+    const words = { held: view.money(sums.held), open: view.money(sums.open) };
+    return view.say("wait", view.text(isPartial(sums) ? "partial" : "next", words));
+  }
+  return null;
+}
+
+function isPartial(sums) {
+  const authorized = collection.payment_sessions.filter((session) => session.status === "authorized");
+  return authorized.length === 1 && authorized[0].amount === collection.amount && sums.open > 0n;
+}
+
+// Acting on one part
+
+const acts = {
+  drop: (session) => guarded(async () => {
+    await api.cancel(session.id);
+    await refresh();
+    view.hush();
+    conclude();
+  }),
+};
+
+async function guarded(work) {
+  view.busy(true);
+  try {
+    await work();
+  } catch (error) {
+    await report(error);
+  } finally {
+    view.busy(false);
+  }
+}
+
+async function report(error) {
+  if (collection) await refresh().catch(() => null);
+  const inFlight = collection?.payment_sessions.findLast((session) => ["pending", "requires_more"].includes(session.status));
+  if (error instanceof ApiError && error.code === "operation_in_progress" && inFlight) {
+    if (await watch(inFlight.id)) conclude();
+    return;
+  }
+  const isOffline = !(error instanceof ApiError) || error.status >= 500;
+  if (collection) conclude();
+  view.say("bad", isOffline ? view.text("offline") : view.text("failed", { message: error.message }));
+}
+
+guarded(start);
