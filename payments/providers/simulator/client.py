@@ -60,8 +60,9 @@ class SimulatorClient:
                     "Content-Type": "application/json",
                 },
             )
-            response = connection.getresponse()
-            return _sort(response.status, response.read(MAX_ANSWER))
+            # An answer that breaks off keeps its socket open unless it is closed itself.
+            with connection.getresponse() as response:
+                return _sort(response.status, response.read(MAX_ANSWER))
         finally:
             connection.close()
 

@@ -45,7 +45,7 @@ from payments.providers.simulator.translation import (
     public_data,
     time_of,
 )
-from payments.providers.simulator.webhooks import verified_event
+from payments.providers.simulator.webhooks import refusing_malformed_events, verified_event
 from payments.states import Outcome
 
 _INTENT_GONE: Final = "intent_not_found"
@@ -148,17 +148,8 @@ class SimulatorProvider(BaseProvider[SimulatorOptions]):
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
         """Verify an event; it carries the whole intent, so it states a whole fact."""
         event = verified_event(request, self.options)
-        intent: Intent = event["intent"]
-        occurred_at = time_of(event["created"])
-        return WebhookResult(
-            event_id=event["id"],
-            event_type=event["type"],
-            session_id=intent["reference"],
-            provider_reference=intent["id"],
-            fact=fact_of(intent, occurred_at=occurred_at),
-            occurred_at=occurred_at,
-            payload=exchange(intent),
-        )
+        with refusing_malformed_events():
+            return _webhook_result(event)
 
     def _find(self, request: RetrieveRequest) -> Intent | None:
         if request.provider_reference is not None:
@@ -178,6 +169,20 @@ def _path(request: ProviderRequest, suffix: str = "") -> str:
 
 def _minor(request: ProviderRequest) -> int:
     return to_minor_units(request.amount, request.currency_code)
+
+
+def _webhook_result(event: Mapping[str, Any]) -> WebhookResult:
+    intent: Intent = event["intent"]
+    occurred_at = time_of(event["created"])
+    return WebhookResult(
+        event_id=event["id"],
+        event_type=event["type"],
+        session_id=intent["reference"],
+        provider_reference=intent["id"],
+        fact=fact_of(intent, occurred_at=occurred_at),
+        occurred_at=occurred_at,
+        payload=exchange(intent),
+    )
 
 
 def _session_parts(intent: Intent) -> dict[str, Any]:

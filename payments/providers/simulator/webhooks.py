@@ -10,12 +10,25 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
 
-from payments.exceptions import WebhookVerificationError
+from payments.exceptions import AmountError, CurrencyError, WebhookVerificationError
 from payments.providers.requests import WebhookRequest
 from payments.providers.simulator.options import SimulatorOptions
+
+_MALFORMED: Final = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    ArithmeticError,
+    OSError,  # a time that the platform can't represent
+    RecursionError,
+    AmountError,
+    CurrencyError,
+)
 
 
 def verified_event(request: WebhookRequest, options: SimulatorOptions) -> Mapping[str, Any]:
@@ -34,6 +47,15 @@ def verified_event(request: WebhookRequest, options: SimulatorOptions) -> Mappin
     return _decode(request.body)
 
 
+@contextmanager
+def refusing_malformed_events() -> Iterator[None]:
+    """Raise WebhookVerificationError where something in an event isn't there, or isn't what it must be."""
+    try:
+        yield
+    except _MALFORMED as error:
+        raise WebhookVerificationError("The event is malformed.", code="webhook_malformed") from error
+
+
 def _read_header(header: str) -> tuple[int, list[bytes]]:
     pairs = [part.partition("=") for part in header.split(",")]
     times = [value for name, _sep, value in pairs if name.strip() == "t"]
@@ -48,7 +70,7 @@ def _sign(secret: str, message: bytes) -> bytes:
 
 
 def _decode(body: bytes) -> Mapping[str, Any]:
-    try:
+    with refusing_malformed_events():
         event = json.loads(body)
         return {
             "id": str(event["id"]),
@@ -56,5 +78,3 @@ def _decode(body: bytes) -> Mapping[str, Any]:
             "created": float(event["created"]),
             "intent": dict(event["data"]["object"]),
         }
-    except (ValueError, KeyError, TypeError) as error:
-        raise WebhookVerificationError("The event is malformed.", code="webhook_malformed") from error

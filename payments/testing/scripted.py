@@ -1,0 +1,184 @@
+"""A provider that does what a test tells it to, and remembers what it was asked.
+
+    with scripted_provider() as script:
+        session = create_payment_session(collection, provider_id="scripted")
+        script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="stolen_card")))
+        authorize_payment_session(session)
+    assert script.requests("authorize")[0].amount == Decimal("100.00")
+
+Where nothing is queued, it succeeds with exactly what was asked. It talks to nobody.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Literal, TypeVar, cast
+
+from payments.exceptions import WebhookVerificationError
+from payments.providers import (
+    AuthorizeRequest,
+    AuthorizeResult,
+    BaseProvider,
+    CancelRequest,
+    CancelResult,
+    CaptureRequest,
+    CaptureResult,
+    InitiateRequest,
+    InitiateResult,
+    ProviderRequest,
+    ProviderResult,
+    RefundRequest,
+    RefundResult,
+    RetrieveRequest,
+    RetrieveResult,
+    UpdateRequest,
+    UpdateResult,
+    WebhookRequest,
+    WebhookResult,
+)
+from payments.states import Outcome
+from payments.testing.settings import configured_provider
+
+Verb = Literal["initiate", "update", "authorize", "capture", "refund", "cancel", "retrieve", "parse_webhook"]
+Request = ProviderRequest | RetrieveRequest | WebhookRequest
+Result = ProviderResult | WebhookResult
+Answer = Result | Exception | Callable[[Any], Result]
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+CAPABILITIES: Final = frozenset(
+    name.removeprefix("supports_") for name in vars(BaseProvider) if name.startswith("supports_")
+)
+
+
+@dataclass(kw_only=True)
+class Script:
+    """Hold what a scripted provider answers next, and what it was asked so far.
+
+    It outlives the provider, which is built anew for every call.
+    """
+
+    calls: list[tuple[Verb, Request]] = field(default_factory=list)
+    _queues: defaultdict[Verb, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
+
+    def next(self, verb: Verb, *answers: Answer) -> None:
+        """Queue answers: a result, an exception to raise, or a function that gets the request and returns a result."""
+        self._queues[verb].extend(answers)
+
+    def requests(self, verb: Verb) -> list[Any]:
+        """Return what was asked with a verb, oldest first."""
+        return [request for name, request in self.calls if name == verb]
+
+    @property
+    def unused(self) -> dict[Verb, int]:
+        """How many queued answers nobody asked for, by verb; a test may want none to be left."""
+        return {verb: len(queue) for verb, queue in self._queues.items() if queue}
+
+    def answer(self, verb: Verb, request: Request, default: ResultT) -> ResultT:
+        """Note a request, and give the next queued answer to it, or the default."""
+        self.calls.append((verb, request))
+        queue = self._queues[verb]
+        answer: Answer = queue.popleft() if queue else default
+        if isinstance(answer, Exception):
+            raise answer
+        return cast(ResultT, answer(request) if callable(answer) else answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptedOptions:
+    """Say which script is played; `lacks` names capabilities that the provider isn't to have, such as `refund`.
+
+    Raises ValueError for a capability that there isn't.
+    """
+
+    script: Script = field(default_factory=Script)
+    lacks: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.lacks) - CAPABILITIES)
+        if unknown:
+            raise ValueError(f"lacks: {', '.join(unknown)}; there are {', '.join(sorted(CAPABILITIES))}")
+
+
+class ScriptedProvider(BaseProvider[ScriptedOptions]):
+    """Answer from a script."""
+
+    options_class = ScriptedOptions
+    verbose_name = "Scripted"
+    public_data_keys = frozenset({"client_token"})
+    input_keys = frozenset({"token", "code"})
+    supports_webhooks: ClassVar[bool] = True
+
+    def __init__(self, *, alias: str, options: ScriptedOptions) -> None:
+        super().__init__(alias=alias, options=options)
+        for capability in options.lacks:
+            setattr(self, f"supports_{capability}", False)
+
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        """Open a session with a client token that the storefront may read."""
+        default = InitiateResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=f"scripted_{request.session_id}",
+            data={"client_token": f"token_{request.session_id}"},
+            provider_data={"secret": f"secret_{request.session_id}"},
+        )
+        return self.options.script.answer("initiate", request, default)
+
+    def update(self, request: UpdateRequest) -> UpdateResult:
+        """Accept the new amount."""
+        return self.options.script.answer("update", request, UpdateResult(**_as_asked(request)))
+
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        """Hold the whole amount."""
+        return self.options.script.answer("authorize", request, AuthorizeResult(**_as_asked(request)))
+
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        """Take the amount."""
+        return self.options.script.answer("capture", request, CaptureResult(**_as_asked(request)))
+
+    def refund(self, request: RefundRequest) -> RefundResult:
+        """Give the amount back."""
+        return self.options.script.answer("refund", request, RefundResult(**_as_asked(request)))
+
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        """Release what is held."""
+        return self.options.script.answer("cancel", request, CancelResult(outcome=Outcome.SUCCEEDED))
+
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        """Know nothing of the session."""
+        if not self.supports_retrieve:
+            return super().retrieve(request)
+        return self.options.script.answer("retrieve", request, RetrieveResult(outcome=Outcome.SUCCEEDED))
+
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        """Give the event that was queued; raise WebhookVerificationError where none was."""
+        if not self.supports_webhooks:
+            return super().parse_webhook(request)
+        script = self.options.script
+        if "parse_webhook" not in script.unused:
+            script.calls.append(("parse_webhook", request))
+            raise WebhookVerificationError("No event is queued.")
+        return script.answer("parse_webhook", request, WebhookResult(event_id="", event_type=""))
+
+
+@contextmanager
+def scripted_provider(*, alias: str = "scripted", lacks: Collection[str] = ()) -> Iterator[Script]:
+    """Configure a scripted provider under `alias` inside the block, and give its script."""
+    script = Script()
+    entry = {
+        "BACKEND": "payments.testing.scripted.ScriptedProvider",
+        "OPTIONS": {"script": script, "lacks": lacks},
+    }
+    with configured_provider(alias, entry):
+        yield script
+
+
+def _as_asked(request: ProviderRequest) -> dict[str, Any]:
+    return {
+        "outcome": Outcome.SUCCEEDED,
+        "amount": request.amount,
+        "currency_code": request.currency_code,
+    }

@@ -1,0 +1,19 @@
+"""Changing the `PAYMENTS` setting for as long as a test needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.test.utils import override_settings
+
+
+@contextmanager
+def configured_provider(alias: str, entry: Mapping[str, Any]) -> Iterator[None]:
+    """Have `PAYMENTS["PROVIDERS"][alias]` be `entry` inside the block; all other settings stay."""
+    current = getattr(settings, "PAYMENTS", {})
+    providers = {**current.get("PROVIDERS", {}), alias: entry}
+    with override_settings(PAYMENTS={**current, "PROVIDERS": providers}):
+        yield

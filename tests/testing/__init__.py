@@ -1,0 +1,1 @@
+"""Tests of what `payments.testing` gives to other test suites."""

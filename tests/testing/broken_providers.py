@@ -1,0 +1,194 @@
+"""Providers that each break one rule of the contract, on top of one that keeps them all."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from payments.exceptions import DeclinedError, WebhookVerificationError
+from payments.providers import (
+    AuthorizeRequest,
+    AuthorizeResult,
+    CancelRequest,
+    CancelResult,
+    CaptureRequest,
+    CaptureResult,
+    InitiateRequest,
+    InitiateResult,
+    RefundRequest,
+    RefundResult,
+    RetrieveRequest,
+    RetrieveResult,
+    UpdateRequest,
+    UpdateResult,
+    WebhookRequest,
+    WebhookResult,
+)
+from payments.providers.simulator import SimulatorProvider
+from payments.states import Outcome
+
+
+class PublishesAnUndeclaredKey(SimulatorProvider):
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        result = super().initiate(request)
+        return replace(result, data={**(result.data or {}), "risk_score": 12})
+
+
+class PublishesAPrivateValue(SimulatorProvider):
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        result = super().initiate(request)
+        token = (result.provider_data or {})["network_token"]
+        return replace(result, data={**(result.data or {}), "client_token": token})
+
+
+class PublishesItsApiKey(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        result = super().authorize(request)
+        return replace(result, data={**(result.data or {}), "client_token": f"Bearer {self.options.api_key}"})
+
+
+class DeclaresLessThanItDoes(SimulatorProvider):
+    supports_update = False
+    supports_multiple_captures = False
+
+
+class PrintsItsOptions(SimulatorProvider):
+    def __repr__(self) -> str:
+        return f"Provider(api_key={self.options.api_key})"
+
+
+class IgnoresTheIdempotencyKey(SimulatorProvider):
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        return super().capture(replace(request, idempotency_key=uuid.uuid4().hex))
+
+
+class MakesItsOwnRefundKeys(SimulatorProvider):
+    def refund(self, request: RefundRequest) -> RefundResult:
+        return super().refund(replace(request, idempotency_key=uuid.uuid4().hex))
+
+
+class ForgetsTheReference(SimulatorProvider):
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        return super().capture(replace(request, operation_id="order"))
+
+
+class RoundsAmounts(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        result = super().authorize(request)
+        amount = None if result.amount is None else result.amount.quantize(Decimal(1), ROUND_HALF_UP)
+        return replace(result, amount=amount)
+
+
+class CountsInHundredths(SimulatorProvider):
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        is_yen = request.currency_code == "jpy"
+        return super().initiate(replace(request, amount=request.amount * 100) if is_yen else request)
+
+
+class CapturesMoreThanAuthorized(SimulatorProvider):
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        try:
+            return super().capture(request)
+        except DeclinedError as error:
+            if error.code != "amount_too_large":
+                raise
+            return CaptureResult(
+                outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
+            )
+
+
+class AnswersWithTheWrongClass(SimulatorProvider):
+    def refund(self, request: RefundRequest) -> Any:
+        result = super().refund(request)
+        return CaptureResult(outcome=result.outcome, amount=result.amount, currency_code=result.currency_code)
+
+
+class CallsATimeoutARefusal(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        try:
+            return super().authorize(request)
+        except OSError as error:
+            raise DeclinedError("The service is busy.", code="timeout") from error
+
+
+class WaitsForEver(SimulatorProvider):
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        patient = SimulatorProvider(alias=self.alias, options=replace(self.options, timeout=1.5))
+        return patient.cancel(request)
+
+
+class DeclinesWithoutACode(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        try:
+            return super().authorize(request)
+        except DeclinedError:
+            return AuthorizeResult(outcome=Outcome.DECLINED)
+
+
+class ExplainsTooMuch(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        try:
+            return super().authorize(request)
+        except DeclinedError as error:
+            raise DeclinedError(f"{error} (key {self.options.api_key})", code=error.code) from error
+
+
+class ReportsTheLastMovementOnly(SimulatorProvider):
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        result = super().retrieve(request)
+        if result.fact is None or not result.fact.movements:
+            return result
+        last = result.fact.movements[-1]
+        fact = replace(result.fact, movements=(last,), captured_amount=last.amount)
+        return replace(result, fact=fact)
+
+
+class DoesNotKnowMeansError(SimulatorProvider):
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        result = super().retrieve(request)
+        if result.fact is None:
+            raise LookupError(request.session_id)
+        return result
+
+
+class OpensANewSessionToUpdate(SimulatorProvider):
+    def update(self, request: UpdateRequest) -> UpdateResult:
+        values = {name: getattr(request, name) for name in request.__dataclass_fields__}
+        result = super().initiate(InitiateRequest(**values))
+        return UpdateResult(
+            outcome=result.outcome,
+            provider_reference=result.provider_reference,
+            amount=request.amount,
+            currency_code=request.currency_code,
+            data=result.data,
+            provider_data=result.provider_data,
+        )
+
+
+class ChangesItsRequest(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        result = super().authorize(request)
+        request.provider_data["seen"] = True  # type: ignore[index]
+        return result
+
+
+class BelievesUnsignedEvents(SimulatorProvider):
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        try:
+            return super().parse_webhook(request)
+        except WebhookVerificationError:
+            return WebhookResult(event_id="evt", event_type="any")
+
+
+class BelievesOldEvents(SimulatorProvider):
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        lenient = replace(self.options, webhook_tolerance=10**9)
+        return SimulatorProvider(alias=self.alias, options=lenient).parse_webhook(request)
+
+
+class ChokesOnBytes(SimulatorProvider):
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        request.body.decode()
+        return super().parse_webhook(request)

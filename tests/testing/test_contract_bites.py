@@ -1,0 +1,184 @@
+"""The contract bites: a provider that breaks a rule fails the tests that are named after it, and only those.
+
+The contract runs under unittest here, so this shows too that it needs no pytest.
+"""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Iterator
+
+import pytest
+
+from payments.providers.simulator import SimulatorProvider
+from payments.simulator import SimulatorService
+from tests.testing import broken_providers as broken
+from tests.testing.test_contract import SimulatorContract
+
+pytestmark = pytest.mark.database_independent
+
+SLOW = {
+    "test_silence_ends_after_the_timeout_with_an_unknown_outcome",
+    "test_a_useless_answer_is_an_unknown_outcome",
+}
+"""Run for the providers only that break these."""
+
+BROKEN = [
+    (
+        broken.PublishesAnUndeclaredKey,
+        {"test_initiate_publishes_declared_keys_only", "test_private_keys_are_not_public_ones"},
+    ),
+    (
+        broken.PublishesAPrivateValue,
+        {"test_nothing_private_is_published", "test_requests_and_results_print_and_carry_no_secret"},
+    ),
+    (
+        broken.PublishesItsApiKey,
+        {"test_nothing_private_is_published", "test_requests_and_results_print_and_carry_no_secret"},
+    ),
+    (
+        broken.DeclaresLessThanItDoes,
+        {"test_what_is_declared_as_unsupported_is_not_done_quietly"},
+    ),
+    (broken.PrintsItsOptions, {"test_options_and_provider_print_no_secret"}),
+    (
+        broken.IgnoresTheIdempotencyKey,
+        {"test_capturing_again_with_the_same_key_takes_the_money_once"},
+    ),
+    (
+        broken.MakesItsOwnRefundKeys,
+        {"test_refunding_again_with_the_same_key_gives_the_money_back_once"},
+    ),
+    (broken.ForgetsTheReference, {"test_movements_echo_the_operations_that_asked_for_them"}),
+    (
+        broken.RoundsAmounts,
+        {"test_an_amount_with_three_decimals_stays_exact", "test_an_odd_amount_stays_exact"},
+    ),
+    (broken.CountsInHundredths, {"test_an_amount_without_decimals_stays_exact"}),
+    (
+        broken.CapturesMoreThanAuthorized,
+        {
+            "test_capturing_more_than_is_authorized_is_declined",
+            "test_capturing_more_than_is_left_is_declined",
+        },
+    ),
+    (
+        broken.AnswersWithTheWrongClass,
+        {
+            "test_refund_gives_the_whole_amount_back",
+            "test_refund_in_parts_adds_up",
+            "test_refunding_more_than_is_left_is_declined",
+            "test_refunding_again_with_the_same_key_gives_the_money_back_once",
+            "test_facts_add_up_over_a_session_s_life",
+            "test_an_amount_without_decimals_stays_exact",
+            "test_an_amount_with_three_decimals_stays_exact",
+            "test_an_odd_amount_stays_exact",
+        },
+    ),
+    (
+        broken.CallsATimeoutARefusal,
+        {
+            "test_silence_ends_after_the_timeout_with_an_unknown_outcome",
+            "test_a_useless_answer_is_an_unknown_outcome",
+        },
+    ),
+    (broken.WaitsForEver, {"test_silence_ends_after_the_timeout_with_an_unknown_outcome"}),
+    (
+        broken.DeclinesWithoutACode,
+        {
+            "test_a_declined_authorization_says_why",
+            "test_a_declined_authorization_holds_nothing",
+            "test_a_payer_who_was_declined_may_try_again",
+            "test_the_same_key_gives_the_same_refusal",
+            "test_refusals_tell_the_payer_nothing_private",
+            "test_cancel_abandons_an_unauthorized_session",
+        },
+    ),
+    (broken.ExplainsTooMuch, {"test_refusals_tell_the_payer_nothing_private"}),
+    (
+        broken.ReportsTheLastMovementOnly,
+        {
+            "test_capture_in_parts_adds_up",
+            "test_equal_parts_are_told_apart",
+            "test_movements_echo_the_operations_that_asked_for_them",
+        },
+    ),
+    (
+        broken.DoesNotKnowMeansError,
+        {
+            "test_retrieve_knows_nothing_of_an_unknown_session",
+            "test_retrieve_knows_nothing_of_an_unknown_reference",
+        },
+    ),
+    (
+        broken.OpensANewSessionToUpdate,
+        {
+            "test_update_changes_the_amount_in_place",
+            "test_an_updated_session_is_authorized_for_its_new_amount",
+            "test_updating_an_authorized_session_is_declined",
+        },
+    ),
+    (broken.ChangesItsRequest, {"test_authorize_states_the_whole_amount"}),
+    (
+        broken.BelievesUnsignedEvents,
+        {
+            "test_an_unsigned_event_is_refused",
+            "test_a_tampered_event_is_refused",
+            "test_a_truncated_event_is_refused",
+            "test_an_event_signed_by_somebody_else_is_refused",
+            "test_an_old_event_is_refused",
+            "test_an_event_from_the_future_is_refused",
+            "test_bytes_that_are_no_text_are_refused",
+            "test_signed_nonsense_is_refused",
+        },
+    ),
+    (
+        broken.BelievesOldEvents,
+        {"test_an_old_event_is_refused", "test_an_event_from_the_future_is_refused"},
+    ),
+    (broken.ChokesOnBytes, {"test_bytes_that_are_no_text_are_refused"}),
+]
+PARTLY = {broken.ReportsTheLastMovementOnly, broken.ChangesItsRequest, broken.DeclinesWithoutACode}
+"""These break so much that more tests fail than those that are named after it."""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[SimulatorService]:
+    with SimulatorService(async_delay=None) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("provider_class", "names"), [pytest.param(*case, id=case[0].__name__) for case in BROKEN]
+)
+def test_a_provider_that_breaks_a_rule_fails_the_tests_of_that_rule(
+    service: SimulatorService, provider_class: type[SimulatorProvider], names: set[str]
+) -> None:
+    failed = failing_tests(provider_class, service, including=names & SLOW)
+    assert names <= failed
+    assert provider_class in PARTLY or failed == names
+
+
+def test_a_provider_that_keeps_the_rules_passes_under_unittest(service: SimulatorService) -> None:
+    assert failing_tests(SimulatorProvider, service, including=set()) == set()
+
+
+def failing_tests(
+    provider: type[SimulatorProvider], running: SimulatorService, *, including: set[str]
+) -> set[str]:
+    """Run the contract under unittest, and return the names of the tests that fail."""
+
+    class Case(SimulatorContract, unittest.TestCase):
+        service = running
+        provider_class = provider
+        longest_wait = 1.0
+
+    names = unittest.TestLoader().getTestCaseNames(Case)
+    result = unittest.TestResult()
+    suite = unittest.TestSuite(Case(name) for name in names if name not in SLOW or name in including)
+    suite.run(result)
+    assert result.testsRun > 60
+    assert {reason for _case, reason in result.skipped} <= {
+        f"{provider.__name__}: {name} is False" for name in dir(provider) if name.startswith("supports_")
+    }
+    return {case.id().rpartition(".")[2] for case, _trace in (*result.failures, *result.errors)}
