@@ -14,12 +14,21 @@ from payments.exceptions import InputError
 class InputSerializer(serializers.Serializer[Any]):
     """Read a body, and refuse every key that isn't declared, so that nobody believes to have set something."""
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Return the validated values; raise InputError for a body that is no object at all."""
+        if self.parent is None and not isinstance(data, Mapping):
+            raise InputError(
+                _("Give a JSON object, not %(type)s."), code="not_an_object", params={"type": _name(data)}
+            )
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> Any:
         """Return the validated values, or raise a ValidationError that names every wrong key at once."""
         errors: dict[str, Any] = {}
         values: Any = {}
         if not isinstance(data, Mapping):
-            return self._refuse_whole(data)
+            message = _("Give a JSON object, not %(type)s.") % {"type": _name(data)}
+            raise serializers.ValidationError([message], code="not_an_object")
         for name in data:
             if name not in self.fields:
                 message = str(_("There is no such field here."))
@@ -32,12 +41,6 @@ class InputSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(errors)
         return values
 
-    def _refuse_whole(self, data: Any) -> None:
-        message = _("Give a JSON object, not %(type)s.") % {"type": type(data).__name__}
-        if self.parent is None:
-            raise InputError(message, code="not_an_object")
-        raise serializers.ValidationError([message], code="not_an_object")
-
 
 class NoInput(InputSerializer):
     """Read a body that has nothing to say."""
@@ -45,3 +48,11 @@ class NoInput(InputSerializer):
 
 class OutputSerializer(serializers.Serializer[Any]):
     """Write a row. Its fields are listed one by one, so that a new column is never published by accident."""
+
+
+def _name(data: Any) -> str:
+    """Return what JSON calls a value."""
+    if isinstance(data, bool):
+        return "a boolean"
+    names: dict[type[Any], str] = {str: "a string", list: "an array", type(None): "null"}
+    return names.get(type(data), "a number")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypedDict
 
 from django.db import connections, transaction
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -17,11 +18,14 @@ from rest_framework.views import APIView
 
 from payments.api.authentication import SessionAuthentication, authenticators
 from payments.api.errors import RETRY_SOON, exception_handler
+from payments.api.idempotency import Once
 from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRenderer
+from payments.api.outcomes import outcome_of, run_verb
 from payments.api.parsers import JSONParser
 from payments.api.serializers import InputSerializer, NoInput
+from payments.models import PaymentOperation
 from payments.services.origins import Actor
-from payments.states import EventSource
+from payments.states import EventSource, OperationKind
 
 
 class OriginArguments(TypedDict):
@@ -35,6 +39,10 @@ class PaymentsView(APIView):
     """Parse JSON, render JSON, answer errors in one shape, and pass on who asked."""
 
     source: ClassVar[EventSource]
+    calls_providers: ClassVar[bool] = True
+
+    earlier: PaymentOperation | None = None
+    """What an earlier try of the same request had claimed."""
 
     settings = ISOLATED_SETTINGS
     parser_classes = (JSONParser,)
@@ -53,6 +61,27 @@ class PaymentsView(APIView):
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
 
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Prepare the view, with every POST heeding an `Idempotency-Key`."""
+        super().setup(request, *args, **kwargs)
+        post = getattr(self, "post", None)
+        if post is not None:
+            vars(self)["post"] = Once(self, post)
+
+    def principal(self) -> str | None:
+        """Return whose requests these are, for telling a repeated one: a user's, or nobody's."""
+        actor = self.actor
+        return None if actor is None else f"user:{actor.pk}"
+
+    def check_access(self, **kwargs: str) -> None:
+        """Raise unless the asker may still see what the address names."""
+
+    def run_verb(self, verb: Callable[[], object], *, session_id: str, kind: OperationKind) -> str | None:
+        """Run a verb, unless an earlier try of the request did; return the id of the operation that is open."""
+        if self.earlier is not None and self.earlier.kind == kind:
+            return outcome_of(self.earlier)
+        return run_verb(verb, session_id=session_id, kind=kind)
+
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Return what recognizes the user: the classes that the settings name, or Django's session."""
         return authenticators(self.authentication_paths())
@@ -64,6 +93,10 @@ class PaymentsView(APIView):
     def get_authenticate_header(self, request: Request) -> str:
         """Return a challenge in any case, as 401 needs one and 403 would say something else."""
         return super().get_authenticate_header(request) or SessionAuthentication.challenge
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with the methods that there are, in `Allow`, and nothing more."""
+        return Response(status=204)
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         """Return the app's own handler."""

@@ -1,0 +1,109 @@
+"""What the tests of the API share: a scripted provider, a shop with orders, and visitors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+
+from payments import models, services
+from payments.models import Payment, PaymentCollection
+from payments.testing import Script, scripted_provider
+from tests.api.client import Visitor
+from tests.shop.models import Order
+
+MakeOrder = Callable[..., Order]
+MakeStaff = Callable[..., Visitor]
+
+ROWS = (
+    models.PaymentCollection,
+    models.PaymentSession,
+    models.Payment,
+    models.Capture,
+    models.Refund,
+    models.PaymentOperation,
+    models.PaymentEvent,
+)
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the provider `scripted` answers and was asked."""
+    with scripted_provider() as script:
+        yield script
+
+
+@pytest.fixture
+def shopper(db: None) -> Any:
+    """Return a user who buys things."""
+    return get_user_model().objects.create_user("sam", email="sam@shopper.example")
+
+
+@pytest.fixture
+def make_order(db: None) -> MakeOrder:
+    """Return a function that puts an order in the shop."""
+
+    def make(number: str = "A-1", **values: Any) -> Order:
+        return Order.objects.create(number=number, **({"total": "100.00", "currency_code": "eur"} | values))
+
+    return make
+
+
+@pytest.fixture
+def make_staff(db: None) -> MakeStaff:
+    """Return a function that employs an operator with these permissions, and gives the visitor."""
+
+    def make(*codenames: str) -> Visitor:
+        users = get_user_model().objects
+        user = users.create_user(f"operator{users.count()}", is_staff=True)
+        permissions = Permission.objects.filter(content_type__app_label="payments", codename__in=codenames)
+        assert {permission.codename for permission in permissions} == set(codenames)
+        user.user_permissions.set(permissions)
+        return Visitor(user=user)
+
+    return make
+
+
+@pytest.fixture
+def boss(db: None) -> Visitor:
+    """Return an operator who may do everything."""
+    return Visitor(user=get_user_model().objects.create_superuser("boss"))
+
+
+@pytest.fixture
+def guest(make_order: MakeOrder) -> Visitor:
+    """Return a guest who has opened the collection of the order A-1 over 100.00 euros and holds its secret."""
+    make_order()
+    opened = Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
+    assert opened.status == 201
+    return Visitor(secret=opened.body["client_secret"])
+
+
+@pytest.fixture
+def collection(guest: Visitor) -> PaymentCollection:
+    """Return the guest's collection."""
+    return PaymentCollection.objects.get()
+
+
+@pytest.fixture
+def payment(collection: PaymentCollection) -> Payment:
+    """Return a payment of 100.00 euros on the guest's collection, of which nothing is captured."""
+    session = services.create_payment_session(collection, provider_id="scripted")
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    return payment
+
+
+@pytest.fixture
+def captured(payment: Payment) -> Payment:
+    """Return a payment of 100.00 euros, all of it captured."""
+    return services.capture_payment(payment)
+
+
+@pytest.fixture
+def row_counts() -> Callable[[], list[int]]:
+    """Return a function that counts the rows that may stand for money."""
+    return lambda: [model._default_manager.count() for model in ROWS]
