@@ -18,6 +18,7 @@ fields that are to blame, dotted where they are nested; it is empty where no sin
 | no such method; not JSON asked for or sent; too large       | 4xx    | invalid_request      |             |
 | TransitionError: the state graph forbids it                 | 409    | conflict             |             |
 | OperationInProgressError: the target is being worked on     | 409    | conflict             | 2           |
+| IdempotencyError: the key was used for another request   | 422    | idempotency_error    |             |
 | OpenTransactionError: the server calls us in a transaction  | 500    | server_error         |             |
 | no PAYABLE_RESOLVER is configured                           | 501    | server_error         |             |
 | ProviderUnavailableError: nothing was sent                  | 503    | provider_error       | 5           |
@@ -50,6 +51,7 @@ from rest_framework.response import Response
 
 from payments.exceptions import (
     DeclinedError,
+    IdempotencyError,
     NotFoundError,
     OpenTransactionError,
     OperationInProgressError,
@@ -90,6 +92,7 @@ UNAVAILABLE: Final = Rule(status=503, type="unavailable", retry_after=RETRY_DATA
 
 PAYMENT_RULES: Final[tuple[tuple[type[PaymentError], Rule], ...]] = (
     (TransitionError, Rule(status=409, type="conflict")),
+    (IdempotencyError, Rule(status=422, type="idempotency_error")),
     (OperationInProgressError, Rule(status=409, type="conflict", retry_after=RETRY_SOON)),
     (OpenTransactionError, Rule(status=500, type="server_error")),
     (DeclinedError, Rule(status=402, type="provider_error")),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from payments.exceptions import OutcomeUnknownError
 from payments.models import PaymentOperation
+from payments.services.operations import raise_for_outcome
 from payments.states import OperationKind
 
 
@@ -21,6 +22,18 @@ def run_verb(verb: Callable[[], object], *, session_id: str, kind: OperationKind
     rows = PaymentOperation.objects.filter(session_id=session_id, kind=kind)
     newest = rows.order_by("-created_at", "-id").first()
     return newest.pk if newest is not None and newest.is_open else None
+
+
+def outcome_of(operation: PaymentOperation) -> str | None:
+    """Return what `run_verb` would have returned for an operation that an earlier try of the request had claimed.
+
+    Raises DeclinedError as the verb would have; a declined authorization is no error.
+    """
+    if operation.is_open:
+        return str(operation.pk)
+    if operation.kind != OperationKind.AUTHORIZE:
+        raise_for_outcome(operation)
+    return None
 
 
 def operation_of(error: OutcomeUnknownError) -> str:

@@ -119,6 +119,9 @@ def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
     now = timezone.now()
     rows = IdempotencyRecord.objects.select_for_update()
     record = rows.get(scope=identity.scope, key=identity.key)
+    if record.expires_at <= now:
+        record.delete()
+        return _insert(identity)
     if record.fingerprint != identity.fingerprint:
         raise IdempotencyError(_("This key was used for another request."))
     if record.response_status is not None:

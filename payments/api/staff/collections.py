@@ -94,6 +94,7 @@ class PaymentCollectionsView(ListMixin):
     """List and create collections."""
 
     permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
+    calls_providers = False
     output = CollectionSerializer
     conditions = {
         "status": filters.one_of("status", CollectionStatus),

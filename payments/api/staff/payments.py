@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, MomentField
-from payments.api.outcomes import run_verb
 from payments.api.serializers import InputSerializer, NoInput
 from payments.api.staff import filters
 from payments.api.staff.movements import CaptureSerializer, RefundSerializer
@@ -117,7 +116,7 @@ class PaymentActionView(StaffView):
         """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
         payment = lookups.get(payment_rows(), payment_id)
         values = self.read(self.input, currency_code=payment.currency_code)
-        open_operation = run_verb(
+        open_operation = self.run_verb(
             lambda: self.act(payment, values), session_id=payment.session_id, kind=self.kind
         )
         return self.answer(lookups.get(payment_rows(), payment_id), open_operation)

@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, MomentField
-from payments.api.outcomes import run_verb
 from payments.api.staff import filters
 from payments.api.staff.views import ErrorField, ListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
@@ -97,7 +96,7 @@ class SessionActionView(StaffView):
         """Answer with the session as it is afterwards: 200, or 202 where that isn't known yet."""
         session = lookups.get(session_rows(), session_id)
         self.read()
-        open_operation = run_verb(
+        open_operation = self.run_verb(
             lambda: self.verb(session, **self.origin()), session_id=session.pk, kind=self.kind
         )
         return self.answer(lookups.get(session_rows(), session_id), open_operation)

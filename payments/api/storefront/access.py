@@ -21,6 +21,18 @@ class StorefrontView(PaymentsView):
         """Return what the settings name for the storefront."""
         return storefront_authentication_classes()
 
+    def principal(self) -> str | None:
+        """Return whose requests these are: a user's, a secret holder's, or nobody's."""
+        secret = self.request.headers.get(HEADER)
+        return super().principal() or (f"secret:{secret}" if secret else None)
+
+    def check_access(self, **kwargs: str) -> None:
+        """Raise what becomes a 404 unless the collection or session is still the asker's."""
+        if "collection_id" in kwargs:
+            self.get_collection(kwargs["collection_id"])
+        if "session_id" in kwargs:
+            self.get_session(kwargs["session_id"])
+
     def get_collection(self, collection_id: str) -> PaymentCollection:
         """Return a collection with its sessions, if it is the asker's; raise what becomes a 404."""
         return self._if_allowed(load_collection(collection_id), collection_id)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api.fields import AmountField, MomentField, ObjectField
-from payments.api.outcomes import operation_of, run_verb
+from payments.api.outcomes import operation_of, outcome_of
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView
 from payments.api.storefront.return_urls import check_return_url
@@ -93,6 +93,8 @@ class CollectionSessionsView(StorefrontView):
     def post(self, request: Request, collection_id: str) -> Response:
         """Create a session: 201, or 202 where the provider hasn't answered."""
         collection = self.get_collection(collection_id)
+        if self.earlier is not None:
+            return self._resume(self.earlier)
         values = self.read(CreateSessionInput, currency_code=collection.currency_code)
         return_url = values.pop("return_url", None)
         if return_url is not None:
@@ -104,6 +106,12 @@ class CollectionSessionsView(StorefrontView):
             operation = PaymentOperation.objects.get(pk=operation_of(error))
             return accepted(render_session(operation.session_id))
         return Response(render_session(session.pk), status=201)
+
+    def _resume(self, operation: PaymentOperation) -> Response:
+        """Answer with the session that an earlier try of the request had created."""
+        if outcome_of(operation) is not None:
+            return accepted(render_session(operation.session_id))
+        return Response(render_session(operation.session_id), status=201)
 
 
 class PaymentSessionView(StorefrontView):
@@ -118,7 +126,7 @@ class PaymentSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return answer(session, run_verb(verb, session_id=session.pk, kind=OperationKind.UPDATE))
+        return answer(session, self.run_verb(verb, session_id=session.pk, kind=OperationKind.UPDATE))
 
 
 class AuthorizeSessionView(StorefrontView):
@@ -129,7 +137,7 @@ class AuthorizeSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        return answer(session, run_verb(verb, session_id=session.pk, kind=OperationKind.AUTHORIZE))
+        return answer(session, self.run_verb(verb, session_id=session.pk, kind=OperationKind.AUTHORIZE))
 
 
 class CancelSessionView(StorefrontView):
@@ -140,7 +148,7 @@ class CancelSessionView(StorefrontView):
         session = self.get_session(session_id)
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
-        return answer(session, run_verb(verb, session_id=session.pk, kind=OperationKind.CANCEL))
+        return answer(session, self.run_verb(verb, session_id=session.pk, kind=OperationKind.CANCEL))
 
 
 def answer(session: PaymentSession, open_operation: str | None) -> Response:

@@ -1,0 +1,107 @@
+"""`Idempotency-Key` on every POST: the same request again gets the same answer, and does nothing again.
+
+    first time                       the answer; 2xx and 402 are stored
+    again, same body                 the stored answer, with `Idempotent-Replayed: true`
+    again, another body              422 idempotency_mismatch
+    again, while it is under way     409 operation_in_progress, with Retry-After
+    again, after 202, 5xx or a crash what has become of the operation that the first try claimed; a new try if none
+
+Other refusals aren't stored: nothing was done, so asking again may well succeed. A key stands for one principal (a
+user, or a client secret) and one address. Whoever has neither can only open a collection, which needs no key: there is
+one for each thing to be paid.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments.models import IdempotencyRecord
+from payments.services.idempotency import (
+    RequestIdentity,
+    begin_request,
+    check_key,
+    claimed_operation,
+    complete_request,
+    release_request,
+)
+from payments.services.requests import serving
+from payments.services.transactions import joined
+
+if TYPE_CHECKING:
+    from payments.api.views import PaymentsView
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotent-Replayed"
+
+_KEPT: Final = frozenset({200, 201, 402})
+
+Post = Callable[..., Response]
+
+
+class Once:
+    """Wrap a view's `post`, so that a repeated request is answered and not repeated."""
+
+    def __init__(self, view: PaymentsView, post: Post) -> None:
+        self._view = view
+        self._post = post
+
+    def __call__(self, request: Request, **kwargs: str) -> Response:
+        """Answer the request, for the first time or again."""
+        key = request.headers.get(HEADER)
+        principal = self._view.principal()
+        if key is None or principal is None:
+            return self._post(request, **kwargs)
+        identity = RequestIdentity(
+            principal=principal,
+            route=request.get_full_path(),
+            key=check_key(key),
+            body=json.dumps(request.data, sort_keys=True).encode(),
+        )
+        record = begin_request(identity)
+        if record.response_status is not None:
+            return self._replay(record, **kwargs)
+        return self._answer(request, identity, record, **kwargs)
+
+    def _replay(self, record: IdempotencyRecord, **kwargs: str) -> Response:
+        self._view.check_access(**kwargs)
+        answer = Response(record.response_body, status=record.response_status)
+        answer[REPLAYED] = "true"
+        return answer
+
+    def _answer(
+        self, request: Request, identity: RequestIdentity, record: IdempotencyRecord, **kwargs: str
+    ) -> Response:
+        self._view.earlier = claimed_operation(identity)
+        is_kept = False
+        try:
+            with serving(identity.request_key):
+                answer, is_kept = self._run(request, record, **kwargs)
+        finally:
+            if not is_kept:
+                release_request(record)
+        if self._view.earlier is not None:
+            answer[REPLAYED] = "true"
+        return answer
+
+    def _run(self, request: Request, record: IdempotencyRecord, **kwargs: str) -> tuple[Response, bool]:
+        if not self._view.calls_providers:
+            with (
+                joined()
+            ):  # The answer is stored together with what was done, so that a crash can't part them.
+                return self._store(self._post(request, **kwargs), record)
+        try:
+            answer = self._post(request, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the view's own handler raises what it doesn't know
+            answer = self._view.handle_exception(error)
+        return self._store(answer, record)
+
+    def _store(self, answer: Response, record: IdempotencyRecord) -> tuple[Response, bool]:
+        is_kept = answer.status_code in _KEPT
+        if is_kept:
+            complete_request(record, status=answer.status_code, body=answer.data)
+        return answer, is_kept
