@@ -1,0 +1,165 @@
+"""Operators only, and each action only with its own permission."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from payments.models import Payment, RefundReason
+from tests.api.client import Visitor
+from tests.api.conftest import MakeStaff
+
+pytestmark = pytest.mark.django_db
+
+ROUTES = [
+    ("GET", "payment-collections/", "view_paymentcollection"),
+    ("POST", "payment-collections/", "add_paymentcollection"),
+    ("GET", "payment-collections/{collection}/", "view_paymentcollection"),
+    ("PATCH", "payment-collections/{collection}/", "change_paymentcollection"),
+    ("POST", "payment-collections/{collection}/cancel/", "cancel_collection"),
+    ("POST", "payment-collections/{collection}/mark-as-paid/", "mark_as_paid"),
+    ("GET", "payment-sessions/", "view_paymentsession"),
+    ("GET", "payment-sessions/{session}/", "view_paymentsession"),
+    ("POST", "payment-sessions/{session}/authorize/", "authorize_session"),
+    ("POST", "payment-sessions/{session}/cancel/", "cancel_session"),
+    ("POST", "payment-sessions/{session}/sync/", "sync_session"),
+    ("GET", "payments/", "view_payment"),
+    ("GET", "payments/{payment}/", "view_payment"),
+    ("POST", "payments/{payment}/capture/", "capture_payment"),
+    ("POST", "payments/{payment}/refund/", "refund_payment"),
+    ("POST", "payments/{payment}/cancel/", "cancel_payment"),
+    ("POST", "payments/{payment}/sync/", "sync_session"),
+    ("GET", "refund-reasons/", "view_refundreason"),
+    ("POST", "refund-reasons/", "add_refundreason"),
+    ("GET", "refund-reasons/{reason}/", "view_refundreason"),
+    ("PUT", "refund-reasons/{reason}/", "change_refundreason"),
+    ("PATCH", "refund-reasons/{reason}/", "change_refundreason"),
+    ("DELETE", "refund-reasons/{reason}/", "delete_refundreason"),
+    ("GET", "payment-providers/", "view_paymentprovider"),
+    ("POST", "payment-providers/system/enable/", "change_paymentprovider"),
+    ("POST", "payment-providers/system/disable/", "change_paymentprovider"),
+]
+PERMISSIONS = sorted({permission for _method, _route, permission in ROUTES} | {"view_provider_data"})
+
+
+@pytest.fixture
+def address(payment: Payment) -> Any:
+    """Return a function that fills in a route."""
+    reason = RefundReason.objects.create(label="Damaged")
+    keys = {
+        "collection": payment.collection_id,
+        "session": payment.session_id,
+        "payment": payment.pk,
+        "reason": reason.pk,
+    }
+    return lambda route: "staff/" + route.format(**keys)
+
+
+@pytest.mark.parametrize(("method", "route", "permission"), ROUTES)
+def test_an_action_needs_its_own_permission_and_no_other(
+    address: Any, make_staff: MakeStaff, method: str, route: str, permission: str
+) -> None:
+    others = [codename for codename in PERMISSIONS if codename != permission]
+
+    refused = make_staff(*others).send(method, address(route), {})
+    allowed = make_staff(permission).send(method, address(route), {})
+
+    assert refused.error == (403, "permission_error", "permission_denied", [])
+    assert f"payments.{permission}" in refused.body["message"]
+    assert allowed.status in (200, 204, 400, 409)
+
+
+@pytest.mark.parametrize(("method", "route", "permission"), ROUTES)
+def test_nobody_and_customers_are_kept_out(
+    address: Any, shopper: Any, method: str, route: str, permission: str
+) -> None:
+    anonymous = Visitor().send(method, address(route), {})
+    customer = Visitor(user=shopper).send(method, address(route), {})
+
+    assert anonymous.error == (401, "authentication_error", "not_authenticated", [])
+    assert anonymous.headers["WWW-Authenticate"] == 'Session realm="payments"'
+    assert customer.error == (403, "permission_error", "permission_denied", [])
+
+
+def test_a_customer_with_a_permission_is_no_operator(address: Any, make_staff: MakeStaff) -> None:
+    operator = make_staff("view_payment")
+    get_user_model().objects.update(is_staff=False)
+
+    assert operator.get(address("payments/")).status == 403
+
+
+def test_provider_data_is_only_for_whom_it_is_permitted(
+    payment: Payment, address: Any, make_staff: MakeStaff
+) -> None:
+    payment.provider_data = {"vault": "PRIVATE"}
+    payment.save_fields("provider_data")
+    readers = ("view_paymentcollection", "view_paymentsession", "view_payment")
+    routes = [
+        "payment-collections/",
+        "payment-collections/{collection}/",
+        "payment-sessions/",
+        "payment-sessions/{session}/",
+        "payments/",
+        "payments/{payment}/",
+    ]
+    without, trusted = make_staff(*readers), make_staff(*readers, "view_provider_data")
+
+    for route in routes:
+        hidden, shown = without.get(address(route)), trusted.get(address(route))
+        assert b"provider_data" not in hidden.raw
+        assert b"secret_payses" not in hidden.raw
+        assert b"PRIVATE" not in hidden.raw
+        assert b"provider_data" in shown.raw
+    assert trusted.get(address("payments/{payment}/")).body["provider_data"] == {"vault": "PRIVATE"}
+
+
+def test_what_is_not_there_is_not_found(boss: Visitor) -> None:
+    routes = [route for _method, route, _permission in ROUTES if "{" in route or "system" in route]
+    for route in routes:
+        path = "staff/" + route.format(collection="0", session="a%00b", payment="💰", reason="x" * 99)
+        path = path.replace("/system/", "/nobody/")
+        method = next(method for method, known, _permission in ROUTES if known == route)
+
+        assert boss.send(method, path, {}).error == (404, "not_found", "not_found", [])
+
+
+def test_a_browser_gets_a_page(boss: Visitor, payment: Payment) -> None:
+    for path in (
+        "payments/",
+        f"payments/{payment.pk}/",
+        f"payments/{payment.pk}/capture/",
+        "refund-reasons/",
+    ):
+        response = boss.client.get(f"/payments/staff/{path}", headers={"Accept": "text/html"})
+
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert response.status_code in (200, 405)
+
+
+def test_the_configured_classes_recognize_operators_and_customers(
+    settings: Any, payment: Payment, shopper: Any
+) -> None:
+    settings.PAYMENTS = {
+        **settings.PAYMENTS,
+        "STAFF_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"],
+        "STOREFRONT_AUTHENTICATION_CLASSES": [],
+    }
+    boss = get_user_model().objects.create_superuser("boss", password="opensesame")
+    visitor = Visitor(user=boss)
+    payment.collection.customer = shopper
+    payment.collection.save_fields("customer")
+
+    by_session = visitor.get("staff/payments/")
+    visitor.headers = {"Authorization": "Basic Ym9zczpvcGVuc2VzYW1l"}
+    by_password = visitor.get("staff/payments/")
+    visitor.headers = {"Authorization": "Basic Ym9zczp3cm9uZw=="}
+    by_wrong_password = visitor.get("staff/payments/")
+    customer = Visitor(user=shopper).get(f"storefront/payment-collections/{payment.collection_id}/")
+
+    assert by_session.status == 401
+    assert by_session.headers["WWW-Authenticate"].startswith("Basic")
+    assert by_password.status == 200
+    assert by_wrong_password.error == (401, "authentication_error", "authentication_failed", [])
+    assert customer.status == 404
