@@ -118,7 +118,9 @@ def _insert(identity: RequestIdentity) -> IdempotencyRecord:
 def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
     now = timezone.now()
     rows = IdempotencyRecord.objects.select_for_update()
-    record = rows.get(scope=identity.scope, key=identity.key)
+    record = rows.filter(scope=identity.scope, key=identity.key).first()
+    if record is None:  # It had expired, and another request is just taking its place.
+        raise _under_way()
     if record.expires_at <= now:
         record.delete()
         return _insert(identity)
@@ -130,9 +132,13 @@ def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
     is_free = record.locked_until is None or record.locked_until <= now
     # The condition on the old value decides between two on SQLite, which has no row locks.
     if not is_free or not locked.update(locked_until=now + LOCK):
-        raise OperationInProgressError(_("This request is being worked on already. Ask again in a moment."))
+        raise _under_way()
     record.locked_until = now + LOCK
     return record
+
+
+def _under_way() -> OperationInProgressError:
+    return OperationInProgressError(_("This request is being worked on already. Ask again in a moment."))
 
 
 def _digest(*parts: bytes) -> str:
