@@ -27,7 +27,7 @@ MAX_ALIAS: Final = 64
 
 
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E008)."""
+    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E009)."""
     configured = getattr(settings, "PAYMENTS", None)
     if not isinstance(configured, Mapping):
         return [
@@ -129,6 +129,25 @@ def check_return_url_origins() -> Checks:
     ]
 
 
+def check_authentication_classes() -> Checks:
+    """Check that the authentication settings list importable classes (E009)."""
+    messages: Checks = []
+    for name in ("STOREFRONT_AUTHENTICATION_CLASSES", "STAFF_AUTHENTICATION_CLASSES"):
+        paths = conf.payments_setting(name)
+        if paths is None or (
+            isinstance(paths, list | tuple) and paths and all(map(_is_callable_path, paths))
+        ):
+            continue
+        messages.append(
+            Error(
+                f'PAYMENTS["{name}"] = {paths!r} is not a list of dotted paths of authentication classes.',
+                hint=f'Type: "{name}": ["rest_framework.authentication.TokenAuthentication"]',
+                id="payments.E009",
+            )
+        )
+    return messages
+
+
 def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     """Warn of ATOMIC_REQUESTS (W010), and of SQLite without immediate transactions (W011)."""
     messages: Checks = []
@@ -191,6 +210,7 @@ _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_mark_as_paid_provider,
     check_session_lifetime,
     check_return_url_origins,
+    check_authentication_classes,
 )
 
 

@@ -55,6 +55,9 @@ def test_the_suites_own_settings_are_fine() -> None:
         ({**GOOD, "RETURN_URL_ORIGINS": ["shop.example"]}, "payments.E008"),
         ({**GOOD, "RETURN_URL_ORIGINS": ["https://shop.example/"]}, "payments.E008"),
         ({**GOOD, "RETURN_URL_ORIGINS": ["https://[broken"]}, "payments.E008"),
+        ({**GOOD, "STAFF_AUTHENTICATION_CLASSES": []}, "payments.E009"),
+        ({**GOOD, "STAFF_AUTHENTICATION_CLASSES": "shop.Auth"}, "payments.E009"),
+        ({**GOOD, "STOREFRONT_AUTHENTICATION_CLASSES": ["shop.nowhere.Auth"]}, "payments.E009"),
     ],
 )
 def test_a_wrong_setting_is_told_with_what_to_type(settings: Settings, payments: Any, expected: str) -> None:
@@ -80,6 +83,7 @@ def test_a_full_setting_is_silent(settings: Settings) -> None:
         "MARK_AS_PAID_PROVIDER": "system",
         "SESSION_LIFETIME": timedelta(hours=1),
         "RETURN_URL_ORIGINS": ["https://shop.example", "http://127.0.0.1:8000"],
+        "STAFF_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"],
     }
     assert checks.check_settings() == []
 
