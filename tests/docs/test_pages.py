@@ -1,0 +1,65 @@
+"""The pages tell the truth: every setting, check, job and discrepancy they should name is named, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from payments import conf
+from payments.services.jobs import JOBS
+
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
+
+pytestmark = pytest.mark.database_independent
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def sources() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "payments").rglob("*.py"))
+
+
+def test_every_setting_is_described() -> None:
+    described = set(re.findall(r"^\| `([A-Z_]+)` \|", page("settings.md"), re.MULTILINE))
+    assert described == conf.SETTING_NAMES
+
+
+def test_every_check_is_described() -> None:
+    raised = set(re.findall(r'id="(payments\.[EW]\d{3})"', sources()))
+    assert set(re.findall(r"`(payments\.[EW]\d{3})`", page("settings.md"))) == raised
+
+
+def test_every_job_is_described_with_a_command_that_is_there() -> None:
+    text = page("operations.md")
+    commands = {path.stem for path in (ROOT / "payments/management/commands").glob("payments_*.py")}
+    assert set(re.findall(r"`(payments_\w+)", text)) == commands
+    assert set(re.findall(r"^\| (\w+): ", text, re.MULTILINE)) == set(JOBS)
+
+
+def test_every_reason_for_attention_is_described() -> None:
+    described = set(
+        re.findall(r"`(\w+)`", page("operations.md").partition("| detail |")[2].partition("##")[0])
+    )
+    services = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "payments/services").glob("*.py")
+    )
+    differing = set(re.findall(r'_differ\(\s*f?"([\w{}.]+)"', services))
+    differing |= set(re.findall(r'code = "(\w+)" if .* else "(\w+)"', services)[0])
+    differing |= set(re.findall(r'code="(\w+_mismatch)"', services))
+    differing |= set(re.findall(r'_require_attention\(\w+, "(\w+)"\)', services))
+    expanded = {code for code in differing if "{" not in code}
+    assert expanded | {"capture_amount_mismatch", "refund_amount_mismatch"} == described
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*DOCS.rglob("*.md"), ROOT / "README.md"]), ids=lambda path: path.name
+)
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
