@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from payments.ids import new_operation_id
-from payments.models import PaymentOperation, PaymentSession
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.journals import Journal
 from payments.services.operations import end_operation
 from payments.states import OperationKind, OperationStatus
+
+EVENT_TYPE: Final = "fact.discrepancy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,44 +34,72 @@ def report_discrepancies(
     journal: Journal,
     operation: PaymentOperation | None = None,
 ) -> None:
-    """Have an operation need attention: the one that is concerned, or a new one that stands for the report."""
+    """Have an operation need attention: the one that is concerned, or one that stands for the report.
+
+    Each discrepancy is told once, however often it is reported.
+    """
+    if not discrepancies:
+        return
+    known = _known_reports(session)
     for discrepancy in discrepancies:
-        subject = _subject_of(discrepancy, operation) or _subject_for(session, str(discrepancy))
-        if subject is not None:
-            _report(session, discrepancy, subject, journal)
+        subject = _subject_of(discrepancy, operation)
+        is_known = (subject.pk if subject else None, str(discrepancy)) in known
+        if is_known and operation is None:
+            continue
+        subject = subject or _report_of(session, journal)
+        _require_attention(subject, discrepancy, journal)
+        if not is_known:
+            _note(session, discrepancy, subject, journal)
+            known.update({(subject.pk, str(discrepancy)), (None, str(discrepancy))})
 
 
-def _report(
-    session: PaymentSession, discrepancy: Discrepancy, subject: PaymentOperation, journal: Journal
-) -> None:
-    subject.refresh_from_db()
+def _known_reports(session: PaymentSession) -> set[tuple[str | None, str]]:
+    """Return what the history of a session tells of: each discrepancy with its operation, and by itself."""
+    events = PaymentEvent.objects.filter(session=session, type=EVENT_TYPE)
+    reports = [(pk, str(Discrepancy(**data))) for pk, data in events.values_list("operation_id", "data")]
+    return {*reports, *((None, text) for _pk, text in reports)}
+
+
+def _require_attention(subject: PaymentOperation, discrepancy: Discrepancy, journal: Journal) -> None:
     if subject.status != OperationStatus.ATTENTION:
         end_operation(subject, lambda: subject.require_attention(detail=str(discrepancy)), journal)
+
+
+def _note(
+    session: PaymentSession, discrepancy: Discrepancy, subject: PaymentOperation, journal: Journal
+) -> None:
     journal.note(
-        "fact.discrepancy",
+        EVENT_TYPE,
         session,
         operation=subject,
         data={"code": discrepancy.code, "expected": discrepancy.expected, "reported": discrepancy.reported},
     )
 
 
-def _subject_of(discrepancy: Discrepancy, operation: PaymentOperation | None) -> PaymentOperation | None:
-    """Return the operation that is to blame, unless it has ended well: then the report is about something new."""
-    if operation is not None:
-        return operation
-    concerned = discrepancy.operation
-    return concerned if concerned is not None and concerned.status != OperationStatus.SUCCEEDED else None
-
-
-def _subject_for(session: PaymentSession, detail: str) -> PaymentOperation | None:
-    """Return the operation that stands for a report nobody asked for; None where this very report is known."""
-    reports = PaymentOperation.objects.filter(session=session, kind=OperationKind.SYNC)
-    if reports.filter(detail=detail).exists():
+def _subject_of(discrepancy: Discrepancy, asked: PaymentOperation | None) -> PaymentOperation | None:
+    """Return the operation that a report is about: the one that was asked, or else one that hasn't ended well."""
+    operation = asked or discrepancy.operation
+    if operation is None or not _can_stand_for(operation):
         return None
-    return reports.open().first() or _new_report(session)
+    has_ended_well = operation.status == OperationStatus.SUCCEEDED
+    return None if asked is None and has_ended_well else operation
 
 
-def _new_report(session: PaymentSession) -> PaymentOperation:
+def _can_stand_for(operation: PaymentOperation) -> bool:
+    """Return whether an operation can need attention: an ended one can't while another has taken its place."""
+    if operation.is_open:
+        return True
+    key = operation.key_in_flight(target_id=operation.target_id, kind=operation.kind)
+    return not PaymentOperation.objects.filter(in_flight_key=key).exists()
+
+
+def _report_of(session: PaymentSession, journal: Journal) -> PaymentOperation:
+    """Return the open operation that stands for reports nobody asked for, or a new one."""
+    reports = PaymentOperation.objects.open().filter(session=session, kind=OperationKind.SYNC)
+    return reports.first() or _new_report(session, journal)
+
+
+def _new_report(session: PaymentSession, journal: Journal) -> PaymentOperation:
     operation_id = new_operation_id()
     operation = PaymentOperation(
         id=operation_id,
@@ -80,6 +111,7 @@ def _new_report(session: PaymentSession) -> PaymentOperation:
         provider=session.provider,
         amount=session.amount,
         idempotency_key=operation_id,
+        source=journal.origin.source,
     )
     operation.save(force_insert=True)
     return operation

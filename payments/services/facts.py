@@ -8,21 +8,31 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.utils import timezone
 
+from payments.exceptions import AmountError
 from payments.models import Payment, PaymentOperation, PaymentSession, WebhookEvent
 from payments.models.sessions import UNAUTHORIZED_STATUSES
+from payments.money import parse_amount
 from payments.providers import Failure, SessionFact
 from payments.services.discrepancies import Discrepancy, report_discrepancies
 from payments.services.journals import Journal
 from payments.services.movements import MovementRecorder, captured_sum
 from payments.services.operations import end_operation
 from payments.services.origins import Origin
+from payments.services.providers import publishable
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
-from payments.states import OperationKind, SessionStatus, WebhookEventStatus
+from payments.states import (
+    MovementKind,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    SessionStatus,
+    WebhookEventStatus,
+)
 
 ZERO: Final = Decimal(0)
 
@@ -82,6 +92,11 @@ class FactRecorder:
     operation: PaymentOperation | None = None
     discrepancies: list[Discrepancy] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        # Recording may end the operation, so what the fact is an answer to is looked at before.
+        self._is_answer = self.operation is not None and self.operation.is_open
+        self._is_late_answer = self.operation is not None and not self.operation.is_open
+
     def record(self, fact: SessionFact) -> None:
         """Record a fact, piece by piece, in the order in which money moves."""
         if fact.currency_code != self.session.currency_code:
@@ -89,23 +104,35 @@ class FactRecorder:
                 "currency_mismatch", expected=self.session.currency_code, reported=fact.currency_code
             )
             return
+        if (nonsense := impossible_amount(fact)) is not None:
+            self._differ(
+                "impossible_amount", expected=f"an amount in {fact.currency_code}", reported=nonsense
+            )
+            return
         before = (self.session.status, self.session.initiated_at)
+        self._record_update(fact)
         self._record_status(fact)
         if self.operation is not None or (self.session.status, self.session.initiated_at) != before:
             self._renew(fact)
-        self._record_update(fact)
+        self._record_money(fact)
+
+    def _record_money(self, fact: SessionFact) -> None:
         payment = self.session.payment
-        if payment is not None:
-            movements = MovementRecorder(
-                payment=payment, journal=self.journal, discrepancies=self.discrepancies
-            )
-            movements.record(fact)
-            self._record_release(payment, fact)
+        if payment is None:
+            return
+        movements = MovementRecorder(
+            payment=payment,
+            journal=self.journal,
+            discrepancies=self.discrepancies,
+            operation=self.operation,
+        )
+        movements.record(fact)
+        self._record_release(payment, fact)
 
     def _record_status(self, fact: SessionFact) -> None:
         if fact.status is not None:
             self._record_initiation()
-        if fact.status == SessionStatus.AUTHORIZED:
+        if fact.status == SessionStatus.AUTHORIZED or has_taken_money(fact):
             self._record_authorization(fact)
         elif fact.status == SessionStatus.REQUIRES_MORE:
             self._record_next_action(fact)
@@ -116,19 +143,21 @@ class FactRecorder:
 
     def _record_initiation(self) -> None:
         """Record that the provider knows of the session, whatever became of our own call."""
-        self._confirm(OperationKind.INITIATE)
-        if self.session.initiated_at is None:
+        is_news = self.session.initiated_at is None
+        self._confirm(OperationKind.INITIATE, is_news=is_news)
+        if is_news:
             self.session.initiated_at = timezone.now()
             self.session.save_fields("initiated_at")
 
     def _record_authorization(self, fact: SessionFact) -> None:
         amount = self.session.amount if fact.authorized_amount is None else fact.authorized_amount
-        if self.session.payment is None:
+        is_news = self.session.payment is None
+        if is_news:
             if not ZERO < amount <= self.session.amount:
                 self._differ("authorized_amount_mismatch", expected=self.session.amount, reported=amount)
                 return
             self._authorize(fact, amount)
-        self._confirm(OperationKind.AUTHORIZE)
+        self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
 
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
         before = str(self.session.status)
@@ -154,11 +183,21 @@ class FactRecorder:
             provider=self.session.provider,
             amount=amount,
             provider_data=provider_data,
-            provider_reference=fact.provider_reference or self.session.provider_reference,
+            provider_reference=self._own_reference(fact),
             expires_at=fact.expires_at,
         )
         payment.save(force_insert=True)
         return payment
+
+    def _own_reference(self, fact: SessionFact) -> str | None:
+        """Return the provider's reference for a new payment, unless another payment has it."""
+        reference = fact.provider_reference or self.session.provider_reference
+        others = Payment.objects.filter(provider=self.session.provider_id, provider_reference=reference)
+        other = others.first() if reference else None
+        if other is None:
+            return reference or None
+        self._differ("reference_reused", expected=self.session.pk, reported=other.session_id)
+        return None
 
     def _compare_with_collection(self) -> None:
         collection = self.session.collection
@@ -168,7 +207,7 @@ class FactRecorder:
 
     def _record_next_action(self, fact: SessionFact) -> None:
         is_news = self.session.status == SessionStatus.PENDING
-        if not (is_news or (self.operation is not None and self.session.is_unauthorized)):
+        if not (is_news or (self._is_answer and self.session.is_unauthorized)):
             return
         before = str(self.session.status)
         self.session.require_more()
@@ -205,9 +244,11 @@ class FactRecorder:
         if fact.amount is None:
             return
         for operation in self._open_operations(OperationKind.UPDATE):
-            if operation.amount == fact.amount:
-                change_amount(self.session, operation.amount, self.journal)
-                end_operation(operation, operation.succeed, self.journal)
+            if operation.amount != fact.amount:
+                continue
+            if self.session.is_unauthorized:
+                change_amount(self.session, operation.amount, self.journal, makes_split=operation.makes_split)
+            end_operation(operation, operation.succeed, self.journal)
 
     def _record_release(self, payment: Payment, fact: SessionFact) -> None:
         """Record that the provider let go of what it held, as far as that is more than was known."""
@@ -216,29 +257,39 @@ class FactRecorder:
         if reported is None:
             reported = held if fact.status == SessionStatus.CANCELED else ZERO
         released = min(reported, held)
-        if released > payment.canceled_amount:
+        is_news = released > payment.canceled_amount
+        if is_news:
             self.journal.note("payment.released", payment, amount=released - payment.canceled_amount)
             payment.canceled_amount = released
             payment.save_fields("canceled_amount")
         if released == payment.amount and self.session.status == SessionStatus.AUTHORIZED:
             cancel_session(self.session, self.journal)
         if fact.status == SessionStatus.CANCELED or ZERO < released == held:
-            self._confirm(OperationKind.CANCEL, target_id=payment.pk)
+            self._confirm(OperationKind.CANCEL, target_id=payment.pk, is_news=is_news)
 
     def _renew(self, fact: SessionFact) -> None:
-        """Take over what the provider says about its own session."""
+        """Take over what the provider says about its own session.
+
+        The answer of an operation that has ended is older than what ended it, so it only fills in what is missing.
+        """
         names = []
-        for name in ("data", "provider_data", "expires_at"):
-            value = getattr(fact, name)
-            if value is not None:
-                setattr(self.session, name, dict(value) if name != "expires_at" else value)
+        for name, value in self._news_of(fact).items():
+            if value is not None and not (self._is_late_answer and getattr(self.session, name)):
+                setattr(self.session, name, value)
                 names.append(name)
         if fact.provider_reference and self.session.provider_reference is None and self._is_new(fact):
             self.session.provider_reference = fact.provider_reference
             names.append("provider_reference")
         if names:
             self.session.save_fields(*names)
-        self._renew_payment(fact)
+        if not self._is_late_answer:
+            self._renew_payment(fact)
+
+    def _news_of(self, fact: SessionFact) -> dict[str, Any]:
+        """Return the provider's values by field; of what it would publish only what it has declared."""
+        data = None if fact.data is None else publishable(self.session, fact.data)
+        private = None if fact.provider_data is None else dict(fact.provider_data)
+        return {"data": data, "provider_data": private, "expires_at": fact.expires_at}
 
     def _renew_payment(self, fact: SessionFact) -> None:
         payment = self.session.payment
@@ -257,22 +308,54 @@ class FactRecorder:
         self._differ("reference_reused", expected=self.session.pk, reported=other.pk)
         return False
 
-    def _confirm(self, kind: OperationKind, *, target_id: str | None = None) -> None:
-        """End the open operations of a kind: what they asked for has happened."""
+    def _confirm(self, kind: OperationKind, *, target_id: str | None = None, is_news: bool = False) -> None:
+        """End the open operations of a kind: what they asked for has happened.
+
+        One that needs a person isn't ended by hearing the same again.
+        """
         for operation in self._open_operations(kind, target_id=target_id):
-            end_operation(operation, operation.succeed, self.journal)
+            if is_news or operation.status != OperationStatus.ATTENTION:
+                end_operation(operation, operation.succeed, self.journal)
 
     def _open_operations(
         self, kind: OperationKind, *, target_id: str | None = None
     ) -> list[PaymentOperation]:
         rows = PaymentOperation.objects.open().filter(kind=kind, target_id=target_id or self.session.pk)
-        return list(rows)
+        asked = self.operation
+        return [asked if asked is not None and row.pk == asked.pk else row for row in rows]
 
     def _save_status(self) -> None:
         self.session.save_fields("status", "next_action", "error_code", "error_message")
 
     def _differ(self, code: str, *, expected: object, reported: object) -> None:
         self.discrepancies.append(Discrepancy(code=code, expected=str(expected), reported=str(reported)))
+
+
+def has_taken_money(fact: SessionFact) -> bool:
+    """Return whether a report says that money was captured, which takes an authorization, stated or not."""
+    captures = (
+        row.kind == MovementKind.CAPTURE and row.status == MovementStatus.SUCCEEDED for row in fact.movements
+    )
+    return bool(fact.captured_amount) or any(captures)
+
+
+def impossible_amount(fact: SessionFact) -> Any:
+    """Return the first amount of a report that its currency can't have, such as NaN; None where all are possible."""
+    stated = [
+        fact.amount,
+        fact.authorized_amount,
+        fact.captured_amount,
+        fact.refunded_amount,
+        fact.canceled_amount,
+        *(row.amount for row in fact.movements if row.currency_code == fact.currency_code),
+    ]
+    for amount in stated:
+        try:
+            if amount is not None:
+                parse_amount(amount, fact.currency_code, allow_zero=True)
+        except AmountError:
+            return amount
+    return None
 
 
 def fail_session(session: PaymentSession, failure: Failure, journal: Journal) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import combinations
 from typing import Final
 
 from django.utils import timezone
@@ -17,6 +18,9 @@ from payments.states import MovementKind, MovementStatus, OperationStatus
 
 ZERO: Final = Decimal(0)
 FAILED: Final = Failure(code="failed")
+
+MAX_GUESSED: Final = 10
+"""Among how many pending rows those are looked for that a total explains."""
 
 Movement = Capture | Refund
 
@@ -51,37 +55,54 @@ def fail_movement(row: Movement, failure: Failure, journal: Journal) -> None:
 
 @dataclass(kw_only=True)
 class MovementRecorder:
-    """Bring a payment's captures and refunds in line with a fact."""
+    """Bring a payment's captures and refunds in line with a fact.
+
+    `operation` is the one whose answer the fact is, if it is one's. The rows are read once: the collection is locked.
+    """
 
     payment: Payment
     journal: Journal
     discrepancies: list[Discrepancy]
+    operation: PaymentOperation | None = None
+    _known: dict[MovementKind, list[Movement]] = field(default_factory=dict, init=False, repr=False)
 
     def record(self, fact: SessionFact) -> None:
         """Record each movement that is listed, then what the totals say beyond them."""
+        totals = {MovementKind.CAPTURE: fact.captured_amount, MovementKind.REFUND: fact.refunded_amount}
         for movement in sorted(fact.movements, key=lambda movement: movement.kind):
-            self._record_movement(movement)
-        self._record_total(MovementKind.CAPTURE, fact.captured_amount)
-        self._record_total(MovementKind.REFUND, fact.refunded_amount)
+            self._record_movement(movement, totals[movement.kind])
+        for kind, total in totals.items():
+            self._record_total(kind, total)
 
-    def _record_movement(self, movement: MovementFact) -> None:
+    def _record_movement(self, movement: MovementFact, total: Decimal | None) -> None:
         operation = self._operation_of(movement)
         row = self._row_of(movement, operation)
         if movement.currency_code != self.payment.currency_code:
             self._differ("currency_mismatch", self.payment.currency_code, movement.currency_code, operation)
         elif row is None:
-            self._record_foreign(movement)
+            self._record_foreign(movement, total)
         elif movement.amount != row.amount:
             self._differ(f"{movement.kind}_amount_mismatch", row.amount, movement.amount, operation)
-        else:
+        elif self._takes_reference(row, movement.provider_reference, operation):
             self._advance(row, movement, operation)
 
+    def _takes_reference(
+        self, row: Movement, reference: str | None, operation: PaymentOperation | None
+    ) -> bool:
+        """Give a row the provider's reference; return False where another row has it, and nobody knows why."""
+        if not reference or row.provider_reference is not None:
+            return True
+        if any(other.provider_reference == reference for other in self._rows(_kind_of(row))):
+            self._differ("reference_reused", row.pk, reference, operation)
+            return False
+        row.provider_reference = reference
+        row.save_fields("provider_reference")
+        return True
+
     def _advance(self, row: Movement, movement: MovementFact, operation: PaymentOperation | None) -> None:
-        if movement.provider_reference and row.provider_reference is None:
-            row.provider_reference = movement.provider_reference
-            row.save_fields("provider_reference")
         if movement.status == MovementStatus.SUCCEEDED:
-            if row.status != MovementStatus.SUCCEEDED and self._has_room(row, operation):
+            is_news = row.status != MovementStatus.SUCCEEDED and not _failed_after_all(row)
+            if is_news and self._has_room(row, operation):
                 self._succeed(row, operation)
         elif movement.status == MovementStatus.PENDING:
             self._await(operation)
@@ -120,48 +141,60 @@ class MovementRecorder:
                 self.journal,
             )
 
-    def _record_foreign(self, movement: MovementFact) -> None:
-        """Record what was done at the provider itself."""
+    def _record_foreign(self, movement: MovementFact, total: Decimal | None) -> None:
+        """Record what was done at the provider itself, unless it is a part of what a total has told of already."""
         if movement.status == MovementStatus.FAILED or movement.amount <= ZERO:
             return
-        model = Capture if movement.kind == MovementKind.CAPTURE else Refund
-        row = model(
-            payment=self.payment,
-            amount=movement.amount,
-            provider_reference=movement.provider_reference or None,
+        if not movement.provider_reference:
+            if total is None:
+                self._differ(f"{movement.kind}_without_reference", "a reference", movement.amount, None)
+        elif (row := self._nameless(movement)) is not None:
+            row.provider_reference = movement.provider_reference
+            row.save_fields("provider_reference")
+        elif total is None or self._sum(movement.kind) + movement.amount <= total:
+            self._insert(movement.kind, movement.amount, movement.status, movement.provider_reference)
+
+    def _nameless(self, movement: MovementFact) -> Movement | None:
+        """Find the row that a total alone has told of, and that this movement explains."""
+        rows = (row for row in self._rows(movement.kind) if row.provider_reference is None)
+        like = (
+            row for row in rows if row.amount == movement.amount and row.status == MovementStatus.SUCCEEDED
         )
-        if movement.status == MovementStatus.SUCCEEDED and not self._has_room(row, None):
-            return
-        row.save(force_insert=True)
-        if movement.status == MovementStatus.SUCCEEDED:
-            self._succeed(row, None)
+        return next((row for row in like if not row.operations.exists()), None)
 
     def _record_total(self, kind: MovementKind, total: Decimal | None) -> None:
         """Explain a cumulative amount that is higher than the rows add up to."""
-        missing = ZERO if total is None else total - _sum(self.payment, kind, MovementStatus.SUCCEEDED)
+        missing = ZERO if total is None else total - self._sum(kind)
         if missing <= ZERO:
             return
-        for row in _rows(self.payment, kind, MovementStatus.PENDING):
-            if row.amount == missing:
-                operation = row.operations.first()
-                if self._has_room(row, operation):
-                    self._succeed(row, operation)
-                return
-        self._record_foreign(
-            MovementFact(
-                kind=kind,
-                status=MovementStatus.SUCCEEDED,
-                amount=missing,
-                currency_code=self.payment.currency_code,
-            )
-        )
+        pending = [row for row in self._rows(kind) if row.status == MovementStatus.PENDING]
+        explained = _adding_up_to(missing, pending)
+        for row in explained:
+            operation = row.operations.first()
+            if self._has_room(row, operation):
+                self._succeed(row, operation)
+        if not explained:
+            self._insert(kind, missing, MovementStatus.SUCCEEDED, None)
+
+    def _insert(
+        self, kind: MovementKind, amount: Decimal, status: MovementStatus, reference: str | None
+    ) -> None:
+        model = Capture if kind == MovementKind.CAPTURE else Refund
+        row = model(payment=self.payment, amount=amount, provider_reference=reference)
+        if status == MovementStatus.SUCCEEDED and not self._has_room(row, None):
+            return
+        row.save(force_insert=True)
+        self._rows(kind).append(row)
+        if status == MovementStatus.SUCCEEDED:
+            self._succeed(row, None)
 
     def _has_room(self, row: Movement, operation: PaymentOperation | None) -> bool:
         """Return whether the books can hold a movement; make room for a capture, whatever it takes."""
+        captured = self._succeeded_sum(MovementKind.CAPTURE)
         if isinstance(row, Capture):
-            self._make_room(captured_sum(self.payment) + row.amount)
+            self._make_room(captured + row.amount)
             return True
-        captured, refunded = captured_sum(self.payment), refunded_sum(self.payment) + row.amount
+        refunded = self._succeeded_sum(MovementKind.REFUND) + row.amount
         if refunded > captured:
             self._differ("refunded_more_than_captured", captured, refunded, operation)
         return refunded <= captured
@@ -180,20 +213,35 @@ class MovementRecorder:
     def _operation_of(self, movement: MovementFact) -> PaymentOperation | None:
         if movement.operation_id is None:
             return None
-        rows = PaymentOperation.objects.select_related("capture", "refund")
-        return rows.filter(pk=movement.operation_id, payment=self.payment, kind=movement.kind).first()
+        if self.operation is not None and movement.operation_id == self.operation.pk:
+            return self.operation
+        rows = PaymentOperation.objects.filter(payment=self.payment, kind=movement.kind)
+        return rows.filter(pk=movement.operation_id).first()
 
     def _row_of(self, movement: MovementFact, operation: PaymentOperation | None) -> Movement | None:
+        rows = self._rows(movement.kind)
         if operation is not None:
-            row: Movement | None = operation.capture or operation.refund
-        elif movement.provider_reference:
-            rows = _rows(self.payment, movement.kind)
-            row = next((row for row in rows if row.provider_reference == movement.provider_reference), None)
-        else:
-            row = None
-        if row is not None:
-            row.payment = self.payment
-        return row
+            return next(row for row in rows if row.pk == operation.target_id)
+        if movement.provider_reference:
+            return next((row for row in rows if row.provider_reference == movement.provider_reference), None)
+        return None
+
+    def _rows(self, kind: MovementKind) -> list[Movement]:
+        if kind not in self._known:
+            rows = self.payment.captures.all() if kind == MovementKind.CAPTURE else self.payment.refunds.all()
+            self._known[kind] = list(rows)
+            for row in self._known[kind]:
+                row.payment = self.payment
+        return self._known[kind]
+
+    def _sum(self, kind: MovementKind) -> Decimal:
+        """Return what a provider's cumulative amount has told of so far: also what failed after it had succeeded."""
+        failed = sum((row.amount for row in self._rows(kind) if _failed_after_all(row)), ZERO)
+        return self._succeeded_sum(kind) + failed
+
+    def _succeeded_sum(self, kind: MovementKind) -> Decimal:
+        rows = (row for row in self._rows(kind) if row.status == MovementStatus.SUCCEEDED)
+        return sum((row.amount for row in rows), ZERO)
 
     def _differ(
         self, code: str, expected: object, reported: object, operation: PaymentOperation | None
@@ -203,14 +251,23 @@ class MovementRecorder:
         )
 
 
+def _failed_after_all(row: Movement) -> bool:
+    """Return whether a movement failed after it had succeeded; an older report of its success is no news."""
+    return row.status == MovementStatus.FAILED and row.succeeded_at is not None
+
+
+def _adding_up_to(amount: Decimal, rows: list[Movement]) -> tuple[Movement, ...]:
+    """Return the fewest rows that add up to an amount exactly, or none."""
+    if len(rows) > MAX_GUESSED:
+        return ()
+    choices = (choice for size in range(1, len(rows) + 1) for choice in combinations(rows, size))
+    return next((choice for choice in choices if sum((row.amount for row in choice), ZERO) == amount), ())
+
+
 def _kind_of(row: Movement) -> MovementKind:
     return MovementKind.CAPTURE if isinstance(row, Capture) else MovementKind.REFUND
 
 
-def _rows(payment: Payment, kind: MovementKind, *statuses: MovementStatus) -> list[Movement]:
-    rows = payment.captures.all() if kind == MovementKind.CAPTURE else payment.refunds.all()
-    return list(rows.filter(status__in=statuses) if statuses else rows)
-
-
 def _sum(payment: Payment, kind: MovementKind, status: MovementStatus) -> Decimal:
-    return sum((row.amount for row in _rows(payment, kind, status)), ZERO)
+    rows = payment.captures.all() if kind == MovementKind.CAPTURE else payment.refunds.all()
+    return sum(rows.filter(status=status).values_list("amount", flat=True), ZERO)

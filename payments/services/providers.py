@@ -56,6 +56,15 @@ def plugin_for(row: PaymentSession | Payment) -> BaseProvider[Any]:
         ) from error
 
 
+def publishable(session: PaymentSession, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a session's provider has declared as public, and nothing where it has left the settings."""
+    try:
+        declared = plugin_for(session).public_data_keys
+    except ProviderUnavailableError:
+        declared = frozenset()
+    return {key: value for key, value in data.items() if key in declared}
+
+
 def list_providers() -> list[PaymentProvider]:
     """Return the rows of all configured providers, making those that are missing, in the setting's order."""
     return [PaymentProvider.objects.get_or_create(pk=alias)[0] for alias in provider_aliases()]

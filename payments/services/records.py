@@ -43,6 +43,14 @@ from payments.states import (
     SessionStatus,
 )
 
+_LASTING: Final = (
+    OperationKind.INITIATE,
+    OperationKind.AUTHORIZE,
+    OperationKind.CAPTURE,
+    OperationKind.REFUND,
+)
+"""What these did stays done. An update or a cancelation may have been overtaken by a later one."""
+
 DECLINED: Final = Failure(code="declined")
 NOT_SENT: Final = Failure(code="not_sent")
 UNANSWERED: Final = Failure(code="outcome_unknown")
@@ -81,17 +89,23 @@ def record_result(
     with committed():
         collection = lock_collection(operation.collection_id)
         current = _load(operation.pk, collection)
-        if not current.is_open or not _is_believable(current, result):
+        if not _is_news(current, result):
             return current
         journal = Journal(collection=collection, origin=origin or Origin.of_operation(current))
         if resolution is None:
-            current.exchange = dict(result.exchange)
+            _note_exchange(current, result)
         else:
             _note_resolution(current, resolution, journal)
         _RECORDS[Outcome(result.outcome)](current, result, journal)
         settle(collection, journal)
         reach(Checkpoint.RECORDING, current)
     return current
+
+
+def _note_exchange(operation: PaymentOperation, result: ProviderResult) -> None:
+    if result.exchange:
+        operation.exchange = dict(result.exchange)
+        operation.save_fields("exchange")
 
 
 def _note_resolution(operation: PaymentOperation, resolution: Resolution, journal: Journal) -> None:
@@ -124,20 +138,27 @@ def _load(operation_id: str, collection: PaymentCollection) -> PaymentOperation:
     return operation
 
 
-def _is_believable(operation: PaymentOperation, result: ProviderResult) -> bool:
-    """Return whether an answer can change the operation: one that needs a person only heeds a certain answer."""
-    if operation.status != OperationStatus.ATTENTION:
-        return True
-    return result.outcome in (Outcome.SUCCEEDED, Outcome.DECLINED)
+def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
+    """Return whether an answer can tell something that isn't known.
+
+    An operation that needs a person only heeds a certain answer. One that has ended, because a report was faster than
+    the answer, still learns from a success: the money has moved, or the answer holds what the report didn't.
+    """
+    if not operation.is_open:
+        return result.outcome == Outcome.SUCCEEDED and operation.kind in _LASTING
+    if operation.status == OperationStatus.ATTENTION:
+        return result.outcome in (Outcome.SUCCEEDED, Outcome.DECLINED)
+    return True
 
 
 def _record_success(operation: PaymentOperation, result: ProviderResult, journal: Journal) -> None:
     if _lacks_amount(operation, result):
-        _record_unknown(operation, replace(result, failure=UNANSWERED), journal)
+        if operation.is_open:
+            _record_unknown(operation, replace(result, failure=UNANSWERED), journal)
         return
     if isinstance(result, UpdateResult) and not _record_update(operation, result, journal):
         return
-    if operation.kind == OperationKind.INITIATE:
+    if operation.kind == OperationKind.INITIATE and operation.session.initiated_at is None:
         operation.session.initiated_at = timezone.now()
         operation.session.save_fields("initiated_at")
         journal.note("session.initiated", operation.session, amount=operation.amount)
@@ -147,8 +168,7 @@ def _record_success(operation: PaymentOperation, result: ProviderResult, journal
     needs_attention = apply_fact(
         operation.session, _fact_of(operation, result), journal=journal, operation=operation
     )
-    operation.refresh_from_db(fields=["status", "detail", "in_flight_key"])
-    if operation.is_open and not needs_attention:
+    if operation.status != OperationStatus.SUCCEEDED and not needs_attention:
         end_operation(operation, operation.succeed, journal)
 
 
@@ -186,6 +206,8 @@ def _record_decline(operation: PaymentOperation, result: ProviderResult, journal
 
 
 def _record_not_sent(operation: PaymentOperation, result: ProviderResult, journal: Journal) -> None:
+    if operation.status != OperationStatus.PROCESSING:
+        return  # That this attempt went nowhere says nothing of an earlier one.
     failure = result.failure or NOT_SENT
     operation.detail = failure.detail
     end_operation(operation, lambda: operation.withdraw(code=NOT_SENT.code, message=failure.message), journal)

@@ -1,0 +1,231 @@
+"""Authorizing a session: at once, in parts, after a challenge, again after a refusal, and with no answer at all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from payments import services
+from payments.exceptions import (
+    AmountError,
+    OperationInProgressError,
+    OutcomeUnknownError,
+    ProviderUnavailableError,
+    TransitionError,
+)
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.providers import AuthorizeResult
+from payments.states import Outcome
+from tests.services.scripted import Script, authorized, declined, requires_more
+
+pytestmark = pytest.mark.django_db
+
+
+def test_authorized_session_becomes_a_payment(session: PaymentSession, card: Script) -> None:
+    payment = services.authorize_payment_session(session, data={"code": "123"}).payment
+    assert payment is not None
+    assert (session.status, payment.status, payment.amount) == ("authorized", "authorized", Decimal(100))
+    assert session.authorized_at is not None
+    assert (payment.provider_data, payment.provider_reference) == (
+        session.provider_data,
+        session.provider_reference,
+    )
+    session.collection.refresh_from_db()
+    assert (session.collection.status, session.collection.authorized_amount) == ("authorized", Decimal(100))
+
+
+def test_provider_gets_both_halves_of_the_data_and_the_input(session: PaymentSession, card: Script) -> None:
+    services.authorize_payment_session(session, data={"code": "123"})
+    (request,) = card.asked("authorize")
+    operation = session.operations.get(kind="authorize")
+    assert (request.data, request.provider_data, request.input) == (
+        {"client_token": f"token_{session.pk}"},
+        {"secret": "s3cr3t"},
+        {"code": "123"},
+    )
+    assert request.provider_reference == f"intent_{session.pk}"
+    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.idempotency_key)
+
+
+def test_authorizing_again_gives_the_one_payment(payment: Payment, card: Script) -> None:
+    again = services.authorize_payment_session(payment.session)
+    assert again.payment == payment
+    assert len(card.asked("authorize")) == 1
+    assert Payment.objects.count() == 1
+
+
+def test_split_over_two_providers_is_authorized_part_by_part(collection: PaymentCollection) -> None:
+    first = services.create_payment_session(collection, provider_id="card", amount="60.00")
+    second = services.create_payment_session(collection, provider_id="system")
+    services.authorize_payment_session(first)
+    collection.refresh_from_db()
+    assert (collection.status, collection.authorized_amount) == ("partially_authorized", Decimal(60))
+    services.authorize_payment_session(second)
+    collection.refresh_from_db()
+    assert (collection.status, collection.authorized_amount) == ("authorized", Decimal(100))
+
+
+def test_partial_authorization_makes_a_payment_of_what_is_held(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", authorized("60.00"))
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    assert (payment.amount, session.amount, session.status) == (Decimal(60), Decimal(100), "authorized")
+    session.collection.refresh_from_db()
+    assert session.collection.status == "partially_authorized"
+    rest = services.create_payment_session(session.collection, provider_id="wallet")
+    assert rest.amount == Decimal(40)
+    services.authorize_payment_session(rest)
+    session.collection.refresh_from_db()
+    assert session.collection.status == "authorized"
+
+
+def test_provider_that_takes_the_money_at_once(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", authorized("100.00", captured="100.00"))
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    assert (payment.status, payment.captured_amount) == ("captured", Decimal(100))
+    session.collection.refresh_from_db()
+    assert session.collection.status == "completed"
+    assert payment.captures.get().status == "succeeded"
+
+
+def test_declined_authorization_is_a_session_in_error(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", declined(AuthorizeResult))
+    services.authorize_payment_session(session)
+    assert (session.status, session.error_code, session.error_message) == (
+        "error",
+        "card_declined",
+        "The bank said no.",
+    )
+    assert session.payment is None
+    assert session.operations.get(kind="authorize").detail == "issuer 05"
+    assert session.collection.authorized_amount == 0
+
+
+def test_declined_session_can_be_tried_again_under_a_new_key(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", declined(AuthorizeResult), declined(AuthorizeResult, "no_funds"))
+    services.authorize_payment_session(session)
+    services.authorize_payment_session(session)
+    assert (session.status, session.error_code) == ("error", "no_funds")
+    services.authorize_payment_session(session)
+    assert (session.status, session.error_code) == ("authorized", "")
+    assert len({request.idempotency_key for request in card.asked("authorize")}) == 3
+
+
+def test_challenge_comes_first_where_the_bank_wants_one(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", requires_more())
+    services.authorize_payment_session(session)
+    assert (session.status, session.payment) == ("requires_more", None)
+    assert session.next_action == {"type": "redirect", "url": "https://bank.example/3ds"}
+    services.authorize_payment_session(session, data={"code": "123"})
+    assert (session.status, session.next_action) == ("authorized", None)
+
+
+def test_challenge_can_be_asked_for_twice_and_be_failed(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", requires_more(), requires_more(), declined(AuthorizeResult))
+    for status in ("requires_more", "requires_more", "error"):
+        assert services.authorize_payment_session(session).status == status
+    assert session.next_action is None
+
+
+@pytest.mark.parametrize("accident", [TimeoutError(), ValueError("no JSON"), KeyError("id")], ids=repr)
+def test_unknown_outcome_names_its_operation_and_keeps_the_session(
+    session: PaymentSession, card: Script, accident: Exception
+) -> None:
+    card.will("authorize", accident)
+    with pytest.raises(OutcomeUnknownError) as unknown:
+        services.authorize_payment_session(session)
+    operation = session.operations.get(kind="authorize")
+    assert unknown.value.operation_id == operation.pk
+    assert operation.pk in unknown.value.message
+    assert (operation.status, operation.detail) == ("unknown", type(accident).__name__)
+    assert operation.next_attempt_at is not None
+    session.refresh_from_db()
+    assert session.status == "pending"
+    with pytest.raises(OperationInProgressError) as refusal:
+        services.authorize_payment_session(session)
+    assert refusal.value.operation_id == operation.pk
+    with pytest.raises(OperationInProgressError):
+        services.cancel_payment_session(session)
+    assert len(card.asked("authorize")) == 1
+
+
+def test_answer_of_another_kind_is_no_answer(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", lambda request: None)
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+
+
+def test_success_without_an_amount_is_not_believed(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED))
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+    assert session.payment is None
+
+
+def test_what_was_not_sent_can_be_tried_again(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", ProviderUnavailableError("connection refused"))
+    with pytest.raises(ProviderUnavailableError) as refusal:
+        services.authorize_payment_session(session)
+    operation = session.operations.get(kind="authorize")
+    assert (refusal.value.operation_id, operation.status) == (operation.pk, "not_sent")
+    session.refresh_from_db()
+    assert (session.status, session.error_code) == ("pending", "")
+    assert services.authorize_payment_session(session).status == "authorized"
+
+
+def test_authorization_that_takes_its_time_is_awaited(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    assert services.authorize_payment_session(session).status == "pending"
+    assert services.authorize_payment_session(session).status == "pending"
+    assert len(card.asked("authorize")) == 1
+    assert session.operations.get(kind="authorize").status == "pending"
+
+
+def test_more_than_the_collection_is_for_cannot_be_held(collection: PaymentCollection, card: Script) -> None:
+    first = services.create_payment_session(collection, provider_id="card")
+    card.will("cancel", ProviderUnavailableError("connection refused"))
+    second = services.create_payment_session(collection, provider_id="wallet")
+    services.authorize_payment_session(second)
+    with pytest.raises(AmountError) as refusal:
+        services.authorize_payment_session(first)
+    assert (refusal.value.code, refusal.value.field) == ("exceeds_remaining", "amount")
+    assert card.asked("authorize") == []
+
+
+def test_authorizations_under_way_count_as_held(collection: PaymentCollection, card: Script) -> None:
+    first = services.create_payment_session(collection, provider_id="card")
+    card.will("cancel", ProviderUnavailableError("connection refused"))
+    second = services.create_payment_session(collection, provider_id="wallet")
+    card.will("authorize", TimeoutError())
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(first)
+    with pytest.raises(AmountError):
+        services.authorize_payment_session(second)
+
+
+def test_canceled_session_cannot_be_authorized(session: PaymentSession, card: Script) -> None:
+    services.cancel_payment_session(session)
+    with pytest.raises(TransitionError) as refusal:
+        services.authorize_payment_session(session)
+    assert (refusal.value.code, refusal.value.field) == ("invalid_transition", "status")
+    assert card.asked("authorize") == []
+
+
+def test_expired_session_cannot_be_authorized_nor_initiated(session: PaymentSession, card: Script) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    for initiated_at in (session.initiated_at, None):
+        PaymentSession.objects.filter(pk=session.pk).update(expires_at=past, initiated_at=initiated_at)
+        with pytest.raises(TransitionError) as refusal:
+            services.authorize_payment_session(session)
+        assert refusal.value.code == "session_expired"
+    assert card.verbs == ["initiate"]
+
+
+def test_account_of_the_exchange_is_kept_for_operators(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", authorized("100.00", exchange={"status": 200, "took": "120 ms"}))
+    services.authorize_payment_session(session)
+    assert session.operations.get(kind="authorize").exchange == {"status": 200, "took": "120 ms"}
