@@ -1,7 +1,8 @@
 """The address that providers send their events to.
 
-200 means: stored, known already, or not ours. 400: not proven. 503: could not be stored, send it again. An event that
-carries its own fact is applied on the spot; no provider is asked anything while it waits for the answer.
+200 means: stored, known already, or not ours. 400: not proven. 413: too large to be an event. 503: could not be stored,
+send it again. An event that carries its own fact is applied on the spot; no provider is asked anything while it waits
+for the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from django.db import DatabaseError, connections, transaction
+from django.db import Error as AnyDatabaseError
+from django.db import connections, transaction
 from django.http import HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
@@ -30,6 +32,9 @@ MAX_BODY: Final = 256 * 1024
 
 RETRY_AFTER: Final = 30
 
+TOO_LARGE: Final = "webhook_too_large"
+MALFORMED: Final = "webhook_malformed"
+
 
 @csrf_exempt
 @require_POST
@@ -41,8 +46,8 @@ def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
         return _error(404, "not_found", _("There is nothing here."))
     except WebhookVerificationError as error:
         logger.warning("A webhook for %s was refused: %s", provider_id, error.code)
-        return _error(400, error.code, error.message)
-    except DatabaseError:
+        return _error(413 if error.code == TOO_LARGE else 400, error.code, error.message)
+    except AnyDatabaseError:
         logger.exception("A webhook for %s could not be stored.", provider_id)
         return _unavailable()
     if receipt.is_new:
@@ -52,15 +57,22 @@ def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
 
 def _read(request: HttpRequest) -> WebhookRequest:
     """Return the body as it was sent, if it isn't too long."""
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
-        raise WebhookVerificationError(_("The event is too large."), code="webhook_too_large")
+    if _announced_length(request) > MAX_BODY:
+        raise WebhookVerificationError(_("The event is too large."), code=TOO_LARGE)
     try:
         body = request.read(MAX_BODY + 1)
     except UnreadablePostError as error:
-        raise WebhookVerificationError(_("The event is cut off."), code="webhook_malformed") from error
+        raise WebhookVerificationError(_("The event is cut off."), code=MALFORMED) from error
     if len(body) > MAX_BODY:
-        raise WebhookVerificationError(_("The event is too large."), code="webhook_too_large")
+        raise WebhookVerificationError(_("The event is too large."), code=TOO_LARGE)
     return WebhookRequest(body=body, headers={name.lower(): value for name, value in request.headers.items()})
+
+
+def _announced_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0  # as Django has it: then there is no body to read either
 
 
 def _error(status: int, code: str, message: str) -> JsonResponse:

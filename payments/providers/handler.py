@@ -7,7 +7,7 @@ happens, the answer is one of the five outcomes. Nothing here knows a model.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.conf import ProviderConfig, provider_aliases, provider_config
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
 from payments.providers.base import BaseProvider
-from payments.providers.facts import Failure
+from payments.providers.facts import Failure, SessionFact
 from payments.providers.results import ProviderResult
 from payments.states import Outcome
 
@@ -54,16 +54,18 @@ def call_provider(
     """
     refuse_open_transaction()
     try:
-        result = verb(request)
+        return _publishable(verb, _checked(verb(request), result_class))
     except DeclinedError as error:
         return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
     except ProviderUnavailableError as error:
         return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, error.message))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
         return _unknown(verb, result_class, error)
-    if not isinstance(result, result_class):
-        return _unknown(verb, result_class, TypeError(f"it returned a {type(result).__name__}"))
-    return _publishable(verb, result)
+
+
+def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionFact:
+    """Return a fact without the public data that its provider hasn't declared."""
+    return fact if fact.data is None else replace(fact, data=_declared(provider, fact.data))
 
 
 def refuse_open_transaction() -> None:
@@ -121,18 +123,32 @@ def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Excep
     return result_class(outcome=Outcome.UNKNOWN, failure=failure)
 
 
+def _checked(result: Any, result_class: type[ResultT]) -> ResultT:
+    if not isinstance(result, result_class):
+        raise TypeError(f"it returned a {type(result).__name__}")
+    return result
+
+
 def _publishable(verb: Callable[..., Any], result: ResultT) -> ResultT:
-    """Drop whatever the provider would publish without having declared it."""
+    """Drop whatever the provider would publish without having declared it, also in a fact that it reports."""
     provider = getattr(verb, "__self__", None)
-    data = getattr(result, "data", None)
-    if data is None or not isinstance(provider, BaseProvider):
+    if not isinstance(provider, BaseProvider):
         return result
+    changes: dict[str, Any] = {}
+    if getattr(result, "data", None) is not None:
+        changes["data"] = _declared(provider, result.data)  # type: ignore[attr-defined]
+    if getattr(result, "fact", None) is not None:
+        changes["fact"] = publishable_fact(provider, result.fact)  # type: ignore[attr-defined]
+    return replace(result, **changes) if changes else result
+
+
+def _declared(provider: BaseProvider[Any], data: Mapping[str, Any]) -> dict[str, Any]:
     undeclared = sorted(set(data) - provider.public_data_keys)
-    if not undeclared:
-        return result
-    logger.warning("Provider %s returned undeclared public keys: %s", provider.alias, ", ".join(undeclared))
-    public = {key: value for key, value in data.items() if key in provider.public_data_keys}
-    return replace(result, data=public)  # type: ignore[call-arg]
+    if undeclared:
+        logger.warning(
+            "Provider %s returned undeclared public keys: %s", provider.alias, ", ".join(undeclared)
+        )
+    return {key: value for key, value in data.items() if key in provider.public_data_keys}
 
 
 def _name(verb: Callable[..., Any]) -> str:

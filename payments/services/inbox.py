@@ -7,23 +7,34 @@ the books. An event that comes early waits; one that isn't ours is kept, and cha
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import NotSupportedError, PaymentError
+from payments.exceptions import NotSupportedError, PaymentError, WebhookVerificationError
 from payments.models import PaymentProvider, PaymentSession, WebhookEvent
-from payments.providers import WebhookRequest, WebhookResult, decode_fact, encode_fact, get_provider
-from payments.services.facts import mark_applied, record_fact
-from payments.services.leases import lease_rows, new_owner
+from payments.providers import (
+    BaseProvider,
+    WebhookRequest,
+    WebhookResult,
+    decode_fact,
+    encode_fact,
+    get_provider,
+)
+from payments.providers.handler import publishable_fact
+from payments.services.facts import record_fact
+from payments.services.journals import Journal
+from payments.services.leases import held_rows, lease_rows, new_owner
 from payments.services.origins import Actor, Origin
 from payments.services.synchronization import retrieve
-from payments.services.transactions import committed
+from payments.services.transactions import committed, lock_collection
 from payments.states import EventSource, Outcome, WebhookEventStatus
 
 logger = logging.getLogger("payments.webhooks")
@@ -36,6 +47,9 @@ BACKOFF: Final = (
     timedelta(hours=2),
     timedelta(hours=12),
 )
+
+MAX_ID: Final = 255
+"""No provider's ids are longer, in characters."""
 
 Status = WebhookEventStatus
 Progress = Callable[[WebhookEvent], None]
@@ -58,14 +72,18 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     plugin = get_provider(provider_id)
     if not plugin.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
-    result = plugin.parse_webhook(request)
+    event = _event_of(plugin, _parse(plugin, request))
     PaymentProvider.objects.get_or_create(pk=provider_id)
     try:
         with committed():
-            return Receipt(event=_insert(provider_id, result), is_new=True)
+            event.save(force_insert=True)
     except IntegrityError:
-        known = WebhookEvent.objects.get(provider=provider_id, event_id=result.event_id)
+        known = WebhookEvent.objects.get(provider=provider_id, event_id=event.event_id)
         return Receipt(event=known, is_new=False)
+    except (DataError, UnicodeError) as error:
+        # A character that the database can't hold won't be one the next time either.
+        raise _malformed() from error
+    return Receipt(event=event, is_new=True)
 
 
 def process_event(event: WebhookEvent, *, origin: Origin | None = None) -> WebhookEvent:
@@ -81,9 +99,9 @@ def process_event(event: WebhookEvent, *, origin: Origin | None = None) -> Webho
     if answer.outcome != Outcome.SUCCEEDED:
         return _defer(event, detail=f"retrieve: {answer.outcome}")
     if answer.fact is None:
-        _mark(session, event)
-    else:
-        record_fact(session, answer.fact, origin=origin, event=event)
+        # It has just told us of this session: what answers the question may only be behind.
+        return _defer(event, detail="retrieve: not found")
+    record_fact(session, answer.fact, origin=origin, event=event)
     return event
 
 
@@ -101,13 +119,16 @@ def process_due_events(
     *, limit: int = 100, owner: str | None = None, progress: Progress | None = None
 ) -> int:
     """Apply up to `limit` stored events that are due; return how many there were. Workers may run side by side."""
-    events = lease_rows(_due(), owner=owner or new_owner(), limit=limit)
-    for event in events:
+    owner = owner or new_owner()
+    events = lease_rows(_due(), owner=owner, limit=limit)
+    for event in held_rows(events, owner=owner):
+        status = event.status
         try:
             process_event(event)
         except Exception as error:
             logger.warning("The webhook event %s failed.", event.pk, exc_info=error)
-            _defer(event, detail=error.code if isinstance(error, PaymentError) else type(error).__qualname__)
+            detail = error.code if isinstance(error, PaymentError) else type(error).__qualname__
+            _defer(event, detail=detail, status=status)
         if progress is not None:
             progress(event)
     return len(events)
@@ -116,26 +137,67 @@ def process_due_events(
 def replay_webhook_event(
     event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.API
 ) -> WebhookEvent:
-    """Apply a stored event again, whatever became of it before; facts only move forward, so this does no harm."""
+    """Apply a stored event again, whatever became of it before; facts only move forward, so this does no harm.
+
+    The history of the event's session says who asked for it. Raises what asking the provider does, where the event
+    carries no fact of its own.
+    """
+    origin = Origin.of(actor=actor, source=source)
     event.attempts = 0
     event.save_fields("attempts")
-    return process_event(event, origin=Origin.of(actor=actor, source=source))
+    process_event(event, origin=origin)
+    if event.session is not None:
+        _note_replay(event, event.session, origin)
+    return event
 
 
-def _insert(provider_id: str, result: WebhookResult) -> WebhookEvent:
-    event = WebhookEvent(
-        provider_id=provider_id,
+def _parse(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
+    """Have a plug-in prove and translate a delivery; whatever goes wrong in it, nothing is proven."""
+    try:
+        result: object = plugin.parse_webhook(request)
+    except PaymentError:
+        raise
+    except Exception as error:
+        # The exception's text may quote the body, so only its type and place are logged.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error(
+            "The provider %s could not read an event: %s in %s, line %s.",
+            plugin.alias,
+            type(error).__qualname__,
+            place.name,
+            place.lineno,
+        )
+        raise _malformed() from error
+    if not isinstance(result, WebhookResult) or not _has_usable_ids(result):
+        raise _malformed()
+    return result
+
+
+def _has_usable_ids(result: WebhookResult) -> bool:
+    """Return whether an event can be told from others: one without an id would pass for a copy of the last such."""
+    reference = result.provider_reference or ""
+    return 0 < len(result.event_id) <= MAX_ID and len(reference) <= MAX_ID and "\0" not in result.event_id
+
+
+def _malformed() -> WebhookVerificationError:
+    return WebhookVerificationError(_("The event is malformed."), code="webhook_malformed")
+
+
+def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
+    """Return the row that keeps an event; one that carries its fact is the receiver's to apply first."""
+    session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
+    fact = None if result.fact is None else encode_fact(publishable_fact(plugin, result.fact))
+    return WebhookEvent(
+        provider_id=plugin.alias,
         event_id=result.event_id,
         type=result.event_type[:128],
-        session=PaymentSession.objects.filter(pk=result.session_id or "", provider=provider_id).first(),
+        session=session,
         provider_reference=result.provider_reference,
         payload={**result.payload, "session_id": result.session_id},
-        fact=None if result.fact is None else encode_fact(result.fact),
+        fact=fact,
         occurred_at=result.occurred_at,
-        next_attempt_at=timezone.now() + BACKOFF[0],
+        next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
     )
-    event.save(force_insert=True)
-    return event
 
 
 def _due() -> QuerySet[WebhookEvent]:
@@ -145,6 +207,8 @@ def _due() -> QuerySet[WebhookEvent]:
 
 def _session_of(event: WebhookEvent) -> PaymentSession | None:
     """Find the session that an event is about: only ever one of the same provider."""
+    if event.session is not None:
+        return event.session
     sessions = PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
     named = event.payload.get("session_id")
     if named:
@@ -166,19 +230,29 @@ def _defer_or_ignore(event: WebhookEvent) -> WebhookEvent:
     return _defer(event, detail="no session yet")
 
 
-def _defer(event: WebhookEvent, *, detail: str) -> WebhookEvent:
-    """Try an event again later; after the last time it counts as failed, and an operator may replay it."""
-    event.attempts += 1
-    is_over = event.attempts >= len(BACKOFF)
-    event.status = Status.FAILED if is_over else Status.DEFERRED
-    event.next_attempt_at = None if is_over else timezone.now() + BACKOFF[event.attempts]
-    event.detail = detail
-    event.lease_owner = ""
-    event.lease_expires_at = None
-    event.save_fields("status", "attempts", "next_attempt_at", "detail", "lease_owner", "lease_expires_at")
+def _defer(event: WebhookEvent, *, detail: str, status: str | None = None) -> WebhookEvent:
+    """Try an event again later; after the last time it counts as failed, and an operator may replay it.
+
+    One that somebody else has moved on from `status` (the event's own) in the meantime is left alone.
+    """
+    attempts = event.attempts + 1
+    is_over = attempts >= len(BACKOFF)
+    rows = WebhookEvent.objects.filter(pk=event.pk, status=status or event.status, attempts=event.attempts)
+    rows.update(
+        status=Status.FAILED if is_over else Status.DEFERRED,
+        attempts=attempts,
+        next_attempt_at=None if is_over else timezone.now() + BACKOFF[attempts],
+        detail=detail,
+        lease_owner="",
+        lease_expires_at=None,
+        updated_at=timezone.now(),
+    )
+    event.refresh_from_db()
     return event
 
 
-def _mark(session: PaymentSession, event: WebhookEvent) -> None:
+def _note_replay(event: WebhookEvent, session: PaymentSession, origin: Origin) -> None:
     with committed():
-        mark_applied(event, session)
+        journal = Journal(collection=lock_collection(session.collection_id), origin=origin)
+        journal.note("webhook.replayed", session, data={"event_id": event.event_id, "type": event.type})
+        journal.write()

@@ -1,6 +1,7 @@
 """Leases: how several workers share rows that are due, without doing anything twice.
 
-A worker that dies keeps its lease only until it expires. No lock is held while the work is done.
+A worker that dies keeps its lease only until it expires. One that is slow renews it row by row, and leaves alone what
+another has taken over meanwhile. No lock is held while the work is done.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -49,3 +51,14 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
             chosen = [pk for pk in candidates if free.filter(pk=pk).update(**values)]
     found = free.model._default_manager.using(alias).in_bulk(chosen)
     return [found[pk] for pk in chosen]
+
+
+def held_rows(rows: Sequence[ModelT], *, owner: str) -> Iterator[ModelT]:
+    """Yield leased rows one by one, each with its lease renewed; those that another worker has by now are left out.
+
+    A batch may so take longer than one lease, and is still not done twice.
+    """
+    for row in rows:
+        mine = type(row)._default_manager.using(database_alias()).filter(pk=row.pk, lease_owner=owner)
+        if mine.update(lease_expires_at=timezone.now() + LEASE):
+            yield row

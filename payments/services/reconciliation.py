@@ -22,7 +22,7 @@ from payments.services.calls import call_for
 from payments.services.checkpoints import Checkpoint, reach
 from payments.services.facts import record_fact
 from payments.services.journals import Journal
-from payments.services.leases import lease_rows, new_owner
+from payments.services.leases import held_rows, lease_rows, new_owner
 from payments.services.operations import end_operation
 from payments.services.origins import Origin
 from payments.services.providers import plugin_for
@@ -59,8 +59,9 @@ def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progr
 
     Several workers may run side by side: each takes rows that no other has.
     """
-    operations = lease_rows(_due(), owner=owner or new_owner(), limit=limit)
-    for operation in operations:
+    owner = owner or new_owner()
+    operations = lease_rows(_due(), owner=owner, limit=limit)
+    for operation in held_rows(operations, owner=owner):
         _reconcile_safely(operation)
         if progress is not None:
             progress(operation)
