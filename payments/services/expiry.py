@@ -55,11 +55,13 @@ def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> Swee
     return SweepReport(canceled=canceled, left=len(rows) - canceled)
 
 
-def notify_due_installments(*, limit: int = 100) -> int:
+def notify_due_installments(
+    *, limit: int = 100, progress: Callable[[PaymentSession], None] | None = None
+) -> int:
     """Write a `session.due` event for each installment that has fallen due, once; return how many."""
     due = PaymentSession.objects.unauthorized().filter(due_at__lte=timezone.now())
     sessions = due.exclude(events__type="session.due").select_related("collection").order_by("due_at")[:limit]
-    return sum(_notify(session) for session in sessions)
+    return sum(_notify(session, progress) for session in sessions)
 
 
 def _expired_sessions(limit: int) -> list[PaymentSession]:
@@ -102,15 +104,19 @@ def _note_expiry(row: PaymentSession | Payment) -> None:
     event_type = "session.expired" if isinstance(row, PaymentSession) else "payment.expired"
     with committed():
         journal = Journal(collection=lock_collection(row.collection_id), origin=SWEEPER)
+        if row.events.filter(type=event_type).exists():
+            return  # Another worker swept at the same time.
         journal.note(event_type, row, amount=row.amount, data={"expires_at": str(row.expires_at)})
         journal.write()
 
 
-def _notify(session: PaymentSession) -> bool:
+def _notify(session: PaymentSession, progress: Callable[[PaymentSession], None] | None) -> bool:
     with committed():
         journal = Journal(collection=lock_collection(session.collection_id), origin=SWEEPER)
         if session.events.filter(type="session.due").exists():
             return False
         journal.note("session.due", session, amount=session.amount, data={"due_at": str(session.due_at)})
         journal.write()
+    if progress is not None:
+        progress(session)
     return True

@@ -41,7 +41,9 @@ def _reconciler(limit: int, report: Report) -> int:
 
 
 def _outbox(limit: int, report: Report) -> int:
-    return publish_due(limit=limit)
+    return publish_due(
+        limit=limit, progress=lambda event: report(f"{event.collection_id} {event.type}: published")
+    )
 
 
 def _expiry(limit: int, report: Report) -> int:
@@ -49,7 +51,9 @@ def _expiry(limit: int, report: Report) -> int:
 
 
 def _installments(limit: int, report: Report) -> int:
-    return notify_due_installments(limit=limit)
+    return notify_due_installments(
+        limit=limit, progress=lambda session: report(f"{session.pk}: due since {session.due_at:%Y-%m-%d}")
+    )
 
 
 JOBS: Final = {

@@ -19,7 +19,7 @@ from payments.models import (
     Refund,
 )
 from payments.services.origins import Origin
-from payments.services.outbox import LEASE, is_first_in_line, publish, publish_collection
+from payments.services.outbox import LEASE, catch_up, is_first_in_line, publish_new
 from payments.services.transactions import database_alias
 
 Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
@@ -71,15 +71,18 @@ class Journal:
         events, self.events = self.events, []
         if not events:
             return
-        alias = database_alias()
-        is_first = is_first_in_line(self.collection.pk)
+        alias, collection_id = database_alias(), self.collection.pk
+        is_first = is_first_in_line(collection_id)
         lease = timezone.now() + LEASE if is_first else None
         for event in events:
             event.lease_expires_at = lease
         _insert(events, alias)
-        if is_first:
-            # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
-            transaction.on_commit(lambda: _publish(events), using=alias, robust=True)
+        # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
+        transaction.on_commit(
+            (lambda: publish_new(events)) if is_first else (lambda: catch_up(collection_id)),
+            using=alias,
+            robust=True,
+        )
 
 
 def _insert(events: list[PaymentEvent], alias: str) -> None:
@@ -88,12 +91,6 @@ def _insert(events: list[PaymentEvent], alias: str) -> None:
         return
     for event in events:  # MySQL doesn't tell the ids of rows inserted together.
         event.save(using=alias, force_insert=True)
-
-
-def _publish(events: list[PaymentEvent]) -> None:
-    publish(events)
-    if not is_first_in_line(events[0].collection_id):
-        publish_collection(events[0].collection_id)
 
 
 def _point_at(event: PaymentEvent, row: Row) -> None:

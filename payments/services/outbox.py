@@ -7,20 +7,22 @@ a time works on a collection. A receiver that raises holds up nobody: its event 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import F
+from django.db.models import F, Min
 from django.utils import timezone
 
 from payments.models import PaymentEvent
+from payments.services.leases import is_free
 from payments.services.transactions import committed, lock_collection
 from payments.signals import SIGNALS
 
 logger = logging.getLogger("payments.events")
 
 LEASE: Final = timedelta(minutes=5)
-"""How long one batch may take; afterwards another publisher sends what isn't marked as published."""
+"""How long a publisher is waited for; one that takes longer renews its lease between two events."""
 
 RETRIES: Final = (
     timedelta(minutes=1),
@@ -31,22 +33,28 @@ RETRIES: Final = (
     timedelta(hours=24),
 )
 
+Progress = Callable[[PaymentEvent], None]
 
-def publish_collection(collection_id: str) -> int:
+
+def publish_collection(collection_id: str, *, progress: Progress | None = None) -> int:
     """Publish a collection's events until none is left that nobody else is publishing; return how many."""
     count = 0
     while events := _claim(collection_id):
-        count += publish(events)
+        count += publish(events, progress=progress)
     return count
 
 
-def publish(events: list[PaymentEvent]) -> int:
+def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> int:
     """Publish leased events in their order, and mark those that were; return how many."""
     heard: list[PaymentEvent] = []
     try:
-        for event in events:
+        for position, event in enumerate(events):
+            if not _keeps_lease(events[position:]):
+                break
             _note_answer(event, is_taken=_send(event))
             heard.append(event)
+            if progress is not None:
+                progress(event)
     finally:
         PaymentEvent.objects.filter(pk__in=[event.pk for event in heard]).update(
             published_at=timezone.now(), lease_expires_at=None
@@ -54,13 +62,25 @@ def publish(events: list[PaymentEvent]) -> int:
     return len(heard)
 
 
-def publish_due(*, limit: int = 100) -> int:
+def publish_new(events: list[PaymentEvent]) -> None:
+    """Publish what was just committed with a lease, then what others have committed meanwhile."""
+    publish(events)
+    catch_up(events[0].collection_id)
+
+
+def catch_up(collection_id: str) -> None:
+    """Publish what waits of a collection, unless somebody is at it.
+
+    Who commits behind a publisher calls this too: the publisher may have looked for more a moment too early.
+    """
+    if not is_first_in_line(collection_id):
+        publish_collection(collection_id)
+
+
+def publish_due(*, limit: int = 100, progress: Progress | None = None) -> int:
     """Publish what was left behind in up to `limit` collections, and send failed events again; return how many."""
-    waiting = (
-        PaymentEvent.objects.unpublished().order_by("collection_id").values_list("collection_id", flat=True)
-    )
-    collection_ids = list(waiting.distinct()[:limit])
-    return sum(publish_collection(collection_id) for collection_id in collection_ids) + _retry(limit)
+    waiting = [_publish_safely(collection_id, progress) for collection_id in _left_behind(limit)]
+    return sum(waiting) + _retry(limit, progress)
 
 
 def is_first_in_line(collection_id: str) -> bool:
@@ -68,24 +88,59 @@ def is_first_in_line(collection_id: str) -> bool:
     return not PaymentEvent.objects.unpublished().filter(collection=collection_id).exists()
 
 
+def _left_behind(limit: int) -> list[str]:
+    """Return the collections with events that nobody has a lease on, those that wait longest first."""
+    rows = PaymentEvent.objects.unpublished().filter(is_free()).order_by().values("collection_id")
+    oldest_first = rows.annotate(first=Min("id")).order_by("first")
+    return list(oldest_first.values_list("collection_id", flat=True)[:limit])
+
+
+def _publish_safely(collection_id: str, progress: Progress | None) -> int:
+    """Publish one collection's events, so that its trouble doesn't keep the others waiting."""
+    try:
+        return publish_collection(collection_id, progress=progress)
+    except Exception:
+        logger.exception("The events of %s can't be published now.", collection_id)
+        return 0
+
+
 def _claim(collection_id: str) -> list[PaymentEvent]:
     """Lease all unpublished events of a collection, unless another publisher has a lease on it."""
-    now = timezone.now()
+    waiting = PaymentEvent.objects.unpublished().filter(collection=collection_id)
+    if not _are_free(waiting):
+        return []  # without a lock, so that a receiver that comes back here doesn't wait for anybody
+    expires_at = timezone.now() + LEASE
     with committed():
         lock_collection(collection_id)
-        rows = PaymentEvent.objects.unpublished().filter(collection=collection_id)
-        events = list(rows.select_related("collection", "session", "payment", "capture", "refund"))
-        if any(event.lease_expires_at is not None and event.lease_expires_at > now for event in events):
+        events = list(waiting.select_related("collection", "session", "payment", "capture", "refund"))
+        if not _are_free(events):
             return []
-        rows.update(lease_expires_at=now + LEASE)
+        waiting.update(lease_expires_at=expires_at)
+    for event in events:
+        event.lease_expires_at = expires_at
     return events
 
 
-def _retry(limit: int) -> int:
+def _are_free(events: Iterable[PaymentEvent]) -> bool:
     now = timezone.now()
-    due = PaymentEvent.objects.filter(next_attempt_at__lte=now).order_by("id")
-    events = [event for event in due[:limit] if _lease_retry(event)]
-    return publish(events)
+    return all(event.lease_expires_at is None or event.lease_expires_at <= now for event in events)
+
+
+def _keeps_lease(events: list[PaymentEvent]) -> bool:
+    """Return whether the rest of a batch is still this publisher's, with the lease renewed when half of it is over."""
+    expires_at, now = events[0].lease_expires_at, timezone.now()
+    if expires_at is None or now < expires_at - LEASE / 2:
+        return True
+    mine = PaymentEvent.objects.unpublished().filter(pk__in=[event.pk for event in events])
+    renewed = mine.filter(lease_expires_at=expires_at).update(lease_expires_at=now + LEASE)
+    for event in events:
+        event.lease_expires_at = now + LEASE
+    return renewed == len(events)
+
+
+def _retry(limit: int, progress: Progress | None) -> int:
+    due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("id")
+    return sum(publish([event], progress=progress) for event in due[:limit] if _lease_retry(event))
 
 
 def _lease_retry(event: PaymentEvent) -> bool:
