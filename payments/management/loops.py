@@ -2,57 +2,113 @@
 
 from __future__ import annotations
 
+import argparse
+import logging
 import signal
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import close_old_connections
 
 from payments.services.jobs import JOBS, Job
 
+logger = logging.getLogger("payments.worker")
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def positive_int(text: str) -> int:
+    """Parse an option that counts something."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
 
 class LoopCommand(BaseCommand):
-    """Run jobs again and again, or once; SIGTERM and Ctrl-C let the batch in hand finish."""
+    """Run jobs again and again, or once; SIGTERM and Ctrl-C let the batch in hand finish.
+
+    A job that fails, because the database is away for a moment, say, keeps neither the other jobs nor the next round
+    from running. With `--once` it makes the command fail at the end.
+    """
 
     job_names: Sequence[str] = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--once", action="store_true", help="work off what is due now, then end")
-        parser.add_argument("--limit", type=int, default=100, help="rows of a batch (100)")
-        parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks (5)")
+        parser.add_argument("--limit", type=positive_int, default=100, help="rows of a batch (100)")
+        parser.add_argument("--interval", type=_seconds, default=5.0, help="seconds between two looks (5)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_args: stop.set())
         jobs = [JOBS[name] for name in self.chosen(options)]
-        while not stop.is_set():
-            worked = sum(self._work_off(job, options, stop) for job in jobs)
-            if options["once"]:
-                break
-            if not worked:
-                stop.wait(options["interval"])
-        self.stdout.write("Stopped." if stop.is_set() else "Done.")
+        with _stop_on_signal() as stop:
+            while not stop.is_set():
+                counts = [self._work_off(job, options, stop) for job in jobs]
+                if options["once"]:
+                    self._fail_for(jobs, counts)
+                    break
+                if not any(counts):
+                    stop.wait(options["interval"])
+        self._say("Stopped." if stop.is_set() else "Done.")
 
     def chosen(self, options: dict[str, Any]) -> Sequence[str]:
         """Return the names of the jobs to run."""
         return self.job_names
 
-    def _work_off(self, job: Job, options: dict[str, Any], stop: threading.Event) -> int:
-        """Run batches of one job until a batch isn't full, or it is time to stop."""
+    def _work_off(self, job: Job, options: dict[str, Any], stop: threading.Event) -> int | None:
+        """Run batches of one job until one isn't full or it is time to stop; return how much, None where it failed."""
         total = 0
-        while not stop.is_set():
-            count = job.run(options["limit"], lambda line: self._tell(options, line))
-            total += count
-            if count < options["limit"]:
-                break
+        close_old_connections()  # One that broke would stay broken; otherwise only requests see to that.
+        try:
+            while not stop.is_set():
+                count = job.run(options["limit"], lambda line: self._tell(options, line))
+                total += count
+                if count < options["limit"]:
+                    break
+        except Exception:
+            logger.exception("The job %s failed; the next round tries again.", job.name)
+            self.stderr.write(f"{job.name}: failed")
+            return None
         if total or options["once"]:
-            self.stdout.write(f"{job.name}: {total}")
+            self._say(f"{job.name}: {total}")
         return total
+
+    def _fail_for(self, jobs: Sequence[Job], counts: Sequence[int | None]) -> None:
+        failed = [job.name for job, count in zip(jobs, counts, strict=True) if count is None]
+        if failed:
+            raise CommandError(f"Failed: {', '.join(failed)}. The log says why.")
 
     def _tell(self, options: dict[str, Any], line: str) -> None:
         if options["verbosity"] > 1:
-            self.stdout.write(f"  {line.strip()}")
+            self._say(f"  {line.strip()}")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # A log that is a pipe would otherwise learn of it much later.
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and Ctrl-C set inside the block; only a process's main thread hears of signals."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, lambda *_args: stop.set()) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from payments.management.loops import positive_int
 from payments.services.retention import prune
 
 
@@ -17,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("--days", type=int, default=90, help="age of events to clear, in days (90)")
+        parser.add_argument(
+            "--days", type=positive_int, default=90, help="age of events to clear, in days (90)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune, and say how much."""
