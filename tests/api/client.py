@@ -35,6 +35,7 @@ class Visitor:
 
     def __init__(self, *, user: Any = None, secret: str | None = None) -> None:
         self.client = Client()
+        self.user = user
         self.headers = {} if secret is None else {"Payment-Client-Secret": secret}
         if user is not None:
             self.client.force_login(user)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connections
 
 from payments import models, services
 from payments.models import Payment, PaymentCollection
@@ -27,6 +28,13 @@ ROWS = (
     models.PaymentOperation,
     models.PaymentEvent,
 )
+
+
+@pytest.fixture(autouse=True)
+def _atomic_requests(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrap each request in a transaction where the settings ask for it, as tests/api/hostile_settings.py does."""
+    if getattr(settings, "ATOMIC_REQUESTS", False):
+        monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,97 @@
+"""The project's own settings change nothing, and nothing of the project's is changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.handlers.base import BaseHandler
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.settings import DEFAULTS, api_settings
+from rest_framework.views import APIView
+
+from payments.api.views import PaymentsView
+from tests.api.client import Visitor
+from tests.api.conftest import MakeOrder
+
+HERE = Path(__file__).parent
+
+
+def views(resolver: Any = None) -> list[Any]:
+    """Return every view function of the API."""
+    found: list[Any] = []
+    for pattern in (resolver or get_resolver("payments.urls")).url_patterns:
+        if isinstance(pattern, URLResolver):
+            found += views(pattern)
+        elif isinstance(pattern, URLPattern):
+            found.append(pattern.callback)
+    return [view for view in found if hasattr(view, "cls")]
+
+
+def test_every_view_sets_every_policy_itself() -> None:
+    assert len(views()) == 27
+    policies = [
+        "renderer_classes",
+        "parser_classes",
+        "permission_classes",
+        "throttle_classes",
+        "content_negotiation_class",
+        "metadata_class",
+        "versioning_class",
+        "settings",
+    ]
+    for view in views():
+        assert issubclass(view.cls, PaymentsView)
+        assert [name for name in policies if getattr(view.cls, name) is getattr(APIView, name, None)] in (
+            [],
+            ["versioning_class"],  # None is what DRF has too
+        )
+
+
+def test_every_view_is_exempt_from_atomic_requests_on_every_database() -> None:
+    for view in views():
+        assert view._non_atomic_requests == set(connections)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_api_works_under_atomic_requests(make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+
+    def shop_view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    assert BaseHandler().make_view_atomic(shop_view) is not shop_view  # type: ignore[arg-type]
+    make_order()
+    opened = Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
+    guest = Visitor(secret=opened.body["client_secret"])
+    session = guest.post(
+        f"storefront/payment-collections/{opened.body['id']}/payment-sessions/", {"provider_id": "scripted"}
+    )
+    authorized = guest.post(f"storefront/payment-sessions/{session.body['id']}/authorize/")
+
+    assert (authorized.status, authorized.body["status"]) == (200, "authorized")
+
+
+def test_the_projects_drf_settings_are_not_touched() -> None:
+    assert DEFAULTS["URL_FORMAT_OVERRIDE"] == api_settings.URL_FORMAT_OVERRIDE
+    assert api_settings.EXCEPTION_HANDLER.__module__ == "rest_framework.views"
+    assert APIView.parser_classes is api_settings.DEFAULT_PARSER_CLASSES
+
+
+@pytest.mark.database_independent
+def test_the_apis_tests_pass_in_a_project_whose_drf_settings_are_hostile() -> None:
+    command = [sys.executable, "-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider"]
+    command += ["--ds", "tests.api.hostile_settings", "--ignore", __file__, str(HERE)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+    run = subprocess.run(  # noqa: PLW1510 - the assertion below says more
+        command, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True, timeout=600
+    )
+
+    assert run.returncode == 0, run.stdout[-5000:]
