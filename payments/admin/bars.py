@@ -1,0 +1,81 @@
+"""The bar that shows how an amount divides into what was kept, given back, is held, and is still open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+
+from payments.admin.words import amount_text
+from payments.models import Payment, PaymentCollection
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Be one part of the bar; `start` and `width` are in per cent, spelled for SVG."""
+
+    kind: str
+    label: str
+    amount: str
+    start: str
+    width: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmountBar:
+    """Be the whole bar; `text` says in a sentence what it shows."""
+
+    segments: tuple[Segment, ...]
+    text: str
+
+
+def collection_bar(collection: PaymentCollection) -> AmountBar:
+    """Return how much of a collection's amount was kept, refunded, is held and is still to be authorized."""
+    return _bar(
+        collection.currency_code,
+        (
+            ("kept", _("Kept"), collection.captured_amount - collection.refunded_amount),
+            ("refunded", _("Refunded"), collection.refunded_amount),
+            ("held", _("Held"), collection.authorized_amount - collection.captured_amount),
+            ("open", _("Open"), max(collection.amount - collection.authorized_amount, ZERO)),
+        ),
+    )
+
+
+def payment_bar(payment: Payment) -> AmountBar:
+    """Return how much of a payment's amount was kept, refunded, is still held and was released."""
+    return _bar(
+        payment.currency_code,
+        (
+            ("kept", _("Kept"), payment.refundable_amount),
+            ("refunded", _("Refunded"), payment.refunded_amount),
+            ("held", _("Held"), payment.capturable_amount),
+            ("open", _("Released"), payment.canceled_amount),
+        ),
+    )
+
+
+def _bar(currency_code: str, parts: tuple[tuple[str, str, Decimal], ...]) -> AmountBar:
+    total = sum((amount for _kind, _label, amount in parts), ZERO)
+    segments: list[Segment] = []
+    start = ZERO
+    for kind, label, amount in parts:
+        width = amount * 100 / total if total else ZERO
+        segments.append(
+            Segment(
+                kind=kind,
+                label=label,
+                amount=amount_text(amount, currency_code),
+                start=f"{start:.3f}",
+                width=f"{width:.3f}",
+            )
+        )
+        start += width
+    described = ", ".join(f"{segment.label} {segment.amount}" for segment in segments)
+    return AmountBar(
+        segments=tuple(segments),
+        text=_("Of %(total)s: %(parts)s") % {"total": amount_text(total, currency_code), "parts": described},
+    )

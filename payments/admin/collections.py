@@ -1,0 +1,239 @@
+"""The pages of payment collections: where an operator starts when a customer calls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import Count
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin.badges import Tone, badge, status_badge
+from payments.admin.bars import collection_bar
+from payments.admin.customers import customer_html
+from payments.admin.documents import document_panel
+from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
+from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.links import links_of, short_id
+from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.payables import Payable, load_payables
+from payments.admin.searches import Search
+from payments.admin.tables import operation_table, payment_table, session_table
+from payments.admin.timelines import timeline_panel
+from payments.admin.words import age, amount_html, amount_text, moment
+from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.states import CollectionStatus, OperationStatus
+
+_ATTRIBUTE: Final = "_payments_admin_surroundings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """Hold what a collection's columns show of other rows."""
+
+    payable: Payable | None
+    providers: tuple[str, ...]
+    attention_count: int
+
+
+class PaymentCollectionAdminMixin(InspectionAdminMixin):
+    """Show collections: what is to be paid, what came of it, and everything that happened on the way."""
+
+    list_display = (
+        "id_column",
+        "status_column",
+        "amount_column",
+        "captured_column",
+        "refunded_column",
+        "payable_column",
+        "customer_column",
+        "providers_column",
+        "age_column",
+    )
+    list_filter = (
+        "status",
+        OpenOperationsFilter,
+        CurrencyFilter,
+        CollectionProviderFilter,
+        "created_at",
+    )
+    list_select_related = ("customer",)
+    row_relations = ("customer",)
+    row_deferred = ("metadata",)
+    linked_by = ("customer", "payable_type", "payable_id")
+    search_fields = ("id",)
+    search_help_text = _(
+        "Any id (pay_col_…, payses_…, pay_…, capt_…, ref_…, payop_…), a provider's reference, the payable's id, or a "
+        "piece of the customer's name or e-mail address."
+    )
+    search = Search(
+        ids={
+            "pay_col": "id",
+            "payses": "sessions__id",
+            "pay": "payments__id",
+            "capt": "payments__captures__id",
+            "ref": "payments__refunds__id",
+            "payop": "operations__id",
+        },
+        exact=(
+            "payable_id",
+            "sessions__provider_reference",
+            "payments__provider_reference",
+            "payments__captures__provider_reference",
+            "payments__refunds__provider_reference",
+            "operations__idempotency_key",
+        ),
+        customer="customer",
+    )
+    fields = ("id", "payable_column", "created_at", "updated_at", "completed_at", "canceled_at")
+    readonly_fields = fields
+
+    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Read payables, providers and open questions of all rows at once."""
+        super().prepare_rows(request, rows)
+        payables = load_payables(rows)
+        providers = _providers_of(rows)
+        attention = _attention_of(rows)
+        for row in rows:
+            row.__dict__[_ATTRIBUTE] = Surroundings(
+                payable=payables.get(row.pk),
+                providers=tuple(providers[row.pk]),
+                attention_count=attention.get(row.pk, 0),
+            )
+
+    @admin.display(description=_("collection"), ordering="id")
+    def id_column(self, obj: PaymentCollection) -> SafeString:
+        """Show the shortened id."""
+        return short_id(obj.pk)
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_column(self, obj: PaymentCollection) -> SafeString:
+        """Show the status, and what else an operator must not overlook."""
+        return format_html_join(" ", "{}", ((each,) for each in _badges(obj)))
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def amount_column(self, obj: PaymentCollection) -> SafeString:
+        """Show what is to be paid."""
+        return amount_html(obj.amount, obj.currency_code)
+
+    @admin.display(description=_("captured"), ordering="captured_amount")
+    def captured_column(self, obj: PaymentCollection) -> SafeString | None:
+        """Show what was taken, if anything was."""
+        return amount_html(obj.captured_amount, obj.currency_code) if obj.captured_amount else None
+
+    @admin.display(description=_("refunded"), ordering="refunded_amount")
+    def refunded_column(self, obj: PaymentCollection) -> SafeString | None:
+        """Show what was given back, if anything was."""
+        return amount_html(obj.refunded_amount, obj.currency_code) if obj.refunded_amount else None
+
+    @admin.display(description=_("for"))
+    def payable_column(self, obj: PaymentCollection) -> SafeString | None:
+        """Show what is paid for."""
+        payable = _surroundings(obj).payable
+        return payable.html(links_of(obj)) if payable else None
+
+    @admin.display(description=_("customer"))
+    def customer_column(self, obj: PaymentCollection) -> SafeString | None:
+        """Show who pays."""
+        return customer_html(obj.customer, links_of(obj)) or None
+
+    @admin.display(description=_("providers"))
+    def providers_column(self, obj: PaymentCollection) -> str:
+        """Show with whom sessions were opened."""
+        return ", ".join(_surroundings(obj).providers)
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age_column(self, obj: PaymentCollection) -> SafeString:
+        """Show how long ago the collection was created."""
+        return age(obj.created_at)
+
+    def get_summary(self, request: HttpRequest, obj: PaymentCollection) -> Summary:
+        """Say how much is to be paid, by whom and for what, and how far that has come."""
+        currency = obj.currency_code
+        return Summary(
+            headline=amount_text(obj.amount, currency),
+            badges=tuple(_badges(obj)),
+            figures=(
+                Fact(label=gettext("Amount"), value=amount_html(obj.amount, currency)),
+                Fact(label=gettext("Authorized"), value=amount_html(obj.authorized_amount, currency)),
+                Fact(label=gettext("Captured"), value=amount_html(obj.captured_amount, currency)),
+                Fact(label=gettext("Refunded"), value=amount_html(obj.refunded_amount, currency)),
+            ),
+            bar=collection_bar(obj),
+            facts=self._facts(obj),
+            alerts=tuple(self._alerts(request, obj)),
+        )
+
+    def get_panels(self, request: HttpRequest, obj: PaymentCollection) -> Iterable[Panel | None]:
+        """Return sessions, payments with their movements, operations, the history and the shop's metadata."""
+        links, currency = self.links(request), obj.currency_code
+        here = {"collection__id__exact": obj.pk}
+        yield session_table(obj.sessions.all(), links, currency, **here)
+        yield payment_table(obj.payments.all(), links, currency, **here)
+        yield operation_table(obj.operations.all(), links, currency, **here)
+        yield timeline_panel(obj.events.all(), links, **here)
+        if obj.metadata:
+            yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
+
+    def _facts(self, obj: PaymentCollection) -> tuple[Fact, ...]:
+        facts = (
+            (gettext("For"), self.payable_column(obj)),
+            (gettext("Customer"), self.customer_column(obj)),
+            (gettext("Providers"), self.providers_column(obj)),
+            (gettext("Created"), moment(obj.created_at)),
+        )
+        return tuple(Fact(label=label, value=value) for label, value in facts if value)
+
+    def _alerts(self, request: HttpRequest, obj: PaymentCollection) -> Iterable[Alert]:
+        count = _surroundings(obj).attention_count
+        if count:
+            yield Alert(
+                text=_attention_text(count),
+                url=self.links(request).listing(
+                    PaymentOperation,
+                    collection__id__exact=obj.pk,
+                    status__exact=OperationStatus.ATTENTION.value,
+                ),
+                link=gettext("Show"),
+            )
+
+
+def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
+    yield status_badge(collection.status, CollectionStatus)
+    if collection.is_fully_refunded:
+        yield badge(gettext("Fully refunded"), Tone.RETURNED)
+    elif collection.refunded_amount:
+        yield badge(gettext("Partly refunded"), Tone.RETURNED)
+    if _surroundings(collection).attention_count:
+        yield badge(gettext("Needs attention"), Tone.ALERT)
+
+
+def _attention_text(count: int) -> str:
+    if count == 1:
+        return gettext("An operation of this collection needs attention.")
+    return gettext("%(count)s operations of this collection need attention.") % {"count": count}
+
+
+def _surroundings(collection: PaymentCollection) -> Surroundings:
+    surroundings: Surroundings = collection.__dict__[_ATTRIBUTE]
+    return surroundings
+
+
+def _providers_of(collections: Sequence[PaymentCollection]) -> defaultdict[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    sessions = PaymentSession.objects.filter(collection__in=collections).order_by("collection", "provider")
+    for collection_id, provider_id in sessions.values_list("collection_id", "provider_id").distinct():
+        found[collection_id].append(provider_id)
+    return found
+
+
+def _attention_of(collections: Sequence[PaymentCollection]) -> dict[str, int]:
+    waiting = PaymentOperation.objects.filter(collection__in=collections, status=OperationStatus.ATTENTION)
+    return dict(waiting.order_by().values_list("collection_id").annotate(count=Count("pk")))

@@ -1,0 +1,21 @@
+"""The customer as the pages name them, whatever the project's user model looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.utils.safestring import SafeString
+
+from payments.admin.links import Links
+from payments.admin.words import lines, quiet
+
+
+def customer_html(customer: Any, links: Links) -> SafeString:
+    """Return a customer's e-mail address and user name, linked to their page if this site has one."""
+    if customer is None:
+        return SafeString()
+    email = str(getattr(customer, customer.get_email_field_name(), "") or "")
+    name = customer.get_username()
+    link = links.to(get_user_model(), customer.pk, email or name)
+    return lines(link, quiet(name) if email and name != email else "")

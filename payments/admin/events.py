@@ -1,0 +1,117 @@
+"""The list of all events: the history across collections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin import timelines
+from payments.admin.documents import document_panel
+from payments.admin.filters import EventTypeFilter
+from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.links import links_of
+from payments.admin.panels import Fact, Panel, Summary
+from payments.admin.searches import Search
+from payments.admin.words import amount_html, lines, moment, quiet
+from payments.models import PaymentCollection, PaymentEvent
+
+
+class PaymentEventAdminMixin(InspectionAdminMixin):
+    """Show events: what changed, from where and by whom."""
+
+    list_display = (
+        "when_column",
+        "what_column",
+        "change_column",
+        "amount_column",
+        "subject_column",
+        "collection_column",
+        "origin_column",
+    )
+    list_filter = (EventTypeFilter, "source", "created_at")
+    list_select_related = ("collection", "session", "actor")
+    row_relations = ("collection", "session", "actor")
+    row_deferred = ("session__data", "session__provider_data", "session__context", "collection__metadata")
+    linked_by = ("collection", "session", "payment", "capture", "refund", "operation")
+    ordering = ("-id",)
+    sortable_by = ("when_column",)
+    search_fields = ("id",)
+    search_help_text = _(
+        "The id of a collection, session, payment, capture, refund or operation, or a piece of the customer's name or "
+        "e-mail address."
+    )
+    search = Search(
+        ids={
+            "pay_col": "collection",
+            "payses": "session",
+            "pay": "payment",
+            "capt": "capture",
+            "ref": "refund",
+            "payop": "operation",
+        },
+        exact=("type",),
+        customer="collection__customer",
+    )
+    fields = ("id", "type", "created_at", "published_at")
+    readonly_fields = fields
+
+    @admin.display(description=_("when"), ordering="id")
+    def when_column(self, obj: PaymentEvent) -> SafeString:
+        """Show when it happened."""
+        return moment(obj.created_at)
+
+    @admin.display(description=_("what happened"))
+    def what_column(self, obj: PaymentEvent) -> SafeString:
+        """Show what happened in words."""
+        return lines(timelines.sentence(obj), quiet(timelines.remark(obj)))
+
+    @admin.display(description=_("change"))
+    def change_column(self, obj: PaymentEvent) -> SafeString | None:
+        """Show the statuses before and after."""
+        return timelines.change(obj) or None
+
+    @admin.display(description=_("amount"))
+    def amount_column(self, obj: PaymentEvent) -> SafeString | None:
+        """Show the amount."""
+        return amount_html(obj.amount, obj.collection.currency_code) or None
+
+    @admin.display(description=_("about"))
+    def subject_column(self, obj: PaymentEvent) -> SafeString:
+        """Show the row that it happened to."""
+        return timelines.subject(obj, links_of(obj))
+
+    @admin.display(description=_("collection"))
+    def collection_column(self, obj: PaymentEvent) -> SafeString:
+        """Show the collection."""
+        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
+
+    @admin.display(description=_("from"))
+    def origin_column(self, obj: PaymentEvent) -> str:
+        """Show from where it came and who caused it."""
+        return timelines.origin(obj)
+
+    def get_summary(self, request: HttpRequest, obj: PaymentEvent) -> Summary:
+        """Say what happened."""
+        change = self.change_column(obj)
+        facts = (
+            (gettext("Remarks"), timelines.remark(obj)),
+            (gettext("Amount"), self.amount_column(obj)),
+            (gettext("About"), self.subject_column(obj)),
+            (gettext("Collection"), self.collection_column(obj)),
+            (gettext("From"), self.origin_column(obj)),
+            (gettext("When"), moment(obj.created_at)),
+        )
+        return Summary(
+            headline=timelines.sentence(obj),
+            badges=(change,) if change else (),
+            facts=tuple(Fact(label=label, value=value) for label, value in facts if value),
+        )
+
+    def get_panels(self, request: HttpRequest, obj: PaymentEvent) -> Iterable[Panel | None]:
+        """Return what was noted along with it."""
+        yield document_panel(title=gettext("Data"), slug="data", value=obj.data)

@@ -1,0 +1,147 @@
+"""The base of every page that only shows: no adding, no changing, no deleting, and no way around that.
+
+It is a mixin, so that a project which uses another admin skin can put it in front of that skin's ModelAdmin. Pages
+that act on payments come as further panels and views; nothing here has a rule about money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from payments.admin.links import Links, attach_links
+from payments.admin.paginators import LimitedPaginator
+from payments.admin.panels import Panel, Summary
+from payments.admin.searches import Search
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+else:
+    _ModelAdmin = object
+
+_SUFFIXES: Final = frozenset(
+    {"", "exact", "in", "gt", "gte", "lt", "lte", "isnull", "id__exact", "id__in", "pk__exact", "pk__in"}
+)
+
+
+class PaymentsAdminMixin(_ModelAdmin):
+    """Be a list that stays fast when the table is big, and a page of a summary and panels.
+
+    `row_relations` are joined and `row_deferred` left unread wherever rows are selected. `linked_by` are the paths by
+    which other pages may filter this list, besides `list_filter`; no other lookup is let in from the address, since
+    one on a private column would tell its content letter by letter.
+    """
+
+    change_form_template: ClassVar[Any] = "admin/payments/inspection.html"
+    actions = None
+    paginator = LimitedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 200
+
+    search: ClassVar[Search] = Search()
+    row_relations: ClassVar[Sequence[str]] = ()
+    row_deferred: ClassVar[Sequence[str]] = ()
+    linked_by: ClassVar[Sequence[str]] = ()
+
+    class Media:
+        css = {"all": ["payments/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Select the rows with what every page shows of them, and without what few pages show."""
+        return super().get_queryset(request).select_related(*self.row_relations).defer(*self.row_deferred)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find rows by `search`."""
+        return self.search.find(queryset, search_term), False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Allow the lookups that filters and links use, and no other."""
+        return any(_is_lookup_of(path, lookup) for path in self._filter_paths(request))
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list, its rows prepared for showing."""
+        changelist = super().get_changelist_instance(request)
+        rows = list(changelist.result_list)
+        self.prepare_rows(request, rows)
+        changelist.result_list = rows
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row of a page, prepared for showing."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.prepare_rows(request, [row])
+        return row
+
+    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Attach to rows what their columns need and couldn't read without a query each."""
+        links = self.links(request)
+        for row in rows:
+            attach_links(row, links)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add the summary and the panels to the page."""
+        row = context.get("original")
+        if row is not None:
+            context["payments_summary"] = self.get_summary(request, row)
+            context["payments_panels"] = [
+                panel for panel in self.get_panels(request, row) if panel is not None
+            ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_summary(self, request: HttpRequest, obj: Any) -> Summary | None:
+        """Return what stands on top of a row's page."""
+        return None
+
+    def get_panels(self, request: HttpRequest, obj: Any) -> Iterable[Panel | None]:
+        """Return the panels of a row's page in their order; None where this user may not see one."""
+        return ()
+
+    def links(self, request: HttpRequest) -> Links:
+        """Return the links that this request's user may follow on this site."""
+        return Links(site=self.admin_site, request=request)
+
+    def _filter_paths(self, request: HttpRequest | None) -> Iterable[str]:
+        filters = self.list_filter if request is None else self.get_list_filter(request)
+        yield from self.linked_by
+        for each in filters:
+            if isinstance(each, list | tuple):
+                yield str(each[0])
+            elif isinstance(each, type) and issubclass(each, admin.SimpleListFilter):
+                yield str(each.parameter_name)
+            else:
+                yield str(each)
+
+
+class InspectionAdminMixin(PaymentsAdminMixin):
+    """Only show: whatever permissions somebody has, these pages neither add, change nor delete."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: services create rows."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Refuse: services change rows."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Refuse: rows that may stand for money stay."""
+        return False
+
+
+def _is_lookup_of(path: str, lookup: str) -> bool:
+    if lookup == path:
+        return True
+    return lookup.startswith(f"{path}__") and lookup[len(path) + 2 :] in _SUFFIXES

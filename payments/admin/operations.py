@@ -1,0 +1,173 @@
+"""The pages of operations: every intended call to a provider, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin.badges import status_badge
+from payments.admin.documents import document_panel, private_panel
+from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.links import links_of, short_id
+from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.searches import Search
+from payments.admin.tables import operation_origin
+from payments.admin.timelines import timeline_panel
+from payments.admin.words import age, amount_html, amount_text, failure, lines, moment
+from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
+from payments.states import OperationKind, OperationStatus
+
+
+class PaymentOperationAdminMixin(InspectionAdminMixin):
+    """Show operations; those that need a person stand out."""
+
+    list_display = (
+        "id_column",
+        "kind",
+        "status_column",
+        "amount_column",
+        "target_column",
+        "collection_column",
+        "provider",
+        "attempts",
+        "error_column",
+        "age_column",
+    )
+    list_filter = ("status", "kind", "provider", "source", "created_at")
+    list_select_related = ("collection", "provider")
+    row_relations = ("collection", "provider", "actor", "resolved_by")
+    row_deferred = ("input", "exchange", "collection__metadata")
+    linked_by = ("collection", "session", "payment", "capture", "refund")
+    search_fields = ("id",)
+    search_help_text = _(
+        "The id of an operation, collection, session, payment, capture or refund, an idempotency key, or a provider's "
+        "reference."
+    )
+    search = Search(
+        ids={
+            "payop": "id",
+            "pay_col": "collection",
+            "payses": "session",
+            "pay": "payment",
+            "capt": "capture",
+            "ref": "refund",
+        },
+        exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
+        customer="collection__customer",
+    )
+    fields = (
+        "id",
+        "idempotency_key",
+        "attempts",
+        "created_at",
+        "lease_owner",
+        "lease_expires_at",
+        "next_attempt_at",
+        "finished_at",
+        "updated_at",
+        "resolved_by",
+        "resolution_reason",
+        "resolution_evidence",
+    )
+    readonly_fields = fields
+
+    @admin.display(description=_("operation"), ordering="id")
+    def id_column(self, obj: PaymentOperation) -> SafeString:
+        """Show the shortened id."""
+        return short_id(obj.pk)
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_column(self, obj: PaymentOperation) -> SafeString:
+        """Show the status."""
+        return status_badge(obj.status, OperationStatus)
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def amount_column(self, obj: PaymentOperation) -> SafeString:
+        """Show the amount that the call is about."""
+        return amount_html(obj.amount, obj.currency_code)
+
+    @admin.display(description=_("acts on"))
+    def target_column(self, obj: PaymentOperation) -> SafeString:
+        """Show the row that the call acts on."""
+        links = links_of(obj)
+        if obj.refund_id:
+            return links.to_id(Refund, obj.refund_id)
+        if obj.capture_id:
+            return links.to_id(Capture, obj.capture_id)
+        if obj.payment_id:
+            return links.to_id(Payment, obj.payment_id)
+        return links.to_id(PaymentSession, obj.session_id)
+
+    @admin.display(description=_("collection"))
+    def collection_column(self, obj: PaymentOperation) -> SafeString:
+        """Show the collection."""
+        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
+
+    @admin.display(description=_("error"))
+    def error_column(self, obj: PaymentOperation) -> SafeString | None:
+        """Show what went wrong."""
+        return lines(failure(obj.error_code, obj.error_message), obj.detail) or None
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age_column(self, obj: PaymentOperation) -> SafeString:
+        """Show how long ago it was claimed."""
+        return age(obj.created_at)
+
+    def get_summary(self, request: HttpRequest, obj: PaymentOperation) -> Summary:
+        """Say what was asked of whom, and what is known of it."""
+        return Summary(
+            headline=f"{OperationKind(obj.kind).label} · {amount_text(obj.amount, obj.currency_code)}",
+            badges=(status_badge(obj.status, OperationStatus),),
+            facts=tuple(self._facts(obj)),
+            alerts=tuple(_alerts(obj)),
+        )
+
+    def get_panels(self, request: HttpRequest, obj: PaymentOperation) -> Iterable[Panel | None]:
+        """Return what was asked and answered, and the history."""
+        yield document_panel(
+            title=gettext("Exchange with the provider"),
+            slug="exchange",
+            value=obj.exchange,
+            note=gettext("What was asked and answered, as the provider's plug-in recorded it."),
+        )
+        yield timeline_panel(obj.events.all(), self.links(request), operation__id__exact=obj.pk)
+        yield private_panel(
+            request,
+            obj,
+            "input",
+            title=gettext("Payer's input"),
+            slug="input",
+            note=gettext("What the payer's browser sent along, such as a code or a token."),
+        )
+
+    def _facts(self, obj: PaymentOperation) -> Iterable[Fact]:
+        facts = (
+            (gettext("Collection"), self.collection_column(obj)),
+            (gettext("Session"), links_of(obj).to_id(PaymentSession, obj.session_id)),
+            (gettext("Acts on"), self.target_column(obj)),
+            (gettext("Provider"), obj.provider_id),
+            (gettext("Asked for by"), operation_origin(obj)),
+            (gettext("Attempts"), str(obj.attempts)),
+            (gettext("Created"), moment(obj.created_at)),
+            (gettext("Finished"), moment(obj.finished_at)),
+            (gettext("Next attempt"), moment(obj.next_attempt_at)),
+        )
+        return (Fact(label=label, value=value) for label, value in facts if value)
+
+
+def _alerts(operation: PaymentOperation) -> Iterable[Alert]:
+    reason = lines(failure(operation.error_code, operation.error_message), operation.detail)
+    if operation.status == OperationStatus.ATTENTION:
+        yield Alert(text=lines(gettext("This operation needs a person to decide what happened."), reason))
+    elif operation.status == OperationStatus.UNKNOWN:
+        told = gettext(
+            "It isn't known whether the provider did this. It will be asked; the amount stays reserved."
+        )
+        yield Alert(text=lines(told, reason))
+    elif reason:
+        yield Alert(text=reason)

@@ -1,0 +1,133 @@
+"""What a page is made of: a summary on top and panels below it.
+
+Frozen data only; how they look is in the templates under `admin/payments/parts/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from django.utils.safestring import SafeString
+
+from payments.admin.badges import Tone
+from payments.admin.bars import AmountBar
+
+Text = str | SafeString
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """Pair a label with a value; the value is escaped unless it is safe."""
+
+    label: Text
+    value: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """Say what needs a person's eye, with an optional link."""
+
+    text: Text
+    url: str | None = None
+    link: Text = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Say what this row is and how it stands, on top of its page."""
+
+    badges: tuple[SafeString, ...] = ()
+    headline: Text = ""
+    figures: tuple[Fact, ...] = ()
+    bar: AmountBar | None = None
+    facts: tuple[Fact, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """Be a titled section; `slug` is its anchor, `note` a sentence under the title."""
+
+    template: ClassVar[str]
+
+    title: Text
+    slug: str
+    note: Text = ""
+    more_url: str | None = None
+    more_text: Text = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """Name a table's column; `is_number` aligns it to the right."""
+
+    label: Text
+    is_number: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Hold a table's row, one cell per column; `is_part` sets it in below the row that it is a part of."""
+
+    cells: tuple[Text, ...]
+    is_part: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablePanel(Panel):
+    """Be a table, or a sentence where it has no rows."""
+
+    template: ClassVar[str] = "admin/payments/parts/table.html"
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    empty: Text
+    is_cut: bool = False
+
+    @property
+    def lined_up(self) -> list[tuple[Row, list[tuple[Column, Text]]]]:
+        """The rows with each cell beside its column."""
+        return [(row, list(zip(self.columns, row.cells, strict=True))) for row in self.rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentPanel(Panel):
+    """Be a JSON document; `withheld` is the sentence that stands in for one that this user may not read."""
+
+    template: ClassVar[str] = "admin/payments/parts/document.html"
+
+    text: str | None
+    withheld: Text = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """Tell of one change: when, what in words, from where to where, how much, where from and by whom."""
+
+    time: SafeString
+    tone: Tone
+    sentence: Text
+    change: SafeString = field(default_factory=SafeString)
+    amount: SafeString = field(default_factory=SafeString)
+    origin: Text = ""
+    subject: SafeString = field(default_factory=SafeString)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineDay:
+    """Gather the changes of one day."""
+
+    date: str
+    entries: tuple[TimelineEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelinePanel(Panel):
+    """Be a history, oldest first."""
+
+    template: ClassVar[str] = "admin/payments/parts/timeline.html"
+
+    days: tuple[TimelineDay, ...]
+    empty: Text
+    is_cut: bool = False

@@ -1,0 +1,167 @@
+"""The pages of payments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin.badges import status_badge
+from payments.admin.bars import payment_bar
+from payments.admin.documents import document_panel, private_panel
+from payments.admin.filters import CollectionCurrencyFilter
+from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.links import links_of, short_id
+from payments.admin.panels import Fact, Panel, Summary
+from payments.admin.searches import Search
+from payments.admin.tables import operation_table, payment_table
+from payments.admin.timelines import timeline_panel
+from payments.admin.words import age, amount_html, amount_text, moment
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.states import PaymentStatus
+
+
+class PaymentAdminMixin(InspectionAdminMixin):
+    """Show payments: what a provider holds, has taken and has given back, movement by movement."""
+
+    list_display = (
+        "id_column",
+        "status_column",
+        "amount_column",
+        "captured_column",
+        "refunded_column",
+        "provider",
+        "provider_reference",
+        "collection_column",
+        "age_column",
+    )
+    list_filter = ("status", CollectionCurrencyFilter, "provider", "created_at")
+    list_select_related = ("collection", "provider")
+    row_relations = ("collection", "provider")
+    row_deferred = ("provider_data", "metadata", "collection__metadata")
+    linked_by = ("collection", "session")
+    search_fields = ("id",)
+    search_help_text = _(
+        "The id of a payment, session, collection, capture, refund or operation, a provider's reference, or a piece of "
+        "the customer's name or e-mail address."
+    )
+    search = Search(
+        ids={
+            "pay": "id",
+            "payses": "session",
+            "pay_col": "collection",
+            "capt": "captures__id",
+            "ref": "refunds__id",
+            "payop": "operations__id",
+        },
+        exact=(
+            "provider_reference",
+            "session__provider_reference",
+            "captures__provider_reference",
+            "refunds__provider_reference",
+        ),
+        customer="collection__customer",
+    )
+    fields = (
+        "id",
+        "session_column",
+        "collection_column",
+        "created_at",
+        "expires_at",
+        "captured_at",
+        "canceled_at",
+        "updated_at",
+    )
+    readonly_fields = fields
+
+    @admin.display(description=_("payment"), ordering="id")
+    def id_column(self, obj: Payment) -> SafeString:
+        """Show the shortened id."""
+        return short_id(obj.pk)
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_column(self, obj: Payment) -> SafeString:
+        """Show the status."""
+        return status_badge(obj.status, PaymentStatus)
+
+    @admin.display(description=_("authorized"), ordering="amount")
+    def amount_column(self, obj: Payment) -> SafeString:
+        """Show what was authorized."""
+        return amount_html(obj.amount, obj.currency_code)
+
+    @admin.display(description=_("captured"), ordering="captured_amount")
+    def captured_column(self, obj: Payment) -> SafeString | None:
+        """Show what was taken, if anything was."""
+        return amount_html(obj.captured_amount, obj.currency_code) if obj.captured_amount else None
+
+    @admin.display(description=_("refunded"), ordering="refunded_amount")
+    def refunded_column(self, obj: Payment) -> SafeString | None:
+        """Show what was given back, if anything was."""
+        return amount_html(obj.refunded_amount, obj.currency_code) if obj.refunded_amount else None
+
+    @admin.display(description=_("session"))
+    def session_column(self, obj: Payment) -> SafeString:
+        """Show the session."""
+        return links_of(obj).to_id(PaymentSession, obj.session_id)
+
+    @admin.display(description=_("collection"))
+    def collection_column(self, obj: Payment) -> SafeString:
+        """Show the collection."""
+        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age_column(self, obj: Payment) -> SafeString:
+        """Show how long ago it was authorized."""
+        return age(obj.created_at)
+
+    def get_summary(self, request: HttpRequest, obj: Payment) -> Summary:
+        """Say how much was authorized, taken and given back."""
+        currency = obj.currency_code
+        return Summary(
+            headline=amount_text(obj.amount, currency),
+            badges=(status_badge(obj.status, PaymentStatus),),
+            figures=(
+                Fact(label=gettext("Authorized"), value=amount_html(obj.amount, currency)),
+                Fact(label=gettext("Captured"), value=amount_html(obj.captured_amount, currency)),
+                Fact(label=gettext("Refunded"), value=amount_html(obj.refunded_amount, currency)),
+                Fact(label=gettext("Released"), value=amount_html(obj.canceled_amount, currency)),
+            ),
+            bar=payment_bar(obj),
+            facts=tuple(self._facts(obj)),
+        )
+
+    def get_panels(self, request: HttpRequest, obj: Payment) -> Iterable[Panel | None]:
+        """Return the movements, operations, the history, and the data."""
+        links, currency = self.links(request), obj.currency_code
+        here = {"payment__id__exact": obj.pk}
+        yield payment_table(
+            Payment.objects.filter(pk=obj.pk), links, currency, collection__id__exact=obj.collection_id
+        )
+        yield operation_table(obj.operations.all(), links, currency, **here)
+        yield timeline_panel(obj.events.all(), links, **here)
+        yield private_panel(
+            request,
+            obj,
+            "provider_data",
+            title=gettext("Private provider data"),
+            slug="provider-data",
+            note=gettext("What the provider needs later. The storefront never sees it."),
+        )
+        if obj.metadata:
+            yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
+
+    def _facts(self, obj: Payment) -> Iterable[Fact]:
+        facts = (
+            (gettext("Collection"), self.collection_column(obj)),
+            (gettext("Session"), self.session_column(obj)),
+            (gettext("Provider"), obj.provider_id),
+            (gettext("Provider's reference"), obj.provider_reference),
+            (gettext("Authorized"), moment(obj.created_at)),
+            (gettext("Authorization expires"), moment(obj.expires_at)),
+            (gettext("Canceled"), moment(obj.canceled_at)),
+        )
+        return (Fact(label=label, value=value) for label, value in facts if value)

@@ -1,0 +1,168 @@
+"""The pages of payment sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin.badges import status_badge
+from payments.admin.documents import document_panel, next_action_text, private_panel
+from payments.admin.filters import CollectionCurrencyFilter
+from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.links import links_of, short_id
+from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.searches import Search
+from payments.admin.tables import due_text, operation_table, payment_table, webhook_table
+from payments.admin.timelines import timeline_panel
+from payments.admin.words import age, amount_html, amount_text, failure, moment
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.states import SessionStatus
+
+
+class PaymentSessionAdminMixin(InspectionAdminMixin):
+    """Show sessions: one amount to be authorized by one provider, and the two halves of its data."""
+
+    list_display = (
+        "id_column",
+        "status_column",
+        "amount_column",
+        "provider",
+        "collection_column",
+        "due_column",
+        "error_column",
+        "age_column",
+    )
+    list_filter = ("status", CollectionCurrencyFilter, "provider", "created_at", "due_at")
+    list_select_related = ("collection", "provider")
+    row_relations = ("collection", "provider")
+    row_deferred = ("data", "provider_data", "context", "collection__metadata")
+    linked_by = ("collection", "installment")
+    search_fields = ("id",)
+    search_help_text = _(
+        "The id of a session, collection, payment or operation, a provider's reference, or a piece of the customer's "
+        "name or e-mail address."
+    )
+    search = Search(
+        ids={
+            "payses": "id",
+            "pay_col": "collection",
+            "pay": "authorized_payment__id",
+            "payop": "operations__id",
+        },
+        exact=("provider_reference", "authorized_payment__provider_reference"),
+        customer="collection__customer",
+    )
+    fields = (
+        "id",
+        "collection_column",
+        "is_split",
+        "installment",
+        "due_at",
+        "expires_at",
+        "created_at",
+        "initiated_at",
+        "authorized_at",
+        "canceled_at",
+        "updated_at",
+    )
+    readonly_fields = fields
+
+    @admin.display(description=_("session"), ordering="id")
+    def id_column(self, obj: PaymentSession) -> SafeString:
+        """Show the shortened id."""
+        return short_id(obj.pk)
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_column(self, obj: PaymentSession) -> SafeString:
+        """Show the status."""
+        return status_badge(obj.status, SessionStatus)
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def amount_column(self, obj: PaymentSession) -> SafeString:
+        """Show what is to be authorized."""
+        return amount_html(obj.amount, obj.currency_code)
+
+    @admin.display(description=_("collection"))
+    def collection_column(self, obj: PaymentSession) -> SafeString:
+        """Show the collection."""
+        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
+
+    @admin.display(description=_("due or expires"), ordering="due_at")
+    def due_column(self, obj: PaymentSession) -> SafeString | None:
+        """Show which installment it is, when it falls due and when it expires."""
+        return due_text(obj) or None
+
+    @admin.display(description=_("error"))
+    def error_column(self, obj: PaymentSession) -> SafeString | None:
+        """Show why it was refused."""
+        return failure(obj.error_code, obj.error_message) or None
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age_column(self, obj: PaymentSession) -> SafeString:
+        """Show how long ago it was created."""
+        return age(obj.created_at)
+
+    def get_summary(self, request: HttpRequest, obj: PaymentSession) -> Summary:
+        """Say how much is to be authorized by whom, and what became of it."""
+        return Summary(
+            headline=amount_text(obj.amount, obj.currency_code),
+            badges=(status_badge(obj.status, SessionStatus),),
+            facts=tuple(self._facts(obj)),
+            alerts=tuple(_alerts(obj)),
+        )
+
+    def get_panels(self, request: HttpRequest, obj: PaymentSession) -> Iterable[Panel | None]:
+        """Return both halves of the data, the payment, operations, webhook events and the history."""
+        links, currency = self.links(request), obj.currency_code
+        yield document_panel(
+            title=gettext("Public data"),
+            slug="data",
+            value=obj.data,
+            note=gettext("This is what the storefront sees, and so may anybody who opens the checkout."),
+        )
+        yield payment_table(
+            Payment.objects.filter(session=obj), links, currency, collection__id__exact=obj.collection_id
+        )
+        yield operation_table(obj.operations.all(), links, currency, session__id__exact=obj.pk)
+        yield webhook_table(obj.webhook_events.all(), links, session__id__exact=obj.pk)
+        yield timeline_panel(obj.events.all(), links, session__id__exact=obj.pk)
+        yield private_panel(
+            request,
+            obj,
+            "provider_data",
+            title=gettext("Private provider data"),
+            slug="provider-data",
+            note=gettext("What the provider needs later. The storefront never sees it."),
+        )
+        yield private_panel(
+            request,
+            obj,
+            "context",
+            title=gettext("Context"),
+            slug="context",
+            note=gettext("What the shop told the provider about the payer."),
+        )
+
+    def _facts(self, obj: PaymentSession) -> Iterable[Fact]:
+        facts = (
+            (gettext("Collection"), self.collection_column(obj)),
+            (gettext("Provider"), obj.provider_id),
+            (gettext("Provider's reference"), obj.provider_reference),
+            (gettext("Due or expires"), due_text(obj)),
+            (gettext("Next action"), next_action_text(obj.next_action)),
+            (gettext("Created"), moment(obj.created_at)),
+            (gettext("Authorized"), moment(obj.authorized_at)),
+            (gettext("Canceled"), moment(obj.canceled_at)),
+        )
+        return (Fact(label=label, value=value) for label, value in facts if value)
+
+
+def _alerts(session: PaymentSession) -> Iterable[Alert]:
+    reason = failure(session.error_code, session.error_message)
+    if reason:
+        yield Alert(text=reason)

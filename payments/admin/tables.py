@@ -1,0 +1,303 @@
+"""The tables that more than one page has: sessions, payments with their movements, operations, webhook events.
+
+Each reads at most a screenful of rows, in a fixed number of queries, and links to the filtered list for the rest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from django.db.models import Case, IntegerField, Model, QuerySet, Value, When
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from payments.admin.badges import Tone, badge, status_badge
+from payments.admin.documents import next_action_text
+from payments.admin.links import Links, short_id
+from payments.admin.panels import Column, Row, TablePanel, Text
+from payments.admin.words import amount_html, failure, lines, moment, quiet
+from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, WebhookEvent
+from payments.states import (
+    EventSource,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    PaymentStatus,
+    SessionStatus,
+    WebhookEventStatus,
+)
+
+LIMIT: Final = 40
+
+RowT = TypeVar("RowT", bound=Model)
+
+
+def session_table(
+    sessions: QuerySet[PaymentSession], links: Links, currency_code: str, **lookups: object
+) -> TablePanel | None:
+    """Return sessions, those that still count first; None where the user may not view sessions."""
+    if not links.may_view(PaymentSession):
+        return None
+    canceled_last = Case(
+        When(status=SessionStatus.CANCELED, then=Value(1)), default=Value(0), output_field=IntegerField()
+    )
+    rows, is_cut = _screenful(
+        sessions.defer("data", "provider_data", "context").order_by(canceled_last, "created_at", "id")
+    )
+    return TablePanel(
+        title=_("Sessions"),
+        slug="sessions",
+        columns=(
+            Column(label=_("Session")),
+            Column(label=_("Status")),
+            Column(label=_("Amount"), is_number=True),
+            Column(label=_("Due or expires")),
+            Column(label=_("What happened")),
+        ),
+        rows=tuple(_session_row(row, links, currency_code) for row in rows),
+        empty=_("No session has been opened."),
+        is_cut=is_cut,
+        more_url=links.listing(PaymentSession, **lookups),
+        more_text=_("All sessions"),
+    )
+
+
+def payment_table(
+    payments: QuerySet[Payment],
+    links: Links,
+    currency_code: str,
+    *,
+    slug: str = "payments",
+    **lookups: object,
+) -> TablePanel | None:
+    """Return payments, each followed by its captures and refunds; None where the user may not view payments."""
+    if not links.may_view(Payment):
+        return None
+    rows, is_cut = _screenful(payments.defer("provider_data", "metadata").order_by("created_at", "id"))
+    parts, are_parts_cut = _movements(rows, links)
+    return TablePanel(
+        title=_("Payments"),
+        slug=slug,
+        columns=(
+            Column(label=_("Payment")),
+            Column(label=_("Status")),
+            Column(label=_("Authorized"), is_number=True),
+            Column(label=_("Captured"), is_number=True),
+            Column(label=_("Refunded"), is_number=True),
+            Column(label=_("When")),
+            Column(label=_("Remarks")),
+        ),
+        rows=tuple(
+            row
+            for payment in rows
+            for row in (
+                _payment_row(payment, links, currency_code),
+                *(_movement_row(part, links, currency_code) for part in parts[payment.pk]),
+            )
+        ),
+        empty=_("Nothing has been authorized."),
+        is_cut=is_cut or are_parts_cut,
+        more_url=links.listing(Payment, **lookups),
+        more_text=_("All payments"),
+    )
+
+
+def operation_table(
+    operations: QuerySet[PaymentOperation], links: Links, currency_code: str, **lookups: object
+) -> TablePanel | None:
+    """Return operations, oldest first; None where the user may not view operations."""
+    if not links.may_view(PaymentOperation):
+        return None
+    selected = operations.select_related("actor").defer("input", "exchange")
+    newest, is_cut = _screenful(selected.order_by("-created_at", "-id"))
+    return TablePanel(
+        title=_("Operations"),
+        slug="operations",
+        note=_("Every call to a provider, written down before it was made."),
+        columns=(
+            Column(label=_("Operation")),
+            Column(label=_("Status")),
+            Column(label=_("Amount"), is_number=True),
+            Column(label=_("Key")),
+            Column(label=_("Attempts"), is_number=True),
+            Column(label=_("When and by whom")),
+            Column(label=_("Error")),
+        ),
+        rows=tuple(_operation_row(row, links, currency_code) for row in reversed(newest)),
+        empty=_("No provider has been called."),
+        is_cut=is_cut,
+        more_url=links.listing(PaymentOperation, **lookups),
+        more_text=_("All operations"),
+    )
+
+
+def webhook_table(events: QuerySet[WebhookEvent], links: Links, **lookups: object) -> TablePanel | None:
+    """Return events that a provider sent, oldest first; None where the user may not view them."""
+    if not links.may_view(WebhookEvent):
+        return None
+    newest, is_cut = _screenful(events.defer("payload").order_by("-created_at", "-id"))
+    return TablePanel(
+        title=_("Webhook events"),
+        slug="webhooks",
+        columns=(
+            Column(label=_("Event")),
+            Column(label=_("Status")),
+            Column(label=_("When")),
+            Column(label=_("Remarks")),
+        ),
+        rows=tuple(_webhook_row(row, links) for row in reversed(newest)),
+        empty=_("The provider has sent no events."),
+        is_cut=is_cut,
+        more_url=links.listing(WebhookEvent, **lookups),
+        more_text=_("All webhook events"),
+    )
+
+
+def due_text(session: PaymentSession) -> SafeString:
+    """Return when a session falls due and when it expires, and whether that is over."""
+    now = timezone.now()
+    is_open = session.is_unauthorized
+    due = session.due_at
+    expires = session.expires_at if is_open else None
+    return lines(
+        installment_text(session),
+        format_html("{} {}", _("due"), moment(due)) if due else "",
+        badge(_("Overdue"), Tone.BAD) if due and is_open and due <= now else "",
+        format_html("{} {}", _("expires"), moment(expires)) if expires else "",
+        badge(_("Expired"), Tone.BAD) if session.is_expired(now) and is_open else "",
+    )
+
+
+def installment_text(session: PaymentSession) -> str:
+    """Return which installment a session is, or nothing."""
+    if session.installment is None:
+        return ""
+    return _("Installment %(number)s") % {"number": session.installment}
+
+
+def operation_origin(operation: PaymentOperation) -> str:
+    """Return where an operation was asked for, and by whom."""
+    source = EventSource(operation.source).label
+    return f"{source} · {operation.actor.get_username()}" if operation.actor else str(source)
+
+
+def _screenful(rows: QuerySet[RowT]) -> tuple[list[RowT], bool]:
+    found = list(rows[: LIMIT + 1])
+    return found[:LIMIT], len(found) > LIMIT
+
+
+def _session_row(session: PaymentSession, links: Links, currency_code: str) -> Row:
+    return Row(
+        cells=(
+            lines(links.to_id(PaymentSession, session.pk), session.provider_id),
+            status_badge(session.status, SessionStatus),
+            amount_html(session.amount, currency_code),
+            due_text(session),
+            lines(
+                failure(session.error_code, session.error_message),
+                _labelled(_("Next action"), next_action_text(session.next_action)),
+                _labelled(_("Authorized"), moment(session.authorized_at)),
+                _labelled(_("Canceled"), moment(session.canceled_at)),
+                _reference(session.provider_reference),
+            ),
+        )
+    )
+
+
+def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
+    released = amount_html(payment.canceled_amount, currency_code) if payment.canceled_amount else ""
+    return Row(
+        cells=(
+            lines(links.to_id(Payment, payment.pk), payment.provider_id),
+            status_badge(payment.status, PaymentStatus),
+            amount_html(payment.amount, currency_code),
+            amount_html(payment.captured_amount, currency_code),
+            amount_html(payment.refunded_amount, currency_code),
+            moment(payment.created_at),
+            lines(_labelled(_("Released"), released), _reference(payment.provider_reference)),
+        )
+    )
+
+
+def _movement_row(movement: Capture | Refund, links: Links, currency_code: str) -> Row:
+    is_capture = isinstance(movement, Capture)
+    amount = amount_html(movement.amount, currency_code)
+    kind = _("Capture") if is_capture else _("Refund")
+    return Row(
+        is_part=True,
+        cells=(
+            lines(kind, links.to_id(type(movement), movement.pk)),
+            status_badge(movement.status, MovementStatus),
+            "",
+            amount if is_capture else "",
+            "" if is_capture else amount,
+            moment(movement.succeeded_at or movement.created_at),
+            lines(
+                failure(movement.error_code, movement.error_message),
+                *_reason(movement),
+                _reference(movement.provider_reference),
+            ),
+        ),
+    )
+
+
+def _reason(movement: Capture | Refund) -> tuple[Text, ...]:
+    if isinstance(movement, Capture):
+        return ()
+    return (str(movement.reason or ""), movement.note)
+
+
+def _operation_row(operation: PaymentOperation, links: Links, currency_code: str) -> Row:
+    return Row(
+        cells=(
+            lines(OperationKind(operation.kind).label, links.to_id(PaymentOperation, operation.pk)),
+            status_badge(operation.status, OperationStatus),
+            amount_html(operation.amount, currency_code),
+            short_id(operation.idempotency_key),
+            str(operation.attempts),
+            lines(moment(operation.created_at), quiet(operation_origin(operation))),
+            lines(failure(operation.error_code, operation.error_message), operation.detail),
+        )
+    )
+
+
+def _webhook_row(event: WebhookEvent, links: Links) -> Row:
+    return Row(
+        cells=(
+            lines(links.to(WebhookEvent, event.pk, event.type), quiet(event.event_id)),
+            status_badge(event.status, WebhookEventStatus),
+            moment(event.created_at),
+            event.detail,
+        )
+    )
+
+
+def _movements(
+    payments: Sequence[Payment], links: Links
+) -> tuple[defaultdict[str, list[Capture | Refund]], bool]:
+    """Return captures and refunds by payment, in the order in which they were asked for."""
+    captures, are_captures_cut = _newest(Capture.objects.filter(payment__in=payments), links)
+    refunds, are_refunds_cut = _newest(
+        Refund.objects.filter(payment__in=payments).select_related("reason"), links
+    )
+    found: list[Capture | Refund] = [*captures, *refunds]
+    by_payment: defaultdict[str, list[Capture | Refund]] = defaultdict(list)
+    for movement in sorted(found, key=lambda each: (each.created_at, each.pk)):
+        by_payment[movement.payment_id].append(movement)
+    return by_payment, are_captures_cut or are_refunds_cut
+
+
+def _newest(rows: QuerySet[RowT], links: Links) -> tuple[list[RowT], bool]:
+    return _screenful(rows.order_by("-created_at", "-id")) if links.may_view(rows.model) else ([], False)
+
+
+def _labelled(label: str, value: Text) -> SafeString:
+    return format_html('<span class="payments-remark">{}</span> {}', label, value) if value else SafeString()
+
+
+def _reference(value: str | None) -> SafeString:
+    return format_html('<code class="payments-code">{}</code>', value) if value else SafeString()

@@ -1,0 +1,203 @@
+"""The history in words, grouped by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Final
+
+from django.db.models import QuerySet, TextChoices
+from django.utils import formats
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin.badges import Tone, status_badge, tone_of
+from payments.admin.links import Links
+from payments.admin.panels import TimelineDay, TimelineEntry, TimelinePanel
+from payments.admin.words import amount_html, localized, quiet
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+)
+from payments.states import (
+    CollectionStatus,
+    EventSource,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    PaymentStatus,
+    SessionStatus,
+)
+
+LIMIT: Final = 60
+
+SENTENCES: Final[dict[str, Promise]] = {
+    "collection.created": _("Collection created"),
+    "collection.updated": _("Amount of the collection changed"),
+    "collection.authorized": _("Whole amount authorized"),
+    "collection.completed": _("Whole amount captured"),
+    "collection.canceled": _("Collection canceled"),
+    "collection.status_changed": _("Collection moved on"),
+    "session.created": _("Session created"),
+    "session.initiated": _("Session opened at the provider"),
+    "session.updated": _("Session changed"),
+    "session.requires_more": _("Payer has to do something more"),
+    "session.authorized": _("Session authorized"),
+    "session.failed": _("Authorization refused"),
+    "session.canceled": _("Session canceled"),
+    "payment.authorized": _("Payment authorized"),
+    "payment.captured": _("Money captured"),
+    "payment.refunded": _("Money refunded"),
+    "payment.released": _("Held money released"),
+    "payment.canceled": _("Payment canceled"),
+    "payment.status_changed": _("Payment moved on"),
+    "capture.requested": _("Capture requested"),
+    "capture.failed": _("Capture failed"),
+    "refund.requested": _("Refund requested"),
+    "refund.failed": _("Refund failed"),
+    "operation.recorded": _("Provider's answer recorded"),
+    "operation.attention": _("Operation needs attention"),
+    "fact.discrepancy": _("Provider's report differs from the books"),
+}
+"""What each type of event says. A type that isn't here, such as a plug-in's own, is shown as it is."""
+
+_MOVEMENTS: Final = ("payment.captured", "payment.refunded", "capture.", "refund.")
+_STATUSES: Final[dict[str, type[TextChoices]]] = {
+    "collection": CollectionStatus,
+    "session": SessionStatus,
+    "payment": PaymentStatus,
+    "operation": OperationStatus,
+}
+_TONES: Final = {
+    "fact.discrepancy": Tone.ALERT,
+    "payment.captured": Tone.GOOD,
+    "payment.refunded": Tone.RETURNED,
+    "payment.released": Tone.QUIET,
+}
+
+
+def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: object) -> TimelinePanel:
+    """Return the newest events of a queryset, oldest first; `lookups` find all of them in the list of events."""
+    rows = events.select_related("actor", "collection", "session")
+    rows = rows.defer("session__data", "session__provider_data", "session__context", "collection__metadata")
+    newest = list(rows.order_by("-id")[: LIMIT + 1])
+    shown = newest[LIMIT - 1 :: -1] if len(newest) > LIMIT else newest[::-1]
+    return TimelinePanel(
+        title=gettext("History"),
+        slug="history",
+        days=tuple(_days(shown, links)),
+        empty=gettext("Nothing has happened yet."),
+        is_cut=len(newest) > LIMIT,
+        more_url=links.listing(PaymentEvent, **lookups),
+        more_text=gettext("All events"),
+    )
+
+
+def sentence(event: PaymentEvent) -> str:
+    """Return what an event says in words."""
+    told = SENTENCES.get(event.type)
+    return event.type if told is None else str(told)
+
+
+def remark(event: PaymentEvent) -> str:
+    """Return what an event adds to its sentence: the kind of operation, an error's code, what differs."""
+    data: Any = event.data if isinstance(event.data, dict) else {}
+    if "expected" in data and "reported" in data:
+        return gettext("expected %(expected)s, reported %(reported)s (%(code)s)") % {
+            "expected": data["expected"],
+            "reported": data["reported"],
+            "code": data.get("code", ""),
+        }
+    kind = data.get("kind")
+    kind_label = OperationKind(kind).label if kind in OperationKind.values else kind
+    found = [kind_label, data.get("code"), data.get("error_code"), data.get("detail")]
+    if "old_amount" in data:
+        found.append(gettext("before: %(amount)s") % {"amount": data["old_amount"]})
+    return ", ".join(str(each) for each in found if each)
+
+
+def change(event: PaymentEvent) -> SafeString:
+    """Return from which status an event led to which."""
+    choices = _choices(event.type)
+    badges = [
+        format_html("<span>{}</span>", status) if choices is None else status_badge(status, choices)
+        for status in (event.from_status, event.to_status)
+        if status
+    ]
+    if len(badges) < 2:  # noqa: PLR2004 - from and to
+        return SafeString("".join(badges))
+    return format_html(
+        '{} <span class="payments-arrow" role="img" aria-label="{}">→</span> {}',
+        badges[0],
+        gettext("to"),
+        badges[1],
+    )
+
+
+def origin(event: PaymentEvent) -> str:
+    """Return where an event came from, and who caused it."""
+    source = EventSource(event.source).label if event.source in EventSource.values else event.source
+    name = event.actor_label or (event.actor.get_username() if event.actor else "")
+    return f"{source} · {name}" if name else str(source)
+
+
+def subject(event: PaymentEvent, links: Links) -> SafeString:
+    """Return a link to the row that an event is about, with its provider."""
+    target = _target(event, links)
+    provider = event.session.provider_id if event.session else ""
+    return format_html("{} {}", target, quiet(provider))
+
+
+def _target(event: PaymentEvent, links: Links) -> SafeString:
+    if event.type.startswith(("operation.", "fact.")) and event.operation_id:
+        return links.to_id(PaymentOperation, event.operation_id)
+    if event.refund_id:
+        return links.to_id(Refund, event.refund_id)
+    if event.capture_id:
+        return links.to_id(Capture, event.capture_id)
+    if event.payment_id:
+        return links.to_id(Payment, event.payment_id)
+    return links.to_id(PaymentSession, event.session_id)
+
+
+def _days(events: Iterable[PaymentEvent], links: Links) -> Iterable[TimelineDay]:
+    for day, members in groupby(events, key=lambda event: localized(event.created_at).date()):
+        yield TimelineDay(
+            date=formats.date_format(day, "DATE_FORMAT"),
+            entries=tuple(_entry(event, links) for event in members),
+        )
+
+
+def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
+    local = localized(event.created_at)
+    return TimelineEntry(
+        time=format_html(
+            '<time datetime="{}">{}</time>', event.created_at.isoformat(), formats.time_format(local, "H:i:s")
+        ),
+        tone=_tone(event),
+        sentence=format_html("{} {}", sentence(event), quiet(remark(event))),
+        change=change(event),
+        amount=amount_html(event.amount, event.collection.currency_code),
+        origin=origin(event),
+        subject=subject(event, links),
+    )
+
+
+def _choices(event_type: str) -> type[TextChoices] | None:
+    if event_type.startswith(_MOVEMENTS):
+        return MovementStatus
+    return _STATUSES.get(event_type.partition(".")[0])
+
+
+def _tone(event: PaymentEvent) -> Tone:
+    choices = _choices(event.type)
+    if event.type in _TONES:
+        return _TONES[event.type]
+    return Tone.QUIET if choices is None else tone_of(event.to_status, choices)

@@ -1,0 +1,93 @@
+"""The pages of the inbox: what providers have sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from payments.admin.badges import status_badge
+from payments.admin.documents import document_panel
+from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.links import links_of
+from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.searches import Search
+from payments.admin.words import age, moment
+from payments.models import PaymentSession, WebhookEvent
+from payments.states import WebhookEventStatus
+
+
+class WebhookEventAdminMixin(InspectionAdminMixin):
+    """Show verified provider events, and what has become of them."""
+
+    list_display = (
+        "type",
+        "status_column",
+        "provider",
+        "event_id",
+        "session_column",
+        "attempts",
+        "detail",
+        "age_column",
+    )
+    list_filter = ("status", "provider", "created_at")
+    list_select_related = ("provider",)
+    row_relations = ("provider",)
+    row_deferred = ("payload",)
+    linked_by = ("session", "session__collection")
+    search_fields = ("id",)
+    search_help_text = _(
+        "The id of an event, session or collection, the provider's event id or reference, or a type."
+    )
+    search = Search(
+        ids={"paywh": "id", "payses": "session", "pay_col": "session__collection"},
+        exact=("event_id", "type", "session__provider_reference"),
+    )
+    fields = ("id", "event_id", "type", "attempts", "next_attempt_at", "created_at", "updated_at")
+    readonly_fields = fields
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_column(self, obj: WebhookEvent) -> SafeString:
+        """Show the status."""
+        return status_badge(obj.status, WebhookEventStatus)
+
+    @admin.display(description=_("session"))
+    def session_column(self, obj: WebhookEvent) -> SafeString | None:
+        """Show the session."""
+        return links_of(obj).to_id(PaymentSession, obj.session_id) or None
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age_column(self, obj: WebhookEvent) -> SafeString:
+        """Show how long ago it arrived."""
+        return age(obj.created_at)
+
+    def get_summary(self, request: HttpRequest, obj: WebhookEvent) -> Summary:
+        """Say what arrived, and what came of it."""
+        facts = (
+            (gettext("Provider"), obj.provider_id),
+            (gettext("Session"), self.session_column(obj)),
+            (gettext("Attempts"), str(obj.attempts)),
+            (gettext("Happened"), moment(obj.occurred_at)),
+            (gettext("Arrived"), moment(obj.created_at)),
+            (gettext("Applied"), moment(obj.applied_at)),
+            (gettext("Next attempt"), moment(obj.next_attempt_at)),
+        )
+        return Summary(
+            headline=obj.type,
+            badges=(status_badge(obj.status, WebhookEventStatus),),
+            facts=tuple(Fact(label=label, value=value) for label, value in facts if value),
+            alerts=(Alert(text=obj.detail),) if obj.detail else (),
+        )
+
+    def get_panels(self, request: HttpRequest, obj: WebhookEvent) -> Iterable[Panel | None]:
+        """Return what the event said."""
+        yield document_panel(
+            title=gettext("Payload"),
+            slug="payload",
+            value=obj.payload,
+            note=gettext("What the provider's plug-in kept of the event."),
+        )

@@ -1,0 +1,75 @@
+"""Amounts and times as the pages show them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from payments.exceptions import PaymentError
+from payments.money import display_amount
+
+
+def localized(value: datetime) -> datetime:
+    """Return a time in the active time zone; without time zones in the project, as it is."""
+    return timezone.localtime(value) if timezone.is_aware(value) else value
+
+
+def amount_text(value: Decimal, currency_code: str) -> str:
+    """Return an amount for people; one in a currency that isn't known any more with the digits it has."""
+    try:
+        return display_amount(value, currency_code)
+    except PaymentError:
+        return f"{value} {currency_code.upper()}"
+
+
+def amount_html(value: Decimal | None, currency_code: str) -> SafeString:
+    """Return an amount that never breaks in two lines, or nothing."""
+    if value is None:
+        return SafeString()
+    return format_html('<span class="payments-amount">{}</span>', amount_text(value, currency_code))
+
+
+def moment(value: datetime | None) -> SafeString:
+    """Return a date and time in the active language and time zone, or nothing."""
+    if value is None:
+        return SafeString()
+    local = localized(value)
+    return format_html(
+        '<time datetime="{}">{}</time>', value.isoformat(), formats.date_format(local, "DATETIME_FORMAT")
+    )
+
+
+def age(value: datetime) -> SafeString:
+    """Return how long ago something was, with the date and time in the title."""
+    local = localized(value)
+    return format_html(
+        '<time class="payments-nowrap" datetime="{}" title="{}">{}</time>',
+        value.isoformat(),
+        formats.date_format(local, "DATETIME_FORMAT"),
+        timesince(value, depth=1),
+    )
+
+
+def lines(*parts: object) -> SafeString:
+    """Return the parts that aren't empty, each on a line of its own."""
+    return format_html_join("", '<span class="payments-line">{}</span>', ((part,) for part in parts if part))
+
+
+def quiet(text: object) -> SafeString:
+    """Return a remark that stands back behind what it belongs to; nothing where there is none."""
+    return format_html('<span class="payments-remark">{}</span>', text) if text else SafeString()
+
+
+def failure(code: str, message: str) -> SafeString:
+    """Return an error's message and code, or nothing."""
+    if not code and not message:
+        return SafeString()
+    return lines(
+        format_html('<span class="payments-error">{}</span>', message) if message else "",
+        format_html('<code class="payments-code">{}</code>', code) if code else "",
+    )
