@@ -39,9 +39,11 @@ class KeyField(_CharField):
 
 
 class StatusDescriptor(ProtectedDescriptor):
-    """Refuse assignment, except while the instance itself is being re-read from the database."""
+    """Refuse assignment, except of the same value or while the instance itself is being re-read from the database."""
 
     def __set__(self, instance: models.Model, value: Any) -> None:
+        if value is not None and instance.__dict__.get(self.field.name) == value:
+            return  # full_clean() assigns every cleaned value
         if instance.__dict__.get("_is_refreshing"):
             instance.__dict__[self.field.name] = value
             return
