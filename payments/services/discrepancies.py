@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 from payments.ids import new_operation_id
@@ -23,8 +24,20 @@ class Discrepancy:
     reported: str
     operation: PaymentOperation | None = field(default=None, repr=False)
 
+    @classmethod
+    def between(
+        cls, code: str, *, expected: object, reported: object, operation: PaymentOperation | None = None
+    ) -> Discrepancy:
+        """Build a discrepancy between two values; amounts are written so that equal ones look the same."""
+        return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)
+
     def __str__(self) -> str:
         return f"{self.code}: expected {self.expected}, reported {self.reported}"
+
+
+def _written(value: object) -> str:
+    is_number = isinstance(value, Decimal) and value.is_finite()
+    return f"{value.normalize():f}" if is_number else str(value)
 
 
 def report_discrepancies(

@@ -17,6 +17,7 @@ from payments.models import Payment, PaymentOperation, PaymentSession, WebhookEv
 from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import parse_amount
 from payments.providers import Failure, SessionFact
+from payments.services.chargebacks import record_charge_back
 from payments.services.discrepancies import Discrepancy, report_discrepancies
 from payments.services.journals import Journal
 from payments.services.movements import MovementRecorder, captured_sum
@@ -127,6 +128,7 @@ class FactRecorder:
             operation=self.operation,
         )
         movements.record(fact)
+        self.discrepancies += record_charge_back(payment, fact.charged_back_amount, self.journal)
         self._record_release(payment, fact)
 
     def _record_status(self, fact: SessionFact) -> None:
@@ -148,6 +150,7 @@ class FactRecorder:
         if is_news:
             self.session.initiated_at = timezone.now()
             self.session.save_fields("initiated_at")
+            self.journal.note("session.initiated", self.session, amount=self.session.amount)
 
     def _record_authorization(self, fact: SessionFact) -> None:
         amount = self.session.amount if fact.authorized_amount is None else fact.authorized_amount
@@ -328,7 +331,7 @@ class FactRecorder:
         self.session.save_fields("status", "next_action", "error_code", "error_message")
 
     def _differ(self, code: str, *, expected: object, reported: object) -> None:
-        self.discrepancies.append(Discrepancy(code=code, expected=str(expected), reported=str(reported)))
+        self.discrepancies.append(Discrepancy.between(code, expected=expected, reported=reported))
 
 
 def has_taken_money(fact: SessionFact) -> bool:
@@ -347,6 +350,7 @@ def impossible_amount(fact: SessionFact) -> Any:
         fact.captured_amount,
         fact.refunded_amount,
         fact.canceled_amount,
+        fact.charged_back_amount,
         *(row.amount for row in fact.movements if row.currency_code == fact.currency_code),
     ]
     for amount in stated:

@@ -197,6 +197,9 @@ class MovementRecorder:
         refunded = self._succeeded_sum(MovementKind.REFUND) + row.amount
         if refunded > captured:
             self._differ("refunded_more_than_captured", captured, refunded, operation)
+        elif refunded + self.payment.charged_back_amount > captured:
+            kept = captured - self.payment.charged_back_amount
+            self._differ("refunded_what_was_charged_back", kept, refunded, None)
         return refunded <= captured
 
     def _make_room(self, captured: Decimal) -> None:
@@ -247,7 +250,7 @@ class MovementRecorder:
         self, code: str, expected: object, reported: object, operation: PaymentOperation | None
     ) -> None:
         self.discrepancies.append(
-            Discrepancy(code=code, expected=str(expected), reported=str(reported), operation=operation)
+            Discrepancy.between(code, expected=expected, reported=reported, operation=operation)
         )
 
 

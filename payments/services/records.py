@@ -242,8 +242,8 @@ def _record_update(operation: PaymentOperation, result: UpdateResult, journal: J
     session = operation.session
     reported = (result.amount, result.currency_code)
     if reported != (operation.amount, session.currency_code):
-        difference = Discrepancy(
-            code="update_mismatch",
+        difference = Discrepancy.between(
+            "update_mismatch",
             expected=f"{operation.amount} {session.currency_code}",
             reported=f"{result.amount} {result.currency_code}",
         )

@@ -1,0 +1,283 @@
+"""What a provider reports and the books can't hold is written down, put before a person, and told once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from payments import services
+from payments.exceptions import OutcomeUnknownError
+from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
+from payments.providers import AuthorizeResult, CaptureResult, MovementFact, SessionFact
+from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from tests.services.facts import AUTHORIZED, CANCELED, PENDING, REQUIRES_MORE, captured, moved, tell
+from tests.services.scripted import Script, authorized
+
+pytestmark = pytest.mark.django_db
+
+CAPTURE, REFUND = MovementKind.CAPTURE, MovementKind.REFUND
+
+
+def reports() -> list[str]:
+    """Return the codes of all discrepancies that were told, in their order."""
+    return [event.data["code"] for event in PaymentEvent.objects.filter(type="fact.discrepancy")]
+
+
+def attention() -> list[PaymentOperation]:
+    return list(PaymentOperation.objects.filter(status="attention").order_by("created_at", "id"))
+
+
+@pytest.mark.parametrize(
+    ("fact", "code"),
+    [
+        (replace(AUTHORIZED, authorized_amount=Decimal("100.01")), "authorized_amount_mismatch"),
+        (replace(AUTHORIZED, authorized_amount=Decimal(0)), "authorized_amount_mismatch"),
+        (replace(AUTHORIZED, currency_code="usd"), "currency_mismatch"),
+        (replace(AUTHORIZED, authorized_amount=Decimal("33.333")), "impossible_amount"),
+        (replace(AUTHORIZED, authorized_amount=Decimal("NaN")), "impossible_amount"),
+        (replace(AUTHORIZED, captured_amount=Decimal(-1)), "impossible_amount"),
+        (replace(AUTHORIZED, refunded_amount=Decimal("Infinity")), "impossible_amount"),
+        (replace(AUTHORIZED, canceled_amount=cast(Any, 10.5)), "impossible_amount"),
+    ],
+)
+def test_authorization_of_something_else_is_not_believed(
+    session: PaymentSession, fact: Any, code: str
+) -> None:
+    tell(session, fact, fact)
+    assert session.payment is None
+    assert session.status == "pending"
+    assert reports() == [code]
+    (operation,) = attention()
+    assert (operation.kind, operation.session, operation.source) == ("sync", session, "webhook")
+    assert operation.detail.startswith(code)
+
+
+def test_answer_and_report_of_the_same_mismatch_are_told_once(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", authorized("120.00"))
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+    tell(session, replace(AUTHORIZED, authorized_amount=Decimal(120)))
+    assert reports() == ["authorized_amount_mismatch"]
+    assert [operation.kind for operation in attention()] == ["authorize"]
+
+
+def test_report_before_the_answer_does_not_make_the_answer_a_success(
+    session: PaymentSession, card: Script
+) -> None:
+    def answer(request: object) -> AuthorizeResult:
+        tell(session, replace(AUTHORIZED, authorized_amount=Decimal(120)))
+        return authorized("120.00")
+
+    card.will("authorize", answer)
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+    assert {operation.kind for operation in attention()} == {"authorize", "sync"}
+    assert set(reports()) == {"authorized_amount_mismatch"}
+    assert not Payment.objects.exists()
+
+
+def test_late_success_of_a_canceled_session_is_recorded_and_put_before_a_person(
+    session: PaymentSession,
+) -> None:
+    services.cancel_payment_session(session)
+    tell(session, AUTHORIZED, AUTHORIZED)
+    assert (session.status, session.canceled_at) == ("authorized", None)
+    assert session.payment is not None
+    assert session.payment.amount == Decimal(100)
+    assert reports() == ["late_authorization"]
+    assert session.collection.status == "authorized"
+    services.cancel_payment(session.payment)
+
+
+def test_late_success_in_a_canceled_collection_is_recorded_and_put_before_a_person(
+    session: PaymentSession,
+) -> None:
+    services.cancel_payment_collection(session.collection)
+    tell(session, AUTHORIZED)
+    session.collection.refresh_from_db()
+    assert (session.collection.status, session.collection.authorized_amount) == ("authorized", Decimal(100))
+    assert session.collection.is_canceled
+    assert len(attention()) == 1
+    services.cancel_payment_collection(session.collection)
+    assert session.collection.status == "canceled"
+
+
+def test_more_held_than_is_due_is_recorded_and_put_before_a_person(
+    collection: PaymentCollection, card: Script
+) -> None:
+    first = services.create_payment_session(collection, provider_id="card")
+    card.will("cancel", TimeoutError())
+    second = services.create_payment_session(collection, provider_id="wallet")
+    tell(second, AUTHORIZED)
+    tell(first, AUTHORIZED)
+    collection.refresh_from_db()
+    assert (collection.status, collection.authorized_amount) == ("authorized", Decimal(200))
+    assert reports() == ["authorized_more_than_due"]
+
+
+def test_attention_is_not_ended_by_hearing_the_same_again(session: PaymentSession, card: Script) -> None:
+    def answer(request: object) -> AuthorizeResult:
+        PaymentCollection.objects.filter(pk=session.collection_id).update(amount=Decimal(50))
+        return authorized("100.00")
+
+    card.will("authorize", answer)
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+    assert [operation.kind for operation in attention()] == ["authorize"]
+    tell(session, AUTHORIZED, PENDING, REQUIRES_MORE)
+    assert [operation.kind for operation in attention()] == ["authorize"]
+
+
+def test_uncertainty_that_came_before_a_person_is_ended_by_news(
+    session: PaymentSession, card: Script
+) -> None:
+    card.will("authorize", TimeoutError())
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+    operation = session.operations.get(kind="authorize")
+    operation.require_attention(detail="not_found_after_key_window")
+    operation.save_fields("status", "detail", "in_flight_key")
+    tell(session, AUTHORIZED)
+    operation.refresh_from_db()
+    assert operation.status == "succeeded"
+
+
+def test_more_captured_than_was_held_is_booked_all_the_same(payment: Payment) -> None:
+    tell(payment.session, captured("120"), captured("120"))
+    payment.refresh_from_db()
+    assert (payment.amount, payment.captured_amount, payment.status) == (
+        Decimal(120),
+        Decimal(120),
+        "captured",
+    )
+    assert reports() == ["captured_more_than_authorized"]
+
+
+def test_capture_after_the_release_is_booked_all_the_same(payment: Payment) -> None:
+    services.cancel_payment(payment)
+    tell(payment.session, captured("30"), captured("30"))
+    payment.refresh_from_db()
+    assert (payment.captured_amount, payment.canceled_amount, payment.status) == (
+        Decimal(30),
+        Decimal(70),
+        "captured",
+    )
+    assert reports() == ["captured_after_release"]
+
+
+def test_refund_beyond_what_was_captured_is_not_booked(payment: Payment) -> None:
+    services.capture_payment(payment, amount="60.00")
+    fact = moved(REFUND, "60.01", provider_reference="re_1")
+    tell(payment.session, fact, fact)
+    payment.refresh_from_db()
+    assert (payment.refunded_amount, payment.refunds.count()) == (Decimal(0), 0)
+    assert reports() == ["refunded_more_than_captured"]
+
+
+def test_our_refund_that_came_too_late_needs_a_person(payment: Payment, card: Script) -> None:
+    services.capture_payment(payment)
+    card.will("refund", TimeoutError())
+    with pytest.raises(OutcomeUnknownError):
+        services.refund_payment(payment, amount="60.00")
+    operation = payment.operations.get(kind="refund")
+    tell(
+        payment.session,
+        moved(REFUND, "60", provider_reference="re_dashboard"),
+        moved(REFUND, "60", operation_id=operation.pk, provider_reference="re_ours"),
+    )
+    operation.refresh_from_db()
+    assert operation.status == "attention"
+    assert payment.refunds.get(status="pending").amount == Decimal(60)
+    payment.refresh_from_db()
+    assert payment.refunded_amount == Decimal(60)
+
+
+@pytest.mark.parametrize(
+    ("fact", "code"),
+    [
+        (moved(CAPTURE, "99.99"), "capture_amount_mismatch"),
+        (moved(CAPTURE, "100", currency_code="usd"), "currency_mismatch"),
+    ],
+)
+def test_report_of_another_amount_blames_our_operation_once(
+    payment: Payment, card: Script, fact: SessionFact, code: str
+) -> None:
+    card.will("capture", CaptureResult(outcome=Outcome.PENDING))
+    services.capture_payment(payment)
+    operation = payment.operations.get(kind="capture")
+    (movement,) = fact.movements
+    ours = replace(fact, movements=(replace(movement, operation_id=operation.pk),))
+    tell(payment.session, ours, ours)
+    operation.refresh_from_db()
+    assert (operation.status, operation.detail.split(":")[0]) == ("attention", code)
+    assert reports() == [code]
+    assert payment.captures.get().status == "pending"
+
+
+def test_capture_that_fails_after_it_had_succeeded_stays_booked(taken: Payment) -> None:
+    operation = taken.operations.get(kind="capture")
+    fact = moved(CAPTURE, "100", MovementStatus.FAILED, operation_id=operation.pk)
+    tell(taken.session, fact, fact)
+    taken.refresh_from_db()
+    assert taken.captured_amount == Decimal(100)
+    assert reports() == ["capture_failed_late"]
+    operation.refresh_from_db()
+    assert operation.status == "succeeded"
+
+
+def test_nameless_movement_could_be_told_twice_and_is_not_booked(taken: Payment) -> None:
+    fact = moved(REFUND, "10")
+    tell(taken.session, fact, fact)
+    assert not taken.refunds.exists()
+    assert reports() == ["refund_without_reference"]
+
+
+def test_reference_of_another_payment_is_not_taken_over(collection: PaymentCollection, card: Script) -> None:
+    first = services.create_payment_session(collection, provider_id="card", amount="60.00")
+    second = services.create_payment_session(collection, provider_id="card")
+    card.will("authorize", authorized("60.00", provider_reference="ch_1"))
+    services.authorize_payment_session(first)
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, provider_reference="ch_1")
+    tell(second, fact, fact)
+    assert second.payment is not None
+    assert second.payment.provider_reference is None
+    assert reports() == ["reference_reused"]
+
+
+def test_two_discrepancies_of_one_session_share_an_operation_and_are_told_once_each(payment: Payment) -> None:
+    facts = (captured("120"), moved(REFUND, "300", provider_reference="re_1"))
+    tell(payment.session, *facts, *facts)
+    assert reports() == ["captured_more_than_authorized", "refunded_more_than_captured"]
+    assert len(attention()) == 1
+
+
+def test_discrepancy_stays_settled_once_a_person_has_settled_it(payment: Payment) -> None:
+    tell(payment.session, captured("120"))
+    (operation,) = attention()
+    services.resolve_operation(operation, has_happened=True, reason="The bank statement says so.")
+    tell(payment.session, captured("120"))
+    assert attention() == []
+    assert len(reports()) == 1
+
+
+def test_release_is_booked_together_with_what_was_taken_before_it(session: PaymentSession) -> None:
+    capture = MovementFact(
+        kind=CAPTURE,
+        status=MovementStatus.SUCCEEDED,
+        amount=Decimal(30),
+        currency_code="eur",
+        provider_reference="cap_1",
+    )
+    tell(session, replace(CANCELED, movements=(capture,)))
+    assert session.payment is not None
+    assert (session.payment.captured_amount, session.payment.canceled_amount) == (Decimal(30), Decimal(70))
+    assert session.status == "authorized"
+
+
+@pytest.fixture
+def taken(payment: Payment) -> Payment:
+    """Return a payment of 100.00 euros, all of it captured."""
+    return services.capture_payment(payment)
