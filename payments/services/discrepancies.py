@@ -36,8 +36,9 @@ class Discrepancy:
 
 
 def _written(value: object) -> str:
-    is_number = isinstance(value, Decimal) and value.is_finite()
-    return f"{value.normalize():f}" if is_number else str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value.normalize():f}"
+    return str(value)
 
 
 def report_discrepancies(
