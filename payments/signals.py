@@ -29,6 +29,7 @@ session_expired = Signal()
 payment_authorized = Signal()
 payment_captured = Signal()
 payment_refunded = Signal()
+payment_charged_back = Signal()
 payment_canceled = Signal()
 payment_expired = Signal()
 
@@ -54,6 +55,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     "payment.authorized": payment_authorized,
     "payment.captured": payment_captured,
     "payment.refunded": payment_refunded,
+    "payment.charged_back": payment_charged_back,
     "payment.canceled": payment_canceled,
     "payment.expired": payment_expired,
     "capture.failed": capture_failed,

@@ -34,7 +34,8 @@ class Payment(KeptModel):
     """Be an amount that a provider holds, has taken, or has given back, in parts.
 
     `amount` is what was authorized, which may be less than the session asked for; `canceled_amount` the part of it
-    that was released without being taken. A session becomes one payment, once.
+    that was released without being taken; `charged_back_amount` what the payer's bank took back of what was captured.
+    A session becomes one payment, once.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_payment_id, editable=False)
@@ -52,6 +53,7 @@ class Payment(KeptModel):
     captured_amount = AmountField(_("captured amount"), default=ZERO)
     refunded_amount = AmountField(_("refunded amount"), default=ZERO)
     canceled_amount = AmountField(_("canceled amount"), default=ZERO)
+    charged_back_amount = AmountField(_("charged back amount"), default=ZERO)
     provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
@@ -79,6 +81,10 @@ class Payment(KeptModel):
             CheckConstraint(
                 condition=Q(canceled_amount__gte=0, canceled_amount__lte=F("amount") - F("captured_amount")),
                 name="payments_payment_canceled_lte_uncaptured",
+            ),
+            CheckConstraint(
+                condition=Q(charged_back_amount__gte=0, charged_back_amount__lte=F("captured_amount")),
+                name="payments_payment_charged_back_lte_captured",
             ),
             UniqueConstraint(
                 fields=["provider", "provider_reference"], name="payments_payment_provider_reference_unique"
@@ -109,15 +115,15 @@ class Payment(KeptModel):
 
     @property
     def refundable_amount(self) -> Decimal:
-        """What was taken and not given back; refunds under way aren't counted."""
-        return self.captured_amount - self.refunded_amount
+        """What was taken, and neither given back nor charged back; refunds under way aren't counted."""
+        return max(self.captured_amount - self.refunded_amount - self.charged_back_amount, ZERO)
 
     def derive_status(self) -> Status:
         """Return the status that the amounts stand for."""
         if self.captured_amount == ZERO:
             return Status.CANCELED if self.capturable_amount == ZERO else Status.AUTHORIZED
         if self.refunded_amount > ZERO:
-            is_over = self.refundable_amount == ZERO and self.capturable_amount == ZERO
+            is_over = self.refunded_amount == self.captured_amount and self.capturable_amount == ZERO
             return Status.REFUNDED if is_over else Status.PARTIALLY_REFUNDED
         return Status.CAPTURED if self.capturable_amount == ZERO else Status.PARTIALLY_CAPTURED
 

@@ -11,7 +11,14 @@ from typing import Any
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.states import MovementKind, MovementStatus, SessionStatus
 
-_AMOUNTS = ("amount", "authorized_amount", "captured_amount", "refunded_amount", "canceled_amount")
+_AMOUNTS = (
+    "amount",
+    "authorized_amount",
+    "captured_amount",
+    "refunded_amount",
+    "canceled_amount",
+    "charged_back_amount",
+)
 
 
 def encode_fact(fact: SessionFact) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class SessionFact:
 
     `status` is None where the report is silent about it; `amount` is what the provider was asked to hold. `movements`
     lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives
-    `captured_amount` and `refunded_amount`.
+    `captured_amount` and `refunded_amount`. `charged_back_amount` is what the payer's bank has taken back.
     """
 
     currency_code: str
@@ -72,6 +72,7 @@ class SessionFact:
     captured_amount: Decimal | None = None
     refunded_amount: Decimal | None = None
     canceled_amount: Decimal | None = None
+    charged_back_amount: Decimal | None = None
     movements: tuple[MovementFact, ...] = ()
     failure: Failure | None = None
     next_action: NextAction | None = None

@@ -88,7 +88,7 @@ def amount_to_capture(payment: Payment, amount: Decimal | None) -> Decimal:
 
 def amount_to_refund(payment: Payment, amount: Decimal | None) -> Decimal:
     """Return what a refund is for; None asks for all that is left. Raises as `amount_to_capture` does."""
-    total = captured_sum(payment) - refunded_sum(payment)
+    total = captured_sum(payment) - refunded_sum(payment) - payment.charged_back_amount
     pending = pending_sum(payment, MovementKind.REFUND)
     return _choose(
         amount,

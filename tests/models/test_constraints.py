@@ -71,6 +71,8 @@ CHECKS: list[tuple[str, Values, str]] = [
     ("payment", {"refunded_amount": -CENT}, "payments_payment_refunded_lte_captured"),
     ("payment", {"canceled_amount": Decimal(40) + CENT}, "payments_payment_canceled_lte_uncaptured"),
     ("payment", {"canceled_amount": -CENT}, "payments_payment_canceled_lte_uncaptured"),
+    ("payment", {"charged_back_amount": Decimal(60) + CENT}, "payments_payment_charged_back_lte_captured"),
+    ("payment", {"charged_back_amount": -CENT}, "payments_payment_charged_back_lte_captured"),
     ("capture", {"status": "done"}, "payments_capture_status_known"),
     ("capture", {"amount": Decimal(0)}, "payments_capture_amount_positive"),
     ("refund", {"status": "done"}, "payments_refund_status_known"),

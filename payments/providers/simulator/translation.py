@@ -55,6 +55,7 @@ def exchange(intent: Intent) -> dict[str, Any]:
         "amount_captured",
         "amount_refunded",
         "amount_canceled",
+        "amount_charged_back",
     )
     return {name: intent[name] for name in names}
 
@@ -86,6 +87,7 @@ def fact_of(intent: Intent, *, occurred_at: datetime | None = None) -> SessionFa
         captured_amount=amount_of(intent, "amount_captured"),
         refunded_amount=amount_of(intent, "amount_refunded"),
         canceled_amount=amount_of(intent, "amount_canceled"),
+        charged_back_amount=amount_of(intent, "amount_charged_back"),
         movements=(
             *(_movement(row, MovementKind.CAPTURE) for row in intent["captures"]),
             *(_movement(row, MovementKind.REFUND) for row in intent["refunds"]),
