@@ -1,0 +1,55 @@
+"""What happens after a crash: time passes, and the background work finds what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Min
+
+from payments.models import PaymentEvent, PaymentOperation
+from payments.services import publish_due, reconcile_due
+from payments.states import OperationStatus
+from tests.reliability.clocks import TestClock
+
+WAITING = (OperationStatus.UNKNOWN, OperationStatus.PENDING)
+HORIZON = timedelta(days=4)
+
+
+def let_time_pass(clock: TestClock, *, horizon: timedelta = HORIZON) -> int:
+    """Run the reconciler and the outbox whenever something is due, until nothing is; return how often that was.
+
+    What waits for the provider for ever is waited for until the horizon.
+    """
+    end = clock.now() + horizon
+    rounds = 0
+    while (moment := _next_moment()) is not None and moment <= end:
+        clock.advance_to(moment)
+        run_due_work()
+        rounds += 1
+        assert rounds < 60, "something is due again and again"
+    return rounds
+
+
+def run_due_work() -> int:
+    """Run the reconciler and the outbox until neither finds anything due right now; return how much there was."""
+    total = 0
+    while count := reconcile_due() + publish_due():
+        total += count
+        assert total < 10_000, "something is due again and again"
+    return total
+
+
+def _next_moment() -> datetime | None:
+    operations = PaymentOperation.objects
+    abandoned = operations.filter(status=OperationStatus.PROCESSING)
+    waiting = operations.filter(status__in=WAITING)
+    unpublished = PaymentEvent.objects.unpublished().order_by()
+    moments: Iterable[datetime | None] = (
+        abandoned.aggregate(first=Min("lease_expires_at"))["first"],
+        waiting.filter(lease_expires_at=None).aggregate(first=Min("next_attempt_at"))["first"],
+        waiting.aggregate(first=Min("lease_expires_at"))["first"],
+        unpublished.aggregate(first=Min("lease_expires_at"))["first"],
+        PaymentEvent.objects.aggregate(first=Min("next_attempt_at"))["first"],
+    )
+    return min((moment for moment in moments if moment is not None), default=None)

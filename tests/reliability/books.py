@@ -1,0 +1,170 @@
+"""Our books held against the simulator's ledger, and what must hold of them at every moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+)
+from payments.money import to_minor_units
+from payments.simulator import SimulatorService
+from payments.states import MovementStatus, OperationStatus
+
+ZERO = Decimal(0)
+SUCCEEDED = MovementStatus.SUCCEEDED
+KEPT = (PaymentCollection, PaymentSession, Payment, Capture, Refund, PaymentOperation, PaymentEvent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """Say what of one session is held and has moved, in minor units, and in how many movements.
+
+    What was authorized and released again before we heard of it leaves no trace in what is held.
+    """
+
+    held: int
+    captured: int
+    refunded: int
+    charged_back: int
+    captures: int
+    refunds: int
+
+
+def our_books(session: PaymentSession) -> Books:
+    """Return what our rows say."""
+    payment = Payment.objects.filter(session=session).first()
+    captures = list(Capture.objects.filter(payment__session=session, status=SUCCEEDED))
+    refunds = list(Refund.objects.filter(payment__session=session, status=SUCCEEDED))
+
+    def minor(amount: Decimal) -> int:
+        return to_minor_units(amount, session.currency_code) if amount else 0
+
+    return Books(
+        held=0 if payment is None else minor(payment.amount - payment.canceled_amount),
+        captured=sum(minor(row.amount) for row in captures),
+        refunded=sum(minor(row.amount) for row in refunds),
+        charged_back=0 if payment is None else minor(payment.charged_back_amount),
+        captures=len(captures),
+        refunds=len(refunds),
+    )
+
+
+def their_books(service: SimulatorService, session: PaymentSession) -> Books:
+    """Return what the simulator's ledger says, having made sure that nothing was authorized or made twice."""
+    totals = service.totals(session.pk)
+    assert totals.intents <= 1, "the provider has the session twice"
+    assert totals.authorizations <= 1, "the provider holds the money twice"
+    return Books(
+        held=totals.authorized - totals.canceled,
+        captured=totals.captured,
+        refunded=totals.refunded,
+        charged_back=totals.charged_back,
+        captures=totals.captures,
+        refunds=totals.refunds,
+    )
+
+
+def assert_books_agree(service: SimulatorService, collection: PaymentCollection) -> None:
+    """Hold every session of a collection against the simulator's ledger."""
+    for session in collection.sessions.all():
+        assert our_books(session) == their_books(service, session), session.pk
+
+
+def assert_references_moved_once(service: SimulatorService, session: PaymentSession) -> None:
+    """Make sure that the simulator took and gave back money once for each operation that asked."""
+    moved = Counter(
+        movement.reference
+        for intent in service.intents(reference=session.pk)
+        for movement in intent.movements
+        if movement.reference is not None
+    )
+    assert all(count == 1 for count in moved.values()), moved
+
+
+def assert_invariants(collection: PaymentCollection) -> None:
+    """Make sure of all that must hold of a collection at any moment, whatever is under way."""
+    collection.refresh_from_db()
+    payments = list(collection.payments.all())
+    for payment in payments:
+        _assert_payment(payment)
+    assert collection.authorized_amount == sum((row.amount - row.canceled_amount for row in payments), ZERO)
+    assert collection.captured_amount == sum((row.captured_amount for row in payments), ZERO)
+    assert collection.refunded_amount == sum((row.refunded_amount for row in payments), ZERO)
+    _assert_operations(collection)
+    _assert_history(collection)
+
+
+def _assert_payment(payment: Payment) -> None:
+    captured, capturing = _sums(Capture, payment)
+    refunded, refunding = _sums(Refund, payment)
+    assert payment.captured_amount == captured
+    assert payment.refunded_amount == refunded
+    assert captured + capturing <= max(payment.amount - payment.canceled_amount, captured)
+    # A chargeback may overtake refunds that are under way, so it only limits those that are asked for later.
+    assert refunded + refunding <= captured
+    assert ZERO <= payment.charged_back_amount <= captured
+    assert ZERO <= payment.canceled_amount <= payment.amount - captured
+    assert payment.status == payment.derive_status()
+
+
+def _sums(model: type[Any], payment: Payment) -> tuple[Decimal, Decimal]:
+    rows = list(model.objects.filter(payment=payment))
+    done = sum((row.amount for row in rows if row.status == MovementStatus.SUCCEEDED), ZERO)
+    reserved = sum((row.amount for row in rows if row.status == MovementStatus.PENDING), ZERO)
+    return done, reserved
+
+
+def _assert_operations(collection: PaymentCollection) -> None:
+    for operation in PaymentOperation.objects.filter(collection=collection):
+        assert operation.is_open == (operation.in_flight_key is not None), operation.pk
+        row = operation.capture or operation.refund
+        if row is None:
+            continue
+        # A refund may fail at the payer's bank long after it had succeeded.
+        may_have_failed = isinstance(row, Refund) and row.succeeded_at is not None
+        if operation.status == OperationStatus.SUCCEEDED:
+            assert row.status == SUCCEEDED or may_have_failed, operation.pk
+        elif not operation.is_open:
+            assert row.status == MovementStatus.FAILED, operation.pk
+    for model in (Capture, Refund):
+        pending = model.objects.filter(payment__collection=collection, status=MovementStatus.PENDING)
+        for movement in pending.exclude(operations=None):
+            assert any(operation.is_open for operation in movement.operations.all()), movement.pk
+
+
+def _assert_history(collection: PaymentCollection) -> None:
+    for event_type, model in (("payment.captured", Capture), ("payment.refunded", Refund)):
+        link = "capture_id" if model is Capture else "refund_id"
+        events = PaymentEvent.objects.filter(collection=collection, type=event_type)
+        told = Counter(events.values_list(link, flat=True))
+        succeeded = model.objects.filter(payment__collection=collection, succeeded_at__isnull=False)
+        assert told == Counter(succeeded.values_list("pk", flat=True)), event_type
+
+
+def row_counts(collection: PaymentCollection) -> dict[str, int]:
+    """Count the rows of a collection, none of which may ever go."""
+    return {
+        model.__name__: model._default_manager.filter(**{_path(model): collection.pk}).count()
+        for model in KEPT
+    }
+
+
+def _path(model: type[Any]) -> str:
+    if model is PaymentCollection:
+        return "pk"
+    return "payment__collection" if model in (Capture, Refund) else "collection"
+
+
+def event_count(collection: PaymentCollection, event_type: str) -> int:
+    """Count the entries of one type in a collection's history."""
+    return PaymentEvent.objects.filter(collection=collection, type=event_type).count()

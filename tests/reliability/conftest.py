@@ -1,0 +1,68 @@
+"""What the tests of reliability share: a simulator, a clock, and rows in the states that tests start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.services import (
+    authorize_payment_session,
+    capture_payment,
+    create_payment_collection,
+    create_payment_session,
+)
+from payments.simulator import SimulatorService
+from payments.testing import simulator_settings
+from tests.reliability.clocks import TestClock, moving_clock
+
+TIMEOUT = 2.0
+
+
+@pytest.fixture(scope="session")
+def _service() -> Iterator[SimulatorService]:
+    with SimulatorService(async_delay=None, magic_amounts=False) as service:
+        yield service
+
+
+@pytest.fixture
+def simulator(_service: SimulatorService) -> Iterator[SimulatorService]:
+    """Return a simulator with an empty ledger, to which the provider `simulator` talks."""
+    _service.reset()
+    with simulator_settings(_service, timeout=TIMEOUT):
+        yield _service
+    _service.reset()
+
+
+@pytest.fixture
+def clock(simulator: SimulatorService) -> Iterator[TestClock]:
+    """Return the time, ours and the simulator's, for the test to move."""
+    with moving_clock(simulator) as clock:
+        yield clock
+
+
+@pytest.fixture
+def collection(transactional_db: None, clock: TestClock) -> PaymentCollection:
+    """Return a collection of 100.00 euros."""
+    return create_payment_collection(amount="100.00", currency_code="eur")
+
+
+@pytest.fixture
+def session(collection: PaymentCollection) -> PaymentSession:
+    """Return a session over the whole amount, not authorized yet."""
+    return create_payment_session(collection, provider_id="simulator")
+
+
+@pytest.fixture
+def payment(session: PaymentSession) -> Payment:
+    """Return a payment of 100.00 euros, of which nothing is captured."""
+    payment = authorize_payment_session(session).payment
+    assert payment is not None
+    return payment
+
+
+@pytest.fixture
+def captured(payment: Payment) -> Payment:
+    """Return a payment of 100.00 euros, all of it captured."""
+    return capture_payment(payment)

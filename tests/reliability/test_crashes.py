@@ -1,0 +1,161 @@
+"""The process dies at each point of each operation; afterwards the books say what the provider's ledger says.
+
+At every point the provider has acted, was never reached, or has refused. Then time passes and the background work runs.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from payments.exceptions import DeclinedError
+from payments.models import PaymentCollection, PaymentOperation
+from payments.services import reconcile_due
+from payments.services.checkpoints import Checkpoint
+from payments.simulator import SimulatorService
+from tests.reliability.afterwards import let_time_pass
+from tests.reliability.books import (
+    assert_books_agree,
+    assert_invariants,
+    assert_references_moved_once,
+    event_count,
+    row_counts,
+)
+from tests.reliability.clocks import TestClock
+from tests.reliability.crashes import crash_at
+from tests.reliability.verbs import VERBS, Verb, session_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SENT = (Checkpoint.CLAIMED, Checkpoint.CALLED, Checkpoint.RECORDING, Checkpoint.RECORDED)
+"""From the first of these points on, the operation is in the books."""
+
+
+def crash(verb: Verb, point: Checkpoint) -> PaymentCollection:
+    """Let the process die, and return the collection; no row is gone by then."""
+    collection = verb.prepare()
+    before = row_counts(collection)
+    with crash_at(point, verb.kind):
+        verb.run(collection)
+    assert all(row_counts(collection)[model] >= count for model, count in before.items())
+    assert_invariants(collection)
+    return collection
+
+
+def assert_done_once(verb: Verb, collection: PaymentCollection, service: SimulatorService) -> None:
+    """Make sure that the verb was carried out, once, and that both sides say so."""
+    session = session_of(collection)
+    assert verb.is_done(session)
+    assert event_count(collection, verb.event_type) == 1
+    assert_settled(collection, service)
+
+
+def assert_settled(collection: PaymentCollection, service: SimulatorService) -> None:
+    """Make sure that nothing is open and both sides say the same."""
+    assert not PaymentOperation.objects.open().filter(collection=collection).exists()
+    assert_invariants(collection)
+    assert_books_agree(service, collection)
+    for session in collection.sessions.all():
+        assert_references_moved_once(service, session)
+
+
+@pytest.mark.shows(
+    "The process dies before the operation is committed",
+    "Nothing is sent and nothing reserved; asking again does it once",
+)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_crash_before_the_claim_is_committed_leaves_nothing(
+    simulator: SimulatorService, clock: TestClock, verb: Verb
+) -> None:
+    collection = verb.prepare()
+    before, calls = row_counts(collection), len(simulator.calls())
+    with crash_at(Checkpoint.CLAIMING, verb.kind):
+        verb.run(collection)
+    assert let_time_pass(clock) == 0
+    assert row_counts(collection) == before
+    assert len(simulator.calls()) == calls
+    verb.run(collection)
+    assert_done_once(verb, collection, simulator)
+
+
+@pytest.mark.shows(
+    "The process dies at any later point of an operation that the provider carries out",
+    "The reconciler finds or sends it: done once, one event, books = ledger",
+)
+@pytest.mark.parametrize("point", SENT)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_what_the_provider_did_is_recorded_once(
+    simulator: SimulatorService, clock: TestClock, verb: Verb, point: Checkpoint
+) -> None:
+    collection = crash(verb, point)
+    let_time_pass(clock)
+    assert_done_once(verb, collection, simulator)
+
+
+@pytest.mark.shows(
+    "The process dies at any later point, and the request had never reached the provider",
+    "The reconciler sends it again under the same key: done once, one event, books = ledger",
+)
+@pytest.mark.parametrize("point", SENT)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_what_never_reached_the_provider_is_sent_again(
+    simulator: SimulatorService, clock: TestClock, verb: Verb, point: Checkpoint
+) -> None:
+    collection = verb.prepare()
+    simulator.script(operation=str(verb.kind), fault="drop_before")
+    with crash_at(point, verb.kind), suppress(Exception):
+        verb.run(collection)
+    assert_invariants(collection)
+    let_time_pass(clock)
+    assert_done_once(verb, collection, simulator)
+    operation = PaymentOperation.objects.get(
+        collection=collection, session=session_of(collection), kind=verb.kind
+    )
+    keys = {call.key for call in simulator.calls(operation=str(verb.kind))}
+    assert keys == {operation.idempotency_key}
+
+
+@pytest.mark.shows(
+    "The process dies at any later point of an operation that the provider refuses",
+    "The refusal is recorded, what was reserved is free, and asking again does it once",
+)
+@pytest.mark.parametrize("point", SENT)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_what_the_provider_refused_can_be_asked_again(
+    simulator: SimulatorService, clock: TestClock, verb: Verb, point: Checkpoint
+) -> None:
+    collection = verb.prepare()
+    simulator.script(operation=str(verb.kind), fault="decline")
+    with crash_at(point, verb.kind), suppress(DeclinedError):
+        verb.run(collection)
+    let_time_pass(clock)
+    assert not verb.is_done(session_of(collection))
+    assert event_count(collection, verb.event_type) == 0
+    assert_settled(collection, simulator)
+    operation = PaymentOperation.objects.get(
+        collection=collection, session=session_of(collection), kind=verb.kind
+    )
+    assert operation.status == "declined"
+    verb.run(collection)
+    assert_done_once(verb, collection, simulator)
+
+
+@pytest.mark.shows(
+    "The reconciler's process dies too, at each point of sending an operation again",
+    "The next one finishes it: done once, one event, books = ledger",
+)
+@pytest.mark.parametrize("point", [Checkpoint.CLAIMED, Checkpoint.CALLED, Checkpoint.RECORDING])
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_reconciler_that_dies_is_replaced_by_the_next(
+    simulator: SimulatorService, clock: TestClock, verb: Verb, point: Checkpoint
+) -> None:
+    collection = crash(verb, Checkpoint.CLAIMED)
+    operation = PaymentOperation.objects.get(collection=collection, kind=verb.kind, status="processing")
+    assert operation.lease_expires_at is not None
+    clock.advance_to(operation.lease_expires_at)
+    with crash_at(point, verb.kind):
+        reconcile_due()
+    assert reconcile_due() == 0
+    let_time_pass(clock)
+    assert_done_once(verb, collection, simulator)

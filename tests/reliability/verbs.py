@@ -1,0 +1,129 @@
+"""The verbs that call a provider, each with what a crash test has to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.services import (
+    authorize_payment_session,
+    cancel_payment,
+    cancel_payment_session,
+    capture_payment,
+    create_payment_collection,
+    create_payment_session,
+    refund_payment,
+    update_payment_session,
+)
+from payments.states import OperationKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Say how a verb is called, from where it starts, and which one entry of the history tells of its success.
+
+    `prepare` makes a collection ready for it; `run` calls it. `is_done` looks at the collection's one session.
+    """
+
+    name: str
+    kind: OperationKind
+    prepare: Callable[[], PaymentCollection]
+    run: Callable[[PaymentCollection], object]
+    is_done: Callable[[PaymentSession], bool]
+    event_type: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def session_of(collection: PaymentCollection) -> PaymentSession:
+    """Return a collection's newest session, as it is in the database."""
+    return collection.sessions.select_related("authorized_payment").order_by("created_at", "id").reverse()[0]
+
+
+def payment_of(collection: PaymentCollection) -> Payment:
+    """Return a collection's only payment, as it is in the database."""
+    return collection.payments.get()
+
+
+def _new() -> PaymentCollection:
+    return create_payment_collection(amount="100.00", currency_code="eur")
+
+
+def _initiated() -> PaymentCollection:
+    collection = _new()
+    create_payment_session(collection, provider_id="simulator")
+    return collection
+
+
+def _authorized() -> PaymentCollection:
+    collection = _initiated()
+    authorize_payment_session(session_of(collection))
+    return collection
+
+
+def _captured() -> PaymentCollection:
+    collection = _authorized()
+    capture_payment(payment_of(collection))
+    return collection
+
+
+VERBS = (
+    Verb(
+        name="initiate",
+        kind=OperationKind.INITIATE,
+        prepare=_new,
+        run=lambda collection: create_payment_session(collection, provider_id="simulator"),
+        is_done=lambda session: session.initiated_at is not None and session.status == "pending",
+        event_type="session.initiated",
+    ),
+    Verb(
+        name="update",
+        kind=OperationKind.UPDATE,
+        prepare=_initiated,
+        run=lambda collection: update_payment_session(session_of(collection), amount="60.00"),
+        is_done=lambda session: session.amount == 60 and session.status == "pending",
+        event_type="session.updated",
+    ),
+    Verb(
+        name="authorize",
+        kind=OperationKind.AUTHORIZE,
+        prepare=_initiated,
+        run=lambda collection: authorize_payment_session(session_of(collection)),
+        is_done=lambda session: session.status == "authorized" and session.payment is not None,
+        event_type="session.authorized",
+    ),
+    Verb(
+        name="capture",
+        kind=OperationKind.CAPTURE,
+        prepare=_authorized,
+        run=lambda collection: capture_payment(payment_of(collection), amount="60.00"),
+        is_done=lambda session: session.payment is not None and session.payment.captured_amount == 60,
+        event_type="payment.captured",
+    ),
+    Verb(
+        name="refund",
+        kind=OperationKind.REFUND,
+        prepare=_captured,
+        run=lambda collection: refund_payment(payment_of(collection), amount="60.00"),
+        is_done=lambda session: session.payment is not None and session.payment.refunded_amount == 60,
+        event_type="payment.refunded",
+    ),
+    Verb(
+        name="cancel_session",
+        kind=OperationKind.CANCEL,
+        prepare=_initiated,
+        run=lambda collection: cancel_payment_session(session_of(collection)),
+        is_done=lambda session: session.status == "canceled",
+        event_type="session.canceled",
+    ),
+    Verb(
+        name="cancel_payment",
+        kind=OperationKind.CANCEL,
+        prepare=_authorized,
+        run=lambda collection: cancel_payment(payment_of(collection)),
+        is_done=lambda session: session.payment is not None and session.payment.status == "canceled",
+        event_type="payment.canceled",
+    ),
+)
