@@ -58,9 +58,13 @@ SHAPES: Final[dict[str, Shape]] = {
         above='<ellipse cx="120" cy="98" rx="86" ry="15" fill="{shade}"/>',
     ),
     "plate": Shape(
-        body="M18 126a102 46 0 0 1 204 0c0 30-46 56-102 56S18 156 18 126Z",
-        glaze_line=158,
-        above='<ellipse cx="120" cy="122" rx="68" ry="27" fill="{shade}"/>',
+        body="M16 132a104 44 0 0 1 208 0c0 26-38 52-76 56H92c-38-4-76-30-76-56Z",
+        glaze_line=176,
+        above=(
+            '<ellipse cx="120" cy="132" rx="104" ry="44" fill="{light}"/>'
+            '<ellipse cx="120" cy="134" rx="72" ry="28" fill="{shade}"/>'
+            '<ellipse cx="120" cy="138" rx="66" ry="23" fill="{light}"/>'
+        ),
     ),
     "vase": Shape(
         body="M97 44h46c-5 28 5 40 23 60 23 28 16 72-16 92H90c-32-20-39-64-16-92 18-20 28-32 23-60Z",
@@ -122,7 +126,7 @@ def draw(shape_name: str, glaze_name: str, *, key: str) -> SafeString:
     shape = SHAPES.get(shape_name, SHAPES["bowl"])
     glaze = GLAZES.get(glaze_name, GLAZES["cobalt"])
     return format_html(
-        '<svg class="art" viewBox="0 0 240 240" aria-hidden="true" focusable="false">'
+        '<svg class="art" viewBox="0 0 240 240" preserveAspectRatio="xMidYMid slice" aria-hidden="true" focusable="false">'
         '<rect width="240" height="240" fill="{backdrop}"/>'
         '<ellipse cx="120" cy="202" rx="92" ry="10" fill="#0b1630" opacity=".14"/>'
         '{behind}<clipPath id="cut-{key}"><path d="{body}"/></clipPath>'

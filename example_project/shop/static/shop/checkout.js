@@ -83,21 +83,20 @@ async function settled() {
   return waiting ? watch(waiting.id) : true;
 }
 
-// Asks until a session isn't any more what it was; returns whether that came true in time.
+// Asks until a session isn't any more what it was; returns whether that came true in time. A webhook may have been
+// faster than the answer that said “unknown”.
 async function watch(sessionId) {
   view.showForm(false);
   view.say("wait", view.text("waiting"), { isTurning: true });
   const before = find(sessionId)?.status;
-  for (let poll = 0; poll < POLLS; poll += 1) {
+  const isOpen = () => find(sessionId)?.status === before && ["pending", "requires_more"].includes(before);
+  for (let poll = 0; isOpen() && poll < POLLS; poll += 1) {
     await sleep(POLL_SECONDS);
     await refresh().catch(() => null);
-    if (find(sessionId)?.status !== before) {
-      view.hush();
-      return true;
-    }
   }
-  view.say("wait", view.text("stillWaiting"));
-  return false;
+  if (isOpen()) view.say("wait", view.text("stillWaiting"));
+  else view.hush();
+  return !isOpen();
 }
 
 async function refresh() {
