@@ -126,14 +126,13 @@ def mark_payment_collection_as_paid(
     """
     refuse_open_transaction()
     provider_id = mark_as_paid_provider()
-    if not _capture_leftovers(collection, provider_id, actor=actor, source=source):
-        _refuse_fully_held(collection)
-        for session in collection.sessions.unauthorized().filter(is_split=True):
-            cancel_payment_session(session, actor=actor, source=source)
-        session = create_payment_session(collection, provider_id=provider_id, actor=actor, source=source)
-        authorize_payment_session(session, actor=actor, source=source)
-        _capture_leftovers(collection, provider_id, actor=actor, source=source)
+    taken = _capture_leftovers(collection, provider_id, actor=actor, source=source)
     collection.refresh_from_db()
+    if collection.authorized_amount < collection.amount:
+        _pay_rest(collection, provider_id, actor=actor, source=source)
+        collection.refresh_from_db()
+    elif not taken:
+        raise AmountError(_("There is nothing left to pay; capture what is authorized."), code="nothing_left")
     return collection
 
 
@@ -211,7 +210,9 @@ def _capture_leftovers(
     return [capture_payment(payment, actor=actor, source=source) for payment in held]
 
 
-def _refuse_fully_held(collection: PaymentCollection) -> None:
-    collection.refresh_from_db()
-    if collection.authorized_amount >= collection.amount:
-        raise AmountError(_("There is nothing left to pay; capture what is authorized."), code="nothing_left")
+def _pay_rest(collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str) -> None:
+    for split in collection.sessions.unauthorized().filter(is_split=True):
+        cancel_payment_session(split, actor=actor, source=source)
+    session = create_payment_session(collection, provider_id=provider_id, actor=actor, source=source)
+    authorize_payment_session(session, actor=actor, source=source)
+    _capture_leftovers(collection, provider_id, actor=actor, source=source)

@@ -47,7 +47,7 @@ def create_installment_plan(
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
-    first = first_due_at or timezone.now()
+    due_dates = _due_dates(first_due_at or timezone.now(), interval, count)
     with joined():
         locked = lock_collection(collection.pk)
         _refuse_replan(locked)
@@ -56,8 +56,8 @@ def create_installment_plan(
         amounts = split_amount(left, locked.currency_code, count)
         journal = Journal(collection=locked, origin=Origin.of(actor=actor, source=source))
         sessions = []
-        for number, amount in enumerate(amounts, start=1):
-            session = _build(locked, provider, number, due_at=_later(first, interval, number - 1))
+        for number, (amount, due_at) in enumerate(zip(amounts, due_dates, strict=True), start=1):
+            session = _build(locked, provider, number, due_at=due_at)
             session.amount = amount
             session.save(force_insert=True)
             journal.note("session.created", session, to_status=str(session.status), amount=amount)
@@ -67,7 +67,7 @@ def create_installment_plan(
 
 
 def _check(count: int, interval: Interval, first_due_at: datetime | None) -> None:
-    if not 1 <= count <= MAX_COUNT:
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
         raise InputError(
             _("The number of installments must be between 1 and %(max)s."),
             code="invalid_count",
@@ -109,6 +109,17 @@ def _build(
     return PaymentSession(
         collection=collection, provider=provider.row, is_split=True, installment=number, due_at=due_at
     )
+
+
+def _due_dates(first: datetime, interval: Interval, count: int) -> list[datetime]:
+    try:
+        return [_later(first, interval, times) for times in range(count)]
+    except (OverflowError, ValueError) as error:
+        raise InputError(
+            _("The last installment would fall due after the year 9999."),
+            code="invalid_interval",
+            field="interval",
+        ) from error
 
 
 def _later(first: datetime, interval: Interval, times: int) -> datetime:

@@ -1,0 +1,158 @@
+"""Installment plans: exact parts, due dates that follow the calendar, and no provider asked before its time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from payments import services
+from payments.exceptions import AmountError, InputError, NotFoundError, TransitionError
+from payments.models import PaymentCollection, PaymentSession
+from tests.services.scripted import Script
+
+pytestmark = pytest.mark.django_db
+
+JANUARY_31 = datetime(2027, 1, 31, 9, 30, tzinfo=UTC)
+
+
+def plan(collection: PaymentCollection, **more: Any) -> list[PaymentSession]:
+    values: dict[str, Any] = {"provider_id": "card", "count": 3, "interval": "month", "first_due_at": JANUARY_31} | more
+    return services.create_installment_plan(collection, **values)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency_code", "count", "parts"),
+    [
+        ("100.00", "eur", 3, ["33.34", "33.33", "33.33"]),
+        ("100", "jpy", 3, ["34", "33", "33"]),
+        ("1.000", "kwd", 3, ["0.334", "0.333", "0.333"]),
+        ("0.05", "eur", 3, ["0.03", "0.01", "0.01"]),
+        ("100.00", "eur", 1, ["100.00"]),
+    ],
+)
+def test_amount_is_divided_exactly_with_the_remainder_first(
+    rows: None, amount: str, currency_code: str, count: int, parts: list[str]
+) -> None:
+    collection = services.create_payment_collection(amount=amount, currency_code=currency_code)
+    sessions = plan(collection, count=count)
+    assert [session.amount for session in sessions] == [Decimal(part) for part in parts]
+    assert [session.installment for session in sessions] == list(range(1, count + 1))
+    assert all(session.is_split and session.status == "pending" for session in sessions)
+    collection.refresh_from_db()
+    assert collection.status == "awaiting"
+
+
+@pytest.mark.parametrize(
+    ("interval", "days"),
+    [
+        ("month", ["2027-01-31", "2027-02-28", "2027-03-31", "2027-04-30"]),
+        ("year", ["2027-01-31", "2028-01-31", "2029-01-31", "2030-01-31"]),
+        ("week", ["2027-01-31", "2027-02-07", "2027-02-14", "2027-02-21"]),
+        ("day", ["2027-01-31", "2027-02-01", "2027-02-02", "2027-02-03"]),
+        (timedelta(days=14), ["2027-01-31", "2027-02-14", "2027-02-28", "2027-03-14"]),
+    ],
+)
+def test_due_dates_follow_the_calendar(collection: PaymentCollection, interval: Any, days: list[str]) -> None:
+    sessions = plan(collection, count=4, interval=interval)
+    due = [session.due_at for session in sessions if session.due_at is not None]
+    assert [str(moment.date()) for moment in due] == days
+    assert {moment.time() for moment in due} == {JANUARY_31.time()}
+
+
+def test_leap_day_is_the_end_of_february(collection: PaymentCollection) -> None:
+    sessions = plan(collection, count=2, interval="year", first_due_at=datetime(2028, 2, 29, tzinfo=UTC))
+    assert [str(session.due_at.date()) for session in sessions if session.due_at] == [
+        "2028-02-29",
+        "2029-02-28",
+    ]
+
+
+def test_first_part_is_due_now_unless_told_otherwise(collection: PaymentCollection) -> None:
+    first = plan(collection, first_due_at=None)[0]
+    assert first.due_at is not None
+    assert timezone.now() - first.due_at < timedelta(minutes=1)
+
+
+def test_plan_is_about_what_is_left(collection: PaymentCollection) -> None:
+    down = services.create_payment_session(collection, provider_id="card", amount="40.00")
+    services.authorize_payment_session(down)
+    assert [session.amount for session in plan(collection)] == [Decimal(20)] * 3
+
+
+def test_provider_hears_of_a_part_when_it_is_paid(collection: PaymentCollection, card: Script) -> None:
+    first, second, _third = plan(collection)
+    assert card.verbs == []
+    services.authorize_payment_session(first)
+    assert card.verbs == ["initiate", "authorize"]
+    assert (first.status, first.data) == ("authorized", {"client_token": f"token_{first.pk}"})
+    services.update_payment_session(second, amount="10.00")
+    assert second.amount == Decimal(10)
+    assert card.verbs == ["initiate", "authorize"]
+
+
+def test_plan_joins_the_callers_transaction(rows: None) -> None:
+    with transaction.atomic():
+        collection = services.create_payment_collection(amount=90, currency_code="eur")
+        plan(collection)
+        transaction.set_rollback(True)
+    assert not PaymentSession.objects.exists()
+
+
+def test_second_plan_is_refused(collection: PaymentCollection) -> None:
+    first = plan(collection)[0]
+    services.cancel_payment_session(first)
+    with pytest.raises(TransitionError) as refusal:
+        plan(collection)
+    assert refusal.value.code == "plan_exists"
+
+
+def test_plan_is_refused_while_a_session_covers_what_is_left(session: PaymentSession) -> None:
+    with pytest.raises(TransitionError) as refusal:
+        plan(session.collection)
+    assert refusal.value.code == "session_open"
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "field"),
+    [
+        ({"count": 0}, "invalid_count", "count"),
+        ({"count": -1}, "invalid_count", "count"),
+        ({"count": 361}, "invalid_count", "count"),
+        ({"count": "3"}, "invalid_count", "count"),
+        ({"count": True}, "invalid_count", "count"),
+        ({"count": 2.5}, "invalid_count", "count"),
+        ({"interval": "fortnight"}, "invalid_interval", "interval"),
+        ({"interval": timedelta(0)}, "invalid_interval", "interval"),
+        ({"interval": timedelta(days=-1)}, "invalid_interval", "interval"),
+        ({"interval": timedelta.max}, "invalid_interval", "interval"),
+        ({"first_due_at": datetime(9999, 12, 31, tzinfo=UTC)}, "invalid_interval", "interval"),
+        ({"first_due_at": datetime(2027, 1, 31)}, "naive_datetime", "first_due_at"),  # noqa: DTZ001
+    ],
+)
+def test_impossible_plan_is_refused(
+    collection: PaymentCollection, values: dict[str, Any], code: str, field: str
+) -> None:
+    with pytest.raises(InputError) as refusal:
+        plan(collection, **values)
+    assert (refusal.value.code, refusal.value.field) == (code, field)
+    assert not PaymentSession.objects.exists()
+
+
+def test_part_of_nothing_is_refused(rows: None) -> None:
+    collection = services.create_payment_collection(amount="0.02", currency_code="eur")
+    with pytest.raises(AmountError) as refusal:
+        plan(collection)
+    assert refusal.value.code == "too_small_to_split"
+
+
+def test_nothing_left_and_unknown_providers_are_refused(payment: Any) -> None:
+    with pytest.raises(AmountError) as refusal:
+        plan(payment.collection)
+    assert refusal.value.code == "nothing_left"
+    with pytest.raises(NotFoundError):
+        plan(payment.collection, provider_id="nobody")
