@@ -20,5 +20,5 @@ class CaptureAdminMixin(MovementAdminMixin):
         exact=("provider_reference", "payment__provider_reference"),
         customer="payment__collection__customer",
     )
-    fields = ("id", "payment_column", "collection_column", "created_at", "succeeded_at", "updated_at")
+    fields = ("id", "created_at", "succeeded_at", "updated_at")
     readonly_fields = fields

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.bars import collection_bar
-from payments.admin.customers import customer_html
+from payments.admin.customers import customer_html, customer_link
 from payments.admin.documents import document_panel
 from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
 from payments.admin.inspection import InspectionAdminMixin
@@ -27,7 +27,7 @@ from payments.admin.payables import Payable, load_payables
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table, session_table
 from payments.admin.timelines import timeline_panel
-from payments.admin.words import age, amount_html, amount_text, moment
+from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.states import CollectionStatus, OperationStatus
 
@@ -50,12 +50,7 @@ class PaymentCollectionAdminMixin(InspectionAdminMixin):
         "id_column",
         "status_column",
         "amount_column",
-        "captured_column",
-        "refunded_column",
-        "payable_column",
-        "customer_column",
-        "providers_column",
-        "age_column",
+        "payable_and_customer_column",
     )
     list_filter = (
         "status",
@@ -92,7 +87,7 @@ class PaymentCollectionAdminMixin(InspectionAdminMixin):
         ),
         customer="customer",
     )
-    fields = ("id", "payable_column", "created_at", "updated_at", "completed_at", "canceled_at")
+    fields = ("id", "created_at", "updated_at", "completed_at", "canceled_at")
     readonly_fields = fields
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
@@ -108,36 +103,37 @@ class PaymentCollectionAdminMixin(InspectionAdminMixin):
                 attention_count=attention.get(row.pk, 0),
             )
 
-    @admin.display(description=_("collection"), ordering="id")
+    @admin.display(description=_("collection"), ordering="created_at")
     def id_column(self, obj: PaymentCollection) -> SafeString:
-        """Show the shortened id."""
-        return short_id(obj.pk)
+        """Show the shortened id, and below it how long ago the collection was created."""
+        return lines(short_id(obj.pk), quiet(age(obj.created_at)))
 
     @admin.display(description=_("status"), ordering="status")
     def status_column(self, obj: PaymentCollection) -> SafeString:
-        """Show the status, and what else an operator must not overlook."""
-        return format_html_join(" ", "{}", ((each,) for each in _badges(obj)))
+        """Show the status, what else an operator must not overlook, and with whom sessions were opened."""
+        badges = format_html_join(" ", "{}", ((each,) for each in _badges(obj)))
+        return lines(badges, quiet(self.providers_column(obj)))
 
     @admin.display(description=_("amount"), ordering="amount")
     def amount_column(self, obj: PaymentCollection) -> SafeString:
-        """Show what is to be paid."""
-        return amount_html(obj.amount, obj.currency_code)
-
-    @admin.display(description=_("captured"), ordering="captured_amount")
-    def captured_column(self, obj: PaymentCollection) -> SafeString | None:
-        """Show what was taken, if anything was."""
-        return amount_html(obj.captured_amount, obj.currency_code) if obj.captured_amount else None
-
-    @admin.display(description=_("refunded"), ordering="refunded_amount")
-    def refunded_column(self, obj: PaymentCollection) -> SafeString | None:
-        """Show what was given back, if anything was."""
-        return amount_html(obj.refunded_amount, obj.currency_code) if obj.refunded_amount else None
+        """Show what is to be paid, and below it what was taken and given back, if anything was."""
+        currency = obj.currency_code
+        return lines(
+            amount_html(obj.amount, currency),
+            amount_remark(gettext("captured"), obj.captured_amount, currency),
+            amount_remark(gettext("refunded"), obj.refunded_amount, currency),
+        )
 
     @admin.display(description=_("for"))
     def payable_column(self, obj: PaymentCollection) -> SafeString | None:
         """Show what is paid for."""
         payable = _surroundings(obj).payable
         return payable.html(links_of(obj)) if payable else None
+
+    @admin.display(description=_("for and by"))
+    def payable_and_customer_column(self, obj: PaymentCollection) -> SafeString | None:
+        """Show what is paid for, and below it who pays."""
+        return lines(self.payable_column(obj), customer_link(obj.customer, links_of(obj))) or None
 
     @admin.display(description=_("customer"))
     def customer_column(self, obj: PaymentCollection) -> SafeString | None:
@@ -148,11 +144,6 @@ class PaymentCollectionAdminMixin(InspectionAdminMixin):
     def providers_column(self, obj: PaymentCollection) -> str:
         """Show with whom sessions were opened."""
         return ", ".join(_surroundings(obj).providers)
-
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age_column(self, obj: PaymentCollection) -> SafeString:
-        """Show how long ago the collection was created."""
-        return age(obj.created_at)
 
     def get_summary(self, request: HttpRequest, obj: PaymentCollection) -> Summary:
         """Say how much is to be paid, by whom and for what, and how far that has come."""

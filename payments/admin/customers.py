@@ -15,7 +15,16 @@ def customer_html(customer: Any, links: Links) -> SafeString:
     """Return a customer's e-mail address and user name, linked to their page if this site has one."""
     if customer is None:
         return SafeString()
-    email = str(getattr(customer, customer.get_email_field_name(), "") or "")
-    name = customer.get_username()
-    link = links.to(get_user_model(), customer.pk, email or name)
-    return lines(link, quiet(name) if email and name != email else "")
+    name, email = customer.get_username(), _email(customer)
+    return lines(customer_link(customer, links), quiet(name) if email and name != email else "")
+
+
+def customer_link(customer: Any, links: Links) -> SafeString:
+    """Return a customer's e-mail address, or else user name, linked to their page if this site has one."""
+    if customer is None:
+        return SafeString()
+    return links.to(get_user_model(), customer.pk, _email(customer) or customer.get_username())
+
+
+def _email(customer: Any) -> str:
+    return str(getattr(customer, customer.get_email_field_name(), "") or "")

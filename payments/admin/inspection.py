@@ -13,7 +13,9 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext
 
 from payments.admin.links import Links, attach_links
 from payments.admin.paginators import LimitedPaginator
@@ -124,6 +126,10 @@ class PaymentsAdminMixin(_ModelAdmin):
             else:
                 yield str(each)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Gather the fields under a heading of their own, below the panels."""
+        return [(gettext("Details"), {"fields": self.get_fields(request, obj)})]
+
 
 class InspectionAdminMixin(PaymentsAdminMixin):
     """Only show: whatever permissions somebody has, these pages neither add, change nor delete."""
@@ -139,6 +145,11 @@ class InspectionAdminMixin(PaymentsAdminMixin):
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Refuse: rows that may stand for money stay."""
         return False
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Go to the history on the row's own page: the admin's log knows nothing of what services changed."""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
+        return HttpResponseRedirect(f"{reverse(name, args=[object_id])}#history")
 
 
 def _is_lookup_of(path: str, lookup: str) -> bool:

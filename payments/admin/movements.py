@@ -17,7 +17,7 @@ from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.tables import operation_table
 from payments.admin.timelines import timeline_panel
-from payments.admin.words import age, amount_html, amount_text, failure, moment
+from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentCollection, Refund
 from payments.states import MovementStatus
 
@@ -27,9 +27,8 @@ MOVEMENT_COLUMNS: Final = (
     "amount_column",
     "payment_column",
     "collection_column",
-    "provider_column",
-    "provider_reference",
     "error_column",
+    "provider_reference",
     "age_column",
 )
 
@@ -45,8 +44,8 @@ class MovementAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("id"), ordering="id")
     def id_column(self, obj: Capture | Refund) -> SafeString:
-        """Show the shortened id."""
-        return short_id(obj.pk)
+        """Show the shortened id, and below it the provider."""
+        return lines(short_id(obj.pk), quiet(self.provider_column(obj)))
 
     @admin.display(description=_("status"), ordering="status")
     def status_column(self, obj: Capture | Refund) -> SafeString:
@@ -68,7 +67,6 @@ class MovementAdminMixin(InspectionAdminMixin):
         """Show the collection."""
         return links_of(obj).to_id(PaymentCollection, obj.payment.collection_id)
 
-    @admin.display(description=_("provider"))
     def provider_column(self, obj: Capture | Refund) -> str:
         """Show the provider."""
         return str(obj.payment.provider_id)

@@ -18,7 +18,7 @@ from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
 from payments.admin.tables import operation_origin
 from payments.admin.timelines import timeline_panel
-from payments.admin.words import age, amount_html, amount_text, failure, lines, moment
+from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
 from payments.states import OperationKind, OperationStatus
 
@@ -28,14 +28,12 @@ class PaymentOperationAdminMixin(InspectionAdminMixin):
 
     list_display = (
         "id_column",
-        "kind",
         "status_column",
         "amount_column",
         "target_column",
         "collection_column",
-        "provider",
-        "attempts",
         "error_column",
+        "attempts",
         "age_column",
     )
     list_filter = ("status", "kind", "provider", "source", "created_at")
@@ -78,8 +76,9 @@ class PaymentOperationAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("operation"), ordering="id")
     def id_column(self, obj: PaymentOperation) -> SafeString:
-        """Show the shortened id."""
-        return short_id(obj.pk)
+        """Show what was asked of whom, by its shortened id."""
+        kind = OperationKind(obj.kind).label
+        return lines(kind, short_id(obj.pk), quiet(obj.provider_id))
 
     @admin.display(description=_("status"), ordering="status")
     def status_column(self, obj: PaymentOperation) -> SafeString:

@@ -103,15 +103,14 @@ class DocumentPanel(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
-    """Tell of one change: when, what in words, from where to where, how much, where from and by whom."""
+    """Tell of one change: when, what in words, from where to where, how much; `origin` lists about what and by whom."""
 
     time: SafeString
     tone: Tone
     sentence: Text
     change: SafeString = field(default_factory=SafeString)
     amount: SafeString = field(default_factory=SafeString)
-    origin: Text = ""
-    subject: SafeString = field(default_factory=SafeString)
+    origin: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from payments.admin.panels import Fact, Panel, Summary
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table
 from payments.admin.timelines import timeline_panel
-from payments.admin.words import age, amount_html, amount_text, moment
+from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import PaymentStatus
 
@@ -32,11 +32,8 @@ class PaymentAdminMixin(InspectionAdminMixin):
         "id_column",
         "status_column",
         "amount_column",
-        "captured_column",
-        "refunded_column",
-        "provider",
-        "provider_reference",
         "collection_column",
+        "provider_reference",
         "age_column",
     )
     list_filter = ("status", CollectionCurrencyFilter, "provider", "created_at")
@@ -68,8 +65,6 @@ class PaymentAdminMixin(InspectionAdminMixin):
     )
     fields = (
         "id",
-        "session_column",
-        "collection_column",
         "created_at",
         "expires_at",
         "captured_at",
@@ -80,8 +75,8 @@ class PaymentAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("payment"), ordering="id")
     def id_column(self, obj: Payment) -> SafeString:
-        """Show the shortened id."""
-        return short_id(obj.pk)
+        """Show the shortened id, and below it the provider."""
+        return lines(short_id(obj.pk), quiet(obj.provider_id))
 
     @admin.display(description=_("status"), ordering="status")
     def status_column(self, obj: Payment) -> SafeString:
@@ -90,18 +85,13 @@ class PaymentAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("authorized"), ordering="amount")
     def amount_column(self, obj: Payment) -> SafeString:
-        """Show what was authorized."""
-        return amount_html(obj.amount, obj.currency_code)
-
-    @admin.display(description=_("captured"), ordering="captured_amount")
-    def captured_column(self, obj: Payment) -> SafeString | None:
-        """Show what was taken, if anything was."""
-        return amount_html(obj.captured_amount, obj.currency_code) if obj.captured_amount else None
-
-    @admin.display(description=_("refunded"), ordering="refunded_amount")
-    def refunded_column(self, obj: Payment) -> SafeString | None:
-        """Show what was given back, if anything was."""
-        return amount_html(obj.refunded_amount, obj.currency_code) if obj.refunded_amount else None
+        """Show what was authorized, and below it what was taken and given back, if anything was."""
+        currency = obj.currency_code
+        return lines(
+            amount_html(obj.amount, currency),
+            amount_remark(gettext("captured"), obj.captured_amount, currency),
+            amount_remark(gettext("refunded"), obj.refunded_amount, currency),
+        )
 
     @admin.display(description=_("session"))
     def session_column(self, obj: Payment) -> SafeString:

@@ -30,7 +30,7 @@ class RefundAdminMixin(MovementAdminMixin):
         exact=("provider_reference", "payment__provider_reference"),
         customer="payment__collection__customer",
     )
-    fields = ("id", "payment_column", "collection_column", "created_at", "succeeded_at", "updated_at")
+    fields = ("id", "created_at", "succeeded_at", "updated_at")
     readonly_fields = fields
 
     @admin.display(description=_("reason"), ordering="reason__label")

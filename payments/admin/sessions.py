@@ -19,7 +19,7 @@ from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
 from payments.admin.tables import due_text, operation_table, payment_table, webhook_table
 from payments.admin.timelines import timeline_panel
-from payments.admin.words import age, amount_html, amount_text, failure, moment
+from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import SessionStatus
 
@@ -31,7 +31,6 @@ class PaymentSessionAdminMixin(InspectionAdminMixin):
         "id_column",
         "status_column",
         "amount_column",
-        "provider",
         "collection_column",
         "due_column",
         "error_column",
@@ -59,7 +58,6 @@ class PaymentSessionAdminMixin(InspectionAdminMixin):
     )
     fields = (
         "id",
-        "collection_column",
         "is_split",
         "installment",
         "due_at",
@@ -74,8 +72,8 @@ class PaymentSessionAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("session"), ordering="id")
     def id_column(self, obj: PaymentSession) -> SafeString:
-        """Show the shortened id."""
-        return short_id(obj.pk)
+        """Show the shortened id, and below it the provider."""
+        return lines(short_id(obj.pk), quiet(obj.provider_id))
 
     @admin.display(description=_("status"), ordering="status")
     def status_column(self, obj: PaymentSession) -> SafeString:

@@ -117,12 +117,11 @@ def operation_table(
     return TablePanel(
         title=_("Operations"),
         slug="operations",
-        note=_("Every call to a provider, written down before it was made."),
+        note=_("Every call to a provider, written down before it was made. Its id is its idempotency key."),
         columns=(
             Column(label=_("Operation")),
             Column(label=_("Status")),
             Column(label=_("Amount"), is_number=True),
-            Column(label=_("Key")),
             Column(label=_("Attempts"), is_number=True),
             Column(label=_("When and by whom")),
             Column(label=_("Error")),
@@ -254,15 +253,24 @@ def _reason(movement: Capture | Refund) -> tuple[Text, ...]:
 def _operation_row(operation: PaymentOperation, links: Links, currency_code: str) -> Row:
     return Row(
         cells=(
-            lines(OperationKind(operation.kind).label, links.to_id(PaymentOperation, operation.pk)),
+            lines(
+                OperationKind(operation.kind).label,
+                links.to_id(PaymentOperation, operation.pk),
+                _key_of(operation),
+            ),
             status_badge(operation.status, OperationStatus),
             amount_html(operation.amount, currency_code),
-            short_id(operation.idempotency_key),
             str(operation.attempts),
             lines(moment(operation.created_at), quiet(operation_origin(operation))),
             lines(failure(operation.error_code, operation.error_message), operation.detail),
         )
     )
+
+
+def _key_of(operation: PaymentOperation) -> SafeString:
+    """Return an idempotency key that isn't the operation's id, as it usually is."""
+    key = operation.idempotency_key
+    return SafeString() if key == operation.pk else _labelled(_("key"), short_id(key))
 
 
 def _webhook_row(event: WebhookEvent, links: Links) -> Row:

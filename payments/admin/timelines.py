@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.badges import Tone, status_badge, tone_of
 from payments.admin.links import Links
 from payments.admin.panels import TimelineDay, TimelineEntry, TimelinePanel
-from payments.admin.words import amount_html, localized, quiet
+from payments.admin.words import amount_html, amount_text, localized, quiet
 from payments.models import (
     Capture,
     Payment,
@@ -119,7 +120,7 @@ def remark(event: PaymentEvent) -> str:
     kind_label = OperationKind(kind).label if kind in OperationKind.values else kind
     found = [kind_label, data.get("code"), data.get("error_code"), data.get("detail")]
     if "old_amount" in data:
-        found.append(gettext("before: %(amount)s") % {"amount": data["old_amount"]})
+        found.append(gettext("before: %(amount)s") % {"amount": _old_amount(event, data["old_amount"])})
     return ", ".join(str(each) for each in found if each)
 
 
@@ -149,10 +150,16 @@ def origin(event: PaymentEvent) -> str:
 
 
 def subject(event: PaymentEvent, links: Links) -> SafeString:
-    """Return a link to the row that an event is about, with its provider."""
+    """Return a link to the row that an event is about, with its provider; nothing for the collection itself."""
     target = _target(event, links)
-    provider = event.session.provider_id if event.session else ""
-    return format_html("{} {}", target, quiet(provider))
+    return format_html("{} · {}", target, event.session.provider_id) if event.session else target
+
+
+def _old_amount(event: PaymentEvent, value: Any) -> str:
+    try:
+        return amount_text(Decimal(str(value)), event.collection.currency_code)
+    except InvalidOperation:
+        return str(value)
 
 
 def _target(event: PaymentEvent, links: Links) -> SafeString:
@@ -185,8 +192,7 @@ def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
         sentence=format_html("{} {}", sentence(event), quiet(remark(event))),
         change=change(event),
         amount=amount_html(event.amount, event.collection.currency_code),
-        origin=origin(event),
-        subject=subject(event, links),
+        origin=tuple(part for part in (subject(event, links), origin(event)) if part),
     )
 
 

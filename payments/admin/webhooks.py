@@ -16,7 +16,7 @@ from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
-from payments.admin.words import age, moment
+from payments.admin.words import age, lines, moment, quiet
 from payments.models import PaymentSession, WebhookEvent
 from payments.states import WebhookEventStatus
 
@@ -25,13 +25,11 @@ class WebhookEventAdminMixin(InspectionAdminMixin):
     """Show verified provider events, and what has become of them."""
 
     list_display = (
-        "type",
+        "type_column",
         "status_column",
-        "provider",
-        "event_id",
         "session_column",
-        "attempts",
         "detail",
+        "attempts",
         "age_column",
     )
     list_filter = ("status", "provider", "created_at")
@@ -49,6 +47,11 @@ class WebhookEventAdminMixin(InspectionAdminMixin):
     )
     fields = ("id", "event_id", "type", "attempts", "next_attempt_at", "created_at", "updated_at")
     readonly_fields = fields
+
+    @admin.display(description=_("event"), ordering="type")
+    def type_column(self, obj: WebhookEvent) -> SafeString:
+        """Show what was sent, by whom, and under which id."""
+        return lines(obj.type, quiet(f"{obj.provider_id} · {obj.event_id}"))
 
     @admin.display(description=_("status"), ordering="status")
     def status_column(self, obj: WebhookEvent) -> SafeString:

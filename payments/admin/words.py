@@ -40,7 +40,10 @@ def moment(value: datetime | None) -> SafeString:
         return SafeString()
     local = localized(value)
     return format_html(
-        '<time datetime="{}">{}</time>', value.isoformat(), formats.date_format(local, "DATETIME_FORMAT")
+        '<time datetime="{}"><span class="payments-nowrap">{}</span> <span class="payments-nowrap">{}</span></time>',
+        value.isoformat(),
+        formats.date_format(local, "DATE_FORMAT"),
+        formats.time_format(local, "TIME_FORMAT"),
     )
 
 
@@ -53,6 +56,14 @@ def age(value: datetime) -> SafeString:
         formats.date_format(local, "DATETIME_FORMAT"),
         timesince(value, depth=1),
     )
+
+
+def amount_remark(label: str, value: Decimal, currency_code: str) -> SafeString:
+    """Return a labelled amount that stands back behind another one; nothing where it is zero."""
+    if not value:
+        return SafeString()
+    shown = amount_html(value, currency_code)
+    return format_html('<span class="payments-remark payments-nowrap">{} {}</span>', label, shown)
 
 
 def lines(*parts: object) -> SafeString:
