@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from urllib.parse import urlsplit
 
 
@@ -25,9 +26,18 @@ class SimulatorOptions:
     def __post_init__(self) -> None:
         if isinstance(self.webhook_secrets, str):
             raise ValueError('webhook_secrets must be a list: "webhook_secrets": ["whsec_..."]')
-        if urlsplit(self.base_url).scheme not in ("http", "https") or not urlsplit(self.base_url).netloc:
+        if not _is_address(self.base_url):
             raise ValueError('base_url must be an address such as "http://127.0.0.1:8001"')
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise ValueError("api_key must be plain characters: it goes into a header")
         if not self.api_key.strip() or not all(secret.strip() for secret in self.webhook_secrets):
             raise ValueError("api_key and webhook_secrets must not be blank")
-        if self.timeout <= 0 or self.webhook_tolerance <= 0:
-            raise ValueError("timeout and webhook_tolerance must be positive")
+        if not (0 < self.timeout < inf and 0 < self.webhook_tolerance < inf):
+            raise ValueError("timeout and webhook_tolerance must be positive numbers of seconds")
+
+
+def _is_address(url: str) -> bool:
+    """Return whether a URL names a host and perhaps a path, and nothing that would be left out of a request."""
+    parts = urlsplit(url)  # and a port that is none raises ValueError
+    is_whole = not (parts.query or parts.fragment or parts.username or parts.password)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and is_whole

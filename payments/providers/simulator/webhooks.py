@@ -59,7 +59,9 @@ def refusing_malformed_events() -> Iterator[None]:
 def _read_header(header: str) -> tuple[int, list[bytes]]:
     pairs = [part.partition("=") for part in header.split(",")]
     times = [value for name, _sep, value in pairs if name.strip() == "t"]
-    signatures = [value.strip().encode() for name, _sep, value in pairs if name.strip() == "v1"]
+    signatures = [
+        value.strip().encode(errors="replace") for name, _sep, value in pairs if name.strip() == "v1"
+    ]
     if len(times) != 1 or not signatures or not (times[0].isascii() and times[0].isdigit()):
         raise WebhookVerificationError("The Simulator-Signature header is missing or malformed.")
     return int(times[0][:18]), signatures
