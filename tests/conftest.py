@@ -7,6 +7,7 @@ starts the server once and hands its address to the workers, each of which makes
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from payments.simulator import SimulatorService
+from payments.testing import running_simulator
 from tests.databases import DATABASES, database_url, settings_for_tests
 
 URL = pytest.StashKey[str]()
@@ -65,6 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("database_independent")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def simulator() -> Iterator[SimulatorService]:
+    """Return a simulator of the test's own, to which the provider `simulator` talks."""
+    with running_simulator() as service:
+        yield service
 
 
 def _controller_url(config: pytest.Config) -> str:
