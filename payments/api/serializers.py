@@ -16,7 +16,7 @@ class InputSerializer(serializers.Serializer[Any]):
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         """Return the validated values; raise InputError for a body that is no object at all."""
-        if self.parent is None and not isinstance(data, Mapping):
+        if self.root is self and not isinstance(data, Mapping):
             raise InputError(
                 _("Give a JSON object, not %(type)s."), code="not_an_object", params={"type": _name(data)}
             )

@@ -94,7 +94,7 @@ class PaymentsView(APIView):
         """Return a challenge in any case, as 401 needs one and 403 would say something else."""
         return super().get_authenticate_header(request) or SessionAuthentication.challenge
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Answer with the methods that there are, in `Allow`, and nothing more."""
         return Response(status=204)
 

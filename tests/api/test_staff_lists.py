@@ -140,13 +140,13 @@ def test_pages_go_through_all_rows_once_and_back(boss: Visitor) -> None:
 
 @pytest.mark.parametrize("list_name", ["payment-collections", "payment-sessions", "payments"])
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(boss: Visitor, list_name: str) -> None:
-    _fill_shop(2)
+    _fill_shop(1)
     few = _count_queries(boss, f"staff/{list_name}/")
-    _fill_shop(10)
+    _fill_shop(4)
     many = _count_queries(boss, f"staff/{list_name}/")
 
     assert many == few
-    assert len(boss.get(f"staff/{list_name}/").body["results"]) >= 12
+    assert len(boss.get(f"staff/{list_name}/").body["results"]) >= 5
 
 
 def test_a_collection_takes_as_many_queries_for_many_sessions_as_for_few(

@@ -1,0 +1,161 @@
+"""One collection for each thing to be paid, whoever asks and however many ask at once."""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
+
+from payments import services
+from payments.exceptions import NotFoundError, OpenTransactionError, TransitionError
+from payments.models import PaymentCollection
+from payments.providers import UpdateResult
+from payments.services import ResolvedPayable
+from payments.services.payables import open_payment_collection
+from payments.states import Outcome
+from payments.testing import Script
+from tests.api.client import Visitor
+from tests.api.conftest import MakeOrder
+from tests.shop.models import Order
+
+THREADS = 8
+
+
+def resolved(order: Order, **values: Any) -> ResolvedPayable:
+    asked: dict[str, Any] = {"amount": order.total, "currency_code": order.currency_code}
+    return ResolvedPayable(payable=order, **(asked | values))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_requests_at_the_same_time_get_the_one_collection(make_order: MakeOrder) -> None:
+    order = make_order(total="100", currency_code="eur")
+    barrier = threading.Barrier(THREADS)
+    answers: list[tuple[str, bool]] = []
+
+    def ask() -> None:
+        try:
+            barrier.wait(timeout=30)
+            collection, is_new = open_payment_collection(resolved(order))
+            answers.append((collection.pk, is_new))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert len(answers) == THREADS
+    assert len({key for key, _is_new in answers}) == PaymentCollection.objects.count() == 1
+    assert sorted(is_new for _key, is_new in answers) == [False] * (THREADS - 1) + [True]
+
+
+@pytest.mark.django_db
+def test_a_description_goes_along_to_the_provider(make_order: MakeOrder, shopper: Any) -> None:
+    order = make_order(customer=shopper)
+
+    collection, _is_new = open_payment_collection(
+        resolved(order, customer=shopper, description="Two tickets")
+    )
+
+    context = services.payment_context(collection, return_url="https://shop.example/")
+    assert (context.description, context.return_url) == ("Two tickets", "https://shop.example/")
+    assert (context.customer_id, context.email) == (str(shopper.pk), "sam@shopper.example")
+
+
+@pytest.mark.django_db
+def test_another_currency_replaces_a_collection_in_which_nothing_is_held(make_order: MakeOrder) -> None:
+    order = make_order()
+    euros, _is_new = open_payment_collection(resolved(order))
+    session = services.create_payment_session(euros, provider_id="scripted")
+
+    dollars, is_new = open_payment_collection(resolved(order, currency_code="usd"))
+
+    euros.refresh_from_db()
+    session.refresh_from_db()
+    assert (dollars.currency_code, is_new) == ("usd", True)
+    assert (euros.status, session.status) == ("canceled", "canceled")
+
+
+@pytest.mark.django_db
+def test_another_currency_is_refused_where_money_is_held(make_order: MakeOrder) -> None:
+    order = make_order()
+    euros, _is_new = open_payment_collection(resolved(order))
+    services.authorize_payment_session(services.create_payment_session(euros, provider_id="scripted"))
+
+    with pytest.raises(TransitionError) as refusal:
+        open_payment_collection(resolved(order, currency_code="usd"))
+
+    assert refusal.value.code == "currency_changed"
+    assert PaymentCollection.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_an_unknown_outcome_of_the_update_does_not_keep_the_payer_out(
+    make_order: MakeOrder, script: Script
+) -> None:
+    order = make_order()
+    collection, _is_new = open_payment_collection(resolved(order))
+    services.create_payment_session(collection, provider_id="scripted")
+    script.next("update", UpdateResult(outcome=Outcome.UNKNOWN))
+
+    again, is_new = open_payment_collection(resolved(order, amount="120"))
+
+    assert (again.pk, is_new, again.amount) == (collection.pk, False, Decimal(120))
+
+
+@pytest.mark.django_db
+def test_a_payable_that_is_gone_is_not_found(make_order: MakeOrder) -> None:
+    order = make_order()
+    Order.objects.all().delete()
+
+    with pytest.raises(NotFoundError) as refusal:
+        open_payment_collection(resolved(order))
+
+    assert refusal.value.code == "unknown_payable"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_refuses_to_run_inside_a_transaction(make_order: MakeOrder) -> None:
+    order = make_order()
+
+    with pytest.raises(OpenTransactionError), transaction.atomic():
+        open_payment_collection(resolved(order))
+
+
+def _returns_a_tuple(request: Any, reference: str) -> Any:
+    return reference, 100
+
+
+@pytest.mark.django_db
+def test_a_resolver_that_returns_something_else_is_told_what_to_return(settings: Any) -> None:
+    settings.PAYMENTS = {
+        **settings.PAYMENTS,
+        "PAYABLE_RESOLVER": "tests.api.test_payables._returns_a_tuple",
+    }
+
+    with pytest.raises(ImproperlyConfigured, match="returned a tuple"):
+        Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
+
+
+SEEN: list[Any] = []
+
+
+def _remembers(request: Any, reference: str) -> None:
+    SEEN.append((type(request).__name__, str(request.user), request.user.is_authenticated))
+
+
+@pytest.mark.django_db
+def test_a_resolver_gets_djangos_request_and_the_user(settings: Any, shopper: Any) -> None:
+    SEEN.clear()
+    settings.PAYMENTS = {**settings.PAYMENTS, "PAYABLE_RESOLVER": "tests.api.test_payables._remembers"}
+
+    Visitor(user=shopper).post("storefront/payment-collections/", {"reference": "A-1"})
+    Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
+
+    assert SEEN == [("WSGIRequest", "sam", True), ("WSGIRequest", "AnonymousUser", False)]
