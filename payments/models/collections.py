@@ -125,9 +125,15 @@ class PaymentCollection(KeptModel):
         """Whether money was taken and all of it went back."""
         return ZERO < self.captured_amount == self.refunded_amount
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether all money went back, and no more is held or to come."""
+        is_settled = self.is_canceled or self.captured_amount >= self.amount
+        return is_settled and self.is_fully_refunded and self.authorized_amount == self.captured_amount
+
     def derive_status(self, *, has_open_sessions: bool) -> Status:
         """Return the status that the totals stand for; `has_open_sessions` tells awaiting from not paid."""
-        if self.is_fully_refunded and self.authorized_amount == self.captured_amount:
+        if self._is_over:
             return Status.CANCELED
         if self.captured_amount > ZERO:
             return Status.COMPLETED if self.captured_amount >= self.amount else Status.PARTIALLY_CAPTURED

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
@@ -71,8 +72,7 @@ def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionF
 def refuse_open_transaction() -> None:
     """Raise OpenTransactionError if this thread has a transaction open that no test case opened."""
     for connection in connections.all(initialized_only=True):
-        blocks = connection.atomic_blocks
-        if any(not getattr(block, "_from_testcase", False) for block in blocks):
+        if _is_in_transaction(connection):
             raise OpenTransactionError(
                 _(
                     "A payment provider can't be called inside a transaction. Call this after the atomic() block, "
@@ -80,6 +80,13 @@ def refuse_open_transaction() -> None:
                     "@transaction.non_atomic_requests."
                 )
             )
+
+
+def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether a commit is still to come, be it of an atomic() block or of a connection without autocommit."""
+    if connection.atomic_blocks:
+        return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+    return connection.connection is not None and not connection.autocommit
 
 
 def _provider_class(config: ProviderConfig) -> type[BaseProvider[Any]]:

@@ -67,7 +67,7 @@ def create_installment_plan(
 
 
 def _check(count: int, interval: Interval, first_due_at: datetime | None) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
+    if not _is_count(count):
         raise InputError(
             _("The number of installments must be between 1 and %(max)s."),
             code="invalid_count",
@@ -84,6 +84,10 @@ def _check(count: int, interval: Interval, first_due_at: datetime | None) -> Non
         raise InputError(
             _("The first due date needs a time zone."), code="naive_datetime", field="first_due_at"
         )
+
+
+def _is_count(count: object) -> bool:
+    return isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= MAX_COUNT
 
 
 def _is_known(interval: Interval) -> bool:

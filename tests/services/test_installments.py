@@ -21,7 +21,12 @@ JANUARY_31 = datetime(2027, 1, 31, 9, 30, tzinfo=UTC)
 
 
 def plan(collection: PaymentCollection, **more: Any) -> list[PaymentSession]:
-    values: dict[str, Any] = {"provider_id": "card", "count": 3, "interval": "month", "first_due_at": JANUARY_31} | more
+    values: dict[str, Any] = {
+        "provider_id": "card",
+        "count": 3,
+        "interval": "month",
+        "first_due_at": JANUARY_31,
+    } | more
     return services.create_installment_plan(collection, **values)
 
 

@@ -14,9 +14,9 @@ from payments.exceptions import (
     OperationInProgressError,
     OutcomeUnknownError,
 )
-from payments.models import Payment, Refund, RefundReason
+from payments.models import Payment, PaymentSession, Refund, RefundReason
 from payments.providers import RefundResult
-from tests.services.scripted import Script, declined
+from tests.services.scripted import Script, authorized, declined
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +36,21 @@ def test_fully_refunded_collection_does_not_stay_completed(captured: Payment) ->
     captured.collection.refresh_from_db()
     assert (captured.collection.status, captured.collection.is_fully_refunded) == ("canceled", True)
     assert (captured.collection.completed_at, captured.collection.is_canceled) == (None, False)
+
+
+def test_partly_paid_collection_can_still_be_paid_after_a_refund(
+    session: PaymentSession, card: Script
+) -> None:
+    card.will("authorize", authorized("60.00"))
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    services.refund_payment(services.capture_payment(payment))
+    collection = payment.collection
+    collection.refresh_from_db()
+    assert (collection.status, collection.refunded_amount) == ("partially_captured", Decimal(60))
+    assert services.create_payment_session(collection, provider_id="wallet").amount == Decimal(40)
+    services.cancel_payment_collection(collection)
+    assert collection.status == "canceled"
 
 
 def test_parts_add_up_exactly(captured: Payment) -> None:
