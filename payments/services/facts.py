@@ -160,6 +160,8 @@ class FactRecorder:
                 self._differ("authorized_amount_mismatch", expected=self.session.amount, reported=amount)
                 return
             self._authorize(fact, amount)
+        else:
+            self._compare_with_payment(fact)
         self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
 
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
@@ -201,6 +203,14 @@ class FactRecorder:
             return reference or None
         self._differ("reference_reused", expected=self.session.pk, reported=other.session_id)
         return None
+
+    def _compare_with_payment(self, fact: SessionFact) -> None:
+        """Say where the provider tells of another amount now than it did first; what it took counts as held."""
+        payment, reported = self.session.payment, fact.authorized_amount
+        if payment is None or reported is None or reported == payment.amount:
+            return
+        if reported > payment.amount or payment.amount > captured_sum(payment):
+            self._differ("authorized_amount_mismatch", expected=payment.amount, reported=reported)
 
     def _compare_with_collection(self) -> None:
         collection = self.session.collection

@@ -10,20 +10,20 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from payments.exceptions import PaymentError, ProviderUnavailableError
 from payments.models import PaymentOperation
-from payments.providers import ProviderResult
+from payments.providers import BaseProvider, ProviderResult
 from payments.services.calls import call_for
 from payments.services.checkpoints import Checkpoint, reach
 from payments.services.facts import record_fact
 from payments.services.journals import Journal
 from payments.services.leases import held_rows, lease_rows, new_owner
-from payments.services.operations import end_operation
+from payments.services.operations import FIRST_RETRY, end_operation
 from payments.services.origins import Origin
 from payments.services.providers import plugin_for
 from payments.services.records import record_result
@@ -35,13 +35,17 @@ from payments.states import EventSource, OperationStatus, Outcome
 logger = logging.getLogger("payments.reconciler")
 
 BACKOFF: Final = (
-    timedelta(minutes=1),
+    FIRST_RETRY,
     timedelta(minutes=5),
     timedelta(minutes=15),
     timedelta(hours=1),
     timedelta(hours=6),
     timedelta(hours=24),
 )
+"""The pauses before each look at an operation. After the last look a person has to see to it."""
+
+PATIENCE: Final = timedelta(days=30)
+"""How long a provider may say “pending”: a bank takes days, but not for ever."""
 
 MARGIN: Final = timedelta(minutes=10)
 """Our clock and the provider's may differ, so a key isn't trusted up to its last minute."""
@@ -81,8 +85,15 @@ def reconcile_operation(operation: PaymentOperation) -> PaymentOperation:
     if plugin.supports_retrieve and not _ask(operation):
         return _reschedule(operation)
     operation.refresh_from_db()
+    return _go_on(operation, plugin)
+
+
+def _go_on(operation: PaymentOperation, plugin: BaseProvider[Any]) -> PaymentOperation:
+    """Do what is left to be done about an operation after its provider was asked."""
+    if operation.status == OperationStatus.PENDING:
+        return _wait(operation) if plugin.supports_retrieve else _reschedule(operation)
     if operation.status != OperationStatus.UNKNOWN:
-        return _reschedule(operation) if operation.status == OperationStatus.PENDING else operation
+        return operation
     if not _is_protected(operation, plugin.idempotency_window):
         return _require_attention(operation, "not_found_after_key_window")
     return _send_again(operation)
@@ -101,8 +112,20 @@ def _reconcile_safely(operation: PaymentOperation) -> None:
         reconcile_operation(operation)
     except PaymentError as error:
         logger.warning("Operation %s can't be reconciled now: %s", operation.pk, error.code)
+        _postpone(operation)
     except Exception:
         logger.exception("Operation %s can't be reconciled now.", operation.pk)
+        _postpone(operation)
+
+
+def _postpone(operation: PaymentOperation) -> None:
+    """Look again later at an operation that can't even be looked after."""
+    try:
+        operation.refresh_from_db()
+        if operation.status in _WAITING:
+            _reschedule(operation)
+    except Exception:
+        logger.exception("Operation %s keeps its lease until that expires.", operation.pk)
 
 
 def _lose_track(operation: PaymentOperation) -> PaymentOperation:
@@ -121,7 +144,10 @@ def _ask(operation: PaymentOperation) -> bool:
 
 def _send_again(operation: PaymentOperation) -> PaymentOperation:
     """Send an operation that the provider doesn't know of once more, under its own key."""
-    PaymentOperation.objects.filter(pk=operation.pk).update(attempts=operation.attempts + 1)
+    rows = PaymentOperation.objects.filter(pk=operation.pk, status=OperationStatus.UNKNOWN)
+    if not rows.update(attempts=operation.attempts + 1):
+        operation.refresh_from_db()
+        return operation
     reach(Checkpoint.CLAIMED, operation)
     result = call_for(operation)
     reach(Checkpoint.CALLED, operation)
@@ -138,12 +164,24 @@ def _is_protected(operation: PaymentOperation, window: timedelta | None) -> bool
 
 
 def _reschedule(operation: PaymentOperation) -> PaymentOperation:
-    """Look again later, each time after a longer pause; after the last one a person has to look."""
-    if operation.checks >= len(BACKOFF):
+    """Look again later, each time after a longer pause; after the last look a person has to."""
+    if operation.checks + 1 >= len(BACKOFF):
         return _require_attention(operation, "unresolved")
+    return _look_again(operation)
+
+
+def _wait(operation: PaymentOperation) -> PaymentOperation:
+    """Look again later at what the provider itself says is pending."""
+    if timezone.now() - operation.created_at > PATIENCE:
+        return _require_attention(operation, "still_pending")
+    return _look_again(operation)
+
+
+def _look_again(operation: PaymentOperation) -> PaymentOperation:
+    pause = BACKOFF[min(operation.checks + 1, len(BACKOFF) - 1)]
     PaymentOperation.objects.filter(pk=operation.pk, status__in=_WAITING).update(
         checks=operation.checks + 1,
-        next_attempt_at=timezone.now() + BACKOFF[operation.checks],
+        next_attempt_at=timezone.now() + pause,
         lease_owner="",
         lease_expires_at=None,
     )

@@ -21,7 +21,7 @@ from payments.providers import (
 )
 from payments.services.origins import Actor, Origin
 from payments.services.records import Resolution, record_result
-from payments.states import EventSource, OperationKind, OperationStatus, Outcome
+from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus, Outcome
 
 NOT_DONE: Final = Failure(code="resolved_as_not_done")
 
@@ -53,7 +53,8 @@ def resolve_operation(
     What follows is what would have followed from the provider's own answer; a mere report is only acknowledged.
     `reason` says how they know, `evidence` may name a document or the provider's reference.
 
-    Raises InputError without a reason, and TransitionError for an operation that needs no attention.
+    Raises InputError without a reason, and TransitionError for an operation that needs no attention, and for one that
+    the books already know to have happened: only a refund or a cancelation undoes that.
     """
     if not reason.strip():
         raise InputError(_("Say how you know."), code="reason_required", field="reason")
@@ -62,10 +63,24 @@ def resolve_operation(
         raise TransitionError(
             _("Only an operation that needs attention can be resolved."), code="not_in_attention"
         )
+    if not has_happened and _is_recorded(operation):
+        raise TransitionError(
+            _("This has happened: refund or cancel it instead of resolving it as not done."),
+            code="already_recorded",
+            field="has_happened",
+        )
     origin = Origin.of(actor=actor, source=source)
     resolution = Resolution(actor=origin.actor, reason=reason, evidence=evidence)
     answer = _answer_for(operation, has_happened=has_happened)
     return record_result(operation, answer, origin=origin, resolution=resolution)
+
+
+def _is_recorded(operation: PaymentOperation) -> bool:
+    """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
+    row = operation.capture or operation.refund
+    if row is not None:
+        return bool(row.status == MovementStatus.SUCCEEDED)
+    return operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None
 
 
 def _answer_for(operation: PaymentOperation, *, has_happened: bool) -> ProviderResult:
@@ -76,5 +91,7 @@ def _answer_for(operation: PaymentOperation, *, has_happened: bool) -> ProviderR
         return build(outcome=Outcome.DECLINED, failure=NOT_DONE)
     stated: dict[str, Any] = {}
     if kind in _WITH_AMOUNT:
-        stated = {"amount": operation.amount, "currency_code": operation.currency_code}
+        payment = operation.session.payment if kind == OperationKind.AUTHORIZE else None
+        amount = operation.amount if payment is None else payment.amount
+        stated = {"amount": amount, "currency_code": operation.currency_code}
     return build(outcome=Outcome.SUCCEEDED, **stated)
