@@ -35,6 +35,8 @@ RETRIES: Final = (
 
 Progress = Callable[[PaymentEvent], None]
 
+_ROWS: Final = ("collection", "session", "payment", "capture", "refund")
+
 
 def publish_collection(collection_id: str, *, progress: Progress | None = None) -> int:
     """Publish a collection's events until none is left that nobody else is publishing; return how many."""
@@ -64,7 +66,7 @@ def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> 
 
 def publish_new(events: list[PaymentEvent]) -> None:
     """Publish what was just committed with a lease, then what others have committed meanwhile."""
-    publish(events)
+    publish(_as_committed(events) if any(_has_listeners(event) for event in events) else events)
     catch_up(events[0].collection_id)
 
 
@@ -112,13 +114,24 @@ def _claim(collection_id: str) -> list[PaymentEvent]:
     expires_at = timezone.now() + LEASE
     with committed():
         lock_collection(collection_id)
-        events = list(waiting.select_related("collection", "session", "payment", "capture", "refund"))
+        events = list(waiting.select_related(*_ROWS))
         if not _are_free(events):
             return []
         waiting.update(lease_expires_at=expires_at)
     for event in events:
         event.lease_expires_at = expires_at
     return events
+
+
+def _as_committed(events: list[PaymentEvent]) -> list[PaymentEvent]:
+    """Read events anew: the rows at hand may be from before the payment's and the collection's sums were made."""
+    rows = PaymentEvent.objects.filter(pk__in=[event.pk for event in events])
+    return list(rows.select_related(*_ROWS).order_by("id"))
+
+
+def _has_listeners(event: PaymentEvent) -> bool:
+    signal = SIGNALS.get(event.type)
+    return signal is not None and signal.has_listeners(PaymentEvent)
 
 
 def _are_free(events: Iterable[PaymentEvent]) -> bool:

@@ -32,7 +32,8 @@ def sync_payment_session(
 
 
 def retrieve(session: PaymentSession) -> RetrieveResult:
-    """Ask the provider about a session, and return its answer as it is."""
+    """Ask the provider about a session as it is stored now, and return its answer as it is."""
+    session = PaymentSession.objects.select_related("collection").get(pk=session.pk)
     provider = plugin_for(session)
     if not provider.supports_retrieve:
         raise NotSupportedError(
