@@ -18,10 +18,16 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import NotSupportedError, PaymentError, WebhookVerificationError
-from payments.models import PaymentProvider, PaymentSession, WebhookEvent
+from payments.exceptions import (
+    NotSupportedError,
+    PaymentError,
+    ProviderUnavailableError,
+    WebhookVerificationError,
+)
+from payments.models import PaymentProvider, PaymentSession, Refund, WebhookEvent
 from payments.providers import (
     BaseProvider,
+    SessionFact,
     WebhookRequest,
     WebhookResult,
     decode_fact,
@@ -33,9 +39,10 @@ from payments.services.facts import record_fact
 from payments.services.journals import Journal
 from payments.services.leases import held_rows, lease_rows, new_owner
 from payments.services.origins import Actor, Origin
+from payments.services.providers import plugin_for
 from payments.services.synchronization import retrieve
 from payments.services.transactions import committed, lock_collection
-from payments.states import EventSource, Outcome, WebhookEventStatus
+from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
 
 logger = logging.getLogger("payments.webhooks")
 
@@ -87,30 +94,34 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
 
 
 def process_event(event: WebhookEvent, *, origin: Origin | None = None) -> WebhookEvent:
-    """Apply a stored event that wasn't yet: its own fact, or what the provider says when asked."""
+    """Apply a stored event that wasn't yet: its own fact, or what the provider says when asked.
+
+    It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
+    provider knows which of the two is older.
+    """
     session = _session_of(event)
     if session is None:
         return _defer_or_ignore(event)
-    origin = origin or Origin(source=EventSource.WEBHOOK)
-    if event.fact is not None:
-        record_fact(session, decode_fact(event.fact), origin=origin, event=event)
-        return event
-    answer = retrieve(session)
-    if answer.outcome != Outcome.SUCCEEDED:
-        return _defer(event, detail=f"retrieve: {answer.outcome}")
-    if answer.fact is None:
-        # It has just told us of this session: what answers the question may only be behind.
-        return _defer(event, detail="retrieve: not found")
-    record_fact(session, answer.fact, origin=origin, event=event)
+    fact = _fact_of(event)
+    if fact is None or _may_be_outdated(session, fact):
+        answer = retrieve(session)
+        if answer.fact is None and (fact is None or event.attempts < len(BACKOFF) - 1):
+            # “Not found” may only be behind: the provider has just told us of this session.
+            return _defer(event, detail=f"retrieve: {answer.outcome}")
+        fact = answer.fact or fact
+    if fact is not None:
+        record_fact(session, fact, origin=origin or Origin(source=EventSource.WEBHOOK), event=event)
     return event
 
 
 def process_quietly(event: WebhookEvent) -> None:
-    """Apply an event that carries its fact right away, if that can be done; otherwise a worker will."""
+    """Apply an event right away if that can be done without asking its provider; otherwise a worker will."""
     if event.fact is None or event.status != Status.RECEIVED:
         return
     try:
-        process_event(event)
+        session, fact = _session_of(event), _fact_of(event)
+        if session is None or fact is None or not _may_be_outdated(session, fact):
+            process_event(event)
     except Exception:
         logger.exception("The webhook event %s is left to the worker.", event.pk)
 
@@ -216,6 +227,29 @@ def _session_of(event: WebhookEvent) -> PaymentSession | None:
     if event.provider_reference:
         return sessions.filter(provider_reference=event.provider_reference).first()
     return None
+
+
+def _fact_of(event: WebhookEvent) -> SessionFact | None:
+    return None if event.fact is None else decode_fact(event.fact)
+
+
+def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
+    """Return whether a fact tells of a success where a later end is recorded, and its provider can be asked."""
+    if session.status == SessionStatus.CANCELED and fact.status == SessionStatus.AUTHORIZED:
+        is_in_doubt = session.payment is None
+    else:
+        succeeded = [row for row in fact.movements if row.status == MovementStatus.SUCCEEDED]
+        references = [row.provider_reference for row in succeeded if row.provider_reference]
+        failed = Refund.objects.filter(payment__session=session, status=MovementStatus.FAILED)
+        is_in_doubt = failed.filter(provider_reference__in=references).exists()
+    return is_in_doubt and _can_be_asked(session)
+
+
+def _can_be_asked(session: PaymentSession) -> bool:
+    try:
+        return plugin_for(session).supports_retrieve
+    except ProviderUnavailableError:
+        return False
 
 
 def _defer_or_ignore(event: WebhookEvent) -> WebhookEvent:

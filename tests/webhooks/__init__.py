@@ -1,0 +1,1 @@
+"""Tests of the way that provider events take: proven, stored, answered, applied once."""

@@ -1,0 +1,261 @@
+"""An event finds the session it is about, however early it comes, and never one that isn't its provider's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from payments import services
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+    WebhookEvent,
+)
+from payments.services import inbox
+from payments.services.checkpoints import Checkpoint, watching
+from payments.simulator import SimulatorService
+from payments.states import (
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    PaymentStatus,
+    SessionStatus,
+    WebhookEventStatus,
+)
+from payments.testing import Script, simulator_settings
+from tests.reliability.books import assert_books_agree
+from tests.reliability.clocks import moving_clock
+from tests.webhooks.deliveries import (
+    authorized_fact,
+    bodies,
+    books,
+    deliver,
+    hint,
+    history,
+    intent_of,
+    only_event,
+)
+
+
+@pytest.mark.shows(
+    "An event of a session that isn't ours, on an account that others share", "200; kept as ignored"
+)
+def test_an_event_of_an_unknown_session_is_ignored(
+    session: PaymentSession, scripted_session: PaymentSession, script: Script
+) -> None:
+    before = books()
+    script.next(
+        "parse_webhook", hint(event_id="evt_f", session_id="payses_elsewhere", fact=authorized_fact())
+    )
+    assert deliver(b"{}", provider_id="scripted").status == 200
+    event = only_event()
+    assert (event.status, event.detail, event.session) == (WebhookEventStatus.IGNORED, "foreign", None)
+    assert books() == before
+
+
+@pytest.mark.shows(
+    "A proven event of one provider that names a session of another", "ignored; no row is touched"
+)
+def test_an_event_never_reaches_another_provider_s_session(
+    session: PaymentSession, simulator: SimulatorService
+) -> None:
+    simulator.authorize(intent_of(session))
+    body, before = bodies(simulator, session)[0], books()
+    with simulator_settings(simulator, alias="other", webhook_secrets=["whsec_other"]):
+        assert deliver(body, provider_id="other", secrets=["whsec_other"]).status == 200
+    assert (only_event().status, only_event().session) == (WebhookEventStatus.IGNORED, None)
+    assert books() == before
+
+
+@pytest.mark.shows("An event with another provider's reference", "never matched; ignored in the end")
+def test_a_reference_is_looked_up_at_its_own_provider_only(
+    session: PaymentSession, scripted_session: PaymentSession, script: Script
+) -> None:
+    before = books()
+    script.next("parse_webhook", hint(provider_reference=intent_of(session), fact=authorized_fact()))
+    assert deliver(b"{}", provider_id="scripted").status == 200
+    assert only_event().status == WebhookEventStatus.DEFERRED
+    assert books() == before
+
+
+@pytest.mark.shows("An event that names neither session nor reference", "ignored; no row is touched")
+def test_an_event_about_nothing_matches_nothing(scripted_session: PaymentSession, script: Script) -> None:
+    before = books()
+    script.next("parse_webhook", hint(fact=authorized_fact()), hint(event_id="evt_2"))
+    for _each in range(2):
+        assert deliver(b"{}", provider_id="scripted").status == 200
+    services.process_due_events()
+    assert not scripted_session.webhook_events.exists()
+    assert set(WebhookEvent.objects.values_list("status", flat=True)) == {WebhookEventStatus.IGNORED}
+    assert books() == before
+
+
+@pytest.mark.shows(
+    "An event that only has a reference which we don't know yet", "deferred, and applied once we do"
+)
+def test_an_event_that_comes_before_its_reference_waits(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    reference = scripted_session.provider_reference
+    scripted_session.provider_reference = None
+    scripted_session.save_fields("provider_reference")
+    script.next("parse_webhook", hint(provider_reference=reference, fact=authorized_fact()))
+    with moving_clock() as clock:
+        assert deliver(b"{}", provider_id="scripted").status == 200
+        assert (only_event().status, only_event().attempts) == (WebhookEventStatus.DEFERRED, 1)
+        scripted_session.provider_reference = reference
+        scripted_session.save_fields("provider_reference")
+        clock.advance(inbox.BACKOFF[1])
+        assert services.process_due_events() == 1
+    assert only_event().status == WebhookEventStatus.APPLIED
+    scripted_session.refresh_from_db()
+    assert scripted_session.status == SessionStatus.AUTHORIZED
+
+
+@pytest.mark.shows(
+    "An event whose reference nobody ever knows", "tried by the backoff, then ignored; replayable"
+)
+def test_an_event_whose_reference_stays_unknown_is_ignored_in_the_end(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    script.next("parse_webhook", hint(provider_reference="intent_nobody_knows", fact=authorized_fact()))
+    deliver(b"{}", provider_id="scripted")
+    with moving_clock() as clock:
+        tries = 0
+        while (due_at := only_event().next_attempt_at) is not None:
+            clock.advance_to(due_at)
+            tries += services.process_due_events()
+    assert only_event().status == WebhookEventStatus.IGNORED
+    assert tries == len(inbox.BACKOFF) - 1
+    scripted_session.provider_reference = "intent_nobody_knows"
+    scripted_session.save_fields("provider_reference")
+    assert services.replay_webhook_event(only_event()).status == WebhookEventStatus.APPLIED
+
+
+def delivered_early(simulator: SimulatorService, verb: Callable[[], object]) -> None:
+    """Run a verb, and have all events arrive after the provider acted, before its answer is recorded."""
+    seen = len(simulator.events())
+
+    def arrive(point: Checkpoint, operation: PaymentOperation) -> None:
+        if point == Checkpoint.CALLED:
+            for event in simulator.events()[seen:]:
+                assert deliver(event.body.encode()).status == 200
+            arrived.append(operation)
+
+    arrived: list[PaymentOperation] = []
+    with watching(arrive):
+        verb()
+    assert len(arrived) == 1
+    assert len(simulator.events()) > seen
+
+
+@pytest.mark.shows(
+    "The webhook of an authorization before its own answer", "applied once; the answer is recognized"
+)
+def test_an_authorization_whose_event_is_faster_than_its_answer(
+    session: PaymentSession, simulator: SimulatorService, collection: PaymentCollection
+) -> None:
+    delivered_early(simulator, lambda: services.authorize_payment_session(session))
+    session.refresh_from_db()
+    assert session.status == SessionStatus.AUTHORIZED
+    assert history(session).count("session.authorized") == history(session).count("payment.authorized") == 1
+    assert_one_success(session, OperationKind.AUTHORIZE)
+    assert_books_agree(simulator, collection)
+
+
+@pytest.mark.shows("The webhook of a capture before its own answer", "one capture, one event")
+def test_a_capture_whose_event_is_faster_than_its_answer(
+    payment: Payment, simulator: SimulatorService
+) -> None:
+    delivered_early(simulator, lambda: services.capture_payment(payment))
+    (capture,) = Capture.objects.all()
+    assert (capture.status, capture.amount) == (MovementStatus.SUCCEEDED, payment.amount)
+    assert history(payment.session).count("payment.captured") == 1
+    assert_one_success(payment.session, OperationKind.CAPTURE)
+    assert_books_agree(simulator, payment.collection)
+
+
+@pytest.mark.shows("The webhook of a refund before its own answer", "one refund, one event")
+def test_a_refund_whose_event_is_faster_than_its_answer(
+    payment: Payment, simulator: SimulatorService
+) -> None:
+    services.capture_payment(payment)
+    delivered_early(simulator, lambda: services.refund_payment(payment))
+    (refund,) = Refund.objects.all()
+    assert (refund.status, refund.amount) == (MovementStatus.SUCCEEDED, payment.amount)
+    assert history(payment.session).count("payment.refunded") == 1
+    assert_one_success(payment.session, OperationKind.REFUND)
+    assert_books_agree(simulator, payment.collection)
+
+
+@pytest.mark.shows("The webhook of a cancelation before its own answer", "canceled once, one event")
+def test_a_cancelation_whose_event_is_faster_than_its_answer(
+    payment: Payment, simulator: SimulatorService
+) -> None:
+    delivered_early(simulator, lambda: services.cancel_payment(payment))
+    assert payment.status == PaymentStatus.CANCELED
+    assert history(payment.session).count("payment.canceled") == 1
+    assert_one_success(payment.session, OperationKind.CANCEL)
+    assert_books_agree(simulator, payment.collection)
+
+
+@pytest.mark.shows("The webhook of a declined authorization before its own answer", "refused once, one event")
+def test_a_decline_whose_event_is_faster_than_its_answer(
+    session: PaymentSession, simulator: SimulatorService
+) -> None:
+    delivered_early(
+        simulator, lambda: services.authorize_payment_session(session, data={"card": "card_declined"})
+    )
+    session.refresh_from_db()
+    assert (session.status, session.error_code) == (SessionStatus.ERROR, "card_declined")
+    assert history(session).count("session.failed") == 1
+
+
+@pytest.mark.shows(
+    "A webhook before the answer that opens its session", "the session keeps what only the answer tells"
+)
+def test_an_event_before_the_session_was_opened_does_not_cost_its_client_token(
+    collection: PaymentCollection, script: Script
+) -> None:
+    def arrive(point: Checkpoint, operation: PaymentOperation) -> None:
+        if (point, operation.kind) == (Checkpoint.CALLED, OperationKind.INITIATE):
+            script.next("parse_webhook", hint(operation.session, fact=authorized_fact()))
+            assert deliver(b"{}", provider_id="scripted").status == 200
+
+    with watching(arrive):
+        session = services.create_payment_session(collection, provider_id="scripted")
+    assert only_event().status == WebhookEventStatus.APPLIED
+    session.refresh_from_db()
+    assert session.status == SessionStatus.AUTHORIZED
+    assert session.data == {"client_token": f"token_{session.pk}"}
+    assert session.provider_reference == f"scripted_{session.pk}"
+    assert_one_success(session, OperationKind.INITIATE)
+
+
+@pytest.mark.shows(
+    "A webhook while its verb is claimed and not sent yet", "the verb goes on and is recorded once"
+)
+def test_a_report_between_claim_and_call_does_not_disturb_the_call(
+    payment: Payment, simulator: SimulatorService
+) -> None:
+    def arrive(point: Checkpoint, operation: PaymentOperation) -> None:
+        if point == Checkpoint.CLAIMED:
+            for body in bodies(simulator, payment.session):
+                assert deliver(body).status == 200
+
+    with watching(arrive):
+        services.capture_payment(payment)
+    assert payment.status == PaymentStatus.CAPTURED
+    assert_one_success(payment.session, OperationKind.CAPTURE)
+    assert_books_agree(simulator, payment.collection)
+
+
+def assert_one_success(session: PaymentSession, kind: OperationKind) -> None:
+    """See that a session's only operation of a kind has succeeded."""
+    (operation,) = session.operations.filter(kind=kind)
+    assert operation.status == OperationStatus.SUCCEEDED
