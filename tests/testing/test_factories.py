@@ -81,7 +81,9 @@ TRAITS: dict[type[RowFactory[Any]], list[str]] = {
         "expired",
         "installment_due",
     ],
-    PaymentFactory: ["captured", "partially_captured", "refunded", "partially_refunded", "canceled"],
+    PaymentFactory: [
+        *("captured", "partially_captured", "refunded", "partially_refunded", "charged_back", "canceled")
+    ],
     CaptureFactory: ["pending", "failed"],
     RefundFactory: ["pending", "failed"],
     RefundReasonFactory: [],
@@ -199,6 +201,7 @@ def test_a_collection_s_trait_gives_its_status(
         ("partially_captured", PaymentStatus.PARTIALLY_CAPTURED),
         ("refunded", PaymentStatus.REFUNDED),
         ("partially_refunded", PaymentStatus.PARTIALLY_REFUNDED),
+        ("charged_back", PaymentStatus.CAPTURED),
         ("canceled", PaymentStatus.CANCELED),
     ],
 )

@@ -112,6 +112,7 @@ class ReportContract(ContractHooks):
             fact.captured_amount,
             fact.refunded_amount,
             fact.canceled_amount,
+            fact.charged_back_amount,
             *(each.amount for each in fact.movements),
         )
         for amount in stated:

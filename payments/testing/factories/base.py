@@ -23,15 +23,6 @@ ModelT = TypeVar("ModelT", bound=models.Model)
 HUNDRED: Final = Decimal("100.00")
 ZERO: Final = Decimal(0)
 
-_TOTALS: Final = (
-    "status",
-    "authorized_amount",
-    "captured_amount",
-    "refunded_amount",
-    "completed_at",
-    "canceled_at",
-)
-
 
 class RowFactory(DjangoModelFactory[ModelT]):
     """Make rows of one model."""

@@ -33,8 +33,8 @@ class PaymentFactory(RowFactory[Payment]):
     """Make a payment, with its authorized session, and a collection that it covers.
 
     `captured_amount` and `refunded_amount` (major units) make one capture and one refund each; `canceled_amount` is
-    what was released. Traits: `captured`, `partially_captured` (40 %), `refunded`, `partially_refunded` (40 %),
-    `canceled`.
+    what was released, `charged_back_amount` what the payer's bank took back. Traits: `captured`, `partially_captured`
+    (40 %), `refunded`, `partially_refunded` (40 %), `charged_back`, `canceled`.
     """
 
     class Meta:
@@ -48,6 +48,10 @@ class PaymentFactory(RowFactory[Payment]):
         )
         partially_refunded = factory.Trait(
             captured_amount=factory.SelfAttribute("amount"), refunded_amount=factory.LazyAttribute(_part)
+        )
+        charged_back = factory.Trait(
+            captured_amount=factory.SelfAttribute("amount"),
+            charged_back_amount=factory.SelfAttribute("amount"),
         )
         canceled = factory.Trait(canceled_amount=factory.SelfAttribute("amount"))
 
@@ -65,6 +69,7 @@ class PaymentFactory(RowFactory[Payment]):
     captured_amount = ZERO
     refunded_amount = ZERO
     canceled_amount = ZERO
+    charged_back_amount = ZERO
     provider_data = factory.LazyAttribute(lambda row: dict(row.session.provider_data))
     provider_reference = factory.SelfAttribute("session.provider_reference")
 
@@ -79,11 +84,13 @@ class PaymentFactory(RowFactory[Payment]):
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Payment:
         wanted = kwargs.pop("status", None)
         captured, refunded = kwargs.pop("captured_amount"), kwargs.pop("refunded_amount")
+        charged_back = kwargs.pop("charged_back_amount")
         _authorize(kwargs["session"], kwargs)
         payment = super()._create(model_class, *args, **kwargs)
         _move(Capture, payment, Decimal(captured))
         _move(Refund, payment, Decimal(refunded))
         settled(payment.collection, payment)
+        _charge_back(payment, Decimal(charged_back))
         _release(payment)
         refuse_other_status(payment, wanted)
         return payment
@@ -105,6 +112,13 @@ def _move(model: type[Capture | Refund], payment: Payment, amount: Decimal) -> N
         model.objects.create(
             payment=payment, amount=amount, status=MovementStatus.SUCCEEDED, succeeded_at=timezone.now()
         )
+
+
+def _charge_back(payment: Payment, amount: Decimal) -> None:
+    if amount:
+        payment.charged_back_amount = amount
+        payment.save_fields("charged_back_amount")
+        settled(payment.collection, payment)
 
 
 def _release(payment: Payment) -> None:

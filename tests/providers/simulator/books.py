@@ -22,6 +22,7 @@ class Books:
     captured: Decimal
     refunded: Decimal
     canceled: Decimal
+    charged_back: Decimal
     captures: int
     refunds: int
 
@@ -36,6 +37,7 @@ def our_books(session: PaymentSession) -> Books:
         captured=sum((row.amount for row in captures), ZERO),
         refunded=sum((row.amount for row in refunds), ZERO),
         canceled=ZERO if payment is None else payment.canceled_amount,
+        charged_back=ZERO if payment is None else payment.charged_back_amount,
         captures=len(captures),
         refunds=len(refunds),
     )
@@ -49,6 +51,7 @@ def their_books(session: PaymentSession, service: SimulatorService) -> Books:
         captured=from_minor_units(totals.captured, session.currency_code),
         refunded=from_minor_units(totals.refunded, session.currency_code),
         canceled=from_minor_units(totals.canceled, session.currency_code),
+        charged_back=from_minor_units(totals.charged_back, session.currency_code),
         captures=totals.captures,
         refunds=totals.refunds,
     )

@@ -214,6 +214,15 @@ def test_what_is_done_at_the_service_itself_reaches_our_books(simulator: Simulat
     assert our_books(session).canceled == 30
 
 
+def test_what_the_payer_s_bank_takes_back_reaches_our_books(simulator: SimulatorService) -> None:
+    session = captured().session
+    assert session.provider_reference is not None
+    simulator.chargeback(session.provider_reference, 3000)
+    sync_payment_session(session)
+    assert books_equal_ledger(session, simulator)
+    assert our_books(session).charged_back == 30
+
+
 def test_a_challenge_passed_elsewhere_reaches_our_books(simulator: SimulatorService) -> None:
     session = authorize_payment_session(initiated(), data={"card": "card_3ds"})
     assert session.status == "requires_more"
