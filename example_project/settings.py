@@ -78,14 +78,20 @@ DATABASES = {
 
 # The demo speaks plain HTTP on a loopback address. Over HTTPS, turn these on, with SECURE_HSTS_SECONDS and
 # SECURE_SSL_REDIRECT: SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
-SESSION_COOKIE_NAME = "saltglaze_session"  # cookies don't tell ports apart, so the usual name would log others out
+SESSION_COOKIE_NAME = (
+    "saltglaze_session"  # cookies don't tell ports apart, so the usual name would log others out
+)
 CSRF_COOKIE_NAME = "saltglaze_csrftoken"
-SESSION_COOKIE_SAMESITE = "Lax"  # a payer who comes back from a bank is recognized; a foreign form's POST isn't
+SESSION_COOKIE_SAMESITE = (
+    "Lax"  # a payer who comes back from a bank is recognized; a foreign form's POST isn't
+)
 LOGIN_URL = "shop:login"
 LOGIN_REDIRECT_URL = "shop:orders"
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # the shop's own pages are not translated; a language more belongs here once they are
+LANGUAGES = [
+    ("en", "English")
+]  # the shop's own pages are not translated; a language more belongs here once they are
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

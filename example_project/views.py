@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from example_project.demo.people import PEOPLE
-from example_project.shop.test_cards import TEST_CARDS
+from example_project.shop.cards import TRIAL_CARDS
+
 
 @require_GET
 def front(request: HttpRequest) -> HttpResponse:
@@ -17,7 +18,7 @@ def front(request: HttpRequest) -> HttpResponse:
     context = {
         "simulator_url": settings.PAYMENTS["PROVIDERS"]["simulator"]["OPTIONS"]["base_url"],
         "staff_url": reverse("front") + "payments/staff/payment-collections/",
-        "cards": TEST_CARDS,
+        "cards": TRIAL_CARDS,
         # The demo makes these users, and they are shown, only where DEBUG is on.
         "people": PEOPLE if settings.DEBUG else (),
     }

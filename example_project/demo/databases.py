@@ -15,6 +15,8 @@ from django.db import connection
 MARK: Final = 0x53474C5A
 """Written into the `application_id` of an SQLite file that the demo makes: “SGLZ”."""
 
+PROJECT: Final = Path(__file__).resolve().parents[2]
+
 _COMPANIONS: Final = ("", "-wal", "-shm", "-journal")
 
 
@@ -33,7 +35,7 @@ class DemoDatabase:
     def of_settings(cls) -> DemoDatabase:
         """Return the database that the settings name, with the simulator's ledger beside it."""
         if connection.vendor != "sqlite":
-            return cls(path=None, ledger=settings.BASE_DIR / "simulator.sqlite3")
+            return cls(path=None, ledger=PROJECT / "simulator.sqlite3")
         path = Path(str(settings.DATABASES["default"]["NAME"]))
         return cls(path=path, ledger=path.with_name(f"{path.stem}-simulator{path.suffix}"))
 

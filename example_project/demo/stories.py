@@ -24,7 +24,12 @@ class Story:
 
 
 def shipped(
-    teller: Teller, days: float, who: str, *pieces: tuple[str, int], currency: str = "eur", card: str = "card_ok"
+    teller: Teller,
+    days: float,
+    who: str,
+    *pieces: tuple[str, int],
+    currency: str = "eur",
+    card: str = "card_ok",
 ) -> None:
     """Paid by card and sent a day later: the money is taken when the parcel leaves."""
     teller.days_ago(days)
@@ -36,7 +41,9 @@ def shipped(
     teller.capture(session)
 
 
-def transferred(teller: Teller, days: float, who: str, *pieces: tuple[str, int], currency: str = "eur") -> None:
+def transferred(
+    teller: Teller, days: float, who: str, *pieces: tuple[str, int], currency: str = "eur"
+) -> None:
     """Paid by bank transfer, which took three days."""
     teller.days_ago(days)
     teller.buy(*pieces, who=who, currency=currency)
@@ -66,7 +73,9 @@ def paid_in_two_parts(teller: Teller) -> None:
     teller.capture(card, "35.00")
     teller.capture(transfer)
     teller.days_ago(9)
-    teller.refund(card, "15.00", why="Damaged in transit", note="One plate chipped at the rim; photo in the mail.")
+    teller.refund(
+        card, "15.00", why="Damaged in transit", note="One plate chipped at the rim; photo in the mail."
+    )
 
 
 def half_of_a_split(teller: Teller) -> None:
@@ -391,5 +400,7 @@ _TELLS: Final[tuple[Tell, ...]] = (
     at_the_bank,
 )
 
-STORIES: Final = tuple(Story(number=f"SG-{number}", tell=tell) for number, tell in enumerate(_TELLS, start=1001))
+STORIES: Final = tuple(
+    Story(number=f"SG-{number}", tell=tell) for number, tell in enumerate(_TELLS, start=1001)
+)
 """All stories, the oldest first, so that ids rise with the time."""

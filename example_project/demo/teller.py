@@ -99,9 +99,7 @@ class Teller:
     def start(self, provider: str = CARD, amount: Amount = None) -> PaymentSession:
         """Create a session, and don't authorize it yet."""
         collection = self.collection or self.open()
-        return services.create_payment_session(
-            collection, provider_id=provider, amount=amount, **self._payer
-        )
+        return services.create_payment_session(collection, provider_id=provider, amount=amount, **self._payer)
 
     def pay(self, card: str = "card_ok", amount: Amount = None) -> PaymentSession:
         """Pay by card; what isn't known yet stays so."""
@@ -193,4 +191,3 @@ def payment_of(session: PaymentSession) -> Payment:
     if session.status != SessionStatus.AUTHORIZED:
         raise TypeError(f"The session of this story is {session.status}, not authorized.")
     return Payment.objects.get(session=session)
-

@@ -1,10 +1,10 @@
 """Time travel for demo data: what a story did so far moves into the past, all of it by the same span.
 
 A story is told in one second, and should look like weeks. So before each of its steps, the rows that the earlier steps
-made are moved back: their order and the distances within a step stay what they really were. Nothing but times is touched.
+made are moved back: their order and the distances within a step stay what they really were. Only times are touched.
 
-The history of payments can't be changed, and its querysets say so; made-up history is the one exception, and only here
-is it made up.
+The history of payments can't be changed, and its querysets refuse to. Made-up history is the one exception, and only
+here is it made up.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib import admin
@@ -14,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 from example_project.shop.models import Order, OrderLine, Price, Product
 from payments.models import PaymentCollection
 from payments.money import display_amount
-
 
 if TYPE_CHECKING:  # django-stubs makes these generic; Django itself doesn't
     _OrderAdmin = admin.ModelAdmin[Order]
@@ -59,7 +59,7 @@ class OrderAdmin(ReadOnly, _OrderAdmin):
     date_hierarchy = "placed_at"
     fields = ("number", "status", "placed_at", "email", "customer", "amount", "collections")
     readonly_fields = ("amount", "collections")
-    inlines: ClassVar[list[type[OrderLineInline]]] = [OrderLineInline]
+    inlines = (OrderLineInline,)
 
     @admin.display(description=_("total"), ordering="total")
     def amount(self, order: Order) -> str:
@@ -90,5 +90,5 @@ class ProductAdmin(_ProductAdmin):
 
     list_display = ("name", "description", "position")
     fields = ("name", "slug", "description", "shape", "glaze", "position")
-    prepopulated_fields: ClassVar[dict[str, tuple[str, ...]]] = {"slug": ("name",)}
-    inlines: ClassVar[list[type[PriceInline]]] = [PriceInline]
+    prepopulated_fields: ClassVar[dict[str, Sequence[str]]] = {"slug": ("name",)}
+    inlines = (PriceInline,)

@@ -126,7 +126,7 @@ def draw(shape_name: str, glaze_name: str, *, key: str) -> SafeString:
     shape = SHAPES.get(shape_name, SHAPES["bowl"])
     glaze = GLAZES.get(glaze_name, GLAZES["cobalt"])
     return format_html(
-        '<svg class="art" viewBox="0 0 240 240" preserveAspectRatio="xMidYMid slice" aria-hidden="true" focusable="false">'
+        '<svg class="art" viewBox="0 0 240 240" preserveAspectRatio="xMidYMid slice" aria-hidden="true">'
         '<rect width="240" height="240" fill="{backdrop}"/>'
         '<ellipse cx="120" cy="202" rx="92" ry="10" fill="#0b1630" opacity=".14"/>'
         '{behind}<clipPath id="cut-{key}"><path d="{body}"/></clipPath>'
@@ -146,9 +146,7 @@ def draw(shape_name: str, glaze_name: str, *, key: str) -> SafeString:
 
 def _run(line: int) -> str:
     """Return the path of a glaze that ran down to about `line`, in drips."""
-    return (
-        f"M0 0h240v{line}c-18 16-30 4-44 {-4}s-24 22-44 14-22-22-40-16-26 22-46 12-24-20-38-12-18 8-28 2Z"
-    )
+    return f"M0 0h240v{line}c-18 16-30 4-44 {-4}s-24 22-44 14-22-22-40-16-26 22-46 12-24-20-38-12-18 8-28 2Z"
 
 
 def _coloured(elements: str, glaze: Glaze) -> SafeString:

@@ -104,7 +104,7 @@ def write_order(
     with transaction.atomic():
         order = Order.objects.create(
             email=email,
-            customer=customer,  # type: ignore[misc]  # which user model it is, the settings decide
+            customer=customer,
             currency_code=currency_code,
             total=sum((line.total for line in lines), Decimal(0)),
             **named,

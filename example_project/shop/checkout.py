@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from example_project.shop.cards import TRIAL_CARDS
 from example_project.shop.models import Order
 from example_project.shop.overviews import PROVIDER_NAMES
-from example_project.shop.test_cards import TEST_CARDS
 
 CARD_PROVIDER: Final = "simulator"
 
@@ -43,13 +43,17 @@ _TEXTS: Final = {
     "partial": _("Your card covered only {held}. How do you want to pay the other {open}?"),
     "next": _("{held} are held. How do you want to pay the other {open}?"),
     "confirming": _("Back from your bank: we are confirming your payment."),
-    "waiting": _("We don't know yet whether your bank agreed. You need not pay again: this page keeps asking."),
+    "waiting": _(
+        "We don't know yet whether your bank agreed. You need not pay again: this page keeps asking."
+    ),
     "stillWaiting": _(
         "There is still no answer. Your order is kept, and its page will show how this ends; please don't pay again."
     ),
     "done": _("Thank you: all of it is covered."),
     "canceled": _("This order's payment was canceled, so nothing can be paid here any more."),
-    "offline": _("The payment service can't be reached right now. Nothing was changed; try again in a moment."),
+    "offline": _(
+        "The payment service can't be reached right now. Nothing was changed; try again in a moment."
+    ),
     "failed": _("That did not work: {message}"),
 }
 
@@ -67,9 +71,7 @@ def checkout_settings(request: HttpRequest, order: Order, *, is_return: bool) ->
             alias: {"name": str(name), "hint": str(_PROVIDER_HINTS[alias])}
             for alias, name in PROVIDER_NAMES.items()
         },
-        "cards": [
-            {"token": card.token, "name": str(card.name), "hint": str(card.effect)} for card in TEST_CARDS
-        ],
+        "cards": [{"id": card.id, "name": str(card.name), "hint": str(card.effect)} for card in TRIAL_CARDS],
         "texts": {name: str(text) for name, text in _TEXTS.items()},
     }
 

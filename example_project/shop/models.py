@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from decimal import Decimal
-from typing import Final
+from typing import ClassVar, Final
 
 from django.conf import settings
 from django.db import models
@@ -35,6 +35,8 @@ class Product(models.Model):
     glaze = models.CharField(_("glaze"), max_length=20)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
 
+    objects: ClassVar[models.Manager[Product]] = models.Manager()
+
     class Meta:
         verbose_name = _("product")
         verbose_name_plural = _("products")
@@ -52,6 +54,8 @@ class Price(models.Model):
     )
     currency_code = models.CharField(_("currency"), max_length=3)
     amount = AmountField(_("amount"))
+
+    objects: ClassVar[models.Manager[Price]] = models.Manager()
 
     class Meta:
         verbose_name = _("price")
@@ -94,6 +98,8 @@ class Order(models.Model):
     total = AmountField(_("total"))
     placed_at = models.DateTimeField(_("placed at"), default=timezone.now)
 
+    objects: ClassVar[models.Manager[Order]] = models.Manager()
+
     class Meta:
         verbose_name = _("order")
         verbose_name_plural = _("orders")
@@ -113,6 +119,8 @@ class OrderLine(models.Model):
     name = models.CharField(_("name"), max_length=80)
     quantity = models.PositiveSmallIntegerField(_("quantity"))
     unit_price = AmountField(_("unit price"))
+
+    objects: ClassVar[models.Manager[OrderLine]] = models.Manager()
 
     class Meta:
         verbose_name = _("order line")

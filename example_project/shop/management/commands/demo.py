@@ -62,9 +62,7 @@ class Command(BaseCommand):
         except NotTheDemosError as error:
             raise CommandError(str(error)) from error
 
-    def _run(
-        self, database: DemoDatabase, options: dict[str, Any], stack: ExitStack, started: float
-    ) -> None:
+    def _run(self, database: DemoDatabase, options: dict[str, Any], stack: ExitStack, started: float) -> None:
         # The ports come first: nothing is deleted or written for a demo that can't be served.
         server = None if options["no_serve"] else self._bind_shop(options["port"], stack)
         if options["reset"]:
@@ -112,7 +110,9 @@ class Command(BaseCommand):
 
     def _sum_up(self, telling: Telling, seconds: float) -> None:
         count = PaymentCollection.objects.count()
-        self.stdout.write(f"Prepared in {seconds:.1f} s: {count} payment collections, {len(telling.told)} new orders.")
+        self.stdout.write(
+            f"Prepared in {seconds:.1f} s: {count} payment collections, {len(telling.told)} new orders."
+        )
         if telling.broken:
             self.stderr.write(
                 f"Interrupted the last time, and left as they are: {', '.join(telling.broken)}. "

@@ -126,7 +126,7 @@ export class View {
       methods.push(this.#choice("method", "split", this.text("split"), this.text("splitHint", names)));
     }
     byId("methods").append(...methods);
-    byId("cards").append(...this.settings.cards.map((card) => this.#choice("card", card.token, card.name, card.hint)));
+    byId("cards").append(...this.settings.cards.map((card) => this.#choice("card", card.id, card.name, card.hint)));
     for (const group of ["methods", "cards"]) byId(group).querySelector("input").checked = true;
     this.form.addEventListener("change", () => this.refreshForm());
     this.form.addEventListener("input", () => this.#rest());
