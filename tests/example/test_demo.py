@@ -20,6 +20,8 @@ from payments.states import CollectionStatus, MovementStatus, OperationStatus, P
 from tests.example.commands import SECONDS, command_line, environment, run_command
 from tests.packaging.repository import ROOT
 
+pytestmark = [pytest.mark.database_independent, pytest.mark.xdist_group("example")]
+
 INSPECTION = """
 import json
 from django.contrib.auth.models import User
@@ -27,8 +29,6 @@ from payments.models import (
     Capture, Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession, Refund, RefundReason
 )
 from example_project.shop.models import Order, Product
-
-pytestmark = [pytest.mark.database_independent, pytest.mark.xdist_group("example")]
 models = (PaymentCollection, PaymentSession, Payment, Capture, Refund, PaymentOperation, Order)
 print(json.dumps({
     "statuses": {model.__name__: list(model.objects.values_list("status", flat=True)) for model in models},

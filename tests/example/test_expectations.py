@@ -11,6 +11,8 @@ from example_project.walkthrough.expectations import difference
 from example_project.walkthrough.transcripts import WIDTH, Transcript
 from payments.simulator.cards import CARDS
 
+pytestmark = pytest.mark.database_independent
+
 
 @pytest.mark.parametrize(
     ("expected", "got"),
@@ -38,8 +40,6 @@ def test_members_that_are_not_expected_may_be_there(expected: Any, got: Any) -> 
         ({"a": 1}, None, "the body"),
     ],
 )
-
-pytestmark = pytest.mark.database_independent
 def test_first_difference_is_named_by_its_place(expected: Any, got: Any, place: str) -> None:
     found = difference(expected, got)
     assert found is not None
