@@ -1,4 +1,7 @@
-"""The expiry sweeper: what was not authorized or captured in time is canceled, and the history says why."""
+"""The expiry sweeper: what was not authorized or captured in time is canceled.
+
+The history says that it had expired, in the same transaction as the cancelation, whoever finds out about that.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,6 @@ def _cancel(row: PaymentSession | Payment) -> bool:
     except PaymentError as error:
         logger.info("%s has expired and can't be canceled now: %s", row.pk, error.code)
         return _look_instead(row)
-    _note_expiry(row)
     return True
 
 
@@ -98,16 +100,6 @@ def _look_instead(row: PaymentSession | Payment) -> bool:
         return False
     row.refresh_from_db()
     return not (row.is_unauthorized if isinstance(row, PaymentSession) else row.capturable_amount)
-
-
-def _note_expiry(row: PaymentSession | Payment) -> None:
-    event_type = "session.expired" if isinstance(row, PaymentSession) else "payment.expired"
-    with committed():
-        journal = Journal(collection=lock_collection(row.collection_id), origin=SWEEPER)
-        if row.events.filter(type=event_type).exists():
-            return  # Another worker swept at the same time.
-        journal.note(event_type, row, amount=row.amount, data={"expires_at": str(row.expires_at)})
-        journal.write()
 
 
 def _notify(session: PaymentSession, progress: Callable[[PaymentSession], None] | None) -> bool:

@@ -275,6 +275,7 @@ class FactRecorder:
             self.journal.note("payment.released", payment, amount=released - payment.canceled_amount)
             payment.canceled_amount = released
             payment.save_fields("canceled_amount")
+            note_expiry(payment, self.journal)
         if released == payment.amount and self.session.status == SessionStatus.AUTHORIZED:
             cancel_session(self.session, self.journal)
         if fact.status == SessionStatus.CANCELED or ZERO < released == held:
@@ -385,10 +386,20 @@ def fail_session(session: PaymentSession, failure: Failure, journal: Journal) ->
 def cancel_session(session: PaymentSession, journal: Journal) -> None:
     """Record that a session is abandoned or its authorization released."""
     before = str(session.status)
+    if session.is_unauthorized:
+        note_expiry(session, journal)
     session.cancel()
     session.canceled_at = timezone.now()
     session.save_fields("status", "canceled_at", "next_action")
     journal.note("session.canceled", session, from_status=before, amount=session.amount)
+
+
+def note_expiry(row: PaymentSession | Payment, journal: Journal) -> None:
+    """Note of what is being given up that its time was over, whoever gives it up."""
+    if row.expires_at is None or row.expires_at > timezone.now():
+        return
+    event_type = "session.expired" if isinstance(row, PaymentSession) else "payment.expired"
+    journal.note(event_type, row, amount=row.amount, data={"expires_at": str(row.expires_at)})
 
 
 def change_amount(

@@ -1,0 +1,297 @@
+"""What nobody could find out is decided by a person, with a reason, and then it is as if the provider had said so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from payments.exceptions import InputError, OutcomeUnknownError, PaymentError, TransitionError
+from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
+from payments.providers import AuthorizeRequest, AuthorizeResult
+from payments.services import (
+    authorize_payment_session,
+    cancel_payment,
+    cancel_payment_session,
+    capture_payment,
+    create_payment_collection,
+    create_payment_session,
+    refund_payment,
+    resolve_operation,
+    sync_payment_session,
+    update_payment_session,
+)
+from payments.services.reconciliation import reconcile_operation
+from payments.simulator import SimulatorService
+from payments.states import Outcome
+from payments.testing import Script, scripted_provider
+from payments.testing.scripted import Verb
+from tests.reliability.books import assert_invariants, event_count, our_books, their_books
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def script(transactional_db: None) -> Iterator[Script]:
+    """Return what the provider `scripted` answers; it can't be asked about a session."""
+    with scripted_provider(lacks=["retrieve"]) as script:
+        yield script
+
+
+@pytest.fixture
+def staff(transactional_db: None) -> Any:
+    """Return a user who works at the shop."""
+    return get_user_model().objects.create_user("alice", is_staff=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Say how an operation comes about, and how one sees whether it was done."""
+
+    verb: Verb
+    prepare: Callable[[PaymentCollection], object]
+    run: Callable[[PaymentCollection], object]
+    is_done: Callable[[PaymentSession], bool]
+
+
+def _session(collection: PaymentCollection) -> PaymentSession:
+    return collection.sessions.select_related("authorized_payment").get()
+
+
+def _payment(collection: PaymentCollection) -> Payment:
+    return collection.payments.get()
+
+
+def _nothing(collection: PaymentCollection) -> None:
+    """Leave a collection as it is."""
+
+
+def _initiate(collection: PaymentCollection) -> object:
+    return create_payment_session(collection, provider_id="scripted")
+
+
+def _authorize(collection: PaymentCollection) -> object:
+    return authorize_payment_session(create_payment_session(collection, provider_id="scripted"))
+
+
+def _capture(collection: PaymentCollection) -> object:
+    _authorize(collection)
+    return capture_payment(_payment(collection))
+
+
+def _of_payment(check: Callable[[Payment], bool]) -> Callable[[PaymentSession], bool]:
+    return lambda session: session.payment is not None and check(session.payment)
+
+
+CASES = {
+    "initiate": Case(
+        verb="initiate",
+        prepare=_nothing,
+        run=_initiate,
+        is_done=lambda session: session.initiated_at is not None,
+    ),
+    "update": Case(
+        verb="update",
+        prepare=_initiate,
+        run=lambda collection: update_payment_session(_session(collection), amount="60.00"),
+        is_done=lambda session: session.amount == 60,
+    ),
+    "authorize": Case(
+        verb="authorize",
+        prepare=_initiate,
+        run=lambda collection: authorize_payment_session(_session(collection)),
+        is_done=_of_payment(lambda payment: payment.amount == 100),
+    ),
+    "capture": Case(
+        verb="capture",
+        prepare=_authorize,
+        run=lambda collection: capture_payment(_payment(collection), amount="60.00"),
+        is_done=_of_payment(lambda payment: payment.captured_amount == 60),
+    ),
+    "refund": Case(
+        verb="refund",
+        prepare=_capture,
+        run=lambda collection: refund_payment(_payment(collection), amount="60.00"),
+        is_done=_of_payment(lambda payment: payment.refunded_amount == 60),
+    ),
+    "cancel a session": Case(
+        verb="cancel",
+        prepare=_initiate,
+        run=lambda collection: cancel_payment_session(_session(collection)),
+        is_done=lambda session: session.status == "canceled",
+    ),
+    "cancel a payment": Case(
+        verb="cancel",
+        prepare=_authorize,
+        run=lambda collection: cancel_payment(_payment(collection)),
+        is_done=_of_payment(lambda payment: payment.status == "canceled"),
+    ),
+}
+
+
+def in_attention(case: Case, script: Script) -> PaymentOperation:
+    """Return an operation of which nobody could find out whether it was done."""
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    case.prepare(collection)
+    script.next(case.verb, *[TimeoutError()] * 7)
+    with pytest.raises(PaymentError):
+        case.run(collection)
+    operation = PaymentOperation.objects.get(collection=collection, status="unknown")
+    for _look in range(6):
+        operation = reconcile_operation(operation)
+    assert operation.status == "attention"
+    assert not script.unused
+    return operation
+
+
+@pytest.mark.shows(
+    "A person finds out that an operation in doubt was carried out",
+    "It is recorded as if the provider had said so, with actor, reason and evidence",
+)
+@pytest.mark.parametrize("name", CASES)
+def test_person_says_that_it_has_happened(script: Script, staff: Any, name: str) -> None:
+    case = CASES[name]
+    operation = in_attention(case, script)
+    resolved = resolve_operation(
+        operation,
+        has_happened=True,
+        reason="Seen in the dashboard.",
+        evidence="tx_123",
+        actor=staff,
+        source="admin",
+    )
+    assert resolved.status == "succeeded"
+    assert case.is_done(_session(operation.collection))
+    assert_resolution_is_kept(operation, staff)
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.shows(
+    "A person finds out that an operation in doubt was not carried out",
+    "What it reserved is free, and asking again sends it under a new key",
+)
+@pytest.mark.parametrize("name", CASES)
+def test_person_says_that_it_has_not_happened(script: Script, staff: Any, name: str) -> None:
+    case = CASES[name]
+    operation = in_attention(case, script)
+    resolved = resolve_operation(
+        operation,
+        has_happened=False,
+        reason="The provider's support says so.",
+        evidence="tx_123",
+        actor=staff,
+    )
+    assert (resolved.status, resolved.error_code) == ("declined", "resolved_as_not_done")
+    assert not case.is_done(_session(operation.collection))
+    assert_resolution_is_kept(operation, staff)
+    assert_invariants(operation.collection)
+    case.run(operation.collection)
+    assert case.is_done(operation.collection.sessions.order_by("created_at").reverse()[0])
+    keys = [request.idempotency_key for request in script.requests(case.verb)]
+    assert keys[-1] != operation.idempotency_key
+
+
+def assert_resolution_is_kept(operation: PaymentOperation, staff: Any) -> None:
+    """Make sure that the row and the history say who decided it, and why."""
+    operation.refresh_from_db()
+    event = PaymentEvent.objects.get(operation=operation, type="operation.resolved")
+    assert operation.resolved_by == event.actor == staff
+    assert event.actor_label == "alice"
+    assert (operation.resolution_reason, operation.resolution_evidence) == (event.data["reason"], "tx_123")
+    assert operation.in_flight_key is None
+    assert operation.finished_at is not None
+
+
+@pytest.mark.shows(
+    "Somebody resolves an operation without saying how they know", "Refused, nothing is changed"
+)
+def test_resolution_without_a_reason_is_refused(script: Script) -> None:
+    operation = in_attention(CASES["capture"], script)
+    with pytest.raises(InputError) as refusal:
+        resolve_operation(operation, has_happened=True, reason="  ")
+    assert (refusal.value.code, refusal.value.field) == ("reason_required", "reason")
+    operation.refresh_from_db()
+    assert operation.status == "attention"
+
+
+@pytest.mark.shows("Two people resolve one operation differently", "The second is refused")
+def test_operation_is_resolved_once(script: Script) -> None:
+    operation = in_attention(CASES["capture"], script)
+    resolve_operation(operation, has_happened=True, reason="Seen.")
+    with pytest.raises(TransitionError) as refusal:
+        resolve_operation(operation, has_happened=False, reason="Not seen.")
+    assert refusal.value.code == "not_in_attention"
+    assert event_count(operation.collection, "operation.resolved") == 1
+
+
+@pytest.mark.shows(
+    "A person says that something didn't happen which the books know to have happened",
+    "Refused: only a refund or a cancelation undoes it",
+)
+def test_what_is_in_the_books_cannot_be_resolved_away(script: Script) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    session = create_payment_session(collection, provider_id="scripted")
+
+    def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
+        PaymentCollection.objects.filter(pk=collection.pk).update(canceled_at=timezone.now())
+        return AuthorizeResult(
+            outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
+        )
+
+    script.next("authorize", cancel_meanwhile)
+    with pytest.raises(OutcomeUnknownError):
+        authorize_payment_session(session)
+    operation = PaymentOperation.objects.get(status="attention")
+    assert operation.detail.startswith("late_authorization")
+    with pytest.raises(TransitionError) as refusal:
+        resolve_operation(operation, has_happened=False, reason="It can't be.")
+    assert refusal.value.code == "already_recorded"
+    resolve_operation(operation, has_happened=True, reason="It will be shipped.")
+    assert not PaymentOperation.objects.open().exists()
+    assert _payment(collection).amount == 100
+
+
+@pytest.mark.shows(
+    "The provider reports what nobody asked for, and a person has seen it",
+    "The report is acknowledged, either way, and changes nothing",
+)
+@pytest.mark.parametrize("has_happened", [True, False])
+def test_report_is_acknowledged(
+    simulator: SimulatorService, session: PaymentSession, has_happened: bool
+) -> None:
+    cancel_payment_session(session)
+    simulator.authorize(simulator.intents()[0].id)
+    sync_payment_session(session)
+    report = PaymentOperation.objects.get(status="attention")
+    assert report.kind == "sync"
+    resolved = resolve_operation(report, has_happened=has_happened, reason="The shopper was called.")
+    assert not resolved.is_open
+    assert our_books(session) == their_books(simulator, session)
+    sync_payment_session(session)
+    assert not PaymentOperation.objects.open().exists()
+
+
+@pytest.mark.shows(
+    "An operation that a person resolved as not done was done after all",
+    "The provider's report is recorded all the same",
+)
+def test_later_fact_outdoes_a_person(simulator: SimulatorService, payment: Payment) -> None:
+    simulator.script(operation="capture", fault="async")
+    capture_payment(payment, amount="60.00")
+    operation = PaymentOperation.objects.get(kind="capture")
+    simulator.script(operation="retrieve", fault="error_500_before", times=6)
+    for _look in range(6):
+        operation = reconcile_operation(operation)
+    assert operation.status == "attention"
+    resolve_operation(operation, has_happened=False, reason="Not in the list.")
+    simulator.settle(simulator.intents()[0].movements[0].id)
+    sync_payment_session(payment.session)
+    payment.refresh_from_db()
+    operation.refresh_from_db()
+    assert payment.captured_amount == 60
+    assert operation.status == "succeeded"
+    assert_invariants(payment.collection)

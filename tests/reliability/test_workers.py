@@ -1,0 +1,127 @@
+"""Several workers side by side, each with a connection of its own: everything is done once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+
+from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.services import (
+    create_payment_collection,
+    create_payment_session,
+    notify_due_installments,
+    reconcile_due,
+    sweep_expired,
+)
+from payments.services.installments import create_installment_plan
+from payments.simulator import SimulatorService
+from tests.reliability.books import assert_books_agree, assert_invariants, event_count
+from tests.reliability.clocks import TestClock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORKERS = 4
+
+
+def run_side_by_side(work: Callable[[], object]) -> None:
+    """Do the same in several threads at once, and raise what any of them raised."""
+    barrier = threading.Barrier(WORKERS)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            barrier.wait(timeout=30)
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the test's own thread
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(WORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert not any(thread.is_alive() for thread in threads)
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def sessions(transactional_db: None, clock: TestClock) -> list[PaymentSession]:
+    """Return eight sessions in collections of their own."""
+    collections = [create_payment_collection(amount="10.00", currency_code="eur") for _ in range(8)]
+    return [create_payment_session(collection, provider_id="simulator") for collection in collections]
+
+
+@pytest.mark.shows(
+    "Four reconcilers look after the same abandoned operations",
+    "Each is looked after by one, and sent again once",
+)
+def test_reconcilers_share_what_is_due(
+    simulator: SimulatorService, clock: TestClock, sessions: list[PaymentSession]
+) -> None:
+    operations = [_abandoned_cancelation(session) for session in sessions]
+    clock.advance(timedelta(minutes=3))
+    taken: list[str] = []
+    run_side_by_side(lambda: reconcile_due(limit=5, progress=lambda operation: taken.append(operation.pk)))
+    reconcile_due(progress=lambda operation: taken.append(operation.pk))
+    assert sorted(taken) == sorted(operation.pk for operation in operations)
+    asked = Counter(call.intent for call in simulator.calls(operation="retrieve"))
+    sent = Counter(call.key for call in simulator.calls(operation="cancel"))
+    assert asked == Counter(session.provider_reference for session in sessions)
+    assert sent == Counter(operation.idempotency_key for operation in operations)
+    for session in sessions:
+        assert event_count(session.collection, "session.canceled") == 1
+        assert_invariants(session.collection)
+        assert_books_agree(simulator, session.collection)
+
+
+def _abandoned_cancelation(session: PaymentSession) -> PaymentOperation:
+    """Return an operation whose process died before it called."""
+    operation = PaymentOperation(
+        kind="cancel",
+        target_id=session.pk,
+        collection=session.collection,
+        session=session,
+        provider=session.provider,
+        amount=session.amount,
+        idempotency_key=f"key-{session.pk}",
+        lease_expires_at=session.created_at,
+    )
+    operation.save(force_insert=True)
+    return operation
+
+
+@pytest.mark.shows(
+    "Four expiry sweepers meet the same expired sessions",
+    "Each session is canceled once at the provider, and one event says that it expired",
+)
+def test_sweepers_cancel_each_expired_session_once(
+    simulator: SimulatorService, clock: TestClock, sessions: list[PaymentSession]
+) -> None:
+    PaymentSession.objects.update(expires_at=clock.now() + timedelta(minutes=30))
+    clock.advance(timedelta(hours=1))
+    run_side_by_side(sweep_expired)
+    sweep_expired()
+    canceled = Counter(call.reference for call in simulator.calls(operation="cancel") if call.status == 200)
+    assert canceled == Counter(session.pk for session in sessions)
+    for session in sessions:
+        session.refresh_from_db()
+        assert session.status == "canceled"
+        assert event_count(session.collection, "session.expired") == 1
+        assert event_count(session.collection, "session.canceled") == 1
+
+
+@pytest.mark.shows("Four workers tell of the same due installments", "Each is told of once")
+def test_workers_tell_of_each_due_installment_once(collection: PaymentCollection, clock: TestClock) -> None:
+    create_installment_plan(collection, provider_id="simulator", count=3, interval="month")
+    clock.advance(timedelta(days=40))
+    run_side_by_side(notify_due_installments)
+    assert notify_due_installments() == 0
+    assert event_count(collection, "session.due") == 2
