@@ -133,6 +133,8 @@ def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Excep
 def _checked(result: Any, result_class: type[ResultT]) -> ResultT:
     if not isinstance(result, result_class):
         raise TypeError(f"it returned a {type(result).__name__}")
+    if result.outcome not in Outcome.values:
+        raise ValueError("it returned no known outcome")
     return result
 
 
