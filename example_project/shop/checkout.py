@@ -42,6 +42,8 @@ _TEXTS: Final = {
     "drop": _("Drop this part"),
     "partial": _("Your card covered only {held}. How do you want to pay the other {open}?"),
     "next": _("{held} are held. How do you want to pay the other {open}?"),
+    "due": _("due on {date}"),
+    "installment": _("This pays the installment of {date}. The later ones can wait until they are due."),
     "confirming": _("Back from your bank: we are confirming your payment."),
     "waiting": _(
         "We don't know yet whether your bank agreed. You need not pay again: this page keeps asking."

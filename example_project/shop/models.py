@@ -73,6 +73,7 @@ class OrderStatus(models.TextChoices):
 
     OPEN = "open", _("Waiting for payment")
     CONFIRMED = "confirmed", _("Confirmed: the payment is held")
+    PARTLY_PAID = "partly_paid", _("Partly paid")
     PAID = "paid", _("Paid")
     CANCELED = "canceled", _("Canceled")
     REFUNDED = "refunded", _("Refunded")

@@ -1,7 +1,7 @@
 """All that a shop writes to have its orders paid through `payments`: a resolver, and a receiver of signals.
 
 The resolver says what a reference of the storefront stands for, how much that is, and whether this visitor may pay it.
-The receiver moves an order on when its money has: it is confirmed once the amount is held, and paid once it is taken.
+The receiver moves an order on when its money has: it is confirmed once all of it is held, and paid once it is taken.
 
 Signals come after the commit of what they tell, maybe more than once and maybe late. So the receiver looks at where the
 collection stands now, and doesn't trust the order in which it hears of things.
@@ -9,7 +9,7 @@ collection stands now, and doesn't trust the order in which it hears of things.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.http import HttpRequest
 
@@ -19,12 +19,6 @@ from payments import signals
 from payments.models import PaymentCollection
 from payments.services import ResolvedPayable
 from payments.states import CollectionStatus
-
-_STATUSES: Final = {
-    CollectionStatus.AUTHORIZED: OrderStatus.CONFIRMED,
-    CollectionStatus.PARTIALLY_CAPTURED: OrderStatus.CONFIRMED,
-    CollectionStatus.COMPLETED: OrderStatus.PAID,
-}
 
 
 def resolve_payable(request: HttpRequest, reference: str) -> ResolvedPayable | None:
@@ -67,4 +61,8 @@ def update_order(collection: PaymentCollection, **_signal: Any) -> None:
 def _status_for(collection: PaymentCollection) -> OrderStatus:
     if collection.status == CollectionStatus.CANCELED:
         return OrderStatus.REFUNDED if collection.is_fully_refunded else OrderStatus.CANCELED
-    return _STATUSES.get(CollectionStatus(collection.status), OrderStatus.OPEN)
+    if collection.status == CollectionStatus.COMPLETED:
+        return OrderStatus.PAID
+    if collection.authorized_amount >= collection.amount:
+        return OrderStatus.CONFIRMED
+    return OrderStatus.PARTLY_PAID if collection.captured_amount else OrderStatus.OPEN

@@ -41,7 +41,8 @@ async function pay(shares) {
   if (await settled()) conclude({ mayLeave: true });
 }
 
-async function payShare({ provider, amount, data }) {
+async function payShare({ session, provider, amount, data }) {
+  if (session) return authorize(session, data);
   const wish = { provider_id: provider, return_url: settings.urls.return };
   if (amount) wish.amount = amount;
   const answer = await api.createSession(collection.id, wish);
@@ -58,7 +59,7 @@ async function authorize(sessionId, data) {
 
 // What was refused or not finished makes room for the next try.
 async function clearAway() {
-  const stale = collection.payment_sessions.filter((session) => ["error", "pending"].includes(session.status));
+  const stale = collection.payment_sessions.filter((session) => !session.due_at && ["error", "pending"].includes(session.status));
   for (const session of stale) await api.cancel(session.id);
   if (stale.length) await refresh();
 }
@@ -112,8 +113,13 @@ function conclude({ mayLeave = false } = {}) {
   if (mayLeave && atBank) return location.assign(atBank.next_action.url);
   if (collection.status === "canceled") return finish("bad", "canceled");
   if (sums.open === 0n) return leave();
-  view.showForm(!collection.payment_sessions.some(isUnderWay));
+  view.showForm(!collection.payment_sessions.some(isUnderWay), nextInstallment());
   return explain(sums);
+}
+
+function nextInstallment() {
+  const unpaid = collection.payment_sessions.filter((session) => session.due_at && ["pending", "error"].includes(session.status));
+  return unpaid.sort((one, other) => one.due_at.localeCompare(other.due_at))[0] ?? null;
 }
 
 function finish(tone, text) {
@@ -131,6 +137,9 @@ function explain(sums) {
   if (refused) {
     const message = refused.error.message || refused.error.code;
     return view.say("bad", view.text("declined", { name: view.nameOf(refused.provider_id), message }));
+  }
+  if (view.installment && !view.form.hidden) {
+    return view.say("", view.text("installment", { date: view.date(view.installment.due_at) }));
   }
   if (sums.held > 0n && !view.form.hidden) {
     const words = { held: view.money(sums.held), open: view.money(sums.open) };

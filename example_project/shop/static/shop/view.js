@@ -75,7 +75,11 @@ export class View {
   }
 
   #shown(collection) {
-    return collection.payment_sessions.filter((session) => !["canceled", "error"].includes(session.status));
+    return collection.payment_sessions.filter((session) => session.due_at || !["canceled", "error"].includes(session.status));
+  }
+
+  date(moment) {
+    return new Intl.DateTimeFormat(this.settings.locale, { dateStyle: "long" }).format(new Date(moment));
   }
 
   #meter({ total, paid, held, open, waiting }) {
@@ -92,10 +96,15 @@ export class View {
     const state = session.data.status === "processing" ? "processing" : session.status;
     const amount = toUnits(session.amount, this.decimals);
     const row = element("div", { class: "row" },
-      element("span", { class: "what" }, element("strong", {}, this.nameOf(session.provider_id)), this.#covered(session, collection)),
+      element("span", { class: "what" }, element("strong", {}, this.nameOf(session.provider_id)), this.#detail(session, collection)),
       element("span", { class: `chip ${session.status}` }, this.text(state)),
       element("span", { class: "price" }, this.money(amount)));
     return element("li", { class: "part" }, row, this.#acts(session, state, acts));
+  }
+
+  #detail(session, collection) {
+    if (!session.due_at) return this.#covered(session, collection);
+    return element("span", { class: "soft" }, this.text("due", { date: this.date(session.due_at) }));
   }
 
   #covered(session, collection) {
@@ -108,7 +117,7 @@ export class View {
   }
 
   #acts(session, state, acts) {
-    if (!["requires_more", "pending"].includes(state)) return null;
+    if (!["requires_more", "pending"].includes(state) || (session.due_at && state === "pending")) return null;
     const isAtBank = session.next_action?.type === "redirect";
     const onward = isAtBank ? element("a", { class: "button small", href: session.next_action.url }, this.text("toBank")) : null;
     const drop = element("button", { class: "button quiet small", type: "button", onclick: () => acts.drop(session) }, this.text("drop"));
@@ -132,27 +141,30 @@ export class View {
     this.form.addEventListener("input", () => this.#rest());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const shares = this.#shares();
+      const shares = this.installment ? [this.#installmentShare()] : this.#shares();
       if (shares) onPay(shares);
     });
   }
 
-  showForm(isShown) {
+  // With an installment, the form pays that one; otherwise what is open, in one part or two.
+  showForm(isShown, installment = null) {
     this.form.hidden = !isShown;
+    this.installment = installment;
     if (isShown) this.refreshForm();
   }
 
   refreshForm() {
     const method = this.#method();
-    const isSplit = method === "split";
-    byId("cards").hidden = method !== this.settings.cardProvider && !isSplit;
+    const isSplit = method === "split" && !this.installment;
+    byId("methods").hidden = Boolean(this.installment);
+    byId("cards").hidden = (this.installment?.provider_id ?? method) !== this.settings.cardProvider && !isSplit;
     byId("shares").hidden = !isSplit;
     if (isSplit) {
       const [first, second] = this.providers;
       byId("first-name").textContent = this.text("amountOn", { name: this.nameOf(first.id), currency: this.currency.toUpperCase() });
       byId("second-name").textContent = this.text("rest", { name: this.nameOf(second.id) });
       byId("amount-hint").textContent = this.text("amountHint", { amount: this.money(this.open) });
-      if (!byId("first-amount").value) byId("first-amount").value = fromUnits(this.open * 60n / 100n, this.decimals);
+      if (!byId("first-amount").value) byId("first-amount").value = fromUnits(this.#suggested(), this.decimals);
     }
     this.#rest();
     this.#label();
@@ -171,6 +183,13 @@ export class View {
     return units !== null && units > 0n && units < this.open ? units : null;
   }
 
+  // Six tenths, in whole major units where that is possible.
+  #suggested() {
+    const one = 10n ** BigInt(this.decimals);
+    const share = this.open * 6n / 10n;
+    return share > one ? share - (share % one) : share;
+  }
+
   #rest() {
     if (this.#method() !== "split") return;
     const share = this.#firstShare();
@@ -179,15 +198,23 @@ export class View {
   }
 
   #label() {
-    if (this.open !== undefined) byId("pay").textContent = this.text("pay", { amount: this.money(this.open) });
+    if (this.open === undefined) return;
+    const units = this.installment ? toUnits(this.installment.amount, this.decimals) : this.open;
+    byId("pay").textContent = this.text("pay", { amount: this.money(units) });
+  }
+
+  #dataFor(providerId) {
+    return providerId === this.settings.cardProvider ? { card: this.form.elements.card.value } : undefined;
+  }
+
+  #installmentShare() {
+    return { session: this.installment.id, data: this.#dataFor(this.installment.provider_id) };
   }
 
   // Each share is a provider with an amount; the only one has none, and covers what is left.
   #shares() {
-    const card = this.form.elements.card.value;
-    const data = (id) => (id === this.settings.cardProvider ? { card } : undefined);
     const method = this.#method();
-    if (method !== "split") return [{ provider: method, data: data(method) }];
+    if (method !== "split") return [{ provider: method, data: this.#dataFor(method) }];
     const share = this.#firstShare();
     if (share === null) {
       this.say("bad", this.text("amountWrong", { amount: this.money(this.open) }));
@@ -199,6 +226,6 @@ export class View {
     const amounts = { [first]: share, [second]: this.open - share };
     // What needs the bank goes last, since it leads away from this page.
     return [second, first].sort((one) => (one === this.settings.cardProvider ? 1 : -1))
-      .map((id) => ({ provider: id, amount: fromUnits(amounts[id], this.decimals), data: data(id) }));
+      .map((id) => ({ provider: id, amount: fromUnits(amounts[id], this.decimals), data: this.#dataFor(id) }));
   }
 }
