@@ -36,6 +36,7 @@ class AccountHolderAdminMixin(InspectionAdminMixin):
     row_relations = ("customer", "provider")
     row_deferred = ("data", "provider_data", "metadata")
     linked_by = ("customer",)
+    ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
         "An id, a provider's reference, or a piece of the customer's name or e-mail address."

@@ -42,28 +42,34 @@ def collection_bar(collection: PaymentCollection) -> AmountBar:
             ("held", _("Held"), collection.authorized_amount - collection.captured_amount),
             ("open", _("Open"), max(collection.amount - collection.authorized_amount, ZERO)),
         ),
+        total=collection.amount,
     )
 
 
 def payment_bar(payment: Payment) -> AmountBar:
-    """Return how much of a payment's amount was kept, refunded, is still held and was released."""
+    """Return how much of a payment's amount was kept, went back, is still held and was released."""
+    charged_back = ("charged", _("Charged back"), payment.charged_back_amount)
     return _bar(
         payment.currency_code,
         (
             ("kept", _("Kept"), payment.refundable_amount),
             ("refunded", _("Refunded"), payment.refunded_amount),
+            *([charged_back] if payment.charged_back_amount else []),
             ("held", _("Held"), payment.capturable_amount),
             ("open", _("Released"), payment.canceled_amount),
         ),
+        total=payment.amount,
     )
 
 
-def _bar(currency_code: str, parts: tuple[tuple[str, str, Decimal], ...]) -> AmountBar:
-    total = sum((amount for _kind, _label, amount in parts), ZERO)
+def _bar(currency_code: str, parts: tuple[tuple[str, str, Decimal], ...], *, total: Decimal) -> AmountBar:
+    whole = sum(
+        (amount for _kind, _label, amount in parts), ZERO
+    )  # more than the total where too much went back
     segments: list[Segment] = []
     start = ZERO
     for kind, label, amount in parts:
-        width = amount * 100 / total if total else ZERO
+        width = amount * 100 / whole if whole else ZERO
         segments.append(
             Segment(
                 kind=kind,

@@ -16,7 +16,12 @@ class CaptureAdminMixin(MovementAdminMixin):
     list_filter = ("status", MovementCurrencyFilter, "payment__provider", "created_at")
     search_help_text = _("The id of a capture, payment, collection or operation, or a provider's reference.")
     search = Search(
-        ids={"capt": "id", "pay": "payment", "pay_col": "payment__collection", "payop": "operations__id"},
+        ids={
+            "capt": "id",
+            "pay": "payment__id",
+            "pay_col": "payment__collection__id",
+            "payop": "operations__id",
+        },
         exact=("provider_reference", "payment__provider_reference"),
         customer="payment__collection__customer",
     )

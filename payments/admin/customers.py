@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from payments.admin.links import Links
@@ -23,7 +24,9 @@ def customer_link(customer: Any, links: Links) -> SafeString:
     """Return a customer's e-mail address, or else user name, linked to their page if this site has one."""
     if customer is None:
         return SafeString()
-    return links.to(get_user_model(), customer.pk, _email(customer) or customer.get_username())
+    name, at, domain = (_email(customer) or customer.get_username()).partition("@")
+    label = format_html("{}{}<wbr>{}", name, at, domain) if at else name
+    return links.to(get_user_model(), customer.pk, label)
 
 
 def _email(customer: Any) -> str:

@@ -47,12 +47,12 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
     )
     search = Search(
         ids={
-            "pay_col": "collection",
-            "payses": "session",
-            "pay": "payment",
-            "capt": "capture",
-            "ref": "refund",
-            "payop": "operation",
+            "pay_col": "collection__id",
+            "payses": "session__id",
+            "pay": "payment__id",
+            "capt": "capture__id",
+            "ref": "refund__id",
+            "payop": "operation__id",
         },
         exact=("type",),
         customer="collection__customer",

@@ -40,6 +40,7 @@ class MovementAdminMixin(InspectionAdminMixin):
     row_relations: ClassVar[tuple[str, ...]] = ("payment__collection",)
     row_deferred = ("payment__provider_data", "payment__metadata", "payment__collection__metadata")
     linked_by = ("payment", "payment__collection")
+    ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
 
     @admin.display(description=_("id"), ordering="id")

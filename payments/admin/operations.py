@@ -30,9 +30,9 @@ class PaymentOperationAdminMixin(InspectionAdminMixin):
         "id_column",
         "status_column",
         "amount_column",
+        "error_column",
         "target_column",
         "collection_column",
-        "error_column",
         "attempts",
         "age_column",
     )
@@ -41,6 +41,7 @@ class PaymentOperationAdminMixin(InspectionAdminMixin):
     row_relations = ("collection", "provider", "actor", "resolved_by")
     row_deferred = ("input", "exchange", "collection__metadata")
     linked_by = ("collection", "session", "payment", "capture", "refund")
+    ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
         "The id of an operation, collection, session, payment, capture or refund, an idempotency key, or a provider's "
@@ -49,11 +50,11 @@ class PaymentOperationAdminMixin(InspectionAdminMixin):
     search = Search(
         ids={
             "payop": "id",
-            "pay_col": "collection",
-            "payses": "session",
-            "pay": "payment",
-            "capt": "capture",
-            "ref": "refund",
+            "pay_col": "collection__id",
+            "payses": "session__id",
+            "pay": "payment__id",
+            "capt": "capture__id",
+            "ref": "refund__id",
         },
         exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
         customer="collection__customer",
@@ -62,6 +63,7 @@ class PaymentOperationAdminMixin(InspectionAdminMixin):
         "id",
         "idempotency_key",
         "attempts",
+        "checks",
         "created_at",
         "lease_owner",
         "lease_expires_at",

@@ -16,7 +16,7 @@ from payments.admin.documents import document_panel, private_panel
 from payments.admin.filters import CollectionCurrencyFilter
 from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Fact, Panel, Summary
+from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table
 from payments.admin.timelines import timeline_panel
@@ -41,6 +41,7 @@ class PaymentAdminMixin(InspectionAdminMixin):
     row_relations = ("collection", "provider")
     row_deferred = ("provider_data", "metadata", "collection__metadata")
     linked_by = ("collection", "session")
+    ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
         "The id of a payment, session, collection, capture, refund or operation, a provider's reference, or a piece of "
@@ -49,8 +50,8 @@ class PaymentAdminMixin(InspectionAdminMixin):
     search = Search(
         ids={
             "pay": "id",
-            "payses": "session",
-            "pay_col": "collection",
+            "payses": "session__id",
+            "pay_col": "collection__id",
             "capt": "captures__id",
             "ref": "refunds__id",
             "payop": "operations__id",
@@ -120,6 +121,7 @@ class PaymentAdminMixin(InspectionAdminMixin):
                 Fact(label=gettext("Refunded"), value=amount_html(obj.refunded_amount, currency)),
                 Fact(label=gettext("Released"), value=amount_html(obj.canceled_amount, currency)),
             ),
+            alerts=tuple(_alerts(obj)),
             bar=payment_bar(obj),
             facts=tuple(self._facts(obj)),
         )
@@ -155,3 +157,9 @@ class PaymentAdminMixin(InspectionAdminMixin):
             (gettext("Canceled"), moment(obj.canceled_at)),
         )
         return (Fact(label=label, value=value) for label, value in facts if value)
+
+
+def _alerts(payment: Payment) -> Iterable[Alert]:
+    if payment.charged_back_amount:
+        amount = amount_text(payment.charged_back_amount, payment.currency_code)
+        yield Alert(text=gettext("The payer's bank took %(amount)s back.") % {"amount": amount})

@@ -26,7 +26,12 @@ class RefundAdminMixin(MovementAdminMixin):
     row_relations = ("payment__collection", "reason")
     search_help_text = _("The id of a refund, payment, collection or operation, or a provider's reference.")
     search = Search(
-        ids={"ref": "id", "pay": "payment", "pay_col": "payment__collection", "payop": "operations__id"},
+        ids={
+            "ref": "id",
+            "pay": "payment__id",
+            "pay_col": "payment__collection__id",
+            "payop": "operations__id",
+        },
         exact=("provider_reference", "payment__provider_reference"),
         customer="payment__collection__customer",
     )

@@ -20,8 +20,9 @@ _OWN_ID: Final = re.compile(r"(pay_col|payses|payop|paywh|acchld|capt|refr|ref|p
 class Search:
     """Say how a list is searched.
 
-    `ids` maps an id's prefix to the path from the list's rows to the row of that id; `exact` are paths to values that
-    must match as a whole; `customer` is the path to the customer, of whom a piece of the name or e-mail is enough.
+    `ids` maps an id's prefix to the path from the list's rows to that id, of which its beginning is enough; `exact` are
+    paths to values that must match as a whole; `customer` is the path to the customer, of whom a piece of the name or
+    e-mail address is enough.
     """
 
     ids: Mapping[str, str] = field(default_factory=dict)

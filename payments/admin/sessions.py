@@ -41,6 +41,7 @@ class PaymentSessionAdminMixin(InspectionAdminMixin):
     row_relations = ("collection", "provider")
     row_deferred = ("data", "provider_data", "context", "collection__metadata")
     linked_by = ("collection", "installment")
+    ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
         "The id of a session, collection, payment or operation, a provider's reference, or a piece of the customer's "
@@ -49,7 +50,7 @@ class PaymentSessionAdminMixin(InspectionAdminMixin):
     search = Search(
         ids={
             "payses": "id",
-            "pay_col": "collection",
+            "pay_col": "collection__id",
             "pay": "authorized_payment__id",
             "payop": "operations__id",
         },

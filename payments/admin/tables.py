@@ -19,7 +19,7 @@ from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.documents import next_action_text
 from payments.admin.links import Links, short_id
 from payments.admin.panels import Column, Row, TablePanel, Text
-from payments.admin.words import amount_html, failure, lines, moment, quiet
+from payments.admin.words import amount_html, amount_remark, failure, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, WebhookEvent
 from payments.states import (
     EventSource,
@@ -208,7 +208,6 @@ def _session_row(session: PaymentSession, links: Links, currency_code: str) -> R
 
 
 def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
-    released = amount_html(payment.canceled_amount, currency_code) if payment.canceled_amount else ""
     return Row(
         cells=(
             lines(links.to_id(Payment, payment.pk), payment.provider_id),
@@ -217,7 +216,11 @@ def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
             amount_html(payment.captured_amount, currency_code),
             amount_html(payment.refunded_amount, currency_code),
             moment(payment.created_at),
-            lines(_labelled(_("Released"), released), _reference(payment.provider_reference)),
+            lines(
+                amount_remark(_("Released"), payment.canceled_amount, currency_code),
+                amount_remark(_("Charged back"), payment.charged_back_amount, currency_code),
+                _reference(payment.provider_reference),
+            ),
         )
     )
 

@@ -53,11 +53,15 @@ SENTENCES: Final[dict[str, Promise]] = {
     "session.authorized": _("Session authorized"),
     "session.failed": _("Authorization refused"),
     "session.canceled": _("Session canceled"),
+    "session.due": _("Installment fell due"),
+    "session.expired": _("Session expired"),
     "payment.authorized": _("Payment authorized"),
     "payment.captured": _("Money captured"),
     "payment.refunded": _("Money refunded"),
     "payment.released": _("Held money released"),
+    "payment.charged_back": _("Payer's bank took money back"),
     "payment.canceled": _("Payment canceled"),
+    "payment.expired": _("Authorization expired"),
     "payment.status_changed": _("Payment moved on"),
     "capture.requested": _("Capture requested"),
     "capture.failed": _("Capture failed"),
@@ -65,6 +69,8 @@ SENTENCES: Final[dict[str, Promise]] = {
     "refund.failed": _("Refund failed"),
     "operation.recorded": _("Provider's answer recorded"),
     "operation.attention": _("Operation needs attention"),
+    "operation.resolved": _("Operation resolved by a person"),
+    "webhook.replayed": _("Webhook event replayed"),
     "fact.discrepancy": _("Provider's report differs from the books"),
 }
 """What each type of event says. A type that isn't here, such as a plug-in's own, is shown as it is."""
@@ -81,11 +87,19 @@ _TONES: Final = {
     "payment.captured": Tone.GOOD,
     "payment.refunded": Tone.RETURNED,
     "payment.released": Tone.QUIET,
+    "payment.charged_back": Tone.ALERT,
+    "session.expired": Tone.BAD,
+    "payment.expired": Tone.BAD,
 }
 
 
-def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: object) -> TimelinePanel:
-    """Return the newest events of a queryset, oldest first; `lookups` find all of them in the list of events."""
+def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: object) -> TimelinePanel | None:
+    """Return the newest events of a queryset, oldest first; None where the user may not view events.
+
+    `lookups` find all of them in the list of events.
+    """
+    if not links.may_view(PaymentEvent):
+        return None
     rows = events.select_related("actor", "collection", "session")
     rows = rows.defer("session__data", "session__provider_data", "session__context", "collection__metadata")
     newest = list(rows.order_by("-id")[: LIMIT + 1])

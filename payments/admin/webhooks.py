@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin.badges import status_badge
-from payments.admin.documents import document_panel
+from payments.admin.documents import document_panel, private_panel
 from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of
 from payments.admin.panels import Alert, Fact, Panel, Summary
@@ -35,17 +35,29 @@ class WebhookEventAdminMixin(InspectionAdminMixin):
     list_filter = ("status", "provider", "created_at")
     list_select_related = ("provider",)
     row_relations = ("provider",)
-    row_deferred = ("payload",)
+    row_deferred = ("payload", "fact")
     linked_by = ("session", "session__collection")
+    ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
         "The id of an event, session or collection, the provider's event id or reference, or a type."
     )
     search = Search(
-        ids={"paywh": "id", "payses": "session", "pay_col": "session__collection"},
-        exact=("event_id", "type", "session__provider_reference"),
+        ids={"paywh": "id", "payses": "session__id", "pay_col": "session__collection__id"},
+        exact=("event_id", "type", "provider_reference", "session__provider_reference"),
     )
-    fields = ("id", "event_id", "type", "attempts", "next_attempt_at", "created_at", "updated_at")
+    fields = (
+        "id",
+        "event_id",
+        "type",
+        "provider_reference",
+        "attempts",
+        "next_attempt_at",
+        "lease_owner",
+        "lease_expires_at",
+        "created_at",
+        "updated_at",
+    )
     readonly_fields = fields
 
     @admin.display(description=_("event"), ordering="type")
@@ -87,10 +99,18 @@ class WebhookEventAdminMixin(InspectionAdminMixin):
         )
 
     def get_panels(self, request: HttpRequest, obj: WebhookEvent) -> Iterable[Panel | None]:
-        """Return what the event said."""
+        """Return what the event said, and what was read from it."""
         yield document_panel(
             title=gettext("Payload"),
             slug="payload",
             value=obj.payload,
             note=gettext("What the provider's plug-in kept of the event."),
+        )
+        yield private_panel(
+            request,
+            obj,
+            "fact",
+            title=gettext("Private fact"),
+            slug="fact",
+            note=gettext("What the event states about the payment, kept so that it can be replayed."),
         )

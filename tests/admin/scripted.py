@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar, cast
 
 from payments.providers import (
     AuthorizeRequest,
@@ -24,6 +24,8 @@ from payments.providers import (
     UpdateResult,
 )
 from payments.states import Outcome
+
+ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 PUBLIC = {"client_token": "tok_public_123"}
 PRIVATE = {"client_secret": "sk_private_456"}
@@ -88,11 +90,11 @@ class ScriptedProvider(BaseProvider[NoOptions]):
         """Let go."""
         return self._answer(CancelResult(outcome=Outcome.SUCCEEDED))
 
-    def _answer(self, usual: Any) -> Any:
+    def _answer(self, usual: ResultT) -> ResultT:
         answer = self.answers.pop(0) if self.answers else usual
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return cast("ResultT", answer)
 
 
 @contextmanager

@@ -1,0 +1,55 @@
+"""Providers, people and clients of the admin's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+Viewer = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def configured(settings: Any) -> None:
+    """Configure a scripted provider besides `system`, and two admin sites."""
+    settings.ROOT_URLCONF = "tests.admin.urls"
+    settings.PAYMENTS = {
+        "PROVIDERS": {
+            "system": {"BACKEND": "payments.providers.system.SystemProvider"},
+            "card": {"BACKEND": "tests.admin.scripted.ScriptedProvider"},
+        }
+    }
+
+
+@pytest.fixture
+def olivia(db: None) -> Any:
+    """Return a superuser."""
+    return get_user_model().objects.create_superuser("olivia", "olivia@shop.example", "password")
+
+
+@pytest.fixture
+def operator(olivia: Any) -> Client:
+    """Return a superuser's client."""
+    client = Client()
+    client.force_login(olivia)
+    return client
+
+
+@pytest.fixture
+def viewer(db: None) -> Viewer:
+    """Return a function that returns the client of a staff member with these permissions and no other."""
+
+    def build(*codenames: str) -> Client:
+        user = get_user_model().objects.create_user(f"viewer{len(codenames)}", is_staff=True)
+        permissions = Permission.objects.filter(codename__in=codenames)
+        assert {permission.codename for permission in permissions} == set(codenames)
+        user.user_permissions.set(permissions)
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return build
