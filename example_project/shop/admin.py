@@ -46,7 +46,18 @@ class OrderLineInline(ReadOnly, _OrderLines):
     """Show what was ordered."""
 
     model = OrderLine
-    fields = ("name", "quantity", "unit_price")
+    fields = ("name", "quantity", "price", "total")
+    readonly_fields = ("price", "total")
+
+    @admin.display(description=_("unit price"))
+    def price(self, line: OrderLine) -> str:
+        """Return what one costs."""
+        return display_amount(line.unit_price, line.order.currency_code)
+
+    @admin.display(description=_("total"))
+    def total(self, line: OrderLine) -> str:
+        """Return what all of them cost."""
+        return display_amount(line.total, line.order.currency_code)
 
 
 @admin.register(Order)

@@ -48,6 +48,9 @@ _TEXTS: Final = {
     "waiting": _(
         "We don't know yet whether your bank agreed. You need not pay again: this page keeps asking."
     ),
+    "bankTab": _(
+        "Your bank asks for a code, on a page of its own. This page goes on once you have entered it."
+    ),
     "stillWaiting": _(
         "There is still no answer. Your order is kept, and its page will show how this ends; please don't pay again."
     ),

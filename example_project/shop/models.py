@@ -72,7 +72,7 @@ class OrderStatus(models.TextChoices):
     """How far an order is. Receivers of the payment signals move it on."""
 
     OPEN = "open", _("Waiting for payment")
-    CONFIRMED = "confirmed", _("Confirmed: the payment is held")
+    CONFIRMED = "confirmed", _("Confirmed")
     PARTLY_PAID = "partly_paid", _("Partly paid")
     PAID = "paid", _("Paid")
     CANCELED = "canceled", _("Canceled")

@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.CharField(default=example_project.shop.models.new_order_number, max_length=20, unique=True, verbose_name='number')),
-                ('status', models.CharField(choices=[('open', 'Waiting for payment'), ('confirmed', 'Confirmed: the payment is held'), ('partly_paid', 'Partly paid'), ('paid', 'Paid'), ('canceled', 'Canceled'), ('refunded', 'Refunded')], default='open', max_length=12, verbose_name='status')),
+                ('status', models.CharField(choices=[('open', 'Waiting for payment'), ('confirmed', 'Confirmed'), ('partly_paid', 'Partly paid'), ('paid', 'Paid'), ('canceled', 'Canceled'), ('refunded', 'Refunded')], default='open', max_length=12, verbose_name='status')),
                 ('email', models.EmailField(max_length=254, verbose_name='e-mail address')),
                 ('currency_code', models.CharField(max_length=3, verbose_name='currency')),
                 ('total', payments.money.AmountField(verbose_name='total')),

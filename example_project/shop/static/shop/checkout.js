@@ -86,9 +86,9 @@ async function settled() {
 
 // Asks until a session isn't any more what it was; returns whether that came true in time. A webhook may have been
 // faster than the answer that said “unknown”.
-async function watch(sessionId) {
+async function watch(sessionId, text = "waiting") {
   view.showForm(false);
-  view.say("wait", view.text("waiting"), { isTurning: true });
+  view.say("wait", view.text(text), { isTurning: true });
   const before = find(sessionId)?.status;
   const isOpen = () => find(sessionId)?.status === before && ["pending", "requires_more"].includes(before);
   for (let poll = 0; isOpen() && poll < POLLS; poll += 1) {
@@ -110,11 +110,16 @@ async function refresh() {
 function conclude({ mayLeave = false } = {}) {
   const sums = view.sums(collection);
   const atBank = collection.payment_sessions.find((session) => session.next_action?.type === "redirect");
-  if (mayLeave && atBank) return location.assign(atBank.next_action.url);
+  if (mayLeave && atBank) return atBank.due_at ? waitForBank(atBank) : location.assign(atBank.next_action.url);
   if (collection.status === "canceled") return finish("bad", "canceled");
   if (sums.open === 0n) return leave();
   view.showForm(!collection.payment_sessions.some(isUnderWay), nextInstallment());
   return explain(sums);
+}
+
+// An installment was planned before anybody had a page to come back to, so its bank gets a tab of its own.
+async function waitForBank(session) {
+  if (await watch(session.id, "bankTab")) conclude();
 }
 
 function nextInstallment() {

@@ -2,6 +2,8 @@
 
 import { decimalsOf, display, fromUnits, toUnits } from "./money.js";
 
+const NEW_TAB = { target: "_blank", rel: "noopener" };
+
 const byId = (id) => document.getElementById(id);
 
 function element(name, attributes = {}, ...children) {
@@ -119,7 +121,7 @@ export class View {
   #acts(session, state, acts) {
     if (!["requires_more", "pending"].includes(state) || (session.due_at && state === "pending")) return null;
     const isAtBank = session.next_action?.type === "redirect";
-    const onward = isAtBank ? element("a", { class: "button small", href: session.next_action.url }, this.text("toBank")) : null;
+    const onward = isAtBank ? element("a", { class: "button small", href: session.next_action.url, ...(session.due_at && NEW_TAB) }, this.text("toBank")) : null;
     const drop = element("button", { class: "button quiet small", type: "button", onclick: () => acts.drop(session) }, this.text("drop"));
     return element("div", { class: "acts" }, ...[onward, drop].filter(Boolean));
   }
