@@ -7,8 +7,9 @@
     again, after 202, 5xx or a crash what has become of the operation that the first try claimed; a new try if none
 
 Other refusals aren't stored: nothing was done, so asking again may well succeed. A key stands for one principal (a
-user, or a client secret) and one address. Whoever has neither can only open a collection, which needs no key: there is
-one for each thing to be paid.
+user, or a client secret that opens what the address names) and one address. Whoever has neither can only open a
+collection, which needs no key: there is one for each thing to be paid. Strangers leave no trace: who may not see what
+the address names is turned away before anything is noted.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Once:
         principal = self._view.principal()
         if key is None or principal is None:
             return self._post(request, **kwargs)
+        self._view.check_access(**kwargs)
         identity = RequestIdentity(
             principal=principal,
             route=request.get_full_path(),
@@ -64,14 +66,8 @@ class Once:
         )
         record = begin_request(identity)
         if record.response_status is not None:
-            return self._replay(record, **kwargs)
+            return _replay(record)
         return self._answer(request, identity, record, **kwargs)
-
-    def _replay(self, record: IdempotencyRecord, **kwargs: str) -> Response:
-        self._view.check_access(**kwargs)
-        answer = Response(record.response_body, status=record.response_status)
-        answer[REPLAYED] = "true"
-        return answer
 
     def _answer(
         self, request: Request, identity: RequestIdentity, record: IdempotencyRecord, **kwargs: str
@@ -105,3 +101,9 @@ class Once:
         if is_kept:
             complete_request(record, status=answer.status_code, body=answer.data)
         return answer, is_kept
+
+
+def _replay(record: IdempotencyRecord) -> Response:
+    answer = Response(record.response_body, status=record.response_status)
+    answer[REPLAYED] = "true"
+    return answer

@@ -183,6 +183,35 @@ def test_a_replay_is_only_for_who_may_still_see_it(
     assert send(customer, path, {"provider_id": "scripted"}).status == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "storefront/payment-collections/",
+        "storefront/payment-collections/{collection}/payment-sessions/",
+        "storefront/payment-collections/pay_col_0/payment-sessions/",
+        "storefront/payment-sessions/{session}/authorize/",
+        "storefront/payment-sessions/{session}/cancel/",
+        "storefront/payment-sessions/payses_0/cancel/",
+    ],
+)
+@pytest.mark.parametrize("secret", [None, "", "paycs_made_up"])
+def test_a_stranger_leaves_no_record(
+    payment: Payment, make_order: Callable[..., Any], path: str, secret: str | None
+) -> None:
+    make_order("B-2")
+    address = path.format(collection=payment.collection_id, session=payment.session_id)
+    is_opening = address == "storefront/payment-collections/"
+    body = {"reference": "B-2"} if is_opening else {}
+    assert send(Visitor(secret=secret), address, body).status == (201 if is_opening else 404)
+    assert not IdempotencyRecord.objects.exists()
+
+
+def test_a_customer_leaves_no_record_at_what_is_not_theirs(payment: Payment, shopper: Any) -> None:
+    visitor = Visitor(user=shopper, secret="paycs_made_up")
+    assert send(visitor, f"storefront/payment-sessions/{payment.session_id}/cancel/").status == 404
+    assert not IdempotencyRecord.objects.exists()
+
+
 def test_a_guest_without_a_secret_opens_the_one_collection_again(make_order: Callable[..., Any]) -> None:
     make_order("B-2")
     answers = [send(Visitor(), "storefront/payment-collections/", {"reference": "B-2"}) for _ in range(2)]

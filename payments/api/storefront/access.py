@@ -22,8 +22,11 @@ class StorefrontView(PaymentsView):
         return storefront_authentication_classes()
 
     def principal(self) -> str | None:
-        """Return whose requests these are: a user's, a secret holder's, or nobody's."""
-        secret = self.request.headers.get(HEADER)
+        """Return whose requests these are: a user's, a secret holder's, or nobody's.
+
+        A secret stands for somebody only where the address names what it opens; elsewhere it is any text.
+        """
+        secret = self.request.headers.get(HEADER) if self.kwargs else None
         return super().principal() or (f"secret:{secret}" if secret else None)
 
     def check_access(self, **kwargs: str) -> None:
