@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
+from payments.models.fields import being_read
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -54,11 +55,8 @@ class KeptModel(models.Model):
         self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
     ) -> None:
         """Re-read the row, statuses included."""
-        self.__dict__["_is_refreshing"] = True
-        try:
+        with being_read(self):
             super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
-        finally:
-            del self.__dict__["_is_refreshing"]
 
 
 def status_is_known(name: str, choices: type[models.TextChoices]) -> CheckConstraint:

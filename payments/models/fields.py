@@ -5,6 +5,9 @@ AmountField lives in `payments.money`, because it is part of what an amount is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -38,13 +41,26 @@ class KeyField(_CharField):
         return parameters
 
 
+_being_read: ContextVar[models.Model | None] = ContextVar("_being_read", default=None)
+
+
+@contextmanager
+def being_read(instance: models.Model) -> Iterator[None]:
+    """Let this thread, and no other, write the statuses of one instance: they come from the database."""
+    token = _being_read.set(instance)
+    try:
+        yield
+    finally:
+        _being_read.reset(token)
+
+
 class StatusDescriptor(ProtectedDescriptor):
     """Refuse assignment, except of the same value or while the instance itself is being re-read from the database."""
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         if value is not None and instance.__dict__.get(self.field.name) == value:
             return  # full_clean() assigns every cleaned value
-        if instance.__dict__.get("_is_refreshing"):
+        if _being_read.get() is instance:
             instance.__dict__[self.field.name] = value
             return
         super().__set__(instance, value)

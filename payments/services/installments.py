@@ -17,7 +17,7 @@ from payments.services.journals import Journal
 from payments.services.origins import Actor, Origin
 from payments.services.providers import UsableProvider, usable_provider
 from payments.services.totals import settle
-from payments.services.transactions import joined, lock_collection
+from payments.services.transactions import joined, lock_collection, refuse_old_snapshot
 from payments.states import EventSource
 
 Interval = timedelta | Literal["day", "week", "month", "year"]
@@ -47,6 +47,7 @@ def create_installment_plan(
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
+    refuse_old_snapshot()
     due_dates = _due_dates(first_due_at or timezone.now(), interval, count)
     with joined():
         locked = lock_collection(collection.pk)

@@ -12,7 +12,7 @@ from django.db import connections, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import NotFoundError
+from payments.exceptions import NotFoundError, OpenTransactionError
 from payments.models import PaymentCollection
 
 
@@ -33,6 +33,27 @@ def joined() -> Iterator[None]:
     """Run a block that is part of the caller's transaction, where there is one."""
     with transaction.atomic(using=database_alias()):
         yield
+
+
+def refuse_old_snapshot() -> None:
+    """Raise OpenTransactionError where the caller's transaction may show rows as they were before the lock.
+
+    MariaDB and MySQL read from the snapshot of a transaction's first read under REPEATABLE READ, also after waiting
+    for a lock. PostgreSQL raises a serialization error instead, and READ COMMITTED, Django's default, has no such trap.
+    """
+    connection = connections[database_alias()]
+    if connection.vendor != "mysql" or not connection.in_atomic_block:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')")
+        levels = {level for _name, level in cursor.fetchall()}
+    if "REPEATABLE-READ" in levels:
+        raise OpenTransactionError(
+            _(
+                "Inside a transaction this needs the isolation level READ COMMITTED. Call it before or after the "
+                "transaction, or set OPTIONS['isolation_level'] of the database to 'read committed'."
+            )
+        )
 
 
 def lock_collection(collection_id: str) -> PaymentCollection:

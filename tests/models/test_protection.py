@@ -10,6 +10,7 @@ import pytest
 
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
 from payments.models.base import KeptQuerySet
+from payments.models.fields import being_read
 from tests.models.conftest import Books
 
 PROTECTED: dict[str, tuple[Any, str]] = {
@@ -99,7 +100,15 @@ def test_other_rows_stay_protected_while_one_is_read_anew(books: Books) -> None:
     assert seen == [True]
 
 
+def test_row_that_threads_share_can_be_read_by_all_of_them(books: Books) -> None:
+    """Reading ends in one thread while another one is in the middle of it."""
+    with being_read(books.session):
+        books.session.refresh_from_db()
+        books.session.status = "canceled"
+    assert books.session.status == "canceled"
+    assert _is_protected(books.session)
+
+
 def test_copies_of_a_row_are_protected_too(books: Books) -> None:
     assert _is_protected(copy.deepcopy(books.session))
     assert _is_protected(pickle.loads(pickle.dumps(books.session)))  # noqa: S301 - our own bytes
-    assert "_is_refreshing" not in books.session.__dict__

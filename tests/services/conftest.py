@@ -75,3 +75,17 @@ def captured(payment: Payment) -> Payment:
 def staff(db: None) -> Any:
     """Return a user who works at the shop."""
     return get_user_model().objects.create_user("alice", email="alice@shop.example", is_staff=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker of tests that need a database with row locks."""
+    config.addinivalue_line("markers", "row_locks: needs row locks, so it doesn't run on SQLite.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what SQLite, which locks the whole file, can't show."""
+    if config.getoption("database") != "sqlite":
+        return
+    left_out = [item for item in items if item.get_closest_marker("row_locks")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
