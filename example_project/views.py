@@ -17,7 +17,7 @@ def front(request: HttpRequest) -> HttpResponse:
     """Show the addresses of the storefront, the API, the admin and the simulator."""
     context = {
         "simulator_url": settings.PAYMENTS["PROVIDERS"]["simulator"]["OPTIONS"]["base_url"],
-        "staff_url": reverse("front") + "payments/staff/payment-collections/",
+        "staff_url": reverse("payments:staff-payment-collections"),
         "cards": TRIAL_CARDS,
         # The demo makes these users, and they are shown, only where DEBUG is on.
         "people": PEOPLE if settings.DEBUG else (),

@@ -165,6 +165,14 @@ def test_second_run_adds_nothing(prepared: Path, found: dict[str, Any]) -> None:
     assert inspect(prepared) == found
 
 
+def test_lost_ledger_is_told(prepared: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite3"
+    copy.write_bytes(prepared.read_bytes())
+    again = run_command("demo", "--no-serve", database=copy)
+    assert again.returncode == 0, again.stderr
+    assert "The simulator's ledger is gone" in again.stderr
+
+
 def test_reset_starts_over(tmp_path: Path) -> None:
     database = tmp_path / "demo.sqlite3"
     assert run_command("demo", "--no-serve", "--no-orders", database=database).returncode == 0

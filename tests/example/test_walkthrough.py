@@ -13,6 +13,7 @@ from example_project.walkthrough.script import Walkthrough
 from example_project.walkthrough.transcripts import Transcript
 from tests.example.commands import run_command
 from tests.example.proxies import Falsify, Seen, falsifying_proxy
+from tests.packaging.repository import ROOT
 
 pytestmark = [pytest.mark.database_independent, pytest.mark.xdist_group("example")]
 
@@ -78,6 +79,12 @@ def test_command_plays_the_main_job_on_a_shop_of_its_own(tmp_path: Path) -> None
     assert played.stdout.rstrip().endswith(LAST_LINE)
     assert transcript.read_text(encoding="utf-8") == played.stdout.lstrip()
     assert not (tmp_path / "unused.sqlite3").exists()
+
+
+def test_written_transcript_is_what_the_walkthrough_says_today(shop_url: str) -> None:
+    """`python manage.py walkthrough --transcript docs/walkthrough.txt` writes it anew."""
+    written = (ROOT / "docs" / "walkthrough.txt").read_text(encoding="utf-8")
+    assert written == "\n".join(play(shop_url)).strip() + "\n"
 
 
 def test_command_starts_a_shop_where_none_answers(tmp_path: Path) -> None:

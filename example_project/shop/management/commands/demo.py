@@ -67,10 +67,16 @@ class Command(BaseCommand):
         server = None if options["no_serve"] else self._bind_shop(options["port"], stack)
         if options["reset"]:
             database.delete()
+        is_ledger_new = not database.ledger.exists()
         simulator = self._start_simulator(options, database, stack)
         database.prepare()
         telling = self._fill(simulator, options)
         self._sum_up(telling, time.monotonic() - started)
+        if is_ledger_new and telling.known:
+            self.stderr.write(
+                "The simulator's ledger is gone, so it doesn't know the orders that are here. "
+                "To start over: python manage.py demo --reset"
+            )
         connections.close_all()
         if server is not None:
             self._serve(server, simulator, telling, stack)
