@@ -7,9 +7,21 @@ raises is logged and holds up nobody.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from django.dispatch import Signal
+from django.dispatch import Signal as DjangoSignal
+
+
+class Signal(DjangoSignal):
+    """Be a signal whose failing receivers are logged by who sends it.
+
+    Django's own logging trips over a receiver that has no name, such as a `functools.partial`: the receivers behind
+    it would then never be told.
+    """
+
+    def _log_robust_failure(self, receiver: Any, err: Exception) -> None:
+        """Leave it to the sender."""
+
 
 collection_created = Signal()
 collection_updated = Signal()

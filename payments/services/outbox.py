@@ -190,10 +190,10 @@ def _send(event: PaymentEvent) -> bool:
     errors = [(receiver, answer) for receiver, answer in answers if isinstance(answer, Exception)]
     for receiver, error in errors:
         logger.error(
-            "A receiver of %s raised; the event %s will be sent again.",
+            "A receiver of %s raised; the event %s will be sent again: %s",
             event.type,
             event.pk,
+            getattr(receiver, "__qualname__", repr(receiver)),
             exc_info=error,
-            extra={"receiver": getattr(receiver, "__qualname__", repr(receiver))},
         )
     return not errors

@@ -1,0 +1,1 @@
+"""Tests of how signal receivers learn of what was committed."""
