@@ -58,6 +58,9 @@ class PaymentError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, code={self.code!r})"
+
 
 class AmountError(PaymentError):
     """Refuse an amount; nothing has been reserved."""

@@ -14,7 +14,7 @@ from django.utils import formats
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import AmountError, InputError
-from payments.money.currencies import exponent, normalize_currency
+from payments.money.currencies import exponent, is_known, normalize_currency
 
 MAX_DIGITS: Final = 19
 SCALE: Final = 4
@@ -29,6 +29,8 @@ _MAX_INT_BITS = 64
 
 # Enough for any amount with its decimals, whatever precision or traps the caller's own context has.
 _CONTEXT = Context(prec=60)
+
+_USUAL_PLACES: Final = 2
 
 
 def parse_amount(
@@ -72,15 +74,16 @@ def format_amount(value: Decimal, currency_code: str) -> str:
     """Return an amount for JSON: "10.00" euros, "1000" yen, "1.234" Kuwaiti dinars.
 
     A value that has more decimals than its currency, which nothing here lets in, is shown as it is: neither rounded
-    nor an error. Raises `CurrencyError` for an unknown currency.
+    nor an error. A currency that was withdrawn since is shown with two decimals at least: old rows stay readable.
     """
-    return f"{_for_show(value, exponent(currency_code)):f}"
+    places = exponent(currency_code) if is_known(currency_code) else _USUAL_PLACES
+    return f"{_for_show(value, places):f}"
 
 
 def display_amount(value: Decimal, currency_code: str) -> str:
     """Return an amount for people, with the separators of the active language: "1,234.50 EUR", "1.234,50 EUR".
 
-    All digits are shown. Raises `CurrencyError` for an unknown currency.
+    All digits are shown, and a withdrawn currency as `format_amount` shows it.
     """
     # Given digits rather than a number, `number_format` calculates nothing: it only sets separators.
     number = formats.number_format(format_amount(value, currency_code), use_l10n=True, force_grouping=True)

@@ -253,8 +253,12 @@ def test_showing_refuses_what_is_no_exact_number(show: Any) -> None:
         show(Decimal("NaN"), "eur")
     with pytest.raises(AmountError, match="at most"):
         show(Decimal("1e30"), "eur")
-    with pytest.raises(CurrencyError):
-        show(Decimal(10), "xyz")
+
+
+@pytest.mark.parametrize(("value", "shown"), [("10", "10.00"), ("1234.5", "1234.50"), ("1.2345", "1.2345")])
+def test_a_withdrawn_currency_stays_readable(value: str, shown: str) -> None:
+    assert format_amount(Decimal(value), "hrk") == shown
+    assert display_amount(Decimal(value), "hrk").endswith(" HRK")
 
 
 @pytest.mark.parametrize(
