@@ -63,3 +63,9 @@ def test_every_reason_for_attention_is_described() -> None:
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_readme_shows_the_walkthrough_as_it_is() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- transcript: docs/walkthrough.txt -->\n```text\n")[2].partition("\n```\n")[0]
+    assert shown == page("walkthrough.txt").rstrip("\n")
