@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import AmountError, OperationInProgressError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import display_amount
-from payments.services.movements import captured_sum, pending_sum, refunded_sum
+from payments.services.movements import captured_sum, sums
 from payments.states import MovementKind, OperationKind, SessionStatus
 
 ZERO: Final = Decimal(0)
@@ -74,12 +74,11 @@ def amount_to_capture(payment: Payment, amount: Decimal | None) -> Decimal:
 
     Raises AmountError, or OperationInProgressError where captures under way hold what would be needed.
     """
-    total = payment.amount - payment.canceled_amount - captured_sum(payment)
-    pending = pending_sum(payment, MovementKind.CAPTURE)
+    captures = sums(payment, MovementKind.CAPTURE)
     return _choose(
         amount,
-        total=total,
-        pending=pending,
+        total=payment.amount - payment.canceled_amount - captures.succeeded,
+        pending=captures.pending,
         currency_code=payment.currency_code,
         nothing=_("There is nothing left to capture."),
         excess=_("%(amount)s is more than the %(left)s left to capture."),
@@ -88,12 +87,11 @@ def amount_to_capture(payment: Payment, amount: Decimal | None) -> Decimal:
 
 def amount_to_refund(payment: Payment, amount: Decimal | None) -> Decimal:
     """Return what a refund is for; None asks for all that is left. Raises as `amount_to_capture` does."""
-    total = captured_sum(payment) - refunded_sum(payment) - payment.charged_back_amount
-    pending = pending_sum(payment, MovementKind.REFUND)
+    refunds = sums(payment, MovementKind.REFUND)
     return _choose(
         amount,
-        total=total,
-        pending=pending,
+        total=captured_sum(payment) - refunds.succeeded - payment.charged_back_amount,
+        pending=refunds.pending,
         currency_code=payment.currency_code,
         nothing=_("There is nothing left to refund."),
         excess=_("%(amount)s is more than the %(left)s left to refund."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import combinations
@@ -28,19 +29,31 @@ _EVENTS: Final = {MovementKind.CAPTURE: "payment.captured", MovementKind.REFUND:
 _FAILURES: Final = {MovementKind.CAPTURE: "capture.failed", MovementKind.REFUND: "refund.failed"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Hold what a payment's captures, or its refunds, add up to; what is pending is reserved."""
+
+    succeeded: Decimal = ZERO
+    pending: Decimal = ZERO
+
+
+def sums(payment: Payment, kind: MovementKind) -> Sums:
+    """Add up a payment's captures or refunds, from their rows."""
+    rows = payment.captures.all() if kind == MovementKind.CAPTURE else payment.refunds.all()
+    amounts: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for status, amount in rows.values_list("status", "amount"):
+        amounts[status] += amount
+    return Sums(succeeded=amounts[MovementStatus.SUCCEEDED], pending=amounts[MovementStatus.PENDING])
+
+
 def captured_sum(payment: Payment) -> Decimal:
     """Return what was captured of a payment, from its rows."""
-    return _sum(payment, MovementKind.CAPTURE, MovementStatus.SUCCEEDED)
-
-
-def refunded_sum(payment: Payment) -> Decimal:
-    """Return what was refunded of a payment, from its rows."""
-    return _sum(payment, MovementKind.REFUND, MovementStatus.SUCCEEDED)
+    return sums(payment, MovementKind.CAPTURE).succeeded
 
 
 def pending_sum(payment: Payment, kind: MovementKind) -> Decimal:
     """Return what is reserved by captures or refunds whose outcome isn't known yet."""
-    return _sum(payment, kind, MovementStatus.PENDING)
+    return sums(payment, kind).pending
 
 
 def fail_movement(row: Movement, failure: Failure, journal: Journal) -> None:
@@ -269,8 +282,3 @@ def _adding_up_to(amount: Decimal, rows: list[Movement]) -> tuple[Movement, ...]
 
 def _kind_of(row: Movement) -> MovementKind:
     return MovementKind.CAPTURE if isinstance(row, Capture) else MovementKind.REFUND
-
-
-def _sum(payment: Payment, kind: MovementKind, status: MovementStatus) -> Decimal:
-    rows = payment.captures.all() if kind == MovementKind.CAPTURE else payment.refunds.all()
-    return sum(rows.filter(status=status).values_list("amount", flat=True), ZERO)

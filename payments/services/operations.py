@@ -64,11 +64,11 @@ def claim_operation(
     """Write down that a provider is about to be called; the collection must be locked.
 
     Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one.
-    Raises OperationInProgressError where the target already has an open operation of this kind, and
-    ProviderUnavailableError where the provider isn't configured any more.
+    The caller has refused a target that is busy; should another operation of this kind be in flight all the same, the
+    database refuses a second. Raises OperationInProgressError then, and ProviderUnavailableError where the provider
+    isn't configured any more.
     """
     plugin_for(session)
-    refuse_if_busy(target.pk, kind)
     operation_id = new_operation_id()
     operation = PaymentOperation(
         id=operation_id,

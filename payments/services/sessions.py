@@ -205,29 +205,22 @@ def claim_update(
 ) -> PaymentOperation | None:
     """Claim the change of a locked session's amount; one that no provider knows of is changed at once."""
     refuse_if_busy(session.pk)
-    journal = Journal(collection=session.collection, origin=origin)
     if session.initiated_at is None:
         _refuse_early_input(sent)
+        journal = Journal(collection=session.collection, origin=origin)
         change_amount(session, amount, journal, makes_split=makes_split)
-        operation = None
-    else:
-        plugin = plugin_for(session)
-        if not plugin.supports_update:
-            raise NotSupportedError(
-                _("The provider “%(alias)s” can't change a session; cancel it and create another."),
-                params={"alias": plugin.alias},
-            )
-        operation = claim_operation(
-            kind=OperationKind.UPDATE,
-            target=session,
-            session=session,
-            amount=amount,
-            sent=sent,
-            origin=origin,
-            makes_split=makes_split,
-        )
-    settle(session.collection, journal)
-    return operation
+        settle(session.collection, journal)
+        return None
+    _check_update_support(session)
+    return claim_operation(
+        kind=OperationKind.UPDATE,
+        target=session,
+        session=session,
+        amount=amount,
+        sent=sent,
+        origin=origin,
+        makes_split=makes_split,
+    )
 
 
 def claim_cancelation(session: PaymentSession, origin: Origin) -> PaymentOperation | None:
@@ -236,7 +229,8 @@ def claim_cancelation(session: PaymentSession, origin: Origin) -> PaymentOperati
         return None
     journal = Journal(collection=session.collection, origin=origin)
     operation = claim_abandonment(session, session.collection, journal)
-    settle(session.collection, journal)
+    if operation is None:
+        settle(session.collection, journal)
     return operation
 
 
@@ -290,6 +284,15 @@ def _default_context(collection: PaymentCollection) -> PaymentContext:
     if customer is None:
         return PaymentContext()
     return PaymentContext(customer_id=str(customer.pk), email=getattr(customer, "email", "") or None)
+
+
+def _check_update_support(session: PaymentSession) -> None:
+    plugin = plugin_for(session)
+    if not plugin.supports_update:
+        raise NotSupportedError(
+            _("The provider “%(alias)s” can't change a session; cancel it and create another."),
+            params={"alias": plugin.alias},
+        )
 
 
 def _refuse_early_input(sent: Mapping[str, Any]) -> None:
