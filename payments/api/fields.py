@@ -1,4 +1,4 @@
-"""Serializer fields that don't look at the project's settings: amounts, moments, JSON objects."""
+"""Serializer fields that don't look at the project's settings: amounts, moments, flags, JSON objects."""
 
 from __future__ import annotations
 
@@ -44,6 +44,22 @@ class AmountField(serializers.Field[Any, Any, str, Any]):
             return exact_decimal(data) if currency_code is None else parse_amount(data, currency_code)
         except AmountError as error:
             raise serializers.ValidationError(error.message, code=error.code) from error
+
+
+class FlagField(serializers.Field[bool, Any, bool, Any]):
+    """A JSON true or false, and nothing that only reads like one."""
+
+    default_error_messages = {"invalid": _("Give true or false.")}
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Read the flag."""
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+    def to_representation(self, value: bool) -> bool:
+        """Write the flag."""
+        return value
 
 
 class MomentField(serializers.Field[datetime, Any, str, Any]):

@@ -12,12 +12,12 @@ from rest_framework.exceptions import NotFound
 RowT = TypeVar("RowT", bound=models.Model)
 
 # What no row can have as its key never gets to the database, which may not be able to spell it.
-_KEY: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
+KEY: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 def find(rows: models.QuerySet[RowT], key: str) -> RowT | None:
     """Return the row with this key, or None."""
-    return rows.filter(pk=key).first() if _KEY.fullmatch(key) else None
+    return rows.filter(pk=key).first() if KEY.fullmatch(key) else None
 
 
 def get(rows: models.QuerySet[RowT], key: str) -> RowT:

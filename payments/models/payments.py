@@ -93,6 +93,7 @@ class Payment(KeptModel):
         indexes = [
             Index(fields=["status", "-created_at"], name="payments_pay_status_idx"),
             Index(fields=["status", "expires_at"], name="payments_pay_expiry_idx"),
+            Index(fields=["-created_at", "-id"], name="payments_pay_created_idx"),
         ]
         permissions = [
             ("capture_payment", _("Can capture payments")),

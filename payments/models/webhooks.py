@@ -59,7 +59,10 @@ class WebhookEvent(KeptModel):
             UniqueConstraint(fields=["provider", "event_id"], name="payments_webhook_event_unique"),
             CheckConstraint(condition=Q(status__in=Status.values), name="payments_webhook_status_known"),
         ]
-        indexes = [Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx")]
+        indexes = [
+            Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx"),
+            Index(fields=["-created_at", "-id"], name="payments_wh_created_idx"),
+        ]
         permissions = [("replay_webhook", _("Can replay webhook events"))]
 
     def __str__(self) -> str:

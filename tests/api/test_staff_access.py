@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 
-from payments.models import Payment, RefundReason
+from payments.models import Payment, PaymentOperation, RefundReason, WebhookEvent
+from payments.testing.factories import WebhookEventFactory
 from tests.api.client import Visitor
 from tests.api.conftest import MakeStaff
 
@@ -40,6 +41,12 @@ ROUTES = [
     ("GET", "payment-providers/", "view_paymentprovider"),
     ("POST", "payment-providers/system/enable/", "change_paymentprovider"),
     ("POST", "payment-providers/system/disable/", "change_paymentprovider"),
+    ("GET", "operations/", "view_paymentoperation"),
+    ("GET", "operations/{operation}/", "view_paymentoperation"),
+    ("POST", "operations/{operation}/resolve/", "resolve_operation"),
+    ("GET", "webhook-events/", "view_webhookevent"),
+    ("GET", "webhook-events/{event}/", "view_webhookevent"),
+    ("POST", "webhook-events/{event}/replay/", "replay_webhook"),
 ]
 PERMISSIONS = sorted({permission for _method, _route, permission in ROUTES} | {"view_provider_data"})
 
@@ -53,6 +60,8 @@ def address(payment: Payment) -> Any:
         "session": payment.session_id,
         "payment": payment.pk,
         "reason": reason.pk,
+        "operation": payment.session.operations.get(kind="authorize").pk,
+        "event": WebhookEventFactory.create(session=payment.session).pk,
     }
     return lambda route: "staff/" + route.format(**keys)
 
@@ -95,7 +104,15 @@ def test_provider_data_is_only_for_whom_it_is_permitted(
 ) -> None:
     payment.provider_data = {"vault": "PRIVATE"}
     payment.save_fields("provider_data")
-    readers = ("view_paymentcollection", "view_paymentsession", "view_payment")
+    readers = (
+        "view_paymentcollection",
+        "view_paymentsession",
+        "view_payment",
+        "view_paymentoperation",
+        "view_webhookevent",
+    )
+    PaymentOperation.objects.update(input={"token": "PRIVATE"})
+    WebhookEvent.objects.update(fact={"provider_data": "PRIVATE"})
     routes = [
         "payment-collections/",
         "payment-collections/{collection}/",
@@ -103,6 +120,10 @@ def test_provider_data_is_only_for_whom_it_is_permitted(
         "payment-sessions/{session}/",
         "payments/",
         "payments/{payment}/",
+        "operations/",
+        "operations/{operation}/",
+        "webhook-events/",
+        "webhook-events/{event}/",
     ]
     without, trusted = make_staff(*readers), make_staff(*readers, "view_provider_data")
 
@@ -111,14 +132,16 @@ def test_provider_data_is_only_for_whom_it_is_permitted(
         assert b"provider_data" not in hidden.raw
         assert b"secret_payses" not in hidden.raw
         assert b"PRIVATE" not in hidden.raw
-        assert b"provider_data" in shown.raw
+        assert b"provider_data" in shown.raw or b"PRIVATE" in shown.raw
     assert trusted.get(address("payments/{payment}/")).body["provider_data"] == {"vault": "PRIVATE"}
 
 
 def test_what_is_not_there_is_not_found(boss: Visitor) -> None:
     routes = [route for _method, route, _permission in ROUTES if "{" in route or "system" in route]
     for route in routes:
-        path = "staff/" + route.format(collection="0", session="a%00b", payment="💰", reason="x" * 99)
+        path = "staff/" + route.format(
+            collection="0", session="a%00b", payment="💰", reason="x" * 99, operation="%20", event="-"
+        )
         path = path.replace("/system/", "/nobody/")
         method = next(method for method, known, _permission in ROUTES if known == route)
 

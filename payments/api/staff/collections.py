@@ -20,9 +20,10 @@ from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.payments import PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
-from payments.api.staff.views import ListMixin, StaffView
+from payments.api.staff.views import MoneyListMixin, StaffView
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.services.searches import Search
 from payments.states import CollectionStatus
 
 MAX_KEY = 255
@@ -90,7 +91,7 @@ def collection_rows() -> QuerySet[PaymentCollection]:
     )
 
 
-class PaymentCollectionsView(ListMixin):
+class PaymentCollectionsView(MoneyListMixin):
     """List and create collections."""
 
     permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
@@ -102,7 +103,22 @@ class PaymentCollectionsView(ListMixin):
         "currency_code": filters.currency("currency_code"),
         "payable": filters.payable(),
         "customer": filters.customer("customer"),
+        "provider_reference": filters.through("collection", PaymentSession, "provider_reference"),
+        **filters.amounts(),
+        **filters.created(),
     }
+    search = Search(
+        ids={
+            "pay_col": "id",
+            "payses": "sessions__id",
+            "pay": "payments__id",
+            "payop": "operations__id",
+            "capt": "payments__captures__id",
+            "ref": "payments__refunds__id",
+        },
+        exact=("payable_id", "sessions__provider_reference", "payments__provider_reference"),
+        customer="customer",
+    )
 
     def rows(self) -> QuerySet[PaymentCollection]:
         """Return all collections."""

@@ -6,6 +6,7 @@ A parameter that is there twice means either: `?status=authorized&status=capture
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, time
 from typing import Any, Final, TypeVar
 
 from django.apps import apps
@@ -15,21 +16,30 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
 from django.db.models import Q
 from django.http import QueryDict
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
-from payments.money import normalize_currency
+from payments.exceptions import AmountError
+from payments.models import Payment, PaymentSession
+from payments.money import exact_decimal, normalize_currency
+from payments.services.searches import Search
 
 RowT = TypeVar("RowT", bound=models.Model)
 
 Condition = Callable[[str], Q]
 """Turns one value of a parameter into a condition; raises ValueError with what is wrong with the value."""
 
-PAGE_PARAMETERS: Final = frozenset({"cursor", "limit"})
+PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "order"})
+SEARCH: Final = "q"
+MAX_SEARCH: Final = 255
 
 
 def filtered(
-    rows: models.QuerySet[RowT], parameters: QueryDict, conditions: Mapping[str, Condition]
+    rows: models.QuerySet[RowT],
+    parameters: QueryDict,
+    conditions: Mapping[str, Condition],
+    search: Search | None = None,
 ) -> models.QuerySet[RowT]:
     """Return the rows that a list's query parameters ask for; raise ValidationError for what it doesn't know."""
     errors: dict[str, ValidationError] = {}
@@ -37,7 +47,10 @@ def filtered(
         if name in PAGE_PARAMETERS:
             continue
         try:
-            rows = rows.filter(_any_of(name, parameters.getlist(name), conditions))
+            if name == SEARCH and search is not None:
+                rows = search.find(rows, _search_text(parameters.getlist(name)))
+            else:
+                rows = rows.filter(_any_of(name, parameters.getlist(name), conditions, search))
         except ValidationError as error:
             errors[name] = error
     if errors:
@@ -66,6 +79,45 @@ def equals(path: str) -> Condition:
 def through(path: str, model: type[models.Model], column: str) -> Condition:
     """Return a condition on rows that others refer to: `model` refers to them as `path`, and has `column`."""
     return lambda value: Q(pk__in=model._default_manager.filter(**{column: value}).values(path))
+
+
+def amounts(path: str = "amount") -> dict[str, Condition]:
+    """Return conditions on an amount: exactly this, at least, at most; in major units of each row's currency."""
+
+    def compared(lookup: str) -> Condition:
+        return lambda value: Q(**{f"{path}{lookup}": exact_decimal(value)})
+
+    return {"amount": compared(""), "amount_gte": compared("__gte"), "amount_lte": compared("__lte")}
+
+
+def created() -> dict[str, Condition]:
+    """Return conditions on the time of creation: from a moment on, and before one."""
+
+    def compared(lookup: str) -> Condition:
+        return lambda value: Q(**{f"created_at__{lookup}": _moment(value)})
+
+    return {"created_at_gte": compared("gte"), "created_at_lt": compared("lt")}
+
+
+def provider_reference(path: str) -> Condition:
+    """Return a condition on the provider's id of a session, or of its payment; `path` leads to the session's id."""
+
+    def condition(value: str) -> Q:
+        sessions = PaymentSession.objects.filter(provider_reference=value).values("pk")
+        payments = Payment.objects.filter(provider_reference=value).values("session")
+        return Q(**{f"{path}__in": sessions}) | Q(**{f"{path}__in": payments})
+
+    return condition
+
+
+def of_collection(path: str) -> dict[str, Condition]:
+    """Return conditions on the collection that `path` leads to: what is paid, by whom, in which currency."""
+    return {
+        "payment_collection": equals(path),
+        "currency_code": currency(f"{path}__currency_code"),
+        "payable": payable(f"{path}__"),
+        "customer": customer(f"{path}__customer"),
+    }
 
 
 def currency(path: str) -> Condition:
@@ -111,15 +163,49 @@ def key_of(model: type[models.Model], value: str) -> Any:
         raise ValueError(_("It is no key of %(model)s.") % {"model": model._meta.label_lower}) from error
 
 
-def _any_of(name: str, values: Collection[str], conditions: Mapping[str, Condition]) -> Q:
-    if name not in conditions:
-        known = ", ".join(sorted(conditions.keys() | PAGE_PARAMETERS))
-        raise ValidationError(
-            _("There is no such parameter; there are %(known)s.") % {"known": known}, code="unknown_parameter"
+def _moment(value: str) -> datetime:
+    """Return a moment, or the start of a day, both in UTC where no zone is named; raise ValueError."""
+    try:
+        day = None if "T" in value else parse_date(value)
+        moment = parse_datetime(value) if day is None else datetime.combine(day, time())
+        if moment is not None:
+            return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(
+        _(
+            "Give a day or a moment such as 2026-11-24 or 2026-11-24T09:30:00Z; write a + as %2B in an address."
         )
-    if any("\0" in value for value in values):
-        raise ValidationError(_("A value holds a NUL character."), code="invalid_character")
+    )
+
+
+def _search_text(values: list[str]) -> str:
+    if len(values) > 1:
+        raise ValidationError(_("Search for one thing at a time."), code="invalid_value")
+    if len(values[0]) > MAX_SEARCH:
+        raise ValidationError(_("It is too long."), code="invalid_value")
+    _refuse_nul(values)
+    return values[0]
+
+
+def _any_of(
+    name: str, values: Collection[str], conditions: Mapping[str, Condition], search: Search | None
+) -> Q:
+    if name not in conditions:
+        known = sorted(conditions.keys() | PAGE_PARAMETERS | ({SEARCH} if search else set()))
+        raise ValidationError(
+            _("There is no such parameter; there are %(known)s.") % {"known": ", ".join(known)},
+            code="unknown_parameter",
+        )
+    _refuse_nul(values)
     try:
         return Q(*(conditions[name](value) for value in values), _connector=Q.OR)
+    except AmountError as error:
+        raise ValidationError(error.message, code=error.code) from error
     except ValueError as error:
         raise ValidationError(str(error), code="invalid_value") from error
+
+
+def _refuse_nul(values: Collection[str]) -> None:
+    if any("\0" in value for value in values):
+        raise ValidationError(_("A value holds a NUL character."), code="invalid_character")

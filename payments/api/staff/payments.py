@@ -16,10 +16,11 @@ from payments.api.fields import AmountField, MomentField
 from payments.api.serializers import InputSerializer, NoInput
 from payments.api.staff import filters
 from payments.api.staff.movements import CaptureSerializer, RefundSerializer
-from payments.api.staff.views import ListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, RefundReason
+from payments.services.searches import Search
 from payments.states import OperationKind, PaymentStatus
 
 MAX_NOTE = 2000
@@ -71,7 +72,7 @@ def payment_rows() -> QuerySet[Payment]:
     return Payment.objects.select_related("collection").prefetch_related("captures", "refunds__reason")
 
 
-class PaymentsListView(ListMixin):
+class PaymentsListView(MoneyListMixin):
     """List payments."""
 
     permissions = {"GET": "view_payment"}
@@ -79,11 +80,30 @@ class PaymentsListView(ListMixin):
     conditions = {
         "status": filters.one_of("status", PaymentStatus),
         "provider": filters.equals("provider"),
-        "currency_code": filters.currency("collection__currency_code"),
-        "payment_collection": filters.equals("collection"),
-        "payable": filters.payable("collection__"),
-        "customer": filters.customer("collection__customer"),
+        "payment_session": filters.equals("session"),
+        "provider_reference": filters.provider_reference("session"),
+        **filters.of_collection("collection"),
+        **filters.amounts(),
+        **filters.created(),
     }
+    search = Search(
+        ids={
+            "pay": "id",
+            "pay_col": "collection__id",
+            "payses": "session__id",
+            "capt": "captures__id",
+            "ref": "refunds__id",
+            "payop": "operations__id",
+        },
+        exact=(
+            "provider_reference",
+            "session__provider_reference",
+            "captures__provider_reference",
+            "refunds__provider_reference",
+            "collection__payable_id",
+        ),
+        customer="collection__customer",
+    )
 
     def rows(self) -> QuerySet[Payment]:
         """Return all payments."""

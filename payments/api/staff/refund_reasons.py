@@ -14,9 +14,11 @@ from rest_framework.response import Response
 from payments.api import lookups
 from payments.api.fields import MomentField, ObjectField
 from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.staff import filters
 from payments.api.staff.views import ListMixin, StaffView
 from payments.exceptions import InputError, TransitionError
 from payments.models import RefundReason
+from payments.services.searches import Search
 
 MAX_LABEL = 255
 MAX_DESCRIPTION = 2000
@@ -52,6 +54,8 @@ class RefundReasonsView(ListMixin):
 
     permissions = {"GET": "view_refundreason", "POST": "add_refundreason"}
     output = RefundReasonSerializer
+    conditions = filters.created()
+    search = Search(ids={"refr": "id"}, exact=("label",))
 
     def rows(self) -> QuerySet[RefundReason]:
         """Return all refund reasons."""

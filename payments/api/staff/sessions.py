@@ -14,8 +14,9 @@ from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, MomentField
 from payments.api.staff import filters
-from payments.api.staff.views import ErrorField, ListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import ErrorField, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
+from payments.services.searches import Search
 from payments.states import OperationKind, SessionStatus
 
 
@@ -55,7 +56,7 @@ def session_rows() -> QuerySet[PaymentSession]:
     return PaymentSession.objects.select_related("collection", "authorized_payment")
 
 
-class PaymentSessionsView(ListMixin):
+class PaymentSessionsView(MoneyListMixin):
     """List sessions."""
 
     permissions = {"GET": "view_paymentsession"}
@@ -63,11 +64,21 @@ class PaymentSessionsView(ListMixin):
     conditions = {
         "status": filters.one_of("status", SessionStatus),
         "provider": filters.equals("provider"),
-        "currency_code": filters.currency("collection__currency_code"),
-        "payment_collection": filters.equals("collection"),
-        "payable": filters.payable("collection__"),
-        "customer": filters.customer("collection__customer"),
+        "provider_reference": filters.provider_reference("pk"),
+        **filters.of_collection("collection"),
+        **filters.amounts(),
+        **filters.created(),
     }
+    search = Search(
+        ids={
+            "payses": "id",
+            "pay_col": "collection__id",
+            "pay": "authorized_payment__id",
+            "payop": "operations__id",
+        },
+        exact=("provider_reference", "authorized_payment__provider_reference", "collection__payable_id"),
+        customer="collection__customer",
+    )
 
     def rows(self) -> QuerySet[PaymentSession]:
         """Return all sessions."""

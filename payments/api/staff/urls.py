@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from payments.api.staff import collections, payments, providers, refund_reasons, sessions
+from payments.api.staff import (
+    collections,
+    operations,
+    payments,
+    providers,
+    refund_reasons,
+    sessions,
+    webhook_events,
+)
 
 urlpatterns = [
     path(
@@ -78,5 +86,23 @@ urlpatterns = [
         "payment-providers/<str:provider_id>/disable/",
         providers.DisableProviderView.as_view(),
         name="staff-payment-provider-disable",
+    ),
+    path("operations/", operations.OperationsView.as_view(), name="staff-operations"),
+    path("operations/<str:operation_id>/", operations.OperationView.as_view(), name="staff-operation"),
+    path(
+        "operations/<str:operation_id>/resolve/",
+        operations.ResolveOperationView.as_view(),
+        name="staff-operation-resolve",
+    ),
+    path("webhook-events/", webhook_events.WebhookEventsView.as_view(), name="staff-webhook-events"),
+    path(
+        "webhook-events/<str:event_id>/",
+        webhook_events.WebhookEventView.as_view(),
+        name="staff-webhook-event",
+    ),
+    path(
+        "webhook-events/<str:event_id>/replay/",
+        webhook_events.ReplayWebhookEventView.as_view(),
+        name="staff-webhook-event-replay",
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -12,12 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments.api.isolation import JSONRenderer, browsable_renderers
-from payments.api.pagination import CreatedAtPagination
+from payments.api.pagination import NEWEST_FIRST, Order, page_of
 from payments.api.serializers import OutputSerializer
 from payments.api.staff.filters import Condition, filtered
 from payments.api.staff.permissions import StaffPermission
 from payments.api.views import PaymentsView, accepted
 from payments.conf import staff_authentication_classes
+from payments.services.searches import Search
 from payments.states import EventSource
 
 
@@ -54,30 +55,41 @@ class StaffView(PaymentsView):
 
 
 class ListMixin(StaffView):
-    """Answer with a page of rows."""
+    """Answer with a page of rows; `orders` are the values that the parameter `order` may have."""
 
     conditions: ClassVar[Mapping[str, Condition]] = {}
+    search: ClassVar[Search | None] = None
+    orders: ClassVar[Sequence[str]] = (NEWEST_FIRST, "created_at")
 
     def rows(self) -> QuerySet[Any]:
         """Return all rows, with everything that their output needs."""
         raise NotImplementedError
 
     def get(self, request: Request) -> Response:
-        """Answer with the rows that the query parameters ask for, newest first."""
-        paginator = CreatedAtPagination()
-        rows = filtered(self.rows(), request.query_params, self.conditions)
-        page = paginator.paginate_queryset(rows, request, view=self)
-        return paginator.get_paginated_response(self.render(page, many=True))
+        """List the rows that the query parameters ask for, the newest first unless `order` says otherwise."""
+        order = Order.read(request, self.orders)
+        rows = filtered(self.rows(), request.query_params, self.conditions, self.search)
+        page = page_of(rows, request, order)
+        return page.answer(request, self.render(page.rows, many=True))
+
+
+class MoneyListMixin(ListMixin):
+    """Answer with a page of rows that have an amount."""
+
+    orders = (NEWEST_FIRST, "created_at", "-amount", "amount")
 
 
 class PrivateDataSerializer(OutputSerializer):
-    """Show a row; `provider_data` only to whom it is permitted, and else not even its name."""
+    """Show a row; what is private only to whom it is permitted, and else not even its name."""
+
+    private: ClassVar[tuple[str, ...]] = ("provider_data",)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Write the row."""
         shown = super().to_representation(instance)
         if not self.context.get("shows_provider_data"):
-            shown.pop("provider_data")
+            for name in self.private:
+                shown.pop(name)
         return shown
 
 

@@ -1,0 +1,133 @@
+"""Operations, for operators: every intended call to a provider, and deciding about those that nobody could."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api import lookups
+from payments.api.fields import AmountField, FlagField, MomentField
+from payments.api.serializers import InputSerializer
+from payments.api.staff import filters
+from payments.api.staff.views import ErrorField, MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.models import PaymentOperation
+from payments.services.searches import Search
+from payments.states import OperationKind, OperationStatus
+
+MAX_REASON = 2000
+
+
+class OperationSerializer(PrivateDataSerializer):
+    """Show an operation: what was asked of whom, and what is known of it."""
+
+    private = ("input", "exchange")
+
+    id = serializers.CharField(read_only=True)
+    kind = serializers.CharField(read_only=True)
+    status = serializers.CharField(read_only=True)
+    payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
+    payment_session_id = serializers.CharField(source="session_id", read_only=True)
+    payment_id = serializers.CharField(read_only=True)
+    capture_id = serializers.CharField(read_only=True)
+    refund_id = serializers.CharField(read_only=True)
+    provider_id = serializers.CharField(read_only=True)
+    amount = AmountField(read_only=True)
+    currency_code = serializers.CharField(read_only=True)
+    error = ErrorField()
+    detail = serializers.CharField(read_only=True)
+    input = serializers.ReadOnlyField()
+    exchange = serializers.ReadOnlyField()
+    requested_from = serializers.CharField(source="source", read_only=True)
+    actor_id = serializers.ReadOnlyField()
+    attempts = serializers.IntegerField(read_only=True)
+    resolution = serializers.SerializerMethodField()
+    next_attempt_at = MomentField()
+    finished_at = MomentField()
+    created_at = MomentField()
+    updated_at = MomentField()
+
+    def get_resolution(self, operation: PaymentOperation) -> dict[str, Any] | None:
+        """Return what a person decided, or None."""
+        if not operation.resolution_reason:
+            return None
+        return {
+            "reason": operation.resolution_reason,
+            "evidence": operation.resolution_evidence,
+            "resolved_by_id": operation.resolved_by_id,
+        }
+
+
+class ResolveInput(InputSerializer):
+    """Read what a person found out about an operation, and how."""
+
+    has_happened = FlagField()
+    reason = serializers.CharField(max_length=MAX_REASON)
+    evidence = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON)
+
+
+def operation_rows() -> QuerySet[PaymentOperation]:
+    """Return operations with what their output needs."""
+    return PaymentOperation.objects.select_related("collection")
+
+
+class OperationsView(MoneyListMixin):
+    """List operations."""
+
+    permissions = {"GET": "view_paymentoperation"}
+    output = OperationSerializer
+    conditions = {
+        "status": filters.one_of("status", OperationStatus),
+        "kind": filters.one_of("kind", OperationKind),
+        "provider": filters.equals("provider"),
+        "payment_session": filters.equals("session"),
+        "payment": filters.equals("payment"),
+        "provider_reference": filters.provider_reference("session"),
+        **filters.of_collection("collection"),
+        **filters.amounts(),
+        **filters.created(),
+    }
+    search = Search(
+        ids={
+            "payop": "id",
+            "pay_col": "collection__id",
+            "payses": "session__id",
+            "pay": "payment__id",
+            "capt": "capture__id",
+            "ref": "refund__id",
+        },
+        exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
+        customer="collection__customer",
+    )
+
+    def rows(self) -> QuerySet[PaymentOperation]:
+        """Return all operations."""
+        return operation_rows()
+
+
+class OperationView(StaffView):
+    """Show an operation."""
+
+    permissions = {"GET": "view_paymentoperation"}
+    output = OperationSerializer
+
+    def get(self, request: Request, operation_id: str) -> Response:
+        """Answer with the operation."""
+        return self.answer(lookups.get(operation_rows(), operation_id))
+
+
+class ResolveOperationView(StaffView):
+    """Resolve an operation that needs attention."""
+
+    permissions = {"POST": "resolve_operation"}
+    output = OperationSerializer
+
+    def post(self, request: Request, operation_id: str) -> Response:
+        """Record that it has happened, or that it has not, as a person found out."""
+        operation = lookups.get(operation_rows(), operation_id)
+        services.resolve_operation(operation, **self.read(ResolveInput), **self.origin())
+        return self.answer(lookups.get(operation_rows(), operation_id))
