@@ -122,3 +122,47 @@ class WebhookEventStatus(models.TextChoices):
     APPLIED = "applied", _("Applied")
     IGNORED = "ignored", _("Ignored")
     FAILED = "failed", _("Failed")
+
+
+class AttentionReason(models.TextChoices):
+    """Why an operation needs a person: what a provider reports and our books can't hold, or what nobody finds out."""
+
+    NOT_FOUND_AFTER_KEY_WINDOW = (
+        "not_found_after_key_window",
+        _("The provider doesn't know of it, and its key no longer protects"),
+    )
+    UNRESOLVED = "unresolved", _("The provider gave no usable answer")
+    STILL_PENDING = "still_pending", _("The provider has left it pending")
+    PROVIDER_NOT_CONFIGURED = "provider_not_configured", _("The provider has left the settings")
+    CURRENCY_MISMATCH = "currency_mismatch", _("The provider reports another currency")
+    AUTHORIZED_AMOUNT_MISMATCH = (
+        "authorized_amount_mismatch",
+        _("Another amount was authorized than was asked"),
+    )
+    CAPTURE_AMOUNT_MISMATCH = "capture_amount_mismatch", _("Another amount was captured than was asked")
+    REFUND_AMOUNT_MISMATCH = "refund_amount_mismatch", _("Another amount was refunded than was asked")
+    UPDATE_MISMATCH = "update_mismatch", _("The session has another amount than was asked")
+    IMPOSSIBLE_AMOUNT = "impossible_amount", _("The report has an amount that is none")
+    LATE_AUTHORIZATION = "late_authorization", _("A payer was faster than a cancelation")
+    AUTHORIZED_MORE_THAN_DUE = "authorized_more_than_due", _("More is held than is due")
+    CAPTURED_MORE_THAN_AUTHORIZED = (
+        "captured_more_than_authorized",
+        _("More was captured than was authorized"),
+    )
+    CAPTURED_AFTER_RELEASE = "captured_after_release", _("Money was captured that had been released")
+    CAPTURE_FAILED_LATE = "capture_failed_late", _("A capture that had succeeded has failed")
+    REFUNDED_MORE_THAN_CAPTURED = "refunded_more_than_captured", _("More was refunded than was captured")
+    REFUNDED_WHAT_WAS_CHARGED_BACK = (
+        "refunded_what_was_charged_back",
+        _("Money was refunded that the payer's bank had taken back"),
+    )
+    CHARGED_BACK = "charged_back", _("The payer's bank took money back")
+    CAPTURE_WITHOUT_REFERENCE = (
+        "capture_without_reference",
+        _("A capture was reported that can't be told from others"),
+    )
+    REFUND_WITHOUT_REFERENCE = (
+        "refund_without_reference",
+        _("A refund was reported that can't be told from others"),
+    )
+    REFERENCE_REUSED = "reference_reused", _("The provider's reference is another's")

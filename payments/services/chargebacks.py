@@ -8,6 +8,7 @@ from payments.models import Payment
 from payments.services.discrepancies import Discrepancy
 from payments.services.journals import Journal
 from payments.services.movements import captured_sum
+from payments.states import AttentionReason
 
 
 def record_charge_back(payment: Payment, total: Decimal | None, journal: Journal) -> list[Discrepancy]:
@@ -25,4 +26,4 @@ def record_charge_back(payment: Payment, total: Decimal | None, journal: Journal
         payment.captured_amount, payment.charged_back_amount = captured, charged_back
         payment.save_fields("captured_amount", "charged_back_amount")
         journal.note("payment.charged_back", payment, amount=charged_back - known)
-    return [Discrepancy.between("charged_back", expected=known, reported=total)]
+    return [Discrepancy.between(AttentionReason.CHARGED_BACK, expected=known, reported=total)]

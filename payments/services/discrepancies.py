@@ -10,7 +10,7 @@ from payments.ids import new_operation_id
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.journals import Journal
 from payments.services.operations import end_operation
-from payments.states import OperationKind, OperationStatus
+from payments.states import AttentionReason, OperationKind, OperationStatus
 
 EVENT_TYPE: Final = "fact.discrepancy"
 
@@ -19,14 +19,19 @@ EVENT_TYPE: Final = "fact.discrepancy"
 class Discrepancy:
     """Say in which way a report differs from what was asked or is possible, and which operation it is about."""
 
-    code: str
+    code: AttentionReason
     expected: str
     reported: str
     operation: PaymentOperation | None = field(default=None, repr=False)
 
     @classmethod
     def between(
-        cls, code: str, *, expected: object, reported: object, operation: PaymentOperation | None = None
+        cls,
+        code: AttentionReason,
+        *,
+        expected: object,
+        reported: object,
+        operation: PaymentOperation | None = None,
     ) -> Discrepancy:
         """Build a discrepancy between two values; amounts are written so that equal ones look the same."""
         return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)

@@ -27,6 +27,7 @@ from payments.services.providers import publishable
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
 from payments.states import (
+    AttentionReason,
     MovementKind,
     MovementStatus,
     OperationKind,
@@ -102,12 +103,16 @@ class FactRecorder:
         """Record a fact, piece by piece, in the order in which money moves."""
         if fact.currency_code != self.session.currency_code:
             self._differ(
-                "currency_mismatch", expected=self.session.currency_code, reported=fact.currency_code
+                AttentionReason.CURRENCY_MISMATCH,
+                expected=self.session.currency_code,
+                reported=fact.currency_code,
             )
             return
         if (nonsense := impossible_amount(fact)) is not None:
             self._differ(
-                "impossible_amount", expected=f"an amount in {fact.currency_code}", reported=nonsense
+                AttentionReason.IMPOSSIBLE_AMOUNT,
+                expected=f"an amount in {fact.currency_code}",
+                reported=nonsense,
             )
             return
         before = (self.session.status, self.session.initiated_at)
@@ -157,7 +162,9 @@ class FactRecorder:
         is_news = self.session.payment is None
         if is_news:
             if not ZERO < amount <= self.session.amount:
-                self._differ("authorized_amount_mismatch", expected=self.session.amount, reported=amount)
+                self._differ(
+                    AttentionReason.AUTHORIZED_AMOUNT_MISMATCH, expected=self.session.amount, reported=amount
+                )
                 return
             self._authorize(fact, amount)
         else:
@@ -177,7 +184,9 @@ class FactRecorder:
         self.journal.note("session.authorized", self.session, from_status=before, amount=amount)
         self.journal.note("payment.authorized", payment, to_status=str(payment.status), amount=amount)
         if is_late:
-            self._differ("late_authorization", expected=before, reported=SessionStatus.AUTHORIZED)
+            self._differ(
+                AttentionReason.LATE_AUTHORIZATION, expected=before, reported=SessionStatus.AUTHORIZED
+            )
         self._compare_with_collection()
 
     def _create_payment(self, fact: SessionFact, amount: Decimal) -> Payment:
@@ -201,7 +210,7 @@ class FactRecorder:
         other = others.first() if reference else None
         if other is None:
             return reference or None
-        self._differ("reference_reused", expected=self.session.pk, reported=other.session_id)
+        self._differ(AttentionReason.REFERENCE_REUSED, expected=self.session.pk, reported=other.session_id)
         return None
 
     def _compare_with_payment(self, fact: SessionFact) -> None:
@@ -210,13 +219,15 @@ class FactRecorder:
         if payment is None or reported is None or reported == payment.amount:
             return
         if reported > payment.amount or payment.amount > captured_sum(payment):
-            self._differ("authorized_amount_mismatch", expected=payment.amount, reported=reported)
+            self._differ(
+                AttentionReason.AUTHORIZED_AMOUNT_MISMATCH, expected=payment.amount, reported=reported
+            )
 
     def _compare_with_collection(self) -> None:
         collection = self.session.collection
         held = sum((row.amount - row.canceled_amount for row in collection.payments.all()), ZERO)
         if held > collection.amount:
-            self._differ("authorized_more_than_due", expected=collection.amount, reported=held)
+            self._differ(AttentionReason.AUTHORIZED_MORE_THAN_DUE, expected=collection.amount, reported=held)
 
     def _record_next_action(self, fact: SessionFact) -> None:
         is_news = self.session.status == SessionStatus.PENDING
@@ -319,7 +330,7 @@ class FactRecorder:
         other = others.exclude(pk=self.session.pk).first()
         if other is None:
             return True
-        self._differ("reference_reused", expected=self.session.pk, reported=other.pk)
+        self._differ(AttentionReason.REFERENCE_REUSED, expected=self.session.pk, reported=other.pk)
         return False
 
     def _confirm(self, kind: OperationKind, *, target_id: str | None = None, is_news: bool = False) -> None:
@@ -341,7 +352,7 @@ class FactRecorder:
     def _save_status(self) -> None:
         self.session.save_fields("status", "next_action", "error_code", "error_message")
 
-    def _differ(self, code: str, *, expected: object, reported: object) -> None:
+    def _differ(self, code: AttentionReason, *, expected: object, reported: object) -> None:
         self.discrepancies.append(Discrepancy.between(code, expected=expected, reported=reported))
 
 

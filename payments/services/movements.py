@@ -15,7 +15,7 @@ from payments.providers import Failure, MovementFact, SessionFact
 from payments.services.discrepancies import Discrepancy
 from payments.services.journals import Journal
 from payments.services.operations import end_operation
-from payments.states import MovementKind, MovementStatus, OperationStatus
+from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
 
 ZERO: Final = Decimal(0)
 FAILED: Final = Failure(code="failed")
@@ -91,11 +91,18 @@ class MovementRecorder:
         operation = self._operation_of(movement)
         row = self._row_of(movement, operation)
         if movement.currency_code != self.payment.currency_code:
-            self._differ("currency_mismatch", self.payment.currency_code, movement.currency_code, operation)
+            self._differ(
+                AttentionReason.CURRENCY_MISMATCH,
+                self.payment.currency_code,
+                movement.currency_code,
+                operation,
+            )
         elif row is None:
             self._record_foreign(movement, total)
         elif movement.amount != row.amount:
-            self._differ(f"{movement.kind}_amount_mismatch", row.amount, movement.amount, operation)
+            self._differ(
+                AttentionReason(f"{movement.kind}_amount_mismatch"), row.amount, movement.amount, operation
+            )
         elif self._takes_reference(row, movement.provider_reference, operation):
             self._advance(row, movement, operation)
 
@@ -106,7 +113,7 @@ class MovementRecorder:
         if not reference or row.provider_reference is not None:
             return True
         if any(other.provider_reference == reference for other in self._rows(_kind_of(row))):
-            self._differ("reference_reused", row.pk, reference, operation)
+            self._differ(AttentionReason.REFERENCE_REUSED, row.pk, reference, operation)
             return False
         row.provider_reference = reference
         row.save_fields("provider_reference")
@@ -144,7 +151,12 @@ class MovementRecorder:
         if row.status == MovementStatus.FAILED:
             return
         if isinstance(row, Capture) and row.status == MovementStatus.SUCCEEDED:
-            self._differ("capture_failed_late", MovementStatus.SUCCEEDED, MovementStatus.FAILED, operation)
+            self._differ(
+                AttentionReason.CAPTURE_FAILED_LATE,
+                MovementStatus.SUCCEEDED,
+                MovementStatus.FAILED,
+                operation,
+            )
             return
         fail_movement(row, failure, self.journal)
         if operation is not None and operation.is_open:
@@ -160,7 +172,12 @@ class MovementRecorder:
             return
         if not movement.provider_reference:
             if total is None:
-                self._differ(f"{movement.kind}_without_reference", "a reference", movement.amount, None)
+                self._differ(
+                    AttentionReason(f"{movement.kind}_without_reference"),
+                    "a reference",
+                    movement.amount,
+                    None,
+                )
         elif (row := self._nameless(movement)) is not None:
             row.provider_reference = movement.provider_reference
             row.save_fields("provider_reference")
@@ -209,10 +226,10 @@ class MovementRecorder:
             return True
         refunded = self._succeeded_sum(MovementKind.REFUND) + row.amount
         if refunded > captured:
-            self._differ("refunded_more_than_captured", captured, refunded, operation)
+            self._differ(AttentionReason.REFUNDED_MORE_THAN_CAPTURED, captured, refunded, operation)
         elif refunded + self.payment.charged_back_amount > captured:
             kept = captured - self.payment.charged_back_amount
-            self._differ("refunded_what_was_charged_back", kept, refunded, None)
+            self._differ(AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK, kept, refunded, None)
         return refunded <= captured
 
     def _make_room(self, captured: Decimal) -> None:
@@ -220,7 +237,11 @@ class MovementRecorder:
         payment = self.payment
         if captured + payment.canceled_amount <= payment.amount:
             return
-        code = "captured_more_than_authorized" if captured > payment.amount else "captured_after_release"
+        code = (
+            AttentionReason.CAPTURED_MORE_THAN_AUTHORIZED
+            if captured > payment.amount
+            else AttentionReason.CAPTURED_AFTER_RELEASE
+        )
         self._differ(code, payment.amount - payment.canceled_amount, captured, None)
         payment.amount = max(payment.amount, captured)
         payment.canceled_amount = min(payment.canceled_amount, payment.amount - captured)
@@ -260,7 +281,7 @@ class MovementRecorder:
         return sum((row.amount for row in rows), ZERO)
 
     def _differ(
-        self, code: str, expected: object, reported: object, operation: PaymentOperation | None
+        self, code: AttentionReason, expected: object, reported: object, operation: PaymentOperation | None
     ) -> None:
         self.discrepancies.append(
             Discrepancy.between(code, expected=expected, reported=reported, operation=operation)

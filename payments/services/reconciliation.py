@@ -30,7 +30,7 @@ from payments.services.records import record_result
 from payments.services.synchronization import retrieve
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
-from payments.states import EventSource, OperationStatus, Outcome
+from payments.states import AttentionReason, EventSource, OperationStatus, Outcome
 
 logger = logging.getLogger("payments.reconciler")
 
@@ -81,7 +81,7 @@ def reconcile_operation(operation: PaymentOperation) -> PaymentOperation:
     try:
         plugin = plugin_for(operation.session)
     except ProviderUnavailableError:
-        return _require_attention(operation, "provider_not_configured")
+        return _require_attention(operation, AttentionReason.PROVIDER_NOT_CONFIGURED)
     if plugin.supports_retrieve and not _ask(operation):
         return _reschedule(operation)
     operation.refresh_from_db()
@@ -95,7 +95,7 @@ def _go_on(operation: PaymentOperation, plugin: BaseProvider[Any]) -> PaymentOpe
     if operation.status != OperationStatus.UNKNOWN:
         return operation
     if not _is_protected(operation, plugin.idempotency_window):
-        return _require_attention(operation, "not_found_after_key_window")
+        return _require_attention(operation, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)
     return _send_again(operation)
 
 
@@ -166,14 +166,14 @@ def _is_protected(operation: PaymentOperation, window: timedelta | None) -> bool
 def _reschedule(operation: PaymentOperation) -> PaymentOperation:
     """Look again later, each time after a longer pause; after the last look a person has to."""
     if operation.checks + 1 >= len(BACKOFF):
-        return _require_attention(operation, "unresolved")
+        return _require_attention(operation, AttentionReason.UNRESOLVED)
     return _look_again(operation)
 
 
 def _wait(operation: PaymentOperation) -> PaymentOperation:
     """Look again later at what the provider itself says is pending."""
     if timezone.now() - operation.created_at > PATIENCE:
-        return _require_attention(operation, "still_pending")
+        return _require_attention(operation, AttentionReason.STILL_PENDING)
     return _look_again(operation)
 
 
@@ -189,7 +189,7 @@ def _look_again(operation: PaymentOperation) -> PaymentOperation:
     return operation
 
 
-def _require_attention(operation: PaymentOperation, detail: str) -> PaymentOperation:
+def _require_attention(operation: PaymentOperation, reason: AttentionReason) -> PaymentOperation:
     with committed():
         collection = lock_collection(operation.collection_id)
         current = PaymentOperation.objects.select_related("session", "payment", "capture", "refund").get(
@@ -198,6 +198,6 @@ def _require_attention(operation: PaymentOperation, detail: str) -> PaymentOpera
         if current.status not in _UNRECORDED:
             return current
         journal = Journal(collection=collection, origin=RECONCILER)
-        end_operation(current, lambda: current.require_attention(detail=detail), journal)
+        end_operation(current, lambda: current.require_attention(detail=reason), journal)
         settle(collection, journal)
     return current

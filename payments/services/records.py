@@ -35,6 +35,7 @@ from payments.services.origins import Origin
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
 from payments.states import (
+    AttentionReason,
     MovementKind,
     MovementStatus,
     OperationKind,
@@ -243,7 +244,7 @@ def _record_update(operation: PaymentOperation, result: UpdateResult, journal: J
     reported = (result.amount, result.currency_code)
     if reported != (operation.amount, session.currency_code):
         difference = Discrepancy.between(
-            "update_mismatch",
+            AttentionReason.UPDATE_MISMATCH,
             expected=f"{operation.amount} {session.currency_code}",
             reported=f"{result.amount} {result.currency_code}",
         )
