@@ -1,0 +1,281 @@
+"""Proof that the tests bite: `python -m tests.reliability.mutations [NAME ...]`.
+
+Each guard against loss and doubling is taken away from a copy of the tree, and the test that is named with it must fail
+there; without the change it must pass. The tree itself is never touched. It takes minutes, so it isn't part of CI.
+`--database sqlite` leaves out what only PostgreSQL can show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CODE: Final = ("payments", "tests", "example_project", "pyproject.toml", "manage.py", "README.md")
+SERVICES: Final = "payments/services"
+HERE: Final = "tests/reliability"
+TESTS_FAILED: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """Replace one piece of a file, which must be there exactly once."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutation:
+    """Take one guard away, and name the test that has to notice."""
+
+    name: str
+    test: str
+    edits: tuple[Edit, ...]
+    database: str = "sqlite"
+
+
+MUTATIONS: Final = (
+    Mutation(
+        name="collection-lock",
+        test=f"{HERE}/test_guards.py::test_second_claim_waits_for_the_first",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/transactions.py",
+                old="rows.select_for_update().get(",
+                new="rows.get(",
+            ),
+        ),
+        database="postgresql",
+    ),
+    Mutation(
+        name="commit-before-call",
+        test=f"{HERE}/test_crashes.py::test_what_the_provider_did_is_recorded_once[capture-called]",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/payments.py",
+                old="""        operation = _claim_capture(lock_payment(payment), amount, origin)
+    return _finish(payment, run_operation(operation))""",
+                new="""        operation = run_operation(_claim_capture(lock_payment(payment), amount, origin))
+    return _finish(payment, operation)""",
+            ),
+            Edit(path=f"{SERVICES}/transactions.py", old="durable=True", new="durable=False"),
+            Edit(
+                path="payments/providers/handler.py",
+                old="    for connection in connections.all(initialized_only=True):",
+                new="    for connection in ():",
+            ),
+        ),
+    ),
+    Mutation(
+        name="compare-and-swap",
+        test=f"{HERE}/test_reconciler.py::test_operation_that_has_ended_is_not_ended_differently",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/operations.py",
+                old="filter(pk=operation.pk, status=expected_status)",
+                new="filter(pk=operation.pk)",
+            ),
+        ),
+    ),
+    Mutation(
+        name="recorded-once",
+        test=f"{HERE}/test_reconciler.py::test_answer_of_an_overtaken_update_changes_nothing",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/records.py",
+                old="        if not _is_news(current, result):\n            return current\n",
+                new="",
+            ),
+        ),
+    ),
+    Mutation(
+        name="inbox-unique",
+        test=f"{HERE}/test_guards.py::test_event_delivered_twice_is_stored_once",
+        edits=(
+            Edit(
+                path="payments/models/webhooks.py",
+                old='fields=["provider", "event_id"], name="payments_webhook_event_unique"',
+                new='fields=["provider", "event_id", "id"], name="payments_webhook_event_unique"',
+            ),
+            Edit(
+                path="payments/migrations/0001_initial.py",
+                old="fields=('provider', 'event_id'), name='payments_webhook_event_unique'",
+                new="fields=('provider', 'event_id', 'id'), name='payments_webhook_event_unique'",
+            ),
+        ),
+    ),
+    Mutation(
+        name="key-reuse",
+        test=f"{HERE}/test_crashes.py::test_what_never_reached_the_provider_is_sent_again[capture-called]",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/reconciliation.py",
+                old="    result = call_for(operation)",
+                new='    operation.idempotency_key += "-again"\n    result = call_for(operation)',
+            ),
+        ),
+    ),
+    Mutation(
+        name="unknown-is-not-failed",
+        test=f"{HERE}/test_reconciler.py::test_unknown_outcome_is_found_out",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/records.py",
+                old="Outcome.UNKNOWN: _record_unknown,",
+                new="Outcome.UNKNOWN: _record_decline,",
+            ),
+        ),
+    ),
+    Mutation(
+        name="key-window",
+        test=f"{HERE}/test_reconciler.py::test_key_is_not_used_beyond_its_window",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/reconciliation.py",
+                old="return window is None or timezone.now()",
+                new="return True or timezone.now()",
+            ),
+        ),
+    ),
+    Mutation(
+        name="reservation",
+        test=f"{HERE}/test_guards.py::test_second_claim_waits_for_the_first",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/balances.py",
+                old="    left = total - pending\n",
+                new="    left = total\n",
+            ),
+        ),
+    ),
+    Mutation(
+        name="lease",
+        test=f"{HERE}/test_workers.py::test_reconcilers_share_what_is_due",
+        edits=(
+            Edit(
+                path=f"{SERVICES}/leases.py",
+                old="free = rows.using(alias).filter(is_free())",
+                new="free = rows.using(alias)",
+            ),
+            Edit(
+                path=f"{SERVICES}/leases.py",
+                old="filter(pk=row.pk, lease_owner=owner)",
+                new="filter(pk=row.pk)",
+            ),
+        ),
+    ),
+    Mutation(
+        name="one-open-operation",
+        test=f"{HERE}/test_guards.py::test_database_allows_one_open_operation_of_a_kind",
+        edits=(
+            Edit(
+                path="payments/models/operations.py",
+                old='return f"{kind}:{target_id}"',
+                new='return f"{kind}:{target_id}:{ids.new_operation_id()}"',
+            ),
+        ),
+    ),
+)
+
+
+class MutationError(Exception):
+    """The experiment itself doesn't work: a piece of code isn't there, or a test doesn't run or pass."""
+
+
+def misfits(mutation: Mutation, root: Path = ROOT) -> list[str]:
+    """Return which of a mutation's pieces are not in the code exactly once, so that it has to be rewritten."""
+    texts = {edit: (root / edit.path).read_text(encoding="utf-8") for edit in mutation.edits}
+    return [f"{edit.path}: {edit.old!r}" for edit, text in texts.items() if text.count(edit.old) != 1]
+
+
+def main(arguments: list[str]) -> int:
+    """Try the mutations, say of each whether it was noticed, and return 1 if any was not."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", choices=[[], *(each.name for each in MUTATIONS)], metavar="NAME")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"])
+    options = parser.parse_args(arguments)
+    wanted = [
+        each
+        for each in MUTATIONS
+        if (not options.names or each.name in options.names) and options.database in (None, each.database)
+    ]
+    survivors = [each.name for each in wanted if not _is_noticed(each)]
+    _say(f"\n{len(wanted) - len(survivors)} of {len(wanted)} noticed. {' '.join(survivors)}")
+    return 1 if survivors else 0
+
+
+def _is_noticed(mutation: Mutation) -> bool:
+    """Return whether the named test passes as things are, and fails once the guard is gone."""
+    with tempfile.TemporaryDirectory(prefix="payments-mutation-") as folder:
+        copy = Path(folder)
+        _copy_tree(copy)
+        before, report = _run(mutation, copy)
+        if before != 0:
+            raise MutationError(f"{mutation.test} fails without any change:\n{report}")
+        _apply(mutation, copy)
+        after, report = _run(mutation, copy)
+    is_noticed = after == TESTS_FAILED and "\nFAILED " in report and "\nERROR " not in report
+    _say(f"{'noticed ' if is_noticed else 'SURVIVED'}  {mutation.name:<24}{mutation.test}")
+    if not is_noticed:
+        _say(report)
+    return is_noticed
+
+
+def _copy_tree(copy: Path) -> None:
+    leave_out = shutil.ignore_patterns("__pycache__", "*.sqlite3*", "node_modules")
+    for name in CODE:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=leave_out)
+        else:
+            shutil.copy2(source, copy / name)
+
+
+def _apply(mutation: Mutation, copy: Path) -> None:
+    if misfit := misfits(mutation, copy):
+        raise MutationError(f"{mutation.name} doesn't fit the code any more: {'; '.join(misfit)}")
+    for edit in mutation.edits:
+        path = copy / edit.path
+        path.write_text(path.read_text(encoding="utf-8").replace(edit.old, edit.new), encoding="utf-8")
+
+
+def _run(mutation: Mutation, copy: Path) -> tuple[int, str]:
+    """Run the named test in the copy, with the copy's code, and return its exit code and report."""
+    command = [sys.executable, "-m", "pytest", "-n0", "-q", "-rfE", "-p", "no:cacheprovider", mutation.test]
+    done = subprocess.run(
+        [*command, "--database", mutation.database],
+        cwd=copy,
+        env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def named_tests(mutations: Iterable[Mutation] = MUTATIONS) -> list[tuple[str, str]]:
+    """Return the file and the function of every named test."""
+    parts = (mutation.test.partition("::") for mutation in mutations)
+    return [(path, function.partition("[")[0]) for path, _separator, function in parts]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
