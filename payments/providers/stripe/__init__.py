@@ -1,0 +1,12 @@
+"""The provider for Stripe: PaymentIntents, refunds and webhooks, through Stripe's own library.
+
+Install the extra `stripe`. Nothing outside of this room imports the library, and nothing imports this room unless a
+provider with its backend is configured.
+"""
+
+from __future__ import annotations
+
+from payments.providers.stripe.options import StripeOptions
+from payments.providers.stripe.provider import StripeProvider
+
+__all__ = ["StripeOptions", "StripeProvider"]

@@ -1,0 +1,93 @@
+"""Sorting what goes wrong by how certain it is.
+
+A refusal by a card's bank is final. A refused request, “too many requests”, a refused key and a connection that was
+never made mean that nothing was done, unless the library has repeated a request whose first answer was lost: then only
+a success or a bank's refusal is believed, both of which Stripe keeps under the idempotency key. All else is raised as
+it is, which the handler takes for an unknown outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import stripe
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+from payments.exceptions import DeclinedError, ProviderUnavailableError
+from payments.providers.facts import Failure
+from payments.providers.stripe.declines import card_failure, request_failure
+
+_IN_PROGRESS: Final = "idempotency_key_in_use"
+_MISSING: Final = "resource_missing"
+
+
+class StripeAnswerError(Exception):
+    """Say that an answer is of no use, so that the outcome is unknown."""
+
+
+class RefusedError(DeclinedError):
+    """Carry a definite refusal with all that operators may read of it.
+
+    `is_missing` tells that what was asked about isn't there; `is_by_card`, that the payer's bank has refused.
+    """
+
+    def __init__(self, failure: Failure, *, is_missing: bool = False, is_by_card: bool = False) -> None:
+        super().__init__(failure.message, code=failure.code)
+        self.failure = failure
+        self.is_missing = is_missing
+        self.is_by_card = is_by_card
+
+
+def sorted_error(error: stripe.StripeError, *, is_uncertain: bool) -> Exception:
+    """Return what an error amounts to.
+
+    `is_uncertain` tells that an earlier attempt of the same call may have been acted on.
+    """
+    if isinstance(error, stripe.CardError):
+        failure = card_failure(_body(error), request_id=error.request_id)
+        return RefusedError(failure, is_by_card=True)
+    if is_uncertain:
+        return error
+    if isinstance(error, stripe.InvalidRequestError) and error.code != _IN_PROGRESS:
+        failure = request_failure(_body(error), request_id=error.request_id)
+        return RefusedError(failure, is_missing=error.code == _MISSING)
+    return _not_done(error) or error
+
+
+def _not_done(error: stripe.StripeError) -> ProviderUnavailableError | None:
+    """Return what an error amounts to after which nothing was done, and trying again is safe."""
+    if isinstance(error, stripe.RateLimitError):
+        return ProviderUnavailableError("Stripe has too much to do right now.", code="rate_limited")
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return ProviderUnavailableError("Stripe refuses the API key.", code="api_key_refused")
+    if isinstance(error, stripe.APIConnectionError) and never_left(error):
+        return ProviderUnavailableError("Stripe can't be reached.")
+    return None
+
+
+def never_left(error: BaseException) -> bool:
+    """Return whether a connection couldn't even be made, so that nothing was sent."""
+    return any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what has led to an error, through all that libraries wrap it in."""
+    seen: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if not isinstance(cause, BaseException) or cause in seen:
+            continue
+        seen.append(cause)
+        yield cause
+        waiting += [cause.__cause__, cause.__context__, *cause.args]
+        if isinstance(cause, MaxRetryError):
+            waiting.append(cause.reason)
+
+
+def _body(error: stripe.StripeError) -> Mapping[str, Any]:
+    """Return the error object as Stripe sent it."""
+    body = error.json_body
+    problem = body.get("error") if isinstance(body, dict) else None
+    return problem if isinstance(problem, dict) else {}

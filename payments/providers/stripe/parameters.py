@@ -1,0 +1,154 @@
+"""From our requests to Stripe's parameters, typed as Stripe's library types them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import DeclinedError
+from payments.providers.requests import (
+    AuthorizeRequest,
+    CancelRequest,
+    CaptureRequest,
+    InitiateRequest,
+    ProviderRequest,
+    RefundRequest,
+    UpdateRequest,
+)
+from payments.providers.stripe import translation
+from payments.providers.stripe.amounts import to_units
+from payments.providers.stripe.client import SESSION_KEY
+from payments.providers.stripe.options import StripeOptions
+
+if TYPE_CHECKING:
+    from stripe import params as p
+
+LONGEST_VALUE: Final = 500
+"""How long a value in metadata may be, in characters (https://docs.stripe.com/api/metadata)."""
+
+LONGEST_DESCRIPTION: Final = 1000
+
+REFUND_REASONS: Final = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
+"""Stripe takes no other reasons (https://docs.stripe.com/api/refunds/create)."""
+
+
+def intent_id(request: ProviderRequest) -> str:
+    """Return the intent's id; nobody knows of a session's intent before it is initiated."""
+    if not request.provider_reference:
+        raise DeclinedError("The payment isn't known to Stripe.", code="not_initiated")
+    return request.provider_reference
+
+
+def create_intent(request: InitiateRequest, options: StripeOptions) -> p.PaymentIntentCreateParams:
+    """Return how to make an intent."""
+    params: p.PaymentIntentCreateParams = {
+        "amount": _units(request),
+        "currency": request.currency_code,
+        "capture_method": options.capture_method,
+        "metadata": _metadata(request),
+    }
+    _choose_methods(params, request, options)
+    if request.context.description:
+        params["description"] = request.context.description[:LONGEST_DESCRIPTION]
+    if method := _early_method(request.input):
+        params["payment_method"] = method
+    return params
+
+
+def update_intent(request: UpdateRequest) -> p.PaymentIntentUpdateParams:
+    """Return how to change an intent's amount, and what the payer has chosen to pay with."""
+    params: p.PaymentIntentUpdateParams = {"amount": _units(request)}
+    if method := _early_method(request.input):
+        params["payment_method"] = method
+    return params
+
+
+def confirm_intent(request: AuthorizeRequest) -> p.PaymentIntentConfirmParams:
+    """Return how to confirm an intent with what the payer sent, if anything."""
+    params: p.PaymentIntentConfirmParams = {}
+    if request.input.get("confirmation_token"):
+        params["confirmation_token"] = str(request.input["confirmation_token"])
+    elif request.input.get("payment_method"):
+        params["payment_method"] = str(request.input["payment_method"])
+    if request.provider_data.get("return_url"):
+        params["return_url"] = request.provider_data["return_url"]
+    return params
+
+
+def capture_intent(request: CaptureRequest, *, keeps_rest: bool) -> p.PaymentIntentCaptureParams:
+    """Return how to take a part of what an intent holds, noting on it which operation took how much."""
+    units = _units(request)
+    params: p.PaymentIntentCaptureParams = {
+        "amount_to_capture": units,
+        "metadata": {f"{translation.CAPTURE_PREFIX}{request.operation_id}": str(units)},
+    }
+    if keeps_rest:
+        params["final_capture"] = False
+    return params
+
+
+def cancel_intent(request: CancelRequest) -> p.PaymentIntentCancelParams:
+    """Return how to cancel an intent; Stripe has no reason that fits a merchant who lets go of an authorization."""
+    return {"cancellation_reason": "abandoned"} if request.payment_id is None else {}
+
+
+def create_refund(request: RefundRequest) -> p.RefundCreateParams:
+    """Return how to give money back."""
+    params: p.RefundCreateParams = {
+        "payment_intent": intent_id(request),
+        "amount": _units(request),
+        "metadata": {
+            SESSION_KEY: request.session_id,
+            translation.REFUND_KEY: request.refund_id,
+            translation.OPERATION_KEY: request.operation_id,
+        },
+    }
+    reason = (request.reason or "").strip().lower().replace(" ", "_")
+    if reason in REFUND_REASONS:
+        params["reason"] = reason
+    return params
+
+
+def _choose_methods(
+    params: p.PaymentIntentCreateParams, request: InitiateRequest, options: StripeOptions
+) -> None:
+    """Add how payers may pay, and what of it they see on their statements."""
+    if options.payment_method_types:
+        params["allowed_payment_method_types"] = list(options.payment_method_types)
+    else:
+        redirects = "always" if request.context.return_url else "never"
+        params["automatic_payment_methods"] = {"enabled": True, "allow_redirects": redirects}
+    if options.multicapture:
+        params["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
+    if options.statement_descriptor:
+        params["statement_descriptor"] = options.statement_descriptor
+    if options.statement_descriptor_suffix:
+        params["statement_descriptor_suffix"] = options.statement_descriptor_suffix
+
+
+def _metadata(request: InitiateRequest) -> dict[str, str]:
+    values = {
+        SESSION_KEY: request.session_id,
+        translation.COLLECTION_KEY: request.collection_id,
+        translation.OPERATION_KEY: request.operation_id,
+    }
+    return_url = request.context.return_url
+    if return_url and len(return_url) <= LONGEST_VALUE:
+        values[translation.RETURN_URL_KEY] = return_url
+    return values
+
+
+def _early_method(sent: Mapping[str, Any]) -> str | None:
+    """Return what the payer has chosen before authorizing; a confirmation token only serves to authorize."""
+    if sent.get("confirmation_token"):
+        raise DeclinedError(
+            _("A confirmation token is sent when the session is authorized, not before."),
+            code="confirmation_token_too_early",
+        )
+    return str(sent["payment_method"]) if sent.get("payment_method") else None
+
+
+def _units(request: ProviderRequest) -> int:
+    return to_units(request.amount, request.currency_code)

@@ -1,0 +1,326 @@
+"""The Stripe provider: each verb is one request, and further ones only to look after a conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.utils.translation import gettext_lazy as _
+
+from payments.providers.base import BaseProvider
+from payments.providers.facts import Failure
+from payments.providers.requests import (
+    AuthorizeRequest,
+    CancelRequest,
+    CaptureRequest,
+    InitiateRequest,
+    RefundRequest,
+    RetrieveRequest,
+    UpdateRequest,
+    WebhookRequest,
+)
+from payments.providers.results import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    InitiateResult,
+    ProviderResult,
+    RefundResult,
+    RetrieveResult,
+    UpdateResult,
+    WebhookResult,
+)
+from payments.providers.stripe import parameters, translation
+from payments.providers.stripe.amounts import from_units
+from payments.providers.stripe.client import Json, StripeApi
+from payments.providers.stripe.errors import RefusedError, StripeAnswerError
+from payments.providers.stripe.options import StripeOptions
+from payments.providers.stripe.parameters import intent_id
+from payments.providers.stripe.webhooks import webhook_result
+from payments.states import MovementStatus, Outcome
+
+if TYPE_CHECKING:
+    from stripe import params as p
+
+ResultT = TypeVar("ResultT", bound=ProviderResult)
+
+_REFUND_OUTCOMES: Final = {
+    MovementStatus.PENDING: Outcome.PENDING,
+    MovementStatus.SUCCEEDED: Outcome.SUCCEEDED,
+    MovementStatus.FAILED: Outcome.DECLINED,
+}
+
+
+class StripeProvider(BaseProvider[StripeOptions]):
+    """Take payments through Stripe's PaymentIntents.
+
+    A browser sends `payment_method` or `confirmation_token` to authorize, or nothing where it has confirmed the intent
+    with Stripe's own script.
+    """
+
+    options_class = StripeOptions
+    verbose_name = _("Stripe")
+    public_data_keys = frozenset({"intent_id", "client_secret", "publishable_key", "status", "next_action"})
+    input_keys = frozenset({"payment_method", "confirmation_token"})
+    supports_multiple_captures: ClassVar[bool] = False
+    supports_webhooks: ClassVar[bool] = True
+
+    def __init__(self, *, alias: str, options: StripeOptions) -> None:
+        super().__init__(alias=alias, options=options)
+        # What this account may do, not what the class can.
+        self.__dict__["supports_multiple_captures"] = options.multicapture
+
+    @property
+    def _api(self) -> StripeApi:
+        return StripeApi(self.options)
+
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        """Make a PaymentIntent."""
+        return _answered(InitiateResult, lambda: self._initiate(request))
+
+    def update(self, request: UpdateRequest) -> UpdateResult:
+        """Change the intent's amount, and with it what the payer has chosen to pay with."""
+        return _answered(UpdateResult, lambda: self._update(request))
+
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        """Confirm the intent with what the payer sent, or report how the payer's browser has confirmed it."""
+        return _answered(AuthorizeResult, lambda: self._authorize(request))
+
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
+        return _answered(CaptureResult, lambda: self._capture(request))
+
+    def refund(self, request: RefundRequest) -> RefundResult:
+        """Give back a part of what was captured, or all of it."""
+        return _answered(RefundResult, lambda: self._refund(request))
+
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        """Abandon the intent, or let go of what it still holds; what is let go already is no refusal."""
+        return _answered(CancelResult, lambda: self._cancel(request))
+
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        """Look the intent up, by its id or by our session's where the id never reached us."""
+        intent = (
+            self._api.find_intent(request.session_id)
+            if request.provider_reference is None
+            else self._api.intent_or_none(request.provider_reference)
+        )
+        if intent is None:
+            return RetrieveResult(outcome=Outcome.SUCCEEDED)
+        return RetrieveResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=intent["id"],
+            exchange=translation.exchange(intent),
+            fact=translation.session_fact(
+                intent,
+                publishable_key=self.options.publishable_key,
+                refunds=self._refunds(intent),
+                disputes=self._disputes(intent),
+            ),
+        )
+
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        """Verify an event; it carries a fact, or is a hint to look the intent up."""
+        return webhook_result(request, self.options)
+
+    def check(self) -> Sequence[CheckMessage]:
+        """Return what is wrong with the options: a test key in production, and no way to prove an event."""
+        messages: list[CheckMessage] = []
+        entry = f'PAYMENTS["PROVIDERS"]["{self.alias}"]["OPTIONS"]'
+        if self.options.has_test_key and self.options.livemode is None and not settings.DEBUG:
+            messages.append(
+                Error(
+                    f"{entry} has a test key, with which nobody really pays, and DEBUG is off.",
+                    hint='Use a live key, or say that pretend money is meant: "livemode": False',
+                    id="payments.E030",
+                )
+            )
+        if not self.options.webhook_secrets:
+            messages.append(
+                Warning(
+                    f"{entry} has no webhook secrets, so every event of Stripe's is refused.",
+                    hint='Type: "webhook_secrets": ["whsec_..."]',
+                    id="payments.W031",
+                )
+            )
+        return messages
+
+    def _initiate(self, request: InitiateRequest) -> InitiateResult:
+        params = parameters.create_intent(request, self.options)
+        intent = self._api.create_intent(params, key=request.idempotency_key)
+        return InitiateResult(outcome=Outcome.SUCCEEDED, **self._session_parts(intent))
+
+    def _update(self, request: UpdateRequest) -> UpdateResult:
+        intent = self._api.update_intent(
+            intent_id(request), parameters.update_intent(request), key=request.idempotency_key
+        )
+        return UpdateResult(
+            outcome=Outcome.SUCCEEDED,
+            amount=translation.amount_of(intent, "amount"),
+            currency_code=intent["currency"],
+            **self._session_parts(intent),
+        )
+
+    def _authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        if not request.input:
+            intent = self._api.intent(intent_id(request))
+            if intent["status"] != "requires_confirmation":
+                return self._authorization(intent)
+        params = parameters.confirm_intent(request)
+        try:
+            intent = self._api.confirm_intent(intent_id(request), params, key=request.idempotency_key)
+        except RefusedError as error:
+            if error.is_by_card or error.is_missing:
+                raise
+            # Confirmed already, as by the payer's browser, or canceled: the intent itself knows.
+            return self._authorization(self._api.intent(intent_id(request)), refusal=error.failure)
+        return self._authorization(intent)
+
+    def _authorization(self, intent: Json, *, refusal: Failure | None = None) -> AuthorizeResult:
+        parts = self._session_parts(intent)
+        action = translation.next_action(intent)
+        if intent["status"] in ("requires_capture", "succeeded"):
+            return AuthorizeResult(
+                outcome=Outcome.SUCCEEDED,
+                amount=translation.authorized_amount(intent),
+                currency_code=intent["currency"],
+                captured_amount=translation.amount_of(intent, "amount_received"),
+                expires_at=translation.expires_at(intent),
+                **parts,
+            )
+        if intent["status"] == "processing":
+            return AuthorizeResult(outcome=Outcome.PENDING, **parts)
+        if action is not None and refusal is None:
+            return AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action, **parts)
+        failure = refusal or translation.failure_of(intent) or translation.missing_method()
+        return AuthorizeResult(outcome=Outcome.DECLINED, failure=failure, **parts)
+
+    def _capture(self, request: CaptureRequest) -> CaptureResult:
+        keeps_rest = not request.is_final and self._keeps_rest(request)
+        params = parameters.capture_intent(request, keeps_rest=keeps_rest)
+        try:
+            intent = self._api.capture_intent(intent_id(request), params, key=request.idempotency_key)
+        except RefusedError as error:
+            intent = self._looked_up_capture(request, error)
+        return _captured(intent, request, releases_remainder=not keeps_rest)
+
+    def _keeps_rest(self, request: CaptureRequest) -> bool:
+        """Return whether this very payment may be captured again."""
+        return self.options.multicapture and translation.allows_multicapture(
+            self._api.intent(intent_id(request))
+        )
+
+    def _looked_up_capture(self, request: CaptureRequest, error: RefusedError) -> Json:
+        """Return the intent if it has this very capture, which was refused because it was done already."""
+        intent = self._api.intent(intent_id(request))
+        if request.operation_id not in translation.own_captures(intent):
+            raise error
+        return intent
+
+    def _refund(self, request: RefundRequest) -> RefundResult:
+        try:
+            refund = self._api.create_refund(parameters.create_refund(request), key=request.idempotency_key)
+        except RefusedError as error:
+            refund = self._looked_up_refund(request, error)
+        return RefundResult(
+            outcome=_REFUND_OUTCOMES[translation.refund_status(refund)],
+            failure=translation.refund_failure(refund),
+            provider_reference=refund["id"],
+            amount=translation.amount_of(refund, "amount"),
+            currency_code=refund["currency"],
+            exchange=translation.refund_exchange(refund),
+        )
+
+    def _looked_up_refund(self, request: RefundRequest, error: RefusedError) -> Json:
+        """Return this very refund, if it was refused because it was made already."""
+        for refund in [] if error.is_missing else self._api.refunds(intent_id(request)):
+            if translation.metadata(refund).get(translation.OPERATION_KEY) == request.operation_id:
+                return refund
+        raise error
+
+    def _cancel(self, request: CancelRequest) -> CancelResult:
+        try:
+            intent = self._release(request)
+        except RefusedError as error:
+            if error.is_missing:
+                raise
+            intent = self._api.intent(intent_id(request))
+            if not _is_released(intent):
+                raise
+        return CancelResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=intent["id"],
+            exchange=translation.exchange(intent),
+        )
+
+    def _release(self, request: CancelRequest) -> Json:
+        """Have Stripe let go of what it holds.
+
+        What is captured in part can't be canceled: there, a last capture of nothing lets go of the rest.
+        """
+        key = request.idempotency_key
+        if self.options.multicapture and self._api.intent(intent_id(request))["amount_received"]:
+            nothing: p.PaymentIntentCaptureParams = {"amount_to_capture": 0, "final_capture": True}
+            return self._api.capture_intent(intent_id(request), nothing, key=key)
+        return self._api.cancel_intent(intent_id(request), parameters.cancel_intent(request), key=key)
+
+    def _refunds(self, intent: Json) -> list[translation.Object]:
+        if not intent["amount_received"]:
+            return []
+        return translation.real_refunds(intent, self._api.refunds(intent["id"]))
+
+    def _disputes(self, intent: Json) -> list[Json]:
+        charge = intent["latest_charge"]
+        is_disputed = isinstance(charge, dict) and charge.get("disputed")
+        return self._api.disputes(intent["id"]) if is_disputed else []
+
+    def _session_parts(self, intent: Json) -> dict[str, Any]:
+        return {
+            "provider_reference": intent["id"],
+            "data": translation.public_data(intent, publishable_key=self.options.publishable_key),
+            "provider_data": translation.private_data(intent),
+            "exchange": translation.exchange(intent),
+        }
+
+
+def _answered(result_class: type[ResultT], ask: Callable[[], ResultT]) -> ResultT:
+    """Return an answer, or the refusal with all that operators may read of it."""
+    try:
+        return ask()
+    except RefusedError as error:
+        return result_class(outcome=Outcome.DECLINED, failure=error.failure)
+
+
+def _captured(intent: Json, request: CaptureRequest, *, releases_remainder: bool) -> CaptureResult:
+    """Return what Stripe states that this capture has taken: its total, less our other captures."""
+    others = sum(
+        units
+        for operation, units in translation.own_captures(intent).items()
+        if operation != request.operation_id
+    )
+    taken = intent["amount_received"] - others
+    if intent["status"] == "processing":
+        outcome = Outcome.PENDING
+    elif taken > 0:
+        outcome = Outcome.SUCCEEDED
+    else:
+        raise StripeAnswerError("Stripe's total is less than what was captured before.")
+    return CaptureResult(
+        outcome=outcome,
+        provider_reference=translation.capture_reference(intent, request.operation_id),
+        amount=from_units(taken, intent["currency"]) if taken > 0 else None,
+        currency_code=intent["currency"],
+        releases_remainder=releases_remainder,
+        exchange=translation.exchange(intent),
+    )
+
+
+def _is_released(intent: Json) -> bool:
+    """Return whether nothing is held any more, and not because all of it was captured."""
+    if intent["status"] == "canceled":
+        return True
+    authorized = translation.authorized_amount(intent)
+    received = translation.amount_of(intent, "amount_received")
+    return intent["status"] == "succeeded" and authorized is not None and received < authorized

@@ -1,0 +1,78 @@
+"""Customers, their saved payment methods, and the SetupIntents that save them."""
+
+from __future__ import annotations
+
+import secrets
+
+from tests.stripe.fake.books import Books
+from tests.stripe.fake.intents import public
+from tests.stripe.fake.wire import ApiError, Json
+
+
+class Customers:
+    """Keep the customers of an account."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def create(self, params: Json) -> Json:
+        """Make a customer."""
+        row = self._books.add(
+            "cus",
+            "customer",
+            email=params.get("email"),
+            name=params.get("name"),
+            description=params.get("description"),
+            metadata=dict(params.get("metadata", {})),
+        )
+        return dict(row)
+
+    def retrieve(self, customer_id: str, params: Json) -> Json:
+        """Show a customer."""
+        return dict(self._books.get(customer_id, "customer", param="id"))
+
+    def methods(self, customer_id: str) -> list[Json]:
+        """Return the saved payment methods of a customer."""
+        self._books.get(customer_id, "customer", param="customer")
+        return [public(row) for row in self._books.all("payment_method", customer=customer_id)]
+
+    def set_up(self, params: Json) -> Json:
+        """Start saving a payment method; the payer's browser ends it."""
+        if params.get("customer"):
+            self._books.get(params["customer"], "customer", param="customer")
+        row = self._books.add(
+            "seti",
+            "setup_intent",
+            customer=params.get("customer"),
+            usage=params.get("usage", "off_session"),
+            metadata=dict(params.get("metadata", {})),
+            payment_method=None,
+            next_action=None,
+            status="requires_payment_method",
+        )
+        row["client_secret"] = f"{row['id']}_secret_{secrets.token_hex(12)}"
+        return dict(row)
+
+    def save(self, customer_id: str, *, card: str = "pm_card_visa", last4: str = "4242") -> Json:
+        """Do what a payer's browser does with a SetupIntent: save a card."""
+        row = self._books.add(
+            "pm",
+            "payment_method",
+            type="card",
+            customer=customer_id,
+            card={"brand": "visa", "last4": last4, "exp_month": 12, "exp_year": 2034, "fingerprint": "x"},
+            billing_details={"email": None},
+            fake_card=card,
+        )
+        return public(row)
+
+    def detach(self, method_id: str) -> Json:
+        """Forget a saved payment method."""
+        row = self._books.get(method_id, "payment_method", param="payment_method")
+        if row["customer"] is None:
+            raise ApiError(
+                f"The payment method {method_id} is not attached to a customer so detachment is impossible.",
+                code="payment_method_unexpected_state",
+            )
+        row["customer"] = None
+        return public(row)

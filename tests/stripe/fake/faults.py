@@ -1,0 +1,34 @@
+"""How the fake misbehaves, on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """Name a way to misbehave; those that end in “after” do what was asked first."""
+
+    TOO_MANY = "429"
+    CONFLICT = "409"
+    ERROR_BEFORE = "500 before"
+    ERROR_AFTER = "500 after"
+    SILENCE_BEFORE = "silence before"
+    SILENCE_AFTER = "silence after"
+    GARBAGE_BEFORE = "garbage before"
+    GARBAGE_AFTER = "garbage after"
+    CUT_OFF_AFTER = "cut off after"
+
+    @property
+    def acts(self) -> bool:
+        """Whether what was asked is done all the same."""
+        return self.value.endswith("after")
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """Say which requests misbehave, and how often."""
+
+    operation: str
+    fault: Fault
+    times: int

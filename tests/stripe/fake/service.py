@@ -1,0 +1,299 @@
+"""The fake as a running service: it routes, checks keys and idempotency, misbehaves, and signs events."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from tests.stripe.fake import parameters
+from tests.stripe.fake.books import API_VERSION, Books
+from tests.stripe.fake.customers import Customers
+from tests.stripe.fake.faults import Fault, Plan
+from tests.stripe.fake.intents import Intents, public
+from tests.stripe.fake.movements import Movements
+from tests.stripe.fake.server import Answer, Server
+from tests.stripe.fake.wire import ApiError, Json, Request, checked
+
+API_KEY: Final = "sk_test_fake"
+SECRET: Final = "whsec_fake"
+
+Handler = Callable[..., Json]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """Tie a method and a path to what handles it, and to the parameters that it takes."""
+
+    operation: str
+    method: str
+    path: re.Pattern[str]
+    known: dict[str, Any]
+    handler: Handler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Hold what was answered under an idempotency key."""
+
+    fingerprint: str
+    answer: Answer | None
+
+
+class FakeStripe:
+    """Be Stripe for a test, at `url`, until the block ends.
+
+    Its books are `books`; `requests` is what it was asked, `executed` which operations it has carried out.
+    """
+
+    def __init__(self, *, livemode: bool = False) -> None:
+        self.books = Books(livemode=livemode)
+        self.intents = Intents(self.books)
+        self.movements = Movements(self.books)
+        self.customers = Customers(self.books)
+        self.requests: list[Request] = []
+        self.executed: list[str] = []
+        self.endpoints: list[Json] = []
+        self._plans: list[Plan] = []
+        self._stored: dict[str, Stored] = {}
+        self._lock = threading.RLock()
+        self._routes = self._make_routes()
+        self._server = Server(self.answer)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._server.url
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.stop()
+
+    def misbehave(self, operation: str, fault: Fault, *, times: int = 1) -> None:
+        """Have the next requests for an operation go wrong."""
+        self._plans.append(Plan(operation=operation, fault=fault, times=times))
+
+    def behave(self) -> None:
+        """Have nothing go wrong any more."""
+        self._plans.clear()
+
+    def intent_of(self, session_id: str) -> Json:
+        """Return the one intent of a session, as it is in the books."""
+        [intent] = [
+            row
+            for row in self.books.all("payment_intent")
+            if row["metadata"].get("payment_session") == session_id
+        ]
+        return intent
+
+    def events(self, *types: str, about: str | None = None) -> list[Json]:
+        """Return the events so far, of some types only, about one object or intent only."""
+        rows = [event for event in self.books.events if not types or event["type"] in types]
+        if about is None:
+            return rows
+        return [
+            row
+            for row in rows
+            if about in (row["data"]["object"]["id"], row["data"]["object"].get("payment_intent"))
+        ]
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request; nothing is decided about money here."""
+        with self._lock:
+            self.requests.append(request)
+            route, values = self._route(request)
+            plan = self._plan(route.operation if route else "")
+            if plan is None:
+                return self._answer(request, route, values)
+            return self._misbehave(plan.fault, request, route, values)
+
+    def _answer(self, request: Request, route: Route | None, values: tuple[str, ...]) -> Answer:
+        try:
+            self._authenticate(request)
+            if route is None:
+                raise ApiError(f"Unrecognized request URL ({request.method}: {request.path}).", status=404)
+            params = checked(request.params, route.known)
+            return self._once(request, lambda: self._execute(route, values, params))
+        except ApiError as error:
+            return _refusal(error)
+
+    def _execute(self, route: Route, values: tuple[str, ...], params: Json) -> Json:
+        shown = route.handler(*values, params)
+        self.executed.append(route.operation)
+        return shown
+
+    def _once(self, request: Request, execute: Callable[[], Json]) -> Answer:
+        """Carry a request out, unless one with its key was before."""
+        key = request.key if request.method == "POST" else None
+        if key is None:
+            return Answer(status=200, body=execute())
+        fingerprint = json.dumps([request.path, request.params], sort_keys=True)
+        known = self._stored.get(key)
+        if known is not None and known.fingerprint != fingerprint:
+            raise ApiError(
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+                f"Try using a key other than '{key}' if you meant to execute a different request.",
+                type="idempotency_error",
+            )
+        if known is not None and known.answer is not None:
+            return known.answer.replayed()
+        try:
+            answer = Answer(status=200, body=execute())
+        except ApiError as error:
+            if not error.is_stored:
+                raise
+            answer = _refusal(error)
+        self._stored[key] = Stored(fingerprint=fingerprint, answer=answer)
+        return answer
+
+    def _misbehave(
+        self, fault: Fault, request: Request, route: Route | None, values: tuple[str, ...]
+    ) -> Answer:
+        if fault.acts:
+            self._answer(request, route, values)
+        if fault == Fault.TOO_MANY:
+            return _refusal(ApiError("Too many requests", status=429, code="rate_limit"))
+        if fault == Fault.CONFLICT:
+            return _refusal(
+                ApiError(
+                    "Another request with this key is in progress.", status=409, code="idempotency_key_in_use"
+                )
+            )
+        if fault in (Fault.ERROR_BEFORE, Fault.ERROR_AFTER):
+            return self._broken(request)
+        if fault in (Fault.SILENCE_BEFORE, Fault.SILENCE_AFTER):
+            return Answer(status=0, body={})
+        if fault == Fault.CUT_OFF_AFTER:
+            return Answer(status=200, body={}, raw=b'{"id": "pi_', announced=4000)
+        return Answer(status=200, body={}, raw=b"\xff\xfe{not json")
+
+    def _broken(self, request: Request) -> Answer:
+        """Answer 500, and keep that under the key, as Stripe does once it has begun with a request."""
+        error = ApiError("Something went wrong on our end.", status=500, type="api_error")
+        answer = _refusal(error)
+        if request.method == "POST" and request.key:
+            fingerprint = json.dumps([request.path, request.params], sort_keys=True)
+            self._stored[request.key] = Stored(fingerprint=fingerprint, answer=answer)
+        return answer
+
+    def _authenticate(self, request: Request) -> None:
+        if request.headers.get("authorization") != f"Bearer {API_KEY}":
+            raise ApiError("Invalid API Key provided: sk_test_****", status=401, is_stored=False)
+        if request.headers.get("stripe-version") != API_VERSION:
+            raise ApiError(
+                f"Invalid Stripe API version: {request.headers.get('stripe-version')}", is_stored=False
+            )
+
+    def _plan(self, operation: str) -> Plan | None:
+        for plan in self._plans:
+            if plan.operation == operation and plan.times:
+                plan.times -= 1
+                return plan
+        return None
+
+    def _route(self, request: Request) -> tuple[Route | None, tuple[str, ...]]:
+        for route in self._routes:
+            match = route.path.fullmatch(request.path)
+            if match and route.method == request.method:
+                return route, match.groups()
+        return None, ()
+
+    def _make_routes(self) -> list[Route]:
+        intents, money, people, p = self.intents, self.movements, self.customers, parameters
+        intent = r"/v1/payment_intents/(pi_\w+)"
+        return [
+            _route("create", "POST", "/v1/payment_intents", p.CREATE_INTENT, intents.create),
+            _route("search", "GET", "/v1/payment_intents/search", p.SEARCH_INTENTS, intents.search),
+            _route("retrieve", "GET", intent, p.RETRIEVE_INTENT, intents.retrieve),
+            _route("update", "POST", intent, p.UPDATE_INTENT, intents.update),
+            _route("confirm", "POST", f"{intent}/confirm", p.CONFIRM_INTENT, intents.confirm),
+            _route("capture", "POST", f"{intent}/capture", p.CAPTURE_INTENT, intents.capture),
+            _route("cancel", "POST", f"{intent}/cancel", p.CANCEL_INTENT, intents.cancel),
+            _route("refund", "POST", "/v1/refunds", p.CREATE_REFUND, money.refund),
+            _route("refunds", "GET", "/v1/refunds", p.LIST_REFUNDS, self._list("refund")),
+            _route("disputes", "GET", "/v1/disputes", p.LIST_DISPUTES, self._list("dispute")),
+            _route("customer", "POST", "/v1/customers", p.CREATE_CUSTOMER, people.create),
+            _route(
+                "methods",
+                "GET",
+                r"/v1/customers/(cus_\w+)/payment_methods",
+                p.LIST_PAYMENT_METHODS,
+                lambda customer_id, params: _page(people.methods(customer_id), params),
+            ),
+            _route("set_up", "POST", "/v1/setup_intents", p.CREATE_SETUP_INTENT, people.set_up),
+            _route(
+                "detach",
+                "POST",
+                r"/v1/payment_methods/(pm_\w+)/detach",
+                p.DETACH,
+                lambda method_id, params: people.detach(method_id),
+            ),
+            _route(
+                "method",
+                "GET",
+                r"/v1/payment_methods/(pm_\w+)",
+                p.DETACH,
+                lambda method_id, params: public(
+                    self.books.get(method_id, "payment_method", param="payment_method")
+                ),
+            ),
+            _route(
+                "endpoints",
+                "GET",
+                "/v1/webhook_endpoints",
+                p.LIST_WEBHOOK_ENDPOINTS,
+                lambda params: _page(self.endpoints, params),
+            ),
+        ]
+
+    def _list(self, kind: str) -> Handler:
+        def rows(params: Json) -> Json:
+            filters = {name: params[name] for name in ("payment_intent", "charge") if name in params}
+            return _page([public(row) for row in self.books.all(kind, **filters)][::-1], params)
+
+        return rows
+
+
+def signed_headers(body: bytes, *, timestamp: float | None = None, secret: str = SECRET) -> dict[str, str]:
+    """Return the headers that prove a body, as https://docs.stripe.com/webhooks/signature has it."""
+    seconds = int(time.time() if timestamp is None else timestamp)
+    digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"stripe-signature": f"t={seconds},v1={digest}"}
+
+
+def body_of(event: Json) -> bytes:
+    """Return an event as it is delivered."""
+    return json.dumps(event).encode()
+
+
+def _page(rows: list[Json], params: Json) -> Json:
+    """Return a page of a list, newest first."""
+    start = 0
+    if "starting_after" in params:
+        start = 1 + [row["id"] for row in rows].index(params["starting_after"])
+    limit = params.get("limit", 10)
+    page = rows[start : start + limit]
+    return {
+        "object": "list",
+        "url": "/v1/list",
+        "data": copy.deepcopy(page),
+        "has_more": start + limit < len(rows),
+    }
+
+
+def _refusal(error: ApiError) -> Answer:
+    return Answer(status=error.status, body={"error": error.error})
+
+
+def _route(operation: str, method: str, path: str, known: dict[str, Any], handler: Handler) -> Route:
+    return Route(operation=operation, method=method, path=re.compile(path), known=known, handler=handler)
