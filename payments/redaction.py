@@ -72,6 +72,8 @@ def _is_card_data(path: str, value: Any) -> bool:
     is_given = value not in (None, "", False) and not isinstance(value, Mapping | list)
     if is_given and name in _NAMES:
         return True
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return isinstance(value, str | int) and not isinstance(value, bool) and has_card_number(str(value))
 
 

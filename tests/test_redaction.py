@@ -109,3 +109,9 @@ def test_nothing_is_left_to_find_in_what_was_redacted(value: Any, number: str) -
     redacted = redact({"value": value, "note": f"{number}."})
     assert number not in json.dumps(redacted)
     assert find_card_data({"note": redacted["note"]}) is None
+
+
+@pytest.mark.parametrize("number", [4242424242424242, 4242424242424242.0])
+def test_a_card_number_that_is_a_json_number_is_found(number: float) -> None:
+    assert find_card_data({"note": [number]}) == "note"
+    assert redact({"note": number}) == {"note": REDACTED}

@@ -18,7 +18,8 @@ fields that are to blame, dotted where they are nested; it is empty where no sin
 | no such method; not JSON asked for or sent; too large       | 4xx    | invalid_request      |             |
 | TransitionError: the state graph forbids it                 | 409    | conflict             |             |
 | OperationInProgressError: the target is being worked on     | 409    | conflict             | 2           |
-| IdempotencyError: the key was used for another request   | 422    | idempotency_error    |             |
+| IdempotencyError: the key was used for another request      | 422    | idempotency_error    |             |
+| card data anywhere in the request                           | 422    | invalid_request      |             |
 | OpenTransactionError: the server calls us in a transaction  | 500    | server_error         |             |
 | no PAYABLE_RESOLVER is configured                           | 501    | server_error         |             |
 | ProviderUnavailableError: nothing was sent                  | 503    | provider_error       | 5           |

@@ -13,6 +13,8 @@ from rest_framework.exceptions import APIException, ParseError
 from payments.api.isolation import JSONRenderer
 
 MAX_BODY_BYTES: Final = 64 * 1024
+MAX_DEPTH: Final = 32
+"""How many arrays and objects may be inside each other; no request of this API needs more than a few."""
 
 
 class BodyTooLarge(APIException):
@@ -37,13 +39,29 @@ class JSONParser(parsers.BaseParser):
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge
         try:
-            return json.loads(
+            value = json.loads(
                 body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
             )
+            _refuse_deep_nesting(value)
         except (ValueError, RecursionError) as error:
             raise ParseError(
                 _("The body is not valid JSON: %(reason)s") % {"reason": str(error)}, code="invalid_json"
             ) from error
+        return value
+
+
+def _refuse_deep_nesting(value: Any) -> None:
+    level = [value]
+    for _depth in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
 
 
 def _refuse_constant(name: str) -> NoReturn:

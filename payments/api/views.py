@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments.api.authentication import SessionAuthentication, authenticators
+from payments.api.card_data import hide_card_data, refuse_card_data
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import Once
 from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRenderer
@@ -68,6 +69,11 @@ class PaymentsView(APIView):
         if post is not None:
             vars(self)["post"] = Once(self, post)
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let in who may come in, and turn card data away."""
+        super().initial(request, *args, **kwargs)
+        refuse_card_data(request, kwargs)
+
     def principal(self) -> str | None:
         """Return whose requests these are, for telling a repeated one: a user's, or nobody's."""
         actor = self.actor
@@ -103,9 +109,10 @@ class PaymentsView(APIView):
         return exception_handler
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Forbid every cache to keep the answer."""
+        """Forbid every cache to keep the answer, and every log to keep a card number."""
         final = super().finalize_response(request, response, *args, **kwargs)
         final["Cache-Control"] = "no-store"
+        hide_card_data(request, final)
         return final
 
     @property

@@ -22,6 +22,7 @@ from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUna
 from payments.providers.base import BaseProvider
 from payments.providers.facts import Failure, SessionFact
 from payments.providers.results import ProviderResult
+from payments.redaction import redact, redact_text
 from payments.states import Outcome
 
 logger = logging.getLogger("payments.providers")
@@ -55,7 +56,7 @@ def call_provider(
     """
     refuse_open_transaction()
     try:
-        return _publishable(verb, _checked(verb(request), result_class))
+        return _publishable(verb, _without_card_data(_checked(verb(request), result_class)))
     except DeclinedError as error:
         return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
     except ProviderUnavailableError as error:
@@ -65,8 +66,13 @@ def call_provider(
 
 
 def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionFact:
-    """Return a fact without the public data that its provider hasn't declared."""
-    return fact if fact.data is None else replace(fact, data=_declared(provider, fact.data))
+    """Return a fact without the public data that its provider hasn't declared, and without card data in its words."""
+    return replace(
+        fact,
+        data=None if fact.data is None else _declared(provider, fact.data),
+        failure=_redacted(fact.failure),
+        movements=tuple(replace(row, failure=_redacted(row.failure)) for row in fact.movements),
+    )
 
 
 def refuse_open_transaction() -> None:
@@ -118,7 +124,7 @@ def _build_options(config: ProviderConfig, options_class: type[Any]) -> Any:
 
 
 def _failure(code: str, message: str) -> Failure:
-    return Failure(code=code, message=message)
+    return Failure(code=code, message=redact_text(message))
 
 
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Exception) -> ResultT:
@@ -136,6 +142,20 @@ def _checked(result: Any, result_class: type[ResultT]) -> ResultT:
     if result.outcome not in Outcome.values:
         raise ValueError("it returned no known outcome")
     return result
+
+
+def _without_card_data(result: ResultT) -> ResultT:
+    """Take card data out of what operators and payers will read; a provider may quote what it was sent."""
+    cleaned = replace(result, failure=_redacted(result.failure), exchange=redact(result.exchange))
+    return result if cleaned == result else cleaned
+
+
+def _redacted(failure: Failure | None) -> Failure | None:
+    if failure is None:
+        return None
+    return replace(
+        failure, message=redact_text(str(failure.message)), detail=redact_text(str(failure.detail))
+    )
 
 
 def _publishable(verb: Callable[..., Any], result: ResultT) -> ResultT:

@@ -35,6 +35,7 @@ from payments.providers import (
     get_provider,
 )
 from payments.providers.handler import publishable_fact
+from payments.redaction import redact
 from payments.services.facts import record_fact
 from payments.services.journals import Journal
 from payments.services.leases import held_rows, lease_rows, new_owner
@@ -204,7 +205,7 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
         type=result.event_type[:128],
         session=session,
         provider_reference=result.provider_reference,
-        payload={**result.payload, "session_id": result.session_id},
+        payload={**redact(result.payload), "session_id": result.session_id},
         fact=fact,
         occurred_at=result.occurred_at,
         next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),

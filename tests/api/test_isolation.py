@@ -12,13 +12,14 @@ import pytest
 from django.core.handlers.base import BaseHandler
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.settings import DEFAULTS, api_settings
 from rest_framework.views import APIView
 
 from payments.api.views import PaymentsView
 from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
+from tests.api.routes import ROUTES
 
 HERE = Path(__file__).parent
 
@@ -55,7 +56,6 @@ def views(resolver: Any = None) -> list[Any]:
 
 
 def test_every_view_sets_every_policy_itself() -> None:
-    assert len(views()) == 27
     policies = [
         "renderer_classes",
         "parser_classes",
@@ -72,6 +72,17 @@ def test_every_view_sets_every_policy_itself() -> None:
             [],
             ["versioning_class"],  # None is what DRF has too
         )
+
+
+def _view_of(path: str) -> Any:
+    return resolve(f"/payments/{path}").func
+
+
+def test_every_view_and_method_is_among_the_routes_that_tests_try() -> None:
+    found = {(view.cls, method) for view in views() for method in view.cls().allowed_methods}
+    tried = {(_view_of(route.path).cls, route.method) for route in ROUTES}
+
+    assert {(view, method) for view, method in found if method != "OPTIONS"} == tried
 
 
 def test_every_view_is_exempt_from_atomic_requests_on_every_database() -> None:
