@@ -4,58 +4,79 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """How long a thread may take, in seconds, before a test gives up on it."""
 
+Work = Callable[[], Any]
 
-@dataclass(kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """Hold what each of several threads returned, or raised."""
+    """Hold what each of several threads returned or raised, in the order in which they were given."""
 
-    values: list[Any] = field(default_factory=list)
-    errors: list[BaseException] = field(default_factory=list)
+    results: list[Any]
+
+    @property
+    def values(self) -> list[Any]:
+        """What was returned."""
+        return [result for result in self.results if not isinstance(result, BaseException)]
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """What was raised."""
+        return [result for result in self.results if isinstance(result, BaseException)]
 
     def raised(self, *kinds: type[BaseException]) -> list[BaseException]:
-        """Return the errors of these kinds, after making sure that there are no others."""
-        unexpected = [error for error in self.errors if not isinstance(error, kinds)]
-        if unexpected:
-            raise unexpected[0]
+        """Return what was raised, after making sure that it is all of these kinds."""
+        for error in self.errors:
+            if not isinstance(error, kinds):
+                raise error
         return self.errors
 
 
-def together(*works: Callable[[], Any]) -> Outcomes:
-    """Run functions in threads that all start at the same moment, and return what came of each."""
-    outcomes, barrier = Outcomes(), threading.Barrier(len(works))
+def together(*works: Work, prepare: Work | None = None) -> Outcomes:
+    """Run functions in threads that all start at the same moment, and return what came of each.
 
-    def run(work: Callable[[], Any]) -> None:
+    `prepare` runs in every thread before that, on the connection that the function will use.
+    """
+    barrier = threading.Barrier(len(works))
+    results: list[Any] = [None] * len(works)
+
+    def run(position: int, work: Work) -> None:
         try:
+            connection.ensure_connection()
+            if prepare is not None:
+                prepare()
             barrier.wait(PATIENCE)
-            outcomes.values.append(work())
+            results[position] = work()
         except BaseException as error:  # noqa: BLE001 - the test looks at it
-            outcomes.errors.append(error)
+            results[position] = error
         finally:
             connections.close_all()
 
-    wait_for([_started(lambda work=work: run(work)) for work in works])  # type: ignore[misc]
-    return outcomes
+    threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    wait_for(threads)
+    return Outcomes(results=results)
 
 
-def times(number: int, work: Callable[[], Any]) -> Outcomes:
+def times(number: int, work: Work, *, prepare: Work | None = None) -> Outcomes:
     """Run the same function in so many threads at the same moment."""
-    return together(*[work] * number)
+    return together(*[work] * number, prepare=prepare)
 
 
-def aside(work: Callable[[], Any]) -> Any:
+def aside(work: Work) -> Any:
     """Run a function in another thread, with a connection of its own, and return or raise what came of it."""
     outcomes = together(work)
-    if outcomes.errors:
-        raise outcomes.errors[0]
-    return outcomes.values[0]
+    for error in outcomes.errors:
+        raise error
+    return outcomes.results[0]
 
 
 def wait_for(threads: Sequence[threading.Thread]) -> None:
@@ -63,9 +84,3 @@ def wait_for(threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads), "a thread hangs"
-
-
-def _started(run: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
