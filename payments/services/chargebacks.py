@@ -26,4 +26,5 @@ def record_charge_back(payment: Payment, total: Decimal | None, journal: Journal
         payment.captured_amount, payment.charged_back_amount = captured, charged_back
         payment.save_fields("captured_amount", "charged_back_amount")
         journal.note("payment.charged_back", payment, amount=charged_back - known)
-    return [Discrepancy.between(AttentionReason.CHARGED_BACK, expected=known, reported=total)]
+    # None was expected, whatever is known by now: so the same total, heard again, is the same discrepancy.
+    return [Discrepancy.between(AttentionReason.CHARGED_BACK, expected=Decimal(0), reported=total)]
