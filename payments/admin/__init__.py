@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from payments.admin import registration as registration
 from payments.admin.account_holders import AccountHolderAdminMixin
+from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.captures import CaptureAdminMixin
 from payments.admin.collections import PaymentCollectionAdminMixin
 from payments.admin.events import PaymentEventAdminMixin
@@ -22,6 +23,7 @@ from payments.admin.webhooks import WebhookEventAdminMixin
 
 __all__ = [
     "AccountHolderAdminMixin",
+    "ActionsAdminMixin",
     "CaptureAdminMixin",
     "InspectionAdminMixin",
     "PaymentAdminMixin",

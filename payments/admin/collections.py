@@ -15,12 +15,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.collections import COLLECTION_ACTIONS
+from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.bars import collection_bar
 from payments.admin.customers import customer_html, customer_link
 from payments.admin.documents import document_panel
 from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
-from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.payables import Payable, load_payables
@@ -43,9 +44,10 @@ class Surroundings:
     attention_count: int
 
 
-class PaymentCollectionAdminMixin(InspectionAdminMixin):
+class PaymentCollectionAdminMixin(ActionsAdminMixin):
     """Show collections: what is to be paid, what came of it, and everything that happened on the way."""
 
+    payment_actions = COLLECTION_ACTIONS
     list_display = (
         "id_column",
         "status_column",

@@ -10,9 +10,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.mixins import ActionsAdminMixin
+from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, private_panel
-from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
@@ -23,9 +24,10 @@ from payments.models import Capture, Payment, PaymentCollection, PaymentOperatio
 from payments.states import OperationKind, OperationStatus
 
 
-class PaymentOperationAdminMixin(InspectionAdminMixin):
+class PaymentOperationAdminMixin(ActionsAdminMixin):
     """Show operations; those that need a person stand out."""
 
+    payment_actions = OPERATION_ACTIONS
     list_display = (
         "id_column",
         "status_column",

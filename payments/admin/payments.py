@@ -10,11 +10,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.mixins import ActionsAdminMixin
+from payments.admin.actions.payments import PAYMENT_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.bars import payment_bar
 from payments.admin.documents import document_panel, private_panel
 from payments.admin.filters import CollectionCurrencyFilter
-from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
@@ -25,9 +26,10 @@ from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import PaymentStatus
 
 
-class PaymentAdminMixin(InspectionAdminMixin):
+class PaymentAdminMixin(ActionsAdminMixin):
     """Show payments: what a provider holds, has taken and has given back, movement by movement."""
 
+    payment_actions = PAYMENT_ACTIONS
     list_display = (
         "id_column",
         "status_column",

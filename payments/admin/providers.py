@@ -6,21 +6,21 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
-from django.db import models
-from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.mixins import ActionsAdminMixin
+from payments.admin.actions.providers import PROVIDER_ACTIONS
 from payments.admin.badges import Tone, badge
-from payments.admin.inspection import PaymentsAdminMixin
 from payments.admin.panels import Fact, Summary
+from payments.admin.plugins import plugin_of
 from payments.admin.searches import Search
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider
-from payments.providers import BaseProvider, get_provider
-from payments.services import disable_provider, enable_provider, list_providers
+from payments.providers import get_provider
+from payments.services import list_providers
 
 _CAPABILITIES: Final = (
     ("supports_update", _("update")),
@@ -33,42 +33,26 @@ _CAPABILITIES: Final = (
 )
 
 
-class PaymentProviderAdminMixin(PaymentsAdminMixin):
-    """Show providers, and let those with the permission to change them enable and disable them."""
+class PaymentProviderAdminMixin(ActionsAdminMixin):
+    """Show providers: the settings say which there are, and an action switches one for new sessions."""
 
+    payment_actions = PROVIDER_ACTIONS
     list_display = ("id", "name_column", "status_column", "configuration_column", "capabilities_column")
     list_filter = ("is_enabled",)
     search_fields = ("id",)
     search = Search(exact=("id__icontains",))
-    fields = ("id", "is_enabled", "capabilities_column", "created_at", "updated_at")
-    readonly_fields = ("id", "capabilities_column", "created_at", "updated_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: the settings say which providers there are."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Refuse: sessions and payments refer to them."""
-        return False
+    fields = ("id", "capabilities_column", "created_at", "updated_at")
+    readonly_fields = fields
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """List the configured providers too that no session has used yet."""
         list_providers()
         return super().changelist_view(request, extra_context)
 
-    def save_model(
-        self, request: HttpRequest, obj: PaymentProvider, form: ModelForm[PaymentProvider], change: bool
-    ) -> None:
-        """Switch the provider through the service."""
-        if obj.is_enabled:
-            enable_provider(obj)
-        else:
-            disable_provider(obj)
-
     @admin.display(description=_("name"))
     def name_column(self, obj: PaymentProvider) -> str | None:
         """Show the plug-in's name."""
-        plugin = _plugin(obj)
+        plugin = plugin_of(obj.pk)
         return str(plugin.verbose_name) if plugin and plugin.verbose_name else None
 
     @admin.display(description=_("new sessions"), ordering="is_enabled")
@@ -86,7 +70,7 @@ class PaymentProviderAdminMixin(PaymentsAdminMixin):
     @admin.display(description=_("can do"))
     def capabilities_column(self, obj: PaymentProvider) -> str | None:
         """Show what the plug-in supports."""
-        plugin = _plugin(obj)
+        plugin = plugin_of(obj.pk)
         if plugin is None:
             return None
         return ", ".join(str(label) for name, label in _CAPABILITIES if getattr(plugin, name))
@@ -99,13 +83,6 @@ class PaymentProviderAdminMixin(PaymentsAdminMixin):
             badges=(self.status_column(obj), self.configuration_column(obj)),
             facts=(Fact(label=gettext("Alias"), value=obj.pk),),
         )
-
-
-def _plugin(provider: PaymentProvider) -> BaseProvider[Any] | None:
-    try:
-        return get_provider(provider.pk)
-    except (NotFoundError, ImproperlyConfigured):
-        return None
 
 
 def _configuration(provider: PaymentProvider) -> SafeString:

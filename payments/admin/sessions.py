@@ -10,10 +10,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.mixins import ActionsAdminMixin
+from payments.admin.actions.sessions import SESSION_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, next_action_text, private_panel
 from payments.admin.filters import CollectionCurrencyFilter
-from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
@@ -24,9 +25,10 @@ from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import SessionStatus
 
 
-class PaymentSessionAdminMixin(InspectionAdminMixin):
+class PaymentSessionAdminMixin(ActionsAdminMixin):
     """Show sessions: one amount to be authorized by one provider, and the two halves of its data."""
 
+    payment_actions = SESSION_ACTIONS
     list_display = (
         "id_column",
         "status_column",

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from payments.admin.actions.mixins import buttons_html
 from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.documents import next_action_text
 from payments.admin.links import Links, short_id
@@ -202,6 +203,7 @@ def _session_row(session: PaymentSession, links: Links, currency_code: str) -> R
                 _labelled(_("Authorized"), moment(session.authorized_at)),
                 _labelled(_("Canceled"), moment(session.canceled_at)),
                 _reference(session.provider_reference),
+                buttons_html(session, links),
             ),
         )
     )
@@ -220,6 +222,7 @@ def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
                 amount_remark(_("Released"), payment.canceled_amount, currency_code),
                 amount_remark(_("Charged back"), payment.charged_back_amount, currency_code),
                 _reference(payment.provider_reference),
+                buttons_html(payment, links),
             ),
         )
     )
@@ -265,7 +268,11 @@ def _operation_row(operation: PaymentOperation, links: Links, currency_code: str
             amount_html(operation.amount, currency_code),
             str(operation.attempts),
             lines(moment(operation.created_at), quiet(operation_origin(operation))),
-            lines(failure(operation.error_code, operation.error_message), operation.detail),
+            lines(
+                failure(operation.error_code, operation.error_message),
+                operation.detail,
+                buttons_html(operation, links),
+            ),
         )
     )
 
@@ -282,7 +289,7 @@ def _webhook_row(event: WebhookEvent, links: Links) -> Row:
             lines(links.to(WebhookEvent, event.pk, event.type), quiet(event.event_id)),
             status_badge(event.status, WebhookEventStatus),
             moment(event.created_at),
-            event.detail,
+            lines(event.detail, buttons_html(event, links)),
         )
     )
 

@@ -10,9 +10,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.mixins import ActionsAdminMixin
+from payments.admin.actions.webhooks import WEBHOOK_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, private_panel
-from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
@@ -21,9 +22,10 @@ from payments.models import PaymentSession, WebhookEvent
 from payments.states import WebhookEventStatus
 
 
-class WebhookEventAdminMixin(InspectionAdminMixin):
+class WebhookEventAdminMixin(ActionsAdminMixin):
     """Show verified provider events, and what has become of them."""
 
+    payment_actions = WEBHOOK_ACTIONS
     list_display = (
         "type_column",
         "status_column",

@@ -8,11 +8,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from payments.admin import providers as pages
 from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.services import create_payment_session
-from tests.admin.conftest import Viewer
+from tests.admin.acting import act, action_url, told
 from tests.admin.pages import html, listed, listing, page, text
 from tests.admin.scenes import make_collection
 
@@ -31,41 +30,27 @@ def test_configured_providers_are_listed_before_anybody_used_them(operator: Clie
     assert "partial capture" in words
 
 
-def test_switching_off_goes_through_the_service_and_is_logged(
-    card: PaymentProvider, operator: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    switched: list[Any] = []
-    monkeypatch.setattr(
-        pages, "disable_provider", lambda provider: switched.append(_switch(provider, is_enabled=False))
-    )
-    assert operator.post(page(card), {}).status_code == 302
-    assert len(switched) == 1
+def test_switching_off_asks_first_and_is_logged(card: PaymentProvider, operator: Client) -> None:
+    assert "What it holds already can still be captured" in text(html(operator, action_url(card, "disable")))
+    assert told(act(operator, card, "disable")) == "Scripted card (card) is disabled."
     card.refresh_from_db()
     assert card.is_enabled is False
-    assert LogEntry.objects.get().get_change_message() == "Changed Enabled."
+    assert "Disable a provider" in LogEntry.objects.get().get_change_message()
     with pytest.raises(InputError):
         create_payment_session(make_collection(), provider_id="card")
 
 
 def test_switching_on_again_lets_sessions_use_it(card: PaymentProvider, operator: Client) -> None:
-    operator.post(page(card), {})
-    operator.post(page(card), {"is_enabled": "on"})
+    act(operator, card, "disable")
+    act(operator, card, "enable")
     assert create_payment_session(make_collection(), provider_id="card").status == "pending"
 
 
-def test_only_the_switch_can_be_changed(card: PaymentProvider, operator: Client) -> None:
-    operator.post(page(card), {"is_enabled": "on", "id": "other", "created_at_0": "2000-01-01"})
+def test_nothing_can_be_typed_over(card: PaymentProvider, operator: Client) -> None:
+    assert operator.post(page(card), {"id": "other", "created_at_0": "2000-01-01"}).status_code == 403
     assert list(PaymentProvider.objects.values_list("pk", flat=True)) == ["card"]
     assert operator.get(listing(PaymentProvider) + "add/").status_code == 403
     assert operator.post(page(card, action="delete"), {"post": "yes"}).status_code == 403
-
-
-def test_view_permission_shows_the_switch_but_does_not_move_it(card: PaymentProvider, viewer: Viewer) -> None:
-    client = viewer("view_paymentprovider")
-    assert 'type="checkbox"' not in html(client, page(card))
-    assert client.post(page(card), {}).status_code == 403
-    card.refresh_from_db()
-    assert card.is_enabled is True
 
 
 def test_provider_that_left_the_settings_stays_readable(operator: Client) -> None:
@@ -85,9 +70,3 @@ def test_provider_that_cannot_be_built_says_so_without_its_options(
     shown = html(operator, page(card))
     assert "Can't be built: run the system checks" in text(shown)
     assert "sk_live_1" not in shown
-
-
-def _switch(provider: PaymentProvider, *, is_enabled: bool) -> PaymentProvider:
-    provider.is_enabled = is_enabled
-    provider.save_fields("is_enabled")
-    return provider

@@ -1,0 +1,112 @@
+"""The base of an action: what it is called, who may take it, what it will do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.contrib import messages
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from payments.admin.actions.forms import ActionForm
+from payments.admin.panels import Text
+from payments.exceptions import (
+    DeclinedError,
+    OperationInProgressError,
+    OutcomeUnknownError,
+    PaymentError,
+    ProviderError,
+)
+from payments.models import PaymentOperation
+
+RowT = TypeVar("RowT", bound=Model)
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Say what came of an action; `level` is one of Django's message levels."""
+
+    text: str
+    level: int = messages.SUCCESS
+
+
+class Action(Generic[RowT]):
+    """Do one thing to a row through one of the services.
+
+    `label` is on the button, `heading` on the confirmation page and `is_grave` colours both. `bulk_label` stands in the
+    menu of a list; without it the action isn't offered there.
+    """
+
+    slug: ClassVar[str]
+    label: ClassVar[str | Promise]
+    heading: ClassVar[str | Promise]
+    permission: ClassVar[str]
+    is_grave: ClassVar[bool] = False
+    form_class: ClassVar[type[ActionForm]] = ActionForm
+    bulk_label: ClassVar[str | Promise] = ""
+
+    def is_allowed(self, request: HttpRequest) -> bool:
+        """Return whether the request's user has the action's permission."""
+        user: Any = request.user
+        return bool(user.has_perm(f"payments.{self.permission}"))
+
+    def is_offered(self, row: RowT) -> bool:
+        """Return whether a row looks as if the action could be taken; it costs no query."""
+        return True
+
+    def check(self, row: RowT) -> None:
+        """Raise PaymentError where the action can't be taken now, so that nobody fills in a form in vain."""
+
+    def initial(self, row: RowT) -> dict[str, Any]:
+        """Return what the form is filled in with; raise PaymentError as `check` does."""
+        return {}
+
+    def effects(self, row: RowT, values: Values | None = None) -> Iterable[Text]:
+        """Return sentences about what will happen, in money; `values` are what the form was filled in with."""
+        raise NotImplementedError
+
+    def bulk_values(self, row: RowT) -> Values:
+        """Return the values with which the action is taken on many rows at once."""
+        return {}
+
+    def run(self, row: RowT, values: Values, actor: Any) -> None:
+        """Use the service; raise PaymentError as it does."""
+        raise NotImplementedError
+
+    def report(self, row: RowT, values: Values) -> Report:
+        """Say what happened; `row` is as it is now."""
+        raise NotImplementedError
+
+
+def report_success(
+    action: Action[Any], row: Any, values: Values, operation: PaymentOperation | None
+) -> Report:
+    """Say what came of an action that raised nothing; `operation` is the call to a provider that it made, if any."""
+    if operation is not None and operation.is_open:
+        return Report(
+            text=_(
+                "The provider has accepted this and will tell how it ends. Until then the amount is reserved."
+            ),
+            level=messages.WARNING,
+        )
+    return action.report(row, values)
+
+
+def report_error(error: PaymentError) -> Report | None:
+    """Say what came of an action that raised; None where it was refused before anything was sent."""
+    if isinstance(error, OutcomeUnknownError):
+        told = _("%(message)s Until then don't do it again elsewhere.")
+        return Report(text=told % {"message": error.message}, level=messages.WARNING)
+    if isinstance(error, DeclinedError):
+        told = _("The provider refused: %(message)s Nothing was changed.")
+        return Report(text=told % {"message": error.message}, level=messages.ERROR)
+    if isinstance(error, ProviderError):
+        return Report(text=error.message, level=messages.ERROR)
+    if isinstance(error, OperationInProgressError):
+        return Report(text=error.message, level=messages.WARNING)
+    return None

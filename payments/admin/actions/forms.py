@@ -1,0 +1,200 @@
+"""The forms of the confirmation pages. Nobody types a status here, and an amount only to say how much is to move."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+from django import forms
+from django.utils import formats
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import PaymentError
+from payments.models import RefundReason
+from payments.money import exponent, format_amount, is_known, parse_amount
+from payments.redaction import has_card_number
+
+MAX_NOTE: Final = 2000
+_GROUPED: Final = 3
+
+
+class ActionForm(forms.Form):
+    """Carry the version of the row that the page showed, and where to go afterwards."""
+
+    version = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
+
+    def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
+        self.row = row
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether there is something to fill in, and so something to look over before it is done."""
+        return bool(self.visible_fields())
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What was filled in, as the action takes it."""
+        return {field.name: self.cleaned_data.get(field.name) for field in self.visible_fields()}
+
+    def summary(self) -> list[tuple[str | Promise, str]]:
+        """Return what was filled in, to be looked over."""
+        return []
+
+
+class AmountField(forms.Field):
+    """Read an amount as people of the active language write it, and refuse whatever could mean two amounts."""
+
+    widget = forms.TextInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.currency_code = ""
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Bring up the digits on a phone."""
+        attributes: dict[str, Any] = {
+            **super().widget_attrs(widget),
+            "inputmode": "decimal",
+            "autocomplete": "off",
+            "class": "payments-amount-input",
+            "dir": "ltr",
+        }
+        return attributes
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write an amount as it may be typed."""
+        if isinstance(value, Decimal):
+            return format_amount(value, self.currency_code).replace(".", _decimal_separator())
+        return value
+
+    def to_python(self, value: Any) -> Decimal | None:
+        """Return the exact amount."""
+        text = str(value or "").strip()
+        if not text:
+            return None
+        try:
+            return parse_amount(self._plain(text), self.currency_code)
+        except PaymentError as error:
+            raise forms.ValidationError(error.message, code=error.code) from error
+
+    def _plain(self, text: str) -> str:
+        separator = _decimal_separator()
+        found = re.fullmatch(r"(\d{1,20})(?:([.,\u066b])(\d{1,20}))?", text)
+        if found is None or not self._is_certain(found, separator):
+            raise forms.ValidationError(
+                _("Write the amount without thousands separators, like %(example)s."),
+                code="ambiguous",
+                params={"example": self.prepare_value(Decimal(1234))},
+            )
+        whole, _sign, decimals = found.groups()
+        digits = "".join(str(int(each)) for each in whole)
+        return f"{digits}.{''.join(str(int(each)) for each in decimals)}" if decimals else digits
+
+    def _is_certain(self, found: re.Match[str], separator: str) -> bool:
+        """Return whether a separator can only be a decimal one: "1.000" is a thousand to some and one to others."""
+        sign, decimals = found[2], found[3]
+        if sign is None:
+            return True
+        return len(decimals) <= _digits(self.currency_code) and (
+            sign == separator or len(decimals) != _GROUPED
+        )
+
+
+class AmountForm(ActionForm):
+    """Ask how much is to move; `left` is how much can."""
+
+    amount = AmountField(label=_("Amount"))
+
+    def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        field = self.fields["amount"]
+        assert isinstance(field, AmountField)  # noqa: S101 - declared above
+        field.currency_code = row.currency_code
+        field.label = _("Amount in %(currency)s") % {"currency": row.currency_code.upper()}
+
+
+class NoteField(forms.CharField):
+    """Read a remark, and refuse one with a card number in it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", MAX_NOTE)
+        super().__init__(**kwargs)
+
+    def clean(self, value: Any) -> Any:
+        """Refuse card numbers: they must never be kept."""
+        text = super().clean(value)
+        if has_card_number(str(text)):
+            raise forms.ValidationError(
+                _("This looks like a card number, which must not be kept here."), code="card_data"
+            )
+        return text
+
+
+class RefundForm(AmountForm):
+    """Ask how much is to go back, and why."""
+
+    reason = forms.ModelChoiceField(
+        label=_("Reason"),
+        queryset=RefundReason.objects.all(),
+        required=False,
+        empty_label=_("No reason given"),
+    )
+    note = NoteField(
+        label=_("Note"),
+        required=False,
+        help_text=_("For colleagues. The payer doesn't see it."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def summary(self) -> list[tuple[str | Promise, str]]:
+        """Return reason and note."""
+        reason = self.cleaned_data.get("reason")
+        rows = [(_("Reason"), str(reason or "")), (_("Note"), str(self.cleaned_data.get("note") or ""))]
+        return [(label, value) for label, value in rows if value]
+
+
+class ResolveForm(ActionForm):
+    """Ask what a person found out, and how they know."""
+
+    YES: ClassVar[str] = "yes"
+
+    has_happened = forms.ChoiceField(
+        label=_("Has it happened at the provider?"),
+        choices=[(YES, _("Yes, it has happened")), ("no", _("No, it has not happened"))],
+        widget=forms.RadioSelect,
+    )
+    reason = NoteField(
+        label=_("How do you know?"),
+        help_text=_("For example: seen in the provider's dashboard. It stays in the history."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    evidence = NoteField(
+        label=_("Evidence"),
+        required=False,
+        max_length=500,
+        help_text=_("The provider's reference, or where a document is kept."),
+    )
+
+    def clean_has_happened(self) -> bool:
+        """Return it as a truth value."""
+        return bool(self.cleaned_data["has_happened"] == self.YES)
+
+    def summary(self) -> list[tuple[str | Promise, str]]:
+        """Return reason and evidence."""
+        rows = [
+            (_("How do you know?"), str(self.cleaned_data.get("reason") or "")),
+            (_("Evidence"), str(self.cleaned_data.get("evidence") or "")),
+        ]
+        return [(label, value) for label, value in rows if value]
+
+
+def _digits(currency_code: str) -> int:
+    return exponent(currency_code) if is_known(currency_code) else 2
+
+
+def _decimal_separator() -> str:
+    return str(formats.get_format("DECIMAL_SEPARATOR"))

@@ -1,0 +1,87 @@
+"""Letting one version of a row be acted upon once, however many people and clicks there are.
+
+The version is the key of an idempotency record: whoever inserts it first acts, and everybody else is told what came of
+it. What was refused gives the version back, for nothing was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from payments.admin.actions.base import Report
+from payments.models import IdempotencyRecord, PaymentOperation
+from payments.services.idempotency import (
+    RequestIdentity,
+    begin_request,
+    claimed_operation,
+    complete_request,
+    release_request,
+)
+from payments.services.requests import serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """Tell who has acted upon a version already, and what came of it."""
+
+    actor: str
+    action: str
+    report: Report
+
+
+class Turn:
+    """Be somebody's turn to act upon one version of a row."""
+
+    def __init__(self, row: Model, version: str, *, actor: str, action: str) -> None:
+        self._identity = RequestIdentity(
+            principal="admin", route=f"{row._meta.label_lower}:{row.pk}", key=version, body=b""
+        )
+        self._actor, self._action = actor, action
+        self._record: IdempotencyRecord | None = None
+
+    def take(self) -> Earlier | None:
+        """Take the turn, or return what came of somebody else's; raise OperationInProgressError during theirs."""
+        record = begin_request(self._identity)
+        if record.response_status is not None:
+            return _earlier(record.response_body)
+        self._record = record
+        return None
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Have the operations that are claimed in the block remember the turn."""
+        with serving(self._identity.request_key):
+            yield
+
+    def operation(self) -> PaymentOperation | None:
+        """Return the call to a provider that was made in this turn last, if one was."""
+        return claimed_operation(self._identity)
+
+    def end(self, report: Report | None) -> None:
+        """End the turn: with what came of it, or with nothing, so that the version may be acted upon after all."""
+        if self._record is None:
+            return
+        if report is None:
+            release_request(self._record)
+        else:
+            body = {
+                "actor": self._actor,
+                "action": self._action,
+                "text": report.text,
+                "level": report.level,
+            }
+            complete_request(self._record, status=200, body=body)
+        self._record = None
+
+
+def _earlier(body: Any) -> Earlier:
+    return Earlier(
+        actor=str(body["actor"]),
+        action=str(body["action"]),
+        report=Report(text=str(body["text"]), level=int(body["level"])),
+    )

@@ -1,0 +1,168 @@
+"""The confirmation page: what will happen in money, one button that makes it happen, and the way back.
+
+    GET                    the form, or where nothing is to be filled in, what will happen
+    POST                   what will happen with what was filled in
+    POST with `confirmed`  it happens, once, and a message on the row's page says what came of it
+
+A page that isn't current any more is shown anew, with status 409; nothing was done then.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+
+from payments.admin.actions.base import Action, Report
+from payments.admin.actions.forms import ActionForm
+from payments.admin.actions.once import Earlier
+from payments.admin.actions.performing import Desk, perform
+from payments.admin.actions.versions import version_of
+from payments.exceptions import OperationInProgressError, PaymentError
+
+TEMPLATE: Final = "admin/payments/action.html"
+CONFLICT: Final = 409
+
+
+class ActionPage:
+    """Take one action on one row, for one request. `back_url` is the row's page."""
+
+    def __init__(self, *, desk: Desk, row: Any, action: Action[Any], back_url: str) -> None:
+        self._desk, self._row, self._action, self._back_url = desk, row, action, back_url
+        self._request = desk.request
+
+    def respond(self) -> HttpResponse:
+        """Show the page, or act."""
+        if self._request.method == "POST":
+            return self._post()
+        refusal = self._refusal()
+        if refusal is not None:
+            messages.warning(self._request, refusal)
+            return HttpResponseRedirect(self._next_url(self._request.GET.get("next", "")))
+        return self._show(self._new_form(next_url=self._request.GET.get("next", "")))
+
+    def _post(self) -> HttpResponse:
+        form = self._action.form_class(self._request.POST, row=self._row)
+        if not form.is_valid() or "edit" in self._request.POST:
+            return self._show(form)
+        if form.is_asking and "confirmed" not in self._request.POST:
+            return self._look_over(form)
+        return self._act(form)
+
+    def _look_over(self, form: ActionForm) -> HttpResponse:
+        """Show what will happen with what was filled in."""
+        if form.cleaned_data["version"] != version_of(self._row):
+            return self._show_anew(form)
+        try:
+            effects = list(self._action.effects(self._row, form.values))
+        except PaymentError as error:
+            return self._refuse(form, error)
+        return self._render(form, effects=effects, is_final=True)
+
+    def _act(self, form: ActionForm) -> HttpResponse:
+        version = form.cleaned_data["version"]
+        turn = self._desk.turn(self._row, self._action, version)
+        try:
+            earlier = turn.take()
+        except OperationInProgressError as error:
+            return self._leave(form, Report(text=error.message, level=messages.WARNING))
+        if earlier is not None:
+            return self._leave(form, self._tell_of(earlier))
+        if version != version_of(self._row):
+            turn.end(None)
+            return self._show_anew(form)
+        try:
+            report = perform(self._desk, self._row, self._action, form.values, turn)
+        except PaymentError as error:
+            return self._refuse(form, error)
+        return self._leave(form, report)
+
+    def _tell_of(self, earlier: Earlier) -> Report:
+        """Say that this has been done before, by the same person's second click or by somebody else."""
+        is_own = earlier.actor == self._desk.username and earlier.action == self._action.slug
+        if is_own:
+            return Report(
+                text=_("You have done this already, so it was not done again. %(report)s")
+                % {"report": earlier.report.text},
+                level=earlier.report.level,
+            )
+        told = _("%(name)s was faster, so you changed nothing. %(report)s")
+        return Report(
+            text=told % {"name": earlier.actor, "report": earlier.report.text}, level=messages.WARNING
+        )
+
+    def _refuse(self, form: ActionForm, error: PaymentError) -> HttpResponse:
+        """Show the form again with the reason why the services refused; nothing was done."""
+        field = error.field if error.field in {each.name for each in form.visible_fields()} else None
+        form.add_error(field, error.message)
+        return self._show(form, status=CONFLICT)
+
+    def _show_anew(self, form: ActionForm) -> HttpResponse:
+        """Show how things stand now to somebody whose page was old."""
+        refusal = self._refusal()
+        told = _(
+            "This has changed since you opened the page, so nothing was done. Here is how it stands now."
+        )
+        if refusal is not None:
+            messages.warning(self._request, f"{told} {refusal}")
+            return HttpResponseRedirect(self._next_url(form.cleaned_data["next"]))
+        return self._show(self._new_form(next_url=form.cleaned_data["next"]), status=CONFLICT, alert=told)
+
+    def _refusal(self) -> str | None:
+        """Return why the action can't be taken now, or None."""
+        if not self._action.is_offered(self._row):
+            return _("This isn't possible now: see how it stands.")
+        try:
+            self._action.check(self._row)
+        except PaymentError as error:
+            return error.message
+        return None
+
+    def _new_form(self, *, next_url: str) -> ActionForm:
+        initial = {**self._action.initial(self._row), "version": version_of(self._row), "next": next_url}
+        return self._action.form_class(initial=initial, row=self._row)
+
+    def _show(self, form: ActionForm, *, status: int = 200, alert: str = "") -> HttpResponse:
+        try:
+            effects = list(self._action.effects(self._row))
+        except PaymentError as error:  # Nothing is left: the form says so.
+            effects = [error.message]
+        return self._render(form, effects=effects, is_final=not form.is_asking, status=status, alert=alert)
+
+    def _render(
+        self, form: ActionForm, *, effects: list[Any], is_final: bool, status: int = 200, alert: str = ""
+    ) -> HttpResponse:
+        model_admin = self._desk.model_admin
+        context = {
+            **model_admin.admin_site.each_context(self._request),
+            "opts": model_admin.opts,
+            "media": model_admin.media,
+            "title": self._action.heading,
+            "subtitle": str(self._row),
+            "original": self._row,
+            "action": self._action,
+            "effects": effects,
+            "form": form,
+            "rows": form.summary() if is_final and form.is_bound else [],
+            "is_final": is_final,
+            "alert": alert,
+            "back_url": self._next_url(str(form["next"].value() or "")),
+            "row_url": self._back_url,
+        }
+        self._request.current_app = model_admin.admin_site.name
+        return TemplateResponse(self._request, TEMPLATE, context, status=status)
+
+    def _leave(self, form: ActionForm, report: Report) -> HttpResponse:
+        messages.add_message(self._request, report.level, report.text)
+        return HttpResponseRedirect(self._next_url(form.cleaned_data["next"]))
+
+    def _next_url(self, url: str) -> str:
+        """Return where to go: a page of this host that the link named, or the row's page."""
+        is_local = url_has_allowed_host_and_scheme(
+            url, allowed_hosts={self._request.get_host()}, require_https=self._request.is_secure()
+        )
+        return url if url and is_local else self._back_url

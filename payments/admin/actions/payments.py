@@ -1,0 +1,220 @@
+"""Capture, refund, cancel and sync, on a payment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import messages
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from payments.admin.actions.base import Action, Report, Values
+from payments.admin.actions.forms import AmountForm, RefundForm
+from payments.admin.actions.sessions import ask_provider
+from payments.admin.panels import Text
+from payments.admin.plugins import plugin_of, provider_name
+from payments.admin.words import amount_text
+from payments.models import Payment
+from payments.services import cancel_payment, capture_payment, refund_payment, sync_payment_session
+from payments.services.balances import amount_to_capture, amount_to_refund
+from payments.states import EventSource, PaymentStatus
+
+
+class CapturePayment(Action[Payment]):
+    """Take money that a payment holds."""
+
+    slug = "capture"
+    label = gettext_lazy("Capture…")
+    heading = gettext_lazy("Capture a payment")
+    bulk_label = gettext_lazy("Capture all that is held")
+    permission = "capture_payment"
+    form_class = AmountForm
+
+    def is_offered(self, row: Payment) -> bool:
+        """Offer it while something is held."""
+        return row.capturable_amount > 0 and row.status != PaymentStatus.CANCELED
+
+    def check(self, row: Payment) -> None:
+        """Refuse where nothing is left."""
+        amount_to_capture(row, None)
+
+    def initial(self, row: Payment) -> dict[str, Any]:
+        """Fill in all that is left."""
+        return {"amount": amount_to_capture(row, None)}
+
+    def bulk_values(self, row: Payment) -> Values:
+        """Take all that is left."""
+        return self.initial(row)
+
+    def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
+        """Say how much is taken and how much stays."""
+        left, name = amount_to_capture(row, None), provider_name(row.provider_id)
+        if values is None:
+            yield _("%(provider)s holds %(held)s; up to %(left)s can be captured now.") % {
+                "provider": name,
+                "held": _text(row, row.capturable_amount),
+                "left": _text(row, left),
+            }
+            return
+        amount: Decimal = values["amount"]
+        yield _("%(amount)s will be taken from the payer through %(provider)s.") % {
+            "amount": _text(row, amount),
+            "provider": name,
+        }
+        if amount < left:
+            yield self._rest(row, left - amount)
+
+    def run(self, row: Payment, values: Values, actor: Any) -> None:
+        """Take it."""
+        capture_payment(row, amount=values["amount"], actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: Payment, values: Values) -> Report:
+        """Say what was taken and what is still held."""
+        text = _("%(amount)s was captured. %(held)s is still held.") % {
+            "amount": _text(row, values["amount"]),
+            "held": _text(row, row.capturable_amount),
+        }
+        return Report(text=text)
+
+    def _rest(self, row: Payment, rest: Decimal) -> str:
+        plugin = plugin_of(row.provider_id)
+        if plugin is not None and not plugin.supports_multiple_captures:
+            told = _(
+                "The provider captures a payment only once: the other %(rest)s can't be captured afterwards."
+            )
+        else:
+            told = _("The other %(rest)s stays held and can be captured later.")
+        return told % {"rest": _text(row, rest)}
+
+
+class RefundPayment(Action[Payment]):
+    """Give captured money back."""
+
+    slug = "refund"
+    label = gettext_lazy("Refund…")
+    heading = gettext_lazy("Refund a payment")
+    permission = "refund_payment"
+    form_class = RefundForm
+    is_grave = True
+
+    def is_offered(self, row: Payment) -> bool:
+        """Offer it while something can go back."""
+        return row.refundable_amount > 0
+
+    def check(self, row: Payment) -> None:
+        """Refuse where nothing is left."""
+        amount_to_refund(row, None)
+
+    def initial(self, row: Payment) -> dict[str, Any]:
+        """Fill in all that is left."""
+        return {"amount": amount_to_refund(row, None)}
+
+    def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
+        """Say how much goes back and how much is kept."""
+        left, name = amount_to_refund(row, None), provider_name(row.provider_id)
+        if values is None:
+            yield _("%(captured)s was captured through %(provider)s; up to %(left)s can go back now.") % {
+                "captured": _text(row, row.captured_amount),
+                "provider": name,
+                "left": _text(row, left),
+            }
+            return
+        amount: Decimal = values["amount"]
+        yield _("%(amount)s will go back to the payer through %(provider)s.") % {
+            "amount": _text(row, amount),
+            "provider": name,
+        }
+        yield _("%(kept)s of this payment is kept.") % {"kept": _text(row, left - amount)}
+
+    def run(self, row: Payment, values: Values, actor: Any) -> None:
+        """Give it back."""
+        refund_payment(
+            row,
+            amount=values["amount"],
+            reason=values["reason"],
+            note=values["note"] or "",
+            actor=actor,
+            source=EventSource.ADMIN,
+        )
+
+    def report(self, row: Payment, values: Values) -> Report:
+        """Say what went back."""
+        text = _("%(amount)s was refunded. %(kept)s of this payment is kept.") % {
+            "amount": _text(row, values["amount"]),
+            "kept": _text(row, row.refundable_amount),
+        }
+        return Report(text=text)
+
+
+class CancelPayment(Action[Payment]):
+    """Release what a payment holds."""
+
+    slug = "cancel"
+    label = gettext_lazy("Release…")
+    heading = gettext_lazy("Release what a payment holds")
+    bulk_label = gettext_lazy("Release what is held")
+    permission = "cancel_payment"
+    is_grave = True
+
+    def is_offered(self, row: Payment) -> bool:
+        """Offer it while something is held."""
+        return row.capturable_amount > 0 and row.status != PaymentStatus.CANCELED
+
+    def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
+        """Say how much is let go."""
+        yield _("%(amount)s that %(provider)s holds goes free for the payer.") % {
+            "amount": _text(row, row.capturable_amount),
+            "provider": provider_name(row.provider_id),
+        }
+        yield _("This can't be undone: to take it later, the payer has to authorize it again.")
+
+    def run(self, row: Payment, values: Values, actor: Any) -> None:
+        """Let it go."""
+        cancel_payment(row, actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: Payment, values: Values) -> Report:
+        """Say what was let go."""
+        text = _("%(amount)s was released.") % {"amount": _text(row, row.canceled_amount)}
+        return Report(text=text)
+
+
+class SyncPayment(Action[Payment]):
+    """Ask the provider how a payment stands."""
+
+    slug = "sync"
+    label = gettext_lazy("Sync")
+    heading = gettext_lazy("Ask the provider how this stands")
+    bulk_label = gettext_lazy("Ask the providers how these stand")
+    permission = "sync_session"
+
+    def is_offered(self, row: Payment) -> bool:
+        """Offer it where the provider can be asked."""
+        plugin = plugin_of(row.provider_id)
+        return plugin is not None and plugin.supports_retrieve
+
+    def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
+        """Say that no money moves."""
+        return ask_provider(row.provider_id)
+
+    def run(self, row: Payment, values: Values, actor: Any) -> None:
+        """Ask."""
+        sync_payment_session(row.session, actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: Payment, values: Values) -> Report:
+        """Say how it stands."""
+        told = _("The provider was asked. Status: %(status)s, captured %(captured)s, refunded %(refunded)s.")
+        parts = {
+            "status": PaymentStatus(row.status).label,
+            "captured": _text(row, row.captured_amount),
+            "refunded": _text(row, row.refunded_amount),
+        }
+        return Report(text=told % parts, level=messages.INFO)
+
+
+PAYMENT_ACTIONS = (CapturePayment(), RefundPayment(), CancelPayment(), SyncPayment())
+
+
+def _text(payment: Payment, amount: Decimal) -> str:
+    return amount_text(amount, payment.currency_code)

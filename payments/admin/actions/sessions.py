@@ -1,0 +1,132 @@
+"""Authorize, cancel and sync, on a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.contrib import messages
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from payments.admin.actions.base import Action, Report, Values
+from payments.admin.panels import Text
+from payments.admin.plugins import plugin_of, provider_name
+from payments.admin.words import amount_text
+from payments.models import PaymentSession
+from payments.services import authorize_payment_session, cancel_payment_session, sync_payment_session
+from payments.states import EventSource, SessionStatus
+
+
+class AuthorizeSession(Action[PaymentSession]):
+    """Have a session's amount held."""
+
+    slug = "authorize"
+    label = gettext_lazy("Authorize…")
+    heading = gettext_lazy("Authorize a session")
+    permission = "authorize_session"
+
+    def is_offered(self, row: PaymentSession) -> bool:
+        """Offer it until it is authorized or canceled."""
+        return row.is_unauthorized
+
+    def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
+        """Say how much is held."""
+        yield _("%(provider)s will be asked to hold %(amount)s of the payer's money.") % {
+            "provider": provider_name(row.provider_id),
+            "amount": amount_text(row.amount, row.currency_code),
+        }
+        yield _(
+            "The payer isn't there to help: it may be refused, or wait for something that only they can do."
+        )
+
+    def run(self, row: PaymentSession, values: Values, actor: Any) -> None:
+        """Have it held."""
+        authorize_payment_session(row, actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: PaymentSession, values: Values) -> Report:
+        """Say whether it is held."""
+        if row.status == SessionStatus.AUTHORIZED:
+            held = row.amount if row.payment is None else row.payment.amount
+            return Report(
+                text=_("%(amount)s is held now.") % {"amount": amount_text(held, row.currency_code)}
+            )
+        if row.status == SessionStatus.ERROR:
+            told = _("The provider refused: %(message)s Nothing is held.")
+            return Report(text=told % {"message": row.error_message or row.error_code}, level=messages.ERROR)
+        told = _("Nothing is held yet. The session's status: %(status)s.")
+        return Report(text=told % {"status": SessionStatus(row.status).label}, level=messages.WARNING)
+
+
+class CancelSession(Action[PaymentSession]):
+    """Abandon a session, or release its whole authorization."""
+
+    slug = "cancel"
+    label = gettext_lazy("Cancel…")
+    heading = gettext_lazy("Cancel a session")
+    bulk_label = gettext_lazy("Cancel sessions")
+    permission = "cancel_session"
+    is_grave = True
+
+    def is_offered(self, row: PaymentSession) -> bool:
+        """Offer it until it is canceled."""
+        return bool(row.status != SessionStatus.CANCELED)
+
+    def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
+        """Say what is let go."""
+        parts = {
+            "amount": amount_text(row.amount, row.currency_code),
+            "provider": provider_name(row.provider_id),
+        }
+        if row.payment is None:
+            yield _("The session of %(amount)s with %(provider)s is canceled. No money moves.") % parts
+            return
+        parts["amount"] = amount_text(row.payment.capturable_amount, row.currency_code)
+        yield _("%(amount)s that %(provider)s holds goes free for the payer.") % parts
+        yield _("This can't be undone: to take it later, the payer has to authorize it again.")
+
+    def run(self, row: PaymentSession, values: Values, actor: Any) -> None:
+        """Abandon it."""
+        cancel_payment_session(row, actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: PaymentSession, values: Values) -> Report:
+        """Say that it is over."""
+        return Report(text=_("The session is canceled. Nothing is held by it any more."))
+
+
+class SyncSession(Action[PaymentSession]):
+    """Ask the provider how a session stands."""
+
+    slug = "sync"
+    label = gettext_lazy("Sync")
+    heading = gettext_lazy("Ask the provider how this stands")
+    bulk_label = gettext_lazy("Ask the providers how these stand")
+    permission = "sync_session"
+
+    def is_offered(self, row: PaymentSession) -> bool:
+        """Offer it where the provider can be asked."""
+        plugin = plugin_of(row.provider_id)
+        return plugin is not None and plugin.supports_retrieve
+
+    def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
+        """Say that no money moves."""
+        return ask_provider(row.provider_id)
+
+    def run(self, row: PaymentSession, values: Values, actor: Any) -> None:
+        """Ask."""
+        sync_payment_session(row, actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: PaymentSession, values: Values) -> Report:
+        """Say how it stands."""
+        told = _("The provider was asked. The session's status: %(status)s.")
+        return Report(text=told % {"status": SessionStatus(row.status).label}, level=messages.INFO)
+
+
+SESSION_ACTIONS: Final = (AuthorizeSession(), CancelSession(), SyncSession())
+
+
+def ask_provider(provider_id: str) -> Iterable[Text]:
+    """Return the sentences about asking a provider."""
+    yield _("%(provider)s is asked how this stands, and what it reports is recorded. No money moves.") % {
+        "provider": provider_name(provider_id)
+    }

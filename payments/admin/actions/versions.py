@@ -1,0 +1,56 @@
+"""What a page showed, as one short text: an action on a page that isn't current any more is refused.
+
+Every change below a collection writes an event or claims an operation under the collection's lock, so the newest event
+and the number of operations tell whether anything has happened since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.db.models import Model
+
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+)
+
+_BELOW = (PaymentSession, Payment, PaymentOperation)
+
+
+def version_of(row: Model) -> str:
+    """Return the version of a row as it was read, and of what the database has around it right now."""
+    parts: list[Any] = [row._meta.label_lower, row.pk, getattr(row, "status", ""), *_amounts(row)]
+    collection_id = _collection_of(row)
+    if collection_id is None:
+        parts += [getattr(row, "updated_at", ""), getattr(row, "is_enabled", "")]
+    else:
+        events = PaymentEvent.objects.filter(collection=collection_id).order_by("-id")
+        operations = PaymentOperation.objects.filter(collection=collection_id)
+        parts += [events.values_list("pk", flat=True).first(), operations.count()]
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _amounts(row: Model) -> list[Any]:
+    return [
+        value.normalize()
+        for field in row._meta.concrete_fields
+        if field.name == "amount" or field.name.endswith("_amount")
+        if (value := getattr(row, field.attname)) is not None
+    ]
+
+
+def _collection_of(row: Model) -> str | None:
+    if isinstance(row, PaymentCollection):
+        return str(row.pk)
+    if isinstance(row, _BELOW):
+        return str(row.collection_id)
+    if isinstance(row, Capture | Refund):
+        return str(row.payment.collection_id)
+    return None
