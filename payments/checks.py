@@ -24,10 +24,11 @@ AppConfigs = Sequence[AppConfig] | None
 Checks = list[CheckMessage]
 
 MAX_ALIAS: Final = 64
+MIN_TOKEN: Final = 20
 
 
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E009)."""
+    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E015)."""
     configured = getattr(settings, "PAYMENTS", None)
     if not isinstance(configured, Mapping):
         return [
@@ -148,6 +149,58 @@ def check_authentication_classes() -> Checks:
     return messages
 
 
+def check_throttles() -> Checks:
+    """Check that THROTTLES has known names and rates (E012), and STOREFRONT_THROTTLE_CLASSES classes (E013)."""
+    messages: Checks = []
+    throttles: Any = conf.payments_setting("THROTTLES", {})
+    if not isinstance(throttles, Mapping):
+        messages.append(_throttles_error(f"it is {throttles!r}, and no dict"))
+    for name, text in throttles.items() if isinstance(throttles, Mapping) else ():
+        if name not in conf.DEFAULT_THROTTLES:
+            known = ", ".join(conf.DEFAULT_THROTTLES)
+            messages.append(_throttles_error(f"it has an unknown {name!r}; there are {known}"))
+        elif text is not None and (problem := _rate_problem(text)):
+            messages.append(_throttles_error(f"{name}: {problem}"))
+    paths = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", ())
+    if not isinstance(paths, list | tuple) or not all(map(_is_callable_path, paths)):
+        messages.append(
+            Error(
+                f'PAYMENTS["STOREFRONT_THROTTLE_CLASSES"] = {paths!r} is not a list of dotted paths of classes.',
+                hint='Type: "STOREFRONT_THROTTLE_CLASSES": ["payments.api.throttling.ClientThrottle"]',
+                id="payments.E013",
+            )
+        )
+    return messages
+
+
+def check_proxies() -> Checks:
+    """Check that PROXIES is a number of proxies, or None (E014)."""
+    count: Any = conf.proxy_count()
+    if count is None or (isinstance(count, int) and not isinstance(count, bool) and count >= 0):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PROXIES"] = {count!r} is not a number of proxies.',
+            hint='Type how many of your own proxies a request comes through: "PROXIES": 1',
+            id="payments.E014",
+        )
+    ]
+
+
+def check_metrics_token() -> Checks:
+    """Check that METRICS_TOKEN is long enough not to be guessed (E015)."""
+    token: Any = conf.metrics_token()
+    if token is None or (isinstance(token, str) and len(token) >= MIN_TOKEN and token.isascii()):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["METRICS_TOKEN"] is not a text of at least {MIN_TOKEN} ASCII characters.',
+            hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+            id="payments.E015",
+        )
+    ]
+
+
 def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     """Warn of ATOMIC_REQUESTS (W010), and of SQLite without immediate transactions (W011)."""
     messages: Checks = []
@@ -211,6 +264,9 @@ _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_session_lifetime,
     check_return_url_origins,
     check_authentication_classes,
+    check_throttles,
+    check_proxies,
+    check_metrics_token,
 )
 
 
@@ -233,6 +289,19 @@ def _check_provider(alias: Any, entry: Any) -> Checks:
 def _provider_error(text: str) -> Error:
     hint = 'Type: "<alias>": {"BACKEND": "<dotted path of a BaseProvider>", "OPTIONS": {...}}'
     return Error(text, hint=hint, id="payments.E004")
+
+
+def _throttles_error(problem: str) -> Error:
+    hint = 'Type: "THROTTLES": {"AUTHORIZATIONS_PER_COLLECTION": "15/hour"}; None lifts a limit.'
+    return Error(f'PAYMENTS["THROTTLES"] is wrong: {problem}.', hint=hint, id="payments.E012")
+
+
+def _rate_problem(text: Any) -> str | None:
+    try:
+        conf.Rate.parse(text)
+    except ImproperlyConfigured as error:
+        return str(error)
+    return None
 
 
 def _is_callable_path(path: Any) -> bool:

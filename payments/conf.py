@@ -26,8 +26,24 @@ SETTING_NAMES: Final = frozenset(
         "RETURN_URL_ORIGINS",
         "STOREFRONT_AUTHENTICATION_CLASSES",
         "STAFF_AUTHENTICATION_CLASSES",
+        "STOREFRONT_THROTTLE_CLASSES",
+        "THROTTLES",
+        "PROXIES",
+        "METRICS_TOKEN",
     }
 )
+
+DEFAULT_THROTTLES: Final[Mapping[str, str | None]] = {
+    "SESSIONS_PER_COLLECTION": "30/hour",
+    "AUTHORIZATIONS_PER_COLLECTION": "15/hour",
+    "REQUESTS_PER_CLIENT": "120/minute",
+}
+_PERIODS: Final = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +53,24 @@ class ProviderConfig:
     alias: str
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """Say how often something may be done within a period."""
+
+    count: int
+    period: timedelta
+
+    @classmethod
+    def parse(cls, text: Any) -> Rate:
+        """Read "15/hour"; raise ImproperlyConfigured for anything else."""
+        count, _slash, unit = text.partition("/") if isinstance(text, str) else ("", "", "")
+        if not (count.isascii() and count.isdigit() and int(count) > 0 and unit in _PERIODS):
+            raise ImproperlyConfigured(
+                f'{text!r} is no rate: write a number and one of {", ".join(_PERIODS)}, such as "15/hour", or None'
+            )
+        return cls(count=int(count), period=_PERIODS[unit])
 
 
 def payments_setting(name: str, default: Any = None) -> Any:
@@ -96,6 +130,31 @@ def storefront_authentication_classes() -> tuple[str, ...] | None:
 def staff_authentication_classes() -> tuple[str, ...] | None:
     """Return the dotted paths of the classes that recognize an operator, or None for the app's own."""
     return _dotted_paths("STAFF_AUTHENTICATION_CLASSES")
+
+
+def storefront_throttle_classes() -> tuple[str, ...]:
+    """Return the dotted paths of the classes that slow down clients of the storefront."""
+    paths = _dotted_paths("STOREFRONT_THROTTLE_CLASSES")
+    return ("payments.api.throttling.ClientThrottle",) if paths is None else paths
+
+
+def throttle_rate(name: str) -> Rate | None:
+    """Return how often something may be done, or None where there is no limit."""
+    configured = payments_setting("THROTTLES", {})
+    text = configured.get(name, DEFAULT_THROTTLES[name])
+    return None if text is None else Rate.parse(text)
+
+
+def proxy_count() -> int | None:
+    """Return how many proxies of one's own a request comes through, or None where that isn't known."""
+    count: int | None = payments_setting("PROXIES")
+    return count
+
+
+def metrics_token() -> str | None:
+    """Return the token with which a monitoring system may read the figures, or None where there is none."""
+    token: str | None = payments_setting("METRICS_TOKEN")
+    return token
 
 
 def _dotted_paths(name: str) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@
     ├── NotFoundError                a provider, collection or other row that isn't there
     ├── TransitionError              the state graph forbids what was asked
     ├── OperationInProgressError     the same target is being worked on right now
+    ├── LimitError                   a payer has tried something too often
     ├── IdempotencyError             a key that was used before, for something else
     ├── NotSupportedError            the provider can't do what was asked
     ├── OpenTransactionError         a verb that calls a provider was used inside a transaction
@@ -126,6 +127,16 @@ class OperationInProgressError(_OperationError):
     """Say that another operation holds the target; ask again when it has ended."""
 
     default_code = "operation_in_progress"
+
+
+class LimitError(PaymentError):
+    """Refuse what was tried too often; `retry_after` says in how many seconds it may be tried again."""
+
+    default_code = "too_many_requests"
+
+    def __init__(self, message: Any, *, retry_after: int, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class IdempotencyError(PaymentError):

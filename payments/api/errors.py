@@ -20,6 +20,8 @@ fields that are to blame, dotted where they are nested; it is empty where no sin
 | OperationInProgressError: the target is being worked on     | 409    | conflict             | 2           |
 | IdempotencyError: the key was used for another request      | 422    | idempotency_error    |             |
 | card data anywhere in the request                           | 422    | invalid_request      |             |
+| LimitError: tried too often on one collection               | 429    | throttled            | as it takes |
+| more requests from one client than it may make              | 429    | throttled            | as it takes |
 | OpenTransactionError: the server calls us in a transaction  | 500    | server_error         |             |
 | no PAYABLE_RESOLVER is configured                           | 501    | server_error         |             |
 | ProviderUnavailableError: nothing was sent                  | 503    | provider_error       | 5           |
@@ -39,7 +41,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypedDict
 
 from django.core.exceptions import PermissionDenied
@@ -53,6 +55,7 @@ from rest_framework.response import Response
 from payments.exceptions import (
     DeclinedError,
     IdempotencyError,
+    LimitError,
     NotFoundError,
     OpenTransactionError,
     OperationInProgressError,
@@ -95,6 +98,7 @@ PAYMENT_RULES: Final[tuple[tuple[type[PaymentError], Rule], ...]] = (
     (TransitionError, Rule(status=409, type="conflict")),
     (IdempotencyError, Rule(status=422, type="idempotency_error")),
     (OperationInProgressError, Rule(status=409, type="conflict", retry_after=RETRY_SOON)),
+    (LimitError, Rule(status=429, type="throttled")),
     (OpenTransactionError, Rule(status=500, type="server_error")),
     (DeclinedError, Rule(status=402, type="provider_error")),
     (ProviderUnavailableError, Rule(status=503, type="provider_error", retry_after=RETRY_PROVIDER)),
@@ -142,6 +146,8 @@ def _answer_payment_error(error: PaymentError, context: dict[str, Any]) -> Respo
         rule = NOT_FOUND
     if isinstance(error, OpenTransactionError):
         logger.error("A payment view ran inside a transaction.", exc_info=error)
+    if isinstance(error, LimitError):
+        rule = replace(rule, retry_after=error.retry_after)
     named = [FieldError(field=error.field, code=error.code, message=error.message)] if error.field else []
     return _answer(rule, error.code, error.message, named)
 

@@ -28,6 +28,7 @@ from payments.services.balances import (
 )
 from payments.services.facts import cancel_session, change_amount
 from payments.services.journals import Journal
+from payments.services.limits import refuse_excessive_authorizations, refuse_excessive_sessions
 from payments.services.operations import claim_operation, raise_for_outcome, refuse_if_busy
 from payments.services.origins import Actor, Origin
 from payments.services.payments import claim_release
@@ -63,6 +64,7 @@ def create_payment_session(
     sent = check_input(provider.plugin, data)
     with committed():
         locked = lock_collection(collection.pk)
+        refuse_excessive_sessions(locked, origin)
         journal = Journal(collection=locked, origin=origin)
         replaced = claim_replacement(locked, journal)
         session = _insert_session(locked, provider, amount, context)
@@ -129,7 +131,8 @@ def authorize_payment_session(
     returned as it is, so that authorizing twice gives the one payment.
 
     Raises TransitionError for a canceled session, AmountError where more would be held than is due,
-    OperationInProgressError, ProviderUnavailableError and OutcomeUnknownError.
+    LimitError where a payer has tried too often, OperationInProgressError, ProviderUnavailableError and
+    OutcomeUnknownError.
     """
     refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
@@ -327,6 +330,7 @@ def _claim_authorization(
         if locked.status == SessionStatus.AUTHORIZED or _is_awaited(locked):
             return None
         _refuse_authorization(locked)
+        refuse_excessive_authorizations(locked.collection, origin)
         if locked.initiated_at is None:
             return _claim_initiation(locked, origin)
         return claim_operation(

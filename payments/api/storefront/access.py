@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.db.models import Prefetch
+from rest_framework.throttling import BaseThrottle
 
 from payments.api import lookups
 from payments.api.storefront.client_secrets import HEADER, is_client_secret
+from payments.api.throttling import storefront_throttles
 from payments.api.views import PaymentsView
 from payments.conf import storefront_authentication_classes
 from payments.models import PaymentCollection, PaymentSession
@@ -20,6 +22,10 @@ class StorefrontView(PaymentsView):
     def authentication_paths(self) -> tuple[str, ...] | None:
         """Return what the settings name for the storefront."""
         return storefront_authentication_classes()
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Return what the settings name against those who test stolen cards."""
+        return storefront_throttles()
 
     def principal(self) -> str | None:
         """Return whose requests these are: a user's, a secret holder's, or nobody's.

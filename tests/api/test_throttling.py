@@ -1,0 +1,270 @@
+"""Limits against those who test stolen cards: so many, and not one more, until the time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db.models import QuerySet
+from django.utils import timezone
+from rest_framework.throttling import BaseThrottle
+
+from payments import services
+from payments.api import throttling
+from payments.conf import throttle_rate
+from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
+from payments.providers import AuthorizeResult, Failure
+from payments.states import Outcome
+from payments.testing import Script
+from tests.api.client import Answer, Visitor
+from tests.api.conftest import MakeOrder
+from tests.threads import times
+
+pytestmark = pytest.mark.django_db
+
+SetRates = Callable[..., None]
+DECLINED = AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="declined"))
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def set_rates(settings: Any) -> SetRates:
+    """Return a function that sets THROTTLES, and other settings."""
+
+    def set_rates(*, other: dict[str, Any] | None = None, **rates: str | None) -> None:
+        settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": rates, **(other or {})}
+
+    return set_rates
+
+
+def create_session(visitor: Visitor, collection: PaymentCollection) -> Answer:
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    return visitor.post(path, {"provider_id": "scripted"})
+
+
+def authorize(visitor: Visitor, session: PaymentSession, script: Script) -> Answer:
+    script.next("authorize", DECLINED)
+    return visitor.post(f"storefront/payment-sessions/{session.pk}/authorize/", {"data": {"token": "t"}})
+
+
+def test_so_many_sessions_and_not_one_more(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, row_counts: Any, script: Script
+) -> None:
+    set_rates(SESSIONS_PER_COLLECTION="3/hour")
+    assert [create_session(guest, collection).status for _ in range(3)] == [201] * 3
+    before, calls = row_counts(), len(script.calls)
+
+    refused = create_session(guest, collection)
+
+    assert refused.error == (429, "throttled", "too_many_sessions", [])
+    assert 3590 <= int(refused.headers["Retry-After"]) <= 3600
+    assert (row_counts(), len(script.calls)) == (before, calls)
+    services.create_payment_session(collection, provider_id="scripted")  # the shop's own code may go on
+
+
+def test_a_session_counts_until_its_hour_is_over(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_rates(SESSIONS_PER_COLLECTION="2/hour")
+    started = timezone.now()
+    clock = {"now": started}
+    for minutes in (0, 20):
+        assert create_session(guest, collection).status == 201
+        newest = PaymentEvent.objects.filter(type="session.created").latest("id")
+        _date_back(newest, started + timedelta(minutes=minutes))
+
+    monkeypatch.setattr("django.utils.timezone.now", lambda: clock["now"])
+    clock["now"] = started + timedelta(minutes=59, seconds=59)
+    refused = create_session(guest, collection)
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+    clock["now"] = started + timedelta(minutes=60)
+    assert create_session(guest, collection).status == 201
+    assert create_session(guest, collection).status == 429
+    assert PaymentEvent.objects.filter(type="session.created").count() == 3
+
+
+def _date_back(event: PaymentEvent, moment: datetime) -> None:
+    QuerySet(PaymentEvent).filter(pk=event.pk).update(created_at=moment)
+
+
+def test_so_many_authorizations_and_not_one_more(
+    guest: Visitor, boss: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
+) -> None:
+    set_rates(AUTHORIZATIONS_PER_COLLECTION="3/hour")
+    create_session(guest, collection)
+    session = PaymentSession.objects.get()
+    assert [authorize(guest, session, script).body["status"] for _ in range(3)] == ["error"] * 3
+
+    refused = authorize(guest, session, script)
+
+    assert refused.error == (429, "throttled", "too_many_authorizations", [])
+    assert 3590 <= int(refused.headers["Retry-After"]) <= 3600
+    assert len(script.requests("authorize")) == 3
+    create_session(guest, collection)  # another session of the same collection doesn't help
+    other = PaymentSession.objects.get(status="pending")
+    assert authorize(guest, other, script).status == 429
+    script.next("authorize")
+    assert boss.post(f"staff/payment-sessions/{other.pk}/authorize/").status == 200
+
+
+def test_what_is_authorized_already_is_shown_whatever_the_limit(
+    guest: Visitor, payment: Payment, set_rates: SetRates
+) -> None:
+    set_rates(AUTHORIZATIONS_PER_COLLECTION="1/hour")
+    PaymentOperation.objects.update(source="storefront")
+    answer = guest.post(f"storefront/payment-sessions/{payment.session_id}/authorize/")
+    assert (answer.status, answer.body["status"]) == (200, "authorized")
+
+
+def test_the_limits_are_each_collections_own(
+    guest: Visitor, collection: PaymentCollection, make_order: MakeOrder, set_rates: SetRates
+) -> None:
+    set_rates(SESSIONS_PER_COLLECTION="1/hour", AUTHORIZATIONS_PER_COLLECTION="1/hour")
+    create_session(guest, collection)
+    make_order("B-2")
+    opened = Visitor().post("storefront/payment-collections/", {"reference": "B-2"}).body
+    other = PaymentCollection.objects.get(pk=opened["id"])
+    assert create_session(Visitor(secret=opened["client_secret"]), other).status == 201
+    assert create_session(guest, collection).status == 429
+
+
+def test_a_repeated_request_does_not_count(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates
+) -> None:
+    set_rates(SESSIONS_PER_COLLECTION="1/hour")
+    guest.headers = {**guest.headers, "Idempotency-Key": "k"}
+    assert [create_session(guest, collection).status for _ in range(3)] == [201] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_requests_at_once_do_not_slip_through(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates
+) -> None:
+    set_rates(SESSIONS_PER_COLLECTION="3/hour")
+    secret = guest.headers["Payment-Client-Secret"]
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    body = {
+        "provider_id": "scripted",
+        "amount": "1.00",
+    }  # splits don't replace each other, so none has to wait
+
+    statuses = times(6, lambda: Visitor(secret=secret).post(path, body).status).values
+
+    assert sorted(statuses) == [201] * 3 + [429] * 3
+    assert PaymentEvent.objects.filter(type="session.created", source="storefront").count() == 3
+
+
+def test_so_many_requests_of_one_client_and_not_one_more(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_rates(REQUESTS_PER_CLIENT="3/minute")
+    minute = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    clock = {"now": minute + timedelta(seconds=30)}
+    monkeypatch.setattr("django.utils.timezone.now", lambda: clock["now"])
+    path = "storefront/payment-collections/"
+    assert [guest.post(path, {"reference": "A-1"}).status for _ in range(3)] == [200] * 3
+
+    refused = guest.post(path, {"reference": "A-1"})
+
+    assert refused.error == (429, "throttled", "throttled", [])
+    assert refused.headers["Retry-After"] == "30"
+    assert guest.get(f"{path}{collection.pk}/").status == 200  # looking isn't limited
+    clock["now"] = minute + timedelta(seconds=59.9)
+    assert (guest.post(path, {"reference": "A-1"}).headers["Retry-After"]) == "1"
+    clock["now"] = minute + timedelta(seconds=60)
+    assert guest.post(path, {"reference": "A-1"}).status == 200
+
+
+def test_clients_are_told_apart_by_user_or_address(
+    shopper: Any, make_order: MakeOrder, set_rates: SetRates
+) -> None:
+    make_order()
+
+    def status(*, user: Any = None, address: str = "203.0.113.1", forwarded: str | None = None) -> int:
+        visitor = Visitor(user=user)
+        visitor.client.defaults["REMOTE_ADDR"] = address
+        visitor.headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+        return visitor.post("storefront/payment-collections/", {"reference": "A-1"}).status
+
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": 0})
+    assert status() == 201
+    assert status(forwarded="198.51.100.1") == 429  # nobody's own proxy wrote that
+    assert status(address="203.0.113.2") == 200
+    assert status(address="2001:db8::1") == 200
+    assert status(address="2001:db8::ffff:1") == 429  # the same household
+    assert status(address="2001:db8:0:1::1") == 200
+    assert status(user=shopper) == 200
+    assert status(user=shopper, address="203.0.113.3") == 429
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": 1})
+    assert status(forwarded="made-up, 198.51.100.1") == 200
+    assert status(forwarded="invented, 198.51.100.1") == 429
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": 2})
+    assert status(forwarded="made-up, 198.51.100.2, 10.0.0.1") == 200
+    assert status(forwarded="invented, 198.51.100.2, 10.0.0.1") == 429
+    assert status(forwarded="198.51.100.2") == 429
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": None})
+    assert status(forwarded="198.51.100.3, 10.0.0.1") == 200
+    assert status(forwarded="198.51.100.4, 10.0.0.1") == 200
+
+
+def test_a_cache_that_is_away_stops_nobody_from_paying(
+    guest: Visitor, set_rates: SetRates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_rates(REQUESTS_PER_CLIENT="1/day")
+
+    class Away:
+        def add(self, *_args: Any, **_kwargs: Any) -> None:
+            raise ConnectionError("redis://:password@cache")
+
+    monkeypatch.setattr(throttling, "cache", Away())
+    answers = [guest.post("storefront/payment-collections/", {"reference": "A-1"}).status for _ in range(3)]
+    assert answers == [200] * 3
+    assert "ConnectionError" in caplog.text
+    assert "password" not in caplog.text
+
+
+def test_operators_are_not_limited_and_a_shop_may_use_classes_of_its_own(
+    guest: Visitor, boss: Visitor, set_rates: SetRates
+) -> None:
+    set_rates(REQUESTS_PER_CLIENT="1/day")
+    labels = [f"Reason {number}" for number in range(3)]
+    assert [boss.post("staff/refund-reasons/", {"label": label}).status for label in labels] == [201] * 3
+    own = {"STOREFRONT_THROTTLE_CLASSES": ["tests.api.test_throttling.Never"]}
+    set_rates(REQUESTS_PER_CLIENT=None, other=own)
+    refused = guest.get("storefront/payment-providers/")
+    assert refused.error == (429, "throttled", "throttled", [])
+    assert refused.headers["Retry-After"] == "7"
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"STOREFRONT_THROTTLE_CLASSES": []})
+    assert [guest.post("storefront/payment-collections/", {"reference": "A-1"}).status for _ in range(3)] == [
+        200
+    ] * 3
+
+
+class Never(BaseThrottle):
+    """Let nobody in for seven seconds."""
+
+    def allow_request(self, request: Any, view: Any) -> bool:
+        """Refuse."""
+        return False
+
+    def wait(self) -> float:
+        """Return seven seconds."""
+        return 7.0
+
+
+def test_without_a_setting_there_are_limits(settings: Any) -> None:
+    settings.PAYMENTS = {name: value for name, value in settings.PAYMENTS.items() if name != "THROTTLES"}
+    rates = {name: throttle_rate(name) for name in ("AUTHORIZATIONS_PER_COLLECTION", "REQUESTS_PER_CLIENT")}
+    assert {name: rate and rate.count for name, rate in rates.items()} == {
+        "AUTHORIZATIONS_PER_COLLECTION": 15,
+        "REQUESTS_PER_CLIENT": 120,
+    }
