@@ -6,21 +6,20 @@ Without either, these are plain functions; `payments_worker` and `payments.contr
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from payments.services.jobs import JOBS
 
 
 def _task_decorator() -> Callable[[Callable[..., int]], Any]:
-    try:
-        from django.tasks import task  # noqa: PLC0415 - whether it is there, only trying tells
-    except ImportError:
+    for module in ("django.tasks", "django_tasks"):
         try:
-            from django_tasks import task  # noqa: PLC0415
-        except ImportError:
-            return lambda function: function
-    decorator: Callable[[Callable[..., int]], Any] = task
-    return decorator
+            decorator: Callable[[Callable[..., int]], Any] = import_module(module).task
+        except ImportError:  # whether it is there, only trying tells
+            continue
+        return decorator
+    return lambda function: function
 
 
 _task = _task_decorator()

@@ -10,36 +10,44 @@ A lost task is harmless: what is due stays due.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from celery import shared_task
 
 from payments.services.jobs import JOBS
 
 
-@shared_task(name="payments.inbox", ignore_result=True)
+def _task(name: str) -> Callable[[Callable[..., int]], Any]:
+    decorator: Callable[[Callable[..., int]], Any] = shared_task(name=f"payments.{name}", ignore_result=True)
+    return decorator
+
+
+@_task("inbox")
 def process_webhooks(limit: int = 100) -> int:
     """Apply up to `limit` stored webhook events that are due."""
     return _run("inbox", limit)
 
 
-@shared_task(name="payments.reconciler", ignore_result=True)
+@_task("reconciler")
 def reconcile_payments(limit: int = 100) -> int:
     """Find out what became of up to `limit` operations whose outcome nobody recorded."""
     return _run("reconciler", limit)
 
 
-@shared_task(name="payments.outbox", ignore_result=True)
+@_task("outbox")
 def publish_events(limit: int = 100) -> int:
     """Publish the events left behind in up to `limit` collections."""
     return _run("outbox", limit)
 
 
-@shared_task(name="payments.expiry", ignore_result=True)
+@_task("expiry")
 def expire_payments(limit: int = 100) -> int:
     """Cancel up to `limit` sessions and authorizations whose time is over."""
     return _run("expiry", limit)
 
 
-@shared_task(name="payments.installments", ignore_result=True)
+@_task("installments")
 def notify_due(limit: int = 100) -> int:
     """Write an event for up to `limit` installments that have fallen due."""
     return _run("installments", limit)

@@ -1,0 +1,1 @@
+"""Tests of whatever runs the background work: commands, worker processes, task queues."""
