@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import CheckConstraint, Q, UniqueConstraint
+from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
@@ -54,6 +54,7 @@ class Refund(KeptModel):
                 fields=["payment", "provider_reference"], name="payments_refund_provider_reference_unique"
             ),
         ]
+        indexes = [Index(fields=["status", "succeeded_at"], name="payments_ref_succeeded_idx")]
 
     def __str__(self) -> str:
         return f"{self.id} ({display_amount(self.amount, self.currency_code)})"
