@@ -149,7 +149,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="reservation",
-        test=f"{HERE}/test_guards.py::test_second_claim_waits_for_the_first",
+        test=f"{HERE}/test_reconciler.py::test_looks_grow_apart_until_a_person_has_to",
         edits=(
             Edit(
                 path=f"{SERVICES}/balances.py",

@@ -7,7 +7,7 @@ import threading
 import pytest
 from django.db import IntegrityError, connections
 
-from payments.exceptions import OperationInProgressError
+from payments.exceptions import AmountError, OperationInProgressError, PaymentError
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, WebhookEvent
 from payments.services import authorize_payment_session, capture_payment
 from payments.services.checkpoints import Checkpoint, watching
@@ -35,7 +35,7 @@ def test_second_claim_waits_for_the_first(simulator: SimulatorService, payment: 
     def capture() -> None:
         try:
             capture_payment(Payment.objects.get(pk=payment.pk), amount="60.00")
-        except OperationInProgressError as error:
+        except PaymentError as error:
             errors.append(error)
         finally:
             connections.close_all()
@@ -50,8 +50,9 @@ def test_second_claim_waits_for_the_first(simulator: SimulatorService, payment: 
         may_commit.set()
         first.join(timeout=30)
         second.join(timeout=30)
-    assert Capture.objects.count() + len(errors) == 2
-    assert sum(row.amount for row in Capture.objects.exclude(status="failed")) == 60
+    # The first may be under way or done by the time the second gets the lock.
+    assert [type(error) in (OperationInProgressError, AmountError) for error in errors] == [True]
+    assert [row.amount for row in Capture.objects.all()] == [60]
     assert_invariants(payment.collection)
     assert_books_agree(simulator, payment.collection)
 

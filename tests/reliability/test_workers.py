@@ -60,13 +60,14 @@ def sessions(transactional_db: None, clock: TestClock) -> list[PaymentSession]:
 
 
 @pytest.mark.shows(
-    "Four reconcilers look after the same abandoned operations",
+    "Four reconcilers look after the same abandoned and unknown operations",
     "Each is looked after by one, and sent again once",
 )
 def test_reconcilers_share_what_is_due(
     simulator: SimulatorService, clock: TestClock, sessions: list[PaymentSession]
 ) -> None:
-    operations = [_abandoned_cancelation(session) for session in sessions]
+    statuses = ["processing", "unknown"] * (len(sessions) // 2)
+    operations = [_abandoned_cancelation(*pair) for pair in zip(sessions, statuses, strict=True)]
     clock.advance(timedelta(minutes=3))
     taken: list[str] = []
     run_side_by_side(lambda: reconcile_due(limit=5, progress=lambda operation: taken.append(operation.pk)))
@@ -82,17 +83,19 @@ def test_reconcilers_share_what_is_due(
         assert_books_agree(simulator, session.collection)
 
 
-def _abandoned_cancelation(session: PaymentSession) -> PaymentOperation:
-    """Return an operation whose process died before it called."""
+def _abandoned_cancelation(session: PaymentSession, status: str) -> PaymentOperation:
+    """Return an operation whose process died before it called, and that perhaps was looked after in vain before."""
     operation = PaymentOperation(
         kind="cancel",
+        status=status,
         target_id=session.pk,
         collection=session.collection,
         session=session,
         provider=session.provider,
         amount=session.amount,
         idempotency_key=f"key-{session.pk}",
-        lease_expires_at=session.created_at,
+        lease_expires_at=session.created_at if status == "processing" else None,
+        next_attempt_at=session.created_at,
     )
     operation.save(force_insert=True)
     return operation
