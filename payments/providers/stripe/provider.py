@@ -35,10 +35,11 @@ from payments.providers.results import (
 from payments.providers.stripe import parameters, translation
 from payments.providers.stripe.amounts import from_units
 from payments.providers.stripe.client import Json, StripeApi
+from payments.providers.stripe.endpoints import EndpointReport, endpoint_reports
 from payments.providers.stripe.errors import RefusedError, StripeAnswerError
 from payments.providers.stripe.options import StripeOptions
 from payments.providers.stripe.parameters import intent_id
-from payments.providers.stripe.webhooks import webhook_result
+from payments.providers.stripe.webhooks import EVENTS, webhook_result
 from payments.states import MovementStatus, Outcome
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class StripeProvider(BaseProvider[StripeOptions]):
     input_keys = frozenset({"payment_method", "confirmation_token"})
     supports_multiple_captures: ClassVar[bool] = False
     supports_webhooks: ClassVar[bool] = True
+    webhook_events: ClassVar[Sequence[str]] = EVENTS
 
     def __init__(self, *, alias: str, options: StripeOptions) -> None:
         super().__init__(alias=alias, options=options)
@@ -124,6 +126,10 @@ class StripeProvider(BaseProvider[StripeOptions]):
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
         """Verify an event; it carries a fact, or is a hint to look the intent up."""
         return webhook_result(request, self.options)
+
+    def endpoint_reports(self, *, path: str) -> Sequence[EndpointReport]:
+        """Return what isn't as it should be with the account's endpoints whose address has this path."""
+        return endpoint_reports(self.options, path=path)
 
     def check(self) -> Sequence[CheckMessage]:
         """Return what is wrong with the options: a test key in production, and no way to prove an event."""

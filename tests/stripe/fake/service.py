@@ -61,6 +61,7 @@ class FakeStripe:
         self.requests: list[Request] = []
         self.executed: list[str] = []
         self.endpoints: list[Json] = []
+        self.forgets_keys = False
         self._plans: list[Plan] = []
         self._stored: dict[str, Stored] = {}
         self._lock = threading.RLock()
@@ -138,7 +139,7 @@ class FakeStripe:
         if key is None:
             return Answer(status=200, body=execute())
         fingerprint = json.dumps([request.path, request.params], sort_keys=True)
-        known = self._stored.get(key)
+        known = None if self.forgets_keys else self._stored.get(key)
         if known is not None and known.fingerprint != fingerprint:
             raise ApiError(
                 "Keys for idempotent requests can only be used with the same parameters they were first used with. "

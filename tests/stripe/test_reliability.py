@@ -1,0 +1,281 @@
+"""Every fault of the reliability table that a payment provider can have, on Stripe's side of the line.
+
+The shop's books are held against the fake's after each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from payments.exceptions import OutcomeUnknownError, PaymentError, ProviderUnavailableError
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.services import (
+    authorize_payment_session,
+    cancel_payment,
+    cancel_payment_session,
+    capture_payment,
+    create_payment_collection,
+    create_payment_session,
+    reconcile_due,
+    refund_payment,
+    update_payment_session,
+)
+from payments.states import OperationStatus, SessionStatus
+from tests.reliability.clocks import TestClock
+from tests.stripe.conftest import VISA
+from tests.stripe.fake import FakeStripe, Fault
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Verb = Callable[[PaymentCollection], object]
+
+
+def session_of(collection: PaymentCollection) -> PaymentSession:
+    return collection.sessions.select_related("authorized_payment").get()
+
+
+def payment_of(collection: PaymentCollection) -> Payment:
+    return collection.payments.get()
+
+
+def initiated(collection: PaymentCollection) -> None:
+    create_payment_session(collection, provider_id="stripe")
+
+
+def authorized(collection: PaymentCollection) -> None:
+    initiated(collection)
+    authorize_payment_session(session_of(collection), data=VISA)
+
+
+def captured(collection: PaymentCollection) -> None:
+    authorized(collection)
+    capture_payment(payment_of(collection))
+
+
+VERBS: dict[str, tuple[str, Verb, Verb]] = {
+    "initiate": ("create", lambda collection: None, initiated),
+    "update": (
+        "update",
+        initiated,
+        lambda collection: update_payment_session(session_of(collection), amount="60.00"),
+    ),
+    "authorize": (
+        "confirm",
+        initiated,
+        lambda collection: authorize_payment_session(session_of(collection), data=VISA),
+    ),
+    "capture": (
+        "capture",
+        authorized,
+        lambda collection: capture_payment(payment_of(collection), amount="60.00"),
+    ),
+    "refund": (
+        "refund",
+        captured,
+        lambda collection: refund_payment(payment_of(collection), amount="60.00"),
+    ),
+    "cancel_session": (
+        "cancel",
+        initiated,
+        lambda collection: cancel_payment_session(session_of(collection)),
+    ),
+    "cancel_payment": ("cancel", authorized, lambda collection: cancel_payment(payment_of(collection))),
+}
+"""Each verb with what it asks Stripe for, what comes before it, and how it is called."""
+
+LOST = (
+    Fault.ERROR_AFTER,
+    Fault.SILENCE_AFTER,
+    Fault.SILENCE_BEFORE,
+    Fault.GARBAGE_AFTER,
+    Fault.GARBAGE_BEFORE,
+    Fault.CUT_OFF_AFTER,
+    Fault.CONFLICT,
+)
+
+
+def assert_books_agree(fake: FakeStripe, collection: PaymentCollection) -> None:
+    """Make sure that the shop has the same sums as Stripe, and nothing open."""
+    session = session_of(collection)
+    intent = fake.intent_of(session.pk)
+    assert session.provider_reference == intent["id"]
+    assert session.amount * 100 == intent["amount"]
+    payment = session.payment
+    if payment is None:
+        assert intent["amount_capturable"] == intent["amount_received"] == 0
+    else:
+        held = payment.amount - payment.captured_amount - payment.canceled_amount
+        assert held * 100 == intent["amount_capturable"]
+        assert payment.captured_amount * 100 == intent["amount_received"]
+        assert payment.refunded_amount * 100 == fake.movements.refunded(intent)
+    assert not PaymentOperation.objects.open().exists()
+
+
+@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("name", VERBS)
+def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
+    shop: FakeStripe, clock: TestClock, name: str, fault: Fault
+) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    operation, prepare, run = VERBS[name]
+    prepare(collection)
+    shop.misbehave(operation, fault)
+    with pytest.raises(OutcomeUnknownError):
+        run(collection)
+    clock.advance(timedelta(minutes=2))
+    reconcile_due()
+    assert shop.executed.count(operation) == 1
+    assert_books_agree(shop, collection)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakeStripe, name: str) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    operation, prepare, run = VERBS[name]
+    prepare(collection)
+    shop.misbehave(operation, Fault.TOO_MANY)
+    with pytest.raises(ProviderUnavailableError):
+        run(collection)
+    if name == "initiate":
+        session = session_of(collection)
+        assert session.status == SessionStatus.ERROR
+        authorize_payment_session(session, data=VISA)
+    else:
+        run(collection)
+    assert shop.executed.count(operation) == 1
+    assert_books_agree(shop, collection)
+
+
+def test_a_stored_error_is_never_sent_under_another_key(
+    shop: FakeStripe, clock: TestClock, payment: Payment
+) -> None:
+    shop.misbehave("capture", Fault.ERROR_BEFORE)
+    with pytest.raises(OutcomeUnknownError):
+        capture_payment(payment)
+    for _look in range(8):
+        clock.advance(timedelta(hours=25))
+        reconcile_due()
+    operation = PaymentOperation.objects.get(kind="capture")
+    assert operation.status == OperationStatus.ATTENTION
+    keys = {request.key for request in shop.requests if request.path.endswith("/capture")}
+    assert keys == {operation.idempotency_key}
+    assert shop.intent_of(payment.session_id)["amount_received"] == 0
+
+
+def test_an_intent_whose_id_never_reached_us_is_found_by_search(shop: FakeStripe, clock: TestClock) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    shop.misbehave("create", Fault.SILENCE_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        initiated(collection)
+    clock.advance(timedelta(minutes=2))
+    reconcile_due()
+    assert "search" in shop.executed
+    assert shop.executed.count("create") == 1
+    authorize_payment_session(session_of(collection), data=VISA)
+    assert_books_agree(shop, collection)
+
+
+def test_an_intent_that_the_search_does_not_know_yet_is_found_by_its_key(
+    shop: FakeStripe, clock: TestClock
+) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    shop.books.is_searchable = False
+    shop.misbehave("create", Fault.SILENCE_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        initiated(collection)
+    clock.advance(timedelta(minutes=2))
+    reconcile_due()
+    assert len(shop.books.all("payment_intent")) == 1
+    assert_books_agree(shop, collection)
+
+
+def test_beyond_the_key_s_window_an_intent_that_is_not_found_needs_a_person(
+    shop: FakeStripe, clock: TestClock
+) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    shop.books.is_searchable = False
+    shop.misbehave("create", Fault.SILENCE_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        initiated(collection)
+    clock.advance(timedelta(hours=25))
+    reconcile_due()
+    operation = PaymentOperation.objects.get()
+    assert (operation.status, operation.detail) == (OperationStatus.ATTENTION, "not_found_after_key_window")
+    assert len(shop.books.all("payment_intent")) == 1
+
+
+def test_while_stripe_is_down_everything_waits(shop: FakeStripe, clock: TestClock, payment: Payment) -> None:
+    for operation in ("capture", "retrieve"):
+        shop.misbehave(operation, Fault.SILENCE_BEFORE, times=3)
+    with pytest.raises(OutcomeUnknownError):
+        capture_payment(payment)
+    for _look in range(4):
+        clock.advance(timedelta(minutes=30))
+        reconcile_due()
+    shop.behave()
+    clock.advance(timedelta(hours=2))
+    reconcile_due()
+    assert shop.executed.count("capture") == 1
+    assert_books_agree(shop, payment.collection)
+
+
+def test_a_capture_of_a_part_that_is_lost_is_told_apart_from_one_in_the_dashboard(
+    shop: FakeStripe, clock: TestClock, payment: Payment
+) -> None:
+    shop.misbehave("capture", Fault.SILENCE_BEFORE)
+    with pytest.raises(OutcomeUnknownError):
+        capture_payment(payment, amount="60.00")
+    shop.intents.capture(payment.provider_reference or "", {"amount_to_capture": 3000})
+    clock.advance(timedelta(minutes=2))
+    reconcile_due()
+    payment.refresh_from_db()
+    assert payment.captured_amount == Decimal("30.00")
+    assert PaymentOperation.objects.get(kind="capture").status == OperationStatus.DECLINED
+
+
+def test_payer_who_confirms_in_the_browser_while_the_session_is_canceled(
+    shop: FakeStripe, session: PaymentSession
+) -> None:
+    shop.intents.confirm(session.provider_reference or "", VISA)
+    cancel_payment_session(session)
+    assert session.status == SessionStatus.CANCELED
+    assert_books_agree(shop, session.collection)
+
+
+def test_authorizing_twice_holds_the_money_once(shop: FakeStripe, session: PaymentSession) -> None:
+    first = authorize_payment_session(session, data=VISA)
+    second = authorize_payment_session(session, data=VISA)
+    assert first.payment == second.payment
+    assert shop.executed.count("confirm") == 1
+
+
+def test_a_decline_leaves_the_session_open_for_another_card(
+    shop: FakeStripe, session: PaymentSession
+) -> None:
+    authorize_payment_session(session, data={"payment_method": "pm_card_visa_chargeDeclinedStolenCard"})
+    assert (session.status, session.error_code) == (SessionStatus.ERROR, "card_declined")
+    assert "stolen" not in session.error_message
+    operation = PaymentOperation.objects.get(kind="authorize")
+    assert "stolen_card" in operation.detail
+    authorize_payment_session(session, data=VISA)
+    assert session.status == SessionStatus.AUTHORIZED
+
+
+def test_a_partial_capture_releases_the_rest_in_the_books_too(shop: FakeStripe, payment: Payment) -> None:
+    capture_payment(payment, amount="60.00")
+    assert (payment.captured_amount, payment.canceled_amount) == (Decimal("60.00"), Decimal("40.00"))
+    assert_books_agree(shop, payment.collection)
+
+
+def test_books_agree_after_refunds_in_parts(shop: FakeStripe, captured: Payment) -> None:
+    for amount in ("10.00", "10.00", "80.00"):
+        refund_payment(captured, amount=amount)
+    with suppress(PaymentError):
+        refund_payment(captured, amount="0.01")
+    assert captured.refunded_amount == Decimal("100.00")
+    assert_books_agree(shop, captured.collection)
