@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import Count
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import path
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -23,6 +25,7 @@ from payments.admin.customers import customer_html, customer_link
 from payments.admin.documents import document_panel
 from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
 from payments.admin.links import links_of, short_id
+from payments.admin.overview.pages import export_view, overview
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.payables import Payable, load_payables
 from payments.admin.searches import Search
@@ -91,6 +94,23 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     )
     fields = ("id", "created_at", "updated_at", "completed_at", "canceled_at")
     readonly_fields = fields
+
+    def get_urls(self) -> Any:
+        """Add the overview and its export."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("overview/", wrap(self.overview_view), name="payments_overview"),
+            path("overview/export/", wrap(self.export_view), name="payments_export"),
+            *super().get_urls(),
+        ]
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what moved, what was refused and what waits."""
+        return overview(self, request)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Export what moved."""
+        return export_view(self, request)
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Read payables, providers and open questions of all rows at once."""

@@ -20,6 +20,7 @@ from django.utils.translation import gettext
 from payments.admin.links import Links, attach_links
 from payments.admin.paginators import LimitedPaginator
 from payments.admin.panels import Panel, Summary
+from payments.admin.queues import queue_of
 from payments.admin.searches import Search
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class PaymentsAdminMixin(_ModelAdmin):
         rows = list(changelist.result_list)
         self.prepare_rows(request, rows)
         changelist.result_list = rows
+        changelist.payments_queue = queue_of(self.links(request))  # type: ignore[attr-defined]
         return changelist
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:

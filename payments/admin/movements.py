@@ -39,7 +39,7 @@ class MovementAdminMixin(InspectionAdminMixin):
     list_select_related: ClassVar[tuple[str, ...]] = ("payment__collection",)
     row_relations: ClassVar[tuple[str, ...]] = ("payment__collection",)
     row_deferred = ("payment__provider_data", "payment__metadata", "payment__collection__metadata")
-    linked_by = ("payment", "payment__collection")
+    linked_by = ("payment", "payment__collection", "succeeded_at")
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
 

@@ -42,7 +42,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
     list_select_related = ("collection", "provider")
     row_relations = ("collection", "provider", "actor", "resolved_by")
     row_deferred = ("input", "exchange", "collection__metadata")
-    linked_by = ("collection", "session", "payment", "capture", "refund")
+    linked_by = ("collection", "session", "payment", "capture", "refund", "error_code")
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
