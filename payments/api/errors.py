@@ -45,7 +45,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypedDict
 
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import exceptions, status
@@ -128,7 +128,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """Return the answer to an error, or None for one that is not in the table."""
     if isinstance(error, PaymentError):
         return _answer_payment_error(error, context)
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError | InterfaceError):
         logger.error("The database did not do what a request needed.", exc_info=error)
         return _answer(
             UNAVAILABLE, "database_unavailable", _("The server is busy; try again in a moment."), []

@@ -22,6 +22,7 @@ from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUna
 from payments.providers.base import BaseProvider
 from payments.providers.facts import Failure, SessionFact
 from payments.providers.results import ProviderResult
+from payments.providers.tracing import call_span
 from payments.redaction import redact, redact_text
 from payments.states import Outcome
 
@@ -55,6 +56,15 @@ def call_provider(
     rollback would forget a call that was made.
     """
     refuse_open_transaction()
+    with call_span(provider_id=_alias(verb), verb=getattr(verb, "__name__", "call"), request=request) as span:
+        result = _answer_to(verb, request, result_class)
+        span.end(str(result.outcome))
+        return result
+
+
+def _answer_to(
+    verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
+) -> ResultT:
     try:
         return _publishable(verb, _without_card_data(_checked(verb(request), result_class)))
     except DeclinedError as error:
@@ -178,6 +188,10 @@ def _declared(provider: BaseProvider[Any], data: Mapping[str, Any]) -> dict[str,
             "Provider %s returned undeclared public keys: %s", provider.alias, ", ".join(undeclared)
         )
     return {key: value for key, value in data.items() if key in provider.public_data_keys}
+
+
+def _alias(verb: Callable[..., Any]) -> str:
+    return str(getattr(getattr(verb, "__self__", None), "alias", ""))
 
 
 def _name(verb: Callable[..., Any]) -> str:

@@ -108,7 +108,9 @@ STAFF = (
     Route(method="DELETE", path="staff/refund-reasons/{reason}/"),
 )
 
-ROUTES = (*STOREFRONT, *STAFF)
+MONITORING = (Route(method="GET", path="health/"), Route(method="GET", path="metrics/"))
+
+ROUTES = (*STOREFRONT, *STAFF, *MONITORING)
 
 
 def keys_of(payment: Payment) -> dict[str, str]:

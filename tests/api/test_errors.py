@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.utils.translation import gettext_lazy
 from rest_framework import exceptions
@@ -68,6 +68,7 @@ TABLE: list[tuple[Exception, int, str, str, str | None]] = [
     (WebhookVerificationError("x"), 400, "invalid_request", "webhook_not_verified", None),
     (PaymentError("x"), 400, "invalid_request", "payment_error", None),
     (OperationalError("database is locked"), 503, "unavailable", "database_unavailable", "1"),
+    (InterfaceError("connection already locked"), 503, "unavailable", "database_unavailable", "1"),
     (Http404("secret path"), 404, "not_found", "not_found", None),
     (PermissionDenied("secret reason"), 403, "permission_error", "permission_denied", None),
     (exceptions.NotAuthenticated(), 401, "authentication_error", "not_authenticated", None),
