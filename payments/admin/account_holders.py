@@ -70,7 +70,7 @@ class AccountHolderAdminMixin(InspectionAdminMixin):
             (gettext("Created"), moment(obj.created_at)),
         )
         return Summary(
-            headline=obj.email or obj.provider_reference,
+            headline=obj.email or obj.provider_reference or obj.pk,
             facts=tuple(Fact(label=label, value=value) for label, value in facts if value),
         )
 

@@ -28,6 +28,7 @@ from payments.admin.links import links_of, short_id
 from payments.admin.overview.pages import export_view, overview
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.payables import Payable, load_payables
+from payments.admin.plans import plan_panel
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table, session_table
 from payments.admin.timelines import timeline_panel
@@ -188,6 +189,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         """Return sessions, payments with their movements, operations, the history and the shop's metadata."""
         links, currency = self.links(request), obj.currency_code
         here = {"collection__id__exact": obj.pk}
+        yield plan_panel(obj, links)
         yield session_table(obj.sessions.all(), links, currency, **here)
         yield payment_table(obj.payments.all(), links, currency, **here)
         yield operation_table(obj.operations.all(), links, currency, **here)

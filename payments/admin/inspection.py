@@ -59,7 +59,9 @@ class PaymentsAdminMixin(_ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Select the rows with what every page shows of them, and without what few pages show."""
-        return super().get_queryset(request).select_related(*self.row_relations).defer(*self.row_deferred)
+        rows = super().get_queryset(request).defer(*self.row_deferred)
+        # Without a name, select_related() would follow every relation.
+        return rows.select_related(*self.row_relations) if self.row_relations else rows
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -18,7 +18,7 @@ from payments.admin.filters import CollectionCurrencyFilter
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
 from payments.admin.searches import Search
-from payments.admin.tables import due_text, operation_table, payment_table, webhook_table
+from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
 from payments.admin.timelines import timeline_panel
 from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
 from payments.models import Payment, PaymentCollection, PaymentSession
@@ -40,8 +40,8 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
     )
     list_filter = ("status", CollectionCurrencyFilter, "provider", "created_at", "due_at")
     list_select_related = ("collection", "provider")
-    row_relations = ("collection", "provider")
-    row_deferred = ("data", "provider_data", "context", "collection__metadata")
+    row_relations = ("collection", "provider", "authorized_payment")
+    row_deferred = ("data", "provider_data", "context", "collection__metadata", *PAYMENT_DEFERRED)
     linked_by = ("collection", "installment")
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)

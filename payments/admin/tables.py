@@ -33,6 +33,7 @@ from payments.states import (
 )
 
 LIMIT: Final = 40
+PAYMENT_DEFERRED: Final = ("authorized_payment__provider_data", "authorized_payment__metadata")
 
 RowT = TypeVar("RowT", bound=Model)
 
@@ -47,7 +48,9 @@ def session_table(
         When(status=SessionStatus.CANCELED, then=Value(1)), default=Value(0), output_field=IntegerField()
     )
     rows, is_cut = _screenful(
-        sessions.defer("data", "provider_data", "context").order_by(canceled_last, "created_at", "id")
+        sessions.select_related("authorized_payment")
+        .defer("data", "provider_data", "context", *PAYMENT_DEFERRED)
+        .order_by(canceled_last, "created_at", "id")
     )
     return TablePanel(
         title=_("Sessions"),
@@ -166,10 +169,16 @@ def due_text(session: PaymentSession) -> SafeString:
     return lines(
         installment_text(session),
         format_html("{} {}", _("due"), moment(due)) if due else "",
-        badge(_("Overdue"), Tone.BAD) if due and is_open and due <= now else "",
+        due_badge(session),
         format_html("{} {}", _("expires"), moment(expires)) if expires else "",
         badge(_("Expired"), Tone.BAD) if session.is_expired(now) and is_open else "",
     )
+
+
+def due_badge(session: PaymentSession) -> SafeString:
+    """Return whether an unauthorized session should have been paid by now, or nothing."""
+    is_overdue = session.due_at is not None and session.is_unauthorized and session.due_at <= timezone.now()
+    return badge(_("Overdue"), Tone.BAD) if is_overdue else SafeString()
 
 
 def installment_text(session: PaymentSession) -> str:

@@ -69,8 +69,9 @@ class CancelSession(Action[PaymentSession]):
     is_grave = True
 
     def is_offered(self, row: PaymentSession) -> bool:
-        """Offer it until it is canceled."""
-        return bool(row.status != SessionStatus.CANCELED)
+        """Offer it until it is canceled, and unless money was taken."""
+        is_taken = row.payment is not None and row.payment.captured_amount > 0
+        return row.status != SessionStatus.CANCELED and not is_taken
 
     def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
         """Say what is let go."""
