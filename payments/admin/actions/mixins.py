@@ -98,8 +98,11 @@ class ActionsAdminMixin(InspectionAdminMixin):
             context["payments_buttons"] = self.get_buttons(request, row)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
         """Offer in the menu of the list what this user may do to many rows, and nothing else: no deleting."""
+        # From 6.1 on, Django has such a menu on the page of one row too; there are buttons there already.
+        if getattr(action_location, "name", "CHANGE_LIST") != "CHANGE_LIST":
+            return {}
         return {
             action.slug: (bulk_choice(action), action.slug, str(action.bulk_label))
             for action in self.payment_actions
