@@ -36,6 +36,11 @@ class Discrepancy:
         """Build a discrepancy between two values; amounts are written so that equal ones look the same."""
         return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells a discrepancy from others of its session: what was expected may have moved on meanwhile."""
+        return self.code, self.reported
+
     def __str__(self) -> str:
         return f"{self.code}: expected {self.expected}, reported {self.reported}"
 
@@ -62,21 +67,21 @@ def report_discrepancies(
     known = _known_reports(session)
     for discrepancy in discrepancies:
         subject = _subject_of(discrepancy, operation)
-        is_known = (subject.pk if subject else None, str(discrepancy)) in known
+        is_known = (subject.pk if subject else None, discrepancy.key) in known
         if is_known and operation is None:
             continue
         subject = subject or _report_of(session, journal)
         _require_attention(subject, discrepancy, journal)
         if not is_known:
             _note(session, discrepancy, subject, journal)
-            known.update({(subject.pk, str(discrepancy)), (None, str(discrepancy))})
+            known.update({(subject.pk, discrepancy.key), (None, discrepancy.key)})
 
 
-def _known_reports(session: PaymentSession) -> set[tuple[str | None, str]]:
+def _known_reports(session: PaymentSession) -> set[tuple[str | None, tuple[str, str]]]:
     """Return what the history of a session tells of: each discrepancy with its operation, and by itself."""
     events = PaymentEvent.objects.filter(session=session, type=EVENT_TYPE)
-    reports = [(pk, str(Discrepancy(**data))) for pk, data in events.values_list("operation_id", "data")]
-    return {*reports, *((None, text) for _pk, text in reports)}
+    reports = [(pk, Discrepancy(**data).key) for pk, data in events.values_list("operation_id", "data")]
+    return {*reports, *((None, key) for _pk, key in reports)}
 
 
 def _require_attention(subject: PaymentOperation, discrepancy: Discrepancy, journal: Journal) -> None:

@@ -116,11 +116,14 @@ class FactRecorder:
             )
             return
         before = (self.session.status, self.session.initiated_at)
+        had_payment = self.session.payment is not None
         self._record_update(fact)
         self._record_status(fact)
         if self.operation is not None or (self.session.status, self.session.initiated_at) != before:
             self._renew(fact)
         self._record_money(fact)
+        if had_payment:
+            self._compare_with_payment(fact)
 
     def _record_money(self, fact: SessionFact) -> None:
         payment = self.session.payment
@@ -167,8 +170,6 @@ class FactRecorder:
                 )
                 return
             self._authorize(fact, amount)
-        else:
-            self._compare_with_payment(fact)
         self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
 
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:

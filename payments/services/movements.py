@@ -80,11 +80,12 @@ class MovementRecorder:
     _known: dict[MovementKind, list[Movement]] = field(default_factory=dict, init=False, repr=False)
 
     def record(self, fact: SessionFact) -> None:
-        """Record each movement that is listed, then what the totals say beyond them."""
+        """Record each movement that is listed, then what the total says beyond them: what was taken comes first."""
         totals = {MovementKind.CAPTURE: fact.captured_amount, MovementKind.REFUND: fact.refunded_amount}
-        for movement in sorted(fact.movements, key=lambda movement: movement.kind):
-            self._record_movement(movement, totals[movement.kind])
         for kind, total in totals.items():
+            for movement in fact.movements:
+                if movement.kind == kind:
+                    self._record_movement(movement, total)
             self._record_total(kind, total)
 
     def _record_movement(self, movement: MovementFact, total: Decimal | None) -> None:
@@ -154,7 +155,7 @@ class MovementRecorder:
             self._differ(
                 AttentionReason.CAPTURE_FAILED_LATE,
                 MovementStatus.SUCCEEDED,
-                MovementStatus.FAILED,
+                f"{row.pk} {MovementStatus.FAILED}",
                 operation,
             )
             return
@@ -224,13 +225,17 @@ class MovementRecorder:
         if isinstance(row, Capture):
             self._make_room(captured + row.amount)
             return True
-        refunded = self._succeeded_sum(MovementKind.REFUND) + row.amount
-        if refunded > captured:
-            self._differ(AttentionReason.REFUNDED_MORE_THAN_CAPTURED, captured, refunded, operation)
-        elif refunded + self.payment.charged_back_amount > captured:
-            kept = captured - self.payment.charged_back_amount
-            self._differ(AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK, kept, refunded, None)
-        return refunded <= captured
+        left = captured - self._succeeded_sum(MovementKind.REFUND)
+        if row.amount > left:
+            code = AttentionReason.REFUNDED_MORE_THAN_CAPTURED
+            self._differ(code, left, _named(row), operation)
+        elif row.amount > left - self.payment.charged_back_amount:
+            code, kept = (
+                AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK,
+                left - self.payment.charged_back_amount,
+            )
+            self._differ(code, kept, _named(row), None)
+        return row.amount <= left
 
     def _make_room(self, captured: Decimal) -> None:
         """Have the payment be large enough for what the provider took: it has taken it."""
@@ -286,6 +291,11 @@ class MovementRecorder:
         self.discrepancies.append(
             Discrepancy.between(code, expected=expected, reported=reported, operation=operation)
         )
+
+
+def _named(row: Movement) -> str:
+    """Return a movement's amount, and the name by which the provider knows it."""
+    return f"{row.amount.normalize():f} {row.provider_reference or ''}".rstrip()
 
 
 def _failed_after_all(row: Movement) -> bool:

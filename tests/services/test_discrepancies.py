@@ -281,3 +281,44 @@ def test_release_is_booked_together_with_what_was_taken_before_it(session: Payme
 def taken(payment: Payment) -> Payment:
     """Return a payment of 100.00 euros, all of it captured."""
     return services.capture_payment(payment)
+
+
+def test_what_was_taken_is_booked_before_what_was_given_back(session: PaymentSession) -> None:
+    refund = moved(REFUND, "60", provider_reference="re_1").movements
+    tell(session, captured("60", movements=refund))
+    assert session.payment is not None
+    assert (session.payment.captured_amount, session.payment.refunded_amount) == (Decimal(60), Decimal(60))
+    assert reports() == []
+
+
+def test_two_captures_that_fail_late_are_told_one_by_one(payment: Payment) -> None:
+    for _time in range(2):
+        services.capture_payment(payment, amount="50.00")
+    for operation in payment.operations.filter(kind="capture"):
+        fact = moved(CAPTURE, "50", MovementStatus.FAILED, operation_id=operation.pk)
+        tell(payment.session, fact, fact)
+    assert reports() == ["capture_failed_late"] * 2
+
+
+def test_refunds_that_do_not_fit_are_told_once_each_though_others_were_booked_meanwhile(
+    taken: Payment,
+) -> None:
+    too_much = moved(REFUND, "130", provider_reference="re_1")
+    tell(taken.session, too_much, moved(REFUND, "40", provider_reference="re_2"), too_much)
+    tell(taken.session, moved(REFUND, "130", provider_reference="re_3"))
+    assert reports() == ["refunded_more_than_captured"] * 2
+
+
+def test_amount_that_changes_with_the_money_in_one_report_is_told_once(session: PaymentSession) -> None:
+    tell(session, replace(AUTHORIZED, authorized_amount=Decimal(10)))
+    fact = replace(AUTHORIZED, captured_amount=Decimal(60))
+    tell(session, fact, fact)
+    assert reports() == ["captured_more_than_authorized", "authorized_amount_mismatch"]
+
+
+def test_chargeback_beyond_what_was_taken_is_told_once(session: PaymentSession) -> None:
+    fact = captured("10", charged_back_amount=Decimal(40))
+    tell(session, fact, fact)
+    assert reports() == ["charged_back"]
+    assert session.payment is not None
+    assert session.payment.charged_back_amount == Decimal(10)
