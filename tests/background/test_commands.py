@@ -118,7 +118,7 @@ def test_what_cannot_be_asked_for_exits_with_2(
 ) -> None:
     command = load_command_class("payments", "payments_worker")
     with pytest.raises(SystemExit) as caught:
-        command.run_from_argv(["manage.py", "payments_worker", "--once", *arguments])
+        command.run_from_argv(["manage.py", "payments_worker", "--once", "--skip-checks", *arguments])
     assert caught.value.code == 2
     assert arguments[0].lstrip("-") in capsys.readouterr().err
 
