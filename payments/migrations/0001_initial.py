@@ -160,7 +160,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('id', payments.models.fields.KeyField(default=payments.ids.new_account_holder_id, editable=False, max_length=64, primary_key=True, serialize=False, verbose_name='id')),
-                ('provider_reference', payments.models.fields.KeyField(max_length=255, verbose_name='provider reference')),
+                ('provider_reference', payments.models.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='provider reference')),
                 ('email', models.EmailField(blank=True, default='', max_length=254, verbose_name='e-mail address')),
                 ('data', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='data')),
                 ('provider_data', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='provider data')),

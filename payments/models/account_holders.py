@@ -19,7 +19,8 @@ from payments.models.providers import PaymentProvider
 class AccountHolder(KeptModel):
     """Link a customer to their account at a provider, where their payment methods are saved.
 
-    `data` may be shown to that customer; `provider_data` is private.
+    `data` may be shown to that customer; `provider_data` is private. `provider_reference` is empty until the provider
+    has answered: the row comes first, so that asking again asks for the same account.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_account_holder_id, editable=False)
@@ -33,7 +34,7 @@ class AccountHolder(KeptModel):
         on_delete=models.SET_NULL,
         related_name="payment_account_holders",
     )
-    provider_reference = KeyField(_("provider reference"), max_length=255)
+    provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     email = models.EmailField(_("e-mail address"), blank=True, default="")
     data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)

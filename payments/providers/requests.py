@@ -14,12 +14,16 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentContext:
-    """Tell who pays, and where a browser goes afterwards. Set by the server, never by the payer."""
+    """Tell who pays, and where a browser goes afterwards. Set by the server, never by the payer.
+
+    `account_reference` is the customer's account at the provider, where their payment methods are saved.
+    """
 
     customer_id: str | None = None
     email: str | None = None
     description: str | None = None
     return_url: str | None = None
+    account_reference: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +63,13 @@ class UpdateRequest(ProviderRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorizeRequest(ProviderRequest):
-    """Ask that the amount be held; `input` may carry a code or a token that the payer's browser sent."""
+    """Ask that the amount be held; `input` may carry a code or a token that the payer's browser sent.
+
+    `saved_method` is the id of a saved payment method to charge while the customer is away: nobody can be asked.
+    """
 
     input: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    saved_method: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

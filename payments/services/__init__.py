@@ -6,6 +6,13 @@ crashes, it is known that something may have been sent.
 
 from __future__ import annotations
 
+from payments.services.account_holders import (
+    charge_saved_payment_method,
+    create_account_holder,
+    list_saved_payment_methods,
+    remove_saved_payment_method,
+    start_adding_payment_method,
+)
 from payments.services.collections import (
     cancel_payment_collection,
     create_payment_collection,
@@ -39,12 +46,15 @@ __all__ = [
     "cancel_payment_collection",
     "cancel_payment_session",
     "capture_payment",
+    "charge_saved_payment_method",
+    "create_account_holder",
     "create_installment_plan",
     "create_payment_collection",
     "create_payment_session",
     "disable_provider",
     "enable_provider",
     "list_providers",
+    "list_saved_payment_methods",
     "mark_payment_collection_as_paid",
     "notify_due_installments",
     "open_payment_collection",
@@ -55,8 +65,10 @@ __all__ = [
     "reconcile_due",
     "record_fact",
     "refund_payment",
+    "remove_saved_payment_method",
     "replay_webhook_event",
     "resolve_operation",
+    "start_adding_payment_method",
     "sweep_expired",
     "sync_payment_session",
     "update_payment_collection",

@@ -30,6 +30,9 @@ from payments.providers import (
 )
 from payments.states import OperationKind
 
+SAVED_METHOD: Final = "#saved_method"
+"""Under which key an operation keeps the payment method that the shop itself charges; no payer can send such a key."""
+
 
 def call_for(operation: PaymentOperation) -> ProviderResult:
     """Ask the operation's provider for what the operation stands for, and return its answer.
@@ -67,7 +70,9 @@ def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> Provide
 
 
 def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
-    request = AuthorizeRequest(**_common(operation), input=operation.input)
+    sent = dict(operation.input)
+    saved_method = sent.pop(SAVED_METHOD, None)
+    request = AuthorizeRequest(**_common(operation), input=sent, saved_method=saved_method)
     return call_provider(provider.authorize, request, result_class=AuthorizeResult)
 
 

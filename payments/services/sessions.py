@@ -20,12 +20,14 @@ from payments.models import Payment, PaymentCollection, PaymentOperation, Paymen
 from payments.money import parse_amount
 from payments.providers import PaymentContext
 from payments.providers.handler import refuse_open_transaction
+from payments.services.accounts import with_account
 from payments.services.balances import (
     refuse_excess,
     refuse_overauthorization,
     refuse_return,
     remaining_amount,
 )
+from payments.services.calls import SAVED_METHOD
 from payments.services.facts import cancel_session, change_amount
 from payments.services.journals import Journal
 from payments.services.limits import refuse_excessive_authorizations, refuse_excessive_sessions
@@ -122,13 +124,15 @@ def authorize_payment_session(
     session: PaymentSession,
     *,
     data: Mapping[str, Any] | None = None,
+    saved_method: str | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> PaymentSession:
     """Have a session's amount held by its provider; `session.payment` is set once it is.
 
     A declined authorization doesn't raise: the session is then in `error`. A session that is authorized already is
-    returned as it is, so that authorizing twice gives the one payment.
+    returned as it is, so that authorizing twice gives the one payment. `saved_method` is for
+    `charge_saved_payment_method`: it is charged while its customer is away.
 
     Raises TransitionError for a canceled session, AmountError where more would be held than is due,
     LimitError where a payer has tried too often, OperationInProgressError, ProviderUnavailableError and
@@ -137,6 +141,8 @@ def authorize_payment_session(
     refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
     sent = check_input(plugin_for(session), data)
+    if saved_method is not None:
+        sent[SAVED_METHOD] = saved_method
     operation = _claim_authorization(session, sent, origin)
     if operation is not None and operation.kind == OperationKind.INITIATE:
         raise_for_outcome(run_operation(operation))
@@ -275,7 +281,7 @@ def _insert_session(
         provider=provider.row,
         amount=asked,
         is_split=amount is not None,
-        context=asdict(context or _default_context(collection)),
+        context=asdict(with_account(context or _default_context(collection), collection, provider.row.pk)),
         expires_at=None if lifetime is None else timezone.now() + lifetime,
     )
     session.save(force_insert=True)
@@ -359,6 +365,10 @@ def _claim_initiation(session: PaymentSession, origin: Origin) -> PaymentOperati
     journal = Journal(collection=session.collection, origin=origin)
     if session.status == SessionStatus.ERROR:
         change_amount(session, session.amount, journal)
+    # The account may be newer than the session, and what is sent has to be the same however often it is sent.
+    context = PaymentContext(**session.context)
+    session.context = asdict(with_account(context, session.collection, session.provider_id))
+    session.save_fields("context")
     operation = claim_operation(
         kind=OperationKind.INITIATE, target=session, session=session, amount=session.amount, origin=origin
     )

@@ -58,6 +58,7 @@ def refusal(call: Callable[[], object]) -> stripe.StripeError:
         (parameters.CREATE_CUSTOMER, p.CustomerCreateParams),
         (parameters.LIST_PAYMENT_METHODS, p.CustomerPaymentMethodListParams),
         (parameters.CREATE_SETUP_INTENT, p.SetupIntentCreateParams),
+        (parameters.SEARCH_CUSTOMERS, p.CustomerSearchParams),
         (parameters.DETACH, p.PaymentMethodDetachParams),
     ],
 )

@@ -23,6 +23,9 @@ Json = dict[str, Any]
 SESSION_KEY: Final = "payment_session"
 """Under which key an intent's metadata names our session; refunds and charges have it too."""
 
+ACCOUNT_KEY: Final = "payment_account_holder"
+"""Under which key a Customer's metadata names our account holder."""
+
 EXPAND: Final = "latest_charge"
 
 MAX_PAGES: Final = 20
@@ -107,6 +110,31 @@ class StripeApi:
         return self._all(
             lambda api, after: api.disputes.list({"payment_intent": intent_id, "limit": PAGE, **after})
         )
+
+    def create_customer(self, params: p.CustomerCreateParams, *, key: str) -> Json:
+        """Make a Customer."""
+        return self._call(lambda api: api.customers.create(params, {"idempotency_key": key}))
+
+    def find_customer(self, account_holder_id: str) -> Json | None:
+        """Find a Customer by our account holder's id; Stripe's search lags behind, as for intents."""
+        query = f"metadata['{ACCOUNT_KEY}']:'{account_holder_id}'"
+        found = self._call(lambda api: api.customers.search({"query": query, "limit": 1}))
+        customer: Json | None = next(iter(found["data"]), None)
+        return customer
+
+    def payment_methods(self, customer_id: str) -> list[Json]:
+        """List the saved payment methods of a Customer, oldest first."""
+        return self._all(
+            lambda api, after: api.customers.payment_methods.list(customer_id, {"limit": PAGE, **after})
+        )
+
+    def create_setup_intent(self, params: p.SetupIntentCreateParams, *, key: str) -> Json:
+        """Make a SetupIntent, with which a browser saves a payment method."""
+        return self._call(lambda api: api.setup_intents.create(params, {"idempotency_key": key}))
+
+    def detach_payment_method(self, method_id: str, *, key: str) -> Json:
+        """Forget a saved payment method."""
+        return self._call(lambda api: api.payment_methods.detach(method_id, {}, {"idempotency_key": key}))
 
     def webhook_endpoints(self) -> list[Json]:
         """List the account's webhook endpoints."""

@@ -50,6 +50,10 @@ def create_intent(request: InitiateRequest, options: StripeOptions) -> p.Payment
         "metadata": _metadata(request),
     }
     _choose_methods(params, request, options)
+    if request.context.account_reference:
+        params["customer"] = request.context.account_reference
+        if options.setup_future_usage:
+            params["setup_future_usage"] = options.setup_future_usage
     if request.context.description:
         params["description"] = request.context.description[:LONGEST_DESCRIPTION]
     if method := _early_method(request.input):
@@ -66,9 +70,12 @@ def update_intent(request: UpdateRequest) -> p.PaymentIntentUpdateParams:
 
 
 def confirm_intent(request: AuthorizeRequest) -> p.PaymentIntentConfirmParams:
-    """Return how to confirm an intent with what the payer sent, if anything."""
+    """Return how to confirm an intent with what the payer sent, if anything, or has saved."""
     params: p.PaymentIntentConfirmParams = {}
-    if request.input.get("confirmation_token"):
+    if request.saved_method:
+        params["payment_method"] = request.saved_method
+        params["off_session"] = True
+    elif request.input.get("confirmation_token"):
         params["confirmation_token"] = str(request.input["confirmation_token"])
     elif request.input.get("payment_method"):
         params["payment_method"] = str(request.input["payment_method"])

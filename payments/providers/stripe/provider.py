@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
@@ -26,15 +26,17 @@ from payments.providers.results import (
     CancelResult,
     CaptureResult,
     InitiateResult,
-    ProviderResult,
     RefundResult,
     RetrieveResult,
     UpdateResult,
     WebhookResult,
 )
 from payments.providers.stripe import parameters, translation
+from payments.providers.stripe.accounts import StripeAccounts
 from payments.providers.stripe.amounts import from_units
-from payments.providers.stripe.client import Json, StripeApi
+from payments.providers.stripe.answers import answered
+from payments.providers.stripe.client import Json
+from payments.providers.stripe.declines import Reason
 from payments.providers.stripe.endpoints import EndpointReport, endpoint_reports
 from payments.providers.stripe.errors import RefusedError, StripeAnswerError
 from payments.providers.stripe.options import StripeOptions
@@ -45,8 +47,6 @@ from payments.states import MovementStatus, Outcome
 if TYPE_CHECKING:
     from stripe import params as p
 
-ResultT = TypeVar("ResultT", bound=ProviderResult)
-
 _REFUND_OUTCOMES: Final = {
     MovementStatus.PENDING: Outcome.PENDING,
     MovementStatus.SUCCEEDED: Outcome.SUCCEEDED,
@@ -54,7 +54,7 @@ _REFUND_OUTCOMES: Final = {
 }
 
 
-class StripeProvider(BaseProvider[StripeOptions]):
+class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
     """Take payments through Stripe's PaymentIntents.
 
     A browser sends `payment_method` or `confirmation_token` to authorize, or nothing where it has confirmed the intent
@@ -74,33 +74,29 @@ class StripeProvider(BaseProvider[StripeOptions]):
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
 
-    @property
-    def _api(self) -> StripeApi:
-        return StripeApi(self.options)
-
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make a PaymentIntent."""
-        return _answered(InitiateResult, lambda: self._initiate(request))
+        return answered(InitiateResult, lambda: self._initiate(request))
 
     def update(self, request: UpdateRequest) -> UpdateResult:
         """Change the intent's amount, and with it what the payer has chosen to pay with."""
-        return _answered(UpdateResult, lambda: self._update(request))
+        return answered(UpdateResult, lambda: self._update(request))
 
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         """Confirm the intent with what the payer sent, or report how the payer's browser has confirmed it."""
-        return _answered(AuthorizeResult, lambda: self._authorize(request))
+        return answered(AuthorizeResult, lambda: self._authorize(request))
 
     def capture(self, request: CaptureRequest) -> CaptureResult:
         """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
-        return _answered(CaptureResult, lambda: self._capture(request))
+        return answered(CaptureResult, lambda: self._capture(request))
 
     def refund(self, request: RefundRequest) -> RefundResult:
         """Give back a part of what was captured, or all of it."""
-        return _answered(RefundResult, lambda: self._refund(request))
+        return answered(RefundResult, lambda: self._refund(request))
 
     def cancel(self, request: CancelRequest) -> CancelResult:
         """Abandon the intent, or let go of what it still holds; what is let go already is no refusal."""
-        return _answered(CancelResult, lambda: self._cancel(request))
+        return answered(CancelResult, lambda: self._cancel(request))
 
     def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
         """Look the intent up, by its id or by our session's where the id never reached us."""
@@ -170,19 +166,27 @@ class StripeProvider(BaseProvider[StripeOptions]):
         )
 
     def _authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
-        if not request.input:
-            intent = self._api.intent(intent_id(request))
-            if intent["status"] != "requires_confirmation":
-                return self._authorization(intent)
         params = parameters.confirm_intent(request)
+        if not (request.input or request.saved_method):
+            intent = self._api.intent(intent_id(request))
+            method = translation.method_to_confirm(intent)
+            if method is not None:
+                params["payment_method"] = method
+            elif intent["status"] != "requires_confirmation":
+                return self._authorization(intent)
         try:
             intent = self._api.confirm_intent(intent_id(request), params, key=request.idempotency_key)
         except RefusedError as error:
-            if error.is_by_card or error.is_missing:
-                raise
-            # Confirmed already, as by the payer's browser, or canceled: the intent itself knows.
-            return self._authorization(self._api.intent(intent_id(request)), refusal=error.failure)
+            return self._after_refusal(request, error)
         return self._authorization(intent)
+
+    def _after_refusal(self, request: AuthorizeRequest, error: RefusedError) -> AuthorizeResult:
+        """Return what a refusal to confirm amounts to, which the intent itself may know better."""
+        if error.is_missing or (error.is_by_card and error.failure.code != Reason.AUTHENTICATION_REQUIRED):
+            raise error
+        intent = self._api.intent(intent_id(request))
+        # Confirmed already, as by the payer's browser, or canceled; or the bank wants the absent customer to confirm.
+        return self._authorization(intent, refusal=None if error.is_by_card else error.failure)
 
     def _authorization(self, intent: Json, *, refusal: Failure | None = None) -> AuthorizeResult:
         parts = self._session_parts(intent)
@@ -289,14 +293,6 @@ class StripeProvider(BaseProvider[StripeOptions]):
             "provider_data": translation.private_data(intent),
             "exchange": translation.exchange(intent),
         }
-
-
-def _answered(result_class: type[ResultT], ask: Callable[[], ResultT]) -> ResultT:
-    """Return an answer, or the refusal with all that operators may read of it."""
-    try:
-        return ask()
-    except RefusedError as error:
-        return result_class(outcome=Outcome.DECLINED, failure=error.failure)
 
 
 def _captured(intent: Json, request: CaptureRequest, *, releases_remainder: bool) -> CaptureResult:

@@ -91,13 +91,27 @@ def metadata(row: Object) -> Mapping[str, str]:
 
 
 def next_action(intent: Object) -> NextAction | None:
-    """Return what the payer has to do first, if anything."""
+    """Return what the payer has to do first, if anything.
+
+    An absent customer whose bank wants them to confirm has to come back: the session is then authorized again.
+    """
+    if method_to_confirm(intent) is not None:
+        return NextAction(type="challenge")
     if intent["status"] != "requires_action":
         return None
     action = intent["next_action"] or {}
     if action.get("type") == "redirect_to_url":
         return NextAction(type="redirect", url=action["redirect_to_url"]["url"])
     return NextAction(type="provider_script")
+
+
+def method_to_confirm(intent: Object) -> str | None:
+    """Return the payment method whose bank wants its absent owner to confirm, if that is what an intent waits for."""
+    error = intent.get("last_payment_error") or {}
+    is_asked = error.get("code") == "authentication_required"
+    if intent["status"] != "requires_payment_method" or not is_asked:
+        return None
+    return _id_of(error.get("payment_method"))
 
 
 def failure_of(intent: Object) -> Failure | None:
@@ -185,6 +199,8 @@ def session_status(intent: Object) -> SessionStatus:
     """Return where a session with this intent stands."""
     if intent["status"] == "canceled" and intent["amount_received"]:
         return SessionStatus.AUTHORIZED
+    if method_to_confirm(intent) is not None:
+        return SessionStatus.REQUIRES_MORE
     if intent["status"] == "requires_payment_method" and intent.get("last_payment_error"):
         return SessionStatus.ERROR
     return _STATUSES[intent["status"]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 
 from tests.stripe.fake.books import Books
-from tests.stripe.fake.intents import public
-from tests.stripe.fake.wire import ApiError, Json
+from tests.stripe.fake.intents import public, save_method
+from tests.stripe.fake.wire import ApiError, Json, found_in, require
 
 
 class Customers:
@@ -27,9 +27,19 @@ class Customers:
         )
         return dict(row)
 
-    def retrieve(self, customer_id: str, params: Json) -> Json:
-        """Show a customer."""
-        return dict(self._books.get(customer_id, "customer", param="id"))
+    def search(self, params: Json) -> Json:
+        """Find customers by one key of their metadata."""
+        require(params, "query")
+        key, value = found_in(params["query"])
+        rows = self._books.all("customer") if self._books.is_searchable else []
+        found = [dict(row) for row in rows if row["metadata"].get(key) == value]
+        return {
+            "object": "search_result",
+            "data": found,
+            "has_more": False,
+            "next_page": None,
+            "url": "/v1/x",
+        }
 
     def methods(self, customer_id: str) -> list[Json]:
         """Return the saved payment methods of a customer."""
@@ -55,16 +65,7 @@ class Customers:
 
     def save(self, customer_id: str, *, card: str = "pm_card_visa", last4: str = "4242") -> Json:
         """Do what a payer's browser does with a SetupIntent: save a card."""
-        row = self._books.add(
-            "pm",
-            "payment_method",
-            type="card",
-            customer=customer_id,
-            card={"brand": "visa", "last4": last4, "exp_month": 12, "exp_year": 2034, "fingerprint": "x"},
-            billing_details={"email": None},
-            fake_card=card,
-        )
-        return public(row)
+        return public(save_method(self._books, customer_id, card=card, last4=last4))
 
     def detach(self, method_id: str) -> Json:
         """Forget a saved payment method."""

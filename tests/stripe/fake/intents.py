@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.stripe.fake.amounts import check_amount, check_units
 from tests.stripe.fake.books import Books
 from tests.stripe.fake.cards import CARDS, TOKENS, Card
-from tests.stripe.fake.wire import ApiError, Json, invalid, require
+from tests.stripe.fake.wire import ApiError, Json, found_in, invalid, require
 
 CHANGEABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE: Final = (*CHANGEABLE, "requires_capture", "processing")
@@ -79,10 +79,9 @@ class Intents:
     def search(self, params: Json) -> Json:
         """Find intents by one key of their metadata, which is all that is understood here."""
         require(params, "query")
-        name, _separator, value = params["query"].partition(":")
-        key = name.removeprefix("metadata['").removesuffix("']")
+        key, value = found_in(params["query"])
         rows = self._books.all("payment_intent") if self._books.is_searchable else []
-        found = [row for row in rows if row["metadata"].get(key) == value.strip("'")]
+        found = [row for row in rows if row["metadata"].get(key) == value]
         return {
             "object": "search_result",
             "url": "/v1/payment_intents/search",
@@ -121,6 +120,7 @@ class Intents:
             )
         method = self._method(intent, params)
         card = self._card(method)
+        self._check_owner(intent, method)
         intent.update(payment_method=method, next_action=None, last_payment_error=None)
         if card.needs_authentication:
             return self._ask_for_authentication(intent, params)
@@ -209,6 +209,16 @@ class Intents:
         saved = self._books.get(method, "payment_method", param="payment_method")
         return CARDS[saved["fake_card"]]
 
+    def _check_owner(self, intent: Json, method: str) -> None:
+        """Refuse what another customer has saved."""
+        owner = self._books.objects.get(method, {}).get("customer")
+        if owner is not None and owner != intent["customer"]:
+            raise ApiError(
+                f"The PaymentMethod {method} does not belong to the Customer you supplied {intent['customer']}.",
+                param="payment_method",
+                payment_intent=self._shown(intent, {}),
+            )
+
     def _ask_for_authentication(self, intent: Json, params: Json) -> Json:
         if params.get("off_session"):
             error = self._error(
@@ -264,6 +274,8 @@ class Intents:
             fake_refund_status=card.refund_status,
         )
         intent["latest_charge"] = charge["id"]
+        if intent["customer"] and intent["setup_future_usage"] and intent["payment_method"] in CARDS:
+            save_method(self._books, intent["customer"], card=intent["payment_method"])
         self._books.emit("charge.succeeded", charge)
         if is_manual:
             intent.update(status="requires_capture", amount_capturable=intent["amount"])
@@ -336,6 +348,7 @@ class Intents:
         return ApiError(status=402, **error, payment_intent=self._shown(intent, {}))
 
     def _fail(self, intent: Json, error: Json) -> None:
+        error = {**error, "payment_method": {"id": intent["payment_method"], "object": "payment_method"}}
         intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
         self._books.emit("payment_intent.payment_failed", intent)
 
@@ -354,6 +367,19 @@ class Intents:
         if "latest_charge" in params.get("expand", []) and shown["latest_charge"]:
             shown["latest_charge"] = public(self._books.objects[shown["latest_charge"]])
         return shown
+
+
+def save_method(books: Books, customer_id: str, *, card: str, last4: str = "4242") -> Json:
+    """Save a card for a customer."""
+    return books.add(
+        "pm",
+        "payment_method",
+        type="card",
+        customer=customer_id,
+        card={"brand": "visa", "last4": last4, "exp_month": 12, "exp_year": 2034, "fingerprint": "x"},
+        billing_details={"email": None},
+        fake_card=card,
+    )
 
 
 def public(row: Json) -> dict[str, Any]:

@@ -224,12 +224,13 @@ class FakeStripe:
             _route("refunds", "GET", "/v1/refunds", p.LIST_REFUNDS, self._list("refund")),
             _route("disputes", "GET", "/v1/disputes", p.LIST_DISPUTES, self._list("dispute")),
             _route("customer", "POST", "/v1/customers", p.CREATE_CUSTOMER, people.create),
+            _route("search_customers", "GET", "/v1/customers/search", p.SEARCH_CUSTOMERS, people.search),
             _route(
                 "methods",
                 "GET",
                 r"/v1/customers/(cus_\w+)/payment_methods",
                 p.LIST_PAYMENT_METHODS,
-                lambda customer_id, params: _page(people.methods(customer_id), params),
+                lambda customer_id, params: _page(people.methods(customer_id)[::-1], params),
             ),
             _route("set_up", "POST", "/v1/setup_intents", p.CREATE_SETUP_INTENT, people.set_up),
             _route(
@@ -238,15 +239,6 @@ class FakeStripe:
                 r"/v1/payment_methods/(pm_\w+)/detach",
                 p.DETACH,
                 lambda method_id, params: people.detach(method_id),
-            ),
-            _route(
-                "method",
-                "GET",
-                r"/v1/payment_methods/(pm_\w+)",
-                p.DETACH,
-                lambda method_id, params: public(
-                    self.books.get(method_id, "payment_method", param="payment_method")
-                ),
             ),
             _route(
                 "endpoints",

@@ -57,6 +57,12 @@ def checked(params: Mapping[str, Any], known: Mapping[str, Any], *, prefix: str 
     return checked_params
 
 
+def found_in(query: str) -> tuple[str, str]:
+    """Return the key of metadata that a search is for, and its value; nothing else is understood here."""
+    name, _separator, value = query.partition(":")
+    return name.removeprefix("metadata['").removesuffix("']"), value.strip("'")
+
+
 def invalid(message: str, **error: Any) -> ApiError:
     """Return the refusal of a parameter, which happens before anything is done, so it isn't stored."""
     return ApiError(message, is_stored=False, **error)

@@ -1,0 +1,109 @@
+"""The second, optional protocol of a provider: customers with saved payment methods.
+
+A provider that keeps accounts implements `AccountHolderProvider` besides `BaseProvider`. What moves no money needs no
+write-ahead operation; but an account must not be made twice, so its request has the key of a row that was there first.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from payments.providers.results import ProviderResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedPaymentMethod:
+    """Describe a saved payment method to its owner: enough to recognize it, and no more.
+
+    `expires` is the last month in which it can be used, as `2034-12`.
+    """
+
+    id: str
+    type: str
+    brand: str = ""
+    last4: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateAccountRequest:
+    """Ask for an account for a customer; `is_retry` tells that it may have been made before."""
+
+    account_holder_id: str
+    idempotency_key: str
+    customer_id: str
+    email: str | None = None
+    is_retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRequest:
+    """Ask something about an account."""
+
+    account_holder_id: str
+    account_reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddMethodRequest(AccountRequest):
+    """Ask for what a browser needs to save a payment method; `return_url` is where a bank sends it back."""
+
+    idempotency_key: str
+    return_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveMethodRequest(AccountRequest):
+    """Ask that a saved payment method be forgotten."""
+
+    idempotency_key: str
+    method_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateAccountResult(ProviderResult):
+    """Answer a CreateAccountRequest; the reference is `provider_reference`."""
+
+    provider_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListMethodsResult(ProviderResult):
+    """Answer an AccountRequest with the saved payment methods, newest first."""
+
+    methods: tuple[SavedPaymentMethod, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddMethodResult(ProviderResult):
+    """Answer an AddMethodRequest; `data` goes to the customer's browser, with keys that are declared public."""
+
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveMethodResult(ProviderResult):
+    """Answer a RemoveMethodRequest."""
+
+
+class AccountHolderProvider(abc.ABC):
+    """Keep accounts of customers, with their saved payment methods."""
+
+    @abc.abstractmethod
+    def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
+        """Make an account, or return the one that was made under this key."""
+
+    @abc.abstractmethod
+    def list_methods(self, request: AccountRequest) -> ListMethodsResult:
+        """List the saved payment methods of an account."""
+
+    @abc.abstractmethod
+    def add_method(self, request: AddMethodRequest) -> AddMethodResult:
+        """Start saving a payment method, which a browser goes on with."""
+
+    @abc.abstractmethod
+    def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+        """Forget a saved payment method, if it is this account's."""

@@ -1,0 +1,116 @@
+"""Account holders at Stripe: Customers, their saved payment methods, and the SetupIntents that save more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from payments.providers.account_holders import (
+    AccountHolderProvider,
+    AccountRequest,
+    AddMethodRequest,
+    AddMethodResult,
+    CreateAccountRequest,
+    CreateAccountResult,
+    ListMethodsResult,
+    RemoveMethodRequest,
+    RemoveMethodResult,
+    SavedPaymentMethod,
+)
+from payments.providers.stripe.answers import answered
+from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
+from payments.providers.stripe.options import StripeOptions
+from payments.states import Outcome
+
+if TYPE_CHECKING:
+    from stripe import params as p
+
+
+class StripeAccounts(AccountHolderProvider):
+    """Keep customers' saved payment methods at Stripe."""
+
+    options: StripeOptions
+    customer_key: ClassVar[str] = "payment_customer"
+
+    @property
+    def _api(self) -> StripeApi:
+        return StripeApi(self.options)
+
+    def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
+        """Make a Customer; where one may have been made before, look for it first."""
+        return answered(CreateAccountResult, lambda: self._create_account(request))
+
+    def list_methods(self, request: AccountRequest) -> ListMethodsResult:
+        """List what a Customer has saved."""
+        return answered(ListMethodsResult, lambda: self._list_methods(request))
+
+    def add_method(self, request: AddMethodRequest) -> AddMethodResult:
+        """Make a SetupIntent, which Stripe's script confirms in the browser."""
+        return answered(AddMethodResult, lambda: self._add_method(request))
+
+    def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+        """Detach a payment method from its Customer; the services have seen that it is theirs."""
+        return answered(RemoveMethodResult, lambda: self._remove_method(request))
+
+    def _create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
+        customer = self._api.find_customer(request.account_holder_id) if request.is_retry else None
+        if customer is None:
+            params: p.CustomerCreateParams = {
+                "metadata": {
+                    ACCOUNT_KEY: request.account_holder_id,
+                    self.customer_key: request.customer_id,
+                }
+            }
+            if request.email:
+                params["email"] = request.email
+            customer = self._api.create_customer(params, key=request.idempotency_key)
+        return CreateAccountResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=customer["id"],
+            provider_data={"customer": customer["id"]},
+        )
+
+    def _list_methods(self, request: AccountRequest) -> ListMethodsResult:
+        rows = self._api.payment_methods(request.account_reference)
+        return ListMethodsResult(
+            outcome=Outcome.SUCCEEDED, methods=tuple(_saved_method(row) for row in reversed(rows))
+        )
+
+    def _add_method(self, request: AddMethodRequest) -> AddMethodResult:
+        params: p.SetupIntentCreateParams = {
+            "customer": request.account_reference,
+            "usage": "off_session",
+            "metadata": {ACCOUNT_KEY: request.account_holder_id},
+        }
+        if self.options.payment_method_types:
+            params["allowed_payment_method_types"] = list(self.options.payment_method_types)
+        else:
+            redirects = "always" if request.return_url else "never"
+            params["automatic_payment_methods"] = {"enabled": True, "allow_redirects": redirects}
+        setup = self._api.create_setup_intent(params, key=request.idempotency_key)
+        return AddMethodResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=setup["id"],
+            data={
+                "intent_id": setup["id"],
+                "client_secret": setup["client_secret"],
+                "publishable_key": self.options.publishable_key,
+                "status": setup["status"],
+            },
+        )
+
+    def _remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+        method = self._api.detach_payment_method(request.method_id, key=request.idempotency_key)
+        return RemoveMethodResult(outcome=Outcome.SUCCEEDED, provider_reference=method["id"])
+
+
+def _saved_method(method: Json) -> SavedPaymentMethod:
+    """Describe a payment method by what every kind of it has in common: a brand or bank, and last digits."""
+    details = method.get(method["type"]) or {}
+    month, year = details.get("exp_month"), details.get("exp_year")
+    return SavedPaymentMethod(
+        id=method["id"],
+        type=method["type"],
+        brand=str(details.get("brand") or details.get("bank_name") or ""),
+        last4=str(details.get("last4") or ""),
+        expires=f"{year}-{month:02}" if month and year else "",
+    )

@@ -1,0 +1,212 @@
+"""Customers with saved payment methods: their accounts at providers, and charging them while they are away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import (
+    DeclinedError,
+    NotFoundError,
+    NotSupportedError,
+    OutcomeUnknownError,
+    ProviderUnavailableError,
+)
+from payments.ids import new_id
+from payments.models import AccountHolder, PaymentSession
+from payments.providers import BaseProvider, ProviderResult, call_provider, get_provider
+from payments.providers.account_holders import (
+    AccountHolderProvider,
+    AccountRequest,
+    AddMethodRequest,
+    AddMethodResult,
+    CreateAccountRequest,
+    CreateAccountResult,
+    ListMethodsResult,
+    RemoveMethodRequest,
+    RemoveMethodResult,
+    SavedPaymentMethod,
+)
+from payments.providers.handler import refuse_open_transaction
+from payments.services.origins import Actor
+from payments.services.providers import usable_provider
+from payments.services.sessions import authorize_payment_session
+from payments.services.transactions import committed
+from payments.states import EventSource, Outcome
+
+REFUSALS: Final = "refusals"
+"""Under which key of its private data an account that was refused counts how often: each refusal ends a key."""
+
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT", bound=ProviderResult)
+
+
+def create_account_holder(
+    customer: AbstractBaseUser, *, provider_id: str, email: str | None = None
+) -> AccountHolder:
+    """Return a customer's account at a provider, making it there if there is none yet.
+
+    Asking twice, at once or after an answer was lost, makes one account.
+    Raises NotFoundError, InputError, NotSupportedError, and for the provider's answer DeclinedError,
+    ProviderUnavailableError or OutcomeUnknownError.
+    """
+    refuse_open_transaction()
+    provider = usable_provider(provider_id)
+    plugin = _keeping_accounts(provider.plugin)
+    with committed():
+        holder, is_new = AccountHolder.objects.get_or_create(
+            provider=provider.row,
+            customer_id=customer.pk,
+            defaults={"email": email or getattr(customer, "email", "") or ""},
+        )
+    if holder.provider_reference is not None:
+        return holder
+    request = CreateAccountRequest(
+        account_holder_id=holder.pk,
+        idempotency_key=f"{holder.pk}-{holder.provider_data.get(REFUSALS, 0)}",
+        customer_id=str(customer.pk),
+        email=holder.email or None,
+        is_retry=not is_new,
+    )
+    result = call_provider(plugin.create_account, request, result_class=CreateAccountResult)
+    return _record_account(holder, result)
+
+
+def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMethod, ...]:
+    """Return what a customer has saved with a provider, newest first. Raises as `create_account_holder` does."""
+    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    request = AccountRequest(account_holder_id=holder.pk, account_reference=_reference(holder))
+    return _call(plugin.list_methods, request, ListMethodsResult).methods
+
+
+def start_adding_payment_method(holder: AccountHolder, *, return_url: str | None = None) -> Mapping[str, Any]:
+    """Return what the customer's browser needs to save a payment method. Raises as `create_account_holder` does."""
+    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    request = AddMethodRequest(
+        account_holder_id=holder.pk,
+        account_reference=_reference(holder),
+        idempotency_key=new_id("addpm"),
+        return_url=return_url,
+    )
+    return _call(plugin.add_method, request, AddMethodResult).data or {}
+
+
+def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
+    """Have a provider forget a saved payment method; raise NotFoundError where it isn't this customer's.
+
+    Raises otherwise as `create_account_holder` does.
+    """
+    if method_id not in {method.id for method in list_saved_payment_methods(holder)}:
+        raise _unknown_method()
+    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    request = RemoveMethodRequest(
+        account_holder_id=holder.pk,
+        account_reference=_reference(holder),
+        idempotency_key=new_id("rempm"),
+        method_id=method_id,
+    )
+    _call(plugin.remove_method, request, RemoveMethodResult)
+
+
+def charge_saved_payment_method(
+    session: PaymentSession,
+    *,
+    method_id: str | None = None,
+    actor: Actor = None,
+    source: str = EventSource.API,
+) -> PaymentSession:
+    """Authorize a session, such as a due installment, with what its customer has saved, while they are away.
+
+    Without `method_id` the newest one is charged. Where the bank wants the customer to confirm, the session is
+    `requires_more`: have them come back and authorize it again, without data.
+    Raises NotFoundError where the customer has no account or no such method, and otherwise as
+    `authorize_payment_session` does.
+    """
+    refuse_open_transaction()
+    holder = _holder_of(session)
+    saved = [method.id for method in list_saved_payment_methods(holder)]
+    chosen = method_id or next(iter(saved), None)
+    if chosen is None or chosen not in saved:
+        raise _unknown_method()
+    return authorize_payment_session(session, saved_method=chosen, actor=actor, source=source)
+
+
+def _record_account(holder: AccountHolder, result: CreateAccountResult) -> AccountHolder:
+    """Write down which account it is, if nobody else has meanwhile; count a refusal, which ends the key."""
+    unanswered = AccountHolder.objects.filter(pk=holder.pk, provider_reference=None)
+    if result.outcome == Outcome.DECLINED:
+        refusals = holder.provider_data.get(REFUSALS, 0) + 1
+        unanswered.update(provider_data={REFUSALS: refusals}, updated_at=timezone.now())
+    _raise_for(result)
+    if not result.provider_reference:
+        raise _unknown_outcome()
+    unanswered.update(
+        provider_reference=result.provider_reference,
+        provider_data=dict(result.provider_data),
+        updated_at=timezone.now(),
+    )
+    holder.refresh_from_db()
+    return holder
+
+
+def _call(verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]) -> ResultT:
+    result = call_provider(verb, request, result_class=result_class)
+    _raise_for(result)
+    return result
+
+
+def _raise_for(result: ProviderResult) -> None:
+    """Raise the error that an answer stands for; return where it is a success."""
+    failure = result.failure
+    if result.outcome == Outcome.DECLINED:
+        message = failure.message if failure and failure.message else _("The payment provider declined.")
+        raise DeclinedError(message, code=failure.code if failure else None)
+    if result.outcome == Outcome.NOT_SENT:
+        raise ProviderUnavailableError(
+            _("The payment provider can't be reached right now. Nothing was changed; try again.")
+        )
+    if result.outcome != Outcome.SUCCEEDED:
+        raise _unknown_outcome()
+
+
+def _keeping_accounts(plugin: BaseProvider[Any]) -> AccountHolderProvider:
+    if not isinstance(plugin, AccountHolderProvider):
+        raise NotSupportedError(
+            _("The provider “%(alias)s” keeps no saved payment methods."),
+            field="provider_id",
+            params={"alias": plugin.alias},
+        )
+    return plugin
+
+
+def _holder_of(session: PaymentSession) -> AccountHolder:
+    customer_id = session.collection.customer_id
+    holder = AccountHolder.objects.filter(provider=session.provider_id, customer=customer_id).first()
+    if customer_id is None or holder is None:
+        raise _no_account()
+    return holder
+
+
+def _reference(holder: AccountHolder) -> str:
+    reference: str | None = holder.provider_reference
+    if reference is None:
+        raise _no_account()
+    return reference
+
+
+def _no_account() -> NotFoundError:
+    return NotFoundError(_("The customer has no account with this payment provider."), code="no_account")
+
+
+def _unknown_method() -> NotFoundError:
+    return NotFoundError(
+        _("The customer has saved no such payment method."), code="unknown_payment_method", field="method_id"
+    )
+
+
+def _unknown_outcome() -> OutcomeUnknownError:
+    return OutcomeUnknownError(_("The payment provider gave no usable answer; try again."))
