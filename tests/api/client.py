@@ -61,7 +61,8 @@ class Visitor:
         return self._answer(response)
 
     def _answer(self, response: Any) -> Answer:
-        body = json.loads(response.content) if response.content else None
+        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        body = json.loads(response.content) if is_json else response.content.decode() or None
         return Answer(
             status=response.status_code, body=body, headers=dict(response.headers), raw=response.content
         )

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import AmountField, MomentField, ObjectField
+from payments.api.fields import AmountField, MomentField, ObjectField, UserKeyField, WordField
 from payments.api.outcomes import operation_of
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
@@ -33,19 +33,19 @@ class CollectionSerializer(OutputSerializer):
     """Show a collection with its sessions and payments to an operator."""
 
     id = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    status = WordField(CollectionStatus)
     currency_code = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     authorized_amount = AmountField(read_only=True)
     captured_amount = AmountField(read_only=True)
     refunded_amount = AmountField(read_only=True)
     payable = serializers.SerializerMethodField()
-    customer_id = serializers.ReadOnlyField()
-    metadata = serializers.ReadOnlyField()
+    customer_id = UserKeyField(allow_null=True)
+    metadata = ObjectField(read_only=True)
     payment_sessions = SessionSerializer(source="sessions", many=True, read_only=True)
     payments = PaymentSerializer(many=True, read_only=True)
-    completed_at = MomentField()
-    canceled_at = MomentField()
+    completed_at = MomentField(allow_null=True)
+    canceled_at = MomentField(allow_null=True)
     created_at = MomentField()
     updated_at = MomentField()
 

@@ -6,22 +6,22 @@ from typing import Any
 
 from rest_framework import serializers
 
-from payments.api.fields import AmountField, MomentField
+from payments.api.fields import AmountField, ErrorField, MomentField, WordField
 from payments.api.serializers import OutputSerializer
-from payments.api.staff.views import ErrorField
 from payments.models import Refund
+from payments.states import MovementStatus
 
 
 class MovementSerializer(OutputSerializer):
     """Show a movement of money."""
 
     id = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    status = WordField(MovementStatus)
     amount = AmountField(read_only=True)
-    provider_reference = serializers.CharField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True, allow_null=True)
     error = ErrorField()
     created_at = MomentField()
-    succeeded_at = MomentField()
+    succeeded_at = MomentField(allow_null=True)
 
 
 class CaptureSerializer(MovementSerializer):

@@ -11,13 +11,21 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import AmountField, FlagField, MomentField
+from payments.api.fields import (
+    AmountField,
+    ErrorField,
+    FlagField,
+    MomentField,
+    ObjectField,
+    UserKeyField,
+    WordField,
+)
 from payments.api.serializers import InputSerializer
 from payments.api.staff import filters
-from payments.api.staff.views import ErrorField, MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
 from payments.services.searches import Search
-from payments.states import OperationKind, OperationStatus
+from payments.states import EventSource, OperationKind, OperationStatus
 
 MAX_REASON = 2000
 
@@ -28,26 +36,26 @@ class OperationSerializer(PrivateDataSerializer):
     private = ("input", "exchange")
 
     id = serializers.CharField(read_only=True)
-    kind = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    kind = WordField(OperationKind)
+    status = WordField(OperationStatus)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     payment_session_id = serializers.CharField(source="session_id", read_only=True)
-    payment_id = serializers.CharField(read_only=True)
-    capture_id = serializers.CharField(read_only=True)
-    refund_id = serializers.CharField(read_only=True)
+    payment_id = serializers.CharField(read_only=True, allow_null=True)
+    capture_id = serializers.CharField(read_only=True, allow_null=True)
+    refund_id = serializers.CharField(read_only=True, allow_null=True)
     provider_id = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
     error = ErrorField()
     detail = serializers.CharField(read_only=True)
-    input = serializers.ReadOnlyField()
-    exchange = serializers.ReadOnlyField()
-    requested_from = serializers.CharField(source="source", read_only=True)
-    actor_id = serializers.ReadOnlyField()
+    input = ObjectField(read_only=True)
+    exchange = ObjectField(read_only=True)
+    requested_from = WordField(EventSource, source="source")
+    actor_id = UserKeyField(allow_null=True)
     attempts = serializers.IntegerField(read_only=True)
     resolution = serializers.SerializerMethodField()
-    next_attempt_at = MomentField()
-    finished_at = MomentField()
+    next_attempt_at = MomentField(allow_null=True)
+    finished_at = MomentField(allow_null=True)
     created_at = MomentField()
     updated_at = MomentField()
 

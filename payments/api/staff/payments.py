@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import AmountField, MomentField
+from payments.api.fields import AmountField, MomentField, ObjectField, WordField
 from payments.api.serializers import InputSerializer, NoInput
 from payments.api.staff import filters
 from payments.api.staff.movements import CaptureSerializer, RefundSerializer
@@ -33,8 +33,8 @@ class PaymentSerializer(PrivateDataSerializer):
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     payment_session_id = serializers.CharField(source="session_id", read_only=True)
     provider_id = serializers.CharField(read_only=True)
-    provider_reference = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True, allow_null=True)
+    status = WordField(PaymentStatus)
     currency_code = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     captured_amount = AmountField(read_only=True)
@@ -44,11 +44,11 @@ class PaymentSerializer(PrivateDataSerializer):
     refundable_amount = AmountField(read_only=True)
     captures = CaptureSerializer(many=True, read_only=True)
     refunds = RefundSerializer(many=True, read_only=True)
-    metadata = serializers.ReadOnlyField()
-    provider_data = serializers.ReadOnlyField()
-    expires_at = MomentField()
-    captured_at = MomentField()
-    canceled_at = MomentField()
+    metadata = ObjectField(read_only=True)
+    provider_data = ObjectField(read_only=True)
+    expires_at = MomentField(allow_null=True)
+    captured_at = MomentField(allow_null=True)
+    canceled_at = MomentField(allow_null=True)
     created_at = MomentField()
     updated_at = MomentField()
 

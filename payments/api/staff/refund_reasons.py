@@ -30,7 +30,7 @@ class RefundReasonSerializer(OutputSerializer):
     id = serializers.CharField(read_only=True)
     label = serializers.CharField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
     description = serializers.CharField(read_only=True)
-    metadata = serializers.ReadOnlyField()
+    metadata = ObjectField(read_only=True)
     created_at = MomentField()
     updated_at = MomentField()
 

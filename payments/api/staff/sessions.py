@@ -12,9 +12,9 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import AmountField, MomentField
+from payments.api.fields import AmountField, ErrorField, MomentField, NextActionField, ObjectField, WordField
 from payments.api.staff import filters
-from payments.api.staff.views import ErrorField, MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
 from payments.services.searches import Search
 from payments.states import OperationKind, SessionStatus
@@ -27,22 +27,22 @@ class SessionSerializer(PrivateDataSerializer):
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     payment_id = serializers.SerializerMethodField()
     provider_id = serializers.CharField(read_only=True)
-    provider_reference = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True, allow_null=True)
+    status = WordField(SessionStatus)
     amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
     is_split = serializers.BooleanField(read_only=True)
-    data = serializers.ReadOnlyField()  # type: ignore[assignment]  # a declared field hides no attribute
-    provider_data = serializers.ReadOnlyField()
-    context = serializers.ReadOnlyField()  # type: ignore[assignment]  # a declared field hides no attribute
-    next_action = serializers.ReadOnlyField()
+    data = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
+    provider_data = ObjectField(read_only=True)
+    context = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
+    next_action = NextActionField()
     error = ErrorField()
-    installment = serializers.IntegerField(read_only=True)
-    due_at = MomentField()
-    expires_at = MomentField()
-    initiated_at = MomentField()
-    authorized_at = MomentField()
-    canceled_at = MomentField()
+    installment = serializers.IntegerField(read_only=True, allow_null=True)
+    due_at = MomentField(allow_null=True)
+    expires_at = MomentField(allow_null=True)
+    initiated_at = MomentField(allow_null=True)
+    authorized_at = MomentField(allow_null=True)
+    canceled_at = MomentField(allow_null=True)
     created_at = MomentField()
     updated_at = MomentField()
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -91,16 +90,3 @@ class PrivateDataSerializer(OutputSerializer):
             for name in self.private:
                 shown.pop(name)
         return shown
-
-
-class ErrorField(serializers.Field[Any, Any, Any, Any]):
-    """Why a row failed, as `{"code", "message"}`, or null."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(source="*", read_only=True, **kwargs)
-
-    def to_representation(self, value: Any) -> dict[str, str] | None:
-        """Write the error."""
-        if not value.error_code and not value.error_message:
-            return None
-        return {"code": value.error_code, "message": value.error_message}

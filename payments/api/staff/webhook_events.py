@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import MomentField
+from payments.api.fields import MomentField, ObjectField, WordField
 from payments.api.staff import filters
 from payments.api.staff.views import ListMixin, PrivateDataSerializer, StaffView
 from payments.models import WebhookEvent
@@ -26,16 +26,16 @@ class WebhookEventSerializer(PrivateDataSerializer):
     provider_id = serializers.CharField(read_only=True)
     event_id = serializers.CharField(read_only=True)
     type = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    status = WordField(WebhookEventStatus)
     detail = serializers.CharField(read_only=True)
-    payment_session_id = serializers.CharField(source="session_id", read_only=True)
-    provider_reference = serializers.CharField(read_only=True)
-    payload = serializers.ReadOnlyField()
-    fact = serializers.ReadOnlyField()
+    payment_session_id = serializers.CharField(source="session_id", read_only=True, allow_null=True)
+    provider_reference = serializers.CharField(read_only=True, allow_null=True)
+    payload = ObjectField(read_only=True)
+    fact = ObjectField(read_only=True, allow_null=True)
     attempts = serializers.IntegerField(read_only=True)
-    occurred_at = MomentField()
-    next_attempt_at = MomentField()
-    applied_at = MomentField()
+    occurred_at = MomentField(allow_null=True)
+    next_attempt_at = MomentField(allow_null=True)
+    applied_at = MomentField(allow_null=True)
     created_at = MomentField()
     updated_at = MomentField()
 

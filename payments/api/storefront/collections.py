@@ -9,12 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, MomentField
+from payments.api.fields import AmountField, MomentField, WordField
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, load_collection
 from payments.api.storefront.client_secrets import client_secret
 from payments.api.storefront.payables import resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
+from payments.states import CollectionStatus
 
 MAX_REFERENCE = 255
 
@@ -23,15 +24,15 @@ class CollectionSerializer(OutputSerializer):
     """Show a collection and its sessions to its payer."""
 
     id = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    status = WordField(CollectionStatus)
     currency_code = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     authorized_amount = AmountField(read_only=True)
     captured_amount = AmountField(read_only=True)
     refunded_amount = AmountField(read_only=True)
     payment_sessions = SessionSerializer(source="sessions", many=True, read_only=True)
-    completed_at = MomentField()
-    canceled_at = MomentField()
+    completed_at = MomentField(allow_null=True)
+    canceled_at = MomentField(allow_null=True)
     created_at = MomentField()
 
 

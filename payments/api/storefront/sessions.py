@@ -11,7 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, MomentField, ObjectField
+from payments.api.fields import (
+    AmountField,
+    ErrorField,
+    MomentField,
+    NextActionField,
+    ObjectField,
+    WordField,
+)
 from payments.api.outcomes import operation_of, outcome_of
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView
@@ -32,15 +39,15 @@ class SessionSerializer(OutputSerializer):
     id = serializers.CharField(read_only=True)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     provider_id = serializers.CharField(read_only=True)
-    status = serializers.CharField(read_only=True)
+    status = WordField(SessionStatus)
     amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
     data = serializers.SerializerMethodField()  # type: ignore[assignment]  # a declared field hides no attribute
-    next_action = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField()
-    due_at = MomentField()
-    expires_at = MomentField()
-    authorized_at = MomentField()
+    next_action = NextActionField()
+    error = ErrorField(status=SessionStatus.ERROR)
+    due_at = MomentField(allow_null=True)
+    expires_at = MomentField(allow_null=True)
+    authorized_at = MomentField(allow_null=True)
     created_at = MomentField()
 
     def get_data(self, session: PaymentSession) -> dict[str, Any]:
@@ -50,19 +57,6 @@ class SessionSerializer(OutputSerializer):
         except (NotFoundError, ImproperlyConfigured):
             return {}
         return {key: value for key, value in session.data.items() if key in declared}
-
-    def get_next_action(self, session: PaymentSession) -> dict[str, Any] | None:
-        """Return what the payer has to do, or None."""
-        action = session.next_action
-        if not action or session.status != SessionStatus.REQUIRES_MORE:
-            return None
-        return {"type": action.get("type"), "url": action.get("url")}
-
-    def get_error(self, session: PaymentSession) -> dict[str, str] | None:
-        """Return why the authorization was refused, in words for the payer, or None."""
-        if session.status != SessionStatus.ERROR:
-            return None
-        return {"code": session.error_code, "message": session.error_message}
 
 
 class CreateSessionInput(InputSerializer):
