@@ -51,7 +51,7 @@ def test_an_idle_worker_stops_at_once(transactional_db: None, simulator: Simulat
     "Three worker processes side by side", "each event is asked about and applied by one of them"
 )
 def test_worker_processes_share_what_is_due(make_hints: MakeHints, simulator: SimulatorService) -> None:
-    make_hints(12)
+    make_hints(8)
     simulator.script(operation="retrieve", fault="latency", seconds=0.05, times=None)
     with ExitStack() as stack:
         processes = [
@@ -61,10 +61,10 @@ def test_worker_processes_share_what_is_due(make_hints: MakeHints, simulator: Si
         outputs = together(*[lambda process=process: output_of(process) for process in processes]).values
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
     counts = [int(lines[0].removeprefix("inbox: ")) for lines in outputs]
-    assert sum(counts) == 12
+    assert sum(counts) == 8
     assert Counter(call.intent for call in simulator.calls(operation="retrieve")).most_common(1)[0][1] == 1
     assert set(PaymentSession.objects.values_list("status", flat=True)) == {SessionStatus.AUTHORIZED}
-    assert PaymentEvent.objects.filter(type="session.authorized").count() == 12
+    assert PaymentEvent.objects.filter(type="session.authorized").count() == 8
     assert not PaymentEvent.objects.unpublished().exists()
 
 
