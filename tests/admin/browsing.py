@@ -1,0 +1,109 @@
+"""Chromium for tests, in a thread of its own.
+
+Playwright's synchronous interface keeps an event loop in its thread, and Django refuses the database to such a thread.
+So pages are driven there, and rows are made and looked at in the test's own thread.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+T = TypeVar("T")
+SECONDS: Final = 120.0
+"""A busy machine is slow, not wrong."""
+
+PHONE: Final = {"width": 390, "height": 844}
+DESK: Final = {"width": 1280, "height": 900}
+
+
+class Chromium:
+    """Drive one browser; every call runs in its thread."""
+
+    def __init__(self, thread: ThreadPoolExecutor, browser: Browser) -> None:
+        self._thread, self._browser = thread, browser
+
+    def do(self, steps: Callable[[Page], T], page: Page) -> T:
+        """Take steps on a page, and return what they return."""
+        return self._thread.submit(steps, page).result(timeout=SECONDS)
+
+    def open(self, **options: Any) -> Page:
+        """Open a page in a window that shares nothing with others."""
+        return self._thread.submit(self._open, options).result(timeout=SECONDS)
+
+    def close_all(self) -> None:
+        """Close every window."""
+        self._thread.submit(lambda: [each.close() for each in self._browser.contexts]).result(timeout=SECONDS)
+
+    def _open(self, options: dict[str, Any]) -> Page:
+        page = self._browser.new_context(**{"viewport": DESK, "locale": "en", **options}).new_page()
+        page.set_default_timeout(SECONDS * 500)
+        return page
+
+
+def chromium_path() -> str | None:
+    """Return where Chromium is: `CHROMIUM` says so, or it is on the path."""
+    named = os.environ.get("CHROMIUM")
+    return (
+        named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    )
+
+
+@contextmanager
+def running_chromium() -> Iterator[Chromium]:
+    """Start a browser. Where there is none the tests are skipped, except in CI: there it is a failure."""
+    path = chromium_path()
+    if path is None:
+        missing = "Chromium isn't installed (apt-get install chromium), or CHROMIUM doesn't name it."
+        if "CI" in os.environ:
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="chromium") as thread:
+        playwright = thread.submit(lambda: sync_playwright().start()).result(timeout=SECONDS)
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = thread.submit(
+            lambda: playwright.chromium.launch(executable_path=path, args=arguments)
+        ).result(timeout=SECONDS)
+        try:
+            yield Chromium(thread, browser)
+        finally:
+            thread.submit(browser.close).result(timeout=SECONDS)
+            thread.submit(playwright.stop).result(timeout=SECONDS)
+
+
+def log_in(page: Page, site: str, name: str) -> None:
+    """Log in through the admin's own form."""
+    page.goto(f"{site}/admin/login/?next=/admin/")
+    page.fill("#id_username", name)
+    page.fill("#id_password", "password")
+    page.press("#id_password", "Enter")
+    page.wait_for_url("**/admin/")
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what axe finds wrong with the page's content, in a line each.
+
+    The search bar of stock Django is left out: its label is a picture, and its links are not underlined.
+    """
+    context = {"include": [["#content"]], "exclude": [["#changelist-search"]]}
+    violations = Axe().run(page, context=context).response["violations"]
+    return [
+        f"{each['id']}: {node['target']} {node['failureSummary']}"
+        for each in violations
+        for node in each["nodes"]
+    ]
+
+
+def sticks_out(page: Page) -> bool:
+    """Return whether the page is wider than its window."""
+    return bool(
+        page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1")
+    )
