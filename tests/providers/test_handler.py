@@ -78,8 +78,9 @@ def request(request_class: type[Any], **more: Any) -> Any:
 def test_provider_is_built_with_its_alias_and_options(settings: Any) -> None:
     configure(settings, BACKEND=FUSSY, OPTIONS={"api_key": "sk_1"})
     provider = get_provider("shop")
+    options: Any = provider.options
     assert isinstance(provider, Fussy)
-    assert (provider.alias, provider.options) == ("shop", Options(api_key="sk_1", timeout=10))
+    assert (provider.alias, options) == ("shop", Options(api_key="sk_1", timeout=10))
 
 
 def test_one_class_can_serve_two_aliases(settings: Any) -> None:
