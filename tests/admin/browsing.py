@@ -41,7 +41,11 @@ class Chromium:
 
     def close_all(self) -> None:
         """Close every window."""
-        self._thread.submit(lambda: [each.close() for each in self._browser.contexts]).result(timeout=SECONDS)
+        self._thread.submit(self._close_all).result(timeout=SECONDS)
+
+    def _close_all(self) -> None:
+        for context in self._browser.contexts:
+            context.close()
 
     def _open(self, options: dict[str, Any]) -> Page:
         page = self._browser.new_context(**{"viewport": DESK, "locale": "en", **options}).new_page()
