@@ -25,6 +25,9 @@ INTRODUCTION: Final = f"""\
 
 Every fault, race and abuse that the tests try, what comes out of it, and the test that shows it. The oracle is the
 simulator's own ledger: after the dust has settled, our books say what it says, and money has moved at most once.
+
+That these tests bite is shown by `python -m tests.reliability.mutations`: it takes each guard away from a copy of the
+code, and the test named with it must fail there.
 """
 
 

@@ -215,9 +215,12 @@ class FactRecorder:
         return None
 
     def _compare_with_payment(self, fact: SessionFact) -> None:
-        """Say where the provider tells of another amount now than it did first; what it took counts as held."""
+        """Say where the provider tells of another amount now than it did first; what it took counts as held.
+
+        A report that nothing is authorized was made before something was.
+        """
         payment, reported = self.session.payment, fact.authorized_amount
-        if payment is None or reported is None or reported == payment.amount:
+        if payment is None or not reported or reported == payment.amount:
             return
         if reported > payment.amount or payment.amount > captured_sum(payment):
             self._differ(

@@ -16,6 +16,7 @@ from payments.services import (
     cancel_payment_session,
     capture_payment,
     create_payment_session,
+    process_due_events,
     refund_payment,
     sync_payment_session,
     update_payment_session,
@@ -28,6 +29,7 @@ from tests.reliability.books import (
     our_books,
     their_books,
 )
+from tests.reliability.operators import deliver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -205,6 +207,22 @@ def test_less_answered_than_held(simulator: SimulatorService, session: PaymentSe
     assert str(payment.amount) == "99.9900"
     sync(payment)
     assert attention() == ["authorized_amount_mismatch"]
+
+
+@pytest.mark.shows(
+    "A report from before the authorization arrives after it",
+    "It is known to be older: nothing changes, nobody is told",
+)
+def test_report_from_before_the_authorization(simulator: SimulatorService, session: PaymentSession) -> None:
+    authorize_payment_session(session, data={"card": "card_3ds"})
+    [event] = simulator.events()
+    payment = authorize_payment_session(session, data={"code": "123456"}).payment
+    assert payment is not None
+    deliver(simulator, event)
+    process_due_events()
+    assert attention() == []
+    assert payment.collection.events.filter(type="fact.discrepancy").count() == 0
+    assert_books_agree(simulator, payment.collection)
 
 
 @pytest.mark.shows(
