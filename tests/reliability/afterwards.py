@@ -7,17 +7,18 @@ from datetime import datetime, timedelta
 
 from django.db.models import Min
 
-from payments.models import PaymentEvent, PaymentOperation
-from payments.services import publish_due, reconcile_due
-from payments.states import OperationStatus
+from payments.models import PaymentEvent, PaymentOperation, WebhookEvent
+from payments.services import process_due_events, publish_due, reconcile_due
+from payments.states import OperationStatus, WebhookEventStatus
 from tests.reliability.clocks import TestClock
 
 WAITING = (OperationStatus.UNKNOWN, OperationStatus.PENDING)
+UNPROCESSED = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
 HORIZON = timedelta(days=4)
 
 
 def let_time_pass(clock: TestClock, *, horizon: timedelta = HORIZON) -> int:
-    """Run the reconciler and the outbox whenever something is due, until nothing is; return how often that was.
+    """Run the background work whenever something is due, until nothing is; return how often that was.
 
     What waits for the provider for ever is waited for until the horizon.
     """
@@ -32,9 +33,9 @@ def let_time_pass(clock: TestClock, *, horizon: timedelta = HORIZON) -> int:
 
 
 def run_due_work() -> int:
-    """Run the reconciler and the outbox until neither finds anything due right now; return how much there was."""
+    """Run the reconciler, the inbox and the outbox until none finds anything due; return how much there was."""
     total = 0
-    while count := reconcile_due() + publish_due():
+    while count := reconcile_due() + process_due_events() + publish_due():
         total += count
         assert total < 10_000, "something is due again and again"
     return total
@@ -44,6 +45,7 @@ def _next_moment() -> datetime | None:
     operations = PaymentOperation.objects
     abandoned = operations.filter(status=OperationStatus.PROCESSING)
     waiting = operations.filter(status__in=WAITING)
+    deliveries = WebhookEvent.objects.filter(status__in=UNPROCESSED)
     unpublished = PaymentEvent.objects.unpublished().order_by()
     moments: Iterable[datetime | None] = (
         abandoned.aggregate(first=Min("lease_expires_at"))["first"],
@@ -51,5 +53,6 @@ def _next_moment() -> datetime | None:
         waiting.aggregate(first=Min("lease_expires_at"))["first"],
         unpublished.aggregate(first=Min("lease_expires_at"))["first"],
         PaymentEvent.objects.aggregate(first=Min("next_attempt_at"))["first"],
+        deliveries.aggregate(first=Min("next_attempt_at"))["first"],
     )
     return min((moment for moment in moments if moment is not None), default=None)

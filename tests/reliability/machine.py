@@ -13,11 +13,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from payments.exceptions import PaymentError
-from payments.models import Payment, PaymentEvent, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentEvent, PaymentOperation, PaymentSession, WebhookEvent
 from payments.money import from_minor_units
 from payments.services import (
     authorize_payment_session,
@@ -38,8 +39,8 @@ from payments.services import (
 from payments.services.checkpoints import Checkpoint, watching
 from payments.simulator import SimulatorService
 from payments.simulator.errors import ServiceError
-from payments.states import OPEN_OPERATION_STATUSES
-from tests.reliability.afterwards import let_time_pass
+from payments.states import OPEN_OPERATION_STATUSES, WebhookEventStatus
+from tests.reliability.afterwards import UNPROCESSED, let_time_pass
 from tests.reliability.books import (
     assert_books_agree,
     assert_invariants,
@@ -359,4 +360,5 @@ def forget_earlier_examples() -> None:
     """Leave nothing to do of what an example that failed has left behind."""
     leftovers = PaymentOperation.objects.filter(status__in=sorted(OPEN_OPERATION_STATUSES))
     leftovers.update(status="declined", in_flight_key=None)
-    PaymentEvent.objects.unpublished().update(published_at="2000-01-01T00:00:00Z")
+    PaymentEvent.objects.unpublished().update(published_at=timezone.now())
+    WebhookEvent.objects.filter(status__in=UNPROCESSED).update(status=WebhookEventStatus.IGNORED)

@@ -14,7 +14,7 @@ from tests.reliability.machine import PaymentMachine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EXAMPLES = int(os.environ.get("PAYMENTS_MACHINE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("PAYMENTS_MACHINE_EXAMPLES", "25"))
 """How many worlds are tried: few every day, `PAYMENTS_MACHINE_EXAMPLES=3000` for a night."""
 
 
