@@ -109,6 +109,7 @@ def test_metadata_states_what_is_supported(built: Distributions) -> None:
         "celery",
         "dev",
         "mariadb",
+        "openapi",
         "stripe",
         "test",
         "testing",
