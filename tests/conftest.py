@@ -62,12 +62,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has nothing to do with a database when the run is about one in particular."""
-    if config.getoption("database") == "sqlite":
-        return
-    left_out = [item for item in items if item.get_closest_marker("database_independent")]
+    """Leave out what takes long, unless -m says otherwise, and what has nothing to do with the chosen database."""
+    marks = set() if config.getoption("markexpr") else {"thorough"}
+    if config.getoption("database") != "sqlite":
+        marks.add("database_independent")
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in marks)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
 
 
 @pytest.fixture

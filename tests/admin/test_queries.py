@@ -22,7 +22,7 @@ from tests.admin.scenes import (
     make_webhook,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 each_model = pytest.mark.parametrize("model", INSPECTED, ids=lambda model: model.__name__)
 

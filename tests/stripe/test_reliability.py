@@ -30,7 +30,7 @@ from tests.reliability.clocks import TestClock
 from tests.stripe.conftest import VISA
 from tests.stripe.fake import FakeStripe, Fault
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 Verb = Callable[[PaymentCollection], object]
 

@@ -15,7 +15,7 @@ from payments.simulator import SimulatorService
 from tests.testing import broken_providers as broken
 from tests.testing.test_contract import SimulatorContract
 
-pytestmark = pytest.mark.database_independent
+pytestmark = [pytest.mark.database_independent, pytest.mark.thorough]
 
 SLOW = {
     "test_silence_ends_after_the_timeout_with_an_unknown_outcome",

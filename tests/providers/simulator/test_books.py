@@ -34,7 +34,7 @@ from tests.providers.simulator.books import books_equal_ledger, our_books
 from tests.providers.simulator.desk import IMPATIENCE
 from tests.providers.simulator.faults import IDS, TABLE, Case
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 LIES: Final = (Fault.WRONG_AMOUNT, Fault.WRONG_CURRENCY)
 
