@@ -9,11 +9,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from payments.admin.overview.periods import Period, hour_zone
+from payments.admin.overview.periods import Period, hour_shift, hour_zone
 from payments.admin.words import localized
 from payments.models import Capture, Payment, PaymentOperation, Refund
 from payments.states import (
@@ -163,11 +163,13 @@ def _operations(period: Period) -> QuerySet[PaymentOperation]:
 
 def _series(rows: QuerySet[Any], *, moment: str, provider: str) -> Series:
     """Add up by provider and hour in the database, and by day here, where the time zone is known."""
-    hours = rows.order_by().annotate(hour=TruncHour(moment, tzinfo=hour_zone()))
+    shift = hour_shift()
+    shifted = ExpressionWrapper(F(moment) + shift, output_field=DateTimeField()) if shift else F(moment)
+    hours = rows.order_by().annotate(hour=TruncHour(shifted, tzinfo=hour_zone()))
     sums: Iterable[tuple[str, Any, Decimal]] = hours.values_list(provider, "hour").annotate(
         total=Sum("amount")
     )
     amounts: defaultdict[str, defaultdict[date, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for alias, hour, total in sums:
-        amounts[alias][localized(hour).date()] += total
+        amounts[alias][localized(hour - shift).date()] += total
     return Series(amounts={alias: dict(days) for alias, days in amounts.items()})

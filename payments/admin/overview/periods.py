@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from django.utils import timezone as django_timezone
@@ -47,14 +47,17 @@ def beginning(day: date) -> datetime:
 
 
 def hour_zone() -> tzinfo | None:
-    """Return a time zone whose full hours are those of the active one, and which every database knows by itself.
+    """Return the one time zone in which every database can cut hours, or None where the project uses none.
 
-    Databases without time zone tables, as MariaDB often is, can't cut days in a named zone, but hours they can.
+    Databases without time zone tables, as MariaDB often is, can't convert to any other.
     """
-    if not _has_zones():
-        return None
-    offset = localized(django_timezone.now()).utcoffset() or timedelta()
-    return timezone(offset % timedelta(hours=1))
+    return UTC if _has_zones() else None
+
+
+def hour_shift() -> timedelta:
+    """Return by how much the full hours of the active time zone are off those of `hour_zone`: mostly by nothing."""
+    offset = localized(django_timezone.now()).utcoffset() or timedelta() if _has_zones() else timedelta()
+    return offset % timedelta(hours=1)
 
 
 def _has_zones() -> bool:
