@@ -10,9 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from example_project.shop.models import Order
 from payments.models import Payment, PaymentCollection, PaymentSession, Refund
+from payments.money import ZERO
 from payments.states import CollectionStatus, MovementStatus, SessionStatus
-
-ZERO: Final = Decimal(0)
 
 PROVIDER_NAMES: Final = {"simulator": _("Card"), "system": _("Bank transfer")}
 """What the shop calls its providers in front of a payer."""

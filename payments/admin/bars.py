@@ -9,8 +9,7 @@ from django.utils.translation import gettext as _
 
 from payments.admin.words import amount_text
 from payments.models import Payment, PaymentCollection
-
-ZERO = Decimal(0)
+from payments.money import ZERO
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from celery import shared_task
 
-from payments.services.jobs import JOBS
+from payments.services.jobs import run_job
 
 
 def _task(name: str) -> Callable[[Callable[..., int]], Any]:
@@ -26,32 +26,28 @@ def _task(name: str) -> Callable[[Callable[..., int]], Any]:
 @_task("inbox")
 def process_webhooks(limit: int = 100) -> int:
     """Apply up to `limit` stored webhook events that are due."""
-    return _run("inbox", limit)
+    return run_job("inbox", limit)
 
 
 @_task("reconciler")
 def reconcile_payments(limit: int = 100) -> int:
     """Find out what became of up to `limit` operations whose outcome nobody recorded."""
-    return _run("reconciler", limit)
+    return run_job("reconciler", limit)
 
 
 @_task("outbox")
 def publish_events(limit: int = 100) -> int:
     """Publish the events left behind in up to `limit` collections."""
-    return _run("outbox", limit)
+    return run_job("outbox", limit)
 
 
 @_task("expiry")
 def expire_payments(limit: int = 100) -> int:
     """Cancel up to `limit` sessions and authorizations whose time is over."""
-    return _run("expiry", limit)
+    return run_job("expiry", limit)
 
 
 @_task("installments")
 def notify_due(limit: int = 100) -> int:
     """Write an event for up to `limit` installments that have fallen due."""
-    return _run("installments", limit)
-
-
-def _run(name: str, limit: int) -> int:
-    return JOBS[name].run(limit, lambda line: None)
+    return run_job("installments", limit)

@@ -5,8 +5,8 @@ A row that may stand for money is never deleted, so deletion is refused here, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from django.db import models
 from django.db.models import CheckConstraint, Q
@@ -57,6 +57,23 @@ class KeptModel(models.Model):
         """Re-read the row, statuses included."""
         with being_read(self):
             super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+
+
+class DerivedStatusModel(KeptModel):
+    """Have a status that follows from other fields; `transitions` names the transition that leads to each."""
+
+    status: Any
+    transitions: ClassVar[Mapping[Any, str]]
+
+    class Meta:
+        abstract = True
+
+    def move_to(self, status: str) -> bool:
+        """Take the transition that leads to `status`; return whether there was one to take."""
+        if self.status == status:
+            return False
+        getattr(self, self.transitions[status])()
+        return True
 
 
 def status_is_known(name: str, choices: type[models.TextChoices]) -> CheckConstraint:

@@ -6,8 +6,8 @@ the rows below, never counted up.
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import ClassVar, Final
+from collections.abc import Mapping
+from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.contenttypes.fields import GenericForeignKey
@@ -19,12 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import DerivedStatusModel, KeptQuerySet, status_is_known
 from payments.models.fields import KeyField, StatusField
-from payments.money import AmountField, display_amount
+from payments.money import ZERO, AmountField, display_amount
 from payments.states import CollectionStatus as Status
-
-ZERO: Final = Decimal(0)
 
 
 class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
@@ -40,7 +38,7 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
         return self.exclude(status__in=[Status.COMPLETED, Status.CANCELED])
 
 
-class PaymentCollection(KeptModel):
+class PaymentCollection(DerivedStatusModel):
     """Gather what is to be paid for one resource, and what has been authorized, captured and refunded of it.
 
     Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
@@ -75,6 +73,16 @@ class PaymentCollection(KeptModel):
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+
+    transitions: ClassVar[Mapping[Status, str]] = {
+        Status.NOT_PAID: "reset",
+        Status.AWAITING: "await_authorization",
+        Status.PARTIALLY_AUTHORIZED: "authorize_partially",
+        Status.AUTHORIZED: "authorize",
+        Status.PARTIALLY_CAPTURED: "capture_partially",
+        Status.COMPLETED: "complete",
+        Status.CANCELED: "cancel",
+    }
 
     objects: ClassVar[PaymentCollectionQuerySet] = PaymentCollectionQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -142,13 +150,6 @@ class PaymentCollection(KeptModel):
         if self.is_canceled:
             return Status.CANCELED
         return Status.AWAITING if has_open_sessions else Status.NOT_PAID
-
-    def move_to(self, status: Status) -> bool:
-        """Take the transition that leads to `status`; return whether there was one to take."""
-        if self.status == status:
-            return False
-        getattr(self, _TRANSITIONS[status])()
-        return True
 
     @transition(
         status,
@@ -226,14 +227,3 @@ class PaymentCollection(KeptModel):
     )
     def cancel(self) -> None:
         """Be abandoned, or have given all the money back."""
-
-
-_TRANSITIONS: Final[dict[Status, str]] = {
-    Status.NOT_PAID: "reset",
-    Status.AWAITING: "await_authorization",
-    Status.PARTIALLY_AUTHORIZED: "authorize_partially",
-    Status.AUTHORIZED: "authorize",
-    Status.PARTIALLY_CAPTURED: "capture_partially",
-    Status.COMPLETED: "complete",
-    Status.CANCELED: "cancel",
-}

@@ -5,8 +5,9 @@ Its amounts are the sums of its captures and refunds; its status is derived from
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -15,22 +16,20 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import DerivedStatusModel, KeptQuerySet, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
-from payments.money import AmountField, display_amount
+from payments.money import ZERO, AmountField, display_amount
 from payments.states import PaymentStatus as Status
-
-ZERO: Final = Decimal(0)
 
 
 class PaymentQuerySet(KeptQuerySet["Payment"]):
     """Select payments."""
 
 
-class Payment(KeptModel):
+class Payment(DerivedStatusModel):
     """Be an amount that a provider holds, has taken, or has given back, in parts.
 
     `amount` is what was authorized, which may be less than the session asked for; `canceled_amount` the part of it
@@ -60,6 +59,14 @@ class Payment(KeptModel):
     expires_at = models.DateTimeField(_("authorization expires at"), null=True, blank=True)
     captured_at = models.DateTimeField(_("captured at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+
+    transitions: ClassVar[Mapping[Status, str]] = {
+        Status.PARTIALLY_CAPTURED: "capture_partially",
+        Status.CAPTURED: "capture",
+        Status.PARTIALLY_REFUNDED: "refund_partially",
+        Status.REFUNDED: "refund",
+        Status.CANCELED: "cancel",
+    }
 
     objects: ClassVar[PaymentQuerySet] = PaymentQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -128,13 +135,6 @@ class Payment(KeptModel):
             return Status.REFUNDED if is_over else Status.PARTIALLY_REFUNDED
         return Status.CAPTURED if self.capturable_amount == ZERO else Status.PARTIALLY_CAPTURED
 
-    def move_to(self, status: Status) -> bool:
-        """Take the transition that leads to `status`; return whether there was one to take."""
-        if self.status == status:
-            return False
-        getattr(self, _TRANSITIONS[status])()
-        return True
-
     @transition(
         status,
         source=[Status.AUTHORIZED, Status.CANCELED, Status.PARTIALLY_REFUNDED],
@@ -188,12 +188,3 @@ class Payment(KeptModel):
     @transition(status, source=[Status.AUTHORIZED], target=Status.CANCELED)
     def cancel(self) -> None:
         """Have the whole amount released."""
-
-
-_TRANSITIONS: Final[dict[Status, str]] = {
-    Status.PARTIALLY_CAPTURED: "capture_partially",
-    Status.CAPTURED: "capture",
-    Status.PARTIALLY_REFUNDED: "refund_partially",
-    Status.REFUNDED: "refund",
-    Status.CANCELED: "cancel",
-}

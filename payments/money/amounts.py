@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import AmountError, InputError
 from payments.money.currencies import exponent, is_known, normalize_currency
 
+ZERO: Final = Decimal(0)
+
 MAX_DIGITS: Final = 19
 SCALE: Final = 4
 MAX_AMOUNT: Final = Decimal("99999999999999.9999")

@@ -10,11 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import AmountError, OperationInProgressError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.money import display_amount
+from payments.money import ZERO, display_amount
 from payments.services.movements import captured_sum, sums
 from payments.states import MovementKind, OperationKind, SessionStatus
-
-ZERO: Final = Decimal(0)
 
 
 def held_amount(collection: PaymentCollection) -> Decimal:

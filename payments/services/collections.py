@@ -22,6 +22,7 @@ from payments.models import Payment, PaymentCollection, PaymentOperation
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.providers.handler import refuse_open_transaction
 from payments.services.balances import held_amount, promised_amount
+from payments.services.claims import claim_abandonment, claim_cancelation, claim_update
 from payments.services.journals import Journal
 from payments.services.operations import raise_for_outcome
 from payments.services.origins import Actor, Origin
@@ -30,9 +31,6 @@ from payments.services.records import run_operation
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
-    claim_abandonment,
-    claim_cancelation,
-    claim_update,
     create_payment_session,
 )
 from payments.services.totals import settle

@@ -66,3 +66,8 @@ JOBS: Final = {
         Job(name="installments", run=_installments),
     )
 }
+
+
+def run_job(name: str, limit: int) -> int:
+    """Run a job on up to `limit` rows, telling nobody of each; return how many were due."""
+    return JOBS[name].run(limit, lambda line: None)

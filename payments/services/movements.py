@@ -11,13 +11,13 @@ from typing import Final
 from django.utils import timezone
 
 from payments.models import Capture, Payment, PaymentOperation, Refund
+from payments.money import ZERO
 from payments.providers import Failure, MovementFact, SessionFact
 from payments.services.discrepancies import Discrepancy
 from payments.services.journals import Journal
 from payments.services.operations import end_operation
 from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
 
-ZERO: Final = Decimal(0)
 FAILED: Final = Failure(code="failed")
 
 MAX_GUESSED: Final = 10

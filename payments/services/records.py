@@ -27,13 +27,14 @@ from payments.providers import (
 from payments.services.calls import call_for
 from payments.services.checkpoints import Checkpoint, reach
 from payments.services.discrepancies import Discrepancy, report_discrepancies
-from payments.services.facts import apply_fact, change_amount, fail_session
+from payments.services.facts import apply_fact
 from payments.services.journals import Journal
 from payments.services.movements import captured_sum, fail_movement
 from payments.services.operations import FIRST_RETRY, end_operation
 from payments.services.origins import Origin
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
+from payments.services.transitions import change_amount, fail_session
 from payments.states import (
     AttentionReason,
     MovementKind,

@@ -14,10 +14,9 @@ from django.utils import timezone
 
 from payments.models import Capture, Payment, PaymentCollection, Refund
 from payments.models.sessions import UNAUTHORIZED_STATUSES
+from payments.money import ZERO
 from payments.services.journals import Journal
 from payments.states import CollectionStatus, MovementStatus, PaymentStatus
-
-ZERO: Final = Decimal(0)
 
 _COLLECTION_EVENTS: Final = {
     CollectionStatus.AUTHORIZED: "collection.authorized",

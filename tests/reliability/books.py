@@ -16,11 +16,10 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
-from payments.money import to_minor_units
+from payments.money import ZERO, to_minor_units
 from payments.simulator import SimulatorService
 from payments.states import MovementStatus, OperationStatus
 
-ZERO = Decimal(0)
 SUCCEEDED = MovementStatus.SUCCEEDED
 KEPT = (PaymentCollection, PaymentSession, Payment, Capture, Refund, PaymentOperation, PaymentEvent)
 

@@ -19,6 +19,7 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
+from payments.money import ZERO
 from payments.services import (
     authorize_payment_session,
     cancel_payment,
@@ -55,7 +56,6 @@ from payments.testing.factories.base import RowFactory
 
 pytestmark = pytest.mark.django_db
 
-ZERO = Decimal(0)
 OPEN = [SessionStatus.PENDING, SessionStatus.REQUIRES_MORE, SessionStatus.ERROR]
 
 TRAITS: dict[type[RowFactory[Any]], list[str]] = {

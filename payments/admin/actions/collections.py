@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -15,10 +14,9 @@ from payments.admin.plugins import provider_name
 from payments.admin.words import amount_text
 from payments.conf import mark_as_paid_provider
 from payments.models import PaymentCollection
+from payments.money import ZERO
 from payments.services import cancel_payment_collection, mark_payment_collection_as_paid
 from payments.states import CollectionStatus, EventSource
-
-ZERO: Final = Decimal(0)
 
 
 class MarkAsPaid(Action[PaymentCollection]):

@@ -16,6 +16,7 @@ from django.utils import timezone
 from payments.admin.overview.periods import Period, hour_shift, hour_zone
 from payments.admin.words import localized
 from payments.models import Capture, Payment, PaymentOperation, Refund
+from payments.money import ZERO
 from payments.states import (
     OPEN_OPERATION_STATUSES,
     MovementStatus,
@@ -24,7 +25,6 @@ from payments.states import (
     PaymentStatus,
 )
 
-ZERO: Final = Decimal(0)
 EXPIRES_WITHIN: Final = timedelta(days=7)
 MOST: Final = 10
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import get_args, get_type_hints
 from urllib.parse import urlsplit
 
+from payments.money import ZERO
 from payments.providers import AuthorizeResult, NextAction
 from payments.states import MovementKind, Outcome, SessionStatus
 from payments.testing.contract.driver import Attempt, SessionDriver
 from payments.testing.contract.expectations import (
-    ZERO,
     declined,
     expect,
     fact_of,

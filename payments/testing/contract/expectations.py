@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from payments.money import exponent
+from payments.money import ZERO, exponent
 from payments.providers import MovementFact, ProviderResult, SessionFact
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing.contract.driver import SessionDriver
@@ -18,7 +18,6 @@ from payments.testing.contract.driver import SessionDriver
 ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 LONGEST_CODE = 64
-ZERO = Decimal(0)
 
 
 def expect(driver: SessionDriver, result: ResultT, *outcomes: Outcome) -> ResultT:

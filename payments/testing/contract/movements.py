@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from payments.money import ZERO
 from payments.providers import CancelResult, CaptureResult, RefundResult
 from payments.states import MovementKind, Outcome, SessionStatus
 from payments.testing.contract.driver import SessionDriver
 from payments.testing.contract.expectations import (
-    ZERO,
     declined,
     expect,
     fact_of,

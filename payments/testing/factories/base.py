@@ -21,7 +21,6 @@ from payments.states import EventSource
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 HUNDRED: Final = Decimal("100.00")
-ZERO: Final = Decimal(0)
 
 
 class RowFactory(DjangoModelFactory[ModelT]):

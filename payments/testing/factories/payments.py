@@ -9,10 +9,10 @@ import factory
 from django.utils import timezone
 
 from payments.models import Capture, Payment, PaymentSession, Refund
+from payments.money import ZERO
 from payments.states import MovementStatus, SessionStatus
 from payments.testing.factories.base import (
     HUNDRED,
-    ZERO,
     Given,
     GivenOrNew,
     RowFactory,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from payments.models import Capture, Payment, PaymentSession, Refund
-from payments.money import from_minor_units
+from payments.money import ZERO, from_minor_units
 from payments.simulator import SimulatorService
 from payments.states import MovementStatus
-
-ZERO: Final = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True)
