@@ -8,24 +8,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from payments.exceptions import PaymentError
-from payments.models import Payment, PaymentSession
+from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.services.journals import Journal
 from payments.services.origins import Origin
 from payments.services.payments import cancel_payment
 from payments.services.sessions import cancel_payment_session
 from payments.services.synchronization import sync_payment_session
 from payments.services.transactions import committed, lock_collection
-from payments.states import EventSource, PaymentStatus
+from payments.states import OPEN_OPERATION_STATUSES, EventSource, OperationKind, PaymentStatus
 
 logger = logging.getLogger("payments.expiry")
 
 SWEEPER: Final = Origin(source=EventSource.SYSTEM)
+
+PATIENCE: Final = timedelta(hours=1)
+"""How long what couldn't be canceled stands behind what wasn't tried yet."""
 
 _HOLDING: Final = (
     PaymentStatus.AUTHORIZED,
@@ -69,13 +73,21 @@ def notify_due_installments(
 
 def _expired_sessions(limit: int) -> list[PaymentSession]:
     rows = PaymentSession.objects.unauthorized().filter(expires_at__lte=timezone.now())
-    return list(rows.select_related("collection").order_by("expires_at")[:limit])
+    return list(rows.select_related("collection").order_by(_is_stuck("session"), "expires_at")[:limit])
 
 
 def _expired_payments(limit: int) -> list[Payment]:
     rows = Payment.objects.filter(status__in=_HOLDING, expires_at__lte=timezone.now())
     held = rows.filter(amount__gt=F("captured_amount") + F("canceled_amount"))
-    return list(held.select_related("session__collection").order_by("expires_at")[:limit])
+    related = held.select_related("session__collection")
+    return list(related.order_by(_is_stuck("payment"), "expires_at")[:limit])
+
+
+def _is_stuck(name: str) -> Exists:
+    """Tell what a sweep has tried of late, or can't try yet: it comes last, so that it doesn't keep others waiting."""
+    operations = PaymentOperation.objects.filter(**{name: OuterRef("pk")})
+    is_tried = Q(kind=OperationKind.CANCEL, created_at__gt=timezone.now() - PATIENCE)
+    return Exists(operations.filter(is_tried | Q(status__in=OPEN_OPERATION_STATUSES)))
 
 
 def _cancel(row: PaymentSession | Payment) -> bool:

@@ -9,10 +9,11 @@ import pytest
 
 from payments import signals
 from payments.exceptions import DeclinedError, TransitionError
-from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.services import (
     authorize_payment_session,
     capture_payment,
+    create_payment_session,
     sweep_expired,
     sync_payment_session,
 )
@@ -124,6 +125,30 @@ def test_unreachable_provider_is_left_for_the_next_sweep(
     assert expired.status == "pending"
     sweep_expired()
     assert_expired(simulator, expired)
+
+
+@pytest.mark.shows(
+    "More expired sessions can't be canceled than one sweep takes",
+    "The next sweep begins with those that were not tried yet",
+)
+def test_sessions_that_cannot_be_canceled_keep_no_others_waiting(
+    simulator: SimulatorService, clock: TestClock, collection: PaymentCollection
+) -> None:
+    sessions = [
+        create_payment_session(collection, provider_id="simulator", amount=amount) for amount in (10, 20, 30)
+    ]
+    for minutes, session in enumerate(sessions, start=1):
+        PaymentSession.objects.filter(pk=session.pk).update(expires_at=clock.now() + HOUR * minutes / 60)
+    clock.advance(HOUR)
+    simulator.script(operation="*", fault="rate_limited", times=2)
+    assert (sweep_expired(limit=1).left, sweep_expired(limit=1).canceled) == (1, 1)
+    assert [PaymentSession.objects.get(pk=session.pk).status for session in sessions] == [
+        "pending",
+        "canceled",
+        "pending",
+    ]
+    assert sweep_expired(limit=2).canceled == 2
+    assert not PaymentSession.objects.unauthorized().exists()
 
 
 @pytest.mark.shows(
