@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from payments.exceptions import OutcomeUnknownError
 from payments.models import PaymentOperation
 from payments.services.operations import raise_for_outcome
+from payments.services.requests import collecting_claims
 from payments.states import OperationKind
 
 
@@ -22,6 +24,26 @@ def run_verb(verb: Callable[[], object], *, session_id: str, kind: OperationKind
     rows = PaymentOperation.objects.filter(session_id=session_id, kind=kind)
     newest = rows.order_by("-created_at", "-id").first()
     return newest.pk if newest is not None and newest.is_open else None
+
+
+def run_collection_verb(verb: Callable[[], object]) -> str | None:
+    """Run a verb on a collection, which may claim many operations; return the id of one that it left open, if it did.
+
+    What other requests left open on the collection doesn't count.
+    """
+    with collecting_claims() as claims:
+        try:
+            verb()
+        except OutcomeUnknownError as error:
+            return operation_of(error)
+    return open_operation(pk__in=claims)
+
+
+def open_operation(**conditions: Any) -> str | None:
+    """Return the id of the newest open operation that meets the conditions, or None."""
+    rows = PaymentOperation.objects.open().filter(**conditions)
+    newest = rows.order_by("-created_at", "-id").first()
+    return None if newest is None else str(newest.pk)
 
 
 def outcome_of(operation: PaymentOperation) -> str | None:

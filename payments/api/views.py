@@ -133,6 +133,6 @@ class PaymentsView(APIView):
         return dict(serializer.validated_data)
 
 
-def accepted(body: dict[str, Any]) -> Response:
-    """Return the answer to what isn't known to have happened yet."""
-    return Response(body, status=202, headers={"Retry-After": str(RETRY_SOON)})
+def accepted(body: dict[str, Any], *, location: str) -> Response:
+    """Return the answer to what isn't known to have happened yet: `location` is the address that tells later."""
+    return Response(body, status=202, headers={"Location": location, "Retry-After": str(RETRY_SOON)})

@@ -27,7 +27,7 @@ from payments.services.checkpoints import Checkpoint, reach
 from payments.services.journals import Journal
 from payments.services.origins import Origin
 from payments.services.providers import plugin_for
-from payments.services.requests import current_request_key
+from payments.services.requests import current_request_key, note_claim
 from payments.states import OperationKind, OperationStatus
 
 LEASE: Final = timedelta(minutes=2)
@@ -95,6 +95,7 @@ def claim_operation(
         operation.save(force_insert=True)
     except IntegrityError as error:
         raise _in_progress(None) from error
+    note_claim(operation_id)
     reach(Checkpoint.CLAIMING, operation)
     return operation
 

@@ -1,7 +1,7 @@
-"""Which HTTP request is being served, so that the operations it claims can be found when it is sent again.
+"""Which HTTP request is being served, and what it claims, so that its answer can tell what is still open.
 
-The link is written in the claim's own transaction. If the process dies before it answers, the request sent again finds
-the operation, and doesn't make a second one.
+The link from an operation to its request is written in the claim's own transaction. If the process dies before it
+answers, the request sent again finds the operation, and doesn't make a second one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _request_key: ContextVar[str | None] = ContextVar("payments_request_key", default=None)
+_claims: ContextVar[list[str] | None] = ContextVar("payments_claims", default=None)
 
 
 def current_request_key() -> str | None:
@@ -26,3 +27,21 @@ def serving(request_key: str) -> Iterator[None]:
         yield
     finally:
         _request_key.reset(token)
+
+
+def note_claim(operation_id: str) -> None:
+    """Tell who collects claims of one more."""
+    claims = _claims.get()
+    if claims is not None:
+        claims.append(operation_id)
+
+
+@contextmanager
+def collecting_claims() -> Iterator[list[str]]:
+    """Yield a list that gets the id of every operation that is claimed in the block."""
+    claims: list[str] = []
+    token = _claims.set(claims)
+    try:
+        yield claims
+    finally:
+        _claims.reset(token)

@@ -41,6 +41,10 @@ _HEADERS: Final = {
         "description": "In how many seconds asking again makes sense.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "Location": {
+        "description": "Where to look for what has become of it: of the session, or for operators of the operation.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "Idempotent-Replayed": {
         "description": "There, and `true`, where the answer is that of an earlier request with the same key.",
         "schema": {"type": "string", "enum": ["true"]},

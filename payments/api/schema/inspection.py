@@ -106,7 +106,7 @@ class PaymentsSchema(AutoSchema):
     def _body(self, status: int, answer: Answer) -> dict[str, Any]:
         body: dict[str, Any] = {"description": answer.description}
         names = ["Idempotent-Replayed"] if self.method == "POST" else []
-        names += ["Retry-After"] if status == _ACCEPTED else []
+        names += ["Location", "Retry-After"] if status == _ACCEPTED else []
         if names:
             body["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         schema = self._schema(answer)

@@ -83,8 +83,8 @@ def _act(view: Any, name: str, row: type[OutputSerializer], shown: Any, **values
         202: Answer(
             row=row,
             extra=_OPERATION_ID,
-            description="The provider has not said yet what became of it. Ask for the row again, after `Retry-After` "
-            "seconds, or look at the operation.",
+            description="The provider has not said yet what became of it. Look at the operation, at `Location`, or at "
+            "the row again, after `Retry-After` seconds.",
             example=shown | {"operation_id": examples.OPERATION_ID},
         ),
     }

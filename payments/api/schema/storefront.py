@@ -33,7 +33,8 @@ def _shown(description: str, example: Any) -> Answer:
 
 
 _NOT_KNOWN_YET: Final = _shown(
-    "The provider has not said yet what became of it. Ask for the session again, after `Retry-After` seconds.",
+    "The provider has not said yet what became of it. Ask for the session again, at `Location`, after `Retry-After` "
+    "seconds.",
     examples.SESSION | {"status": "pending", "next_action": None},
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -15,13 +16,13 @@ from rest_framework.response import Response
 from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, MomentField, ObjectField, UserKeyField, WordField
-from payments.api.outcomes import operation_of
+from payments.api.outcomes import open_operation, run_collection_verb
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.payments import PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, StaffView
-from payments.exceptions import NotFoundError, OutcomeUnknownError
+from payments.exceptions import AmountError, NotFoundError
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.services.searches import Search
 from payments.states import CollectionStatus
@@ -144,13 +145,18 @@ class CollectionBaseView(StaffView):
     output = CollectionSerializer
 
     def run(self, verb: Callable[..., Any], collection: PaymentCollection, **values: Any) -> Response:
-        """Answer with the collection after a verb: 200, or 202 where the outcome isn't known yet."""
-        open_operation = None
-        try:
-            verb(collection, **values, **self.origin())
-        except OutcomeUnknownError as error:
-            open_operation = operation_of(error)
-        return self.answer(lookups.get(collection_rows(), collection.pk), open_operation)
+        """Answer with the collection after a verb: 200, or 202 where the outcome isn't known yet.
+
+        Where an earlier try of the request left nothing open, running the verb again goes on with what it didn't do.
+        """
+        left_open = self._left_open()
+        if left_open is None:
+            left_open = run_collection_verb(partial(verb, collection, **values, **self.origin()))
+        return self.answer(lookups.get(collection_rows(), collection.pk), left_open)
+
+    def _left_open(self) -> str | None:
+        """Return the id of an operation that an earlier try of the request left open, or None."""
+        return None if self.earlier is None else open_operation(request_key=self.earlier.request_key)
 
 
 class PaymentCollectionView(CollectionBaseView):
@@ -190,7 +196,14 @@ class MarkAsPaidView(CollectionBaseView):
         """Record that what is left was paid outside of any provider."""
         collection = lookups.get(PaymentCollection.objects.all(), collection_id)
         self.read(NoInput)
-        return self.run(services.mark_payment_collection_as_paid, collection)
+        return self.run(self._pay, collection)
+
+    def _pay(self, collection: PaymentCollection, **origin: Any) -> None:
+        try:
+            services.mark_payment_collection_as_paid(collection, **origin)
+        except AmountError as error:
+            if self.earlier is None or error.code != "nothing_left":
+                raise  # What is paid since an earlier try of this very request is no error of this one.
 
 
 def _payable(named: dict[str, str] | None) -> Model | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,7 +51,8 @@ class StaffView(PaymentsView):
         body = dict(self.render(row))
         if open_operation is None:
             return Response(body)
-        return accepted(body | {"operation_id": open_operation})
+        location = reverse("payments:staff-operation", args=[open_operation])
+        return accepted(body | {"operation_id": open_operation}, location=location)
 
 
 class ListMixin(StaffView):

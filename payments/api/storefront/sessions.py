@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +20,7 @@ from payments.api.fields import (
     ObjectField,
     WordField,
 )
-from payments.api.outcomes import operation_of, outcome_of
+from payments.api.outcomes import open_operation, operation_of, outcome_of
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView
 from payments.api.storefront.return_urls import check_return_url
@@ -98,14 +99,13 @@ class CollectionSessionsView(StorefrontView):
             session = services.create_payment_session(collection, **values, context=context, **self.origin())
         except OutcomeUnknownError as error:
             operation = PaymentOperation.objects.get(pk=operation_of(error))
-            return accepted(render_session(operation.session_id))
-        return Response(render_session(session.pk), status=201)
+            return answer(operation.session_id, operation.pk)
+        initiation = open_operation(session=session, kind=OperationKind.INITIATE)
+        return answer(session.pk, initiation, status=201)
 
     def _resume(self, operation: PaymentOperation) -> Response:
         """Answer with the session that an earlier try of the request had created."""
-        if outcome_of(operation) is not None:
-            return accepted(render_session(operation.session_id))
-        return Response(render_session(operation.session_id), status=201)
+        return answer(operation.session_id, outcome_of(operation), status=201)
 
 
 class PaymentSessionView(StorefrontView):
@@ -120,7 +120,7 @@ class PaymentSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return answer(session, self.run_verb(verb, session_id=session.pk, kind=OperationKind.UPDATE))
+        return answer(session.pk, self.run_verb(verb, session_id=session.pk, kind=OperationKind.UPDATE))
 
 
 class AuthorizeSessionView(StorefrontView):
@@ -131,7 +131,7 @@ class AuthorizeSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        return answer(session, self.run_verb(verb, session_id=session.pk, kind=OperationKind.AUTHORIZE))
+        return answer(session.pk, self.run_verb(verb, session_id=session.pk, kind=OperationKind.AUTHORIZE))
 
 
 class CancelSessionView(StorefrontView):
@@ -142,13 +142,15 @@ class CancelSessionView(StorefrontView):
         session = self.get_session(session_id)
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
-        return answer(session, self.run_verb(verb, session_id=session.pk, kind=OperationKind.CANCEL))
+        return answer(session.pk, self.run_verb(verb, session_id=session.pk, kind=OperationKind.CANCEL))
 
 
-def answer(session: PaymentSession, open_operation: str | None) -> Response:
-    """Return 200 with the session as it is now, or 202 while an operation is open."""
-    body = render_session(session.pk)
-    return Response(body) if open_operation is None else accepted(body)
+def answer(session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
+    """Return the session as it is now: with 202 and its address while an operation is open."""
+    body = render_session(session_id)
+    if open_operation is None:
+        return Response(body, status=status)
+    return accepted(body, location=reverse("payments:storefront-payment-session", args=[session_id]))
 
 
 def render_session(session_id: str) -> dict[str, Any]:

@@ -1,0 +1,175 @@
+"""202: what isn't known to have happened yet, with the address that tells later, and never 200 in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from payments import services
+from payments.models import Payment, PaymentCollection, PaymentOperation
+from payments.providers import AuthorizeResult, CancelResult, CaptureResult, InitiateResult, UpdateResult
+from payments.services.records import record_result
+from payments.states import Outcome
+from payments.testing import Script
+from tests.api.client import ROOT, Answer, Visitor
+
+pytestmark = pytest.mark.django_db
+
+OPEN = [Outcome.PENDING, Outcome.UNKNOWN]
+STAFF = "staff/payment-collections/"
+
+
+def followed(visitor: Visitor, accepted: Answer) -> Any:
+    """Look where a 202 says, and return what is there."""
+    assert (accepted.status, accepted.headers["Retry-After"]) == (202, "2")
+    found = visitor.get(accepted.headers["Location"].removeprefix(f"{ROOT}/"))
+    assert found.status == 200
+    return found.body
+
+
+@pytest.mark.parametrize("outcome", OPEN)
+def test_a_new_session_is_accepted_with_its_address(
+    guest: Visitor, collection: PaymentCollection, script: Script, outcome: Outcome
+) -> None:
+    script.next("initiate", InitiateResult(outcome=outcome))
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+
+    accepted = guest.post(path, {"provider_id": "scripted"})
+
+    assert followed(guest, accepted) == accepted.body
+
+
+@pytest.mark.parametrize("outcome", OPEN)
+@pytest.mark.parametrize("verb", ["authorize", "cancel", "update"])
+def test_what_a_payer_asks_of_a_session_is_accepted_with_its_address(
+    guest: Visitor, collection: PaymentCollection, script: Script, verb: Any, outcome: Outcome
+) -> None:
+    session = services.create_payment_session(collection, provider_id="scripted")
+    result = {"authorize": AuthorizeResult, "cancel": CancelResult, "update": UpdateResult}[verb]
+    script.next(verb, result(outcome=outcome))
+    path = f"storefront/payment-sessions/{session.pk}/"
+
+    accepted = guest.patch(path, {"amount": "30.00"}) if verb == "update" else guest.post(f"{path}{verb}/")
+
+    assert followed(guest, accepted) == accepted.body
+
+
+def test_an_operator_is_sent_to_the_operation(boss: Visitor, payment: Payment, script: Script) -> None:
+    script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
+
+    accepted = boss.post(f"staff/payments/{payment.pk}/capture/")
+
+    operation = followed(boss, accepted)
+    assert (operation["id"], operation["status"]) == (accepted.body["operation_id"], "unknown")
+
+
+@pytest.mark.parametrize("outcome", OPEN)
+def test_canceling_a_collection_is_accepted_until_the_provider_has_answered(
+    boss: Visitor, payment: Payment, script: Script, outcome: Outcome
+) -> None:
+    script.next("cancel", CancelResult(outcome=outcome))
+
+    accepted = boss.post(f"{STAFF}{payment.collection_id}/cancel/")
+
+    operation = followed(boss, accepted)
+    assert (operation["kind"], operation["status"]) == ("cancel", outcome)
+    assert accepted.body["operation_id"] == operation["id"]
+
+
+@pytest.mark.parametrize("outcome", OPEN)
+def test_a_new_amount_is_accepted_until_the_provider_has_it(
+    boss: Visitor, collection: PaymentCollection, script: Script, outcome: Outcome
+) -> None:
+    services.create_payment_session(collection, provider_id="scripted")
+    script.next("update", UpdateResult(outcome=outcome))
+
+    accepted = boss.patch(f"{STAFF}{collection.pk}/", {"amount": "80.00"})
+
+    assert followed(boss, accepted)["kind"] == "update"
+
+
+@pytest.mark.parametrize("outcome", OPEN)
+@pytest.mark.parametrize("is_split", [False, True])
+def test_marking_as_paid_is_accepted_while_an_old_session_is_not_known_to_be_gone(
+    boss: Visitor, collection: PaymentCollection, script: Script, outcome: Outcome, is_split: bool
+) -> None:
+    amount = "30.00" if is_split else None
+    services.create_payment_session(collection, provider_id="scripted", amount=amount)
+    script.next("cancel", CancelResult(outcome=outcome))
+
+    accepted = boss.post(f"{STAFF}{collection.pk}/mark-as-paid/")
+
+    assert followed(boss, accepted)["kind"] == "cancel"
+
+
+@pytest.mark.parametrize("verb", ["authorize", "capture"])
+def test_marking_as_paid_is_accepted_while_its_own_provider_has_not_answered(
+    boss: Visitor, collection: PaymentCollection, script: Script, settings: Any, verb: Any
+) -> None:
+    settings.PAYMENTS = settings.PAYMENTS | {"MARK_AS_PAID_PROVIDER": "scripted"}
+    result = {"authorize": AuthorizeResult, "capture": CaptureResult}[verb]
+    script.next(verb, result(outcome=Outcome.PENDING))
+
+    accepted = boss.post(f"{STAFF}{collection.pk}/mark-as-paid/")
+
+    assert followed(boss, accepted)["kind"] == verb
+
+
+def test_what_another_request_left_open_is_not_this_ones(
+    boss: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    card = services.create_payment_session(collection, provider_id="scripted", amount="60.00")
+    payment = services.authorize_payment_session(card).payment
+    assert payment is not None
+    script.next("capture", CaptureResult(outcome=Outcome.PENDING))
+    services.capture_payment(payment)
+
+    assert boss.post(f"{STAFF}{collection.pk}/mark-as-paid/").status == 200
+
+
+def test_a_cancelation_sent_again_tells_what_has_become_of_it(
+    boss: Visitor, payment: Payment, script: Script
+) -> None:
+    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    boss.headers = {"Idempotency-Key": "once"}
+    path = f"{STAFF}{payment.collection_id}/cancel/"
+    assert [boss.post(path).status, boss.post(path).status] == [202, 202]
+
+    record_result(PaymentOperation.objects.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    found = boss.post(path)
+
+    assert (found.status, found.body["status"]) == (200, "canceled")
+    assert found.headers["Idempotent-Replayed"] == "true"
+    assert len(script.requests("cancel")) == 1
+
+
+def test_marking_as_paid_sent_again_is_no_error_once_all_is_paid(
+    boss: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    services.create_payment_session(collection, provider_id="scripted")
+    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    boss.headers = {"Idempotency-Key": "once"}
+    path = f"{STAFF}{collection.pk}/mark-as-paid/"
+    assert [boss.post(path).status, boss.post(path).status] == [202, 202]
+
+    record_result(PaymentOperation.objects.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    found = boss.post(path)
+
+    assert (found.status, found.body["status"], found.body["captured_amount"]) == (200, "completed", "100.00")
+
+
+def test_marking_as_paid_sent_again_goes_on_where_it_was_interrupted(
+    boss: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    services.create_payment_session(collection, provider_id="scripted", amount="30.00")
+    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    boss.headers = {"Idempotency-Key": "once"}
+    path = f"{STAFF}{collection.pk}/mark-as-paid/"
+    interrupted = boss.post(path)
+    assert (interrupted.status, interrupted.body["captured_amount"]) == (202, "0.00")
+
+    record_result(PaymentOperation.objects.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    found = boss.post(path)
+
+    assert (found.status, found.body["captured_amount"]) == (200, "100.00")
