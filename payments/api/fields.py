@@ -231,6 +231,19 @@ class NextActionField(DescribedField):
         return {"type": action.get("type"), "url": action.get("url")}
 
 
+class SetupActionField(NextActionField):
+    """What the customer has to do next to save a payment method, or null: as for a session."""
+
+    def describe(self, *, is_input: bool) -> Description:
+        """Return the object that an action is."""
+        return NextActionField().describe(is_input=is_input)
+
+    def to_representation(self, value: Any) -> dict[str, Any] | None:
+        """Write the action."""
+        action = value.next_action
+        return None if action is None else {"type": action.type, "url": action.url}
+
+
 class ErrorField(DescribedField):
     """Why a row failed, as `{"code", "message"}`, or null; with `status`, only while the row has that status."""
 

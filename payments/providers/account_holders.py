@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from payments.providers.facts import NextAction
 from payments.providers.results import ProviderResult
 
 
@@ -79,9 +80,13 @@ class ListMethodsResult(ProviderResult):
 
 @dataclass(frozen=True, kw_only=True)
 class AddMethodResult(ProviderResult):
-    """Answer an AddMethodRequest; `data` goes to the customer's browser, with keys that are declared public."""
+    """Answer an AddMethodRequest.
+
+    `data` goes to the customer's browser, with keys that are declared public; `next_action` says what to do with it.
+    """
 
     data: Mapping[str, Any] | None = None
+    next_action: NextAction | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,11 @@ crashes, it is known that something may have been sent.
 from __future__ import annotations
 
 from payments.services.account_holders import (
+    PaymentMethodSetup,
     charge_saved_payment_method,
     create_account_holder,
+    find_account_holder,
+    keeps_saved_payment_methods,
     list_saved_payment_methods,
     remove_saved_payment_method,
     start_adding_payment_method,
@@ -40,6 +43,7 @@ from payments.services.synchronization import sync_payment_session
 
 __all__ = [
     "Origin",
+    "PaymentMethodSetup",
     "ResolvedPayable",
     "authorize_payment_session",
     "cancel_payment",
@@ -53,6 +57,8 @@ __all__ = [
     "create_payment_session",
     "disable_provider",
     "enable_provider",
+    "find_account_holder",
+    "keeps_saved_payment_methods",
     "list_providers",
     "list_saved_payment_methods",
     "mark_payment_collection_as_paid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -18,7 +19,7 @@ from payments.exceptions import (
 )
 from payments.ids import new_id
 from payments.models import AccountHolder, PaymentSession
-from payments.providers import BaseProvider, ProviderResult, call_provider, get_provider
+from payments.providers import BaseProvider, NextAction, ProviderResult, call_provider, get_provider
 from payments.providers.account_holders import (
     AccountHolderProvider,
     AccountRequest,
@@ -43,6 +44,29 @@ REFUSALS: Final = "refusals"
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentMethodSetup:
+    """Hold what a customer's browser needs to save a payment method, and say what it does with that."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    next_action: NextAction | None = None
+
+
+def keeps_saved_payment_methods(provider_id: str) -> bool:
+    """Return whether a provider keeps accounts with saved payment methods. Raises NotFoundError."""
+    return isinstance(get_provider(provider_id), AccountHolderProvider)
+
+
+def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> AccountHolder | None:
+    """Return a customer's account at a provider, or None where they have none yet.
+
+    Raises NotFoundError, and NotSupportedError where the provider keeps none.
+    """
+    _keeping_accounts(get_provider(provider_id))
+    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=customer.pk)
+    return rows.exclude(provider_reference=None).first()
 
 
 def create_account_holder(
@@ -83,8 +107,13 @@ def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMetho
     return _call(plugin.list_methods, request, ListMethodsResult).methods
 
 
-def start_adding_payment_method(holder: AccountHolder, *, return_url: str | None = None) -> Mapping[str, Any]:
-    """Return what the customer's browser needs to save a payment method. Raises as `create_account_holder` does."""
+def start_adding_payment_method(
+    holder: AccountHolder, *, return_url: str | None = None
+) -> PaymentMethodSetup:
+    """Return what the customer's browser needs to save a payment method.
+
+    `return_url` is where the provider or a bank sends the browser back. Raises as `create_account_holder` does.
+    """
     plugin = _keeping_accounts(get_provider(holder.provider_id))
     request = AddMethodRequest(
         account_holder_id=holder.pk,
@@ -92,7 +121,8 @@ def start_adding_payment_method(holder: AccountHolder, *, return_url: str | None
         idempotency_key=new_id("addpm"),
         return_url=return_url,
     )
-    return _call(plugin.add_method, request, AddMethodResult).data or {}
+    result = _call(plugin.add_method, request, AddMethodResult)
+    return PaymentMethodSetup(data=result.data or {}, next_action=result.next_action)
 
 
 def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:

@@ -39,11 +39,26 @@ from payments.providers import (
     WebhookRequest,
     WebhookResult,
 )
+from payments.providers.account_holders import (
+    AccountHolderProvider,
+    AccountRequest,
+    AddMethodRequest,
+    AddMethodResult,
+    CreateAccountRequest,
+    CreateAccountResult,
+    ListMethodsResult,
+    RemoveMethodRequest,
+    RemoveMethodResult,
+    SavedPaymentMethod,
+)
 from payments.states import Outcome
 from payments.testing.settings import configured_provider
 
-Verb = Literal["initiate", "update", "authorize", "capture", "refund", "cancel", "retrieve", "parse_webhook"]
-Request = ProviderRequest | RetrieveRequest | WebhookRequest
+Verb = Literal[
+    "initiate", "update", "authorize", "capture", "refund", "cancel", "retrieve", "parse_webhook",
+    "create_account", "list_methods", "add_method", "remove_method",
+]  # fmt: skip
+Request = ProviderRequest | RetrieveRequest | WebhookRequest | CreateAccountRequest | AccountRequest
 Result = ProviderResult | WebhookResult
 Answer = Result | Exception | Callable[[Any], Result]
 
@@ -103,8 +118,8 @@ class ScriptedOptions:
             raise ValueError(f"lacks: {', '.join(unknown)}; there are {', '.join(sorted(CAPABILITIES))}")
 
 
-class ScriptedProvider(BaseProvider[ScriptedOptions]):
-    """Answer from a script."""
+class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
+    """Answer from a script; each customer has one saved card, `card_of_` their account."""
 
     options_class = ScriptedOptions
     verbose_name = "Scripted"
@@ -162,6 +177,38 @@ class ScriptedProvider(BaseProvider[ScriptedOptions]):
             script.calls.append(("parse_webhook", request))
             raise WebhookVerificationError("No event is queued.")
         return script.answer("parse_webhook", request, WebhookResult(event_id="", event_type=""))
+
+    def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
+        """Have an account."""
+        default = CreateAccountResult(
+            outcome=Outcome.SUCCEEDED, provider_reference=f"scripted_{request.account_holder_id}"
+        )
+        return self.options.script.answer("create_account", request, default)
+
+    def list_methods(self, request: AccountRequest) -> ListMethodsResult:
+        """Know of one card."""
+        card = SavedPaymentMethod(
+            id=f"card_of_{request.account_reference}",
+            type="card",
+            brand="visa",
+            last4="4242",
+            expires="2034-12",
+        )
+        default = ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=(card,))
+        return self.options.script.answer("list_methods", request, default)
+
+    def add_method(self, request: AddMethodRequest) -> AddMethodResult:
+        """Give a client token that the storefront may read."""
+        default = AddMethodResult(
+            outcome=Outcome.SUCCEEDED, data={"client_token": f"token_{request.account_holder_id}"}
+        )
+        return self.options.script.answer("add_method", request, default)
+
+    def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+        """Forget it."""
+        return self.options.script.answer(
+            "remove_method", request, RemoveMethodResult(outcome=Outcome.SUCCEEDED)
+        )
 
 
 @contextmanager

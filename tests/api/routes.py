@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments.models import Payment, PaymentOperation
-from payments.testing.factories import RefundReasonFactory, WebhookEventFactory
+from payments.testing.factories import AccountHolderFactory, RefundReasonFactory, WebhookEventFactory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,13 @@ class Route:
 
 STOREFRONT = (
     Route(method="GET", path="storefront/payment-providers/"),
+    Route(method="GET", path="storefront/payment-providers/scripted/saved-payment-methods/"),
+    Route(
+        method="POST",
+        path="storefront/payment-providers/scripted/saved-payment-methods/",
+        body={"return_url": "http://testserver/back"},
+    ),
+    Route(method="DELETE", path="storefront/payment-providers/scripted/saved-payment-methods/{method}/"),
     Route(method="POST", path="storefront/payment-collections/", body={"reference": "A-1"}),
     Route(method="GET", path="storefront/payment-collections/{collection}/"),
     Route(
@@ -125,7 +132,17 @@ def keys_of(payment: Payment) -> dict[str, str]:
         "reason": RefundReasonFactory.create().pk,
         "operation": "payop_0" if operation is None else operation.pk,
         "event": WebhookEventFactory.create(session=payment.session).pk,
+        "method": _saved_method(payment),
     }
+
+
+def _saved_method(payment: Payment) -> str:
+    """Return what the payer has saved with the scripted provider, whose cards have such ids."""
+    customer = payment.collection.customer
+    if customer is None:
+        return "card_of_nobody"
+    holder = AccountHolderFactory.create(provider=payment.provider, customer=customer)
+    return f"card_of_{holder.provider_reference}"
 
 
 def filled(value: Any, keys: dict[str, str]) -> Any:

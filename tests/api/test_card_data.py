@@ -84,7 +84,7 @@ def attempts(
         yield field, {"path": path, "body": changed}
     yield "note", {"path": f"{path}?note={next(numbers)}"}
     yield "cvc", {"path": f"{path}?cvc={CODE}"}
-    for place in ("collection", "session", "payment", "reason", "operation", "event"):
+    for place in ("collection", "session", "payment", "reason", "operation", "event", "method"):
         if f"{{{place}}}" in route.path:
             yield f"{place}_id", {"path": filled(route.path, {**keys, place: next(numbers).replace(" ", "")})}
     for header in HEADERS:

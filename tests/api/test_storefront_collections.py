@@ -206,7 +206,11 @@ def test_providers_are_listed_by_name_while_they_are_enabled(db: None, script: S
 
     assert listed.body == {
         "results": [
-            {"id": "system", "name": "Handled by the merchant"},
-            {"id": "scripted", "name": "Scripted"},
+            {
+                "id": "system",
+                "name": "Handled by the merchant",
+                "supports_saved_payment_methods": False,
+            },
+            {"id": "scripted", "name": "Scripted", "supports_saved_payment_methods": True},
         ]
     }

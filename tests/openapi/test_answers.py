@@ -16,7 +16,7 @@ from tests.openapi.documents import answer_problems, operation_at, operations
 
 pytestmark = pytest.mark.django_db
 
-KEYS = ("collection", "session", "payment", "reason", "operation", "event")
+KEYS = ("collection", "session", "payment", "reason", "operation", "event", "method")
 
 
 @pytest.fixture

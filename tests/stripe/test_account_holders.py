@@ -21,6 +21,7 @@ from payments.exceptions import (
     ProviderUnavailableError,
 )
 from payments.models import AccountHolder, PaymentOperation, PaymentSession
+from payments.providers import NextAction
 from payments.providers.account_holders import SavedPaymentMethod
 from payments.services import (
     authorize_payment_session,
@@ -145,9 +146,10 @@ class TestMethods:
     def test_adding_gives_the_browser_what_it_needs_and_no_more(
         self, shop: FakeStripe, holder: AccountHolder
     ) -> None:
-        data = start_adding_payment_method(holder)
+        added = start_adding_payment_method(holder)
         [setup] = shop.books.all("setup_intent")
-        assert data == {
+        assert added.next_action == NextAction(type="provider_script")
+        assert added.data == {
             "intent_id": setup["id"],
             "client_secret": setup["client_secret"],
             "publishable_key": "pk_test_fake",

@@ -56,6 +56,18 @@ OPENED_COLLECTION: Final[Example] = COLLECTION | {
     "client_secret": "paycs_Jz0mZ4hC8uVv3c1yQe7bW5n2kXrT9sLd",
 }
 
+SAVED_METHOD: Final[Example] = {
+    "id": "pm_5f2a",
+    "type": "card",
+    "brand": "visa",
+    "last4": "4242",
+    "expires": "2034-12",
+}
+METHOD_SETUP: Final[Example] = {
+    "data": {"client_token": "st_5f2a"},
+    "next_action": {"type": "redirect", "url": "https://provider.example/save/5f2a"},
+}
+
 STAFF_SESSION: Final[Example] = {
     "id": SESSION_ID,
     "payment_collection_id": COLLECTION_ID,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from payments.api.schema import examples
 from payments.api.schema.operations import Answer, Operation
 from payments.api.schema.parameters import IDEMPOTENCY_KEY
-from payments.api.storefront import collections, providers, sessions
+from payments.api.storefront import collections, providers, saved_methods, sessions
 
 _READ: Final = frozenset({401, 406, 422, 429, 503})
 _WRITE: Final = _READ | {400, 403, 409, 413, 415}
@@ -19,6 +19,9 @@ _CHANGING_CUSTOMER: Final[tuple[dict[str, list[str]], ...]] = (
     {"clientSecret": []},
     {"session": [], "csrf": []},
 )
+
+_LOGGED_IN: Final[tuple[dict[str, list[str]], ...]] = ({"session": []},)
+_CHANGING_LOGGED_IN: Final[tuple[dict[str, list[str]], ...]] = ({"session": [], "csrf": []},)
 
 _SECRET: Final = {
     "client_secret": {
@@ -62,9 +65,47 @@ OPERATIONS: Final = (
                 row=providers.ProviderSerializer,
                 is_list=True,
                 description="The enabled providers.",
-                example={"results": [{"id": "card", "name": "Card"}]},
+                example={"results": [{"id": "card", "name": "Card", "supports_saved_payment_methods": True}]},
             )
         },
+    ),
+    _operation(
+        view=saved_methods.SavedPaymentMethodsView,
+        method="GET",
+        name="list_saved_payment_methods",
+        errors=_READ | {400, 402, 404},
+        security=_LOGGED_IN,
+        answers={
+            200: Answer(
+                row=saved_methods.SavedPaymentMethodSerializer,
+                is_list=True,
+                description="What the customer has saved with the provider, the newest first.",
+                example={"results": [examples.SAVED_METHOD]},
+            )
+        },
+    ),
+    _operation(
+        view=saved_methods.SavedPaymentMethodsView,
+        method="POST",
+        name="save_payment_method",
+        body=saved_methods.SaveMethodInput,
+        example={"return_url": "https://shop.example/account/cards"},
+        security=_CHANGING_LOGGED_IN,
+        answers={
+            201: Answer(
+                row=saved_methods.PaymentMethodSetupSerializer,
+                description="What the browser needs to go on. Nothing is saved before it has.",
+                example=examples.METHOD_SETUP,
+            )
+        },
+    ),
+    _operation(
+        view=saved_methods.SavedPaymentMethodView,
+        method="DELETE",
+        name="remove_saved_payment_method",
+        errors=_READ | {400, 402, 403, 404},
+        security=_CHANGING_LOGGED_IN,
+        answers={204: Answer(description="The provider has forgotten it.")},
     ),
     _operation(
         view=collections.PaymentCollectionsView,

@@ -12,18 +12,23 @@ from payments.api.serializers import OutputSerializer
 from payments.api.storefront.access import StorefrontView
 from payments.models import PaymentProvider
 from payments.providers import get_provider
-from payments.services import list_providers
+from payments.services import keeps_saved_payment_methods, list_providers
 
 
 class ProviderSerializer(OutputSerializer):
-    """Show a provider: the id that a session names, and a name to put on a button."""
+    """Show a provider: the id that a session names, a name to put on a button, and whether customers may save cards."""
 
     id = serializers.CharField(read_only=True)
     name = serializers.SerializerMethodField()
+    supports_saved_payment_methods = serializers.SerializerMethodField()
 
     def get_name(self, provider: PaymentProvider) -> str:
         """Return the plug-in's name for itself."""
         return str(get_provider(provider.pk).verbose_name or provider.pk)
+
+    def get_supports_saved_payment_methods(self, provider: PaymentProvider) -> bool:
+        """Return whether it keeps what customers have saved."""
+        return keeps_saved_payment_methods(provider.pk)
 
 
 class PaymentProvidersView(StorefrontView):

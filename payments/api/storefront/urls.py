@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from payments.api.storefront import collections, providers, sessions
+from payments.api.storefront import collections, providers, saved_methods, sessions
 
 urlpatterns = [
     path("payment-providers/", providers.PaymentProvidersView.as_view(), name="storefront-payment-providers"),
+    path(
+        "payment-providers/<str:provider_id>/saved-payment-methods/",
+        saved_methods.SavedPaymentMethodsView.as_view(),
+        name="storefront-saved-payment-methods",
+    ),
+    path(
+        "payment-providers/<str:provider_id>/saved-payment-methods/<str:method_id>/",
+        saved_methods.SavedPaymentMethodView.as_view(),
+        name="storefront-saved-payment-method",
+    ),
     path(
         "payment-collections/",
         collections.PaymentCollectionsView.as_view(),

@@ -16,6 +16,7 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
     SavedPaymentMethod,
 )
+from payments.providers.facts import NextAction
 from payments.providers.stripe.answers import answered
 from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
 from payments.providers.stripe.options import StripeOptions
@@ -96,6 +97,7 @@ class StripeAccounts(AccountHolderProvider):
                 "publishable_key": self.options.publishable_key,
                 "status": setup["status"],
             },
+            next_action=NextAction(type="provider_script"),
         )
 
     def _remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:

@@ -75,5 +75,5 @@ class Customers:
                 f"The payment method {method_id} is not attached to a customer so detachment is impossible.",
                 code="payment_method_unexpected_state",
             )
-        row["customer"] = None
+        row.update(customer=None, fake_is_detached=True)
         return public(row)

@@ -210,8 +210,15 @@ class Intents:
         return CARDS[saved["fake_card"]]
 
     def _check_owner(self, intent: Json, method: str) -> None:
-        """Refuse what another customer has saved."""
-        owner = self._books.objects.get(method, {}).get("customer")
+        """Refuse what another customer has saved, or nobody any more."""
+        saved = self._books.objects.get(method, {})
+        if saved.get("fake_is_detached"):
+            raise ApiError(
+                "The provided PaymentMethod was detached from a Customer. It may not be used again.",
+                param="payment_method",
+                payment_intent=self._shown(intent, {}),
+            )
+        owner = saved.get("customer")
         if owner is not None and owner != intent["customer"]:
             raise ApiError(
                 f"The PaymentMethod {method} does not belong to the Customer you supplied {intent['customer']}.",

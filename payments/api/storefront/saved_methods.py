@@ -1,0 +1,116 @@
+"""A customer's saved payment methods at a provider: look at them, save another, remove one.
+
+They are a person's and not an order's: a client secret doesn't open them, whoever has sent it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from rest_framework import serializers
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import services
+from payments.api import lookups
+from payments.api.fields import ObjectField, SetupActionField
+from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.storefront.access import StorefrontView
+from payments.api.storefront.return_urls import check_return_url
+from payments.api.storefront.sessions import MAX_URL
+from payments.conf import provider_aliases
+from payments.exceptions import NotFoundError
+from payments.models import AccountHolder
+
+
+class SavedPaymentMethodSerializer(OutputSerializer):
+    """Show a saved payment method to its owner: enough to recognize it. What a provider doesn't say is empty."""
+
+    id = serializers.CharField(read_only=True)
+    type = serializers.CharField(read_only=True)
+    brand = serializers.CharField(read_only=True)
+    last4 = serializers.CharField(read_only=True)
+    expires = serializers.CharField(read_only=True)
+
+
+class PaymentMethodSetupSerializer(OutputSerializer):
+    """Show what a browser needs to save a payment method."""
+
+    data = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
+    next_action = SetupActionField()
+
+
+class SaveMethodInput(InputSerializer):
+    """Read where the browser is to be sent back to."""
+
+    return_url = serializers.CharField(required=False, max_length=MAX_URL)
+
+
+class CustomerPermission(BasePermission):
+    """Let through whoever is logged in."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the request may go on."""
+        return cast("CustomerView", view).actor is not None
+
+
+class CustomerView(StorefrontView):
+    """Answer a logged-in customer about their own account at a provider."""
+
+    permission_classes = (CustomerPermission,)
+
+    def principal(self) -> str | None:
+        """Return whose requests these are: the customer's, whatever secret they send along."""
+        return super(StorefrontView, self).principal()
+
+    def check_access(self, **kwargs: str) -> None:
+        """Raise what becomes a 404 for a provider that isn't there."""
+        if kwargs["provider_id"] not in provider_aliases():
+            raise lookups.not_found()
+
+    @property
+    def customer(self) -> AbstractBaseUser:
+        """Who asks; nobody else gets this far."""
+        return cast(AbstractBaseUser, self.actor)
+
+    def get_holder(self, provider_id: str) -> AccountHolder | None:
+        """Return the customer's account at a provider, if they have one; raise where the provider keeps none."""
+        self.check_access(provider_id=provider_id)
+        return services.find_account_holder(self.customer, provider_id=provider_id)
+
+
+class SavedPaymentMethodsView(CustomerView):
+    """List and save payment methods."""
+
+    def get(self, request: Request, provider_id: str) -> Response:
+        """Answer with all of them, the newest first; the provider is only asked where the customer has an account."""
+        holder = self.get_holder(provider_id)
+        methods = () if holder is None else services.list_saved_payment_methods(holder)
+        return Response({"results": SavedPaymentMethodSerializer(methods, many=True).data})
+
+    def post(self, request: Request, provider_id: str) -> Response:
+        """Start saving one; the browser goes on with the `next_action`. The account is made with the first."""
+        self.check_access(provider_id=provider_id)
+        return_url = self.read(SaveMethodInput).get("return_url")
+        if return_url is not None:
+            check_return_url(return_url, request)
+        holder = services.create_account_holder(self.customer, provider_id=provider_id)
+        setup = services.start_adding_payment_method(holder, return_url=return_url)
+        return Response(PaymentMethodSetupSerializer(setup).data, status=201)
+
+
+class SavedPaymentMethodView(CustomerView):
+    """Remove a saved payment method."""
+
+    def delete(self, request: Request, provider_id: str, method_id: str) -> Response:
+        """Have the provider forget it."""
+        holder = self.get_holder(provider_id)
+        if holder is None:
+            raise lookups.not_found()
+        try:
+            services.remove_saved_payment_method(holder, method_id)
+        except NotFoundError:
+            raise lookups.not_found() from None
+        return Response(status=204)
