@@ -1,0 +1,40 @@
+"""Every code that docs/errors.md describes comes out of the API, with the status that the page says."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+import pytest
+
+from tests.api.provocations import CASES, World
+from tests.docs.codes import rows
+
+# What is described elsewhere with a test of its own: what providers say (tests/stripe), and webhooks (tests/webhooks).
+ELSEWHERE: Final = {
+    ("last_digit_not_zero", 402),
+    ("confirmation_token_too_early", 402),
+    ("not_initiated", 402),
+}
+DESCRIBED: Final = sorted(
+    {(row.code, status) for row in rows() if row.section != "Webhooks" for status in row.statuses} - ELSEWHERE
+)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> World:
+    return World(**{field.name: request.getfixturevalue(field.name) for field in fields(World)})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("code", "status"), DESCRIBED)
+def test_the_code_comes_out_as_described(world: World, code: str, status: int) -> None:
+    answer = CASES[code, status](world)
+
+    assert set(answer.body) == {"type", "code", "message", "errors"}
+    assert (answer.status, answer.body["code"]) == (status, code)
+    assert ("Retry-After" in answer.headers) == (status in (429, 503) or code == "operation_in_progress")
+
+
+def test_nothing_is_tried_that_is_not_described() -> None:
+    assert set(CASES) == set(DESCRIBED)
