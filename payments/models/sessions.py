@@ -7,6 +7,7 @@ server.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -20,7 +21,7 @@ from payments.models.base import KeptModel, KeptQuerySet, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
-from payments.money import AmountField, display_amount
+from payments.money import ZERO, AmountField, display_amount
 from payments.states import SessionStatus as Status
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ class PaymentSession(KeptModel):
     def payment(self) -> Payment | None:
         """What the session has become, or None while it isn't authorized."""
         return getattr(self, "authorized_payment", None)
+
+    @property
+    def authorized_amount(self) -> Decimal:
+        """What its provider has authorized and not released, in major units: the collection's sum is made of these."""
+        payment = self.payment
+        return ZERO if payment is None else payment.amount - payment.canceled_amount
 
     @property
     def is_unauthorized(self) -> bool:

@@ -45,6 +45,7 @@ SESSION_KEYS = {
     "status",
     "amount",
     "currency_code",
+    "authorized_amount",
     "is_split",
     "data",
     "provider_data",

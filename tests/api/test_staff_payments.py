@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from payments import services
 from payments.models import Payment, RefundReason
-from payments.providers import CaptureResult, Failure
+from payments.providers import CaptureResult, Failure, SessionFact
 from payments.states import Outcome
 from payments.testing import Script, scripted_provider
 from tests.api.client import Visitor
@@ -27,6 +28,7 @@ PAYMENT_KEYS = {
     "captured_amount",
     "refunded_amount",
     "canceled_amount",
+    "charged_back_amount",
     "capturable_amount",
     "refundable_amount",
     "captures",
@@ -166,3 +168,13 @@ def test_a_capture_takes_only_an_amount(boss: Visitor, path: str, field: str) ->
     refused = boss.post(f"{path}capture/", {"amount": "1.00", field: "x"})
 
     assert refused.error == (400, "invalid_request", "unknown_field", [(field, "unknown_field")])
+
+
+def test_what_the_bank_took_back_is_shown(boss: Visitor, captured: Payment, path: str) -> None:
+    fact = SessionFact(currency_code="eur", captured_amount=captured.amount, charged_back_amount=Decimal(40))
+    services.record_fact(captured.session, fact, origin=services.Origin())
+
+    shown = boss.get(path).body
+
+    assert (shown["captured_amount"], shown["charged_back_amount"]) == ("100.00", "40.00")
+    assert shown["refundable_amount"] == "60.00"

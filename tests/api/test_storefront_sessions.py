@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ SESSION_KEYS = {
     "provider_id",
     "status",
     "amount",
+    "authorized_amount",
     "currency_code",
     "data",
     "next_action",
@@ -386,3 +388,33 @@ def test_a_disabled_provider_takes_no_new_session(
         [("provider_id", "provider_disabled")],
     )
     assert guest.post(f"{path}authorize/").body["status"] == "authorized"
+
+
+def test_a_session_shows_how_much_of_it_was_authorized_until_that_is_released(
+    guest: Visitor, collection: PaymentCollection, path: str, script: Script
+) -> None:
+    script.next(
+        "authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, amount=Decimal(60), currency_code="eur")
+    )
+
+    before = guest.get(path).body["authorized_amount"]
+    authorized = guest.post(f"{path}authorize/").body
+    shown = guest.get(f"storefront/payment-collections/{collection.pk}/").body
+    released = guest.post(f"{path}cancel/").body
+
+    assert before == "0.00"
+    assert (authorized["amount"], authorized["authorized_amount"]) == ("100.00", "60.00")
+    assert shown["authorized_amount"] == shown["payment_sessions"][0]["authorized_amount"] == "60.00"
+    assert (released["status"], released["authorized_amount"]) == ("canceled", "0.00")
+
+
+def test_more_sessions_need_no_more_queries(
+    guest: Visitor, collection: PaymentCollection, django_assert_max_num_queries: Any
+) -> None:
+    path = f"storefront/payment-collections/{collection.pk}/"
+    for _number in range(4):
+        session = create(guest, collection, amount="10.00").body
+        guest.post(f"storefront/payment-sessions/{session['id']}/authorize/")
+
+    with django_assert_max_num_queries(2):
+        assert len(guest.get(path).body["payment_sessions"]) == 4

@@ -21,6 +21,7 @@ SESSION: Final[Example] = {
     "provider_id": "card",
     "status": "requires_more",
     "amount": "100.00",
+    "authorized_amount": "0.00",
     "currency_code": "eur",
     "data": {"client_token": "ct_5f2a"},
     "next_action": {"type": "redirect", "url": "https://bank.example/3ds/5f2a"},
@@ -32,6 +33,7 @@ SESSION: Final[Example] = {
 }
 AUTHORIZED_SESSION: Final[Example] = SESSION | {
     "status": "authorized",
+    "authorized_amount": "100.00",
     "next_action": None,
     "authorized_at": LATER,
 }
@@ -76,6 +78,7 @@ STAFF_SESSION: Final[Example] = {
     "provider_reference": "int_5f2a",
     "status": "authorized",
     "amount": "100.00",
+    "authorized_amount": "100.00",
     "currency_code": "eur",
     "is_split": False,
     "data": {"client_token": "ct_5f2a"},
@@ -120,6 +123,7 @@ PAYMENT: Final[Example] = {
     "captured_amount": "100.00",
     "refunded_amount": "15.00",
     "canceled_amount": "0.00",
+    "charged_back_amount": "0.00",
     "capturable_amount": "0.00",
     "refundable_amount": "85.00",
     "captures": [CAPTURE],

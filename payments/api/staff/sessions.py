@@ -30,6 +30,7 @@ class SessionSerializer(PrivateDataSerializer):
     provider_reference = serializers.CharField(read_only=True, allow_null=True)
     status = WordField(SessionStatus)
     amount = AmountField(read_only=True)
+    authorized_amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
     is_split = serializers.BooleanField(read_only=True)
     data = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute

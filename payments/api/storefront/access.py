@@ -70,10 +70,12 @@ class StorefrontView(PaymentsView):
 
 def load_collection(collection_id: str) -> PaymentCollection | None:
     """Read a collection and its sessions, the oldest first."""
-    sessions = Prefetch("sessions", queryset=PaymentSession.objects.order_by("created_at", "id"))
-    return lookups.find(PaymentCollection.objects.prefetch_related(sessions), collection_id)
+    rows = PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
+    collections = PaymentCollection.objects.prefetch_related(Prefetch("sessions", queryset=rows))
+    return lookups.find(collections, collection_id)
 
 
 def load_session(session_id: str) -> PaymentSession | None:
     """Read a session and its collection."""
-    return lookups.find(PaymentSession.objects.select_related("collection"), session_id)
+    rows = PaymentSession.objects.select_related("collection", "authorized_payment")
+    return lookups.find(rows, session_id)

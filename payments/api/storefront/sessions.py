@@ -42,6 +42,7 @@ class SessionSerializer(OutputSerializer):
     provider_id = serializers.CharField(read_only=True)
     status = WordField(SessionStatus)
     amount = AmountField(read_only=True)
+    authorized_amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
     data = serializers.SerializerMethodField()  # type: ignore[assignment]  # a declared field hides no attribute
     next_action = NextActionField()
@@ -155,5 +156,5 @@ def answer(session_id: str, open_operation: str | None, *, status: int = 200) ->
 
 def render_session(session_id: str) -> dict[str, Any]:
     """Return a session as it is in the database now."""
-    session = PaymentSession.objects.select_related("collection").get(pk=session_id)
+    session = PaymentSession.objects.select_related("collection", "authorized_payment").get(pk=session_id)
     return SessionSerializer().to_representation(session)
