@@ -15,10 +15,8 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from payments.api.bodies import READ
 from payments.redaction import find_card_data, has_card_number
-
-_READ: Final = frozenset({"POST", "PUT", "PATCH"})
-"""The methods whose bodies are read."""
 
 _ADDED_ON_THE_WAY: Final = frozenset(
     {"cookie", "referer", "host", "via", "forwarded", "traceparent", "tracestate", "baggage", "b3"}
@@ -39,7 +37,7 @@ class CardDataRefused(exceptions.ValidationError):
 def refuse_card_data(request: Request, path_values: Mapping[str, Any]) -> None:
     """Raise CardDataRefused where the address, a query parameter, a header or the body has card data in it."""
     sent: list[Any] = [path_values, dict(request.query_params.lists()), _checked_headers(request)]
-    if request.method in _READ:
+    if request.method in READ:
         sent.append(request.data)
     for values in sent:
         found = find_card_data(values)

@@ -16,6 +16,7 @@ fields that are to blame, dotted where they are nested; it is empty where no sin
 | not permitted, or no CSRF token                             | 403    | permission_error     |             |
 | the resource in the URL isn't there, or isn't yours         | 404    | not_found            |             |
 | no such method; not JSON asked for or sent; too large       | 4xx    | invalid_request      |             |
+| a body of unknown length                                    | 411    | invalid_request      |             |
 | TransitionError: the state graph forbids it                 | 409    | conflict             |             |
 | OperationInProgressError: the target is being worked on     | 409    | conflict             | 2           |
 | IdempotencyError: the key was used for another request      | 422    | idempotency_error    |             |

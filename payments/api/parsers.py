@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any, Final, NoReturn
 
+from django.http.request import UnreadablePostError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import parsers
 from rest_framework.exceptions import APIException, ParseError
@@ -26,7 +27,7 @@ class BodyTooLarge(APIException):
 
 
 class JSONParser(parsers.BaseParser):
-    """Parse a JSON body; refuse NaN, Infinity, a key that is there twice, bad UTF-8 and endless nesting."""
+    """Parse a JSON body; refuse NaN, a key that is there twice or isn't whole, bad UTF-8 and endless nesting."""
 
     media_type = "application/json"
     renderer_class = JSONRenderer
@@ -35,12 +36,15 @@ class JSONParser(parsers.BaseParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Return the body's value. Raises ParseError and BodyTooLarge."""
-        body = stream.read(MAX_BODY_BYTES + 1)
+        try:
+            body = stream.read(MAX_BODY_BYTES + 1)
+        except UnreadablePostError as error:
+            raise ParseError(_("The body is cut off."), code="body_cut_off") from error
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge
         try:
             value = json.loads(
-                body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
+                body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_checked_object
             )
             _refuse_deep_nesting(value)
         except (ValueError, RecursionError) as error:
@@ -68,8 +72,19 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _checked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("a key is there twice")
+    if any(not _can_be_written(key) for key in values):
+        raise ValueError("a key holds half of a surrogate pair")
     return values
+
+
+def _can_be_written(text: str) -> bool:
+    """Return whether a text is whole; an error couldn't name a key that isn't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments.api.authentication import SessionAuthentication, authenticators
+from payments.api.bodies import refuse_unread_body
 from payments.api.card_data import hide_card_data, refuse_card_data
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import Once
@@ -71,8 +72,9 @@ class PaymentsView(APIView):
             vars(self)["post"] = Once(self, post)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Let in who may come in, and turn card data away."""
+        """Let in who may come in, and turn away what can't be read, and card data."""
         super().initial(request, *args, **kwargs)
+        refuse_unread_body(request)
         refuse_card_data(request, kwargs)
 
     def principal(self) -> str | None:

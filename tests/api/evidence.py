@@ -19,6 +19,18 @@ def database_texts() -> Iterator[str]:
             yield f"{model._meta.label} {row!r}"
 
 
+class Snapshot:
+    """Remember all rows of all tables, but for those in which Django notes who is logged in."""
+
+    def __init__(self) -> None:
+        self._rows = _rows()
+
+    @property
+    def changes(self) -> set[str]:
+        """What is there now and wasn't, or was and isn't; a changed row is both."""
+        return self._rows ^ _rows()
+
+
 def admin_texts(client: Client) -> Iterator[str]:
     """Yield the lists and the pages of all rows that the admin shows of payments."""
     for model in admin.site._registry:
@@ -30,6 +42,10 @@ def with_traces(texts: Iterable[str], needles: Iterable[str]) -> list[str]:
     """Return the texts in which one of the needles is."""
     wanted = tuple(needles)
     return [text[:500] for text in texts if any(needle in text for needle in wanted)]
+
+
+def _rows() -> set[str]:
+    return {text for text in database_texts() if not text.startswith("sessions.")}
 
 
 def _pages(client: Client, model: type[models.Model]) -> Iterator[str]:

@@ -73,6 +73,12 @@ _TEXTS: Final[dict[int, tuple[str, str, str, str]]] = {
         "conflict",
         "operation_in_progress",
     ),
+    411: (
+        "LengthRequired",
+        "A body came without a `Content-Length`; nothing was done.",
+        "invalid_request",
+        "length_required",
+    ),
     413: ("BodyTooLarge", "The body is larger than 64 KiB.", "invalid_request", "body_too_large"),
     415: ("NotJson", "Only JSON is read.", "invalid_request", "unsupported_media_type"),
     422: (

@@ -27,7 +27,7 @@ from payments.states import (
 )
 
 _READ: Final = frozenset({401, 403, 406, 422, 503})
-_CHANGE: Final = _READ | {400, 404, 409, 413, 415}
+_CHANGE: Final = _READ | {400, 404, 409, 411, 413, 415}
 _ACT: Final = _CHANGE | {402}
 
 _OPERATOR: Final[tuple[dict[str, list[str]], ...]] = ({"session": []},)

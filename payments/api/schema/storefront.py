@@ -10,7 +10,7 @@ from payments.api.schema.parameters import IDEMPOTENCY_KEY
 from payments.api.storefront import collections, providers, saved_methods, sessions
 
 _READ: Final = frozenset({401, 406, 422, 429, 503})
-_WRITE: Final = _READ | {400, 403, 409, 413, 415}
+_WRITE: Final = _READ | {400, 403, 409, 411, 413, 415}
 _PAY: Final = _WRITE | {402, 404}
 
 _NOBODY: Final[dict[str, list[str]]] = {}
