@@ -51,6 +51,7 @@ def features_page() -> str:
         ["Name on the button", *(str(each.verbose_name) for each in providers.values())],
         *([words, *_answers(name, providers)] for name, words in CAPABILITIES.items()),
         ["Keeps saved payment methods", *(_yes(_keeps_accounts(each)) for each in providers.values())],
+        ["Payers may choose it", *(_offer(each.is_for_payers) for each in providers.values())],
         ["The same key is safe for", *(_window(each.idempotency_window) for each in providers.values())],
         ["A browser may send", *(_keys(each.input_keys) for each in providers.values())],
         ["A browser may read", *(_keys(each.public_data_keys) for each in providers.values())],
@@ -86,7 +87,11 @@ def _keeps_accounts(provider: type) -> bool:
 
 
 def _yes(value: bool) -> str:
-    return "yes" if value else "–"
+    return "yes" if value else "no"
+
+
+def _offer(is_for_payers: bool) -> str:
+    return "yes" if is_for_payers else "with `STOREFRONT`"
 
 
 def _window(window: timedelta | None) -> str:
@@ -94,7 +99,7 @@ def _window(window: timedelta | None) -> str:
 
 
 def _keys(keys: Iterable[str]) -> str:
-    return ", ".join(f"`{key}`" for key in sorted(keys)) or "–"
+    return ", ".join(f"`{key}`" for key in sorted(keys)) or "none"
 
 
 def _set_up() -> None:

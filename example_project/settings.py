@@ -108,7 +108,8 @@ PAYMENTS = {
                 "timeout": 5.0,
             },
         },
-        "system": {"BACKEND": "payments.providers.system.SystemProvider"},
+        # Who pays by transfer only promises to: this shop trusts them, and says so.
+        "system": {"BACKEND": "payments.providers.system.SystemProvider", "STOREFRONT": True},
     },
     "PAYABLE_RESOLVER": "example_project.shop.payments.resolve_payable",
     # Where a payer's browser may be sent back to, besides the address that it asked; anything else is refused.

@@ -277,9 +277,11 @@ def _check_provider(alias: Any, entry: Any) -> Checks:
         ]
     if not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
         return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has no "BACKEND".')]
-    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS"})
+    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS", "STOREFRONT"})
     if surplus:
         return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has unknown keys {", ".join(surplus)}.')]
+    if entry.get("STOREFRONT") not in (None, True, False):
+        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"]["STOREFRONT"] is neither True nor False.')]
     try:
         return list(get_provider(alias).check())
     except ImproperlyConfigured as error:

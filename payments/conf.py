@@ -48,11 +48,15 @@ _PERIODS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderConfig:
-    """Name a provider's class and the options it is built with."""
+    """Name a provider's class and the options it is built with.
+
+    `storefront` says whether payers may choose it, or None where the provider's own word counts.
+    """
 
     alias: str
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    storefront: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +100,12 @@ def provider_config(alias: str) -> ProviderConfig:
             field="provider_id",
             params={"alias": alias},
         )
-    return ProviderConfig(alias=alias, backend=entry["BACKEND"], options=entry.get("OPTIONS", {}))
+    return ProviderConfig(
+        alias=alias,
+        backend=entry["BACKEND"],
+        options=entry.get("OPTIONS", {}),
+        storefront=entry.get("STOREFRONT"),
+    )
 
 
 def payable_resolver_path() -> str | None:

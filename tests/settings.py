@@ -62,7 +62,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 PAYMENTS: dict[str, Any] = {
     "PROVIDERS": {
-        "system": {"BACKEND": "payments.providers.system.SystemProvider"},
+        "system": {"BACKEND": "payments.providers.system.SystemProvider", "STOREFRONT": True},
         "simulator": {"BACKEND": "payments.providers.simulator.SimulatorProvider"},
     },
     "PAYABLE_RESOLVER": "tests.shop.payables.resolve_payable",

@@ -38,6 +38,7 @@ def test_the_suites_own_settings_are_fine() -> None:
         ({"PROVIDERS": {"system": SYSTEM, "": SYSTEM}}, "payments.E004"),
         ({"PROVIDERS": {"system": SYSTEM, "x" * 65: SYSTEM}}, "payments.E004"),
         ({"PROVIDERS": {"system": {**SYSTEM, "OPTION": {}}}}, "payments.E004"),
+        ({"PROVIDERS": {"system": {**SYSTEM, "STOREFRONT": "no"}}}, "payments.E004"),
         ({"PROVIDERS": {"system": {"BACKEND": "payments.nowhere.Provider"}}}, "payments.E004"),
         ({"PROVIDERS": {"system": {"BACKEND": "payments.ids.new_ulid"}}}, "payments.E004"),
         ({"PROVIDERS": {"system": {**SYSTEM, "OPTIONS": {"api_key": "x"}}}}, "payments.E004"),
@@ -90,7 +91,10 @@ def test_an_unknown_option_names_alias_option_and_what_may_be_typed(settings: Se
 
 def test_a_full_setting_is_silent(settings: Settings) -> None:
     settings.PAYMENTS = {
-        "PROVIDERS": {"system": SYSTEM, "card": {"BACKEND": SIMULATOR, "OPTIONS": {"timeout": 3}}},
+        "PROVIDERS": {
+            "system": {**SYSTEM, "STOREFRONT": True},
+            "card": {"BACKEND": SIMULATOR, "OPTIONS": {"timeout": 3}},
+        },
         "PAYABLE_RESOLVER": "payments.ids.new_ulid",
         "MARK_AS_PAID_PROVIDER": "system",
         "SESSION_LIFETIME": timedelta(hours=1),

@@ -20,7 +20,7 @@ from payments.admin.searches import Search
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider
 from payments.providers import get_provider
-from payments.services import list_providers
+from payments.services import is_for_payers, list_providers
 
 _CAPABILITIES: Final = (
     ("supports_update", _("update")),
@@ -37,11 +37,18 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
     """Show providers: the settings say which there are, and an action switches one for new sessions."""
 
     payment_actions = PROVIDER_ACTIONS
-    list_display = ("id", "name_column", "status_column", "configuration_column", "capabilities_column")
+    list_display = (
+        "id",
+        "name_column",
+        "status_column",
+        "offer_column",
+        "configuration_column",
+        "capabilities_column",
+    )
     list_filter = ("is_enabled",)
     search_fields = ("id",)
     search = Search(exact=("id__icontains",))
-    fields = ("id", "capabilities_column", "created_at", "updated_at")
+    fields = ("id", "offer_column", "capabilities_column", "created_at", "updated_at")
     readonly_fields = fields
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -61,6 +68,14 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
         if obj.is_enabled:
             return badge(gettext("Enabled"), Tone.GOOD)
         return badge(gettext("Disabled"), Tone.QUIET)
+
+    @admin.display(description=_("chosen by"))
+    def offer_column(self, obj: PaymentProvider) -> str | None:
+        """Show whether payers may choose it, or only operators."""
+        plugin = plugin_of(obj.pk)
+        if plugin is None:
+            return None
+        return gettext("payers") if is_for_payers(plugin) else gettext("operators only")
 
     @admin.display(description=_("settings"))
     def configuration_column(self, obj: PaymentProvider) -> SafeString:

@@ -52,7 +52,8 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
 
     `public_data_keys` are the only keys of `data` that the storefront may ever read; `input_keys` the only ones that it
     may send. Within `idempotency_window` after a key was first used, sending it again can't move money twice; None
-    means for ever.
+    means for ever. `is_for_payers` says whether they may choose the provider, unless its `STOREFRONT` setting says
+    otherwise.
     """
 
     options_class: ClassVar[type[Any]] = NoOptions
@@ -61,6 +62,8 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
     public_data_keys: ClassVar[frozenset[str]] = frozenset()
     input_keys: ClassVar[frozenset[str]] = frozenset()
     idempotency_window: ClassVar[timedelta | None] = timedelta(hours=24)
+
+    is_for_payers: ClassVar[bool] = True
 
     supports_update: ClassVar[bool] = True
     supports_partial_capture: ClassVar[bool] = True

@@ -32,6 +32,7 @@ class SystemProvider(BaseProvider[NoOptions]):
 
     verbose_name = _("Handled by the merchant")
     idempotency_window = None
+    is_for_payers = False  # whoever chose it would owe nothing but a promise
     supports_retrieve = False
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:

@@ -30,7 +30,13 @@ from payments.services.origins import Origin
 from payments.services.outbox import publish_due
 from payments.services.payables import ResolvedPayable, open_payment_collection, payment_context
 from payments.services.payments import cancel_payment, capture_payment, refund_payment
-from payments.services.providers import disable_provider, enable_provider, list_providers
+from payments.services.providers import (
+    disable_provider,
+    enable_provider,
+    is_for_payers,
+    list_offered_providers,
+    list_providers,
+)
 from payments.services.reconciliation import reconcile_due
 from payments.services.resolutions import resolve_operation
 from payments.services.sessions import (
@@ -58,7 +64,9 @@ __all__ = [
     "disable_provider",
     "enable_provider",
     "find_account_holder",
+    "is_for_payers",
     "keeps_saved_payment_methods",
+    "list_offered_providers",
     "list_providers",
     "list_saved_payment_methods",
     "mark_payment_collection_as_paid",

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from payments.conf import provider_aliases
+from payments.conf import provider_aliases, provider_config
 from payments.exceptions import InputError, NotFoundError, ProviderUnavailableError
 from payments.models import Payment, PaymentProvider, PaymentSession
 from payments.providers import BaseProvider, get_provider
+from payments.services.origins import Origin
+from payments.states import EventSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +67,31 @@ def publishable(session: PaymentSession, data: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in data.items() if key in declared}
 
 
+def is_for_payers(plugin: BaseProvider[Any]) -> bool:
+    """Tell whether payers may choose a provider: its setting says so, or else the plug-in itself."""
+    chosen = provider_config(plugin.alias).storefront
+    return plugin.is_for_payers if chosen is None else chosen
+
+
+def refuse_to_payers(plugin: BaseProvider[Any], origin: Origin) -> None:
+    """Raise InputError (`provider_not_offered`) where a payer asks for a provider that isn't for them."""
+    if origin.source == EventSource.STOREFRONT and not is_for_payers(plugin):
+        raise InputError(
+            _("The payment provider “%(alias)s” can't be chosen here."),
+            code="provider_not_offered",
+            field="provider_id",
+            params={"alias": plugin.alias},
+        )
+
+
 def list_providers() -> list[PaymentProvider]:
     """Return the rows of all configured providers, making those that are missing, in the setting's order."""
     return [PaymentProvider.objects.get_or_create(pk=alias)[0] for alias in provider_aliases()]
+
+
+def list_offered_providers() -> list[PaymentProvider]:
+    """Return the rows of the providers from which a payer may choose now, in the setting's order."""
+    return [row for row in list_providers() if row.is_enabled and is_for_payers(get_provider(row.pk))]
 
 
 def enable_provider(provider: PaymentProvider) -> PaymentProvider:

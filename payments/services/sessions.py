@@ -35,7 +35,13 @@ from payments.services.journals import Journal
 from payments.services.limits import refuse_excessive_sessions
 from payments.services.operations import claim_operation, raise_for_outcome
 from payments.services.origins import Actor, Origin
-from payments.services.providers import UsableProvider, check_input, plugin_for, usable_provider
+from payments.services.providers import (
+    UsableProvider,
+    check_input,
+    plugin_for,
+    refuse_to_payers,
+    usable_provider,
+)
 from payments.services.records import run_operation
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
@@ -64,6 +70,7 @@ def create_payment_session(
     refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
     provider = usable_provider(provider_id)
+    refuse_to_payers(provider.plugin, origin)
     sent = check_input(provider.plugin, data)
     with committed():
         locked = lock_collection(collection.pk)
@@ -141,7 +148,9 @@ def authorize_payment_session(
     """
     refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
-    sent = check_input(plugin_for(session), data)
+    plugin = plugin_for(session)
+    refuse_to_payers(plugin, origin)
+    sent = check_input(plugin, data)
     if saved_method is not None:
         sent[SAVED_METHOD] = saved_method
     operation = claim_authorization(session, sent, origin)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from payments import services
 from payments.models import PaymentCollection, PaymentEvent, PaymentProvider, PaymentSession
@@ -20,6 +22,7 @@ from payments.providers import (
 )
 from payments.states import Outcome
 from payments.testing import Script, scripted_provider
+from payments.testing.settings import configured_provider
 from tests.api.client import Answer, Visitor
 from tests.shop.models import Order
 
@@ -55,6 +58,14 @@ def create(guest: Visitor, collection: PaymentCollection, **body: Any) -> Answer
 @pytest.fixture
 def session(guest: Visitor, collection: PaymentCollection) -> PaymentSession:
     return PaymentSession.objects.get(pk=create(guest, collection).body["id"])
+
+
+@pytest.fixture
+def withheld(session: PaymentSession) -> Iterator[None]:
+    """Have the session's provider be one that payers may not choose."""
+    entry = {**settings.PAYMENTS["PROVIDERS"]["scripted"], "STOREFRONT": False}
+    with configured_provider("scripted", entry):
+        yield
 
 
 @pytest.fixture
@@ -418,3 +429,33 @@ def test_more_sessions_need_no_more_queries(
 
     with django_assert_max_num_queries(2):
         assert len(guest.get(path).body["payment_sessions"]) == 4
+
+
+@pytest.mark.shows(
+    "A payer names a provider that is for operators only, such as cash",
+    "It isn't listed, and its sessions can be neither created nor authorized by a payer",
+)
+def test_payers_can_neither_create_nor_authorize_with_a_provider_that_is_withheld_from_them(
+    guest: Visitor, collection: PaymentCollection, session: PaymentSession, path: str, withheld: None
+) -> None:
+    listed = guest.get("storefront/payment-providers/").body["results"]
+    assert "scripted" not in {provider["id"] for provider in listed}
+    for refused in (create(guest, collection), guest.post(f"{path}authorize/", {})):
+        assert (refused.status, refused.body["code"]) == (400, "provider_not_offered")
+        assert refused.body["errors"][0]["field"] == "provider_id"
+    session.refresh_from_db()
+    assert (session.status, collection.sessions.count()) == ("pending", 1)
+
+
+def test_what_is_withheld_from_payers_is_there_for_the_shop(session: PaymentSession, withheld: None) -> None:
+    assert services.authorize_payment_session(session).status == "authorized"
+
+
+def test_a_promise_to_pay_is_withheld_unless_the_shop_says_otherwise(
+    guest: Visitor, collection: PaymentCollection
+) -> None:
+    with configured_provider("cash", {"BACKEND": "payments.providers.system.SystemProvider"}):
+        assert create(guest, collection, provider_id="cash").body["code"] == "provider_not_offered"
+    services.mark_payment_collection_as_paid(collection)
+    collection.refresh_from_db()
+    assert collection.status == "completed"

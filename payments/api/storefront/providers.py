@@ -12,7 +12,7 @@ from payments.api.serializers import OutputSerializer
 from payments.api.storefront.access import StorefrontView
 from payments.models import PaymentProvider
 from payments.providers import get_provider
-from payments.services import keeps_saved_payment_methods, list_providers
+from payments.services import keeps_saved_payment_methods, list_offered_providers
 
 
 class ProviderSerializer(OutputSerializer):
@@ -32,10 +32,10 @@ class ProviderSerializer(OutputSerializer):
 
 
 class PaymentProvidersView(StorefrontView):
-    """List the enabled providers, in the order of the settings."""
+    """List the enabled providers that are for payers, in the order of the settings."""
 
     def get(self, request: Request) -> Response:
         """Answer with all of them; there are only a few."""
-        enabled = [provider for provider in list_providers() if provider.is_enabled]
-        body: dict[str, Any] = {"results": ProviderSerializer(enabled, many=True).data}
+        offered = list_offered_providers()
+        body: dict[str, Any] = {"results": ProviderSerializer(offered, many=True).data}
         return Response(body)
