@@ -42,6 +42,7 @@ payment_authorized = Signal()
 payment_captured = Signal()
 payment_refunded = Signal()
 payment_charged_back = Signal()
+payment_reinstated = Signal()
 payment_canceled = Signal()
 payment_expired = Signal()
 
@@ -68,6 +69,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     "payment.captured": payment_captured,
     "payment.refunded": payment_refunded,
     "payment.charged_back": payment_charged_back,
+    "payment.reinstated": payment_reinstated,
     "payment.canceled": payment_canceled,
     "payment.expired": payment_expired,
     "capture.failed": capture_failed,

@@ -47,13 +47,13 @@ def collection_bar(collection: PaymentCollection) -> AmountBar:
 
 def payment_bar(payment: Payment) -> AmountBar:
     """Return how much of a payment's amount was kept, went back, is still held and was released."""
-    charged_back = ("charged", _("Charged back"), payment.charged_back_amount)
+    charged_back = ("charged", _("Charged back"), payment.withdrawn_amount)
     return _bar(
         payment.currency_code,
         (
             ("kept", _("Kept"), payment.refundable_amount),
             ("refunded", _("Refunded"), payment.refunded_amount),
-            *([charged_back] if payment.charged_back_amount else []),
+            *([charged_back] if payment.withdrawn_amount else []),
             ("held", _("Held"), payment.capturable_amount),
             ("open", _("Released"), payment.canceled_amount),
         ),

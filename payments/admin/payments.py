@@ -162,6 +162,6 @@ class PaymentAdminMixin(ActionsAdminMixin):
 
 
 def _alerts(payment: Payment) -> Iterable[Alert]:
-    if payment.charged_back_amount:
-        amount = amount_text(payment.charged_back_amount, payment.currency_code)
+    if payment.withdrawn_amount:
+        amount = amount_text(payment.withdrawn_amount, payment.currency_code)
         yield Alert(text=gettext("The payer's bank took %(amount)s back.") % {"amount": amount})

@@ -230,6 +230,7 @@ def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
             lines(
                 amount_remark(_("Released"), payment.canceled_amount, currency_code),
                 amount_remark(_("Charged back"), payment.charged_back_amount, currency_code),
+                amount_remark(_("Reinstated"), payment.reinstated_amount, currency_code),
                 _reference(payment.provider_reference),
                 buttons_html(payment, links),
             ),

@@ -60,6 +60,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "payment.refunded": _("Money refunded"),
     "payment.released": _("Held money released"),
     "payment.charged_back": _("Payer's bank took money back"),
+    "payment.reinstated": _("Money taken back came back"),
     "payment.canceled": _("Payment canceled"),
     "payment.expired": _("Authorization expired"),
     "payment.status_changed": _("Payment moved on"),

@@ -33,7 +33,8 @@ class Payment(DerivedStatusModel):
     """Be an amount that a provider holds, has taken, or has given back, in parts.
 
     `amount` is what was authorized, which may be less than the session asked for; `canceled_amount` the part of it
-    that was released without being taken; `charged_back_amount` what the payer's bank took back of what was captured.
+    that was released without being taken; `charged_back_amount` what the payer's bank took back of what was captured,
+    and `reinstated_amount` what of that came back when a dispute was won.
     A session becomes one payment, once.
     """
 
@@ -53,6 +54,7 @@ class Payment(DerivedStatusModel):
     refunded_amount = AmountField(_("refunded amount"), default=ZERO)
     canceled_amount = AmountField(_("canceled amount"), default=ZERO)
     charged_back_amount = AmountField(_("charged back amount"), default=ZERO)
+    reinstated_amount = AmountField(_("reinstated amount"), default=ZERO)
     provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
@@ -90,8 +92,12 @@ class Payment(DerivedStatusModel):
                 name="payments_payment_canceled_lte_uncaptured",
             ),
             CheckConstraint(
-                condition=Q(charged_back_amount__gte=0, charged_back_amount__lte=F("captured_amount")),
+                condition=Q(charged_back_amount__lte=F("captured_amount") + F("reinstated_amount")),
                 name="payments_payment_charged_back_lte_captured",
+            ),
+            CheckConstraint(
+                condition=Q(reinstated_amount__gte=0, reinstated_amount__lte=F("charged_back_amount")),
+                name="payments_payment_reinstated_lte_charged_back",
             ),
             UniqueConstraint(
                 fields=["provider", "provider_reference"], name="payments_payment_provider_reference_unique"
@@ -124,7 +130,12 @@ class Payment(DerivedStatusModel):
     @property
     def refundable_amount(self) -> Decimal:
         """What was taken, and neither given back nor charged back; refunds under way aren't counted."""
-        return max(self.captured_amount - self.refunded_amount - self.charged_back_amount, ZERO)
+        return max(self.captured_amount - self.refunded_amount - self.withdrawn_amount, ZERO)
+
+    @property
+    def withdrawn_amount(self) -> Decimal:
+        """What the payer's bank has taken back and keeps."""
+        return self.charged_back_amount - self.reinstated_amount
 
     def derive_status(self) -> Status:
         """Return the status that the amounts stand for."""

@@ -18,6 +18,7 @@ _AMOUNTS = (
     "refunded_amount",
     "canceled_amount",
     "charged_back_amount",
+    "reinstated_amount",
 )
 
 

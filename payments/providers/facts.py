@@ -61,7 +61,8 @@ class SessionFact:
 
     `status` is None where the report is silent about it; `amount` is what the provider was asked to hold. `movements`
     lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives
-    `captured_amount` and `refunded_amount`. `charged_back_amount` is what the payer's bank has taken back.
+    `captured_amount` and `refunded_amount`. `charged_back_amount` is what the payer's bank has taken back in all,
+    `reinstated_amount` what of that came back when a dispute was won.
     """
 
     currency_code: str
@@ -73,6 +74,7 @@ class SessionFact:
     refunded_amount: Decimal | None = None
     canceled_amount: Decimal | None = None
     charged_back_amount: Decimal | None = None
+    reinstated_amount: Decimal | None = None
     movements: tuple[MovementFact, ...] = ()
     failure: Failure | None = None
     next_action: NextAction | None = None

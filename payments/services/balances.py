@@ -88,7 +88,7 @@ def amount_to_refund(payment: Payment, amount: Decimal | None) -> Decimal:
     refunds = sums(payment, MovementKind.REFUND)
     return _choose(
         amount,
-        total=captured_sum(payment) - refunds.succeeded - payment.charged_back_amount,
+        total=captured_sum(payment) - refunds.succeeded - payment.withdrawn_amount,
         pending=refunds.pending,
         currency_code=payment.currency_code,
         nothing=_("There is nothing left to refund."),

@@ -135,7 +135,7 @@ class FactRecorder:
             operation=self.operation,
         )
         movements.record(fact)
-        self.discrepancies += record_charge_back(payment, fact.charged_back_amount, self.journal)
+        self.discrepancies += record_charge_back(payment, fact, self.journal)
         self._record_release(payment, fact)
 
     def _record_status(self, fact: SessionFact) -> None:
@@ -376,6 +376,7 @@ def impossible_amount(fact: SessionFact) -> Any:
         fact.refunded_amount,
         fact.canceled_amount,
         fact.charged_back_amount,
+        fact.reinstated_amount,
         *(row.amount for row in fact.movements if row.currency_code == fact.currency_code),
     ]
     for amount in stated:

@@ -229,11 +229,8 @@ class MovementRecorder:
         if row.amount > left:
             code = AttentionReason.REFUNDED_MORE_THAN_CAPTURED
             self._differ(code, left, _named(row), operation)
-        elif row.amount > left - self.payment.charged_back_amount:
-            code, kept = (
-                AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK,
-                left - self.payment.charged_back_amount,
-            )
+        elif row.amount > (kept := left - self.payment.withdrawn_amount):
+            code = AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK
             self._differ(code, kept, _named(row), None)
         return row.amount <= left
 

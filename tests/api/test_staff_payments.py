@@ -29,6 +29,7 @@ PAYMENT_KEYS = {
     "refunded_amount",
     "canceled_amount",
     "charged_back_amount",
+    "reinstated_amount",
     "capturable_amount",
     "refundable_amount",
     "captures",

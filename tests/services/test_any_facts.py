@@ -49,6 +49,7 @@ facts = st.builds(
     refunded_amount=st.none() | POSSIBLE | AMOUNTS,
     canceled_amount=st.none() | POSSIBLE | AMOUNTS,
     charged_back_amount=st.none() | POSSIBLE,
+    reinstated_amount=st.none() | POSSIBLE,
     movements=st.lists(movements, max_size=3, unique_by=_name).map(tuple),
     next_action=st.none() | st.just(NextAction(type="redirect", url="https://bank.example")),
     data=st.none() | st.just({"client_token": "t", "secret": "s"}),

@@ -322,3 +322,47 @@ def test_chargeback_beyond_what_was_taken_is_told_once(session: PaymentSession) 
     assert reports() == ["charged_back"]
     assert session.payment is not None
     assert session.payment.charged_back_amount == Decimal(10)
+
+
+@pytest.mark.shows(
+    "A dispute is won: the payer's bank gives again what it took",
+    "The money can be refunded again, the history says so, and late reports change nothing",
+)
+def test_money_that_comes_back_after_a_dispute_can_be_refunded(session: PaymentSession) -> None:
+    lost = captured("100", charged_back_amount=Decimal(60))
+    won = replace(lost, reinstated_amount=Decimal(60))
+    tell(session, lost, won, lost, won)
+    payment = session.payment
+    assert payment is not None
+    assert payment.charged_back_amount == payment.reinstated_amount == Decimal(60)
+    assert payment.refundable_amount == Decimal(100)
+    history = [event.type for event in payment.events.order_by("id")]
+    assert [kind for kind in history if kind in ("payment.charged_back", "payment.reinstated")] == [
+        "payment.charged_back",
+        "payment.reinstated",
+    ]
+    assert services.refund_payment(payment).refunded_amount == 100
+    assert reports() == ["charged_back"]
+
+
+def test_dispute_that_is_over_when_it_is_heard_of_needs_nobody(session: PaymentSession) -> None:
+    tell(session, captured("100", charged_back_amount=Decimal(60), reinstated_amount=Decimal(60)))
+    assert reports() == []
+
+
+def test_money_may_be_charged_back_again_after_it_came_back(session: PaymentSession) -> None:
+    tell(
+        session,
+        captured("50", charged_back_amount=Decimal(50), reinstated_amount=Decimal(50)),
+        captured("50", charged_back_amount=Decimal(80), reinstated_amount=Decimal(50)),
+    )
+    assert session.payment is not None
+    assert session.payment.withdrawn_amount == Decimal(30)
+    assert session.payment.refundable_amount == Decimal(20)
+    assert reports() == ["charged_back"]
+
+
+def test_more_than_was_taken_cannot_come_back(session: PaymentSession) -> None:
+    tell(session, captured("50", charged_back_amount=Decimal(20), reinstated_amount=Decimal(30)))
+    assert session.payment is not None
+    assert session.payment.charged_back_amount == session.payment.reinstated_amount == Decimal(20)

@@ -207,17 +207,19 @@ def test_hundreds_of_refunds_are_all_read(fake: FakeStripe) -> None:
         ("needs_response", SIXTY),
         ("under_review", SIXTY),
         ("lost", SIXTY),
-        ("won", None),
+        ("won", SIXTY),
         ("warning_needs_response", None),
         ("warning_closed", None),
     ],
 )
-def test_a_dispute_counts_while_stripe_keeps_the_money(
+def test_a_dispute_counts_once_stripe_has_taken_the_money(
     fake: FakeStripe, status: str, charged_back: Decimal | None
 ) -> None:
     driver = captured(fake)
     fake.movements.dispute(driver.provider_reference or "", amount=6000, status=status)
-    assert fact_of(driver).charged_back_amount == charged_back
+    fact = fact_of(driver)
+    assert fact.charged_back_amount == charged_back
+    assert fact.reinstated_amount == (charged_back if status == "won" else None)
 
 
 def test_a_disputed_payment_is_not_refunded(fake: FakeStripe) -> None:

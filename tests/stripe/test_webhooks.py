@@ -301,6 +301,19 @@ class TestBooks:
         assert captured.charged_back_amount == Decimal("40.00")
         assert captured.collection.operations.filter(status="attention").count() == 1
 
+    def test_a_won_dispute_gives_the_money_back(
+        self, shop: FakeStripe, captured: Payment, client: Client
+    ) -> None:
+        dispute = shop.movements.dispute(captured.provider_reference or "", amount=4000)
+        deliver(client, *shop.events("charge.dispute.created"))
+        process_due_events()
+        shop.movements.close_dispute(dispute["id"], status="won")
+        deliver(client, *shop.events("charge.dispute.closed"), *shop.events("charge.dispute.created"))
+        process_due_events()
+        captured.refresh_from_db()
+        assert captured.charged_back_amount == captured.reinstated_amount == Decimal("40.00")
+        assert captured.refundable_amount == Decimal("100.00")
+
     def test_a_slow_payment_ends_by_event(
         self, shop: FakeStripe, session: PaymentSession, client: Client
     ) -> None:

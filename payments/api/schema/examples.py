@@ -124,6 +124,7 @@ PAYMENT: Final[Example] = {
     "refunded_amount": "15.00",
     "canceled_amount": "0.00",
     "charged_back_amount": "0.00",
+    "reinstated_amount": "0.00",
     "capturable_amount": "0.00",
     "refundable_amount": "85.00",
     "captures": [CAPTURE],

@@ -41,6 +41,7 @@ class PaymentSerializer(PrivateDataSerializer):
     refunded_amount = AmountField(read_only=True)
     canceled_amount = AmountField(read_only=True)
     charged_back_amount = AmountField(read_only=True)
+    reinstated_amount = AmountField(read_only=True)
     capturable_amount = AmountField(read_only=True)
     refundable_amount = AmountField(read_only=True)
     captures = CaptureSerializer(many=True, read_only=True)

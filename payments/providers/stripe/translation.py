@@ -6,7 +6,7 @@ operation and its amount in the intent's metadata, in the very request that capt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -47,7 +47,10 @@ _REFUND_STATUSES: Final = {
 }
 
 _WITHDRAWN: Final = frozenset({"needs_response", "under_review", "lost"})
-"""Disputes for which Stripe has taken the money from the merchant; mere inquiries and won ones are not among them."""
+"""Disputes for which Stripe has taken the money from the merchant; mere inquiries are not among them."""
+
+_WON: Final = "won"
+"""A dispute for which Stripe has taken the money, and given it back."""
 
 
 def public_data(intent: Object, *, publishable_key: str) -> Json:
@@ -184,7 +187,8 @@ def session_fact(
         captured_amount=amount_of(intent, "amount_received"),
         refunded_amount=None if refunds is None else _refunded(refunds, currency),
         canceled_amount=_released(intent),
-        charged_back_amount=_charged_back(disputes, currency),
+        charged_back_amount=_disputed(disputes, {*_WITHDRAWN, _WON}, currency),
+        reinstated_amount=_disputed(disputes, {_WON}, currency),
         movements=tuple(listed),
         failure=failure_of(intent),
         next_action=next_action(intent),
@@ -309,9 +313,10 @@ def _refunded(refunds: Iterable[Object], currency: str) -> Decimal:
     return from_units(units, currency)
 
 
-def _charged_back(disputes: Iterable[Object], currency: str) -> Decimal | None:
+def _disputed(disputes: Iterable[Object], statuses: Set[str], currency: str) -> Decimal | None:
+    """Return how much the disputes with these statuses are about."""
     units = sum(
-        row["amount"] for row in disputes if row["status"] in _WITHDRAWN and row["currency"] == currency
+        row["amount"] for row in disputes if row["status"] in statuses and row["currency"] == currency
     )
     return from_units(units, currency) if units else None
 
