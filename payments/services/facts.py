@@ -244,8 +244,8 @@ class FactRecorder:
         self._confirm(OperationKind.AUTHORIZE)
 
     def _record_refusal(self, fact: SessionFact) -> None:
-        # In `error` already: the report may be of the earlier attempt, so an open one isn't ended by it.
-        if self.session.status not in (SessionStatus.PENDING, SessionStatus.REQUIRES_MORE):
+        is_waiting = self.session.status in (SessionStatus.PENDING, SessionStatus.REQUIRES_MORE)
+        if not is_waiting or self._may_be_of_an_earlier_attempt(fact):
             return
         failure = fact.failure or UNEXPLAINED
         fail_session(self.session, failure, self.journal)
@@ -255,6 +255,21 @@ class FactRecorder:
                 lambda op=operation: op.decline(code=failure.code, message=failure.message),  # type: ignore[misc]
                 self.journal,
             )
+
+    def _may_be_of_an_earlier_attempt(self, fact: SessionFact) -> bool:
+        """Return whether a refusal may be known already, so that the attempt which is open isn't ended by it.
+
+        A report without a time tells how things stand at the provider, which has begun what it calls pending.
+        """
+        attempts = PaymentOperation.objects.filter(target_id=self.session.pk, kind=OperationKind.AUTHORIZE)
+        current = attempts.open().order_by("-created_at", "-id").first()
+        if self._is_answer or current is None:
+            return False
+        if not attempts.filter(status=OperationStatus.DECLINED).exists():
+            return False
+        if fact.occurred_at is not None:
+            return bool(fact.occurred_at < current.created_at)
+        return bool(current.status != OperationStatus.PENDING)
 
     def _record_abandonment(self) -> None:
         if self.session.status in UNAUTHORIZED_STATUSES:

@@ -49,7 +49,8 @@ FACTS = st.builds(
     ).map(tuple),
     failure=st.none() | FAILURES,
     next_action=st.none()
-    | st.builds(NextAction, type=st.sampled_from(["redirect", "challenge", "provider_script"])),
+    | st.builds(NextAction, type=st.sampled_from(["challenge", "provider_script"]))
+    | st.builds(NextAction, type=st.just("redirect"), url=TEXTS.filter(bool)),
     data=st.none() | PLAIN,
     provider_data=st.none() | PLAIN,
     expires_at=st.none() | TIMES,

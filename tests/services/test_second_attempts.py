@@ -1,0 +1,133 @@
+"""A session that was refused is authorized again: it waits, and a late report of the first refusal is nothing new."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from payments.exceptions import OutcomeUnknownError
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
+from payments.providers import AuthorizeResult, Failure, RetrieveResult
+from payments.services import authorize_payment_session
+from payments.services.reconciliation import reconcile_operation
+from payments.states import Outcome
+from tests.services.facts import AUTHORIZED, REFUSED, tell
+from tests.services.scripted import CHALLENGE, Script
+
+pytestmark = pytest.mark.django_db
+
+DECLINED = AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="card_declined", message="No."))
+REFUSED_AGAIN = replace(REFUSED, failure=Failure(code="expired_card", message="Too old."))
+
+
+@pytest.fixture
+def refused(session: PaymentSession, card: Script) -> PaymentSession:
+    """Return a session whose first authorization was refused."""
+    card.will("authorize", DECLINED)
+    authorize_payment_session(session)
+    assert (session.status, session.error_code) == ("error", "card_declined")
+    return session
+
+
+def try_again(session: PaymentSession, card: Script, outcome: Outcome) -> PaymentOperation:
+    card.will("authorize", AuthorizeResult(outcome=outcome))
+    try:
+        authorize_payment_session(session)
+    except OutcomeUnknownError:
+        session.refresh_from_db()
+    return PaymentOperation.objects.open().get(kind="authorize")
+
+
+def state(session: PaymentSession, operation: PaymentOperation) -> tuple[str, str, str]:
+    session.refresh_from_db()
+    operation.refresh_from_db()
+    return str(session.status), session.error_code, str(operation.status)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN])
+def test_it_waits_and_does_not_say_how_the_first_attempt_ended(
+    refused: PaymentSession, card: Script, outcome: Outcome
+) -> None:
+    operation = try_again(refused, card, outcome)
+
+    assert state(refused, operation) == ("pending", "", outcome)
+    newest = PaymentEvent.objects.filter(type="session.updated").latest("pk")
+    assert (newest.from_status, newest.to_status) == ("error", "pending")
+
+
+def test_it_waits_while_the_bank_checks_what_was_entered(session: PaymentSession, card: Script) -> None:
+    card.will("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
+    authorize_payment_session(session)
+    assert session.status == "requires_more"
+
+    operation = try_again(session, card, Outcome.PENDING)
+
+    assert state(session, operation) == ("pending", "", "pending")
+    assert session.next_action is None
+
+
+@pytest.mark.shows(
+    "A refusal is reported late, while another attempt is under way",
+    "The attempt goes on: a refusal from before it isn't its own",
+)
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN])
+def test_a_late_report_of_the_first_refusal_changes_nothing(
+    refused: PaymentSession, card: Script, outcome: Outcome
+) -> None:
+    before = timezone.now()
+    operation = try_again(refused, card, outcome)
+
+    tell(refused, replace(REFUSED, occurred_at=before))
+
+    assert state(refused, operation) == ("pending", "", outcome)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN])
+def test_a_report_of_the_second_refusal_ends_it(
+    refused: PaymentSession, card: Script, outcome: Outcome
+) -> None:
+    operation = try_again(refused, card, outcome)
+
+    tell(refused, replace(REFUSED_AGAIN, occurred_at=timezone.now() + timedelta(seconds=1)))
+
+    assert state(refused, operation) == ("error", "expired_card", "declined")
+
+
+@pytest.mark.shows(
+    "A second attempt is refused after a while, and no webhook tells of it",
+    "The reconciler finds it out, and the payer may try a third time",
+)
+def test_the_reconciler_ends_what_the_provider_had_accepted_and_then_refused(
+    refused: PaymentSession, card: Script
+) -> None:
+    operation = try_again(refused, card, Outcome.PENDING)
+    card.will("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REFUSED_AGAIN))
+
+    reconcile_operation(operation)
+
+    assert state(refused, operation) == ("error", "expired_card", "declined")
+    assert authorize_payment_session(refused).payment is not None
+
+
+def test_what_may_never_have_arrived_is_sent_again_and_not_taken_for_refused(
+    refused: PaymentSession, card: Script
+) -> None:
+    operation = try_again(refused, card, Outcome.UNKNOWN)
+    card.will("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REFUSED))
+
+    reconcile_operation(operation)
+
+    assert state(refused, operation) == ("authorized", "", "succeeded")
+    keys = [request.idempotency_key for verb, request in card.requests if verb == "authorize"]
+    assert keys[1] == keys[2] != keys[0]
+
+
+def test_a_late_success_is_recorded_after_all(refused: PaymentSession, card: Script) -> None:
+    operation = try_again(refused, card, Outcome.PENDING)
+
+    tell(refused, AUTHORIZED)
+
+    assert state(refused, operation) == ("authorized", "", "succeeded")
