@@ -212,15 +212,13 @@ class NextActionField(DescribedField):
         super().__init__(source="*", read_only=True, allow_null=True)
 
     def describe(self, *, is_input: bool) -> Description:
-        """Return the object that an action is."""
+        """Return one object for each type, since only a redirect has an address in any case."""
+        address = {"type": "string", "format": "uri"}
+        maybe = {"type": ["string", "null"], "format": "uri"}
+        kinds = (("redirect", address), ("challenge", maybe), ("provider_script", maybe))
         return {
-            "type": "object",
-            "description": inspect.cleandoc(type(self).__doc__ or ""),
-            "properties": {
-                "type": {"type": "string", "enum": ["redirect", "challenge", "provider_script"]},
-                "url": {"type": ["string", "null"], "format": "uri"},
-            },
-            "required": ["type", "url"],
+            "description": inspect.cleandoc(NextActionField.__doc__ or ""),
+            "oneOf": [_action(kind, url) for kind, url in kinds],
         }
 
     def to_representation(self, value: Any) -> dict[str, Any] | None:
@@ -233,10 +231,6 @@ class NextActionField(DescribedField):
 
 class SetupActionField(NextActionField):
     """What the customer has to do next to save a payment method, or null: as for a session."""
-
-    def describe(self, *, is_input: bool) -> Description:
-        """Return the object that an action is."""
-        return NextActionField().describe(is_input=is_input)
 
     def to_representation(self, value: Any) -> dict[str, Any] | None:
         """Write the action."""
@@ -268,6 +262,14 @@ class ErrorField(DescribedField):
         if not is_due or not (value.error_code or value.error_message):
             return None
         return {"code": value.error_code, "message": value.error_message}
+
+
+def _action(kind: str, url: Description) -> Description:
+    return {
+        "type": "object",
+        "properties": {"type": {"type": "string", "enum": [kind]}, "url": url},
+        "required": ["type", "url"],
+    }
 
 
 def _members(value: Any) -> list[Any]:

@@ -32,11 +32,16 @@ class NextAction:
     """Say what the payer has to do, in words that a front end can follow without knowing the provider.
 
     `redirect`: send the browser to `url`. `challenge`: ask for what `url` or the provider's `data` describes and
-    authorize again with it. `provider_script`: hand `data` to the provider's own script.
+    authorize again with it. `provider_script`: hand `data` to the provider's own script. Raises ValueError for a
+    redirect that leads nowhere.
     """
 
     type: Literal["redirect", "challenge", "provider_script"]
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.type == "redirect" and not self.url:
+            raise ValueError("A redirect needs a url.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,6 +153,28 @@ def test_the_api_works_without_drf_spectacular_and_opentelemetry() -> None:
     assert run.stdout == "works without\n", run.stderr
 
 
+# What holds whatever a provider, a shop or a payer puts there. Everything else has a form.
+OPEN_OBJECTS = {"data", "provider_data", "metadata", "context", "input", "exchange", "payload", "fact"}
+
+
+def test_only_what_may_hold_anything_has_no_form() -> None:
+    shapeless = {
+        name
+        for schema in document()["components"]["schemas"].values()
+        for name, inner in schema.get("properties", {}).items()
+        if "object" in inner.get("type", ()) and "properties" not in inner
+    }
+    assert shapeless == OPEN_OBJECTS
+
+
+def test_a_redirect_has_an_address_and_other_actions_may_have_none() -> None:
+    schema = document()["components"]["schemas"]["NextAction"]
+    for kind, is_allowed in (("redirect", False), ("challenge", True), ("provider_script", True)):
+        assert problems({"type": kind, "url": "https://bank.example/3ds"}, schema) == []
+        assert (problems({"type": kind, "url": None}, schema) == []) == is_allowed
+    assert problems({"type": "anything", "url": None}, schema) != []
+
+
 def _values(node: Any, name: str) -> list[Any]:
     if isinstance(node, dict):
         found = [node[name]] if name in node else []

@@ -21,6 +21,7 @@ from payments.providers import (
     CaptureResult,
     InitiateRequest,
     InitiateResult,
+    NextAction,
     RetrieveRequest,
     RetrieveResult,
     WebhookRequest,
@@ -237,3 +238,9 @@ def test_provider_without_webhooks_says_so() -> None:
     assert not provider.supports_webhooks
     with pytest.raises(NotSupportedError):
         provider.parse_webhook(WebhookRequest(body=b"", headers={}))
+
+
+def test_a_redirect_that_leads_nowhere_is_no_action() -> None:
+    with pytest.raises(ValueError, match="needs a url"):
+        NextAction(type="redirect")
+    assert NextAction(type="provider_script").url is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from django.contrib.auth import get_user_model
 from django.db.models import Model, Prefetch, QuerySet
@@ -30,6 +30,13 @@ from payments.states import CollectionStatus
 MAX_KEY = 255
 
 
+class NamedPayable(TypedDict):
+    """Name a row of the shop: its model, such as `shop.order`, and its key."""
+
+    type: str
+    id: str
+
+
 class CollectionSerializer(OutputSerializer):
     """Show a collection with its sessions and payments to an operator."""
 
@@ -50,12 +57,12 @@ class CollectionSerializer(OutputSerializer):
     created_at = MomentField()
     updated_at = MomentField()
 
-    def get_payable(self, collection: PaymentCollection) -> dict[str, Any] | None:
-        """Return the model and the key of what is paid, or None."""
+    def get_payable(self, collection: PaymentCollection) -> NamedPayable | None:
+        """Return what is paid, or None."""
         kind = collection.payable_type
         if kind is None:
             return None
-        return {"type": f"{kind.app_label}.{kind.model}", "id": collection.payable_id}
+        return NamedPayable(type=f"{kind.app_label}.{kind.model}", id=str(collection.payable_id))
 
 
 class PayableInput(InputSerializer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from rest_framework import serializers
 
@@ -10,6 +10,13 @@ from payments.api.fields import AmountField, ErrorField, MomentField, WordField
 from payments.api.serializers import OutputSerializer
 from payments.models import Refund
 from payments.states import MovementStatus
+
+
+class NamedReason(TypedDict):
+    """Name the reason of a refund."""
+
+    id: str
+    label: str
 
 
 class MovementSerializer(OutputSerializer):
@@ -34,6 +41,6 @@ class RefundSerializer(MovementSerializer):
     refund_reason = serializers.SerializerMethodField()
     note = serializers.CharField(read_only=True)
 
-    def get_refund_reason(self, refund: Refund) -> dict[str, Any] | None:
-        """Return the reason's id and label, or None."""
-        return None if refund.reason is None else {"id": refund.reason.pk, "label": refund.reason.label}
+    def get_refund_reason(self, refund: Refund) -> NamedReason | None:
+        """Return the reason, or None."""
+        return None if refund.reason is None else NamedReason(id=refund.reason.pk, label=refund.reason.label)

@@ -20,7 +20,7 @@ from payments.api.fields import (
     UserKeyField,
     WordField,
 )
-from payments.api.serializers import InputSerializer
+from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
@@ -28,6 +28,18 @@ from payments.services.searches import Search
 from payments.states import EventSource, OperationKind, OperationStatus
 
 MAX_REASON = 2000
+
+
+class ResolutionSerializer(OutputSerializer):
+    """Show what a person found out about an operation, how they know, and who they are; null where nobody had to."""
+
+    reason = serializers.CharField(source="resolution_reason", read_only=True)
+    evidence = serializers.CharField(source="resolution_evidence", read_only=True)
+    resolved_by_id = UserKeyField(allow_null=True)
+
+    def to_representation(self, instance: PaymentOperation) -> Any:
+        """Write the resolution, if there is one."""
+        return super().to_representation(instance) if instance.resolution_reason else None
 
 
 class OperationSerializer(PrivateDataSerializer):
@@ -53,21 +65,11 @@ class OperationSerializer(PrivateDataSerializer):
     requested_from = WordField(EventSource, source="source")
     actor_id = UserKeyField(allow_null=True)
     attempts = serializers.IntegerField(read_only=True)
-    resolution = serializers.SerializerMethodField()
+    resolution = ResolutionSerializer(source="*", read_only=True, allow_null=True)
     next_attempt_at = MomentField(allow_null=True)
     finished_at = MomentField(allow_null=True)
     created_at = MomentField()
     updated_at = MomentField()
-
-    def get_resolution(self, operation: PaymentOperation) -> dict[str, Any] | None:
-        """Return what a person decided, or None."""
-        if not operation.resolution_reason:
-            return None
-        return {
-            "reason": operation.resolution_reason,
-            "evidence": operation.resolution_evidence,
-            "resolved_by_id": operation.resolved_by_id,
-        }
 
 
 class ResolveInput(InputSerializer):

@@ -1,0 +1,1 @@
+"""A storefront in TypeScript: a client made from docs/openapi.yaml, compiled strictly, that pays over HTTP."""
