@@ -23,6 +23,7 @@ from payments.providers import AuthorizeRequest, AuthorizeResult, InitiateResult
 from payments.states import Outcome
 from payments.testing import Script, scripted_provider
 from payments.testing.factories import RefundReasonFactory
+from payments.testing.settings import configured_provider
 from tests.api.client import ROOT, Answer, Visitor
 from tests.api.conftest import MakeOrder
 from tests.shop.models import Order
@@ -184,6 +185,11 @@ def uninitiated(world: World) -> Answer:
     services.create_installment_plan(world.collection, provider_id="scripted", count=2, interval="month")
     session = PaymentSession.objects.order_by("installment").first()
     return world.guest.patch(world.path(session), {"data": {"token": "t"}})
+
+
+def withheld(world: World) -> Answer:
+    with configured_provider("cash", {"BACKEND": "payments.providers.system.SystemProvider"}):
+        return world.create(provider_id="cash")
 
 
 def lacking(world: World) -> Answer:
@@ -351,6 +357,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("not_initiated", 400): uninitiated,
     ("unknown_provider", 400): lambda world: world.create(provider_id="nobody"),
     ("provider_disabled", 400): disabled,
+    ("provider_not_offered", 400): withheld,
     ("unknown_data_key", 400): lambda world: world.create(data={"capture_method": "manual"}),
     ("not_supported", 400): lacking,
     ("return_url_not_allowed", 400): lambda world: world.create(return_url="https://elsewhere.example/"),
@@ -365,6 +372,9 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("not_found", 404): lambda world: Visitor().get(f"storefront/payment-collections/{world.collection.pk}/"),
     ("method_not_allowed", 405): lambda world: world.guest.send("DELETE", world.path()),
     ("not_acceptable", 406): plain("GET", "storefront/payment-providers/", Accept="text/csv"),
+    ("length_required", 411): plain(
+        "POST", "storefront/payment-collections/", **{"Transfer-Encoding": "chunked"}
+    ),
     ("body_too_large", 413): opened(reference="x" * 70_000),
     ("unsupported_media_type", 415): plain("POST", "storefront/payment-collections/", "reference=A-1"),
     ("operation_in_progress", 409): busy_session,

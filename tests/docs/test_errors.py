@@ -28,7 +28,8 @@ def test_every_code_is_described_and_no_other() -> None:
     stripe = {str(reason) for reason in Reason} | set(_REQUESTS) | {"invalid_request"}
     in_source = {use.code for use in uses()} | codes_of_input() | codes_of_frameworks() | stripe
 
-    assert {row.code for row in rows()} == in_source
+    hint = "describe it in docs/errors.md, and say in tests/api/provocations.py what is answered with it"
+    assert {row.code for row in rows()} == in_source, hint
 
 
 def test_no_code_is_described_twice_in_one_place() -> None:
