@@ -36,6 +36,7 @@ session_authorized = Signal()
 session_failed = Signal()
 session_canceled = Signal()
 session_due = Signal()
+session_not_charged = Signal()
 session_expired = Signal()
 
 payment_authorized = Signal()
@@ -64,6 +65,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     "session.failed": session_failed,
     "session.canceled": session_canceled,
     "session.due": session_due,
+    "session.not_charged": session_not_charged,
     "session.expired": session_expired,
     "payment.authorized": payment_authorized,
     "payment.captured": payment_captured,

@@ -53,3 +53,9 @@ def expire_payments(limit: int = 100) -> int:
 def notify_due(limit: int = 100) -> int:
     """Write an event for up to `limit` installments that have fallen due."""
     return run_job("installments", limit)
+
+
+@_task
+def charge_due(limit: int = 100) -> int:
+    """Charge up to `limit` due installments with what their customers have saved, where the plan was made for that."""
+    return run_job("charges", limit)

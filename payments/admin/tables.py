@@ -170,6 +170,7 @@ def due_text(session: PaymentSession) -> SafeString:
         installment_text(session),
         format_html("{} {}", _("due"), moment(due)) if due else "",
         due_badge(session),
+        quiet(_("charged by itself")) if session.is_automatic and is_open else "",
         format_html("{} {}", _("expires"), moment(expires)) if expires else "",
         badge(_("Expired"), Tone.BAD) if session.is_expired(now) and is_open else "",
     )

@@ -54,6 +54,8 @@ SENTENCES: Final[dict[str, Promise]] = {
     "session.failed": _("Authorization refused"),
     "session.canceled": _("Session canceled"),
     "session.due": _("Installment fell due"),
+    "session.charging": _("Installment is charged by itself"),
+    "session.not_charged": _("Installment could not be charged"),
     "session.expired": _("Session expired"),
     "payment.authorized": _("Payment authorized"),
     "payment.captured": _("Money captured"),
@@ -90,6 +92,7 @@ _TONES: Final = {
     "payment.released": Tone.QUIET,
     "payment.charged_back": Tone.ALERT,
     "session.expired": Tone.BAD,
+    "session.not_charged": Tone.BAD,
     "payment.expired": Tone.BAD,
 }
 

@@ -2,7 +2,7 @@
 
     CELERY_BEAT_SCHEDULE = {
         f"payments-{name}": {"task": f"payments.{name}", "schedule": 60.0}
-        for name in ("inbox", "reconciler", "outbox", "expiry", "installments")
+        for name in ("inbox", "reconciler", "outbox", "expiry", "installments", "charges")
     }
 
 A lost task is harmless: what is due stays due.
@@ -51,3 +51,9 @@ def expire_payments(limit: int = 100) -> int:
 def notify_due(limit: int = 100) -> int:
     """Write an event for up to `limit` installments that have fallen due."""
     return run_job("installments", limit)
+
+
+@_task("charges")
+def charge_due(limit: int = 100) -> int:
+    """Charge up to `limit` due installments with what their customers have saved, where the plan was made for that."""
+    return run_job("charges", limit)

@@ -45,6 +45,7 @@ class PaymentSession(KeptModel):
     `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the
     provider sets it when the session is initiated, and the storefront reads it. `provider_data` is private.
     `initiated_at` is empty until the provider knows of the session, which for an installment is when it falls due.
+    `is_automatic` tells an installment that is then charged by itself, with what its customer has saved.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_session_id, editable=False)
@@ -66,6 +67,7 @@ class PaymentSession(KeptModel):
     error_message = models.TextField(_("error message"), blank=True, default="")
     installment = models.PositiveSmallIntegerField(_("installment"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    is_automatic = models.BooleanField(_("charged by itself"), default=False)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     initiated_at = models.DateTimeField(_("initiated at"), null=True, blank=True)
     authorized_at = models.DateTimeField(_("authorized at"), null=True, blank=True)

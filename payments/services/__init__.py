@@ -22,6 +22,7 @@ from payments.services.collections import (
     mark_payment_collection_as_paid,
     update_payment_collection,
 )
+from payments.services.dues import charge_due_installments
 from payments.services.expiry import notify_due_installments, sweep_expired
 from payments.services.facts import record_fact
 from payments.services.inbox import process_due_events, receive_webhook, replay_webhook_event
@@ -56,6 +57,7 @@ __all__ = [
     "cancel_payment_collection",
     "cancel_payment_session",
     "capture_payment",
+    "charge_due_installments",
     "charge_saved_payment_method",
     "create_account_holder",
     "create_installment_plan",

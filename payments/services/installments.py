@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import calendar
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -12,13 +13,15 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import InputError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
 from payments.money import split_amount
+from payments.providers import PaymentContext
 from payments.services.balances import refuse_excess, remaining_amount
 from payments.services.journals import Journal
 from payments.services.origins import Actor, Origin
-from payments.services.providers import UsableProvider, usable_provider
+from payments.services.payables import payment_context
+from payments.services.providers import usable_provider
 from payments.services.totals import settle
 from payments.services.transactions import joined, lock_collection, refuse_old_snapshot
-from payments.states import EventSource
+from payments.states import EventSource, SessionStatus
 
 Interval = timedelta | Literal["day", "week", "month", "year"]
 
@@ -35,6 +38,8 @@ def create_installment_plan(
     count: int,
     interval: Interval,
     first_due_at: datetime | None = None,
+    is_automatic: bool = False,
+    context: PaymentContext | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> list[PaymentSession]:
@@ -43,7 +48,13 @@ def create_installment_plan(
     They fall due `interval` apart, from `first_due_at` (now, if None) on; a month after January 31 is the last day of
     February. Providers hear of a session when it is authorized, so this joins the caller's transaction.
 
-    Raises InputError, AmountError where a part would be nothing, TransitionError for a canceled collection.
+    `is_automatic` says that the customer has agreed to be charged: the job `charges` does that on each due date, with
+    what they have saved by then. `context` is what the shop tells the provider, as for `create_payment_session`; its
+    `return_url` is where a bank sends a customer back who has to confirm. Parts are numbered on from a plan that was
+    wholly canceled.
+
+    Raises InputError, AmountError where a part would be nothing, TransitionError for a canceled collection and while
+    a part of an earlier plan isn't canceled.
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
@@ -51,18 +62,23 @@ def create_installment_plan(
     due_dates = _due_dates(first_due_at or timezone.now(), interval, count)
     with joined():
         locked = lock_collection(collection.pk)
-        _refuse_replan(locked)
+        first_number = _next_number(locked)
         left = remaining_amount(locked)
         refuse_excess(left, left, locked.currency_code)
         amounts = split_amount(left, locked.currency_code, count)
         journal = Journal(collection=locked, origin=Origin.of(actor=actor, source=source))
-        sessions = []
-        for number, (amount, due_at) in enumerate(zip(amounts, due_dates, strict=True), start=1):
-            session = _build(locked, provider, number, due_at=due_at)
-            session.amount = amount
-            session.save(force_insert=True)
-            journal.note("session.created", session, to_status=str(session.status), amount=amount)
-            sessions.append(session)
+        common = {
+            "collection": locked,
+            "provider": provider.row,
+            "is_split": True,
+            "is_automatic": is_automatic,
+            "context": asdict(context or payment_context(locked)),
+        }
+        parts = enumerate(zip(amounts, due_dates, strict=True), start=first_number)
+        sessions = [
+            _insert(journal, installment=number, amount=amount, due_at=due_at, **common)
+            for number, (amount, due_at) in parts
+        ]
         settle(locked, journal)
     return sessions
 
@@ -97,23 +113,25 @@ def _is_known(interval: Interval) -> bool:
     return interval in {*_DAYS, *_MONTHS}
 
 
-def _refuse_replan(collection: PaymentCollection) -> None:
+def _next_number(collection: PaymentCollection) -> int:
+    """Return the number of a new plan's first part; raise where the collection can't have one."""
     if collection.is_canceled:
         raise TransitionError(_("The collection is canceled."), code="collection_canceled")
-    if collection.sessions.exclude(installment=None).exists():
+    parts = dict(collection.sessions.exclude(installment=None).values_list("installment", "status"))
+    if any(status != SessionStatus.CANCELED for status in parts.values()):
         raise TransitionError(_("The collection has an installment plan already."), code="plan_exists")
     if collection.sessions.unauthorized().filter(is_split=False).exists():
         raise TransitionError(
             _("A session covers what is left; cancel it before making a plan."), code="session_open"
         )
+    return max((number or 0 for number in parts), default=0) + 1
 
 
-def _build(
-    collection: PaymentCollection, provider: UsableProvider, number: int, *, due_at: datetime
-) -> PaymentSession:
-    return PaymentSession(
-        collection=collection, provider=provider.row, is_split=True, installment=number, due_at=due_at
-    )
+def _insert(journal: Journal, **values: Any) -> PaymentSession:
+    session = PaymentSession(**values)
+    session.save(force_insert=True)
+    journal.note("session.created", session, to_status=str(session.status), amount=session.amount)
+    return session
 
 
 def _due_dates(first: datetime, interval: Interval, count: int) -> list[datetime]:

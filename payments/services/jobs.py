@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from payments.services.dues import charge_due_installments
 from payments.services.expiry import notify_due_installments, sweep_expired
 from payments.services.inbox import process_due_events
 from payments.services.outbox import publish_due
@@ -56,6 +57,12 @@ def _installments(limit: int, report: Report) -> int:
     )
 
 
+def _charges(limit: int, report: Report) -> int:
+    return charge_due_installments(
+        limit=limit, progress=lambda session: report(f"{session.pk}: {session.status}")
+    )
+
+
 JOBS: Final = {
     job.name: job
     for job in (
@@ -64,6 +71,7 @@ JOBS: Final = {
         Job(name="outbox", run=_outbox),
         Job(name="expiry", run=_expiry),
         Job(name="installments", run=_installments),
+        Job(name="charges", run=_charges),
     )
 }
 

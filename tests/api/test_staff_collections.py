@@ -46,6 +46,7 @@ SESSION_KEYS = {
     "amount",
     "currency_code",
     "authorized_amount",
+    "is_automatic",
     "is_split",
     "data",
     "provider_data",

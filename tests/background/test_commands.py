@@ -25,6 +25,7 @@ COMMANDS = {
     "payments_publish": "outbox",
     "payments_expire": "expiry",
     "payments_notify_due": "installments",
+    "payments_charge_due": "charges",
 }
 
 

@@ -12,6 +12,8 @@ from django.db import connections
 
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.services import (
+    charge_due_installments,
+    create_account_holder,
     create_payment_collection,
     create_payment_session,
     notify_due_installments,
@@ -20,6 +22,8 @@ from payments.services import (
 )
 from payments.services.installments import create_installment_plan
 from payments.simulator import SimulatorService
+from payments.testing import scripted_provider
+from payments.testing.factories import CustomerFactory
 from tests.reliability.books import assert_books_agree, assert_invariants, event_count
 from tests.reliability.clocks import TestClock
 
@@ -128,3 +132,19 @@ def test_workers_tell_of_each_due_installment_once(collection: PaymentCollection
     run_side_by_side(notify_due_installments)
     assert notify_due_installments() == 0
     assert event_count(collection, "session.due") == 2
+
+
+@pytest.mark.shows("Four workers charge the same due installments", "Each is charged once")
+def test_workers_charge_each_due_installment_once(collection: PaymentCollection, clock: TestClock) -> None:
+    with scripted_provider() as script:
+        customer = CustomerFactory.create()
+        PaymentCollection.objects.update(customer=customer)
+        create_account_holder(customer, provider_id="scripted")
+        create_installment_plan(
+            collection, provider_id="scripted", count=3, interval="day", is_automatic=True
+        )
+        clock.advance(timedelta(hours=36))
+        run_side_by_side(charge_due_installments)
+        assert charge_due_installments() == 0
+        assert len(script.requests("authorize")) == 2
+        assert event_count(collection, "session.charging") == 2

@@ -13,6 +13,8 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import AmountError, InputError, NotFoundError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
+from payments.providers import PaymentContext
+from payments.testing.factories import CustomerFactory
 from tests.services.scripted import Script
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +116,41 @@ def test_second_plan_is_refused(collection: PaymentCollection) -> None:
     with pytest.raises(TransitionError) as refusal:
         plan(collection)
     assert refusal.value.code == "plan_exists"
+
+
+def test_a_plan_that_was_wholly_canceled_makes_way_for_another_whose_numbers_go_on(
+    collection: PaymentCollection,
+) -> None:
+    first = plan(collection)
+    services.authorize_payment_session(first[0])
+    for session in first:
+        services.cancel_payment_session(session)
+
+    second = plan(collection, count=2)
+
+    assert [session.installment for session in second] == [4, 5]
+    assert [session.amount for session in second] == [Decimal(50)] * 2
+    with pytest.raises(TransitionError) as refusal:
+        plan(collection)
+    assert refusal.value.code == "plan_exists"
+
+
+def test_provider_is_told_what_the_shop_said_when_the_plan_was_made(
+    collection: PaymentCollection, card: Script
+) -> None:
+    context = PaymentContext(return_url="https://shop.example/back", description="Order 12")
+    first, _second, _third = plan(collection, context=context)
+    services.authorize_payment_session(first)
+    _verb, initiation = card.requests[0]
+    assert initiation.context == context
+
+
+def test_provider_is_told_of_the_customer_unless_the_shop_says_more(rows: None, card: Script) -> None:
+    customer = CustomerFactory.create(email="ada@example.com")
+    collection = services.create_payment_collection(amount=90, currency_code="eur", customer=customer)
+    services.authorize_payment_session(plan(collection)[0])
+    _verb, initiation = card.requests[0]
+    assert initiation.context == PaymentContext(customer_id=str(customer.pk), email="ada@example.com")
 
 
 def test_plan_is_refused_while_a_session_covers_what_is_left(session: PaymentSession) -> None:

@@ -88,6 +88,7 @@ STAFF_SESSION: Final[Example] = {
     "error": None,
     "installment": None,
     "due_at": None,
+    "is_automatic": False,
     "expires_at": None,
     "initiated_at": CREATED,
     "authorized_at": LATER,

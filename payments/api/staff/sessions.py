@@ -40,6 +40,7 @@ class SessionSerializer(PrivateDataSerializer):
     error = ErrorField()
     installment = serializers.IntegerField(read_only=True, allow_null=True)
     due_at = MomentField(allow_null=True)
+    is_automatic = serializers.BooleanField(read_only=True)
     expires_at = MomentField(allow_null=True)
     initiated_at = MomentField(allow_null=True)
     authorized_at = MomentField(allow_null=True)

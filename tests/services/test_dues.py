@@ -1,0 +1,220 @@
+"""Due installments are charged by themselves where that was agreed, once a day, and no failure is lost on the shop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils import timezone
+
+from payments import services, signals
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
+from payments.providers import AuthorizeResult, Failure, NextAction
+from payments.providers.account_holders import ListMethodsResult
+from payments.services.dues import PATIENCE, PAUSE
+from payments.states import Outcome
+from payments.testing import Script, scripted_provider
+from payments.testing.factories import CustomerFactory
+from tests.reliability.clocks import TestClock, moving_clock
+
+pytestmark = pytest.mark.django_db
+
+ASKED = AuthorizeResult(
+    outcome=Outcome.SUCCEEDED, next_action=NextAction(type="challenge", url="https://bank.example/3ds")
+)
+REFUSED = AuthorizeResult(
+    outcome=Outcome.DECLINED, failure=Failure(code="insufficient_funds", message="There is not enough.")
+)
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """What the provider `scripted` answers and was asked."""
+    with scripted_provider() as script:
+        yield script
+
+
+@pytest.fixture
+def clock() -> Iterator[TestClock]:
+    """Return the shop's time, for the test to move."""
+    with moving_clock() as clock:
+        yield clock
+
+
+@pytest.fixture
+def customer(script: Script) -> AbstractBaseUser:
+    """Return a customer who has saved a card."""
+    customer = CustomerFactory.create()
+    services.create_account_holder(customer, provider_id="scripted")
+    return customer
+
+
+def plan(customer: AbstractBaseUser | None, **values: Any) -> list[PaymentSession]:
+    """Agree on two installments of 50.00 euros, one of which is due now."""
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+    agreed: dict[str, Any] = {"count": 2, "interval": "month", "is_automatic": True}
+    return services.create_installment_plan(collection, provider_id="scripted", **agreed | values)
+
+
+def events(session: PaymentSession, event_type: str) -> list[PaymentEvent]:
+    return list(PaymentEvent.objects.filter(session=session, type=event_type))
+
+
+def test_what_is_due_is_charged_with_the_saved_card_while_the_customer_is_away(
+    customer: AbstractBaseUser, script: Script
+) -> None:
+    due, later = plan(customer)
+    told: list[PaymentSession] = []
+
+    assert services.charge_due_installments(progress=told.append) == 1
+
+    assert told == [due]
+    due.refresh_from_db()
+    later.refresh_from_db()
+    assert (due.status, later.status) == ("authorized", "pending")
+    [request] = script.requests("authorize")
+    assert request.saved_method is not None
+    assert request.input == {}
+    assert {event.source for event in events(due, "session.authorized")} == {"system"}
+    assert services.charge_due_installments() == 0
+
+
+def test_the_rest_is_charged_when_its_day_has_come(customer: AbstractBaseUser, clock: TestClock) -> None:
+    _due, later = plan(customer)
+    services.charge_due_installments()
+    clock.advance(timedelta(days=32))
+
+    assert services.charge_due_installments() == 1
+
+    later.refresh_from_db()
+    assert later.status == "authorized"
+
+
+def test_a_plan_without_an_agreement_is_left_to_its_customer(
+    customer: AbstractBaseUser, script: Script
+) -> None:
+    plan(customer, is_automatic=False)
+
+    assert services.charge_due_installments() == 0
+    assert script.requests("authorize") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_the_bank_wants_the_customer_the_shop_is_told_and_they_go_on(
+    customer: AbstractBaseUser, script: Script
+) -> None:
+    due, _later = plan(customer)
+    asked: list[PaymentSession] = []
+
+    def mail(sender: Any, session: PaymentSession, **_more: Any) -> None:
+        asked.append(session)
+
+    signals.session_requires_more.connect(mail)
+    script.next("authorize", ASKED)
+    try:
+        services.charge_due_installments()
+    finally:
+        signals.session_requires_more.disconnect(mail)
+
+    due.refresh_from_db()
+    assert asked == [due]
+    assert due.next_action == {"type": "challenge", "url": "https://bank.example/3ds"}
+    services.authorize_payment_session(due)
+    assert due.status == "authorized"
+    assert [request.saved_method is None for request in script.requests("authorize")] == [False, True]
+
+
+@pytest.mark.parametrize("answer", [ASKED, REFUSED])
+def test_what_waits_for_the_customer_is_not_charged_again(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, answer: AuthorizeResult
+) -> None:
+    due, _later = plan(customer)
+    script.next("authorize", answer)
+    services.charge_due_installments()
+
+    clock.advance(PAUSE + timedelta(minutes=1))
+
+    assert services.charge_due_installments() == 0
+    assert len(script.requests("authorize")) == 1
+    due.refresh_from_db()
+    assert services.charge_saved_payment_method(due).status == "authorized"  # the shop may try again
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_saved_card_the_shop_is_told_once_a_day(
+    customer: AbstractBaseUser, script: Script, clock: TestClock
+) -> None:
+    due, _later = plan(customer)
+    nothing = ListMethodsResult(outcome=Outcome.SUCCEEDED)
+    script.next("list_methods", nothing, nothing)
+    told: list[Any] = []
+
+    def mail(sender: Any, event: PaymentEvent, **_more: Any) -> None:
+        told.append(event.data)
+
+    signals.session_not_charged.connect(mail)
+    try:
+        for hours in (0, 12, 13):
+            clock.advance(timedelta(hours=hours))
+            services.charge_due_installments()
+    finally:
+        signals.session_not_charged.disconnect(mail)
+
+    assert told == [{"code": "unknown_payment_method"}] * 2
+    clock.advance(PAUSE + timedelta(minutes=1))
+    services.charge_due_installments()
+    due.refresh_from_db()
+    assert due.status == "authorized"
+
+
+def test_without_an_account_or_a_customer_the_shop_is_told(script: Script) -> None:
+    newcomer, _later = plan(CustomerFactory.create())
+    guest, _later = plan(None)
+
+    assert services.charge_due_installments() == 2
+
+    for session in (newcomer, guest):
+        [event] = events(session, "session.not_charged")
+        assert event.data == {"code": "no_account"}
+    assert not PaymentOperation.objects.exists()
+
+
+def test_it_is_given_up_after_a_month(customer: AbstractBaseUser, clock: TestClock) -> None:
+    plan(customer, first_due_at=timezone.now())
+    clock.advance(PATIENCE + timedelta(minutes=1))
+
+    assert services.charge_due_installments(limit=1) == 1  # the second one, which has just fallen due
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.PENDING])
+def test_what_is_not_known_yet_is_left_to_the_reconciler(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, outcome: Outcome
+) -> None:
+    due, _later = plan(customer)
+    script.next("authorize", AuthorizeResult(outcome=outcome))
+    services.charge_due_installments()
+
+    clock.advance(PAUSE + timedelta(minutes=1))
+
+    assert services.charge_due_installments() == 0
+    assert len(script.requests("authorize")) == 1
+    assert events(due, "session.not_charged") == []
+
+
+def test_a_provider_that_is_away_is_asked_again_the_next_day(
+    customer: AbstractBaseUser, script: Script, clock: TestClock
+) -> None:
+    due, _later = plan(customer)
+    script.next("authorize", AuthorizeResult(outcome=Outcome.NOT_SENT))
+    services.charge_due_installments()
+    [event] = events(due, "session.not_charged")
+    assert event.data == {"code": "provider_unavailable"}
+
+    clock.advance(PAUSE + timedelta(minutes=1))
+
+    assert services.charge_due_installments() == 1
+    due.refresh_from_db()
+    assert due.status == "authorized"
