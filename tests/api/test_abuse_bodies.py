@@ -13,7 +13,6 @@ from django.test import Client
 from django.urls import resolve
 from rest_framework.exceptions import ParseError
 
-from payments import services
 from payments.api.parsers import MAX_BODY_BYTES, JSONParser
 from payments.models import Payment
 from payments.testing import Script
@@ -60,17 +59,6 @@ UNKNOWN = {
     "another spelling": '{"аmount": "1.00"}'.encode(),
     "another case": b'{"Amount": "1.00"}',
 }
-
-
-@pytest.fixture
-def owner(payment: Payment, shopper: Any) -> Visitor:
-    """Return the superuser whose collection the payment's is, so that every route is theirs."""
-    shopper.is_staff = shopper.is_superuser = True
-    shopper.save()
-    payment.collection.customer = shopper
-    payment.collection.save_fields("customer")
-    services.list_providers()  # whoever asks first has the missing rows made
-    return Visitor(user=shopper)
 
 
 def send(

@@ -13,6 +13,7 @@ from payments.api.storefront.client_secrets import client_secret, is_client_secr
 from payments.models import PaymentCollection, PaymentSession
 from payments.testing import Script
 from tests.api.client import Visitor
+from tests.api.routes import STOREFRONT
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +25,16 @@ ROUTES = [
     ("POST", "storefront/payment-sessions/{session}/authorize/", {}),
     ("POST", "storefront/payment-sessions/{session}/cancel/", {}),
 ]
+
+
+def test_every_address_of_a_collection_or_session_is_among_those_tried() -> None:
+    own = {
+        (route.method, route.path)
+        for route in STOREFRONT
+        if {"{collection}", "{session}"} & set(route.path.split("/"))
+    }
+
+    assert own == {(method, path) for method, path, _body in ROUTES}
 
 
 @pytest.fixture

@@ -49,16 +49,6 @@ NEEDLES = (
 REFUSED = (422, "invalid_request", "card_data_refused")
 
 
-@pytest.fixture
-def owner(payment: Payment, shopper: Any) -> Visitor:
-    """Return the superuser whose collection the payment's is, so that every route is theirs."""
-    shopper.is_staff = shopper.is_superuser = True
-    shopper.save()
-    payment.collection.customer = shopper
-    payment.collection.save_fields("customer")
-    return Visitor(user=shopper)
-
-
 def variations(body: dict[str, Any], numbers: Iterator[str]) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """Yield a body with a card number in the place of each of its values, and beside them; and the field to blame."""
     for name, value in body.items():

@@ -11,6 +11,8 @@ from payments.models import Payment, PaymentOperation, RefundReason, WebhookEven
 from payments.testing.factories import WebhookEventFactory
 from tests.api.client import Visitor
 from tests.api.conftest import MakeStaff
+from tests.api.evidence import Snapshot
+from tests.api.routes import STAFF
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +53,12 @@ ROUTES = [
 PERMISSIONS = sorted({permission for _method, _route, permission in ROUTES} | {"view_provider_data"})
 
 
+def test_every_address_for_operators_is_among_those_tried() -> None:
+    known = {(route.method, route.path.removeprefix("staff/")) for route in STAFF}
+
+    assert known == {(method, path) for method, path, _permission in ROUTES}
+
+
 @pytest.fixture
 def address(payment: Payment) -> Any:
     """Return a function that fills in a route."""
@@ -72,9 +80,14 @@ def test_an_action_needs_its_own_permission_and_no_other(
 ) -> None:
     others = [codename for codename in PERMISSIONS if codename != permission]
 
-    refused = make_staff(*others).send(method, address(route), {})
-    allowed = make_staff(permission).send(method, address(route), {})
+    path, clerk = address(route), make_staff(*others)
+    before = Snapshot()
 
+    refused = clerk.send(method, path, {})
+    changes = before.changes
+    allowed = make_staff(permission).send(method, path, {})
+
+    assert changes == set()
     assert refused.error == (403, "permission_error", "permission_denied", [])
     assert f"payments.{permission}" in refused.body["message"]
     assert allowed.status in (200, 204, 400, 409)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import boss, collection, guest, make_order, payment, script, shopper
+from tests.api.conftest import boss, collection, guest, make_order, owner, payment, script, shopper
 
-__all__ = ["boss", "collection", "guest", "make_order", "payment", "script", "shopper"]
+__all__ = ["boss", "collection", "guest", "make_order", "owner", "payment", "script", "shopper"]

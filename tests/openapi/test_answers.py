@@ -19,16 +19,6 @@ pytestmark = pytest.mark.django_db
 KEYS = ("collection", "session", "payment", "reason", "operation", "event", "method")
 
 
-@pytest.fixture
-def owner(payment: Payment, shopper: Any) -> Visitor:
-    """Return the superuser whose collection the payment's is."""
-    shopper.is_staff = shopper.is_superuser = True
-    shopper.save()
-    payment.collection.customer = shopper
-    payment.collection.save_fields("customer")
-    return Visitor(user=shopper)
-
-
 def found(visitor: Visitor, route: Route, path: str, body: Any = None) -> list[str]:
     """Return what is wrong with the answer to a request."""
     answer = visitor.send(route.method, path, body)
