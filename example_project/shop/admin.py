@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from example_project.shop.models import Order, OrderLine, Price, Product
-from payments.models import PaymentCollection
+from payments.admin import PayableAdminMixin
 from payments.money import display_amount
 
 if TYPE_CHECKING:  # django-stubs makes these generic; Django itself doesn't
@@ -61,30 +58,21 @@ class OrderLineInline(ReadOnly, _OrderLines):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, _OrderAdmin):
+class OrderAdmin(PayableAdminMixin, ReadOnly, _OrderAdmin):
     """Show orders; their payment is inspected, and acted upon, at their collections."""
 
-    list_display = ("number", "placed_at", "email", "amount", "status", "collections")
+    list_display = ("number", "placed_at", "email", "amount", "status", "payment_collections")
     list_filter = ("status", "currency_code", "placed_at")
     search_fields = ("number", "email")
     date_hierarchy = "placed_at"
-    fields = ("number", "status", "placed_at", "email", "customer", "amount", "collections")
-    readonly_fields = ("amount", "collections")
+    fields = ("number", "status", "placed_at", "email", "customer", "amount", "payment_collections")
+    readonly_fields = ("amount", "payment_collections")
     inlines = (OrderLineInline,)
 
     @admin.display(description=_("total"), ordering="total")
     def amount(self, order: Order) -> str:
         """Return the total with its currency."""
         return display_amount(order.total, order.currency_code)
-
-    @admin.display(description=_("payment collections"))
-    def collections(self, order: Order) -> SafeString:
-        """Return links to the collections that the order is paid by."""
-        opts = PaymentCollection._meta
-        name = f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_change"
-        rows = PaymentCollection.objects.for_payable(order)
-        links = ((reverse(name, args=[row.pk]), row.get_status_display()) for row in rows)
-        return format_html_join(", ", '<a href="{}">{}</a>', links)
 
 
 class PriceInline(_Prices):

@@ -14,6 +14,7 @@ from payments.admin.collections import PaymentCollectionAdminMixin
 from payments.admin.events import PaymentEventAdminMixin
 from payments.admin.inspection import InspectionAdminMixin, PaymentsAdminMixin
 from payments.admin.operations import PaymentOperationAdminMixin
+from payments.admin.payable_pages import PayableAdminMixin
 from payments.admin.payments import PaymentAdminMixin
 from payments.admin.providers import PaymentProviderAdminMixin
 from payments.admin.refund_reasons import RefundReasonAdminMixin
@@ -26,6 +27,7 @@ __all__ = [
     "ActionsAdminMixin",
     "CaptureAdminMixin",
     "InspectionAdminMixin",
+    "PayableAdminMixin",
     "PaymentAdminMixin",
     "PaymentCollectionAdminMixin",
     "PaymentEventAdminMixin",

@@ -27,11 +27,8 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
     list_display = (
         "when_column",
         "what_column",
-        "change_column",
         "amount_column",
         "subject_column",
-        "collection_column",
-        "origin_column",
     )
     list_filter = (EventTypeFilter, "source", "created_at")
     list_select_related = ("collection", "session", "actor")
@@ -62,18 +59,13 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("when"), ordering="id")
     def when_column(self, obj: PaymentEvent) -> SafeString:
-        """Show when it happened."""
-        return moment(obj.created_at)
+        """Show when it happened, and below it from where it came and who caused it."""
+        return lines(moment(obj.created_at), quiet(timelines.origin(obj)))
 
     @admin.display(description=_("what happened"))
     def what_column(self, obj: PaymentEvent) -> SafeString:
-        """Show what happened in words."""
-        return lines(timelines.sentence(obj), quiet(timelines.remark(obj)))
-
-    @admin.display(description=_("change"))
-    def change_column(self, obj: PaymentEvent) -> SafeString | None:
-        """Show the statuses before and after."""
-        return timelines.change(obj) or None
+        """Show what happened in words, and below it the statuses before and after."""
+        return lines(timelines.sentence(obj), quiet(timelines.remark(obj)), timelines.change(obj))
 
     @admin.display(description=_("amount"))
     def amount_column(self, obj: PaymentEvent) -> SafeString | None:
@@ -82,28 +74,23 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
 
     @admin.display(description=_("about"))
     def subject_column(self, obj: PaymentEvent) -> SafeString:
-        """Show the row that it happened to."""
-        return timelines.subject(obj, links_of(obj))
+        """Show the row that it happened to, and its collection."""
+        return lines(timelines.subject(obj, links_of(obj)), self.collection_column(obj))
 
     @admin.display(description=_("collection"))
     def collection_column(self, obj: PaymentEvent) -> SafeString:
         """Show the collection."""
         return links_of(obj).to_id(PaymentCollection, obj.collection_id)
 
-    @admin.display(description=_("from"))
-    def origin_column(self, obj: PaymentEvent) -> str:
-        """Show from where it came and who caused it."""
-        return timelines.origin(obj)
-
     def get_summary(self, request: HttpRequest, obj: PaymentEvent) -> Summary:
         """Say what happened."""
-        change = self.change_column(obj)
+        change = timelines.change(obj)
         facts = (
             (gettext("Remarks"), timelines.remark(obj)),
             (gettext("Amount"), self.amount_column(obj)),
-            (gettext("About"), self.subject_column(obj)),
+            (gettext("About"), timelines.subject(obj, links_of(obj))),
             (gettext("Collection"), self.collection_column(obj)),
-            (gettext("From"), self.origin_column(obj)),
+            (gettext("From"), timelines.origin(obj)),
             (gettext("When"), moment(obj.created_at)),
         )
         return Summary(

@@ -103,7 +103,10 @@ class DocumentPanel(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
-    """Tell of one change: when, what in words, from where to where, how much; `origin` lists about what and by whom."""
+    """Tell of one change: when, what in words, from where to where, how much; `origin` lists about what and by whom.
+
+    Where it is a provider's answer, `question` says what was asked, and `answer` is the answer as JSON, redacted.
+    """
 
     time: SafeString
     tone: Tone
@@ -111,6 +114,8 @@ class TimelineEntry:
     change: SafeString = field(default_factory=SafeString)
     amount: SafeString = field(default_factory=SafeString)
     origin: tuple[Text, ...] = ()
+    question: Text = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

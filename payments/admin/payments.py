@@ -18,6 +18,7 @@ from payments.admin.documents import document_panel, private_panel
 from payments.admin.filters import CollectionCurrencyFilter
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.plugins import reference_html
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table
 from payments.admin.timelines import timeline_panel
@@ -153,7 +154,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
             (gettext("Collection"), self.collection_column(obj)),
             (gettext("Session"), self.session_column(obj)),
             (gettext("Provider"), obj.provider_id),
-            (gettext("Provider's reference"), obj.provider_reference),
+            (gettext("Provider's reference"), reference_html(obj.provider_id, obj.provider_reference)),
             (gettext("Authorized"), moment(obj.created_at)),
             (gettext("Authorization expires"), moment(obj.expires_at)),
             (gettext("Canceled"), moment(obj.canceled_at)),

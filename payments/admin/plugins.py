@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from payments.exceptions import NotFoundError
 from payments.providers import BaseProvider, get_provider
@@ -23,3 +27,16 @@ def provider_name(alias: str) -> str:
     plugin = plugin_of(alias)
     name = str(plugin.verbose_name) if plugin is not None else ""
     return f"{name} ({alias})" if name and name.lower() != alias.lower() else alias
+
+
+def reference_html(alias: str, provider_reference: str | None) -> SafeString:
+    """Return a provider's reference, linked to the provider's own dashboard where the plug-in knows the address."""
+    if not provider_reference:
+        return SafeString()
+    plugin = plugin_of(alias)
+    url = "" if plugin is None else plugin.dashboard_url(provider_reference)
+    code = format_html('<code class="payments-code">{}</code>', provider_reference)
+    if urlsplit(url).scheme not in ("http", "https"):
+        return code
+    told = _("Look it up in the provider's dashboard")
+    return format_html('<a href="{}" rel="external noreferrer" title="{}">{}</a>', url, told, code)

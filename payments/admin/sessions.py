@@ -17,6 +17,7 @@ from payments.admin.documents import document_panel, next_action_text, private_p
 from payments.admin.filters import CollectionCurrencyFilter
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.plugins import reference_html
 from payments.admin.searches import Search
 from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
 from payments.admin.timelines import timeline_panel
@@ -153,7 +154,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         facts = (
             (gettext("Collection"), self.collection_column(obj)),
             (gettext("Provider"), obj.provider_id),
-            (gettext("Provider's reference"), obj.provider_reference),
+            (gettext("Provider's reference"), reference_html(obj.provider_id, obj.provider_reference)),
             (gettext("Due or expires"), due_text(obj)),
             (gettext("Next action"), next_action_text(obj.next_action)),
             (gettext("Created"), moment(obj.created_at)),

@@ -13,6 +13,7 @@ from django.db.models import Case, IntegerField, Model, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from payments.admin.actions.mixins import buttons_html
@@ -20,6 +21,7 @@ from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.documents import next_action_text
 from payments.admin.links import Links, short_id
 from payments.admin.panels import Column, Row, TablePanel, Text
+from payments.admin.plugins import reference_html
 from payments.admin.words import amount_html, amount_remark, failure, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, WebhookEvent
 from payments.states import (
@@ -53,7 +55,7 @@ def session_table(
         .order_by(canceled_last, "created_at", "id")
     )
     return TablePanel(
-        title=_("Sessions"),
+        title=capfirst(str(PaymentSession._meta.verbose_name_plural)),
         slug="sessions",
         columns=(
             Column(label=_("Session")),
@@ -212,7 +214,7 @@ def _session_row(session: PaymentSession, links: Links, currency_code: str) -> R
                 _labelled(_("Next action"), next_action_text(session.next_action)),
                 _labelled(_("Authorized"), moment(session.authorized_at)),
                 _labelled(_("Canceled"), moment(session.canceled_at)),
-                _reference(session.provider_reference),
+                reference_html(session.provider_id, session.provider_reference),
                 buttons_html(session, links),
             ),
         )
@@ -232,7 +234,7 @@ def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
                 amount_remark(_("Released"), payment.canceled_amount, currency_code),
                 amount_remark(_("Charged back"), payment.charged_back_amount, currency_code),
                 amount_remark(_("Reinstated"), payment.reinstated_amount, currency_code),
-                _reference(payment.provider_reference),
+                reference_html(payment.provider_id, payment.provider_reference),
                 buttons_html(payment, links),
             ),
         )

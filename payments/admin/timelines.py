@@ -16,8 +16,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin.badges import Tone, status_badge, tone_of
+from payments.admin.documents import pretty
 from payments.admin.links import Links
 from payments.admin.panels import TimelineDay, TimelineEntry, TimelinePanel
+from payments.admin.plugins import provider_name
 from payments.admin.words import amount_html, amount_text, localized, quiet
 from payments.models import (
     Capture,
@@ -78,6 +80,14 @@ SENTENCES: Final[dict[str, Promise]] = {
 }
 """What each type of event says. A type that isn't here, such as a plug-in's own, is shown as it is."""
 
+_ANSWERS: Final = ("operation.recorded", "operation.attention")
+_DEFERRED: Final = (
+    "session__data",
+    "session__provider_data",
+    "session__context",
+    "collection__metadata",
+    "operation__input",
+)
 _MOVEMENTS: Final = ("payment.captured", "payment.refunded", "capture.", "refund.")
 _STATUSES: Final[dict[str, type[TextChoices]]] = {
     "collection": CollectionStatus,
@@ -104,12 +114,11 @@ def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: obje
     """
     if not links.may_view(PaymentEvent):
         return None
-    rows = events.select_related("actor", "collection", "session")
-    rows = rows.defer("session__data", "session__provider_data", "session__context", "collection__metadata")
+    rows = events.select_related("actor", "collection", "session", "operation").defer(*_DEFERRED)
     newest = list(rows.order_by("-id")[: LIMIT + 1])
     shown = newest[LIMIT - 1 :: -1] if len(newest) > LIMIT else newest[::-1]
     return TimelinePanel(
-        title=gettext("History"),
+        title=gettext("Timeline"),
         slug="history",
         days=tuple(_days(shown, links)),
         empty=gettext("Nothing has happened yet."),
@@ -202,6 +211,7 @@ def _days(events: Iterable[PaymentEvent], links: Links) -> Iterable[TimelineDay]
 
 def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
     local = localized(event.created_at)
+    operation = event.operation if event.type in _ANSWERS and links.may_view(PaymentOperation) else None
     return TimelineEntry(
         time=format_html(
             '<time datetime="{}">{}</time>', event.created_at.isoformat(), formats.time_format(local, "H:i:s")
@@ -211,7 +221,20 @@ def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
         change=change(event),
         amount=amount_html(event.amount, event.collection.currency_code),
         origin=tuple(part for part in (subject(event, links), origin(event)) if part),
+        question=_question(operation, event.collection.currency_code) if operation else "",
+        answer=pretty(operation.exchange) if operation else "",
     )
+
+
+def _question(operation: PaymentOperation, currency_code: str) -> str:
+    """Return what a provider was asked, in words."""
+    told = gettext("%(provider)s was asked: %(kind)s, %(amount)s, with the idempotency key %(key)s.")
+    return told % {
+        "provider": provider_name(operation.provider_id),
+        "kind": OperationKind(operation.kind).label,
+        "amount": amount_text(operation.amount, currency_code),
+        "key": operation.idempotency_key,
+    }
 
 
 def _choices(event_type: str) -> type[TextChoices] | None:

@@ -9,6 +9,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.translation import get_language_bidi
 
 from payments.exceptions import PaymentError
 from payments.money import display_amount
@@ -20,18 +21,25 @@ def localized(value: datetime) -> datetime:
 
 
 def amount_text(value: Decimal, currency_code: str) -> str:
-    """Return an amount for people; one in a currency that isn't known any more with the digits it has."""
-    try:
-        return display_amount(value, currency_code)
-    except PaymentError:
-        return f"{value} {currency_code.upper()}"
+    """Return an amount for people, to be put into a sentence."""
+    return isolated(_amount(value, currency_code))
 
 
 def amount_html(value: Decimal | None, currency_code: str) -> SafeString:
-    """Return an amount that never breaks in two lines, or nothing."""
+    """Return an amount that never breaks in two lines, or nothing; the style sheet isolates it."""
     if value is None:
         return SafeString()
-    return format_html('<span class="payments-amount">{}</span>', amount_text(value, currency_code))
+    return format_html('<span class="payments-amount">{}</span>', _amount(value, currency_code))
+
+
+def isolated(text: str) -> str:
+    """Return a text that no neighbour pulls apart where the language runs from right to left.
+
+    The amount stays before its currency in the direction of reading, as CLDR writes it.
+    """
+    if not get_language_bidi():
+        return text
+    return f"\N{RIGHT-TO-LEFT ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def moment(value: datetime | None) -> SafeString:
@@ -67,8 +75,10 @@ def amount_remark(label: str, value: Decimal, currency_code: str) -> SafeString:
 
 
 def lines(*parts: object) -> SafeString:
-    """Return the parts that aren't empty, each on a line of its own."""
-    return format_html_join("", '<span class="payments-line">{}</span>', ((part,) for part in parts if part))
+    """Return the parts that aren't empty, each on a line of its own; nothing where all are."""
+    shown = format_html_join("", '<span class="payments-line">{}</span>', ((part,) for part in parts if part))
+    # Without a common parent they would stand side by side where a skin makes a row out of a cell.
+    return format_html('<span class="payments-lines">{}</span>', shown) if shown else shown
 
 
 def quiet(text: object) -> SafeString:
@@ -84,3 +94,11 @@ def failure(code: str, message: str) -> SafeString:
         format_html('<span class="payments-error">{}</span>', message) if message else "",
         format_html('<code class="payments-code">{}</code>', code) if code else "",
     )
+
+
+def _amount(value: Decimal, currency_code: str) -> str:
+    """Return an amount for people; one in a currency that isn't known any more with the digits it has."""
+    try:
+        return display_amount(value, currency_code)
+    except PaymentError:
+        return f"{value} {currency_code.upper()}"

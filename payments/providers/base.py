@@ -109,6 +109,10 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
         """Verify an event and translate it; raise WebhookVerificationError where it can't be proven."""
         raise NotSupportedError(f"{type(self).__name__} sends no webhooks.")
 
+    def dashboard_url(self, provider_reference: str) -> str:
+        """Return where a person finds a session or payment in the provider's own dashboard, or nothing."""
+        return ""
+
     def check(self) -> Sequence[CheckMessage]:
         """Return what is wrong with the options, in words that say what to type."""
         return []

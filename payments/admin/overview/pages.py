@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import formats
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from payments.admin.badges import status_badge
 from payments.admin.links import Links, short_id
@@ -137,7 +138,7 @@ class _Overview:
 
     def _periods(self) -> Iterable[Choice]:
         for days in CHOICES:
-            label = _("%(days)s days") % {"days": days}
+            label = ngettext("%(days)s day", "%(days)s days", days) % {"days": days}
             yield Choice(
                 label=label,
                 url=self._url(days=days, currency=self._currency),

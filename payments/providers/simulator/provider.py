@@ -64,6 +64,10 @@ class SimulatorProvider(BaseProvider[SimulatorOptions]):
     def _client(self) -> SimulatorClient:
         return SimulatorClient(self.options)
 
+    def dashboard_url(self, provider_reference: str) -> str:
+        """Return the simulator's page of an intent."""
+        return f"{self.options.base_url.rstrip('/')}/intents/{quote(provider_reference, safe='')}"
+
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make an intent; the payer's card is only sent when it is authorized."""
         body = {

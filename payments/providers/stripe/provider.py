@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
@@ -47,6 +48,7 @@ from payments.states import MovementStatus, Outcome
 if TYPE_CHECKING:
     from stripe import params as p
 
+DASHBOARD: Final = "https://dashboard.stripe.com"
 _REFUND_OUTCOMES: Final = {
     MovementStatus.PENDING: Outcome.PENDING,
     MovementStatus.SUCCEEDED: Outcome.SUCCEEDED,
@@ -73,6 +75,11 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         super().__init__(alias=alias, options=options)
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
+
+    def dashboard_url(self, provider_reference: str) -> str:
+        """Return Stripe's page of a PaymentIntent, among the test payments where the key is one of those."""
+        mode = "test/" if "_test_" in self.options.api_key else ""
+        return f"{DASHBOARD}/{mode}payments/{quote(provider_reference, safe='')}"
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make a PaymentIntent."""

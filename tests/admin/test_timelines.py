@@ -1,0 +1,72 @@
+"""The timeline tells every change in words, and what a provider was asked and answered."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from django.test import Client
+
+from payments import services
+from payments.admin.timelines import SENTENCES
+from payments.models import PaymentEvent, PaymentOperation
+from tests.admin.conftest import Viewer
+from tests.admin.pages import html, page, panel
+from tests.admin.scenes import make_attention, make_authorized, make_collection
+
+EVENT_TYPE: Final = re.compile(r"(collection|session|payment|capture|refund|operation|webhook|fact)\.[a-z_]+")
+
+
+def test_every_type_of_event_that_services_write_has_a_sentence() -> None:
+    written = set(_event_types())
+    assert len(written) >= 30
+    assert written - set(SENTENCES) == set()
+    assert set(SENTENCES) - written == set()
+
+
+@pytest.mark.django_db
+def test_answer_of_a_provider_is_told_with_the_question(operator: Client) -> None:
+    operation = make_attention()
+    shown = panel(html(operator, page(operation.collection)), "history")
+    key = operation.idempotency_key
+    assert f"was asked: Capture, 55.00 EUR, with the idempotency key {key}." in shown
+    assert '"amount": 5400' in shown
+
+
+@pytest.mark.django_db
+def test_answers_are_for_those_who_may_view_operations(viewer: Viewer) -> None:
+    collection = make_attention().collection
+    client = viewer("view_paymentcollection", "view_paymentevent")
+    shown = panel(html(client, page(collection)), "history")
+    assert "Operation needs attention" in shown
+    assert "was asked" not in shown
+    assert "5400" not in shown
+
+
+@pytest.mark.django_db
+def test_operation_that_kept_no_answer_says_so(operator: Client) -> None:
+    payment = make_authorized(make_collection("10.00"))
+    assert PaymentOperation.objects.filter(exchange={}).exists()
+    assert "No answer was kept." in panel(html(operator, page(payment.collection)), "history")
+
+
+@pytest.mark.django_db
+def test_type_that_is_not_known_is_shown_as_it_is(operator: Client) -> None:
+    collection = make_collection("10.00")
+    PaymentEvent.objects.create(type="plugin.barked", collection=collection, source="system")
+    assert "plugin.barked" in panel(html(operator, page(collection)), "history")
+
+
+def _event_types() -> Iterator[str]:
+    """Yield the types in the services' code; those of captures and refunds are written as one."""
+    for path in Path(services.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if EVENT_TYPE.fullmatch(node.value):
+                    yield node.value
+            elif isinstance(node, ast.JoinedStr) and ast.unparse(node) == "f'{kind}.requested'":
+                yield from ("capture.requested", "refund.requested")
