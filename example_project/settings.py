@@ -60,12 +60,14 @@ WSGI_APPLICATION = "example_project.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "example_project" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
                 "example_project.shop.context_processors.shop",
             ],
         },
@@ -89,9 +91,7 @@ LOGIN_URL = "shop:login"
 LOGIN_REDIRECT_URL = "shop:orders"
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [
-    ("en", "English")
-]  # the shop's own pages are not translated; a language more belongs here once they are
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

@@ -12,4 +12,5 @@ urlpatterns = [
     path("shop/", include("example_project.shop.urls")),
     path("payments/", include("payments.urls")),
     path("admin/", admin.site.urls),
+    path("language/", include("django.conf.urls.i18n")),
 ]

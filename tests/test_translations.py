@@ -4,51 +4,61 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import polib
 import pytest
 from django.utils.translation import gettext, ngettext, override
 
-from tests.translations import LANGUAGES, Message, catalog, catalog_path, messages
+from tests.translations import LANGUAGES, PACKAGE, SHOP, Message, catalog, catalog_path, messages
 
 pytestmark = pytest.mark.database_independent
 
 PLACES = re.compile(r"%\(\w+\)s|%%")
 
 each_language = pytest.mark.parametrize("language", LANGUAGES)
+each_app = pytest.mark.parametrize("app", [PACKAGE, SHOP], ids=["payments", "shop"])
 
 
 @pytest.fixture(scope="module")
-def in_code() -> set[Message]:
-    return messages()
+def in_code() -> Callable[[Path], set[Message]]:
+    return cache(messages)
 
 
+@each_app
 @each_language
-def test_every_text_is_translated_and_none_is_left_over(language: str, in_code: set[Message]) -> None:
-    entries = {(entry.msgid, entry.msgid_plural or "") for entry in catalog(language)}
-    assert in_code - entries == set(), "run makemessages, and translate"
-    assert entries - in_code == set(), "run makemessages --no-obsolete"
-    assert [entry.msgid for entry in catalog(language) if not entry.translated()] == []
+def test_every_text_is_translated_and_none_is_left_over(
+    language: str, app: Path, in_code: Callable[[Path], set[Message]]
+) -> None:
+    entries = {(entry.msgid, entry.msgid_plural or "") for entry in catalog(language, app)}
+    assert in_code(app) - entries == set(), "run makemessages, and translate"
+    assert entries - in_code(app) == set(), "run makemessages --no-obsolete"
+    assert [entry.msgid for entry in catalog(language, app) if not entry.translated()] == []
 
 
+@each_app
 @each_language
-def test_nothing_is_fuzzy_or_obsolete(language: str) -> None:
-    texts = catalog(language)
+def test_nothing_is_fuzzy_or_obsolete(language: str, app: Path) -> None:
+    texts = catalog(language, app)
     assert texts.fuzzy_entries() == []
     assert texts.obsolete_entries() == []
 
 
+@each_app
 @each_language
-def test_compiled_catalog_is_current(language: str) -> None:
-    compiled = catalog_path(language).with_suffix(".mo").read_bytes()
-    assert compiled == catalog(language).to_binary(), "run python -m tests.translations"
+def test_compiled_catalog_is_current(language: str, app: Path) -> None:
+    compiled = catalog_path(language, app).with_suffix(".mo").read_bytes()
+    assert compiled == catalog(language, app).to_binary(), "run python -m tests.translations"
 
 
+@each_app
 @each_language
-def test_translations_have_the_same_places_to_fill_in(language: str) -> None:
+def test_translations_have_the_same_places_to_fill_in(language: str, app: Path) -> None:
     wrong = [
         entry.msgid
-        for entry in catalog(language)
+        for entry in catalog(language, app)
         for text in (entry.msgstr_plural or {0: entry.msgstr}).values()
         if not _fits(entry, text)
     ]

@@ -17,6 +17,7 @@ from django.utils.translation.template import templatize
 from tests.packaging.repository import ROOT
 
 PACKAGE: Final = ROOT / "payments"
+SHOP: Final = ROOT / "example_project" / "shop"
 LANGUAGES: Final = ("ar", "de")
 
 Message = tuple[str, str]
@@ -30,29 +31,31 @@ _IN_TEMPLATE: Final = re.compile(
 )
 
 
-def catalog_path(language: str) -> Path:
+def catalog_path(language: str, app: Path = PACKAGE) -> Path:
     """Return where the texts of a language are."""
-    return PACKAGE / "locale" / language / "LC_MESSAGES" / "django.po"
+    return app / "locale" / language / "LC_MESSAGES" / "django.po"
 
 
-def catalog(language: str) -> polib.POFile:
+def catalog(language: str, app: Path = PACKAGE) -> polib.POFile:
     """Return the texts of a language."""
-    return polib.pofile(str(catalog_path(language)))
+    return polib.pofile(str(catalog_path(language, app)))
 
 
 def compile_catalogs() -> None:
     """Write every .mo anew."""
-    for language in LANGUAGES:
-        catalog_path(language).with_suffix(".mo").write_bytes(catalog(language).to_binary())
+    for app in (PACKAGE, SHOP):
+        for language in LANGUAGES:
+            catalog_path(language, app).with_suffix(".mo").write_bytes(catalog(language, app).to_binary())
 
 
-def messages() -> set[Message]:
-    """Return every translatable text of the package; the simulator is no part of it."""
+def messages(app: Path = PACKAGE) -> set[Message]:
+    """Return every translatable text of the package, or of the example project; the simulator is no part of either."""
+    folder = SHOP.parent if app == SHOP else app
     found: set[Message] = set()
-    for path in PACKAGE.rglob("*.py"):
+    for path in folder.rglob("*.py"):
         if PACKAGE / "simulator" not in path.parents:
             found.update(_in_code(path.read_text()))
-    for path in (PACKAGE / "templates").rglob("*.html"):
+    for path in folder.rglob("*.html"):
         found.update(_in_template(path.read_text()))
     return found
 
