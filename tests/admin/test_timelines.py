@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 import pytest
 from django.test import Client
@@ -19,6 +19,11 @@ from tests.admin.pages import html, page, panel
 from tests.admin.scenes import make_attention, make_authorized, make_collection
 
 EVENT_TYPE: Final = re.compile(r"(collection|session|payment|capture|refund|operation|webhook|fact)\.[a-z_]+")
+
+PUT_TOGETHER: Final = {
+    "f'{kind}.requested'": ("capture.requested", "refund.requested"),
+    "f'payment.{what}'": ("payment.charged_back", "payment.reinstated"),
+}
 
 
 def test_every_type_of_event_that_services_write_has_a_sentence() -> None:
@@ -62,11 +67,18 @@ def test_type_that_is_not_known_is_shown_as_it_is(operator: Client) -> None:
 
 
 def _event_types() -> Iterator[str]:
-    """Yield the types in the services' code; those of captures and refunds are written as one."""
+    """Yield the types in the services' code; `PUT_TOGETHER` knows those that aren't written as one word."""
     for path in Path(services.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if EVENT_TYPE.fullmatch(node.value):
-                    yield node.value
-            elif isinstance(node, ast.JoinedStr) and ast.unparse(node) == "f'{kind}.requested'":
-                yield from ("capture.requested", "refund.requested")
+            if isinstance(node, ast.Constant) and EVENT_TYPE.fullmatch(str(node.value)):
+                yield str(node.value)
+            elif _notes_what_is_put_together(node):
+                yield from PUT_TOGETHER[ast.unparse(node.args[0])]
+
+
+def _notes_what_is_put_together(node: ast.AST) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("journal.note")
+        and isinstance(node.args[0], ast.JoinedStr)
+    )
