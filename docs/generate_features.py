@@ -39,7 +39,9 @@ CAPABILITIES: Final = {
     "supports_webhooks": "Tells by webhook",
 }
 
-BY_OPTION: Final = {("stripe", "supports_multiple_captures"): "with `multicapture`"}
+BY_OPTION: Final = {
+    (name, "supports_multiple_captures"): "with `multicapture`" for name in ("paypal", "stripe")
+}
 """What an option of the provider switches on, where its class says no."""
 
 

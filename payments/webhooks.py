@@ -1,8 +1,8 @@
 """The address that providers send their events to.
 
-200 means: stored, known already, or not ours. 400: not proven. 413: too large to be an event. 503: could not be stored,
-send it again. An event that carries its own fact is applied on the spot; no provider is asked anything while it waits
-for the answer.
+200 means: stored, known already, or not ours. 400: not proven. 413: too large to be an event. 503: could not be proven
+or stored right now, send it again. An event that carries its own fact is applied on the spot; no provider is asked what
+has happened while it waits for the answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.exceptions import NotFoundError, NotSupportedError, WebhookVerificationError
+from payments.exceptions import (
+    NotFoundError,
+    NotSupportedError,
+    ProviderUnavailableError,
+    WebhookVerificationError,
+)
 from payments.providers import WebhookRequest
 from payments.services.inbox import process_quietly, receive_webhook
 
@@ -47,6 +52,9 @@ def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
     except WebhookVerificationError as error:
         logger.warning("A webhook for %s was refused: %s", provider_id, error.code)
         return _error(413 if error.code == TOO_LARGE else 400, error.code, error.message)
+    except ProviderUnavailableError as error:
+        logger.warning("A webhook for %s can't be proven right now: %s", provider_id, error.code)
+        return _unavailable()
     except AnyDatabaseError:
         logger.exception("A webhook for %s could not be stored.", provider_id)
         return _unavailable()

@@ -106,7 +106,11 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
         raise NotSupportedError(f"{type(self).__name__} can't be asked about a session.")
 
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
-        """Verify an event and translate it; raise WebhookVerificationError where it can't be proven."""
+        """Verify an event and translate it.
+
+        Raise WebhookVerificationError where it can't be proven, and ProviderUnavailableError where only the provider
+        could prove it and can't be reached: it is then asked to send the event again.
+        """
         raise NotSupportedError(f"{type(self).__name__} sends no webhooks.")
 
     def dashboard_url(self, provider_reference: str) -> str:

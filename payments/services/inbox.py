@@ -74,8 +74,8 @@ class Receipt:
 def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     """Verify and store what a provider delivered; nothing that isn't proven is stored.
 
-    Raises NotFoundError for an unknown provider, WebhookVerificationError, and NotSupportedError where the provider
-    sends no events.
+    Raises NotFoundError for an unknown provider, WebhookVerificationError, ProviderUnavailableError where it can't be
+    verified right now, and NotSupportedError where the provider sends no events.
     """
     plugin = get_provider(provider_id)
     if not plugin.supports_webhooks:

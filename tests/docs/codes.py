@@ -34,6 +34,7 @@ HANDED_ON: Final = frozenset(
         "failure.code",
         "failure.code[:64]",
         "failure.code if failure else None",
+        "issue.lower()[:MAX_CODE]",
         "operation.error_code or None",
         "problem['code']",
         "str(code)",

@@ -10,6 +10,7 @@ import pytest
 from payments import exceptions
 from payments.api.errors import PAYMENT_RULES, TYPES
 from payments.api.schema.errors import ERROR_SCHEMA
+from payments.providers.paypal.issues import _WORDS
 from payments.providers.stripe.declines import _REQUESTS, TAXONOMY, Reason
 from payments.simulator.cards import CARDS
 from payments.urls import urlpatterns
@@ -26,7 +27,8 @@ FOR_PROVIDERS = ("payments.money.minor_units",)
 
 def test_every_code_is_described_and_no_other() -> None:
     stripe = {str(reason) for reason in Reason} | set(_REQUESTS) | {"invalid_request"}
-    in_source = {use.code for use in uses()} | codes_of_input() | codes_of_frameworks() | stripe
+    paypal = {issue.lower() for issue in _WORDS}
+    in_source = {use.code for use in uses()} | codes_of_input() | codes_of_frameworks() | stripe | paypal
 
     hint = "describe it in docs/errors.md, and say in tests/api/provocations.py what is answered with it"
     assert {row.code for row in rows()} == in_source, hint

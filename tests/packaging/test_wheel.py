@@ -110,6 +110,7 @@ def test_metadata_states_what_is_supported(built: Distributions) -> None:
         "dev",
         "mariadb",
         "openapi",
+        "paypal",
         "stripe",
         "test",
         "testing",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import stripe
 
-from payments.providers.stripe.errors import RefusedError, StripeAnswerError, never_left, sorted_error
+from payments.providers.connections import never_left
+from payments.providers.stripe.errors import RefusedError, StripeAnswerError, sorted_error
 from payments.providers.stripe.options import StripeOptions
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ it is, which the handler takes for an unknown outcome.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import stripe
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from payments.exceptions import DeclinedError, ProviderUnavailableError
+from payments.providers.connections import never_left
 from payments.providers.facts import Failure
 from payments.providers.stripe.declines import card_failure, request_failure
 
@@ -64,26 +64,6 @@ def _not_done(error: stripe.StripeError) -> ProviderUnavailableError | None:
     if isinstance(error, stripe.APIConnectionError) and never_left(error):
         return ProviderUnavailableError("Stripe can't be reached.")
     return None
-
-
-def never_left(error: BaseException) -> bool:
-    """Return whether a connection couldn't even be made, so that nothing was sent."""
-    return any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what has led to an error, through all that libraries wrap it in."""
-    seen: list[BaseException] = []
-    waiting: list[Any] = [error]
-    while waiting:
-        cause = waiting.pop()
-        if not isinstance(cause, BaseException) or cause in seen:
-            continue
-        seen.append(cause)
-        yield cause
-        waiting += [cause.__cause__, cause.__context__, *cause.args]
-        if isinstance(cause, MaxRetryError):
-            waiting.append(cause.reason)
 
 
 def _body(error: stripe.StripeError) -> Mapping[str, Any]:

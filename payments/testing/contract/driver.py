@@ -56,7 +56,8 @@ class SessionDriver:
     """Drive one session at a provider, verb by verb.
 
     Every verb returns the provider's result, with whatever keys it published, declared or not. An exception becomes
-    the outcome that it stands for and is kept in `error`.
+    the outcome that it stands for and is kept in `error`. `payer` does what a payer does elsewhere before the session
+    is authorized.
     """
 
     provider: BaseProvider[Any]
@@ -75,6 +76,7 @@ class SessionDriver:
     provider_data: dict[str, Any] = field(default_factory=dict)
     operation_ids: list[str] = field(default_factory=list)
     error: Exception | None = None
+    payer: Callable[[SessionDriver], None] | None = None
     _resend: Callable[[], ProviderResult] | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +101,9 @@ class SessionDriver:
         return result
 
     def authorize(self, **changes: Any) -> AuthorizeResult:
-        """Authorize with what the payer sends."""
+        """Authorize with what the payer sends, after they have done what they do elsewhere."""
+        if self.payer is not None:
+            self.payer(self)
         values = self._common() | {"input": dict(self.attempt.input)}
         return self._call(self.provider.authorize, AuthorizeRequest(**values | changes), AuthorizeResult)
 

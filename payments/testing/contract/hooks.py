@@ -59,6 +59,12 @@ class ContractHooks:
         """Return what asks the payer for something more; None if nothing does."""
         return None
 
+    def act_as_payer(self, driver: SessionDriver) -> None:
+        """Do what a payer does elsewhere before a session is authorized, such as approving on the provider's page.
+
+        Called before each `authorize()`; `driver.attempt` says how it is to go. Who is to be challenged does nothing.
+        """
+
     def pass_challenge(self, driver: SessionDriver) -> Mapping[str, Any]:
         """Do what a payer does, if it is done elsewhere, and return what they then send to authorize again."""
         return {}
@@ -119,7 +125,9 @@ class ContractHooks:
 
     def start(self, attempt: Attempt | None = None) -> SessionDriver:
         """Return the driver of a session that isn't initiated."""
-        return SessionDriver(provider=self.provider, attempt=attempt or self.approved())
+        return SessionDriver(
+            provider=self.provider, attempt=attempt or self.approved(), payer=self.act_as_payer
+        )
 
     def initiated(self, attempt: Attempt | None = None) -> SessionDriver:
         """Return the driver of an initiated session."""

@@ -49,11 +49,12 @@ class ReportContract(ContractHooks):
         assert result.fact.provider_reference == driver.provider_reference
         assert result.fact.authorized_amount == driver.amount
 
-    def test_an_initiated_session_is_pending(self) -> None:
+    def test_an_initiated_session_waits_for_its_payer(self) -> None:
         self.require("supports_retrieve")
         driver = self.initiated()
         fact = fact_of(driver)
-        assert fact.status in (SessionStatus.PENDING, None)
+        assert fact.status in (SessionStatus.PENDING, SessionStatus.REQUIRES_MORE, None)
+        assert (fact.status == SessionStatus.REQUIRES_MORE) == (fact.next_action is not None)
         assert fact.amount in (driver.amount, None)
 
     def test_facts_add_up_over_a_session_s_life(self) -> None:

@@ -12,7 +12,7 @@ have recorded them. What Stripe really does only its own test mode can tell: see
 
 from __future__ import annotations
 
-from tests.stripe.fake.faults import Fault
+from tests.fakes import Fault
 from tests.stripe.fake.service import FakeStripe
 
 __all__ = ["FakeStripe", "Fault"]

@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.stripe.fake.wire import ApiError, Json
+from tests.fakes import Json
+from tests.stripe.fake.wire import ApiError
 
 API_VERSION: Final = "2026-10-28.endive"
 

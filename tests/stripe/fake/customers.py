@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 
+from tests.fakes import Json
 from tests.stripe.fake.books import Books
 from tests.stripe.fake.intents import public, save_method
-from tests.stripe.fake.wire import ApiError, Json, found_in, require
+from tests.stripe.fake.wire import ApiError, found_in, require
 
 
 class Customers:

@@ -7,10 +7,11 @@ import secrets
 import time
 from typing import Any, Final
 
+from tests.fakes import Json
 from tests.stripe.fake.amounts import check_amount, check_units
 from tests.stripe.fake.books import Books
 from tests.stripe.fake.cards import CARDS, TOKENS, Card
-from tests.stripe.fake.wire import ApiError, Json, found_in, invalid, require
+from tests.stripe.fake.wire import ApiError, found_in, invalid, require
 
 CHANGEABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE: Final = (*CHANGEABLE, "requires_capture", "processing")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 
+from tests.fakes import Json
 from tests.stripe.fake.amounts import check_units
 from tests.stripe.fake.books import Books
-from tests.stripe.fake.wire import ApiError, Json, require
+from tests.stripe.fake.wire import ApiError, require
 
 
 class Movements:

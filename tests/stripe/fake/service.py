@@ -7,20 +7,20 @@ import hashlib
 import hmac
 import json
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from tests.fakes import Answer, Fault, Json, Plan, Server
 from tests.stripe.fake import parameters
 from tests.stripe.fake.books import API_VERSION, Books
 from tests.stripe.fake.customers import Customers
-from tests.stripe.fake.faults import Fault, Plan
 from tests.stripe.fake.intents import Intents, public
 from tests.stripe.fake.movements import Movements
-from tests.stripe.fake.server import Answer, Server
-from tests.stripe.fake.wire import ApiError, Json, Request, checked
+from tests.stripe.fake.wire import ApiError, Request, checked, read
 
 API_KEY: Final = "sk_test_fake"
 SECRET: Final = "whsec_fake"
@@ -66,7 +66,7 @@ class FakeStripe:
         self._stored: dict[str, Stored] = {}
         self._lock = threading.RLock()
         self._routes = self._make_routes()
-        self._server = Server(self.answer)
+        self._server = Server(lambda received: self.answer(read(received)))
 
     @property
     def url(self) -> str:
@@ -111,12 +111,16 @@ class FakeStripe:
     def answer(self, request: Request) -> Answer:
         """Answer one request; nothing is decided about money here."""
         with self._lock:
-            self.requests.append(request)
-            route, values = self._route(request)
-            plan = self._plan(route.operation if route else "")
-            if plan is None:
-                return self._answer(request, route, values)
-            return self._misbehave(plan.fault, request, route, values)
+            answer = self._any_answer(request)
+        return replace(answer, headers={**answer.headers, "Request-Id": f"req_{secrets.token_hex(7)}"})
+
+    def _any_answer(self, request: Request) -> Answer:
+        self.requests.append(request)
+        route, values = self._route(request)
+        plan = self._plan(route.operation if route else "")
+        if plan is None:
+            return self._answer(request, route, values)
+        return self._misbehave(plan.fault, request, route, values)
 
     def _answer(self, request: Request, route: Route | None, values: tuple[str, ...]) -> Answer:
         try:
@@ -147,7 +151,7 @@ class FakeStripe:
                 type="idempotency_error",
             )
         if known is not None and known.answer is not None:
-            return known.answer.replayed()
+            return replace(known.answer, headers={"Idempotent-Replayed": "true"})
         try:
             answer = Answer(status=200, body=execute())
         except ApiError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-Json = dict[str, Any]
+from tests.fakes import Json, Received
 
 _PART = re.compile(r"[^\[\]]+")
 
@@ -32,6 +32,17 @@ class Request:
     params: Json
     key: str | None
     headers: Mapping[str, str] = field(repr=False)
+
+
+def read(received: Received) -> Request:
+    """Return a request with its parameters, wherever they were."""
+    return Request(
+        method=received.method,
+        path=received.path,
+        params=decode(received.body.decode() or received.query),
+        key=received.headers.get("idempotency-key"),
+        headers=received.headers,
+    )
 
 
 def decode(query: str) -> Json:

@@ -1,18 +1,28 @@
-"""The fake's HTTP server: sockets and threads, on the loopback address only."""
+"""A fake's HTTP server: sockets and threads, on the loopback address only."""
 
 from __future__ import annotations
 
 import json
-import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from tests.stripe.fake.wire import Json, Request, decode
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """Hold a request as it arrived; the headers' names are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,19 +31,15 @@ class Answer:
 
     status: int
     body: Json
-    is_replayed: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     announced: int | None = None
-
-    def replayed(self) -> Answer:
-        """Return the answer as it is given again."""
-        return replace(self, is_replayed=True)
 
 
 class Server:
     """Serve in threads until it is stopped."""
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(self, answer: Callable[[Received], Answer]) -> None:
         self.stopping = threading.Event()
         self._http = _HTTPServer(("127.0.0.1", 0), _Handler)
         self._http.fake_answer = answer
@@ -60,7 +66,7 @@ class Server:
 class _HTTPServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = True
-    fake_answer: Callable[[Request], Answer]
+    fake_answer: Callable[[Received], Answer]
     fake_stopping: threading.Event
 
     def server_bind(self) -> None:
@@ -74,26 +80,28 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._serve("")
+        self._serve()
+
+    def do_PATCH(self) -> None:
+        self._serve()
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        self._serve(self.rfile.read(length).decode())
+        self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
         return
 
-    def _serve(self, body: str) -> None:
+    def _serve(self) -> None:
         server = cast(_HTTPServer, self.server)
         parts = urlsplit(self.path)
-        request = Request(
+        received = Received(
             method=self.command,
             path=parts.path,
-            params=decode(body or parts.query),
-            key=self.headers.get("Idempotency-Key"),
+            query=parts.query,
+            body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
             headers={name.lower(): value for name, value in self.headers.items()},
         )
-        answer = server.fake_answer(request)
+        answer = server.fake_answer(received)
         self.close_connection = True
         if answer.status == 0:
             server.fake_stopping.wait(timeout=3)
@@ -106,9 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(answer.announced or len(raw)))
-        self.send_header("Request-Id", f"req_{secrets.token_hex(7)}")
         self.send_header("Connection", "close")
-        if answer.is_replayed:
-            self.send_header("Idempotent-Replayed", "true")
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(raw)

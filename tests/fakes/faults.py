@@ -27,8 +27,9 @@ class Fault(StrEnum):
 
 @dataclass(kw_only=True)
 class Plan:
-    """Say which requests misbehave, and how often."""
+    """Say which requests misbehave, and how often, after how many that don't."""
 
     operation: str
     fault: Fault
     times: int
+    after: int = 0

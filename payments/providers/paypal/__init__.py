@@ -1,0 +1,12 @@
+"""The provider for PayPal: orders, authorizations, captures, refunds and webhooks, over PayPal's REST API.
+
+Install the extra `paypal`. PayPal's own library can't be pointed at another address, so none is used. Nothing imports
+this room unless a provider with its backend is configured.
+"""
+
+from __future__ import annotations
+
+from payments.providers.paypal.options import PayPalOptions
+from payments.providers.paypal.provider import PayPalProvider
+
+__all__ = ["PayPalOptions", "PayPalProvider"]

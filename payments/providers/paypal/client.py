@@ -1,0 +1,164 @@
+"""Calls to PayPal's REST API, each with a timeout, sorted by how certain their answers are.
+
+Every call has a connection of its own: a request lost on one that the other side has closed meanwhile would be an
+unknown outcome. Nothing is repeated here except after a refused access token, when nothing was done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from payments.exceptions import ProviderUnavailableError
+from payments.providers.connections import never_left
+from payments.providers.paypal.errors import (
+    Json,
+    NotPermittedError,
+    PayPalAnswerError,
+    RefusedError,
+    sorted_answer,
+)
+from payments.providers.paypal.options import PayPalOptions
+from payments.providers.paypal.tokens import Token, forget, token_for
+
+
+class PayPalApi:
+    """Ask PayPal for one thing at a time.
+
+    Every method raises RefusedError for a definite refusal and ProviderUnavailableError where nothing was done;
+    anything else that it raises means that nobody knows.
+    """
+
+    def __init__(self, options: PayPalOptions) -> None:
+        self._options = options
+
+    def create_order(self, body: Json, *, key: str) -> Json:
+        """Make an order."""
+        return self._call("POST", "/v2/checkout/orders", body, key=key)
+
+    def order(self, order_id: str) -> Json:
+        """Read an order with its authorizations, captures and refunds."""
+        return self._call("GET", f"/v2/checkout/orders/{_safe(order_id)}")
+
+    def order_or_none(self, order_id: str) -> Json | None:
+        """Read an order, or return None where PayPal has none with this id, or none any more."""
+        try:
+            return self.order(order_id)
+        except RefusedError as error:
+            if error.is_missing:
+                return None
+            raise
+
+    def patch_order(self, order_id: str, changes: Sequence[Json]) -> None:
+        """Change an order that isn't authorized."""
+        self._call("PATCH", f"/v2/checkout/orders/{_safe(order_id)}", list(changes))
+
+    def authorize_order(self, order_id: str, *, key: str) -> Json:
+        """Have an approved order's amount held."""
+        return self._call("POST", f"/v2/checkout/orders/{_safe(order_id)}/authorize", {}, key=key)
+
+    def capture_order(self, order_id: str, *, key: str) -> Json:
+        """Take an approved order's amount at once."""
+        return self._call("POST", f"/v2/checkout/orders/{_safe(order_id)}/capture", {}, key=key)
+
+    def capture(self, authorization_id: str, body: Json, *, key: str) -> Json:
+        """Take money that an authorization holds."""
+        path = f"/v2/payments/authorizations/{_safe(authorization_id)}/capture"
+        return self._call("POST", path, body, key=key)
+
+    def void(self, authorization_id: str, *, key: str) -> None:
+        """Release what an authorization holds."""
+        self._call("POST", f"/v2/payments/authorizations/{_safe(authorization_id)}/void", {}, key=key)
+
+    def refund(self, capture_id: str, body: Json, *, key: str) -> Json:
+        """Give back captured money."""
+        return self._call("POST", f"/v2/payments/captures/{_safe(capture_id)}/refund", body, key=key)
+
+    def disputes(self, capture_id: str) -> list[Json]:
+        """Return all disputes about a capture in full, which takes a permission that an app may lack: then none."""
+        path = f"/v1/customer/disputes?disputed_transaction_id={_safe(capture_id)}"
+        try:
+            listed = self._call("GET", path).get("items") or []
+        except NotPermittedError:
+            return []
+        return [self._call("GET", f"/v1/customer/disputes/{_safe(row['dispute_id'])}") for row in listed]
+
+    def webhooks(self) -> list[Json]:
+        """List the app's webhooks."""
+        listed: list[Json] = self._call("GET", "/v1/notifications/webhooks")["webhooks"]
+        return listed
+
+    def _call(
+        self, method: str, path: str, body: Json | list[Json] | None = None, *, key: str | None = None
+    ) -> Json:
+        token = token_for(self._options, self._fetch_token)
+        answer = self._ask(method, path, body, key, token)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            # The token may have been withdrawn before its time.
+            forget(self._options, token)
+            token = token_for(self._options, self._fetch_token)
+            answer = self._ask(method, path, body, key, token)
+        return sorted_answer(answer.status_code, answer.content)
+
+    def _ask(
+        self, method: str, path: str, body: Json | list[Json] | None, key: str | None, token: Token
+    ) -> requests.Response:
+        headers = {"Content-Type": "application/json", "Prefer": "return=representation"}
+        if key is not None:
+            headers["PayPal-Request-Id"] = key
+        sent = None if body is None else json.dumps(body).encode()
+        return self._send(method, path, sent, headers, _Bearer(token.value))
+
+    def _fetch_token(self) -> Token:
+        """Return a new access token. Whatever goes wrong with it, nothing else was asked of PayPal."""
+        login = HTTPBasicAuth(self._options.client_id, self._options.client_secret)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            answer = self._send("POST", "/v1/oauth2/token", b"grant_type=client_credentials", headers, login)
+            body = sorted_answer(answer.status_code, answer.content)
+            return Token(value=str(body["access_token"]), lasts=float(body["expires_in"]))
+        except (requests.RequestException, PayPalAnswerError, RefusedError, LookupError, ValueError) as error:
+            raise ProviderUnavailableError("PayPal gives no access token right now.") from error
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], auth: AuthBase
+    ) -> requests.Response:
+        try:
+            with requests.Session() as http:
+                return http.request(
+                    method,
+                    self._options.url + path,
+                    data=body,
+                    headers=dict(headers),
+                    auth=auth,
+                    timeout=self._options.timeout,
+                    allow_redirects=False,
+                )
+        except requests.ConnectionError as error:
+            if never_left(error):
+                raise ProviderUnavailableError("PayPal can't be reached.") from error
+            raise
+
+
+class _Bearer(AuthBase):
+    """Send an access token; as `auth`, because requests would let a netrc file replace a plain header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _safe(reference: Any) -> str:
+    """Return one of PayPal's ids, if it is one: it becomes part of an address."""
+    text = str(reference)
+    if not (text.isascii() and text.replace("-", "").isalnum()):
+        raise PayPalAnswerError("What should be an id of PayPal's is none.")
+    return text

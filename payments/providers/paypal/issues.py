@@ -1,0 +1,85 @@
+"""PayPal's many issues, in words that a payer may read, under codes that a shop can act on.
+
+Sources, read in November 2026: https://developer.paypal.com/api/rest/reference/orders/v2/errors/ and
+https://developer.paypal.com/api/payments/v2/errors/. A code is PayPal's issue in lower case; operators read what
+PayPal says about it, and the `debug_id` that PayPal's support asks for, in the failure's detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from payments.providers.facts import Failure
+
+MAX_CODE: Final = 64
+
+_REFUSED: Final = _("The payment provider refused this.")
+
+_MESSAGES: Final[Mapping[Promise, str]] = {
+    _("PayPal could not use what you chose to pay with. Choose another way to pay there."): """
+        INSTRUMENT_DECLINED CARD_EXPIRED CARD_CLOSED REDIRECT_PAYER_FOR_ALTERNATE_FUNDING PAYER_CANNOT_PAY
+    """,
+    _("Your payment was declined. Use another payment method, or ask your bank."): """
+        AUTHORIZATION_DENIED CAPTURE_DECLINED COMPLIANCE_VIOLATION PAYER_ACCOUNT_LOCKED_OR_CLOSED
+        PAYER_ACCOUNT_RESTRICTED TRANSACTION_BLOCKED_BY_PAYEE TRANSACTION_REFUSED
+    """,
+    _("This payment is over your limit. Use another payment method, or ask your bank."): """
+        MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED TRANSACTION_LIMIT_EXCEEDED
+    """,
+    _("The payment has to be confirmed at PayPal first."): "ORDER_NOT_APPROVED PAYER_ACTION_REQUIRED",
+    _("The payment is no longer open at PayPal. Start again."): """
+        INVALID_RESOURCE_ID ORDER_CANCELED ORDER_COMPLETED_OR_VOIDED ORDER_EXPIRED
+    """,
+    _("The authorization has expired."): "AUTHORIZATION_EXPIRED",
+    _("The amount is more than is left, or not possible here."): """
+        AMOUNT_CANNOT_BE_ZERO CANNOT_BE_NEGATIVE CANNOT_BE_ZERO_OR_NEGATIVE MAX_CAPTURE_AMOUNT_EXCEEDED
+        REFUND_AMOUNT_EXCEEDED
+    """,
+    _("The amount is more than is possible here."): "MAX_VALUE_EXCEEDED",
+    _("The money was captured already."): """
+        AUTHORIZATION_ALREADY_CAPTURED MAX_CAPTURE_COUNT_EXCEEDED ORDER_ALREADY_CAPTURED PREVIOUSLY_CAPTURED
+    """,
+    _("The money was refunded already."): "CAPTURE_FULLY_REFUNDED MAX_NUMBER_OF_REFUNDS_EXCEEDED",
+    _("The refund could not be paid out."): "REFUND_FAILED",
+    _("The payment is disputed at the payer's bank, so it can't be refunded."): """
+        CAPTURE_DISPUTED_PARTIAL_REFUND_NOT_ALLOWED REFUND_CAPTURE_DISPUTED
+    """,
+    _("The payment is in a state that doesn't allow this any more."): """
+        AUTHORIZATION_VOIDED CANNOT_BE_VOIDED ORDER_ALREADY_AUTHORIZED ORDER_ALREADY_COMPLETED PENDING_CAPTURE
+        PREVIOUSLY_VOIDED REFUND_NOT_ALLOWED REFUND_TIME_LIMIT_EXCEEDED
+    """,
+}
+
+_WORDS: Final[Mapping[str, Promise]] = {
+    issue: message for message, issues in _MESSAGES.items() for issue in issues.split()
+}
+
+
+def failure(issue: str, *, detail: str = "") -> Failure:
+    """Return why something was refused, from an issue of PayPal's or from one that we found ourselves."""
+    return Failure(
+        code=issue.lower()[:MAX_CODE], message=str(_WORDS.get(issue, _REFUSED)), detail=detail or issue
+    )
+
+
+def request_failure(answer: Mapping[str, Any], issue: str) -> Failure:
+    """Return why PayPal refused a request, from its error."""
+    details = answer.get("details")
+    first = details[0] if isinstance(details, list) and details else {}
+    said = first.get("description") if isinstance(first, dict) else None
+    parts = {
+        "issue": issue,
+        "field": first.get("field") if isinstance(first, dict) else None,
+        "debug_id": answer.get("debug_id"),
+    }
+    known = "; ".join(f"{name}: {value}" for name, value in parts.items() if value)
+    return failure(issue, detail=f"{said or answer.get('message') or ''} ({known})".strip())
+
+
+def status_failure(issue: str, reason: str | None) -> Failure:
+    """Return why an authorization, a capture or a refund didn't come about, with PayPal's reason for operators."""
+    return failure(issue, detail=f"{issue}: {reason}" if reason else issue)

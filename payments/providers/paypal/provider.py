@@ -1,0 +1,307 @@
+"""The PayPal provider: each verb looks at the order first, then asks for one thing, and looks again after a conflict.
+
+Looking first costs a request, and is what makes a verb safe to repeat: what was done already is found and reported, and
+a capture can't take more than is held, which PayPal itself would allow up to 115 percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import ProviderUnavailableError
+from payments.providers.base import BaseProvider
+from payments.providers.facts import NextAction
+from payments.providers.paypal import parameters, translation
+from payments.providers.paypal.answers import answered
+from payments.providers.paypal.client import PayPalApi
+from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
+from payments.providers.paypal.issues import failure
+from payments.providers.paypal.options import PayPalOptions
+from payments.providers.paypal.orders import Authorization, Capture, Order, read_capture, read_order
+from payments.providers.paypal.parameters import order_id
+from payments.providers.paypal.refunds import give_back
+from payments.providers.paypal.webhooks import EVENTS, webhook_result
+from payments.providers.requests import (
+    AuthorizeRequest,
+    CancelRequest,
+    CaptureRequest,
+    InitiateRequest,
+    ProviderRequest,
+    RefundRequest,
+    RetrieveRequest,
+    UpdateRequest,
+    WebhookRequest,
+)
+from payments.providers.results import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    InitiateResult,
+    RefundResult,
+    RetrieveResult,
+    UpdateResult,
+    WebhookResult,
+)
+from payments.states import Outcome, SessionStatus
+
+_PAYER_IS_NEEDED = frozenset({"ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRED"})
+
+
+class PayPalProvider(BaseProvider[PayPalOptions]):
+    """Take payments through PayPal's orders.
+
+    The payer approves an order at PayPal, where `next_action` leads or PayPal's own script; a browser sends nothing.
+    """
+
+    options_class = PayPalOptions
+    verbose_name = _("PayPal")
+    public_data_keys = frozenset({"order_id", "status", "client_id", "approve_url"})
+    idempotency_window = translation.KEY_WINDOW
+    supports_multiple_captures: ClassVar[bool] = False
+    supports_webhooks: ClassVar[bool] = True
+    webhook_events: ClassVar[Sequence[str]] = EVENTS
+
+    def __init__(self, *, alias: str, options: PayPalOptions) -> None:
+        super().__init__(alias=alias, options=options)
+        self._api = PayPalApi(options)
+        # What this account may do, not what the class can.
+        self.__dict__["supports_multiple_captures"] = options.multicapture
+
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        """Make an order, which the payer then approves."""
+        return answered(InitiateResult, lambda: self._initiate(request))
+
+    def update(self, request: UpdateRequest) -> UpdateResult:
+        """Change the order's amount."""
+        return answered(UpdateResult, lambda: self._update(request))
+
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        """Have the amount of an approved order held, or taken; otherwise say where to approve it."""
+        return answered(AuthorizeResult, lambda: self._authorize(request))
+
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
+        return answered(CaptureResult, lambda: self._capture(request))
+
+    def refund(self, request: RefundRequest) -> RefundResult:
+        """Give back a part of what was captured, or all of it, out of as few captures as possible."""
+        return answered(RefundResult, lambda: self._refund(request))
+
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        """Abandon the order, or let go of what is still held; what is let go already is no refusal."""
+        return answered(CancelResult, lambda: self._cancel(request))
+
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        """Look the order up by its id. PayPal can't look one up by ours."""
+        answer = (
+            None
+            if request.provider_reference is None
+            else self._api.order_or_none(request.provider_reference)
+        )
+        if answer is None:
+            return RetrieveResult(outcome=Outcome.SUCCEEDED)
+        order = read_order(answer)
+        disputes = [row for capture in order.captures for row in self._api.disputes(capture.id)]
+        return RetrieveResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=order.id,
+            exchange=translation.exchange(order),
+            fact=translation.session_fact(order, client_id=self.options.client_id, disputes=disputes),
+        )
+
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        """Verify an event, which is a hint to look the order up."""
+        return webhook_result(request, self.options)
+
+    def check(self) -> Sequence[CheckMessage]:
+        """Return what is doubtful about the options: real money in DEBUG, and no way to prove an event."""
+        messages: list[CheckMessage] = []
+        entry = f'PAYMENTS["PROVIDERS"]["{self.alias}"]["OPTIONS"]'
+        if self.options.livemode and settings.DEBUG:
+            messages.append(
+                Warning(
+                    f"{entry} is about real money, and DEBUG is on.",
+                    hint='Say that PayPal\'s sandbox is meant: "livemode": False',
+                    id="payments.W040",
+                )
+            )
+        if not self.options.webhook_ids:
+            messages.append(
+                Warning(
+                    f"{entry} has no webhook ids, so every event of PayPal's is refused.",
+                    hint='Type the id that PayPal shows next to the webhook: "webhook_ids": ["..."]',
+                    id="payments.W041",
+                )
+            )
+        return messages
+
+    def _initiate(self, request: InitiateRequest) -> InitiateResult:
+        body = parameters.create_order(request, self.options)
+        order = read_order(self._api.create_order(body, key=request.idempotency_key))
+        return InitiateResult(
+            outcome=Outcome.SUCCEEDED,
+            next_action=translation.next_action(order),
+            **self._session_parts(order),
+        )
+
+    def _update(self, request: UpdateRequest) -> UpdateResult:
+        self._api.patch_order(order_id(request), parameters.update_order(request))
+        order = self._look_again(request)
+        return UpdateResult(
+            outcome=Outcome.SUCCEEDED,
+            amount=order.amount,
+            currency_code=order.currency_code,
+            next_action=translation.next_action(order),
+            **self._session_parts(order),
+        )
+
+    def _authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        order = self._look(request)
+        if order.is_canceled and not order.is_paid:
+            raise _refused("ORDER_CANCELED")
+        if order.status == "APPROVED" and not order.is_paid:
+            return self._ask_for_money(request, order)
+        return self._authorization(order)
+
+    def _ask_for_money(self, request: AuthorizeRequest, order: Order) -> AuthorizeResult:
+        """Have an approved order's amount held or taken."""
+        ask = self._api.authorize_order if self.options.intent == "authorize" else self._api.capture_order
+        try:
+            return self._authorization(read_order(ask(order.id, key=request.idempotency_key)))
+        except RefusedError as error:
+            current = self._look_again(request)
+            if current.is_paid:
+                return self._authorization(current)
+            if error.issue not in _PAYER_IS_NEEDED or current.approve_url is None:
+                raise
+            # Approved once, but not for this: the amount has been raised since, or the payer's bank wants to see them.
+            action = NextAction(type="redirect", url=current.approve_url)
+            return AuthorizeResult(
+                outcome=Outcome.SUCCEEDED, next_action=action, **self._session_parts(current)
+            )
+
+    def _authorization(self, order: Order) -> AuthorizeResult:
+        parts = self._session_parts(order)
+        status = translation.session_status(order)
+        action = translation.next_action(order)
+        if status == SessionStatus.AUTHORIZED:
+            return AuthorizeResult(
+                outcome=Outcome.SUCCEEDED,
+                amount=translation.authorized_amount(order),
+                currency_code=order.currency_code,
+                captured_amount=order.captured,
+                expires_at=None if order.authorization is None else order.authorization.expires_at,
+                **parts,
+            )
+        if action is not None:
+            return AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action, **parts)
+        if order.is_paid and status == SessionStatus.PENDING:
+            return AuthorizeResult(outcome=Outcome.PENDING, **parts)
+        refusal = translation.refusal_of(order) or failure("ORDER_COMPLETED_OR_VOIDED")
+        return AuthorizeResult(outcome=Outcome.DECLINED, failure=refusal, **parts)
+
+    def _capture(self, request: CaptureRequest) -> CaptureResult:
+        order = self._look(request)
+        capture = order.capture_of(request.operation_id) or self._take(request, order)
+        return CaptureResult(
+            outcome=translation.OUTCOMES[translation.capture_status(capture)],
+            failure=translation.capture_failure(capture),
+            provider_reference=capture.id,
+            amount=capture.amount,
+            currency_code=order.currency_code,
+            releases_remainder=capture.is_final,
+            exchange={"id": capture.id, "status": capture.status, "reason": capture.reason},
+        )
+
+    def _take(self, request: CaptureRequest, order: Order) -> Capture:
+        """Take money that an order's authorization holds."""
+        authorization = _capturable(order, request.amount)
+        keeps_rest = self.options.multicapture and not request.is_final
+        body = parameters.capture(request, self.options, keeps_rest=keeps_rest)
+        try:
+            answer = self._api.capture(authorization.id, body, key=request.idempotency_key)
+        except RefusedError:
+            found = self._look_again(request).capture_of(request.operation_id)
+            if found is None:
+                raise
+            return found
+        return read_capture(answer, order.currency_code)
+
+    def _refund(self, request: RefundRequest) -> RefundResult:
+        refunds = give_back(self._api, request)
+        return RefundResult(
+            outcome=translation.OUTCOMES[translation.refund_status(refunds)],
+            failure=translation.refund_failure(refunds),
+            provider_reference=translation.refund_reference(refunds),
+            amount=translation.refund_amount(refunds),
+            currency_code=request.currency_code,
+            exchange={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
+        )
+
+    def _cancel(self, request: CancelRequest) -> CancelResult:
+        try:
+            order = self._look(request)
+        except RefusedError as error:
+            if not error.is_missing or request.payment_id is not None:
+                raise
+            # PayPal forgets an order that nobody approved in time.
+            return CancelResult(outcome=Outcome.SUCCEEDED, provider_reference=request.provider_reference)
+        if order.authorization is not None:
+            self._release(request, order, order.authorization)
+        elif order.captures:
+            raise _refused("PREVIOUSLY_CAPTURED")
+        else:
+            self._api.patch_order(order.id, parameters.abandon_order(request))
+        return CancelResult(
+            outcome=Outcome.SUCCEEDED, provider_reference=order.id, exchange=translation.exchange(order)
+        )
+
+    def _release(self, request: CancelRequest, order: Order, authorization: Authorization) -> None:
+        """Have PayPal let go of what it holds, if it still does."""
+        if order.released or authorization.status == "DENIED":
+            return
+        try:
+            self._api.void(authorization.id, key=request.idempotency_key)
+        except RefusedError:
+            if not self._look_again(request).released:
+                raise
+
+    def _look(self, request: ProviderRequest) -> Order:
+        return read_order(self._api.order(order_id(request)))
+
+    def _look_again(self, request: ProviderRequest) -> Order:
+        """Look the order up after something was asked for: not to reach PayPal then doesn't mean “not done”."""
+        try:
+            return self._look(request)
+        except ProviderUnavailableError as error:
+            raise PayPalAnswerError("PayPal can't be asked what became of it.") from error
+
+    def _session_parts(self, order: Order) -> dict[str, Any]:
+        return {
+            "provider_reference": order.id,
+            "data": translation.public_data(order, client_id=self.options.client_id),
+            "provider_data": translation.private_data(order),
+            "exchange": translation.exchange(order),
+        }
+
+
+def _capturable(order: Order, amount: Decimal) -> Authorization:
+    """Return the authorization that an amount (major units) can be captured of.
+
+    Raises RefusedError where less is held.
+    """
+    if order.authorization is None:
+        raise _refused("PREVIOUSLY_CAPTURED" if order.captures else "ORDER_NOT_APPROVED")
+    if order.reserved + amount > order.authorization.amount:
+        raise _refused("MAX_CAPTURE_AMOUNT_EXCEEDED")
+    return order.authorization
+
+
+def _refused(issue: str) -> RefusedError:
+    return RefusedError(failure(issue), issue=issue)

@@ -1,0 +1,106 @@
+"""Refunds: PayPal gives money back capture by capture, so one refund of ours may take several of PayPal's.
+
+A refund that fits into what is left of one capture is one refund at PayPal. Only one that doesn't is divided, oldest
+capture first, and each part names the operation and the whole amount: so a refund that broke off is found half done,
+and what is missing is asked for when it is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from payments.exceptions import ProviderUnavailableError
+from payments.money import ZERO
+from payments.providers.paypal import parameters
+from payments.providers.paypal.client import PayPalApi
+from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
+from payments.providers.paypal.issues import failure
+from payments.providers.paypal.orders import Capture, Order, Refund, read_order, read_refund
+from payments.providers.requests import RefundRequest
+
+MAX_PLANS: Final = 3
+"""How often a refund is planned anew because another one took what was left of a capture."""
+
+_TAKEN_MEANWHILE: Final = frozenset({"CAPTURE_FULLY_REFUNDED", "REFUND_AMOUNT_EXCEEDED"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Say how much (major units) of a capture is given back."""
+
+    capture: Capture
+    amount: Decimal
+
+
+def give_back(api: PayPalApi, request: RefundRequest) -> Sequence[Refund]:
+    """Refund an amount, and return the refunds at PayPal that make it up; they may fall short if one was refused.
+
+    Raises RefusedError where nothing was given back.
+    """
+    for attempt in range(1, MAX_PLANS + 1):
+        order = read_order(api.order(parameters.order_id(request)))
+        made = list(order.refunds_of(request.operation_id))
+        try:
+            _make(api, request, plan_refund(order, request.amount - _sum(made)), made)
+        except RefusedError as error:
+            if error.issue in _TAKEN_MEANWHILE and attempt < MAX_PLANS:
+                continue
+            if not _sum(made):
+                raise
+        return made
+    raise AssertionError("The last attempt returns or raises.")
+
+
+def plan_refund(order: Order, amount: Decimal) -> list[Part]:
+    """Return which captures give back how much, so that it adds up to `amount` (major units).
+
+    Raises RefusedError where less is left.
+    """
+    if amount <= ZERO:
+        return []
+    left = {row.id: order.left_of(row) for row in order.captures}
+    fitting = [row for row in order.captures if left[row.id] >= amount]
+    if fitting:
+        exact = (row for row in fitting if left[row.id] == amount)
+        return [Part(capture=next(exact, fitting[0]), amount=amount)]
+    if sum(left.values(), ZERO) < amount:
+        raise _too_much(order)
+    parts = []
+    for row in order.captures:
+        share = min(left[row.id], amount)
+        if share:
+            parts.append(Part(capture=row, amount=share))
+        amount -= share
+    return parts
+
+
+def _make(api: PayPalApi, request: RefundRequest, plan: Sequence[Part], made: list[Refund]) -> None:
+    """Ask for each part of a plan, and add what comes of it to `made`."""
+    total = request.amount if made or len(plan) > 1 else None
+    for part in plan:
+        body = parameters.refund(request, part.amount, total=total)
+        key = f"{request.idempotency_key}-{part.capture.id}-{body['amount']['value']}"
+        try:
+            answer = api.refund(part.capture.id, body, key=key)
+        except ProviderUnavailableError as error:
+            if made:
+                raise PayPalAnswerError("A refund is half done.") from error
+            raise
+        made.append(read_refund(answer, request.currency_code))
+
+
+def _sum(refunds: Sequence[Refund]) -> Decimal:
+    return sum((row.amount for row in refunds if not row.has_failed), ZERO)
+
+
+def _too_much(order: Order) -> RefusedError:
+    if order.reserved > order.captured:
+        issue = "PENDING_CAPTURE"
+    elif order.captured and not sum((order.left_of(row) for row in order.captures), ZERO):
+        issue = "CAPTURE_FULLY_REFUNDED"
+    else:
+        issue = "REFUND_AMOUNT_EXCEEDED"
+    return RefusedError(failure(issue), issue=issue)

@@ -1,0 +1,261 @@
+"""From PayPal's words to ours: an order with all that became of it as a fact in cumulative amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from django.utils import timezone
+
+from payments.exceptions import AmountError, CurrencyError
+from payments.money import ZERO
+from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
+from payments.providers.paypal.amounts import from_value
+from payments.providers.paypal.issues import status_failure
+from payments.providers.paypal.orders import Authorization, Capture, Order, Refund
+from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+
+Json = dict[str, Any]
+
+KEY_WINDOW: Final = timedelta(hours=6)
+"""How long PayPal keeps the keys of orders; those of payments it keeps for 45 days."""
+
+_LOST: Final = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
+_INQUIRY: Final = "INQUIRY"
+
+OUTCOMES: Final[Mapping[MovementStatus, Outcome]] = {
+    MovementStatus.PENDING: Outcome.PENDING,
+    MovementStatus.SUCCEEDED: Outcome.SUCCEEDED,
+    MovementStatus.FAILED: Outcome.DECLINED,
+}
+
+
+def public_data(order: Order, *, client_id: str) -> Json:
+    """Return what of an order a browser may hold: what PayPal's own script needs, and where to approve it."""
+    return {
+        "order_id": order.id,
+        "status": order.status,
+        "client_id": client_id,
+        "approve_url": order.approve_url,
+    }
+
+
+def private_data(order: Order) -> Json:
+    """Return what of an order stays on the server: only its id, because every verb looks the order up."""
+    return {"order_id": order.id}
+
+
+def exchange(order: Order) -> Json:
+    """Return an account of an order that an operator may read."""
+    authorization = order.authorization
+    return {
+        "id": order.id,
+        "status": order.status,
+        "amount": str(order.amount),
+        "currency": order.currency_code,
+        "authorization": None if authorization is None else f"{authorization.id} {authorization.status}",
+        "captures": [f"{row.id} {row.status} {row.amount}" for row in order.captures],
+        "refunds": [f"{row.id} {row.status} {row.amount}" for row in order.refunds],
+    }
+
+
+def next_action(order: Order) -> NextAction | None:
+    """Return where the payer has to go to approve an order, if they have to."""
+    if order.is_paid or order.is_canceled or not order.waits_for_payer or order.approve_url is None:
+        return None
+    return NextAction(type="redirect", url=order.approve_url)
+
+
+def session_status(order: Order) -> SessionStatus:
+    """Return where a session with this order stands."""
+    if order.authorization is not None:
+        return _authorization_status(order, order.authorization)
+    if order.captures:
+        return _capture_status(order)
+    if order.is_canceled or order.status == "VOIDED":
+        return SessionStatus.CANCELED
+    return SessionStatus.PENDING if next_action(order) is None else SessionStatus.REQUIRES_MORE
+
+
+def authorized_amount(order: Order) -> Decimal:
+    """Return how much was held, or taken at once."""
+    if order.authorization is None:
+        return order.captured
+    return order.authorization.amount if order.authorization.holds else ZERO
+
+
+def refusal_of(order: Order) -> Failure | None:
+    """Return why the payer's money couldn't be had, if that was tried in vain."""
+    if order.authorization is not None and order.authorization.status == "DENIED":
+        return status_failure("AUTHORIZATION_DENIED", order.authorization.reason)
+    if order.authorization is None and order.captures and all(row.has_failed for row in order.captures):
+        return status_failure("CAPTURE_DECLINED", order.captures[-1].reason)
+    return None
+
+
+def session_fact(order: Order, *, client_id: str, disputes: Sequence[Mapping[str, Any]] = ()) -> SessionFact:
+    """Return the fact that an order states, together with the disputes about its captures."""
+    groups = refund_groups(order.refunds, now=timezone.now())
+    refunds = [row for group in groups for row in group]
+    return SessionFact(
+        currency_code=order.currency_code,
+        status=session_status(order),
+        provider_reference=order.id,
+        amount=order.amount,
+        authorized_amount=authorized_amount(order),
+        captured_amount=order.captured,
+        refunded_amount=sum((row.amount for row in refunds if row.is_given), ZERO),
+        canceled_amount=order.released,
+        charged_back_amount=_charged_back(disputes, order.currency_code),
+        reinstated_amount=_reinstated(disputes, order.currency_code),
+        movements=(
+            *(capture_fact(row, order.currency_code) for row in order.captures),
+            *(refund_fact(group, order.currency_code) for group in groups),
+        ),
+        failure=refusal_of(order),
+        next_action=next_action(order),
+        data=public_data(order, client_id=client_id),
+        provider_data=private_data(order),
+        expires_at=None if order.authorization is None else order.authorization.expires_at,
+    )
+
+
+def capture_status(capture: Capture) -> MovementStatus:
+    """Return what has become of a capture."""
+    if capture.has_failed:
+        return MovementStatus.FAILED
+    return MovementStatus.SUCCEEDED if capture.is_taken else MovementStatus.PENDING
+
+
+def capture_failure(capture: Capture) -> Failure | None:
+    """Return why a capture failed, if it did."""
+    return status_failure("CAPTURE_DECLINED", capture.reason) if capture.has_failed else None
+
+
+def capture_fact(capture: Capture, currency_code: str) -> MovementFact:
+    """Return a capture as a movement."""
+    return MovementFact(
+        kind=MovementKind.CAPTURE,
+        status=capture_status(capture),
+        amount=capture.amount,
+        currency_code=currency_code,
+        operation_id=capture.operation_id,
+        provider_reference=capture.id,
+        failure=capture_failure(capture),
+    )
+
+
+def refund_groups(refunds: Iterable[Refund], *, now: datetime) -> list[tuple[Refund, ...]]:
+    """Return refunds, those together that make up one of ours.
+
+    One of which parts are still missing is left out for as long as they may be asked for again: what isn't a whole
+    would pass for another refund.
+    """
+    groups: dict[str, list[Refund]] = {}
+    for row in refunds:
+        groups.setdefault(row.id if row.mark is None else row.mark.operation_id, []).append(row)
+    return [tuple(group) for group in groups.values() if not _is_being_made(group, now)]
+
+
+def refund_status(group: Sequence[Refund]) -> MovementStatus:
+    """Return what has become of one refund of ours, or of one made in PayPal's dashboard."""
+    if all(row.has_failed for row in group):
+        return MovementStatus.FAILED
+    is_settled = all(row.is_given or row.has_failed for row in group)
+    return MovementStatus.SUCCEEDED if is_settled else MovementStatus.PENDING
+
+
+def refund_amount(group: Sequence[Refund]) -> Decimal:
+    """Return how much a refund gives back; of one that has failed, how much it would have."""
+    kept = [row for row in group if not row.has_failed] or group
+    return sum((row.amount for row in kept), ZERO)
+
+
+def refund_failure(group: Sequence[Refund]) -> Failure | None:
+    """Return why a refund failed, if it did."""
+    if refund_status(group) != MovementStatus.FAILED:
+        return None
+    return status_failure("REFUND_FAILED", group[0].reason)
+
+
+def refund_reference(group: Sequence[Refund]) -> str:
+    """Return PayPal's name for a refund, or its names where it took several."""
+    return "+".join(row.id for row in group)
+
+
+def refund_fact(group: Sequence[Refund], currency_code: str) -> MovementFact:
+    """Return a refund as a movement."""
+    mark = group[0].mark
+    return MovementFact(
+        kind=MovementKind.REFUND,
+        status=refund_status(group),
+        amount=refund_amount(group),
+        currency_code=currency_code,
+        operation_id=None if mark is None else mark.operation_id,
+        provider_reference=refund_reference(group),
+        failure=refund_failure(group),
+    )
+
+
+def _authorization_status(order: Order, authorization: Authorization) -> SessionStatus:
+    if authorization.status == "DENIED":
+        return SessionStatus.ERROR
+    if authorization.status == "PENDING":
+        return SessionStatus.PENDING
+    if authorization.is_released and not order.reserved:
+        return SessionStatus.CANCELED
+    return SessionStatus.AUTHORIZED
+
+
+def _capture_status(order: Order) -> SessionStatus:
+    if order.captured:
+        return SessionStatus.AUTHORIZED
+    return SessionStatus.PENDING if order.reserved else SessionStatus.ERROR
+
+
+def _is_being_made(group: Sequence[Refund], now: datetime) -> bool:
+    mark = group[0].mark
+    if mark is None or mark.total is None or any(row.has_failed for row in group):
+        return False
+    begun = min((row.created_at for row in group if row.created_at is not None), default=None)
+    is_recent = begun is not None and now - begun < KEY_WINDOW
+    return is_recent and refund_amount(group) < mark.total
+
+
+def _charged_back(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
+    """Return how much claims have kept from the merchant in all: PayPal holds it as soon as there is one."""
+    claims = (row for row in disputes if _is_claim(row))
+    return sum((_amount_of(row, currency_code) for row in claims), ZERO) or None
+
+
+def _reinstated(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
+    """Return how much of that came back, because the merchant has won."""
+    won = (
+        row for row in disputes if _is_claim(row) and row.get("status") == "RESOLVED" and not _is_lost(row)
+    )
+    return sum((_amount_of(row, currency_code) for row in won), ZERO) or None
+
+
+def _is_claim(dispute: Mapping[str, Any]) -> bool:
+    """Return whether a dispute is or was more than an inquiry between payer and merchant."""
+    return _is_lost(dispute) or dispute.get("dispute_life_cycle_stage") not in (None, _INQUIRY)
+
+
+def _is_lost(dispute: Mapping[str, Any]) -> bool:
+    return (dispute.get("dispute_outcome") or {}).get("outcome_code") in _LOST
+
+
+def _amount_of(dispute: Mapping[str, Any], currency_code: str) -> Decimal:
+    """Return how much a dispute is about, or what PayPal made of that."""
+    outcome = dispute.get("dispute_outcome") or {}
+    money = (
+        (outcome.get("amount_refunded") if _is_lost(dispute) else None) or dispute.get("dispute_amount") or {}
+    )
+    if str(money.get("currency_code")).lower() != currency_code:
+        return ZERO
+    try:
+        return from_value(money.get("value"), currency_code)
+    except (AmountError, CurrencyError):
+        return ZERO

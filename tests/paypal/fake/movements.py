@@ -1,0 +1,225 @@
+"""Captures, voids, refunds and disputes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from tests.fakes import Json
+from tests.paypal.fake.books import ZERO, Books, Row, amount_of, spelled
+from tests.paypal.fake.orders import Funding, add_capture
+from tests.paypal.fake.wire import ApiError
+
+OVERAGE: Final = Decimal("1.15")
+"""PayPal lets a merchant take up to 115 percent of what is held, unless it is told otherwise."""
+
+_DEAD: Final = {
+    "VOIDED": "AUTHORIZATION_VOIDED",
+    "EXPIRED": "AUTHORIZATION_EXPIRED",
+    "DENIED": "AUTHORIZATION_DENIED",
+    "CAPTURED": "AUTHORIZATION_ALREADY_CAPTURED",
+}
+_UNREFUNDABLE: Final = {
+    "PENDING": "PENDING_CAPTURE",
+    "DECLINED": "REFUND_NOT_ALLOWED",
+    "REFUNDED": "CAPTURE_FULLY_REFUNDED",
+}
+
+
+class Movements:
+    """Take money, let go of it, give it back, and have payers dispute it."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self.url = ""
+        self.max_captures = 10
+        self.max_refunds = 300
+        self.may_read_disputes = True
+
+    def capture(self, authorization_id: str, body: Json) -> Json:
+        """Take a part of what an authorization holds, or all of it."""
+        authorization = self._books.get(authorization_id, "authorization")
+        order = self._order_of(authorization)
+        if authorization.status in _DEAD:
+            raise ApiError(_DEAD[authorization.status])
+        taken = self.captured(authorization)
+        amount = self._amount(body, authorization, authorization.amount - taken)
+        if taken + amount > authorization.amount * OVERAGE:
+            raise ApiError("MAX_CAPTURE_AMOUNT_EXCEEDED")
+        if len(self._books.all("capture", parent=authorization_id)) >= self.max_captures:
+            raise ApiError("MAX_CAPTURE_COUNT_EXCEEDED")
+        invoice_id = body.get("invoice_id", order.data["unit"].get("invoice_id"))
+        self._refuse_duplicate(invoice_id)
+        is_final = body.get("final_capture", False)
+        capture = add_capture(
+            self._books,
+            order,
+            amount,
+            order.data["funding"],
+            parent=authorization_id,
+            final_capture=is_final,
+            invoice_id=invoice_id,
+            custom_id=order.data["unit"].get("custom_id"),
+        )
+        if capture.status != "DECLINED":
+            is_over = is_final or taken + amount >= authorization.amount
+            authorization.status = "CAPTURED" if is_over else "PARTIALLY_CAPTURED"
+        return capture.shown()
+
+    def void(self, authorization_id: str) -> Json:
+        """Let go of what an authorization still holds."""
+        authorization = self._books.get(authorization_id, "authorization")
+        if authorization.status == "CAPTURED":
+            raise ApiError("PREVIOUSLY_CAPTURED")
+        if authorization.status == "VOIDED":
+            raise ApiError("PREVIOUSLY_VOIDED")
+        if authorization.status in _DEAD:
+            raise ApiError(_DEAD[authorization.status])
+        authorization.status = "VOIDED"
+        self._books.emit("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization.shown())
+        return authorization.shown()
+
+    def expire(self, authorization_id: str) -> None:
+        """Have an authorization's 29 days be over."""
+        self._books.get(authorization_id, "authorization").status = "VOIDED"
+
+    def settle_capture(self, capture_id: str, *, succeeds: bool) -> None:
+        """End a pending capture."""
+        capture = self._books.get(capture_id, "capture")
+        capture.status = "COMPLETED" if succeeds else "DECLINED"
+        capture.data.pop("status_details", None)
+        self._books.emit(f"PAYMENT.CAPTURE.{capture.status}", "capture", capture.shown())
+
+    def refund(self, capture_id: str, body: Json) -> Json:
+        """Give back a part of a capture, or all that is left of it."""
+        capture = self._books.get(capture_id, "capture")
+        if capture.status in _UNREFUNDABLE:
+            raise ApiError(_UNREFUNDABLE[capture.status])
+        left = capture.amount - self.refunded(capture)
+        amount = self._amount(body, capture, left)
+        if amount > left:
+            raise ApiError("REFUND_AMOUNT_EXCEEDED")
+        if len(self._books.all("refund", parent=capture_id)) >= self.max_refunds:
+            raise ApiError("MAX_NUMBER_OF_REFUNDS_EXCEEDED")
+        if amount < capture.amount and self._is_disputed(capture):
+            raise ApiError("CAPTURE_DISPUTED_PARTIAL_REFUND_NOT_ALLOWED")
+        refund = self._add_refund(capture, amount, body)
+        self._note_refunded(capture)
+        self._books.emit("PAYMENT.CAPTURE.REFUNDED", "refund", refund.shown())
+        return refund.shown()
+
+    def settle_refund(self, refund_id: str, *, succeeds: bool) -> None:
+        """End a pending refund."""
+        refund = self._books.get(refund_id, "refund")
+        refund.status = "COMPLETED" if succeeds else "FAILED"
+        refund.data.pop("status_details", None)
+        self._note_refunded(self._books.get(refund.parent or "", "capture"))
+        if not succeeds:
+            self._books.emit("PAYMENT.REFUND.FAILED", "refund", refund.shown())
+
+    def dispute(self, capture_id: str, *, amount: str, stage: str = "CHARGEBACK") -> Row:
+        """Have a payer dispute a capture."""
+        capture = self._books.get(capture_id, "capture")
+        dispute = self._books.add(
+            "dispute",
+            amount=Decimal(amount),
+            currency=capture.currency,
+            status="WAITING_FOR_SELLER_RESPONSE",
+            parent=capture_id,
+            stage=stage,
+        )
+        self._books.emit("CUSTOMER.DISPUTE.CREATED", "dispute", self._shown_dispute(dispute))
+        return dispute
+
+    def resolve(self, dispute: Row, outcome_code: str) -> None:
+        """Have PayPal decide a dispute."""
+        dispute.status = "RESOLVED"
+        dispute.data["outcome"] = outcome_code
+        self._books.emit("CUSTOMER.DISPUTE.RESOLVED", "dispute", self._shown_dispute(dispute))
+
+    def list_disputes(self, capture_id: str) -> Json:
+        """List the disputes about a capture, in short."""
+        self._check_permission()
+        rows = self._books.all("dispute", parent=capture_id)
+        return {"items": [{"dispute_id": row.id, "status": row.status} for row in rows], "links": []}
+
+    def show_dispute(self, dispute_id: str) -> Json:
+        """Show a dispute in full."""
+        self._check_permission()
+        return self._shown_dispute(self._books.get(dispute_id, "dispute"))
+
+    def captured(self, source: Row) -> Decimal:
+        """Return how much was taken of an authorization or an order, or is on its way."""
+        rows = self._books.all("capture", parent=source.id)
+        return sum((row.amount for row in rows if row.status != "DECLINED"), ZERO)
+
+    def refunded(self, capture: Row) -> Decimal:
+        """Return how much of a capture was given back, or is on its way."""
+        rows = self._books.all("refund", parent=capture.id)
+        return sum((row.amount for row in rows if row.status != "FAILED"), ZERO)
+
+    def _add_refund(self, capture: Row, amount: Decimal, body: Json) -> Row:
+        funding = self._order_of(capture).data["funding"]
+        is_slow = funding == Funding.SLOW_REFUND
+        up = {"href": f"{self.url}/v2/payments/captures/{capture.id}", "rel": "up", "method": "GET"}
+        return self._books.add(
+            "refund",
+            amount=amount,
+            currency=capture.currency,
+            status="PENDING" if is_slow else "COMPLETED",
+            parent=capture.id,
+            custom_id=body.get("custom_id", capture.data.get("custom_id")),
+            invoice_id=body.get("invoice_id", capture.data.get("invoice_id")),
+            links=[up],
+            **({"status_details": {"reason": "ECHECK"}} if is_slow else {}),
+        )
+
+    def _note_refunded(self, capture: Row) -> None:
+        refunded = self.refunded(capture)
+        is_whole = refunded == capture.amount
+        capture.status = "REFUNDED" if is_whole else "PARTIALLY_REFUNDED" if refunded else "COMPLETED"
+
+    def _refuse_duplicate(self, invoice_id: str | None) -> None:
+        rows = self._books.all("capture")
+        taken = {row.data.get("invoice_id") for row in rows if row.status != "DECLINED"}
+        if invoice_id is not None and invoice_id in taken:
+            raise ApiError("DUPLICATE_INVOICE_ID")
+
+    def _is_disputed(self, capture: Row) -> bool:
+        rows = self._books.all("dispute", parent=capture.id)
+        return any(row.status != "RESOLVED" for row in rows)
+
+    def _shown_dispute(self, dispute: Row) -> Json:
+        capture = self._books.rows[dispute.parent or ""]
+        money = {
+            "currency_code": dispute.currency,
+            "value": spelled(dispute.amount, dispute.currency),
+        }
+        shown = {
+            "dispute_id": dispute.id,
+            "status": dispute.status,
+            "dispute_amount": money,
+            "dispute_life_cycle_stage": dispute.data["stage"],
+            "disputed_transactions": [
+                {"seller_transaction_id": capture.id, "custom": capture.data.get("custom_id")}
+            ],
+        }
+        if "outcome" in dispute.data:
+            shown["dispute_outcome"] = {"outcome_code": dispute.data["outcome"], "amount_refunded": money}
+        return shown
+
+    def _check_permission(self) -> None:
+        if not self.may_read_disputes:
+            raise ApiError("PERMISSION_DENIED", status=403)
+
+    def _order_of(self, row: Row) -> Row:
+        parent = self._books.rows[row.parent or ""]
+        return parent if parent.kind == "order" else self._order_of(parent)
+
+    def _amount(self, body: Json, source: Row, default: Decimal) -> Decimal:
+        if "amount" not in body:
+            return default
+        amount, currency = amount_of(body["amount"])
+        if currency != source.currency:
+            raise ApiError("AUTH_CAPTURE_CURRENCY_MISMATCH")
+        return amount

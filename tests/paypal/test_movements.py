@@ -1,0 +1,359 @@
+"""Captures, refunds, releases and disputes with PayPal, also those that were made in its dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from payments.providers import MovementFact
+from payments.providers.paypal import translation
+from payments.providers.paypal.errors import PayPalAnswerError
+from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.testing import SessionDriver
+from tests.paypal.conftest import authorized, captured, fact_of
+from tests.paypal.fake import FakePayPal, Fault, Funding
+
+pytestmark = pytest.mark.database_independent
+
+HUNDRED = Decimal("100.00")
+EIGHTY = Decimal("80.00")
+SIXTY = Decimal("60.00")
+FORTY = Decimal("40.00")
+
+
+def refunds_of(driver: SessionDriver) -> list[MovementFact]:
+    return [row for row in fact_of(driver).movements if row.kind == MovementKind.REFUND]
+
+
+def given_back(fake: FakePayPal, driver: SessionDriver) -> list[Decimal]:
+    """Return how much of each capture was given back."""
+    return [fake.movements.refunded(row) for row in fake.captures_of(driver.session_id)]
+
+
+def test_a_partial_capture_takes_the_exact_amount_and_releases_the_rest(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    result = driver.capture(SIXTY)
+    assert (result.amount, result.releases_remainder) == (SIXTY, True)
+    fact = fact_of(driver)
+    assert (fact.authorized_amount, fact.captured_amount, fact.canceled_amount) == (HUNDRED, SIXTY, FORTY)
+    assert fact.movements[0].operation_id == driver.operation_ids[-1]
+
+
+def test_several_captures_are_told_apart_where_the_account_allows_them(fake: FakePayPal) -> None:
+    driver = authorized(fake, multicapture=True)
+    for amount in (Decimal("10.00"), Decimal("10.00"), FORTY):
+        result = driver.capture(amount)
+        assert (result.amount, result.releases_remainder) == (amount, False)
+    assert fact_of(driver).canceled_amount is None
+    assert driver.cancel(FORTY, payment_id=driver.payment_id).outcome == Outcome.SUCCEEDED
+    fact = fact_of(driver)
+    assert (fact.captured_amount, fact.canceled_amount, fact.status) == (
+        SIXTY,
+        FORTY,
+        SessionStatus.AUTHORIZED,
+    )
+    assert len({row.provider_reference for row in fact.movements}) == 3
+
+
+def test_more_than_is_held_is_not_taken_though_paypal_would_allow_it(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    result = driver.capture(Decimal("100.01"))
+    assert result.outcome == Outcome.DECLINED
+    assert result.failure is not None
+    assert result.failure.code == "max_capture_amount_exceeded"
+    assert "capture" not in fake.executed
+    authorization = fake.authorization_of(driver.session_id)
+    money = {"currency_code": "EUR", "value": "110.00"}
+    assert fake.movements.capture(authorization.id, {"amount": money})["status"] == "COMPLETED"
+    assert fact_of(driver).captured_amount == Decimal("110.00")
+
+
+def test_a_capture_that_was_done_already_is_found_instead_of_repeated(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    first = driver.capture(operation_id="payop_1", idempotency_key="first")
+    again = driver.capture(operation_id="payop_1", idempotency_key="second")
+    assert (again.outcome, again.provider_reference) == (Outcome.SUCCEEDED, first.provider_reference)
+    assert fake.executed.count("capture") == 1
+
+
+def test_paypal_itself_refuses_a_second_capture_for_the_same_operation(fake: FakePayPal) -> None:
+    driver = authorized(fake, multicapture=True)
+    driver.capture(FORTY, operation_id="payop_1")
+    capture = fake.captures_of(driver.session_id)[0]
+    capture.parent, parent = "elsewhere", capture.parent  # a look that is behind doesn't show it
+    result = driver.capture(FORTY, operation_id="payop_1", idempotency_key="another")
+    capture.parent = parent
+    assert result.outcome == Outcome.DECLINED
+    assert result.failure is not None
+    assert result.failure.code == "duplicate_invoice_id"
+    assert fact_of(driver).captured_amount == FORTY
+
+
+@pytest.mark.parametrize(
+    ("succeeds", "status"), [(True, MovementStatus.SUCCEEDED), (False, MovementStatus.FAILED)]
+)
+def test_a_slow_capture_is_pending_until_it_is_settled(
+    fake: FakePayPal, succeeds: bool, status: MovementStatus
+) -> None:
+    driver = authorized(fake, Funding.ECHECK)
+    result = driver.capture()
+    assert result.outcome == Outcome.PENDING
+    assert fact_of(driver).captured_amount == 0
+    assert driver.refund().failure is not None
+    fake.movements.settle_capture(result.provider_reference or "", succeeds=succeeds)
+    fact = fact_of(driver)
+    assert [row.status for row in fact.movements] == [status]
+    assert fact.captured_amount == (HUNDRED if succeeds else 0)
+
+
+def test_a_declined_capture_takes_nothing_and_can_be_tried_again(fake: FakePayPal) -> None:
+    driver = authorized(fake, Funding.CAPTURE_DECLINES)
+    result = driver.capture()
+    assert result.outcome == Outcome.DECLINED
+    assert result.failure is not None
+    assert result.failure.code == "capture_declined"
+    fake.order_of(driver.session_id).data["funding"] = Funding.GOOD
+    assert driver.capture().outcome == Outcome.SUCCEEDED
+    assert fact_of(driver).captured_amount == HUNDRED
+
+
+def test_releasing_what_is_released_already_is_no_refusal(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    fake.movements.void(fake.authorization_of(driver.session_id).id)
+    assert driver.cancel(payment_id=driver.payment_id).outcome == Outcome.SUCCEEDED
+    partly = authorized(fake)
+    partly.capture(SIXTY)
+    assert partly.cancel(FORTY, payment_id=partly.payment_id).outcome == Outcome.SUCCEEDED
+
+
+def test_what_is_captured_is_not_canceled(fake: FakePayPal) -> None:
+    driver = captured(fake)
+    result = driver.cancel(payment_id=driver.payment_id)
+    assert result.outcome == Outcome.DECLINED
+    assert result.failure is not None
+    assert result.failure.code == "previously_captured"
+
+
+def test_an_authorization_that_ran_out_is_canceled_and_cannot_be_captured(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    fake.movements.expire(fake.authorization_of(driver.session_id).id)
+    result = driver.capture()
+    assert result.failure is not None
+    assert result.failure.code == "authorization_voided"
+    assert fact_of(driver).status == SessionStatus.CANCELED
+
+
+def test_an_authorization_says_until_when_it_holds(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    fact = fact_of(driver)
+    assert fact.expires_at is not None
+    assert fact.expires_at.isoformat().startswith(
+        fake.authorization_of(driver.session_id).data["expiration_time"][:19]
+    )
+
+
+def test_a_refund_that_was_made_already_is_found_instead_of_repeated(fake: FakePayPal) -> None:
+    driver = captured(fake)
+    first = driver.refund(operation_id="payop_1", idempotency_key="first")
+    again = driver.refund(operation_id="payop_1", idempotency_key="second")
+    assert (again.outcome, again.provider_reference) == (Outcome.SUCCEEDED, first.provider_reference)
+    assert fake.executed.count("refund") == 1
+
+
+def test_why_money_goes_back_is_not_told_to_the_payer(fake: FakePayPal) -> None:
+    driver = captured(fake)
+    driver.refund(reason="Fraudulent")
+    assert "Fraudulent" not in str([request.body for request in fake.requests])
+
+
+@pytest.mark.parametrize(
+    ("left", "code"), [(FORTY, "refund_amount_exceeded"), (Decimal(0), "capture_fully_refunded")]
+)
+def test_a_refund_of_more_than_is_left_has_a_code(fake: FakePayPal, left: Decimal, code: str) -> None:
+    driver = captured(fake)
+    driver.refund(HUNDRED - left)
+    result = driver.refund(Decimal("40.01"))
+    assert result.outcome == Outcome.DECLINED
+    assert result.failure is not None
+    assert result.failure.code == code
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        ("20.00", ["0", "0", "20.00"]),
+        ("30.00", ["0", "30.00", "0"]),
+        ("50.00", ["50.00", "0", "0"]),
+        ("60.00", ["50.00", "10.00", "0"]),
+        ("100.00", ["50.00", "30.00", "20.00"]),
+    ],
+)
+def test_a_refund_takes_as_few_captures_as_it_can(fake: FakePayPal, amount: str, expected: list[str]) -> None:
+    driver = captured(fake, "50.00", "30.00", "20.00")
+    result = driver.refund(Decimal(amount))
+    assert (result.outcome, result.amount) == (Outcome.SUCCEEDED, Decimal(amount))
+    assert given_back(fake, driver) == [Decimal(each) for each in expected]
+    [refund] = refunds_of(driver)
+    assert (refund.amount, refund.operation_id) == (Decimal(amount), driver.operation_ids[-1])
+    assert refund.provider_reference == result.provider_reference
+    assert fact_of(driver).refunded_amount == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.SILENCE_BEFORE, Fault.SILENCE_AFTER, Fault.ERROR_AFTER, Fault.TOO_MANY]
+)
+def test_a_refund_that_breaks_off_half_way_is_unknown_and_completed_when_sent_again(
+    fake: FakePayPal, fault: Fault
+) -> None:
+    driver = captured(fake, "60.00", "40.00")
+    fake.misbehave("refund", fault, after=1)
+    names = {"operation_id": "payop_1", "idempotency_key": "key"}
+    assert driver.refund(EIGHTY, **names).outcome == Outcome.UNKNOWN
+    if not fault.acts:
+        assert fact_of(driver).refunded_amount == 0, "A half is no whole."
+        assert not refunds_of(driver)
+    again = driver.refund(EIGHTY, **names)
+    assert (again.outcome, again.amount) == (Outcome.SUCCEEDED, EIGHTY)
+    assert given_back(fake, driver) == [SIXTY, Decimal("20.00")]
+    assert fact_of(driver).refunded_amount == EIGHTY
+
+
+def test_half_a_refund_is_reported_once_it_can_not_become_whole(
+    fake: FakePayPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = captured(fake, "60.00", "40.00")
+    capture, _other = fake.captures_of(driver.session_id)
+    fake.movements.refund(
+        capture.id,
+        {
+            "amount": {"currency_code": "EUR", "value": "60.00"},
+            "custom_id": f"{driver.session_id}/payop_1/80.00",
+        },
+    )
+    assert refunds_of(driver) == []
+    monkeypatch.setattr(translation, "KEY_WINDOW", timedelta(0))
+    [refund] = refunds_of(driver)
+    assert (refund.amount, refund.operation_id) == (SIXTY, "payop_1")
+    assert fact_of(driver).refunded_amount == SIXTY
+
+
+def test_a_refund_of_which_a_part_is_refused_says_how_much_was_given_back(fake: FakePayPal) -> None:
+    driver = captured(fake, "60.00", "40.00")
+    _first, second = fake.captures_of(driver.session_id)
+    fake.movements.dispute(second.id, amount="40.00")
+    result = driver.refund(EIGHTY)
+    assert (result.outcome, result.amount) == (Outcome.SUCCEEDED, SIXTY), (
+        "Less than asked: a person has to look."
+    )
+
+
+def test_what_another_refund_took_meanwhile_is_taken_from_elsewhere(
+    fake: FakePayPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = captured(fake, "60.00", "40.00")
+    first, _second = fake.captures_of(driver.session_id)
+    looks = iter([lambda: fake.movements.refund(first.id, {})])
+    ask = type(driver.provider._api).order  # type: ignore[attr-defined]
+
+    def look(api: object, order_id: str) -> object:
+        seen = ask(api, order_id)
+        next(looks, lambda: None)()
+        return seen
+
+    monkeypatch.setattr(type(driver.provider._api), "order", look)  # type: ignore[attr-defined]
+    result = driver.refund(FORTY - 10)
+    assert result.outcome == Outcome.SUCCEEDED
+    assert given_back(fake, driver) == [SIXTY, Decimal("30.00")]
+
+
+@pytest.mark.parametrize(
+    ("succeeds", "status"), [(True, MovementStatus.SUCCEEDED), (False, MovementStatus.FAILED)]
+)
+def test_a_slow_refund_is_pending_until_it_is_settled(
+    fake: FakePayPal, succeeds: bool, status: MovementStatus
+) -> None:
+    driver = authorized(fake, Funding.SLOW_REFUND)
+    driver.capture()
+    result = driver.refund(SIXTY)
+    assert result.outcome == Outcome.PENDING
+    assert fact_of(driver).refunded_amount == 0
+    fake.movements.settle_refund(result.provider_reference or "", succeeds=succeeds)
+    [refund] = refunds_of(driver)
+    assert refund.status == status
+    assert fact_of(driver).refunded_amount == (SIXTY if succeeds else 0)
+
+
+def test_what_was_done_in_the_dashboard_is_reported_without_an_operation(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    money = {"currency_code": "EUR", "value": "60.00"}
+    taken = fake.movements.capture(fake.authorization_of(driver.session_id).id, {"amount": money})
+    fake.movements.refund(taken["id"], {"amount": {"currency_code": "EUR", "value": "10.00"}})
+    fact = fact_of(driver)
+    assert (fact.captured_amount, fact.refunded_amount) == (SIXTY, Decimal("10.00"))
+    assert [row.operation_id for row in fact.movements] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("stage", "outcome", "charged_back", "reinstated"),
+    [
+        ("INQUIRY", None, None, None),
+        ("INQUIRY", "CANCELED_BY_BUYER", None, None),
+        ("INQUIRY", "ACCEPTED", SIXTY, None),
+        ("CHARGEBACK", None, SIXTY, None),
+        ("PRE_ARBITRATION", None, SIXTY, None),
+        ("CHARGEBACK", "RESOLVED_BUYER_FAVOUR", SIXTY, None),
+        ("CHARGEBACK", "RESOLVED_SELLER_FAVOUR", SIXTY, SIXTY),
+        ("CHARGEBACK", "RESOLVED_WITH_PAYOUT", SIXTY, SIXTY),
+        ("CHARGEBACK", "CANCELED_BY_BUYER", SIXTY, SIXTY),
+    ],
+)
+def test_a_claim_keeps_the_money_until_it_is_won(
+    fake: FakePayPal,
+    stage: str,
+    outcome: str | None,
+    charged_back: Decimal | None,
+    reinstated: Decimal | None,
+) -> None:
+    driver = captured(fake)
+    [capture] = fake.captures_of(driver.session_id)
+    dispute = fake.movements.dispute(capture.id, amount="60.00", stage=stage)
+    if outcome is not None:
+        fake.movements.resolve(dispute, outcome)
+    fact = fact_of(driver)
+    assert (fact.charged_back_amount, fact.reinstated_amount) == (charged_back, reinstated)
+
+
+def test_an_app_that_may_not_read_disputes_reports_the_rest(fake: FakePayPal) -> None:
+    driver = captured(fake)
+    fake.movements.may_read_disputes = False
+    fact = fact_of(driver)
+    assert (fact.captured_amount, fact.charged_back_amount) == (HUNDRED, None)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda order: order.update(purchase_units=[]),
+        lambda order: order.update(status=None),
+        lambda order: order["purchase_units"][0]["amount"].update(value="a lot"),
+        lambda order: order["purchase_units"][0]["amount"].update(value=100),
+        lambda order: order["purchase_units"][0]["payments"]["captures"][0]["amount"].update(
+            currency_code="USD"
+        ),
+        lambda order: order["purchase_units"][0]["payments"]["authorizations"][0].update(
+            expiration_time="soon"
+        ),
+    ],
+)
+def test_an_order_that_is_not_as_documented_is_not_believed(
+    fake: FakePayPal, spoil: Callable[[dict[str, object]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = captured(fake)
+    shown = fake.orders.shown(fake.order_of(driver.session_id))
+    spoil(shown)
+    monkeypatch.setattr(fake.orders, "shown", lambda order: shown)
+    assert driver.retrieve().outcome == Outcome.UNKNOWN
+    assert isinstance(driver.error, PayPalAnswerError)
