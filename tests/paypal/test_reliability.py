@@ -259,6 +259,9 @@ def test_a_decline_leaves_the_session_open_for_other_means(shop: FakePayPal, ses
     assert_books_agree(shop, session.collection)
 
 
+@pytest.mark.shows(
+    "A payer approves an order at PayPal after its session was canceled", "nothing is held or taken"
+)
 def test_a_payer_who_approves_a_canceled_session_pays_nothing(
     shop: FakePayPal, session: PaymentSession
 ) -> None:
@@ -324,6 +327,10 @@ class TestRefundOfSeveralCaptures:
         assert (refund.amount, shop.executed.count("refund")) == (Decimal("100.00"), 2)
         assert_books_agree(shop, payment.collection)
 
+    @pytest.mark.shows(
+        "A refund that takes two refunds at PayPal breaks off between them",
+        "completed under its own keys, once",
+    )
     @pytest.mark.parametrize("fault", [*LOST, Fault.TOO_MANY])
     @pytest.mark.parametrize("after", [0, 1])
     def test_one_that_breaks_off_is_completed(
@@ -342,6 +349,10 @@ class TestRefundOfSeveralCaptures:
         assert payment.refunds.count() == 1
         assert_books_agree(shop, payment.collection)
 
+    @pytest.mark.shows(
+        "Of a refund that takes two refunds at PayPal the second is refused",
+        "a person is asked, and told how much was given back",
+    )
     def test_one_of_which_a_part_is_refused_needs_a_person(self, shop: FakePayPal, clock: TestClock) -> None:
         payment = self.in_two_parts(shop)
         second = shop.captures_of(payment.session_id)[1]

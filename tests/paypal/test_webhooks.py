@@ -168,6 +168,10 @@ class TestCertificates:
             "file:///v1/notifications/certs/CERT-good",
         ],
     )
+    @pytest.mark.shows(
+        "An event names a certificate at an address that isn't PayPal's",
+        "refused; the address isn't followed",
+    )
     def test_no_other_address_is_followed(
         self, fake: FakePayPal, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -335,6 +339,10 @@ class TestBooks:
         assert (payment.captures.count(), payment.refunds.count()) == (1, 1)
         assert set(WebhookEvent.objects.values_list("status", flat=True)) == {WebhookEventStatus.APPLIED}
 
+    @pytest.mark.shows(
+        "A body is made up that fits the checksum which PayPal has signed",
+        "nothing of it is booked: the event only makes the shop ask PayPal",
+    )
     def test_a_forged_body_under_a_real_signature_books_nothing(
         self, shop: FakePayPal, payment: Payment
     ) -> None:

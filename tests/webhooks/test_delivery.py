@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.test import AsyncClient, Client
 
 from payments import services
+from payments.exceptions import ProviderUnavailableError
 from payments.models import PaymentSession, WebhookEvent
 from payments.services import inbox
 from payments.simulator import SimulatorService
@@ -99,6 +100,21 @@ def test_what_cannot_be_stored_is_never_answered_with_200(error: Exception, body
     assert books() == before
     assert not deliver(body).is_duplicate
     assert only_event().status == WebhookEventStatus.APPLIED
+
+
+@pytest.mark.shows(
+    "An event that only its provider could prove comes while that can't be reached",
+    "503 with Retry-After, and nothing is stored; the next delivery is taken",
+)
+def test_what_cannot_be_proven_right_now_is_to_be_sent_again(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    script.next("parse_webhook", ProviderUnavailableError("away"), hint(scripted_session))
+    answer = deliver(b"{}", provider_id="scripted")
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert not WebhookEvent.objects.exists()
+    assert deliver(b"{}", provider_id="scripted").status == 200
 
 
 @pytest.mark.shows("The database is away before anything is looked up", "503 with Retry-After")

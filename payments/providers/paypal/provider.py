@@ -16,10 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import ProviderUnavailableError
 from payments.providers.base import BaseProvider
+from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import NextAction
 from payments.providers.paypal import parameters, translation
 from payments.providers.paypal.answers import answered
 from payments.providers.paypal.client import PayPalApi
+from payments.providers.paypal.endpoints import endpoint_reports
 from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
 from payments.providers.paypal.issues import failure
 from payments.providers.paypal.options import PayPalOptions
@@ -107,7 +109,8 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         if answer is None:
             return RetrieveResult(outcome=Outcome.SUCCEEDED)
         order = read_order(answer)
-        disputes = [row for capture in order.captures for row in self._api.disputes(capture.id)]
+        taken = (capture for capture in order.captures if capture.is_taken)
+        disputes = [row for capture in taken for row in self._api.disputes(capture.id)]
         return RetrieveResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=order.id,
@@ -118,6 +121,10 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
         """Verify an event, which is a hint to look the order up."""
         return webhook_result(request, self.options)
+
+    def endpoint_reports(self, *, path: str) -> Sequence[EndpointReport]:
+        """Return what isn't as it should be with the app's webhooks whose address has this path."""
+        return endpoint_reports(self.options, path=path)
 
     def check(self) -> Sequence[CheckMessage]:
         """Return what is doubtful about the options: real money in DEBUG, and no way to prove an event."""

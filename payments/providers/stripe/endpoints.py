@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from payments.providers.endpoints import EndpointReport
 from payments.providers.stripe.client import Json, StripeApi
 from payments.providers.stripe.options import StripeOptions
 from payments.providers.stripe.webhooks import EVENTS
 
 ALL_EVENTS: Final = "*"
 
-
-@dataclass(frozen=True, kw_only=True)
-class EndpointReport:
-    """Say what of an endpoint isn't as it should be; `other_version` is one whose events are only taken as hints."""
-
-    url: str
-    is_enabled: bool
-    missing: Sequence[str]
-    other_version: str | None
-
-    @property
-    def is_good(self) -> bool:
-        """Whether everything that is needed arrives."""
-        return self.is_enabled and not self.missing
+_OTHER_VERSION: Final = "its events are in {}, so they are only taken as hints to ask Stripe"
 
 
 def endpoint_reports(options: StripeOptions, *, path: str) -> list[EndpointReport]:
@@ -40,11 +26,13 @@ def endpoint_reports(options: StripeOptions, *, path: str) -> list[EndpointRepor
 
 def _report(endpoint: Json, options: StripeOptions) -> EndpointReport:
     enabled = endpoint["enabled_events"]
-    missing = [] if ALL_EVENTS in enabled else [name for name in EVENTS if name not in enabled]
     version = endpoint["api_version"]
+    notes = (
+        [] if version == options.api_version else [_OTHER_VERSION.format(version or "the account's default")]
+    )
     return EndpointReport(
         url=endpoint["url"],
-        is_enabled=endpoint["status"] == "enabled",
-        missing=missing,
-        other_version=None if version == options.api_version else version or "the account's default",
+        missing=[] if ALL_EVENTS in enabled else [name for name in EVENTS if name not in enabled],
+        problems=[] if endpoint["status"] == "enabled" else ["it is disabled"],
+        notes=notes,
     )

@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.translation import gettext_lazy as _
 
 from payments.providers.base import BaseProvider
+from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import Failure
 from payments.providers.requests import (
     AuthorizeRequest,
@@ -38,7 +39,7 @@ from payments.providers.stripe.amounts import from_units
 from payments.providers.stripe.answers import answered
 from payments.providers.stripe.client import Json
 from payments.providers.stripe.declines import Reason
-from payments.providers.stripe.endpoints import EndpointReport, endpoint_reports
+from payments.providers.stripe.endpoints import endpoint_reports
 from payments.providers.stripe.errors import RefusedError, StripeAnswerError
 from payments.providers.stripe.options import StripeOptions
 from payments.providers.stripe.parameters import intent_id

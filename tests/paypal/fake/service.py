@@ -63,6 +63,7 @@ class FakePayPal:
         self.executed: list[str] = []
         self.tokens: set[str] = set()
         self.token_lasts = 32400
+        self.webhooks: list[Json] = []
         self._plans: list[Plan] = []
         self._stored: dict[str, Stored] = {}
         self._lock = threading.RLock()
@@ -245,6 +246,9 @@ class FakePayPal:
                 lambda request: money.list_disputes(request.query.get("disputed_transaction_id", "")),
             ),
             _route("dispute", "GET", rf"{disputes}/(\w+)", None, money.show_dispute),
+            _route(
+                "webhooks", "GET", "/v1/notifications/webhooks", None, lambda: {"webhooks": self.webhooks}
+            ),
             _route("certificate", "GET", r"/v1/notifications/certs/([\w-]+)", None, self._certificate),
             _route("page", "POST", "/checkoutnow", None, self._page),
         ]
