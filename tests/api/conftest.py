@@ -31,8 +31,11 @@ ROWS = (
 
 
 @pytest.fixture(autouse=True)
-def _atomic_requests(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrap each request in a transaction where the settings ask for it, as tests/api/hostile_settings.py does."""
+def _atomic_requests(script: Script, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrap each request in a transaction where the settings ask for it, as tests/api/hostile_settings.py does.
+
+    The script comes first, so that what a test has set is taken back before the script's own provider is.
+    """
     if getattr(settings, "ATOMIC_REQUESTS", False):
         monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 
 from payments.simulator import SimulatorService
-from payments.testing import running_simulator
 from tests.docs.codes import ROOT
 from tests.programs import missing, program, run
+from tests.served import simulator_beside
 
 HERE: Final = Path(__file__).parent
 FILES: Final = ("package.json", "package-lock.json", "tsconfig.json", "storefront.ts", "pay.ts", "run.mjs")
@@ -38,7 +38,5 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def simulator(live_server: Any) -> Iterator[SimulatorService]:
     """Return a simulator that tells the running shop what has become of a payment, half a second later."""
-    with running_simulator(
-        webhook_url=f"{live_server.url}/payments/webhooks/simulator/", async_delay=0.5, magic_amounts=False
-    ) as service:
+    with simulator_beside(live_server.url) as service:
         yield service
