@@ -1,7 +1,8 @@
 """A second opinion on the wire: localstripe, which others wrote, as far as it knows what is asked of it.
 
 It speaks Stripe's API of 2017: what our first request asks for, it refuses, and idempotency keys it ignores. So whole
-payments are for the fake, and here are the calls that it understands. It is a process of its own: its licence is the GPL.
+payments are for the fake, and here are the calls that it understands. It is a process of its own: its licence is the
+GPL.
 """
 
 from __future__ import annotations
