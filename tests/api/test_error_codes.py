@@ -8,18 +8,21 @@ from typing import Final
 import pytest
 
 from tests.api.provocations import CASES, World
-from tests.docs.codes import rows
+from tests.docs.codes import rows, uses
 
-# What has a test of its own elsewhere: what Stripe says (tests/stripe), and a client that hangs up
-# (tests/api/test_abuse_bodies.py). So have webhooks (tests/webhooks).
+BY_PROVIDERS: Final = {(use.code, 402) for use in uses() if use.module.startswith("payments.providers.")} - {
+    ("declined", 402)
+}
+"""What only providers refuse is tried with them; that a refusal keeps its provider's code is tried here."""
+
 ELSEWHERE: Final = {
-    ("last_digit_not_zero", 402),
-    ("confirmation_token_too_early", 402),
-    ("not_initiated", 402),
-    ("body_cut_off", 400),
+    ("last_digit_not_zero", 402),  # tests/stripe/test_amounts.py
+    ("body_cut_off", 400),  # tests/api/test_abuse_bodies.py
 }
 DESCRIBED: Final = sorted(
-    {(row.code, status) for row in rows() if row.section != "Webhooks" for status in row.statuses} - ELSEWHERE
+    {(row.code, status) for row in rows() if row.section != "Webhooks" for status in row.statuses}
+    - BY_PROVIDERS
+    - ELSEWHERE
 )
 
 
