@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from payments.api.moments import aware_moment
 from payments.exceptions import AmountError
 from payments.money import exact_decimal, format_amount, parse_amount
 from payments.states import SessionStatus
@@ -125,8 +125,7 @@ class MomentField(DescribedField):
 
     def to_representation(self, value: datetime) -> str:
         """Write the moment."""
-        aware = value if timezone.is_aware(value) else timezone.make_aware(value)
-        return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return aware_moment(value).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class ObjectField(DescribedField):

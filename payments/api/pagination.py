@@ -11,10 +11,11 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, Final, TypeVar
 
 from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -37,9 +38,11 @@ _MAX_CURSOR: Final = 512
 
 def _read_moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a moment without a time zone")
-    return moment.astimezone(UTC)
+    if timezone.is_aware(moment) != timezone.is_aware(timezone.now()):
+        raise ValueError("a moment with a time zone where rows have none, or without where they have one")
+    if not MINYEAR < moment.year < MAXYEAR:
+        raise ValueError("a moment that isn't a row's")
+    return moment
 
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {"created_at": _read_moment, "amount": exact_decimal}

@@ -1,4 +1,4 @@
-"""Settings of a project whose global DRF settings contradict everything that the API needs.
+"""Settings of a project whose own, and whose global DRF settings, contradict everything that the API needs.
 
 `tests/api/test_isolation.py` runs the API's tests a second time under them.
 """
@@ -15,6 +15,12 @@ def explode(error: Exception, context: dict[str, Any]) -> NoReturn:
     raise AssertionError("The project's exception handler was asked.")
 
 
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.people"]  # noqa: F405
+AUTH_USER_MODEL = "people.Person"
+USE_TZ = False
+TIME_ZONE = "America/Los_Angeles"
+LANGUAGE_CODE = "de"
+APPEND_SLASH = False
 ATOMIC_REQUESTS = True  # for tests/api/conftest.py, as the database's settings are made for each run
 
 REST_FRAMEWORK: dict[str, Any] = {

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 # One of everything that a global setting could change: parsing, rendering, errors, authentication, permissions,
 # throttles, pages, filters, negotiation, a replay. Most of DRF reads its settings on import, so it is another process.
 REPRESENTATIVE = (
+    "test_abuse_strangers.py",
     "test_main_job.py",
     "test_access.py::test_a_collection_without_a_customer_is_only_reached_by_its_secret",
     "test_access.py::test_one_visitor_sees_no_difference_in_the_headers_either",
@@ -39,6 +40,8 @@ REPRESENTATIVE = (
     "test_staff_access.py::test_a_customer_with_a_permission_is_no_operator",
     "test_staff_access.py::test_the_configured_classes_recognize_operators_and_customers",
     "test_staff_lists.py::test_pages_go_through_all_rows_once_and_back",
+    "test_staff_lists.py::test_rows_are_found_by_their_time_of_creation_in_any_zone",
+    "test_staff_lists.py::test_rows_that_are_equal_are_paged_through_in_every_order_without_a_count",
     "test_staff_lists.py::test_a_parameter_that_is_not_known_or_makes_no_sense_is_refused",
     "test_staff_refund_reasons.py",
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -18,6 +20,9 @@ from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
 
 pytestmark = pytest.mark.django_db
+
+OTHER_ZONE = "" if settings.USE_TZ else "Z"
+"""What a moment has at its end, where rows don't have it."""
 
 
 @pytest.fixture
@@ -231,7 +236,7 @@ BAD_QUERIES = [
             urlsafe_b64encode(b"p=yesterday").decode(),
             urlsafe_b64encode(b'["yesterday","pay_1",false]').decode(),
             urlsafe_b64encode(b'["2026-99-99T00:00:00Z","pay_1",false]').decode(),
-            urlsafe_b64encode(b'["2026-01-01T00:00:00","pay_1",false]').decode(),
+            urlsafe_b64encode(f'["2026-01-01T00:00:00{OTHER_ZONE}","pay_1",false]'.encode()).decode(),
             urlsafe_b64encode(b'["0001-01-01T00:00:00+14:00","pay_1",false]').decode(),
             urlsafe_b64encode(b'["2026-01-01T00:00:00Z","a\\u0000b",false]').decode(),
             urlsafe_b64encode(b'["2026-01-01T00:00:00Z","pay_1",0]').decode(),
@@ -250,6 +255,24 @@ def test_a_parameter_that_is_not_known_or_makes_no_sense_is_refused(boss: Visito
         refused = boss.get(f"staff/{list_name}/?{query}")
 
         assert refused.error == (400, "invalid_request", code, [(field, code)]), query
+
+
+@pytest.mark.parametrize("offset", [0, 330, -720])
+def test_rows_are_found_by_their_time_of_creation_in_any_zone(boss: Visitor, offset: int) -> None:
+    made = boss.post("staff/refund-reasons/", {"label": "Late"}).body
+    zone = dt.timezone(timedelta(minutes=offset))
+    now = datetime.now(zone)
+    before, after = (now + timedelta(minutes=minutes) for minutes in (-5, 5))
+
+    assert before < datetime.fromisoformat(made["created_at"]) < after
+    for name, moment, count in (
+        ("created_at_gte", before, 1),
+        ("created_at_gte", after, 0),
+        ("created_at_lt", before, 0),
+        ("created_at_lt", after, 1),
+    ):
+        found = boss.get("staff/refund-reasons/", **{name: moment.isoformat()})
+        assert len(found.body["results"]) == count, name
 
 
 def test_rows_that_are_equal_are_paged_through_in_every_order_without_a_count(boss: Visitor) -> None:

@@ -20,6 +20,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
+from payments.api.moments import stored_moment
 from payments.exceptions import AmountError
 from payments.models import Payment, PaymentSession
 from payments.money import exact_decimal, normalize_currency
@@ -169,7 +170,7 @@ def _moment(value: str) -> datetime:
         day = None if "T" in value else parse_date(value)
         moment = parse_datetime(value) if day is None else datetime.combine(day, time())
         if moment is not None:
-            return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+            return stored_moment(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
     except (ValueError, OverflowError):
         pass
     raise ValueError(
