@@ -13,15 +13,22 @@ from typing import Final, assert_never
 from payments.simulator.calls import Calls
 from payments.simulator.commands import (
     PARSERS,
+    AccountCommand,
     Authorize,
     Cancel,
     Capture,
     Command,
+    CreateCustomer,
+    FindCustomers,
     Initiate,
+    ListMethods,
     Refund,
+    RemoveMethod,
     Retrieve,
+    SetUp,
     Update,
 )
+from payments.simulator.customers import Customers
 from payments.simulator.errors import NotFoundError, RefusedError, ServiceError, UnauthorizedError
 from payments.simulator.faults import Effect, Fault
 from payments.simulator.idempotency import REPLAYED, Claim, Keys, fingerprint
@@ -80,6 +87,7 @@ class MerchantApi:
     settings: Settings
     intents: Intents
     movements: Movements
+    customers: Customers
     keys: Keys
     scenarios: Scenarios
     calls: Calls
@@ -103,6 +111,7 @@ class MerchantApi:
         body = decode_object(request.body) if request.method == "POST" else {}
         command = _parse(request, body)
         intent = self._find_intent(command)
+        command = self._with_saved_card(command, intent)
         self._log(call_id, command, intent)
         with self.keys.claim(key, fingerprint(request.method, request.path, body)) as claim:
             is_replay = claim.stored is not None
@@ -122,6 +131,17 @@ class MerchantApi:
             return self.intents.get(intent_id)
         except NotFoundError:
             return None
+
+    def _with_saved_card(self, command: Command, intent: Intent | None) -> Command:
+        """Name the card that a saved method stands for, if it is the customer's; what is not is refused later.
+
+        Not now, for under its key the request may have been answered while the method was still there.
+        """
+        if not isinstance(command, Authorize) or command.method is None or intent is None:
+            return command
+        method = self.customers.method(command.method)
+        is_theirs = method is not None and method.customer == intent.customer
+        return replace(command, card=method.card) if method is not None and is_theirs else command
 
     def _log(self, call_id: int, command: Command, intent: Intent | None) -> None:
         own = getattr(command, "reference", None)
@@ -190,12 +210,32 @@ class MerchantApi:
                 return self._moved(self._move(command, plan))
             case Retrieve():
                 return self._retrieved(command)
+            case CreateCustomer() | FindCustomers() | ListMethods() | SetUp() | RemoveMethod():
+                _refuse_if_declined(command, plan.act)
+                return self._about_customer(command)
+        assert_never(command)
+
+    def _about_customer(self, command: AccountCommand) -> Answer:
+        match command:
+            case CreateCustomer():
+                return Answer.of_json(self.customers.create(command).as_json(), HTTPStatus.CREATED)
+            case FindCustomers():
+                return _listed([each.as_json() for each in self.customers.find(reference=command.reference)])
+            case ListMethods():
+                return _listed([each.as_json() for each in self.customers.methods(command.customer)])
+            case SetUp():
+                setup = self.customers.set_up(command).as_json(self.settings.base_url)
+                return Answer.of_json(setup, HTTPStatus.CREATED)
+            case RemoveMethod():
+                return Answer.of_json(self.customers.remove(command.customer, command.method).as_json())
         assert_never(command)
 
     def _managed(self, command: Initiate | Update | Cancel, plan: Plan) -> Answer:
         delta = _ledger_delta(plan.wire)
         if isinstance(command, Initiate):
             _refuse_if_declined(command, plan.act)
+            if command.customer is not None:
+                self.customers.get(command.customer)
             intent = self.intents.create(command, amount=max(1, command.amount + delta))
             return Answer.of_json(self._show(intent), HTTPStatus.CREATED)
         self.intents.get(command.intent)
@@ -229,8 +269,7 @@ class MerchantApi:
     def _retrieved(self, command: Retrieve) -> Answer:
         if command.intent is not None:
             return Answer.of_json(self._show(self.intents.get(command.intent)))
-        found = [self._show(intent) for intent in self.intents.find(reference=command.reference)]
-        return Answer.of_json({"object": "list", "data": found})
+        return _listed([self._show(intent) for intent in self.intents.find(reference=command.reference)])
 
     def _show(self, intent: Intent) -> Json:
         return intent.as_json(self.settings.base_url)
@@ -251,7 +290,30 @@ def _parse(request: Request, body: Json) -> Command:
             return PARSERS[""](intent, body)
         case ("POST", ["intents", intent, act]) if act in PARSERS and act:
             return PARSERS[act](intent, body)
+        case (_, ["customers", *rest]):
+            return _parse_account(request, rest, body)
     raise NotFoundError("not_found", "There is no such address.")
+
+
+def _parse_account(request: Request, parts: list[str], body: Json) -> Command:
+    match (request.method, parts):
+        case ("POST", []):
+            return CreateCustomer.parse(body)
+        case ("GET", []):
+            return FindCustomers(reference=Params(request.query, "reference").text("reference"))
+        case ("GET", [customer, "methods"]):
+            Params(request.query)
+            return ListMethods(customer=customer)
+        case ("POST", [customer, "setups"]):
+            return SetUp.parse(customer, body)
+        case ("POST", [customer, "methods", method, "remove"]):
+            Params(body)
+            return RemoveMethod(customer=customer, method=method)
+    raise NotFoundError("not_found", "There is no such address.")
+
+
+def _listed(found: list[Json]) -> Answer:
+    return Answer.of_json({"object": "list", "data": found})
 
 
 def _refuse_if_declined(command: Command, effect: Effect | None) -> None:
@@ -295,6 +357,8 @@ def _add_to_amounts(shown: Json, delta: int) -> None:
 
 
 def _swap_currency(shown: Json, currency: str | None) -> None:
+    if "currency" not in shown:
+        return
     shown["currency"] = currency or ("eur" if shown["currency"] == "usd" else "usd")
 
 

@@ -15,22 +15,29 @@ class Card:
     token: str
     text: str
     effect: Effect | None = None
+    last4: str = "4242"
 
 
 DEFAULT_CARD: Final = "card_ok"
 
 
-def _card(token: str, text: str, effect: Effect | None = None) -> Card:
-    return Card(token=token, text=text, effect=effect)
+def _card(token: str, text: str, effect: Effect | None = None, last4: str = "4242") -> Card:
+    return Card(token=token, text=text, effect=effect, last4=last4)
 
 
 def _declined(token: str, code: str, message: str) -> Card:
-    return _card(token, f"Declined: {code}.", Effect(fault=Fault.DECLINE, code=code, message=message))
+    effect = Effect(fault=Fault.DECLINE, code=code, message=message)
+    return _card(token, f"Declined: {code}.", effect, last4="0002")
 
 
 _CARDS: Final = (
     _card(DEFAULT_CARD, "Authorized at once. Also the card when none is given."),
-    _card("card_3ds", "The bank asks for a code first: requires_action.", Effect(fault=Fault.CHALLENGE)),
+    _card(
+        "card_3ds",
+        "The bank asks for a code first: requires_action. While the customer is away: authentication_required.",
+        Effect(fault=Fault.CHALLENGE),
+        last4="3220",
+    ),
     _declined("card_declined", "card_declined", "The card was declined."),
     _declined("card_insufficient_funds", "insufficient_funds", "The card has insufficient funds."),
     _declined("card_expired", "expired_card", "The card has expired."),

@@ -54,9 +54,7 @@ class ChallengePage:
         gave_up = intent.decline is not None and intent.decline.code == "challenge_failed"
         if intent.return_url is None or gave_up or intent.status is IntentStatus.REQUIRES_ACTION:
             return self._show(intent)
-        return Answer(
-            status=303, content_type="text/plain", headers={"Location": _as_header(intent.return_url)}
-        )
+        return redirect(intent.return_url)
 
     def _show(self, intent: Intent) -> Answer:
         if intent.status is IntentStatus.REQUIRES_ACTION:
@@ -90,6 +88,11 @@ class ChallengePage:
             '<button class="button" name="decision" value="reject" formnovalidate>Reject</button></div></form>'
             "</section>"
         )
+
+
+def redirect(url: str) -> Answer:
+    """Send a browser back to the shop."""
+    return Answer(status=303, content_type="text/plain", headers={"Location": _as_header(url)})
 
 
 def error_page(title: str, message: str, status: int) -> Answer:

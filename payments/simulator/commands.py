@@ -22,17 +22,19 @@ class Initiate:
     reference: str
     return_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    customer: str | None = None
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Initiate:
         """Check the body."""
-        params = Params(body, "amount", "currency", "reference", "return_url", "metadata")
+        params = Params(body, "amount", "currency", "reference", "return_url", "metadata", "customer")
         return cls(
             amount=params.amount(),
             currency=params.currency(),
             reference=params.text("reference"),
             return_url=params.url("return_url"),
             metadata=params.metadata(),
+            customer=params.optional_text("customer"),
         )
 
 
@@ -54,19 +56,26 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Authorize:
-    """Hold the amount on a card, or answer the challenge that came of trying."""
+    """Hold the amount on a card, or answer the challenge that came of trying.
+
+    `method` is a saved card, and `off_session` says that its customer is away, so that nobody can be asked.
+    """
 
     operation: ClassVar = Operation.AUTHORIZE
     intent: str
     card: str | None = None
     code: str | None = None
     reference: str | None = None
+    method: str | None = None
+    off_session: bool = False
 
     @classmethod
     def parse(cls, intent: str, body: Mapping[str, Any]) -> Authorize:
         """Check the body; what is no test token is refused without repeating it."""
-        params = Params(body, "card", "code", "reference")
+        params = Params(body, "card", "code", "reference", "method", "off_session")
         card = params.optional_text("card")
+        if card is not None and "method" in params:
+            raise InvalidRequestError("invalid_parameter", "Send card or method, not both.", param="method")
         if card is not None and card not in CARDS:
             raise InvalidRequestError(
                 "unknown_card", f"card must be one of: {', '.join(CARDS)}.", param="card"
@@ -76,6 +85,8 @@ class Authorize:
             card=card,
             code=params.optional_text("code", longest=20),
             reference=params.optional_text("reference"),
+            method=params.optional_text("method"),
+            off_session=params.flag("off_session"),
         )
 
 
@@ -140,7 +151,62 @@ class Retrieve:
     reference: str | None = None
 
 
-Command = Initiate | Update | Authorize | Capture | Refund | Cancel | Retrieve
+@dataclass(frozen=True, kw_only=True)
+class CreateCustomer:
+    """Make an account for a customer."""
+
+    operation: ClassVar = Operation.ACCOUNT
+    reference: str
+    email: str | None = None
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> CreateCustomer:
+        """Check the body."""
+        params = Params(body, "reference", "email")
+        return cls(reference=params.text("reference"), email=params.optional_text("email"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindCustomers:
+    """Look for the accounts with a merchant's reference."""
+
+    operation: ClassVar = Operation.ACCOUNT
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListMethods:
+    """Look at what a customer has saved."""
+
+    operation: ClassVar = Operation.ACCOUNT
+    customer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetUp:
+    """Start saving a card."""
+
+    operation: ClassVar = Operation.ACCOUNT
+    customer: str
+    return_url: str | None = None
+
+    @classmethod
+    def parse(cls, customer: str, body: Mapping[str, Any]) -> SetUp:
+        """Check the body."""
+        return cls(customer=customer, return_url=Params(body, "return_url").url("return_url"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveMethod:
+    """Forget a saved card."""
+
+    operation: ClassVar = Operation.ACCOUNT
+    customer: str
+    method: str
+
+
+AccountCommand = CreateCustomer | FindCustomers | ListMethods | SetUp | RemoveMethod
+Command = Initiate | Update | Authorize | Capture | Refund | Cancel | Retrieve | AccountCommand
 
 PARSERS: Final[dict[str, Callable[[str, Mapping[str, Any]], Command]]] = {
     "": Update.parse,

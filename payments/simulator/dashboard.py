@@ -11,7 +11,9 @@ from typing import Any
 
 from payments.simulator.amounts import DeliveryPolicy
 from payments.simulator.calls import Call, Calls
+from payments.simulator.cards import DEFAULT_CARD
 from payments.simulator.clock import Clock
+from payments.simulator.customers import Customer, Customers, Method
 from payments.simulator.errors import ConflictError, InvalidRequestError
 from payments.simulator.events import Event, Events
 from payments.simulator.intents import CHALLENGE_CODE, Intents
@@ -50,6 +52,7 @@ class Dashboard:
         self._intents = Intents(self.ledger, self.clock, settings, self._events)
         self._movements = Movements(self.ledger, self.clock, settings, self._events, self._intents)
         self._settlement = Settlement(self.ledger, self.clock, self._intents, self._movements)
+        self._customers = Customers(self.ledger, self.clock)
         self._scenarios = Scenarios(self.ledger, settings)
         self._calls = Calls(self.ledger, self.clock)
         self._courier = Courier(self.ledger, self.clock, settings)
@@ -100,7 +103,19 @@ class Dashboard:
             refunds=_count(intents, Kind.REFUND),
         )
 
+    def customers(self, *, reference: str) -> list[Customer]:
+        """Return the customers with a merchant's reference, oldest first."""
+        return self._customers.find(reference=reference)
+
+    def saved_methods(self, customer_id: str) -> list[Method]:
+        """Return what a customer has saved, oldest first."""
+        return self._customers.methods(customer_id)
+
     # Acting
+
+    def save_method(self, customer_id: str, *, card: str = DEFAULT_CARD) -> Method:
+        """Save a test card for a customer, as they do on the service's page."""
+        return self._customers.save(customer_id, card)
 
     def authorize(self, intent_id: str, *, amount: int | None = None) -> Intent:
         """Let the bank authorize (minor units; None: all), even late: after a decline or a cancel."""

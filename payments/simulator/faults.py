@@ -22,6 +22,7 @@ class Operation(StrEnum):
     REFUND = "refund"
     CANCEL = "cancel"
     RETRIEVE = "retrieve"
+    ACCOUNT = "account"
 
 
 class Fault(StrEnum):

@@ -13,7 +13,7 @@ from typing import Final
 from payments.simulator.cards import DEFAULT_CARD
 from payments.simulator.clock import Clock
 from payments.simulator.commands import Authorize, Initiate, Update
-from payments.simulator.errors import ConflictError, NotFoundError
+from payments.simulator.errors import ConflictError, InvalidRequestError, NotFoundError
 from payments.simulator.events import Events
 from payments.simulator.faults import Effect, Fault
 from payments.simulator.ids import new_id, new_secret
@@ -84,6 +84,7 @@ class Intents:
                 client_token=new_secret("ct"),
                 risk_score=secrets.randbelow(100),
                 network_token=new_secret("ntk"),
+                customer=wish.customer,
                 created=self._clock.now(),
             )
             return self.get(intent_id)
@@ -104,6 +105,8 @@ class Intents:
         """Try to authorize; see `status` for the outcome. `amount_delta` (minor units) makes the ledger wrong."""
         with self._ledger.transaction():
             intent = self._open_intent(wish.intent)
+            if wish.method is not None and wish.card is None:
+                raise InvalidRequestError("unknown_method", _NOT_SAVED, param="method")
             if wish.reference is not None:
                 intent = self._change(intent, authorization_reference=wish.reference)
             is_waiting = intent.status is IntentStatus.REQUIRES_ACTION
@@ -113,7 +116,7 @@ class Intents:
                 raise ConflictError("no_challenge", "No challenge waits for a code.", param="code")
             card = wish.card or intent.card or DEFAULT_CARD
             intent = self._change(intent, card=card, wrong_codes=0, challenge=None, **_NO_PROBLEM)
-            intent = self._carry_out(intent, effect, amount_delta)
+            intent = self._carry_out(intent, _asked(effect, wish), amount_delta)
             if intent.status is IntentStatus.REQUIRES_ACTION and wish.code:
                 return self._answer(intent, wish.code, None, amount_delta)
             return intent
@@ -266,6 +269,15 @@ class Intents:
         return self._read("id", intent.id)
 
 
+def _asked(effect: Effect | None, wish: Authorize) -> Effect | None:
+    """Return what comes of trying: a bank that wants a customer who is away declines."""
+    if effect is None or effect.fault is not Fault.CHALLENGE or not wish.off_session:
+        return effect
+    return Effect(fault=Fault.DECLINE, code="authentication_required", message=_AWAY)
+
+
+_NOT_SAVED: Final = "The intent's customer has saved no such card."
+_AWAY: Final = "The bank wants the customer to confirm this payment."
 EXPIRED: Final = "The authorization has expired."
 _NO_PROBLEM: Final[dict[str, object]] = {
     "decline_code": None, "decline_message": None, "error_code": None, "error_message": None,

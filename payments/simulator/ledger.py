@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS intents (
     client_token TEXT NOT NULL,
     risk_score INTEGER NOT NULL,
     network_token TEXT NOT NULL,
+    customer TEXT,
     card TEXT,
     authorization_reference TEXT,
     authorizations INTEGER NOT NULL DEFAULT 0,
@@ -48,6 +49,29 @@ CREATE TABLE IF NOT EXISTS intents (
     created REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS intents_reference ON intents (reference);
+CREATE TABLE IF NOT EXISTS customers (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    reference TEXT NOT NULL,
+    email TEXT,
+    created REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS methods (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    customer TEXT NOT NULL REFERENCES customers (id),
+    card TEXT NOT NULL,
+    created REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS setups (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    customer TEXT NOT NULL REFERENCES customers (id),
+    token TEXT NOT NULL UNIQUE,
+    return_url TEXT,
+    method TEXT,
+    created REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS movements (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -118,7 +142,9 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_due ON events (status, due_at, position);
 """
-_TABLES: Final = ("movements", "intents", "keys", "scenarios", "spent_magic", "calls", "events")
+_TABLES: Final = (
+    "movements", "intents", "setups", "methods", "customers", "keys", "scenarios", "spent_magic", "calls", "events",
+)  # fmt: skip
 
 
 class Ledger:

@@ -6,15 +6,17 @@ from payments.simulator.challenge import ChallengePage, error_page
 from payments.simulator.dashboard import Dashboard
 from payments.simulator.errors import NotFoundError, ServiceError
 from payments.simulator.overview import index_page, intent_page
+from payments.simulator.saving import SavingPage
 from payments.simulator.wire import Answer, Request
 
 
 class Pages:
     """Answer browsers."""
 
-    def __init__(self, dashboard: Dashboard, challenge: ChallengePage) -> None:
+    def __init__(self, dashboard: Dashboard, challenge: ChallengePage, saving: SavingPage) -> None:
         self._dashboard = dashboard
         self._challenge = challenge
+        self._saving = saving
 
     def answer(self, request: Request) -> Answer:
         """Answer one request with a page, also where it is refused."""
@@ -31,6 +33,8 @@ class Pages:
         match parts:
             case ["challenge", challenge] if is_read or request.method == "POST":
                 return self._challenge.answer(request, challenge)
+            case ["save", token] if is_read or request.method == "POST":
+                return self._saving.answer(request, token)
             case [""] if is_read:
                 return index_page(self._dashboard)
             case ["intents", intent_id] if is_read:

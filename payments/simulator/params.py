@@ -82,6 +82,13 @@ class Params:
         """Return an amount in minor units, or None."""
         return self.amount(name) if name in self else None
 
+    def flag(self, name: str) -> bool:
+        """Return true or false; false where nothing is said."""
+        value = self._values.get(name, False)
+        if not isinstance(value, bool):
+            raise InvalidRequestError("invalid_parameter", f"{name} must be true or false.", param=name)
+        return value
+
     def currency(self) -> str:
         """Return an ISO 4217 code in lower case."""
         code = self.text("currency")

@@ -103,7 +103,8 @@ class Movement:
 
 
 _PLAIN_COLUMNS: Final = (
-    "id", "reference", "amount", "currency", "return_url", "client_token", "risk_score", "network_token", "card",
+    "id", "reference", "amount", "currency", "return_url", "client_token", "risk_score", "network_token", "customer",
+    "card",
     "authorization_reference", "authorizations", "amount_authorized", "amount_canceled", "challenge", "wrong_codes",
     "authorized_at", "canceled_at",
 )  # fmt: skip
@@ -123,6 +124,7 @@ class Intent:
     client_token: str
     risk_score: int
     network_token: str
+    customer: str | None
     card: str | None
     authorization_reference: str | None
     authorizations: int
@@ -214,6 +216,7 @@ class Intent:
             "amount_capturable": self.amount_capturable,
             "amount_refundable": self.amount_refundable,
             "authorization_reference": self.authorization_reference,
+            "customer": self.customer,
             "card": self.card,
             "client_token": self.client_token,
             "return_url": self.return_url,

@@ -14,6 +14,7 @@ from payments.simulator.control import ControlApi
 from payments.simulator.dashboard import Dashboard
 from payments.simulator.idempotency import Keys
 from payments.simulator.pages import Pages
+from payments.simulator.saving import SavingPage
 from payments.simulator.server import Server
 from payments.simulator.settings import DEFAULT_WEBHOOK_SECRET, Settings
 from payments.simulator.wire import Answer, Request
@@ -54,13 +55,16 @@ class SimulatorService(Dashboard):
             settings=self.settings,
             intents=self._intents,
             movements=self._movements,
+            customers=self._customers,
             keys=Keys(self.ledger, self.clock, self.settings),
             scenarios=self._scenarios,
             calls=self._calls,
             stopping=self._stopping,
         )
         self._control = ControlApi(self)
-        self._pages = Pages(self, ChallengePage(self._intents, self.settings))
+        self._pages = Pages(
+            self, ChallengePage(self._intents, self.settings), SavingPage(self._customers, self.settings)
+        )
 
     @property
     def url(self) -> str:

@@ -66,6 +66,14 @@ input[aria-invalid] { border-color: var(--bad); }
 .note { border-radius: .7rem; padding: .7rem .9rem; background: var(--accent-soft); }
 .note.bad { background: var(--bad-soft); color: var(--bad); font-weight: 600; }
 .note.wait { background: var(--wait-soft); color: var(--wait); }
+.choices { display: grid; gap: .5rem; border: 0; margin: 0; padding: 0; }
+.choices legend { font-weight: 600; padding: 0 0 .5rem; }
+.choice { display: flex; gap: .7rem; align-items: baseline; font-weight: 400; border: 1.5px solid var(--line);
+  border-radius: .7rem; padding: .6rem .8rem; cursor: pointer; }
+.choice input { width: auto; margin: 0; accent-color: var(--accent); }
+.choice small { display: block; color: var(--soft); font-size: .88rem; }
+.choice:has(:checked) { border-color: var(--accent); background: var(--accent-soft); }
+.choice:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
 .buttons { display: grid; grid-template-columns: 1fr 1fr; gap: .7rem; }
 .button { font: inherit; font-weight: 600; line-height: 1.3; min-height: 3rem; padding: .7rem 1rem; cursor: pointer;
   border-radius: .7rem; border: 1.5px solid var(--accent); background: transparent; color: var(--accent);

@@ -15,8 +15,8 @@ PUBLIC = {"client_token", "next_action", "status", "amount", "currency"}
 SHAPE = {
     "id", "object", "reference", "status", "amount", "currency", "amount_authorized", "amount_captured",
     "amount_refunded", "amount_canceled", "amount_charged_back", "amount_capturable", "amount_refundable",
-    "authorization_reference", "card", "client_token", "return_url", "next_action", "decline", "last_error", "metadata",
-    "captures", "refunds", "chargebacks", "risk_score", "network_token", "created",
+    "authorization_reference", "customer", "card", "client_token", "return_url", "next_action", "decline", "last_error",
+    "metadata", "captures", "refunds", "chargebacks", "risk_score", "network_token", "created",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from payments.providers import BaseProvider
+from payments.providers.account_holders import AddMethodResult
 from payments.providers.stripe import StripeOptions, StripeProvider
 from payments.testing import Attempt, ProviderContract, SessionDriver
 from tests.stripe.fake import FakeStripe
@@ -71,6 +72,10 @@ class FakeContract(StripeContract):
     def pass_challenge(self, driver: SessionDriver) -> Mapping[str, Any]:
         self.fake.intents.authenticate(driver.provider_reference or "")
         return {}
+
+    def save_method(self, account_reference: str, added: AddMethodResult, *, asks_bank: bool) -> None:
+        card = "pm_card_authenticationRequired" if asks_bank else "pm_card_visa"
+        self.fake.customers.save(account_reference, card=card)
 
     def webhook_body(self, driver: SessionDriver) -> bytes:
         [event] = self.fake.events(

@@ -26,6 +26,14 @@ from payments.providers import (
     WebhookRequest,
     WebhookResult,
 )
+from payments.providers.account_holders import (
+    AccountRequest,
+    CreateAccountRequest,
+    CreateAccountResult,
+    ListMethodsResult,
+    RemoveMethodRequest,
+    RemoveMethodResult,
+)
 from payments.providers.simulator import SimulatorProvider
 from payments.states import Outcome
 
@@ -192,3 +200,29 @@ class ChokesOnBytes(SimulatorProvider):
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
         request.body.decode()
         return super().parse_webhook(request)
+
+
+class MakesAnAccountEachTime(SimulatorProvider):
+    def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
+        return super().create_account(
+            replace(request, idempotency_key=uuid.uuid4().hex, account_holder_id=uuid.uuid4().hex)
+        )
+
+
+class ShowsTheWholeNumber(SimulatorProvider):
+    def list_methods(self, request: AccountRequest) -> ListMethodsResult:
+        result = super().list_methods(request)
+        shown = tuple(replace(method, last4="4242" * 4) for method in result.methods)
+        return replace(result, methods=shown)
+
+
+class OnlySaysThatItRemoved(SimulatorProvider):
+    def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+        return RemoveMethodResult(outcome=Outcome.SUCCEEDED)
+
+
+class AsksNobodyBack(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        result = super().authorize(request)
+        is_asked = result.next_action is not None and result.next_action.type == "challenge"
+        return replace(result, next_action=None, outcome=Outcome.UNKNOWN) if is_asked else result

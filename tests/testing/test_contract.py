@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from payments.providers import BaseProvider, NoOptions
+from payments.providers.account_holders import AddMethodResult
 from payments.providers.simulator import SimulatorOptions, SimulatorProvider
 from payments.providers.system import SystemProvider
 from payments.simulator import SimulatorService, sign
@@ -53,6 +54,9 @@ class SimulatorContract(ProviderContract):
 
     def pass_challenge(self, driver: SessionDriver) -> Mapping[str, Any]:
         return {"code": "123456"}
+
+    def save_method(self, account_reference: str, added: AddMethodResult, *, asks_bank: bool) -> None:
+        self.service.save_method(account_reference, card="card_3ds" if asks_bank else "card_ok")
 
     def webhook_body(self, driver: SessionDriver) -> bytes:
         [event] = self.service.events(type="intent.authorized", reference=driver.session_id)

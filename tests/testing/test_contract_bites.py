@@ -137,6 +137,22 @@ BROKEN = [
         {"test_an_old_event_is_refused", "test_an_event_from_the_future_is_refused"},
     ),
     (broken.ChokesOnBytes, {"test_bytes_that_are_no_text_are_refused"}),
+    (
+        broken.MakesAnAccountEachTime,
+        {"test_an_account_is_made_once_however_often_it_is_asked_for"},
+    ),
+    (
+        broken.ShowsTheWholeNumber,
+        {"test_saved_methods_are_listed_newest_first_and_told_apart_by_a_few_digits"},
+    ),
+    (
+        broken.OnlySaysThatItRemoved,
+        {
+            "test_a_removed_method_is_gone_and_the_others_stay",
+            "test_a_removed_method_pays_nothing",
+        },
+    ),
+    (broken.AsksNobodyBack, {"test_a_customer_whose_bank_wants_them_comes_back_and_authorizes"}),
 ]
 PARTLY = {broken.ReportsTheLastMovementOnly, broken.ChangesItsRequest, broken.DeclinesWithoutACode}
 """These break so much that more tests fail than those that are named after it."""

@@ -32,9 +32,10 @@ from payments.providers.results import (
     UpdateResult,
     WebhookResult,
 )
-from payments.providers.simulator.client import SimulatorClient
+from payments.providers.simulator.accounts import SimulatorAccounts
 from payments.providers.simulator.options import SimulatorOptions
 from payments.providers.simulator.translation import (
+    CUSTOMER_NEEDED,
     Intent,
     amount_of,
     exchange,
@@ -51,18 +52,17 @@ from payments.states import Outcome
 _INTENT_GONE: Final = "intent_not_found"
 
 
-class SimulatorProvider(BaseProvider[SimulatorOptions]):
-    """Take pretend payments through the simulator."""
+class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
+    """Take pretend payments through the simulator.
+
+    A browser sends a `card`, or as `payment_method` the id of one that its customer has saved.
+    """
 
     options_class = SimulatorOptions
     verbose_name = _("Simulated card")
     public_data_keys = frozenset({"intent_id", "client_token", "status", "challenge_error"})
-    input_keys = frozenset({"card", "code"})
+    input_keys = frozenset({"card", "code", "payment_method"})
     supports_webhooks: ClassVar[bool] = True
-
-    @property
-    def _client(self) -> SimulatorClient:
-        return SimulatorClient(self.options)
 
     def dashboard_url(self, provider_reference: str) -> str:
         """Return the simulator's page of an intent."""
@@ -76,6 +76,7 @@ class SimulatorProvider(BaseProvider[SimulatorOptions]):
             "reference": request.session_id,
             "return_url": request.context.return_url,
             "metadata": {"collection": request.collection_id},
+            "customer": request.context.account_reference,
         }
         intent = self._client.post("/v1/intents", body, idempotency_key=request.idempotency_key)
         return InitiateResult(outcome=Outcome.SUCCEEDED, **_session_parts(intent))
@@ -93,10 +94,12 @@ class SimulatorProvider(BaseProvider[SimulatorOptions]):
         )
 
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
-        """Authorize with a card, or with the code that its bank asked for."""
+        """Authorize with a card or a saved one, or with the code that its bank asked for."""
         body = {
             "card": request.input.get("card"),
             "code": request.input.get("code"),
+            "method": request.saved_method or request.input.get("payment_method"),
+            "off_session": True if request.saved_method else None,
             "reference": request.operation_id,
         }
         try:
@@ -104,9 +107,10 @@ class SimulatorProvider(BaseProvider[SimulatorOptions]):
                 _path(request, "/authorize"), body, idempotency_key=request.idempotency_key
             )
         except DeclinedError as error:
-            if error.code != "already_authorized":
+            if error.code not in ("already_authorized", CUSTOMER_NEEDED):
                 raise
-            # The payer passed the challenge on the bank's page, so there is nothing left to ask for.
+            # The payer passed the challenge on the bank's page, so there is nothing left to ask for; or the bank wants
+            # a customer who is away.
             intent = self._client.get(_path(request))
         return _authorization(intent)
 

@@ -13,6 +13,9 @@ from payments.states import MovementKind, MovementStatus, SessionStatus
 
 Intent = Mapping[str, Any]
 
+CUSTOMER_NEEDED: Final = "authentication_required"
+"""Why an intent is declined whose bank wants a customer who is away: they have to come back."""
+
 _STATUSES: Final = {
     "requires_confirmation": SessionStatus.PENDING,
     "requires_action": SessionStatus.REQUIRES_MORE,
@@ -62,6 +65,8 @@ def exchange(intent: Intent) -> dict[str, Any]:
 
 def next_action(intent: Intent) -> NextAction | None:
     """Return what the payer has to do first, if anything."""
+    if _waits_for_customer(intent):
+        return NextAction(type="challenge")
     action = intent["next_action"]
     return None if action is None else NextAction(type="redirect", url=action["url"])
 
@@ -80,7 +85,7 @@ def fact_of(intent: Intent, *, occurred_at: datetime | None = None) -> SessionFa
     """Return the fact that an intent states, with every movement the simulator knows of."""
     return SessionFact(
         currency_code=intent["currency"],
-        status=_STATUSES[intent["status"]],
+        status=_status_of(intent),
         provider_reference=intent["id"],
         amount=amount_of(intent, "amount"),
         authorized_amount=amount_of(intent, "amount_authorized"),
@@ -92,7 +97,7 @@ def fact_of(intent: Intent, *, occurred_at: datetime | None = None) -> SessionFa
             *(_movement(row, MovementKind.CAPTURE) for row in intent["captures"]),
             *(_movement(row, MovementKind.REFUND) for row in intent["refunds"]),
         ),
-        failure=failure_of(intent["decline"]),
+        failure=None if _waits_for_customer(intent) else failure_of(intent["decline"]),
         next_action=next_action(intent),
         data=public_data(intent),
         provider_data=private_data(intent),
@@ -103,6 +108,15 @@ def fact_of(intent: Intent, *, occurred_at: datetime | None = None) -> SessionFa
 def time_of(seconds: float) -> datetime:
     """Return a Unix time as an aware datetime."""
     return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def _status_of(intent: Intent) -> SessionStatus:
+    return SessionStatus.REQUIRES_MORE if _waits_for_customer(intent) else _STATUSES[intent["status"]]
+
+
+def _waits_for_customer(intent: Intent) -> bool:
+    decline = intent["decline"]
+    return intent["status"] == "declined" and decline is not None and decline["code"] == CUSTOMER_NEEDED
 
 
 def _movement(row: Mapping[str, Any], kind: MovementKind) -> MovementFact:

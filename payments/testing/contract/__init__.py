@@ -25,6 +25,7 @@ The tests need no database, and call the provider as the services do, through `c
 
 from __future__ import annotations
 
+from payments.testing.contract.accounts import AccountContract
 from payments.testing.contract.authorization import AuthorizationContract
 from payments.testing.contract.capabilities import CapabilityContract
 from payments.testing.contract.driver import Attempt, SessionDriver
@@ -49,6 +50,7 @@ class ProviderContract(
     SecrecyContract,
     WebhookContract,
     WireContract,
+    AccountContract,
 ):
     """Test one provider; subclass it, give `make_provider`, and then the hooks that the provider has an answer to.
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from payments.money import exponent
 from payments.providers import AuthorizeResult, BaseProvider
+from payments.providers.account_holders import AddMethodResult
 from payments.testing.contract.driver import Attempt, SessionDriver
 from payments.testing.contract.expectations import succeeded, texts_in
 
@@ -68,6 +69,15 @@ class ContractHooks:
     def pass_challenge(self, driver: SessionDriver) -> Mapping[str, Any]:
         """Do what a payer does, if it is done elsewhere, and return what they then send to authorize again."""
         return {}
+
+    def save_method(self, account_reference: str, added: AddMethodResult, *, asks_bank: bool) -> None:
+        """Do what a customer's browser does with what `add_method` returned: save what is approved when it pays.
+
+        With `asks_bank`, it is one whose bank wants the customer to confirm each payment.
+        """
+        raise unittest.SkipTest(
+            f"{type(self).__name__} doesn't say how a payment method is saved: save_method()"
+        )
 
     def webhook_body(self, driver: SessionDriver) -> bytes:
         """Return the body of a good event about an authorized session."""

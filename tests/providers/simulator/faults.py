@@ -11,8 +11,9 @@ from payments.states import Outcome
 SUCCEEDED, PENDING, DECLINED = Outcome.SUCCEEDED, Outcome.PENDING, Outcome.DECLINED
 NOT_SENT, UNKNOWN = Outcome.NOT_SENT, Outcome.UNKNOWN
 
-_WRITES: Final = tuple(each for each in Operation if each is not Operation.RETRIEVE)
-_ALL: Final = tuple(Operation)
+ABOUT_MONEY: Final = tuple(each for each in Operation if each is not Operation.ACCOUNT)
+_WRITES: Final = tuple(each for each in ABOUT_MONEY if each is not Operation.RETRIEVE)
+_ALL: Final = ABOUT_MONEY
 _MOVES: Final = (Operation.CAPTURE, Operation.REFUND)
 
 
