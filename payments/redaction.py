@@ -7,6 +7,7 @@ code must not be kept after authorization, not even encrypted). This room only l
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,12 +15,21 @@ REDACTED: Final = "[redacted]"
 
 # A card number has 13 to 19 digits, perhaps in groups, and starts with 2 to 6 (ISO/IEC 7812). What stands in a longer
 # run of letters and digits is something else: an id, a hash, a token.
-_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z_.])[2-6][0-9](?:[ -]?[0-9]){11,17}(?![0-9A-Za-z_]|\.[0-9])")
+_NUMBER: Final = re.compile(
+    r"(?<![0-9A-Za-z_.])"
+    r"(?:[2-6][0-9](?:[ -]?[0-9]){11,17}|[2-6][0-9]{3}([./_])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7})"
+    r"(?![0-9A-Za-z_]|\.[0-9])"
+)
 _TRACK: Final = re.compile(r"(?:%B|;)[0-9]{13,19}[\^=]")
 _NAMES: Final = frozenset(
     {"cvc", "cvc2", "cvv", "cvv2", "cid", "csc", "cardcode", "securitycode", "cardverificationcode"}
-    | {"pan", "cardnumber", "cardno", "ccnumber", "track", "track1", "track2"}
+    | {"cardcvc", "cardcvv", "cvccode", "cvvcode", "cardsecuritycode", "verificationvalue"}
+    | {"pan", "cardnumber", "cardno", "ccnumber", "creditcardnumber", "debitcardnumber"}
+    | {"track", "track1", "track2", "trackdata", "magstripe"}
 )
+_LOOKS_LIKE: Final = {"Zs": " ", "Cf": " ", "Pd": "-"}
+"""What spaces, invisible characters and dashes pass for, by their category in Unicode."""
+
 _MASK: Final = re.compile(r"[^a-z0-9]")
 
 
@@ -45,14 +55,33 @@ def redact(value: Any) -> Any:
 
 def redact_text(text: str) -> str:
     """Return a text with card numbers taken out."""
-    return _NUMBER.sub(
-        lambda match: REDACTED if _has_check_digit(match[0]) else match[0], _TRACK.sub(REDACTED, text)
-    )
+    parts, end = [], 0
+    for match in _card_numbers(text):
+        parts += [text[end : match.start()], REDACTED]
+        end = match.end()
+    return _TRACK.sub(REDACTED, "".join([*parts, text[end:]]))
 
 
 def has_card_number(text: str) -> bool:
     """Return whether a text has a card number in it."""
-    return bool(_TRACK.search(text)) or any(_has_check_digit(match[0]) for match in _NUMBER.finditer(text))
+    return bool(_TRACK.search(text)) or any(True for _match in _card_numbers(text))
+
+
+def _card_numbers(text: str) -> Iterator[re.Match[str]]:
+    return (match for match in _NUMBER.finditer(_in_ascii(text)) if _has_check_digit(match[0]))
+
+
+def _in_ascii(text: str) -> str:
+    """Return a text of the same length, with every digit, space and dash of whatever script as ASCII has it."""
+    return text if text.isascii() else "".join(map(_plain, text))
+
+
+def _plain(character: str) -> str:
+    if character.isascii():
+        return character
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    return _LOOKS_LIKE.get(unicodedata.category(character), character)
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -68,7 +97,7 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_card_data(path: str, value: Any) -> bool:
-    name = _MASK.sub("", path.rpartition(".")[2].lower())
+    name = _MASK.sub("", unicodedata.normalize("NFKC", path).rpartition(".")[2].lower())
     is_given = value not in (None, "", False) and not isinstance(value, Mapping | list)
     if is_given and name in _NAMES:
         return True

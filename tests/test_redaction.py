@@ -25,6 +25,14 @@ NUMBERS = [
     "6011111111111117",
     "3056930009020004",
     "6205500000000000004",
+    "4242.4242.4242.4242",
+    "4242/4242/4242/4242",
+    "4242_4242_4242_4242",
+    "4242\u00a04242\u20094242\u202f4242",
+    "4242\u20134242\u20144242\u20114242",
+    "4242\u200b4242\u20604242\u200d4242",
+    "４２４２４２４２４２４２４２４２",
+    "٤٢٤٢ ٤٢٤٢ ٤٢٤٢ ٤٢٤٢",
 ]
 
 
@@ -48,6 +56,8 @@ def test_a_card_number_is_found_and_taken_out_of_any_text(number: str) -> None:
         "a4242424242424242",
         "pi_4242424242424242abc",
         "1.4242424242424242",
+        "2026.1124.0532.1212",
+        "192.168.4242.4242",
     ],
 )
 def test_what_is_no_card_number_is_left_alone(text: str) -> None:
@@ -65,6 +75,8 @@ def test_our_own_ids_are_never_taken_for_cards() -> None:
         ({"data": {"note": "4242424242424242"}}, "data.note"),
         ({"data": {"card": {"CVC": "123"}}}, "data.card.CVC"),
         ({"card_number": "1"}, "card_number"),
+        ({"ＣＶＣ": "123"}, "ＣＶＣ"),
+        ({"card[cvv]": "123"}, "card[cvv]"),
         ({"security-code": 12}, "security-code"),
         ({"lines": [{"text": "ok"}, {"text": "5555555555554444"}]}, "lines.text"),
         ({"amount": 4242424242424242}, "amount"),
