@@ -7,12 +7,17 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from payments.providers import MovementFact
 from payments.providers.paypal import translation
-from payments.providers.paypal.errors import PayPalAnswerError
+from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
+from payments.providers.paypal.orders import Order, read_order
+from payments.providers.paypal.refunds import plan_refund
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import SessionDriver
+from tests.fakes import Json
 from tests.paypal.conftest import authorized, captured, fact_of
 from tests.paypal.fake import FakePayPal, Fault, Funding
 
@@ -31,6 +36,27 @@ def refunds_of(driver: SessionDriver) -> list[MovementFact]:
 def given_back(fake: FakePayPal, driver: SessionDriver) -> list[Decimal]:
     """Return how much of each capture was given back."""
     return [fake.movements.refunded(row) for row in fake.captures_of(driver.session_id)]
+
+
+def order_with(captures: list[int], refunds: list[int]) -> Order:
+    """Return an order with captures, of each of which so much was refunded."""
+
+    def money(amount: int) -> Json:
+        return {"currency_code": "JPY", "value": str(amount)}
+
+    rows = [{"id": f"C{n}", "status": "COMPLETED", "amount": money(each)} for n, each in enumerate(captures)]
+    back = [
+        {
+            "id": f"R{n}",
+            "status": "COMPLETED",
+            "amount": money(each),
+            "links": [{"rel": "up", "href": f"x/C{n}"}],
+        }
+        for n, each in enumerate(refunds)
+        if each
+    ]
+    unit = {"amount": money(1000), "payments": {"captures": rows, "refunds": back}}
+    return read_order({"id": "O1", "status": "COMPLETED", "intent": "CAPTURE", "purchase_units": [unit]})
 
 
 def test_a_partial_capture_takes_the_exact_amount_and_releases_the_rest(fake: FakePayPal) -> None:
@@ -200,6 +226,28 @@ def test_a_refund_takes_as_few_captures_as_it_can(fake: FakePayPal, amount: str,
     assert (refund.amount, refund.operation_id) == (Decimal(amount), driver.operation_ids[-1])
     assert refund.provider_reference == result.provider_reference
     assert fact_of(driver).refunded_amount == Decimal(amount)
+
+
+@given(
+    captures=st.lists(st.integers(min_value=1, max_value=50), min_size=1, max_size=5),
+    refunds=st.lists(st.integers(min_value=0, max_value=50), min_size=5, max_size=5),
+    amount=st.integers(min_value=1, max_value=200),
+)
+def test_a_plan_adds_up_and_takes_no_more_than_is_left(
+    captures: list[int], refunds: list[int], amount: int
+) -> None:
+    order = order_with(captures, refunds)
+    left = {row.id: order.left_of(row) for row in order.captures}
+    try:
+        plan = plan_refund(order, Decimal(amount))
+    except RefusedError:
+        assert sum(left.values()) < amount
+        return
+    assert sum(part.amount for part in plan) == amount
+    assert len({part.capture.id for part in plan}) == len(plan)
+    assert all(0 < part.amount <= left[part.capture.id] for part in plan)
+    if max(left.values()) >= amount:
+        assert len(plan) == 1
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,21 @@ def test_an_order_that_has_lapsed_is_a_definite_refusal(fake: FakePayPal) -> Non
     assert result.failure is not None
     assert result.failure.code == "invalid_resource_id"
     assert driver.cancel().outcome == Outcome.SUCCEEDED, "What is gone needn't be abandoned."
-    assert driver.cancel(payment_id=driver.payment_id).outcome == Outcome.DECLINED
+
+
+def test_a_payment_s_order_that_is_not_found_means_that_nobody_knows(fake: FakePayPal) -> None:
+    driver = captured(fake)
+    fake.orders.lapse(driver.provider_reference or "")
+    assert driver.capture().outcome == Outcome.UNKNOWN
+    assert driver.refund().outcome == Outcome.UNKNOWN
+    assert driver.cancel(payment_id=driver.payment_id).outcome == Outcome.UNKNOWN
+    assert driver.retrieve().fact is None
+
+
+def test_an_order_is_paid_as_it_was_made_whatever_the_options_say_now(fake: FakePayPal) -> None:
+    driver = driver_for(fake, intent="capture")
+    driver.provider = provider_for(fake)
+    assert driver.authorize().captured_amount == Decimal("100.00")
 
 
 def test_an_order_authorized_meanwhile_is_found_instead_of_refused(

@@ -54,12 +54,16 @@ def certificate_at(url: str, options: PayPalOptions) -> x509.Certificate:
     """
     _check_address(url, options)
     certificate = _kept.get(url)
-    if certificate is None:
+    if certificate is None or not _is_in_force(certificate):
         certificate = _fetched(url, options)
-        _keep(url, certificate)
-    if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
+    if not _is_in_force(certificate):
         raise WebhookVerificationError("The certificate isn't in force.")
+    _keep(url, certificate)
     return certificate
+
+
+def _is_in_force(certificate: x509.Certificate) -> bool:
+    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
 
 
 def _check_address(url: str, options: PayPalOptions) -> None:

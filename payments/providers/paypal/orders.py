@@ -45,8 +45,13 @@ class Authorization:
 
     @property
     def is_released(self) -> bool:
-        """Whether PayPal has let go of what wasn't captured."""
+        """Whether PayPal has let go of what it held."""
         return self.status in _RELEASED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is held any more, be it captured or released."""
+        return self.is_released or self.status == "CAPTURED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +101,14 @@ class Refund:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Hold an order with its money's movements; `currency_code` is in lower case, amounts are in major units."""
+    """Hold an order with its money's movements; `currency_code` is in lower case, amounts are in major units.
+
+    `takes_at_once` tells that the money is captured without being held first: so it was asked for when it was made.
+    """
 
     id: str
     status: str
+    takes_at_once: bool
     currency_code: str
     amount: Decimal
     is_canceled: bool
@@ -133,8 +142,8 @@ class Order:
         """How much of what was held will never be taken; None as long as it is still held, or nothing was."""
         if self.authorization is None or not self.authorization.holds:
             return None
-        is_over = any(row.is_final and not row.has_failed for row in self.captures)
-        if not (is_over or self.authorization.is_released):
+        is_closed = any(row.is_final and not row.has_failed for row in self.captures)
+        if not (is_closed or self.authorization.is_over):
             return None
         return max(self.authorization.amount - self.reserved, ZERO)
 
@@ -186,6 +195,7 @@ def _order(answer: Object) -> Order:
     return Order(
         id=_text(answer["id"]),
         status=_text(answer["status"]),
+        takes_at_once=answer["intent"] == "CAPTURE",
         currency_code=currency,
         amount=_amount(unit, currency),
         is_canceled=is_canceled(unit.get("custom_id")),

@@ -14,7 +14,6 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import ProviderUnavailableError
 from payments.providers.base import BaseProvider
 from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import NextAction
@@ -24,6 +23,7 @@ from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.endpoints import endpoint_reports
 from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
 from payments.providers.paypal.issues import failure
+from payments.providers.paypal.lookups import look, look_again, look_at_payment, look_or_none
 from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, read_capture, read_order
 from payments.providers.paypal.parameters import order_id
@@ -34,7 +34,6 @@ from payments.providers.requests import (
     CancelRequest,
     CaptureRequest,
     InitiateRequest,
-    ProviderRequest,
     RefundRequest,
     RetrieveRequest,
     UpdateRequest,
@@ -159,7 +158,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     def _update(self, request: UpdateRequest) -> UpdateResult:
         self._api.patch_order(order_id(request), parameters.update_order(request))
-        order = self._look_again(request)
+        order = look_again(self._api, request)
         return UpdateResult(
             outcome=Outcome.SUCCEEDED,
             amount=order.amount,
@@ -169,7 +168,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         )
 
     def _authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
-        order = self._look(request)
+        order = look(self._api, request)
         if order.is_canceled and not order.is_paid:
             raise _refused("ORDER_CANCELED")
         if order.status == "APPROVED" and not order.is_paid:
@@ -178,11 +177,11 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     def _ask_for_money(self, request: AuthorizeRequest, order: Order) -> AuthorizeResult:
         """Have an approved order's amount held or taken."""
-        ask = self._api.authorize_order if self.options.intent == "authorize" else self._api.capture_order
+        ask = self._api.capture_order if order.takes_at_once else self._api.authorize_order
         try:
             return self._authorization(read_order(ask(order.id, key=request.idempotency_key)))
         except RefusedError as error:
-            current = self._look_again(request)
+            current = look_again(self._api, request)
             if current.is_paid:
                 return self._authorization(current)
             if error.issue not in _PAYER_IS_NEEDED or current.approve_url is None:
@@ -214,7 +213,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         return AuthorizeResult(outcome=Outcome.DECLINED, failure=refusal, **parts)
 
     def _capture(self, request: CaptureRequest) -> CaptureResult:
-        order = self._look(request)
+        order = look_at_payment(self._api, request)
         capture = order.capture_of(request.operation_id) or self._take(request, order)
         return CaptureResult(
             outcome=translation.OUTCOMES[translation.capture_status(capture)],
@@ -234,7 +233,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         try:
             answer = self._api.capture(authorization.id, body, key=request.idempotency_key)
         except RefusedError:
-            found = self._look_again(request).capture_of(request.operation_id)
+            found = look_again(self._api, request).capture_of(request.operation_id)
             if found is None:
                 raise
             return found
@@ -252,22 +251,25 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         )
 
     def _cancel(self, request: CancelRequest) -> CancelResult:
-        try:
-            order = self._look(request)
-        except RefusedError as error:
-            if not error.is_missing or request.payment_id is not None:
-                raise
+        order = look_or_none(self._api, request)
+        if order is None and request.payment_id is None:
             # PayPal forgets an order that nobody approved in time.
             return CancelResult(outcome=Outcome.SUCCEEDED, provider_reference=request.provider_reference)
+        if order is None:
+            raise PayPalAnswerError("PayPal doesn't know the order of a payment.")
+        self._let_go(request, order)
+        return CancelResult(
+            outcome=Outcome.SUCCEEDED, provider_reference=order.id, exchange=translation.exchange(order)
+        )
+
+    def _let_go(self, request: CancelRequest, order: Order) -> None:
+        """Release what an order's authorization holds, or abandon an order that has none."""
         if order.authorization is not None:
             self._release(request, order, order.authorization)
         elif order.captures:
             raise _refused("PREVIOUSLY_CAPTURED")
         else:
             self._api.patch_order(order.id, parameters.abandon_order(request))
-        return CancelResult(
-            outcome=Outcome.SUCCEEDED, provider_reference=order.id, exchange=translation.exchange(order)
-        )
 
     def _release(self, request: CancelRequest, order: Order, authorization: Authorization) -> None:
         """Have PayPal let go of what it holds, if it still does."""
@@ -276,18 +278,8 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         try:
             self._api.void(authorization.id, key=request.idempotency_key)
         except RefusedError:
-            if not self._look_again(request).released:
+            if not look_again(self._api, request).released:
                 raise
-
-    def _look(self, request: ProviderRequest) -> Order:
-        return read_order(self._api.order(order_id(request)))
-
-    def _look_again(self, request: ProviderRequest) -> Order:
-        """Look the order up after something was asked for: not to reach PayPal then doesn't mean “not done”."""
-        try:
-            return self._look(request)
-        except ProviderUnavailableError as error:
-            raise PayPalAnswerError("PayPal can't be asked what became of it.") from error
 
     def _session_parts(self, order: Order) -> dict[str, Any]:
         return {

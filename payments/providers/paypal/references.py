@@ -59,6 +59,7 @@ def read_refund_mark(custom_id: Any) -> RefundMark | None:
     if not rest or not rest[0].startswith(_OPERATION):
         return None
     try:
-        return RefundMark(operation_id=rest[0], total=Decimal(rest[1]) if rest[1:] else None)
+        total = Decimal(rest[1]) if rest[1:] else None
     except InvalidOperation:
         return None
+    return RefundMark(operation_id=rest[0], total=total) if total is None or total.is_finite() else None

@@ -18,7 +18,8 @@ from payments.providers.paypal import parameters
 from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
 from payments.providers.paypal.issues import failure
-from payments.providers.paypal.orders import Capture, Order, Refund, read_order, read_refund
+from payments.providers.paypal.lookups import look_at_payment
+from payments.providers.paypal.orders import Capture, Order, Refund, read_refund
 from payments.providers.requests import RefundRequest
 
 MAX_PLANS: Final = 3
@@ -41,7 +42,7 @@ def give_back(api: PayPalApi, request: RefundRequest) -> Sequence[Refund]:
     Raises RefusedError where nothing was given back.
     """
     for attempt in range(1, MAX_PLANS + 1):
-        order = read_order(api.order(parameters.order_id(request)))
+        order = look_at_payment(api, request)
         made = list(order.refunds_of(request.operation_id))
         try:
             _make(api, request, plan_refund(order, request.amount - _sum(made)), made)

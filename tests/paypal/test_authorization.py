@@ -1,0 +1,198 @@
+"""From an order to an authorization: what PayPal is told, what a browser gets, and money that takes its time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from payments.api.storefront.client_secrets import client_secret
+from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.providers import PaymentContext
+from payments.services import (
+    authorize_payment_session,
+    create_payment_collection,
+    create_payment_session,
+    reconcile_due,
+    update_payment_session,
+)
+from payments.states import OperationStatus, SessionStatus
+from payments.testing import SessionDriver
+from payments.testing.settings import configured_provider
+from tests.api.client import Visitor
+from tests.fakes import Json
+from tests.paypal.conftest import BACKEND, authorized, driver_for, options_for, provider_for
+from tests.paypal.fake import FakePayPal, Funding
+from tests.paypal.fake.service import CLIENT_ID
+from tests.reliability.clocks import TestClock
+
+
+def creation(fake: FakePayPal) -> Json:
+    """Return what PayPal was told when an order was made."""
+    [request] = [row for row in fake.requests if row.path == "/v2/checkout/orders"]
+    body: Json = request.body
+    return body
+
+
+@pytest.mark.database_independent
+class TestOrder:
+    """What is asked of PayPal, and what it gives to the browser."""
+
+    def test_an_order_says_whose_it_is_and_where_its_payer_comes_back(self, fake: FakePayPal) -> None:
+        options = {"brand_name": "Shop", "soft_descriptor": "SHOP 7", "intent": "authorize"}
+        driver = SessionDriver(
+            provider=provider_for(fake, **options),
+            context=PaymentContext(description="Order 1001", return_url="https://shop.example/back"),
+        )
+        driver.initiate()
+        assert creation(fake) == {
+            "intent": "AUTHORIZE",
+            "purchase_units": [
+                {
+                    "amount": {"currency_code": "EUR", "value": "100.00"},
+                    "custom_id": driver.session_id,
+                    "invoice_id": driver.session_id,
+                    "description": "Order 1001",
+                    "soft_descriptor": "SHOP 7",
+                }
+            ],
+            "payment_source": {
+                "paypal": {
+                    "experience_context": {
+                        "user_action": "PAY_NOW",
+                        "shipping_preference": "NO_SHIPPING",
+                        "payment_method_preference": "UNRESTRICTED",
+                        "brand_name": "Shop",
+                        "return_url": "https://shop.example/back",
+                        "cancel_url": "https://shop.example/back",
+                    }
+                }
+            },
+        }
+
+    def test_a_long_description_is_cut(self, fake: FakePayPal) -> None:
+        driver = SessionDriver(
+            provider=provider_for(fake), context=PaymentContext(description="x" * 200, return_url=None)
+        )
+        driver.initiate()
+        assert creation(fake)["purchase_units"][0]["description"] == "x" * 127
+        assert "return_url" not in str(creation(fake))
+
+    def test_nothing_about_the_payer_is_told(self, fake: FakePayPal) -> None:
+        driver = driver_for(fake)
+        assert driver.context.email is not None
+        assert driver.context.email not in str([row.body for row in fake.requests])
+
+    def test_data_is_what_the_browser_needs_and_no_more(self, fake: FakePayPal) -> None:
+        driver = authorized(fake)
+        assert driver.data == {
+            "order_id": driver.provider_reference,
+            "status": "COMPLETED",
+            "client_id": CLIENT_ID,
+            "approve_url": f"{fake.url}/checkoutnow?token={driver.provider_reference}",
+        }
+
+    def test_a_canceled_session_s_order_is_marked(self, fake: FakePayPal) -> None:
+        driver = driver_for(fake)
+        driver.cancel()
+        driver.cancel()
+        order = fake.order_of(driver.session_id)
+        assert order.data["unit"]["custom_id"] == f"{driver.session_id}/canceled"
+        fact = driver.retrieve().fact
+        assert fact is not None
+        assert fact.status == SessionStatus.CANCELED
+
+
+@pytest.mark.django_db(transaction=True)
+class TestStorefront:
+    """A payer's way, over the storefront's API."""
+
+    @pytest.fixture
+    def guest(self, collection: PaymentCollection) -> Visitor:
+        return Visitor(secret=client_secret(collection.pk))
+
+    def test_a_payer_goes_to_paypal_and_comes_back(
+        self, shop: FakePayPal, collection: PaymentCollection, guest: Visitor
+    ) -> None:
+        path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+        created = guest.post(path, {"provider_id": "paypal"})
+        assert (created.status, created.body["status"]) == (201, "requires_more")
+        assert set(created.body["data"]) == {"approve_url", "client_id", "order_id", "status"}
+        assert created.body["next_action"]["url"] == created.body["data"]["approve_url"]
+        authorize = f"storefront/payment-sessions/{created.body['id']}/authorize/"
+        early = guest.post(authorize, {})
+        assert (early.status, early.body["status"]) == (200, "requires_more")
+        shop.orders.approve(created.body["data"]["order_id"])
+        done = guest.post(authorize, {})
+        assert (done.status, done.body["status"], done.body["authorized_amount"]) == (
+            200,
+            "authorized",
+            "100.00",
+        )
+
+    def test_a_browser_sends_nothing_to_paypal(
+        self, shop: FakePayPal, collection: PaymentCollection, guest: Visitor
+    ) -> None:
+        path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+        refused = guest.post(path, {"provider_id": "paypal", "data": {"intent": "CAPTURE"}})
+        assert (refused.status, refused.body["code"]) == (400, "unknown_data_key")
+        assert shop.books.rows == {}
+
+    def test_a_currency_that_paypal_does_not_take_is_refused_in_words(
+        self, db: None, shop: FakePayPal
+    ) -> None:
+        collection = create_payment_collection(amount="5.000", currency_code="kwd")
+        path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+        refused = Visitor(secret=client_secret(collection.pk)).post(path, {"provider_id": "paypal"})
+        assert (refused.status, refused.body["code"]) == (402, "currency_not_supported")
+        assert "KWD" in refused.body["message"]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestBooks:
+    """Money that takes its time, and amounts that change."""
+
+    @pytest.mark.parametrize(
+        ("accepts", "status"), [(True, SessionStatus.AUTHORIZED), (False, SessionStatus.ERROR)]
+    )
+    def test_a_payment_in_review_is_pending_until_paypal_has_decided(
+        self, shop: FakePayPal, session: PaymentSession, clock: TestClock, accepts: bool, status: str
+    ) -> None:
+        order_id = session.provider_reference or ""
+        shop.orders.approve(order_id, Funding.IN_REVIEW)
+        authorize_payment_session(session)
+        operation = PaymentOperation.objects.get(kind="authorize")
+        assert (operation.status, session.payment) == (OperationStatus.PENDING, None)
+        shop.orders.settle_authorization(order_id, accepts=accepts)
+        clock.advance(timedelta(minutes=2))
+        reconcile_due()
+        session.refresh_from_db()
+        assert session.status == status
+        assert not PaymentOperation.objects.open().exists()
+
+    def test_an_echeck_is_pending_until_it_clears(self, fake: FakePayPal, clock: TestClock) -> None:
+        entry = {"BACKEND": BACKEND, "OPTIONS": options_for(fake, intent="capture")}
+        with configured_provider("paypal", entry):
+            collection = create_payment_collection(amount="100.00", currency_code="eur")
+            session = create_payment_session(collection, provider_id="paypal")
+            fake.orders.approve(session.provider_reference or "", Funding.ECHECK)
+            authorize_payment_session(session)
+            assert not collection.payments.exists()
+            [capture] = fake.captures_of(session.pk)
+            fake.movements.settle_capture(capture.id, succeeds=True)
+            clock.advance(timedelta(minutes=2))
+            reconcile_due()
+            payment = collection.payments.get()
+            assert payment.captured_amount == Decimal("100.00")
+            assert payment.captures.get().provider_reference == capture.id
+
+    def test_a_changed_amount_is_changed_at_paypal_and_approved_as_it_is_then(
+        self, shop: FakePayPal, session: PaymentSession
+    ) -> None:
+        update_payment_session(session, amount="60.00")
+        assert shop.order_of(session.pk).amount == Decimal("60.00")
+        shop.orders.approve(session.provider_reference or "")
+        authorize_payment_session(session)
+        assert session.payment is not None
+        assert session.payment.amount == Decimal("60.00")
