@@ -119,6 +119,7 @@ def test_the_projects_drf_settings_are_not_touched() -> None:
     assert list(APIView.parser_classes) == defaults
 
 
+@pytest.mark.thorough
 @pytest.mark.database_independent
 def test_the_api_works_in_a_project_whose_drf_settings_are_hostile() -> None:
     command = [sys.executable, "-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider"]

@@ -173,6 +173,7 @@ def test_lost_ledger_is_told(prepared: Path, tmp_path: Path) -> None:
     assert "The simulator's ledger is gone" in again.stderr
 
 
+@pytest.mark.thorough
 def test_reset_starts_over(tmp_path: Path) -> None:
     database = tmp_path / "demo.sqlite3"
     assert run_command("demo", "--no-serve", "--no-orders", database=database).returncode == 0
@@ -199,6 +200,7 @@ def test_reset_spares_a_database_that_the_demo_did_not_make(tmp_path: Path) -> N
         assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master")] == ["precious"]
 
 
+@pytest.mark.thorough
 def test_no_users_with_known_passwords_are_made_without_debug(tmp_path: Path) -> None:
     database = tmp_path / "demo.sqlite3"
     made = run_command("demo", "--no-serve", "--no-orders", database=database, DJANGO_DEBUG="0")
@@ -228,6 +230,7 @@ def test_busy_port_is_an_error_that_says_what_to_type(tmp_path: Path, option: st
     assert f"python manage.py demo {option} " in refused.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_demo_serves_until_it_is_told_to_stop_and_ends_cleanly(
     tmp_path: Path, number: signal.Signals

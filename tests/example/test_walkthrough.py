@@ -72,6 +72,7 @@ def amounts_are_numbers(seen: Seen) -> tuple[int, str]:
     ) if is_collection else seen.body
 
 
+@pytest.mark.thorough
 def test_command_plays_the_main_job_on_a_shop_of_its_own(tmp_path: Path) -> None:
     transcript = tmp_path / "transcript.txt"
     played = run_command("walkthrough", "--transcript", str(transcript), database=tmp_path / "unused.sqlite3")
@@ -87,6 +88,7 @@ def test_written_transcript_is_what_the_walkthrough_says_today(shop_url: str) ->
     assert written == "\n".join(play(shop_url)).strip() + "\n"
 
 
+@pytest.mark.thorough
 def test_command_starts_a_shop_where_none_answers(tmp_path: Path) -> None:
     played = run_command("walkthrough", "--url", "http://127.0.0.1:9", database=tmp_path / "unused.sqlite3")
     assert played.returncode == 0, played.stdout + played.stderr

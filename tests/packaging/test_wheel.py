@@ -126,6 +126,7 @@ def test_sdist_brings_what_its_tests_need(built: Distributions) -> None:
     assert PROBES.keys() <= names
 
 
+@pytest.mark.thorough
 def test_installed_wheel_migrates_a_database_away_from_the_repository(
     installed: Path, tmp_path: Path
 ) -> None:
