@@ -42,6 +42,7 @@ def decode_fact(encoded: Mapping[str, Any]) -> SessionFact:
         movements=tuple(_movement(movement) for movement in encoded.get("movements", ())),
         failure=_failure(encoded.get("failure")),
         next_action=None if next_action is None else NextAction(**next_action),
+        awaits_authorization=bool(encoded.get("awaits_authorization")),
         data=encoded.get("data"),
         provider_data=encoded.get("provider_data"),
         expires_at=_time(encoded.get("expires_at")),

@@ -67,7 +67,8 @@ class SessionFact:
     `status` is None where the report is silent about it; `amount` is what the provider was asked to hold. `movements`
     lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives
     `captured_amount` and `refunded_amount`. `charged_back_amount` is what the payer's bank has taken back in all,
-    `reinstated_amount` what of that came back when a dispute was won.
+    `reinstated_amount` what of that came back when a dispute was won. `awaits_authorization` tells that the payer has
+    done their part at the provider's own place, and nothing is missing but our asking for the money.
     """
 
     currency_code: str
@@ -83,6 +84,7 @@ class SessionFact:
     movements: tuple[MovementFact, ...] = ()
     failure: Failure | None = None
     next_action: NextAction | None = None
+    awaits_authorization: bool = False
     data: Mapping[str, Any] | None = None
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     expires_at: datetime | None = None

@@ -36,6 +36,7 @@ from payments.providers import (
 )
 from payments.providers.handler import publishable_fact
 from payments.redaction import redact
+from payments.services.approvals import authorize_approved
 from payments.services.facts import record_fact
 from payments.services.journals import Journal
 from payments.services.leases import held_rows, lease_rows, new_owner
@@ -98,7 +99,7 @@ def process_event(event: WebhookEvent, *, origin: Origin | None = None) -> Webho
     """Apply a stored event that wasn't yet: its own fact, or what the provider says when asked.
 
     It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
-    provider knows which of the two is older.
+    provider knows which of the two is older. A session that only waits to be authorized is authorized.
     """
     session = _session_of(event)
     if session is None:
@@ -111,7 +112,9 @@ def process_event(event: WebhookEvent, *, origin: Origin | None = None) -> Webho
             return _defer(event, detail=f"retrieve: {answer.outcome}")
         fact = answer.fact or fact
     if fact is not None:
-        record_fact(session, fact, origin=origin or Origin(source=EventSource.WEBHOOK), event=event)
+        origin = origin or Origin(source=EventSource.WEBHOOK)
+        authorize_approved(session, fact, origin=origin)
+        record_fact(session, fact, origin=origin, event=event)
     return event
 
 
@@ -121,7 +124,7 @@ def process_quietly(event: WebhookEvent) -> None:
         return
     try:
         session, fact = _session_of(event), _fact_of(event)
-        if session is None or fact is None or not _may_be_outdated(session, fact):
+        if session is None or fact is None or not _asks_the_provider(session, fact):
             process_event(event)
     except Exception:
         logger.exception("The webhook event %s is left to the worker.", event.pk)
@@ -232,6 +235,11 @@ def _session_of(event: WebhookEvent) -> PaymentSession | None:
 
 def _fact_of(event: WebhookEvent) -> SessionFact | None:
     return None if event.fact is None else decode_fact(event.fact)
+
+
+def _asks_the_provider(session: PaymentSession, fact: SessionFact) -> bool:
+    """Return whether applying a fact takes a call to the provider."""
+    return fact.awaits_authorization or _may_be_outdated(session, fact)
 
 
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:

@@ -20,12 +20,15 @@ from payments.providers.paypal import certificates
 from payments.services import (
     authorize_payment_session,
     capture_payment,
+    create_payment_collection,
+    create_payment_session,
     process_due_events,
     refund_payment,
 )
 from payments.states import SessionStatus, WebhookEventStatus
+from payments.testing.settings import configured_provider
 from tests.fakes import Json
-from tests.paypal.conftest import authorized, captured, provider_for
+from tests.paypal.conftest import BACKEND, authorized, captured, options_for, provider_for
 from tests.paypal.fake import FakePayPal, Fault
 from tests.paypal.fake.signing import WEBHOOK_ID, body_of, signed_headers
 from tests.reliability.clocks import TestClock
@@ -378,14 +381,34 @@ class TestBooks:
         process_due_events()
         assert WebhookEvent.objects.get().status == WebhookEventStatus.IGNORED
 
-    def test_an_approval_is_no_payment(self, shop: FakePayPal, session: PaymentSession) -> None:
+    @pytest.mark.shows(
+        "A payer approves at PayPal, and never comes back to the shop",
+        "a worker authorizes the session, once",
+    )
+    def test_a_payer_who_does_not_come_back_has_paid_all_the_same(
+        self, shop: FakePayPal, session: PaymentSession
+    ) -> None:
         shop.orders.approve(session.provider_reference or "")
-        deliver(shop, shop.events("CHECKOUT.ORDER.APPROVED")[-1])
+        assert deliver(shop, shop.events("CHECKOUT.ORDER.APPROVED")[-1]).status_code == 200
+        assert "authorize" not in shop.executed, "Nobody is asked anything while PayPal waits."
         process_due_events()
         session.refresh_from_db()
-        assert session.status == SessionStatus.REQUIRES_MORE
-        authorize_payment_session(session)
         assert session.status == SessionStatus.AUTHORIZED
+        assert WebhookEvent.objects.get().status == WebhookEventStatus.APPLIED
+        authorize_payment_session(session)
+        assert shop.executed.count("authorize") == 1
+
+    def test_an_approval_is_no_payment_where_the_shop_says_so(self, shop: FakePayPal) -> None:
+        entry = {"BACKEND": BACKEND, "OPTIONS": options_for(shop, authorize_on_approval=False)}
+        with configured_provider("paypal", entry):
+            collection = create_payment_collection(amount="100.00", currency_code="eur")
+            session = create_payment_session(collection, provider_id="paypal")
+            shop.orders.approve(session.provider_reference or "")
+            deliver(shop, shop.events("CHECKOUT.ORDER.APPROVED")[-1])
+            process_due_events()
+            session.refresh_from_db()
+            assert session.status == SessionStatus.REQUIRES_MORE
+            assert "authorize" not in shop.executed
 
     def test_a_lost_dispute_is_charged_back(
         self, shop: FakePayPal, captured_payment: Payment, clock: TestClock

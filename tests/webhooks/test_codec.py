@@ -51,6 +51,7 @@ FACTS = st.builds(
     next_action=st.none()
     | st.builds(NextAction, type=st.sampled_from(["challenge", "provider_script"]))
     | st.builds(NextAction, type=st.just("redirect"), url=TEXTS.filter(bool)),
+    awaits_authorization=st.booleans(),
     data=st.none() | PLAIN,
     provider_data=st.none() | PLAIN,
     expires_at=st.none() | TIMES,

@@ -33,7 +33,8 @@ class PayPalOptions:
     while one is being replaced; `webhook_tolerance`, in seconds, is how old a delivery may be.
 
     `intent` is `authorize` (hold first, capture later) or `capture` (take at once). `multicapture` leaves what a
-    capture doesn't take held for further ones, which PayPal has to have enabled for the account. `brand_name` is what
+    capture doesn't take held for further ones, which PayPal has to have enabled for the account.
+    `authorize_on_approval` asks for the money of a payer who has approved and doesn't come back. `brand_name` is what
     payers read on PayPal's pages, `soft_descriptor` on their statements. `shipping_preference` says where the address
     comes from, `payment_method_preference` whether slow methods such as eChecks are taken, both in PayPal's words.
 
@@ -47,6 +48,7 @@ class PayPalOptions:
     webhook_ids: Sequence[str] = ()
     intent: Literal["authorize", "capture"] = "authorize"
     multicapture: bool = False
+    authorize_on_approval: bool = True
     brand_name: str = ""
     soft_descriptor: str = ""
     shipping_preference: Literal["GET_FROM_FILE", "NO_SHIPPING", "SET_PROVIDED_ADDRESS"] = "NO_SHIPPING"

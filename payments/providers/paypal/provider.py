@@ -114,7 +114,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             outcome=Outcome.SUCCEEDED,
             provider_reference=order.id,
             exchange=translation.exchange(order),
-            fact=translation.session_fact(order, client_id=self.options.client_id, disputes=disputes),
+            fact=translation.session_fact(order, self.options, disputes=disputes),
         )
 
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
@@ -171,7 +171,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         order = look(self._api, request)
         if order.is_canceled and not order.is_paid:
             raise _refused("ORDER_CANCELED")
-        if order.status == "APPROVED" and not order.is_paid:
+        if translation.is_ready(order):
             return self._ask_for_money(request, order)
         return self._authorization(order)
 
@@ -284,7 +284,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     def _session_parts(self, order: Order) -> dict[str, Any]:
         return {
             "provider_reference": order.id,
-            "data": translation.public_data(order, client_id=self.options.client_id),
+            "data": translation.public_data(order, self.options),
             "provider_data": translation.private_data(order),
             "exchange": translation.exchange(order),
         }

@@ -14,6 +14,7 @@ from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.amounts import from_value
 from payments.providers.paypal.issues import status_failure
+from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, Refund
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 
@@ -32,12 +33,12 @@ OUTCOMES: Final[Mapping[MovementStatus, Outcome]] = {
 }
 
 
-def public_data(order: Order, *, client_id: str) -> Json:
+def public_data(order: Order, options: PayPalOptions) -> Json:
     """Return what of an order a browser may hold: what PayPal's own script needs, and where to approve it."""
     return {
         "order_id": order.id,
         "status": order.status,
-        "client_id": client_id,
+        "client_id": options.client_id,
         "approve_url": order.approve_url,
     }
 
@@ -68,6 +69,11 @@ def next_action(order: Order) -> NextAction | None:
     return NextAction(type="redirect", url=order.approve_url)
 
 
+def is_ready(order: Order) -> bool:
+    """Return whether the payer has approved an order, and nobody has asked for its money yet."""
+    return order.status == "APPROVED" and not (order.is_paid or order.is_canceled)
+
+
 def session_status(order: Order) -> SessionStatus:
     """Return where a session with this order stands."""
     if order.authorization is not None:
@@ -95,7 +101,9 @@ def refusal_of(order: Order) -> Failure | None:
     return None
 
 
-def session_fact(order: Order, *, client_id: str, disputes: Sequence[Mapping[str, Any]] = ()) -> SessionFact:
+def session_fact(
+    order: Order, options: PayPalOptions, *, disputes: Sequence[Mapping[str, Any]] = ()
+) -> SessionFact:
     """Return the fact that an order states, together with the disputes about its captures."""
     groups = refund_groups(order.refunds, now=timezone.now())
     refunds = [row for group in groups for row in group]
@@ -116,7 +124,8 @@ def session_fact(order: Order, *, client_id: str, disputes: Sequence[Mapping[str
         ),
         failure=refusal_of(order),
         next_action=next_action(order),
-        data=public_data(order, client_id=client_id),
+        awaits_authorization=options.authorize_on_approval and is_ready(order),
+        data=public_data(order, options),
         provider_data=private_data(order),
         expires_at=None if order.authorization is None else order.authorization.expires_at,
     )
