@@ -34,6 +34,11 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         """Fill the page with JSON."""
         return JSONRenderer()
 
+    def get_context(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return what the page shows: no link asks for a format by a parameter, which no list knows."""
+        context: dict[str, Any] = super().get_context(*args, **kwargs)
+        return context | {"api_settings": ISOLATED_SETTINGS}
+
 
 def browsable_renderers() -> list[renderers.BaseRenderer]:
     """Return the page renderer where the project has DRF's templates, or nothing."""
