@@ -131,13 +131,13 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         """Show the shortened id, and below it how long ago the collection was created."""
         return lines(short_id(obj.pk), quiet(age(obj.created_at)))
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_column(self, obj: PaymentCollection) -> SafeString:
         """Show the status, what else an operator must not overlook, and with whom sessions were opened."""
         badges = format_html_join(" ", "{}", ((each,) for each in _badges(obj)))
         return lines(badges, quiet(self.providers_column(obj)))
 
-    @admin.display(description=_("amount"), ordering="amount")
+    @admin.display(description=_("amount"))
     def amount_column(self, obj: PaymentCollection) -> SafeString:
         """Show what is to be paid, and below it what was taken and given back, if anything was."""
         currency = obj.currency_code

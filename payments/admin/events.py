@@ -51,7 +51,6 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
             "ref": "refund__id",
             "payop": "operation__id",
         },
-        exact=("type",),
         customer="collection__customer",
     )
     fields = ("id", "type", "created_at", "published_at")

@@ -48,6 +48,11 @@ class PaymentsAdminMixin(_ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 200
+    sortable_by: ClassVar[Any] = (
+        "id_column",
+        "when_column",
+        "age_column",
+    )  # the others have no index to read along
 
     search: ClassVar[Search] = Search()
     row_relations: ClassVar[Sequence[str]] = ()

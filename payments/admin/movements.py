@@ -48,12 +48,12 @@ class MovementAdminMixin(InspectionAdminMixin):
         """Show the shortened id, and below it the provider."""
         return lines(short_id(obj.pk), quiet(self.provider_column(obj)))
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_column(self, obj: Capture | Refund) -> SafeString:
         """Show the status."""
         return status_badge(obj.status, MovementStatus)
 
-    @admin.display(description=_("amount"), ordering="amount")
+    @admin.display(description=_("amount"))
     def amount_column(self, obj: Capture | Refund) -> SafeString:
         """Show how much moved, or is to move."""
         return amount_html(obj.amount, obj.currency_code)
@@ -77,7 +77,7 @@ class MovementAdminMixin(InspectionAdminMixin):
         """Show why it failed."""
         return failure(obj.error_code, obj.error_message) or None
 
-    @admin.display(description=_("age"), ordering="-created_at")
+    @admin.display(description=_("age"), ordering="-id")
     def age_column(self, obj: Capture | Refund) -> SafeString:
         """Show how long ago it was asked for."""
         return age(obj.created_at)

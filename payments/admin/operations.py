@@ -84,12 +84,12 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
         kind = OperationKind(obj.kind).label
         return lines(kind, short_id(obj.pk), quiet(obj.provider_id))
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_column(self, obj: PaymentOperation) -> SafeString:
         """Show the status."""
         return status_badge(obj.status, OperationStatus)
 
-    @admin.display(description=_("amount"), ordering="amount")
+    @admin.display(description=_("amount"))
     def amount_column(self, obj: PaymentOperation) -> SafeString:
         """Show the amount that the call is about."""
         return amount_html(obj.amount, obj.currency_code)

@@ -21,7 +21,7 @@ class LimitedPaginator(_Paginator):
     pages through. Who looks for an older row searches or filters.
     """
 
-    limit: ClassVar[int] = 10_000
+    limit: ClassVar[int] = 2_000
 
     @cached_property
     def count(self) -> int:

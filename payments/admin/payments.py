@@ -82,12 +82,12 @@ class PaymentAdminMixin(ActionsAdminMixin):
         """Show the shortened id, and below it the provider."""
         return lines(short_id(obj.pk), quiet(obj.provider_id))
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_column(self, obj: Payment) -> SafeString:
         """Show the status."""
         return status_badge(obj.status, PaymentStatus)
 
-    @admin.display(description=_("authorized"), ordering="amount")
+    @admin.display(description=_("authorized"))
     def amount_column(self, obj: Payment) -> SafeString:
         """Show what was authorized, and below it what was taken and given back, if anything was."""
         currency = obj.currency_code

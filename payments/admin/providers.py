@@ -46,6 +46,7 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
         "capabilities_column",
     )
     list_filter = ("is_enabled",)
+    sortable_by = None
     search_fields = ("id",)
     search = Search(exact=("id__icontains",))
     fields = ("id", "offer_column", "capabilities_column", "created_at", "updated_at")

@@ -38,7 +38,7 @@ class RefundAdminMixin(MovementAdminMixin):
     fields = ("id", "created_at", "succeeded_at", "updated_at")
     readonly_fields = fields
 
-    @admin.display(description=_("reason"), ordering="reason__label")
+    @admin.display(description=_("reason"))
     def reason_column(self, obj: Refund) -> SafeString | None:
         """Show why the money went back."""
         return links_of(obj).to(RefundReason, obj.reason_id, obj.reason.label) if obj.reason else None

@@ -79,12 +79,12 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         """Show the shortened id, and below it the provider."""
         return lines(short_id(obj.pk), quiet(obj.provider_id))
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_column(self, obj: PaymentSession) -> SafeString:
         """Show the status."""
         return status_badge(obj.status, SessionStatus)
 
-    @admin.display(description=_("amount"), ordering="amount")
+    @admin.display(description=_("amount"))
     def amount_column(self, obj: PaymentSession) -> SafeString:
         """Show what is to be authorized."""
         return amount_html(obj.amount, obj.currency_code)
@@ -94,7 +94,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         """Show the collection."""
         return links_of(obj).to_id(PaymentCollection, obj.collection_id)
 
-    @admin.display(description=_("due or expires"), ordering="due_at")
+    @admin.display(description=_("due or expires"))
     def due_column(self, obj: PaymentSession) -> SafeString | None:
         """Show which installment it is, when it falls due and when it expires."""
         return due_text(obj) or None

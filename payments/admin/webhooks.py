@@ -42,11 +42,11 @@ class WebhookEventAdminMixin(ActionsAdminMixin):
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
-        "The id of an event, session or collection, the provider's event id or reference, or a type."
+        "The id of an event, session or collection, or the provider's event id or reference."
     )
     search = Search(
         ids={"paywh": "id", "payses": "session__id", "pay_col": "session__collection__id"},
-        exact=("event_id", "type", "provider_reference", "session__provider_reference"),
+        exact=("event_id", "provider_reference", "session__provider_reference"),
     )
     fields = (
         "id",
@@ -62,12 +62,12 @@ class WebhookEventAdminMixin(ActionsAdminMixin):
     )
     readonly_fields = fields
 
-    @admin.display(description=_("event"), ordering="type")
+    @admin.display(description=_("event"))
     def type_column(self, obj: WebhookEvent) -> SafeString:
         """Show what was sent, by whom, and under which id."""
         return lines(obj.type, quiet(f"{obj.provider_id} · {obj.event_id}"))
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_column(self, obj: WebhookEvent) -> SafeString:
         """Show the status."""
         return status_badge(obj.status, WebhookEventStatus)

@@ -41,7 +41,7 @@ class Capture(KeptModel):
             status_is_known("payments_capture_status_known", Status),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_capture_amount_positive"),
             UniqueConstraint(
-                fields=["payment", "provider_reference"], name="payments_capture_provider_reference_unique"
+                fields=["provider_reference", "payment"], name="payments_capture_provider_reference_unique"
             ),
         ]
         indexes = [Index(fields=["status", "succeeded_at"], name="payments_cap_succeeded_idx")]

@@ -111,9 +111,10 @@ class PaymentCollection(DerivedStatusModel):
             ),
         ]
         indexes = [
-            Index(fields=["payable_type", "payable_id"], name="payments_col_payable_idx"),
+            Index(fields=["payable_id", "payable_type"], name="payments_col_payable_idx"),
             Index(fields=["status", "-created_at"], name="payments_col_status_idx"),
             Index(fields=["-created_at", "-id"], name="payments_col_created_idx"),
+            Index(fields=["currency_code", "-created_at"], name="payments_col_currency_idx"),
         ]
         permissions = [
             ("cancel_collection", _("Can cancel payment collections")),

@@ -122,6 +122,7 @@ class PaymentEvent(models.Model):
         ]
         indexes = [
             Index(fields=["collection", "id"], name="payments_evt_collection_idx"),
+            Index(fields=["type", "-id"], name="payments_evt_type_idx"),
             Index(fields=["published_at", "id"], name="payments_evt_outbox_idx"),
             Index(fields=["next_attempt_at"], name="payments_evt_retry_idx"),
         ]

@@ -100,7 +100,7 @@ class Payment(DerivedStatusModel):
                 name="payments_payment_reinstated_lte_charged_back",
             ),
             UniqueConstraint(
-                fields=["provider", "provider_reference"], name="payments_payment_provider_reference_unique"
+                fields=["provider_reference", "provider"], name="payments_payment_provider_reference_unique"
             ),
         ]
         indexes = [

@@ -51,7 +51,7 @@ class Refund(KeptModel):
             status_is_known("payments_refund_status_known", Status),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_refund_amount_positive"),
             UniqueConstraint(
-                fields=["payment", "provider_reference"], name="payments_refund_provider_reference_unique"
+                fields=["provider_reference", "payment"], name="payments_refund_provider_reference_unique"
             ),
         ]
         indexes = [Index(fields=["status", "succeeded_at"], name="payments_ref_succeeded_idx")]

@@ -83,7 +83,7 @@ class PaymentSession(KeptModel):
             status_is_known("payments_session_status_known", Status),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_session_amount_positive"),
             UniqueConstraint(
-                fields=["provider", "provider_reference"], name="payments_session_provider_reference_unique"
+                fields=["provider_reference", "provider"], name="payments_session_provider_reference_unique"
             ),
             UniqueConstraint(
                 fields=["collection", "installment"], name="payments_session_installment_unique"

@@ -56,12 +56,13 @@ class WebhookEvent(KeptModel):
         verbose_name_plural = _("webhook events")
         ordering = ["-created_at", "-id"]
         constraints = [
-            UniqueConstraint(fields=["provider", "event_id"], name="payments_webhook_event_unique"),
+            UniqueConstraint(fields=["event_id", "provider"], name="payments_webhook_event_unique"),
             CheckConstraint(condition=Q(status__in=Status.values), name="payments_webhook_status_known"),
         ]
         indexes = [
             Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx"),
             Index(fields=["-created_at", "-id"], name="payments_wh_created_idx"),
+            Index(fields=["provider_reference"], name="payments_wh_reference_idx"),
         ]
         permissions = [("replay_webhook", _("Can replay webhook events"))]
 

@@ -1,213 +1,168 @@
-"""Measures the admin at 2,000 and 200,000 collections: `python -m tests.admin.bench [ROWS ...]`, run by hand.
+"""Measures the admin with 2,000 and with 200,000 collections: `python -m tests.admin.bench [--database NAME]`.
 
-Each size gets an SQLite file of its own, filled in bulk: a collection, session, payment, capture, two operations and
-six events each, spread over a year. What is reported is the median of several requests, and of the queries the number.
+Run by hand. Each size gets a database of its own, which `tests.admin.bench_rows` fills. What is reported is the
+quickest of several requests after the first, since others may be using the machine, how many queries one makes, and
+how the last size compares with the first.
 """
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import os
-import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import django
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext, setup_databases, teardown_databases
+
+from tests.databases import DATABASES, database_url, settings_for_tests
 
 SIZES: Final = (2_000, 200_000)
 ROUNDS: Final = 7
-BATCH: Final = 2_000
 
 
-def main(sizes: tuple[int, ...]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Hold how long a page takes, in milliseconds, and how many queries it makes."""
+
+    page: str
+    milliseconds: float
+    queries: int
+
+
+def main(arguments: Sequence[str]) -> None:
     """Measure every size in a process of its own, since a process has one database."""
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            _child(size, Path(folder) / "bench.sqlite3")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--database", choices=DATABASES, default="postgresql")
+    parser.add_argument("--only", default="", help="a piece of the names of the pages to measure")
+    parser.add_argument("sizes", nargs="*", type=int, default=list(SIZES), metavar="SIZE")
+    chosen = parser.parse_args(arguments)
+    results = []
+    for size in chosen.sizes:
+        with (
+            database_url(chosen.database) as url,
+            multiprocessing.get_context("spawn").Pool(1) as pool,
+        ):
+            results.append(pool.apply(measure, (url, size, chosen.only)))
+    _report(chosen.sizes, results)
 
 
-def _child(size: int, path: Path) -> None:
-    pid = os.fork()
-    if pid == 0:
-        _measure(size, path)
-        os._exit(0)
-    os.waitpid(pid, 0)
-
-
-def _measure(size: int, path: Path) -> None:
+def measure(url: str, size: int, only: str) -> list[Measurement]:
+    """Fill a new database and measure the pages whose name contains `only`."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    settings.DATABASES["default"]["NAME"] = path
+    settings.DATABASES["default"] = settings_for_tests(url)
     settings.ALLOWED_HOSTS = ["testserver"]
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415 - only a set-up Django can be imported from
+    from tests.admin import bench_rows  # noqa: PLC0415 - models can be imported after the set-up only
 
-    call_command("migrate", verbosity=0)
+    databases = setup_databases(verbosity=0, interactive=False)
+    try:
+        started = time.perf_counter()
+        keys = bench_rows.fill(size)
+        _say(f"{size:,} collections, filled in {time.perf_counter() - started:.0f} s\n")
+        return list(_measure(page for page in _pages(keys) if only in page[0]))
+    finally:
+        teardown_databases(databases, verbosity=0)
+
+
+def _measure(pages: Iterable[tuple[str, str]]) -> Iterator[Measurement]:
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="olivia"))
+    for name, url in pages:
+        with CaptureQueriesContext(connection) as queries:
+            _get(client, url)
+        count = len(queries)  # the next request empties the log
+        times = [_milliseconds(client, url) for _round in range(ROUNDS)]
+        found = Measurement(page=name, milliseconds=min(times), queries=count)
+        _say(f"  {name:<48} {found.milliseconds:8.1f} ms  {found.queries} queries\n")
+        yield found
+
+
+def _milliseconds(client: Client, url: str) -> float:
     started = time.perf_counter()
-    key = _fill(size)
-    sys.stdout.write(f"{size} collections, filled in {time.perf_counter() - started:.0f} s\n")
-    for name, url in _urls(key):
-        milliseconds, queries = _time(url)
-        sys.stdout.write(f"  {name:<34} {milliseconds:7.1f} ms  {queries} queries\n")
-        sys.stdout.flush()
+    _get(client, url)
+    return (time.perf_counter() - started) * 1000
+
+
+def _get(client: Client, url: str) -> None:
+    response: Any = client.get(url)
+    assert response.status_code == 200, (url, response.status_code)
+    if response.streaming:
+        for _chunk in response.streaming_content:
+            pass
+
+
+def _pages(keys: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the address of every page that is measured."""
+    base = "/admin/payments"
+    collections = f"{base}/paymentcollection"
+    yield "collections", f"{collections}/"
+    yield "collections, second page", f"{collections}/?p=2"
+    yield "collections, oldest first", f"{collections}/?o=1"
+    for name, query in (
+        ("completed", "status__exact=completed"),
+        ("awaiting", "status__exact=awaiting"),
+        ("of this month", f"created_at__gte={keys['month']}"),
+        ("in a rare currency", "currency=kwd"),
+        ("of a provider", "provider=system"),
+        ("that need attention", "operations=attention"),
+        ("with open operations", "operations=open"),
+        ("of a customer", f"customer__id__exact={keys['customer']}"),
+    ):
+        yield f"collections {name}", f"{collections}/?{query}"
+    for name in ("collection", "session", "payment", "capture", "refund", "operation"):
+        yield f"collections, found by id of {name}", f"{collections}/?q={keys[name]}"
+    for name in ("reference", "key", "payable", "e-mail address", "piece of e-mail address", "nothing"):
+        yield f"collections, found by {name}", f"{collections}/?q={keys[name]}"
+    for model, name in (
+        ("paymentcollection", "collection"),
+        ("paymentsession", "session"),
+        ("payment", "payment"),
+        ("capture", "capture"),
+        ("refund", "refund"),
+        ("paymentoperation", "operation"),
+        ("webhookevent", "webhook"),
+    ):
+        yield f"{model}, one", f"{base}/{model}/{keys[name].replace('_', '_5F')}/change/"
+    for model in ("paymentsession", "payment", "capture", "refund", "paymentoperation", "webhookevent"):
+        yield f"{model}, list", f"{base}/{model}/"
+        yield f"{model}, found by reference", f"{base}/{model}/?q={keys['reference']}"
+        yield f"{model}, found by id", f"{base}/{model}/?q={keys['collection']}"
+    yield "paymentsession, refused", f"{base}/paymentsession/?status__exact=error"
+    yield "payment, in a rare currency", f"{base}/payment/?currency=kwd"
+    yield "capture, in a rare currency", f"{base}/capture/?currency=kwd"
+    yield "paymentoperation, attention", f"{base}/paymentoperation/?status__exact=attention"
+    yield "paymentoperation, refused with a code", f"{base}/paymentoperation/?error_code__exact=card_declined"
+    yield "webhookevent, failed", f"{base}/webhookevent/?status__exact=failed"
+    yield "paymentevent, list", f"{base}/paymentevent/"
+    yield "paymentevent, of a rare kind", f"{base}/paymentevent/?type=fact.discrepancy"
+    yield "paymentevent, found by id", f"{base}/paymentevent/?q={keys['collection']}"
+    for days in (7, 30, 90):
+        yield f"overview, {days} days", f"{collections}/overview/?days={days}"
+
+
+def _report(sizes: Sequence[int], results: Sequence[list[Measurement]]) -> None:
+    """Print a table in Markdown."""
+    heads = "".join(f" {size:,} |" for size in sizes)
+    _say(f"\n| page |{heads} ratio | queries |\n|---|{'--:|' * (len(sizes) + 2)}\n")
+    for row in zip(*results, strict=True):
+        cells = "".join(f" {each.milliseconds:.0f} ms |" for each in row)
+        ratio = row[-1].milliseconds / row[0].milliseconds
+        _say(f"| {row[0].page} |{cells} {ratio:.1f} | {row[-1].queries} |\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def _urls(key: str) -> Iterator[tuple[str, str]]:
-    base = "/admin/payments/"
-    yield "collections", f"{base}paymentcollection/"
-    yield "collections, by status", f"{base}paymentcollection/?status__exact=completed"
-    yield "collections, needing attention", f"{base}paymentcollection/?operations=attention"
-    yield "collections, by e-mail address", f"{base}paymentcollection/?q=shopper7@"
-    yield "collections, by id", f"{base}paymentcollection/?q={key}"
-    yield "a collection", f"{base}paymentcollection/{key.replace('_', '_5F')}/change/"
-    yield "payments", f"{base}payment/"
-    yield "operations, needing attention", f"{base}paymentoperation/?status__exact=attention"
-    yield "events", f"{base}paymentevent/"
-    yield "overview, 30 days", f"{base}paymentcollection/overview/"
-
-
-def _time(url: str) -> tuple[float, int]:
-    from django.contrib.auth import get_user_model  # noqa: PLC0415
-    from django.db import connection  # noqa: PLC0415
-    from django.test import Client  # noqa: PLC0415
-    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
-
-    client = Client()
-    client.force_login(get_user_model().objects.get(username="olivia"))
-    with CaptureQueriesContext(connection) as queries:
-        response = client.get(url)
-    assert response.status_code == 200, (url, response.status_code)
-    times = []
-    for _round in range(ROUNDS):
-        started = time.perf_counter()
-        client.get(url)
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times), len(queries)
-
-
-def _fill(size: int) -> str:
-    from django.contrib.auth import get_user_model  # noqa: PLC0415
-    from django.utils import timezone  # noqa: PLC0415
-
-    from payments.models import PaymentProvider  # noqa: PLC0415
-
-    users = get_user_model()
-    users.objects.create_superuser("olivia", password="password")
-    users.objects.bulk_create(
-        users(username=f"shopper{number}", email=f"shopper{number}@shop.example") for number in range(500)
-    )
-    customers = list(users.objects.filter(is_staff=False).values_list("pk", flat=True))
-    PaymentProvider.objects.bulk_create(PaymentProvider(pk=alias) for alias in ("system", "simulator"))
-    now, last = timezone.now(), ""
-    for first in range(0, size, BATCH):
-        numbers = range(first, min(first + BATCH, size))
-        moments = [now - timedelta(days=365) * (1 - number / size) for number in numbers]
-        last = _insert(numbers, moments, customers)
-    return last
-
-
-def _insert(numbers: range, moments: list[datetime], customers: list[int]) -> str:
-    from payments import models  # noqa: PLC0415
-
-    rows: dict[str, list[Any]] = {
-        name: [] for name in ("collection", "session", "payment", "capture", "operation", "event")
-    }
-    for number, moment in zip(numbers, moments, strict=True):
-        _one(rows, number, moment, customers[number % len(customers)])
-    models.PaymentCollection.objects.bulk_create(rows["collection"])
-    models.PaymentSession.objects.bulk_create(rows["session"])
-    models.Payment.objects.bulk_create(rows["payment"])
-    models.Capture.objects.bulk_create(rows["capture"])
-    models.PaymentOperation.objects.bulk_create(rows["operation"])
-    models.PaymentEvent.objects.bulk_create(rows["event"])
-    return str(rows["collection"][-1].pk)
-
-
-def _one(rows: dict[str, list[Any]], number: int, moment: datetime, customer: int) -> None:
-    from payments import models  # noqa: PLC0415
-
-    amount = Decimal(10 + number % 90)
-    common: dict[str, Any] = {"created_at": moment, "amount": amount}
-    provider = "simulator" if number % 3 else "system"
-    collection = models.PaymentCollection(
-        **common,
-        currency_code="eur" if number % 10 else "jpy",
-        status="completed",
-        authorized_amount=amount,
-        captured_amount=amount,
-        customer_id=customer,
-        completed_at=moment,
-    )
-    session = models.PaymentSession(
-        **common,
-        collection=collection,
-        provider_id=provider,
-        status="authorized",
-        provider_reference=f"ref-{number}",
-        initiated_at=moment,
-        authorized_at=moment,
-    )
-    payment = models.Payment(
-        **common,
-        collection=collection,
-        session=session,
-        provider_id=provider,
-        status="captured",
-        captured_amount=amount,
-        provider_reference=f"ref-{number}",
-        captured_at=moment,
-    )
-    capture = models.Capture(**common, payment=payment, status="succeeded", succeeded_at=moment)
-    rows["collection"].append(collection)
-    rows["session"].append(session)
-    rows["payment"].append(payment)
-    rows["capture"].append(capture)
-    for kind in ("authorize", "capture"):
-        rows["operation"].append(_operation(kind, number, collection, session, common))
-    rows["event"] += [
-        models.PaymentEvent(
-            type=event_type,
-            collection=collection,
-            session=session,
-            source="api",
-            created_at=moment,
-            amount=amount,
-        )
-        for event_type in (
-            "collection.created",
-            "session.created",
-            "session.authorized",
-            "payment.authorized",
-            "payment.captured",
-            "collection.completed",
-        )
-    ]
-
-
-def _operation(kind: str, number: int, collection: Any, session: Any, common: dict[str, Any]) -> Any:
-    from payments import models  # noqa: PLC0415
-
-    status = "attention" if number % 5_000 == 0 and kind == "capture" else "succeeded"
-    operation = models.PaymentOperation(
-        **common,
-        kind=kind,
-        status=status,
-        collection=collection,
-        session=session,
-        provider_id=session.provider_id,
-        target_id=session.pk,
-        idempotency_key=f"{kind}-{number}",
-    )
-    if status == "attention":
-        operation.in_flight_key = models.PaymentOperation.key_in_flight(target_id=session.pk, kind=kind)
-    return operation
-
-
 if __name__ == "__main__":
-    main(tuple(int(each) for each in sys.argv[1:]) or SIZES)
+    main(sys.argv[1:])

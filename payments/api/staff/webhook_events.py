@@ -57,7 +57,7 @@ class WebhookEventsView(ListMixin):
     }
     search = Search(
         ids={"paywh": "id", "payses": "session__id", "pay_col": "session__collection__id"},
-        exact=("event_id", "type", "provider_reference", "session__provider_reference"),
+        exact=("event_id", "provider_reference", "session__provider_reference"),
         customer="session__collection__customer",
     )
 
