@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.urls import path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.account_holders import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
+from payments.admin.actions.mixins import ActionsAdminMixin, outside_transactions
 from payments.admin.customers import customer_html
 from payments.admin.documents import document_panel, private_panel
-from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Fact, Panel, Summary
+from payments.admin.panels import AnswerPanel, Column, Fact, Panel, Row, Summary
 from payments.admin.searches import Search
 from payments.admin.words import age, moment
+from payments.exceptions import PaymentError
 from payments.models import AccountHolder
+from payments.providers.account_holders import SavedPaymentMethod
+from payments.services import list_saved_payment_methods
+
+_SUFFIX: Final = "saved_methods"
 
 
-class AccountHolderAdminMixin(InspectionAdminMixin):
-    """Show account holders."""
+class AccountHolderAdminMixin(ActionsAdminMixin):
+    """Show account holders; what they have saved, their provider is only asked where somebody wants to know."""
+
+    payment_actions = ACCOUNT_HOLDER_ACTIONS
 
     list_display = (
         "id_column",
@@ -44,6 +55,18 @@ class AccountHolderAdminMixin(InspectionAdminMixin):
     search = Search(ids={"acchld": "id"}, exact=("provider_reference", "email"), customer="customer")
     fields = ("id", "created_at", "updated_at")
     readonly_fields = fields
+
+    def get_urls(self) -> Any:
+        """Add the page on which the provider is asked."""
+        view = self.admin_site.admin_view(outside_transactions(self.saved_methods_view))
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{_SUFFIX}"
+        return [path("<path:object_id>/saved-methods/", view, name=name), *super().get_urls()]
+
+    def saved_methods_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show an account holder with what they have saved."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return self.change_view(request, object_id)
 
     @admin.display(description=_("account holder"), ordering="id")
     def id_column(self, obj: AccountHolder) -> SafeString:
@@ -75,7 +98,9 @@ class AccountHolderAdminMixin(InspectionAdminMixin):
         )
 
     def get_panels(self, request: HttpRequest, obj: AccountHolder) -> Iterable[Panel | None]:
-        """Return both halves of the data."""
+        """Return what is saved, and both halves of the data."""
+        if keeps_methods(obj):
+            yield self._methods_panel(request, obj)
         yield document_panel(
             title=gettext("Public data"),
             slug="data",
@@ -92,3 +117,36 @@ class AccountHolderAdminMixin(InspectionAdminMixin):
         )
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
+
+    def _methods_panel(self, request: HttpRequest, obj: AccountHolder) -> AnswerPanel:
+        is_asked = bool(request.resolver_match and str(request.resolver_match.url_name).endswith(_SUFFIX))
+        rows, alert = _saved_methods(obj) if is_asked else ((), "")
+        return AnswerPanel(
+            title=gettext("Saved payment methods"),
+            slug="saved-methods",
+            note=gettext("The provider keeps them. Nothing of them is stored here."),
+            columns=(
+                Column(label=gettext("Payment method")),
+                Column(label=gettext("Kind")),
+                Column(label=gettext("Provider's reference")),
+            ),
+            rows=rows,
+            empty=gettext("The customer has saved no payment method."),
+            ask_url=f"{self._url(_SUFFIX, obj)}#saved-methods",
+            is_asked=is_asked,
+            alert=alert,
+        )
+
+
+def _saved_methods(holder: AccountHolder) -> tuple[tuple[Row, ...], str]:
+    """Return what a provider says, or why it says nothing: the page is there in any case."""
+    try:
+        methods = list_saved_payment_methods(holder)
+    except PaymentError as error:
+        return (), error.message
+    return tuple(_row(method) for method in methods), ""
+
+
+def _row(method: SavedPaymentMethod) -> Row:
+    code = format_html('<code class="payments-code">{}</code>', method.id)
+    return Row(cells=(method_text(method), method.type, code))

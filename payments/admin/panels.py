@@ -92,6 +92,17 @@ class TablePanel(Panel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerPanel(TablePanel):
+    """Be a table that a provider fills in when it is asked to; `alert` says why it didn't."""
+
+    template: ClassVar[str] = "admin/payments/parts/methods.html"
+
+    ask_url: str
+    is_asked: bool = False
+    alert: Text = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DocumentPanel(Panel):
     """Be a JSON document; `withheld` is the sentence that stands in for one that this user may not read."""
 

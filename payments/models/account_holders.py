@@ -46,6 +46,7 @@ class AccountHolder(KeptModel):
         verbose_name = _("account holder")
         verbose_name_plural = _("account holders")
         ordering = ["-created_at", "-id"]
+        permissions = [("remove_saved_method", _("Can remove saved payment methods"))]
         constraints = [
             UniqueConstraint(
                 fields=["provider", "provider_reference"], name="payments_holder_provider_reference_unique"

@@ -140,6 +140,7 @@ def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
         method_id=method_id,
     )
     _call(plugin.remove_method, request, RemoveMethodResult)
+    holder.save_fields()  # The time tells an operator's page that it isn't current any more.
 
 
 def charge_saved_payment_method(
