@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from payments.exceptions import DeclinedError, ProviderUnavailableError
+from payments.exceptions import ProviderUnavailableError
+from payments.providers import refusals
 from payments.providers.facts import Failure
 from payments.providers.paypal.issues import request_failure
 
@@ -31,17 +32,12 @@ class NotPermittedError(ProviderUnavailableError):
     """Say that PayPal doesn't let this app do something; nothing was done."""
 
 
-class RefusedError(DeclinedError):
-    """Carry a definite refusal with all that operators may read of it.
-
-    `issue` is PayPal's own word for it; `is_missing` tells that what was asked about isn't there.
-    """
+class RefusedError(refusals.RefusedError):
+    """Carry a definite refusal; `issue` is PayPal's own word for it."""
 
     def __init__(self, failure: Failure, *, issue: str = "", is_missing: bool = False) -> None:
-        super().__init__(failure.message, code=failure.code)
-        self.failure = failure
+        super().__init__(failure, is_missing=is_missing)
         self.issue = issue
-        self.is_missing = is_missing
 
 
 def sorted_answer(status: int, body: bytes) -> Json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
@@ -18,7 +18,6 @@ from payments.providers.base import BaseProvider
 from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import NextAction
 from payments.providers.paypal import parameters, translation
-from payments.providers.paypal.answers import answered
 from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.endpoints import endpoint_reports
 from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
@@ -29,6 +28,7 @@ from payments.providers.paypal.orders import Authorization, Capture, Order, read
 from payments.providers.paypal.parameters import order_id
 from payments.providers.paypal.refunds import give_back
 from payments.providers.paypal.webhooks import EVENTS, webhook_result
+from payments.providers.refusals import answered
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,
@@ -51,7 +51,7 @@ from payments.providers.results import (
 )
 from payments.states import Outcome, SessionStatus
 
-_PAYER_IS_NEEDED = frozenset({"ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRED"})
+_PAYER_IS_NEEDED: Final = frozenset({"ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRED"})
 
 
 class PayPalProvider(BaseProvider[PayPalOptions]):

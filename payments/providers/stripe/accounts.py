@@ -17,7 +17,7 @@ from payments.providers.account_holders import (
     SavedPaymentMethod,
 )
 from payments.providers.facts import NextAction
-from payments.providers.stripe.answers import answered
+from payments.providers.refusals import answered
 from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
 from payments.providers.stripe.options import StripeOptions
 from payments.states import Outcome

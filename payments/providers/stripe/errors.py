@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import stripe
 
-from payments.exceptions import DeclinedError, ProviderUnavailableError
+from payments.exceptions import ProviderUnavailableError
+from payments.providers import refusals
 from payments.providers.connections import never_left
 from payments.providers.facts import Failure
 from payments.providers.stripe.declines import card_failure, request_failure
@@ -26,16 +27,11 @@ class StripeAnswerError(Exception):
     """Say that an answer is of no use, so that the outcome is unknown."""
 
 
-class RefusedError(DeclinedError):
-    """Carry a definite refusal with all that operators may read of it.
-
-    `is_missing` tells that what was asked about isn't there; `is_by_card`, that the payer's bank has refused.
-    """
+class RefusedError(refusals.RefusedError):
+    """Carry a definite refusal; `is_by_card` tells that the payer's bank has refused."""
 
     def __init__(self, failure: Failure, *, is_missing: bool = False, is_by_card: bool = False) -> None:
-        super().__init__(failure.message, code=failure.code)
-        self.failure = failure
-        self.is_missing = is_missing
+        super().__init__(failure, is_missing=is_missing)
         self.is_by_card = is_by_card
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.providers.base import BaseProvider
 from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import Failure
+from payments.providers.refusals import answered
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,
@@ -36,7 +37,6 @@ from payments.providers.results import (
 from payments.providers.stripe import parameters, translation
 from payments.providers.stripe.accounts import StripeAccounts
 from payments.providers.stripe.amounts import from_units
-from payments.providers.stripe.answers import answered
 from payments.providers.stripe.client import Json
 from payments.providers.stripe.declines import Reason
 from payments.providers.stripe.endpoints import endpoint_reports
