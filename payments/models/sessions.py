@@ -93,6 +93,7 @@ class PaymentSession(KeptModel):
             Index(fields=["status", "expires_at"], name="payments_ses_expiry_idx"),
             Index(fields=["status", "due_at"], name="payments_ses_due_idx"),
             Index(fields=["-created_at", "-id"], name="payments_ses_created_idx"),
+            Index(fields=["collection", "provider"], name="payments_ses_provider_idx"),
         ]
         permissions = [
             ("authorize_session", _("Can authorize payment sessions")),
