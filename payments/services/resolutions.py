@@ -45,13 +45,16 @@ def resolve_operation(
     has_happened: bool,
     reason: str,
     evidence: str = "",
+    provider_reference: str | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> PaymentOperation:
     """Record that an operation in `attention` did or did not happen, as a person found out.
 
     What follows is what would have followed from the provider's own answer; a mere report is only acknowledged.
-    `reason` says how they know, `evidence` may name a document or the provider's reference.
+    `reason` says how they know, `evidence` may name a document. `provider_reference` is what the provider calls what
+    has happened: without it, a session whose initiation got lost may be of no use, and a report that names a movement
+    in no other way counts as another one.
 
     Raises InputError without a reason, and TransitionError for an operation that needs no attention, and for one that
     the books already know to have happened: only a refund or a cancelation undoes that.
@@ -71,7 +74,7 @@ def resolve_operation(
         )
     origin = Origin.of(actor=actor, source=source)
     resolution = Resolution(actor=origin.actor, reason=reason, evidence=evidence)
-    answer = _answer_for(operation, has_happened=has_happened)
+    answer = _answer_for(operation, has_happened=has_happened, reference=provider_reference)
     return record_result(operation, answer, origin=origin, resolution=resolution)
 
 
@@ -83,7 +86,7 @@ def _is_recorded(operation: PaymentOperation) -> bool:
     return operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None
 
 
-def _answer_for(operation: PaymentOperation, *, has_happened: bool) -> ProviderResult:
+def _answer_for(operation: PaymentOperation, *, has_happened: bool, reference: str | None) -> ProviderResult:
     """Return what the provider would have answered."""
     kind = OperationKind(operation.kind)
     build = _RESULTS[kind]
@@ -94,4 +97,4 @@ def _answer_for(operation: PaymentOperation, *, has_happened: bool) -> ProviderR
         payment = operation.session.payment if kind == OperationKind.AUTHORIZE else None
         amount = operation.amount if payment is None else payment.amount
         stated = {"amount": amount, "currency_code": operation.currency_code}
-    return build(outcome=Outcome.SUCCEEDED, **stated)
+    return build(outcome=Outcome.SUCCEEDED, provider_reference=reference or None, **stated)

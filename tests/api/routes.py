@@ -107,7 +107,7 @@ STAFF = (
     Route(
         method="POST",
         path="staff/operations/{operation}/resolve/",
-        body={"has_happened": True, "reason": "r", "evidence": "e"},
+        body={"has_happened": True, "reason": "r", "evidence": "e", "provider_reference": "p"},
     ),
     Route(method="GET", path="staff/webhook-events/"),
     Route(method="GET", path="staff/webhook-events/{event}/"),

@@ -12,14 +12,16 @@ from django.utils import timezone
 
 from payments.exceptions import InputError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeRequest, AuthorizeResult
+from payments.providers import AuthorizeRequest, AuthorizeResult, MovementFact, SessionFact
 from payments.services import (
+    Origin,
     authorize_payment_session,
     cancel_payment,
     cancel_payment_session,
     capture_payment,
     create_payment_collection,
     create_payment_session,
+    record_fact,
     refund_payment,
     resolve_operation,
     sync_payment_session,
@@ -27,7 +29,7 @@ from payments.services import (
 )
 from payments.services.reconciliation import reconcile_operation
 from payments.simulator import SimulatorService
-from payments.states import Outcome
+from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing import Script, scripted_provider
 from payments.testing.scripted import Verb
 from tests.reliability.books import assert_invariants, event_count, our_books, their_books
@@ -193,6 +195,38 @@ def test_person_says_that_it_has_not_happened(script: Script, staff: Any, name: 
     assert case.is_done(operation.collection.sessions.order_by("created_at").reverse()[0])
     keys = [request.idempotency_key for request in script.requests(case.verb)]
     assert keys[-1] != operation.idempotency_key
+
+
+@pytest.mark.shows(
+    "A person who says that money moved names the provider's reference of it",
+    "A later report about it is known to be about the same money",
+)
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+def test_reference_that_a_person_gives_is_recognized(script: Script, kind: str) -> None:
+    operation = in_attention(CASES[kind], script)
+    resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_9")
+    row = operation.capture or operation.refund
+    assert row is not None
+    row.refresh_from_db()
+    assert row.provider_reference == "tx_9"
+    reported = MovementFact(
+        kind=MovementKind(kind),
+        status=MovementStatus.SUCCEEDED,
+        amount=row.amount,
+        currency_code="eur",
+        provider_reference="tx_9",
+    )
+    record_fact(operation.session, SessionFact(currency_code="eur", movements=(reported,)), origin=Origin())
+    assert type(row).objects.filter(payment=row.payment).count() == 1
+    assert_invariants(operation.collection)
+
+
+def test_session_whose_initiation_got_lost_goes_on_with_the_reference(script: Script) -> None:
+    operation = in_attention(CASES["initiate"], script)
+    resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="intent_9")
+    session = authorize_payment_session(operation.session)
+    assert (session.status, session.provider_reference) == ("authorized", "intent_9")
+    assert script.requests("authorize")[-1].provider_reference == "intent_9"
 
 
 def assert_resolution_is_kept(operation: PaymentOperation, staff: Any) -> None:

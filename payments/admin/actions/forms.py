@@ -176,7 +176,15 @@ class ResolveForm(ActionForm):
         label=_("Evidence"),
         required=False,
         max_length=500,
-        help_text=_("The provider's reference, or where a document is kept."),
+        help_text=_("For example the number of a case, or where a document is kept."),
+    )
+    provider_reference = NoteField(
+        label=_("Provider's reference"),
+        required=False,
+        max_length=255,
+        help_text=_(
+            "If it has happened: what the provider calls it. Later reports are then known to be about it."
+        ),
     )
 
     def clean_has_happened(self) -> bool:
@@ -188,6 +196,7 @@ class ResolveForm(ActionForm):
         rows = [
             (_("How do you know?"), str(self.cleaned_data.get("reason") or "")),
             (_("Evidence"), str(self.cleaned_data.get("evidence") or "")),
+            (_("Provider's reference"), str(self.cleaned_data.get("provider_reference") or "")),
         ]
         return [(label, value) for label, value in rows if value]
 

@@ -60,6 +60,7 @@ class ResolveOperation(Action[PaymentOperation]):
             has_happened=values["has_happened"],
             reason=values["reason"],
             evidence=values["evidence"] or "",
+            provider_reference=values["provider_reference"] or None,
             actor=actor,
             source=EventSource.ADMIN,
         )

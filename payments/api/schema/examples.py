@@ -200,7 +200,7 @@ OPERATION: Final[Example] = {
 RESOLVED_OPERATION: Final[Example] = OPERATION | {
     "status": "succeeded",
     "error": None,
-    "resolution": {"reason": "Seen in the dashboard.", "evidence": "re_5f2a", "resolved_by_id": 1},
+    "resolution": {"reason": "Seen in the dashboard.", "evidence": "Case 7", "resolved_by_id": 1},
     "finished_at": LATER,
 }
 WEBHOOK_EVENT: Final[Example] = {

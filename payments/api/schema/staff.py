@@ -216,7 +216,12 @@ OPERATIONS: Final = (
         operations.OperationSerializer,
         examples.RESOLVED_OPERATION,
         body=operations.ResolveInput,
-        example={"has_happened": True, "reason": "Seen in the dashboard.", "evidence": "re_5f2a"},
+        example={
+            "has_happened": True,
+            "reason": "Seen in the dashboard.",
+            "evidence": "Case 7",
+            "provider_reference": "re_5f2a",
+        },
     ),
     _list(webhook_events.WebhookEventsView, "webhook_events", *_EVENT, status=WebhookEventStatus),
     _get(webhook_events.WebhookEventView, "webhook_event", *_EVENT),

@@ -28,6 +28,7 @@ from payments.services.searches import Search
 from payments.states import EventSource, OperationKind, OperationStatus
 
 MAX_REASON = 2000
+MAX_REFERENCE = 255
 
 
 class ResolutionSerializer(OutputSerializer):
@@ -78,6 +79,7 @@ class ResolveInput(InputSerializer):
     has_happened = FlagField()
     reason = serializers.CharField(max_length=MAX_REASON)
     evidence = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON)
+    provider_reference = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REFERENCE)
 
 
 def operation_rows() -> QuerySet[PaymentOperation]:
