@@ -18,6 +18,7 @@ from payments.models import Payment
 from payments.testing import Script
 from tests.api.client import ROOT, Answer, Visitor
 from tests.api.evidence import Snapshot
+from tests.api.pairs import PAIRS, Pairs
 from tests.api.routes import ROUTES, Route, filled, keys_of
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,13 @@ UNKNOWN = {
 }
 
 
+REFUSED = [
+    (what, body, code)
+    for bodies, code in ((NO_JSON, "invalid_json"), (NO_OBJECT, "not_an_object"), (UNKNOWN, "unknown_field"))
+    for what, body in bodies.items()
+]
+
+
 def send(
     visitor: Visitor,
     route: Route,
@@ -81,23 +89,17 @@ def send(
     "At every address: BOMs, other encodings, surrogates, keys that are there twice, NaN, endless nesting and digits",
     "400 in the one shape of errors; nothing is stored, and no provider is asked",
 )
+@pytest.mark.parametrize("pairs", PAIRS)
 def test_what_is_no_json_or_no_object_is_refused_everywhere(
-    owner: Visitor, payment: Payment, script: Script
+    owner: Visitor, payment: Payment, script: Script, pairs: Pairs
 ) -> None:
     keys = keys_of(payment)
     before, calls = Snapshot(), len(script.calls)
 
-    for route in CHANGING:
-        path = filled(route.path, keys)
-        for bodies, code in (
-            (NO_JSON, "invalid_json"),
-            (NO_OBJECT, "not_an_object"),
-            (UNKNOWN, "unknown_field"),
-        ):
-            for what, body in bodies.items():
-                answer = send(owner, route, path, body)
-                assert answer.error[:2] == (400, "invalid_request"), f"{route}: {what}"
-                assert code in (answer.body["code"], *(each["code"] for each in answer.body["errors"]))
+    for route, (what, body, code) in pairs(CHANGING, REFUSED):
+        answer = send(owner, route, filled(route.path, keys), body)
+        assert answer.error[:2] == (400, "invalid_request"), f"{route}: {what}"
+        assert code in (answer.body["code"], *(each["code"] for each in answer.body["errors"]))
 
     assert (before.changes, len(script.calls)) == (set(), calls)
 
@@ -106,21 +108,21 @@ def test_what_is_no_json_or_no_object_is_refused_everywhere(
     "At every address, in every field: NULs, half characters, huge numbers, arrays and objects in place of a text",
     "400 that names the field; nothing is stored, and no provider is asked",
 )
+@pytest.mark.parametrize("pairs", PAIRS)
 def test_a_value_that_nothing_can_be_is_refused_in_every_field(
-    owner: Visitor, payment: Payment, script: Script
+    owner: Visitor, payment: Payment, script: Script, pairs: Pairs
 ) -> None:
     keys = keys_of(payment)
     before, calls = Snapshot(), len(script.calls)
 
-    for route in CHANGING:
+    fields = [(route, name) for route in CHANGING for name in route.body or {}]
+    for (route, name), value in pairs(fields, NO_VALUE):
         path, body = filled(route.path, keys), filled(route.body, keys)
-        for name in body:
-            for value in NO_VALUE:
-                if (isinstance(value, dict) and isinstance(body[name], dict)) or value is body[name]:
-                    continue
-                answer = owner.send(route.method, path, body | {name: value})
-                assert answer.error[:2] == (400, "invalid_request"), f"{route}: {name}={str(value)[:20]!r}"
-                assert {str(each["field"]).partition(".")[0] for each in answer.body["errors"]} == {name}
+        if (isinstance(value, dict) and isinstance(body[name], dict)) or value is body[name]:
+            continue
+        answer = owner.send(route.method, path, body | {name: value})
+        assert answer.error[:2] == (400, "invalid_request"), f"{route}: {name}={str(value)[:20]!r}"
+        assert {str(each["field"]).partition(".")[0] for each in answer.body["errors"]} == {name}
 
     assert (before.changes, len(script.calls)) == (set(), calls)
 

@@ -13,6 +13,7 @@ from payments.api.storefront.client_secrets import client_secret, is_client_secr
 from payments.models import PaymentCollection, PaymentSession
 from payments.testing import Script
 from tests.api.client import Visitor
+from tests.api.pairs import PAIRS, Pairs
 from tests.api.routes import STOREFRONT
 
 pytestmark = pytest.mark.django_db
@@ -84,8 +85,9 @@ def test_the_customer_and_the_holder_of_the_secret_are_let_in(
 
 
 @pytest.mark.parametrize(("method", "route", "body"), ROUTES)
+@pytest.mark.parametrize("pairs", PAIRS)
 def test_not_yours_and_not_there_are_the_same_answer_to_the_byte(
-    owned: PaymentCollection, script: Script, method: str, route: str, body: Any
+    owned: PaymentCollection, script: Script, pairs: Pairs, *, method: str, route: str, body: Any
 ) -> None:
     calls = len(script.calls)
     foreign = addressed(route, owned)
@@ -94,11 +96,14 @@ def test_not_yours_and_not_there_are_the_same_answer_to_the_byte(
         for key in ("pay_col_0", "payses_0", owned.pk.lower(), "x" * 300, "a%00b", "%F0%9F%92%B0", "-1")
     ]
 
+    strangers = stranger_visitors(owned)
     answers = [
         visitor.send(method, path, payload)
-        for visitor in stranger_visitors(owned)
-        for path in (foreign, *missing)
-        for payload in (body, {"nonsense": 1} if body is not None else None)
+        for visitor, path in [
+            *((stranger, foreign) for stranger in strangers),
+            *pairs(strangers, missing),
+        ]
+        for payload in ((body, {"nonsense": 1}) if body is not None else (None,))
     ]
 
     assert answers[0].error == (404, "not_found", "not_found", [])
