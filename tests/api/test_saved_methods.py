@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client
@@ -21,6 +22,7 @@ from payments.providers.account_holders import (
 )
 from payments.states import Outcome
 from payments.testing import Script
+from payments.testing.settings import configured_provider
 from tests.api.client import Answer, Visitor
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +66,15 @@ def test_a_saved_method_shows_these_keys_and_no_others(sam: Visitor, holder: Acc
             }
         ]
     }
+
+
+def test_nothing_new_is_saved_with_a_provider_that_is_withheld_from_payers(
+    sam: Visitor, holder: AccountHolder
+) -> None:
+    entry = {**settings.PAYMENTS["PROVIDERS"]["scripted"], "STOREFRONT": False}
+    with configured_provider("scripted", entry):
+        listed, started, removed = everything(sam, method_id=f"card_of_{holder.provider_reference}")
+    assert (listed.status, started.status, removed.status) == (200, 404, 204)
 
 
 def test_what_a_provider_does_not_say_is_empty(sam: Visitor, holder: AccountHolder, script: Script) -> None:

@@ -23,6 +23,7 @@ from payments.api.storefront.sessions import MAX_URL
 from payments.conf import provider_aliases
 from payments.exceptions import NotFoundError
 from payments.models import AccountHolder
+from payments.providers import get_provider
 
 
 class SavedPaymentMethodSerializer(OutputSerializer):
@@ -93,6 +94,8 @@ class SavedPaymentMethodsView(CustomerView):
     def post(self, request: Request, provider_id: str) -> Response:
         """Start saving one; the browser goes on with the `next_action`. The account is made with the first."""
         self.check_access(provider_id=provider_id)
+        if not services.is_for_payers(get_provider(provider_id)):
+            raise lookups.not_found()
         return_url = self.read(SaveMethodInput).get("return_url")
         if return_url is not None:
             check_return_url(return_url, request)
