@@ -37,6 +37,7 @@ from payments.providers.results import (
     UpdateResult,
     WebhookResult,
 )
+from payments.states import OperationKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,10 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
     def __init__(self, *, alias: str, options: OptionsT) -> None:
         self.alias = alias
         self.options = options
+
+    def key_window(self, kind: OperationKind) -> timedelta | None:
+        """Return how long the key of such an operation protects, where a provider keeps some longer than others."""
+        return self.idempotency_window
 
     @abc.abstractmethod
     def initiate(self, request: InitiateRequest) -> InitiateResult:

@@ -30,7 +30,7 @@ from payments.services.records import record_result
 from payments.services.synchronization import retrieve
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
-from payments.states import AttentionReason, EventSource, OperationStatus, Outcome
+from payments.states import AttentionReason, EventSource, OperationKind, OperationStatus, Outcome
 
 logger = logging.getLogger("payments.reconciler")
 
@@ -94,7 +94,7 @@ def _go_on(operation: PaymentOperation, plugin: BaseProvider[Any]) -> PaymentOpe
         return _wait(operation) if plugin.supports_retrieve else _reschedule(operation)
     if operation.status != OperationStatus.UNKNOWN:
         return operation
-    if not _is_protected(operation, plugin.idempotency_window):
+    if not _is_protected(operation, plugin.key_window(OperationKind(operation.kind))):
         return _require_attention(operation, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)
     return _send_again(operation)
 

@@ -282,7 +282,7 @@ def test_half_a_refund_is_reported_once_it_can_not_become_whole(
         },
     )
     assert refunds_of(driver) == []
-    monkeypatch.setattr(translation, "KEY_WINDOW", timedelta(0))
+    monkeypatch.setattr(translation, "PATIENCE", timedelta(0))
     [refund] = refunds_of(driver)
     assert (refund.amount, refund.operation_id) == (SIXTY, "payop_1")
     assert fact_of(driver).refunded_amount == SIXTY

@@ -202,6 +202,22 @@ def test_beyond_the_key_s_window_an_order_that_is_not_found_needs_a_person(
     assert len(shop.books.all("order")) == 1
 
 
+@pytest.mark.parametrize("name", ["capture", "refund", "cancel_payment"])
+def test_the_keys_of_payments_protect_for_longer_than_those_of_orders(
+    shop: FakePayPal, clock: TestClock, name: str
+) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    operation, prepare, run = VERBS[name]
+    prepare(shop, collection)
+    shop.misbehave(operation, Fault.SILENCE_BEFORE)
+    with pytest.raises(OutcomeUnknownError):
+        run(shop, collection)
+    clock.advance(timedelta(days=7))
+    reconcile_due()
+    assert shop.executed.count(operation) == 1
+    assert_books_agree(shop, collection)
+
+
 def test_while_paypal_is_down_everything_waits(shop: FakePayPal, clock: TestClock, payment: Payment) -> None:
     shop.misbehave("capture", Fault.SILENCE_BEFORE)
     shop.misbehave("retrieve", Fault.SILENCE_BEFORE, after=1, times=4)

@@ -7,6 +7,7 @@ a capture can't take more than is held, which PayPal itself would allow up to 11
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
@@ -49,8 +50,12 @@ from payments.providers.results import (
     UpdateResult,
     WebhookResult,
 )
-from payments.states import Outcome, SessionStatus
+from payments.states import OperationKind, Outcome, SessionStatus
 
+PAYMENT_KEYS_LAST: Final = timedelta(days=45)
+"""As PayPal's OpenAPI document of Payments v2 has it; that of Orders v2 says six hours (November 2026)."""
+
+_OF_PAYMENTS: Final = frozenset({OperationKind.CANCEL, OperationKind.CAPTURE, OperationKind.REFUND})
 _PAYER_IS_NEEDED: Final = frozenset({"ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRED"})
 
 
@@ -63,7 +68,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     options_class = PayPalOptions
     verbose_name = _("PayPal")
     public_data_keys = frozenset({"order_id", "status", "client_id", "approve_url"})
-    idempotency_window = translation.KEY_WINDOW
+    idempotency_window = timedelta(hours=6)
     supports_multiple_captures: ClassVar[bool] = False
     supports_webhooks: ClassVar[bool] = True
     webhook_events: ClassVar[Sequence[str]] = EVENTS
@@ -73,6 +78,10 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         self._api = PayPalApi(options)
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
+
+    def key_window(self, kind: OperationKind) -> timedelta | None:
+        """Return how long PayPal keeps a key: those of payments for longer than those of orders."""
+        return PAYMENT_KEYS_LAST if kind in _OF_PAYMENTS else self.idempotency_window
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make an order, which the payer then approves."""

@@ -20,8 +20,8 @@ from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 
 Json = dict[str, Any]
 
-KEY_WINDOW: Final = timedelta(hours=6)
-"""How long PayPal keeps the keys of orders; those of payments it keeps for 45 days."""
+PATIENCE: Final = timedelta(days=2)
+"""For longer than this nobody tries to complete a refund that broke off half way."""
 
 _LOST: Final = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
 _INQUIRY: Final = "INQUIRY"
@@ -229,7 +229,7 @@ def _is_being_made(group: Sequence[Refund], now: datetime) -> bool:
     if mark is None or mark.total is None or any(row.has_failed for row in group):
         return False
     begun = min((row.created_at for row in group if row.created_at is not None), default=None)
-    is_recent = begun is not None and now - begun < KEY_WINDOW
+    is_recent = begun is not None and now - begun < PATIENCE
     return is_recent and refund_amount(group) < mark.total
 
 

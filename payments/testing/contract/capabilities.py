@@ -10,7 +10,7 @@ import pytest
 
 from payments.exceptions import NotSupportedError
 from payments.providers import BaseProvider, ProviderResult, WebhookRequest
-from payments.states import Outcome
+from payments.states import OperationKind, Outcome
 from payments.testing.contract.driver import SessionDriver
 from payments.testing.contract.hooks import ContractHooks
 
@@ -47,8 +47,8 @@ class CapabilityContract(ContractHooks):
         for keys in (provider.public_data_keys, provider.input_keys):
             assert isinstance(keys, frozenset)
             assert all(isinstance(key, str) for key in keys)
-        window = provider.idempotency_window
-        assert window is None or window > timedelta(0)
+        for window in (provider.idempotency_window, *map(provider.key_window, OperationKind)):
+            assert window is None or window > timedelta(0)
         flags = [name for name in dir(provider) if name.startswith("supports_")]
         assert all(isinstance(getattr(provider, name), bool) for name in flags)
 
