@@ -154,7 +154,7 @@ def _change_amount(collection: PaymentCollection, amount: Decimal, origin: Origi
     old, collection.amount = collection.amount, amount
     journal = Journal(collection=collection, origin=origin)
     journal.note("collection.updated", collection, amount=amount, data={"old_amount": str(old)})
-    settle(collection, journal)
+    settle(collection, journal, due_before=old)
 
 
 def _claim_resizes(collection: PaymentCollection, origin: Origin) -> list[PaymentOperation]:

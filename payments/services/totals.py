@@ -25,18 +25,21 @@ _COLLECTION_EVENTS: Final = {
 }
 
 
-def settle(collection: PaymentCollection, journal: Journal) -> None:
+def settle(collection: PaymentCollection, journal: Journal, *, due_before: Decimal | None = None) -> None:
     """Bring payments and their collection in line with the captures and refunds, and write the journal.
 
-    The collection must be locked; this is the last step of every claim and every record.
+    The collection must be locked; this is the last step of every claim and every record. `due_before` is what was to
+    be paid (major units) before the collection's amount was changed.
     """
+    was_covered = collection.authorized_amount >= (collection.amount if due_before is None else due_before)
     payments = list(collection.payments.select_related("session"))
     captured = _sums(Capture.objects.filter(payment__collection=collection, status=MovementStatus.SUCCEEDED))
     refunded = _sums(Refund.objects.filter(payment__collection=collection, status=MovementStatus.SUCCEEDED))
     for payment in payments:
         settle_payment(payment, captured=captured[payment.pk], refunded=refunded[payment.pk], journal=journal)
     _settle_totals(collection, payments)
-    _settle_status(collection, journal)
+    is_newly_covered = not was_covered and collection.authorized_amount >= collection.amount
+    _settle_status(collection, journal, is_newly_covered=is_newly_covered)
     journal.write()
 
 
@@ -78,10 +81,13 @@ def _settle_totals(collection: PaymentCollection, payments: list[Payment]) -> No
     collection.refunded_amount = sum((row.refunded_amount for row in payments), ZERO)
 
 
-def _settle_status(collection: PaymentCollection, journal: Journal) -> None:
+def _settle_status(collection: PaymentCollection, journal: Journal, *, is_newly_covered: bool) -> None:
     has_open_sessions = collection.sessions.filter(status__in=UNAUTHORIZED_STATUSES).exists()
     before = str(collection.status)
     status = collection.derive_status(has_open_sessions=has_open_sessions)
+    if is_newly_covered and status != CollectionStatus.AUTHORIZED:
+        # Where a share is captured already, the status says what was captured, and nothing of the last share's hold.
+        journal.note("collection.authorized", collection)
     if collection.move_to(status):
         journal.note(
             _COLLECTION_EVENTS.get(status, "collection.status_changed"), collection, from_status=before

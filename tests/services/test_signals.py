@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from payments import services, signals
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentSession
 from tests.services.facts import AUTHORIZED, tell
-from tests.services.scripted import Script
+from tests.services.scripted import Script, authorized
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,6 +55,54 @@ def test_every_documented_event_has_its_signal(collection: PaymentCollection, ca
         "payment.refunded",
         "collection.canceled",
     ]
+
+
+def _authorizations() -> list[str]:
+    return list(PaymentEvent.objects.filter(type="collection.authorized").values_list("to_status", flat=True))
+
+
+def test_an_order_is_told_to_be_authorized_though_a_share_was_captured_before(
+    collection: PaymentCollection,
+) -> None:
+    card = services.create_payment_session(collection, provider_id="card", amount=60)
+    wallet = services.create_payment_session(collection, provider_id="wallet", amount=40)
+    heard: list[str] = []
+
+    def receiver(*, collection: PaymentCollection, **rows: Any) -> None:
+        heard.append(f"{collection.status}: {collection.authorized_amount:.2f}")
+
+    with listening(signals.collection_authorized, receiver):
+        payment = services.authorize_payment_session(card).payment
+        assert payment is not None
+        services.capture_payment(payment)
+        assert heard == []
+        services.authorize_payment_session(wallet)
+        services.capture_payment(payment.collection.payments.get(session=wallet))
+    assert heard == ["partially_captured: 100.00"]
+
+
+def test_an_order_is_told_to_be_authorized_where_its_provider_captures_at_once(
+    session: PaymentSession, card: Script
+) -> None:
+    card.will("authorize", authorized("100", captured="100"))
+    services.authorize_payment_session(session)
+    types = list(PaymentEvent.objects.filter(type__startswith="collection.").values_list("type", flat=True))
+    assert types[-2:] == ["collection.authorized", "collection.completed"]
+
+
+def test_an_order_is_told_to_be_authorized_when_its_amount_falls_to_what_is_held(
+    collection: PaymentCollection,
+) -> None:
+    card = services.create_payment_session(collection, provider_id="card", amount=60)
+    payment = services.authorize_payment_session(card).payment
+    assert payment is not None
+    services.capture_payment(payment, amount=10)
+    assert _authorizations() == []
+    services.update_payment_collection(collection, amount=60)
+    assert len(_authorizations()) == 1
+    services.update_payment_collection(collection, amount=70)
+    services.update_payment_collection(collection, amount=60)
+    assert len(_authorizations()) == 2
 
 
 def test_signal_comes_after_the_commit_with_rows_as_they_are_then(payment: Payment) -> None:
