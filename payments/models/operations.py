@@ -146,6 +146,7 @@ class PaymentOperation(KeptModel):
             Index(fields=["status", "next_attempt_at"], name="payments_op_due_idx"),
             Index(fields=["status", "lease_expires_at"], name="payments_op_lease_idx"),
             Index(fields=["-created_at", "-id"], name="payments_op_created_idx"),
+            Index(fields=["error_code", "-created_at"], name="payments_op_error_idx"),
         ]
         permissions = [("resolve_operation", _("Can resolve operations that need attention"))]
 
