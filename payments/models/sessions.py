@@ -132,7 +132,7 @@ class PaymentSession(KeptModel):
 
     @transition(status, source=[Status.REQUIRES_MORE, Status.ERROR], target=Status.PENDING)
     def reopen(self) -> None:
-        """Wait for authorization again, after the amount or the data changed."""
+        """Wait for authorization again: the amount or the data has changed, or another attempt is under way."""
         self._clear_error()
         self.next_action = None
 

@@ -17,6 +17,7 @@ from payments.models import Payment, PaymentOperation, PaymentSession, WebhookEv
 from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
+from payments.services.attempts import may_be_of_an_earlier_attempt
 from payments.services.chargebacks import record_charge_back
 from payments.services.discrepancies import Discrepancy, report_discrepancies
 from payments.services.journals import Journal
@@ -233,8 +234,10 @@ class FactRecorder:
             self._differ(AttentionReason.AUTHORIZED_MORE_THAN_DUE, expected=collection.amount, reported=held)
 
     def _record_next_action(self, fact: SessionFact) -> None:
-        is_news = self.session.status == SessionStatus.PENDING
-        if not (is_news or (self._is_answer and self.session.is_unauthorized)):
+        is_waiting = self.session.status == SessionStatus.PENDING
+        if not (is_waiting or (self._is_answer and self.session.is_unauthorized)):
+            return
+        if self._is_old_news(fact, OperationStatus.SUCCEEDED, OperationStatus.DECLINED):
             return
         before = str(self.session.status)
         self.session.require_more()
@@ -245,7 +248,7 @@ class FactRecorder:
 
     def _record_refusal(self, fact: SessionFact) -> None:
         is_waiting = self.session.status in (SessionStatus.PENDING, SessionStatus.REQUIRES_MORE)
-        if not is_waiting or self._may_be_of_an_earlier_attempt(fact):
+        if not is_waiting or self._is_old_news(fact, OperationStatus.DECLINED):
             return
         failure = fact.failure or UNEXPLAINED
         fail_session(self.session, failure, self.journal)
@@ -256,20 +259,8 @@ class FactRecorder:
                 self.journal,
             )
 
-    def _may_be_of_an_earlier_attempt(self, fact: SessionFact) -> bool:
-        """Return whether a refusal may be known already, so that the attempt which is open isn't ended by it.
-
-        A report without a time tells how things stand at the provider, which has begun what it calls pending.
-        """
-        attempts = PaymentOperation.objects.filter(target_id=self.session.pk, kind=OperationKind.AUTHORIZE)
-        current = attempts.open().order_by("-created_at", "-id").first()
-        if self._is_answer or current is None:
-            return False
-        if not attempts.filter(status=OperationStatus.DECLINED).exists():
-            return False
-        if fact.occurred_at is not None:
-            return bool(fact.occurred_at < current.created_at)
-        return bool(current.status != OperationStatus.PENDING)
+    def _is_old_news(self, fact: SessionFact, *ends: OperationStatus) -> bool:
+        return not self._is_answer and may_be_of_an_earlier_attempt(self.session, fact, *ends)
 
     def _record_abandonment(self) -> None:
         if self.session.status in UNAUTHORIZED_STATUSES:

@@ -5,7 +5,7 @@ If somebody else has recorded the operation meanwhile, as a webhook may, nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -179,7 +179,7 @@ def _record_pending(operation: PaymentOperation, result: ProviderResult, journal
     operation.lease_expires_at = None
     if operation.status in (OperationStatus.PROCESSING, OperationStatus.UNKNOWN):
         end_operation(operation, operation.await_provider, journal)
-    _wait_again(operation, journal, where=(SessionStatus.ERROR, SessionStatus.REQUIRES_MORE))
+    _wait_again(operation, journal)
     if isinstance(result, SessionResult):
         fact = _session_fact(operation, result, status=None)
         apply_fact(operation.session, fact, journal=journal, operation=operation)
@@ -195,12 +195,13 @@ def _record_unknown(operation: PaymentOperation, result: ProviderResult, journal
     operation.detail = (result.failure or UNANSWERED).detail
     if operation.status in (OperationStatus.PROCESSING, OperationStatus.PENDING):
         end_operation(operation, operation.lose_track, journal)
-    _wait_again(operation, journal, where=(SessionStatus.ERROR,))
+    _wait_again(operation, journal)
 
 
-def _wait_again(operation: PaymentOperation, journal: Journal, *, where: Collection[SessionStatus]) -> None:
-    """Have a session say that it waits while another attempt is under way, and not how the last one ended."""
-    if operation.kind == OperationKind.AUTHORIZE and operation.session.status in where:
+def _wait_again(operation: PaymentOperation, journal: Journal) -> None:
+    """Have a session say that it waits while an attempt is under way, and not what came of the one before."""
+    is_attempt = operation.kind == OperationKind.AUTHORIZE
+    if is_attempt and operation.session.status in (SessionStatus.ERROR, SessionStatus.REQUIRES_MORE):
         change_amount(operation.session, operation.session.amount, journal)
 
 

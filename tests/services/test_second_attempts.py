@@ -1,4 +1,4 @@
-"""A session that was refused is authorized again: it waits, and a late report of the first refusal is nothing new."""
+"""A session is authorized once more, after a refusal or with a code: it waits, and late reports end nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from payments.providers import AuthorizeResult, Failure, RetrieveResult
 from payments.services import authorize_payment_session
 from payments.services.reconciliation import reconcile_operation
 from payments.states import Outcome
-from tests.services.facts import AUTHORIZED, REFUSED, tell
+from tests.services.facts import AUTHORIZED, REFUSED, REQUIRES_MORE, tell
 from tests.services.scripted import CHALLENGE, Script
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +29,15 @@ def refused(session: PaymentSession, card: Script) -> PaymentSession:
     card.will("authorize", DECLINED)
     authorize_payment_session(session)
     assert (session.status, session.error_code) == ("error", "card_declined")
+    return session
+
+
+@pytest.fixture
+def challenged(session: PaymentSession, card: Script) -> PaymentSession:
+    """Return a session whose bank has asked for a code."""
+    card.will("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
+    authorize_payment_session(session)
+    assert session.status == "requires_more"
     return session
 
 
@@ -58,15 +67,48 @@ def test_it_waits_and_does_not_say_how_the_first_attempt_ended(
     assert (newest.from_status, newest.to_status) == ("error", "pending")
 
 
-def test_it_waits_while_the_bank_checks_what_was_entered(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
-    authorize_payment_session(session)
-    assert session.status == "requires_more"
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN])
+def test_it_waits_while_the_bank_checks_what_was_entered(
+    challenged: PaymentSession, card: Script, outcome: Outcome
+) -> None:
+    operation = try_again(challenged, card, outcome)
 
-    operation = try_again(session, card, Outcome.PENDING)
+    assert state(challenged, operation) == ("pending", "", outcome)
+    assert challenged.next_action is None
 
-    assert state(session, operation) == ("pending", "", "pending")
-    assert session.next_action is None
+
+@pytest.mark.shows(
+    "That a code is needed is reported late, when the payer has entered it already",
+    "The attempt with the code goes on",
+)
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.UNKNOWN])
+def test_a_late_report_that_a_code_is_needed_changes_nothing(
+    challenged: PaymentSession, card: Script, outcome: Outcome
+) -> None:
+    before = timezone.now()
+    operation = try_again(challenged, card, outcome)
+
+    tell(challenged, replace(REQUIRES_MORE, occurred_at=before))
+
+    assert state(challenged, operation) == ("pending", "", outcome)
+
+
+def test_a_code_that_may_never_have_arrived_is_sent_again(challenged: PaymentSession, card: Script) -> None:
+    operation = try_again(challenged, card, Outcome.UNKNOWN)
+    card.will("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REQUIRES_MORE))
+
+    reconcile_operation(operation)
+
+    assert state(challenged, operation) == ("authorized", "", "succeeded")
+
+
+def test_a_bank_may_ask_for_another_code(challenged: PaymentSession, card: Script) -> None:
+    operation = try_again(challenged, card, Outcome.PENDING)
+
+    tell(challenged, replace(REQUIRES_MORE, occurred_at=timezone.now() + timedelta(seconds=1)))
+
+    assert state(challenged, operation) == ("requires_more", "", "succeeded")
+    assert challenged.next_action is not None
 
 
 @pytest.mark.shows(
