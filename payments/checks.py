@@ -1,6 +1,6 @@
 """System checks: each says what is wrong with the settings, and what to type instead.
 
-A check reads settings and nothing else: no row, no network. Ids are never reused.
+A check reads settings and the URLconf, and nothing else: no row, no network. Ids are never reused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from payments import conf
@@ -68,11 +69,12 @@ def check_providers() -> Checks:
 def check_payable_resolver() -> Checks:
     """Check that PAYABLE_RESOLVER names a callable (E005)."""
     path = conf.payable_resolver_path()
-    if path is None or _is_callable_path(path):
+    problem = None if path is None else _callable_problem(path)
+    if problem is None:
         return []
     return [
         Error(
-            f'PAYMENTS["PAYABLE_RESOLVER"] = {path!r} is not the dotted path of a function.',
+            f'PAYMENTS["PAYABLE_RESOLVER"] = {path!r} is not the dotted path of a function: {problem}.',
             hint='Type the path of your function: "PAYABLE_RESOLVER": "shop.payments.resolve_payable"',
             id="payments.E005",
         )
@@ -226,6 +228,22 @@ def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     return messages
 
 
+def check_urls(app_configs: AppConfigs = None, **_options: Any) -> Checks:
+    """Warn where no URLconf includes `payments.urls` (W016): no storefront could ask, and no webhook arrive."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    try:
+        reverse("payments:health")
+    except NoReverseMatch:
+        hint = (
+            'Type into your urlpatterns: path("payments/", include("payments.urls")); or, where only Python code and '
+            'the admin are used, SILENCED_SYSTEM_CHECKS = ["payments.W016"]'
+        )
+        text = "payments.urls is included nowhere, so there is no API, and no webhook arrives."
+        return [Warning(text, hint=hint, id="payments.W016")]
+    return []
+
+
 def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     """Check that no other distribution installs over `django_fsm` (E020) or `payments` (E021)."""
     installed = metadata.packages_distributions()
@@ -255,6 +273,7 @@ def register_checks() -> None:
     register(check_settings, "payments")
     register(check_distributions, "payments")
     register(check_databases, "payments", "database")
+    register(check_urls, "payments", "urls")
 
 
 _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
@@ -307,10 +326,14 @@ def _rate_problem(text: Any) -> str | None:
 
 
 def _is_callable_path(path: Any) -> bool:
+    return _callable_problem(path) is None
+
+
+def _callable_problem(path: Any) -> str | None:
     try:
-        return callable(import_string(path))
-    except (ImportError, AttributeError, TypeError, ValueError):
-        return False
+        return None if callable(import_string(path)) else "what it names can't be called"
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        return str(error)
 
 
 def _is_origin(origin: Any) -> bool:

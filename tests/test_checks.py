@@ -89,6 +89,20 @@ def test_an_unknown_option_names_alias_option_and_what_may_be_typed(settings: Se
     assert "base_url" in message.msg
 
 
+def test_a_resolver_that_cannot_be_imported_says_why(settings: Settings) -> None:
+    settings.PAYMENTS = {**GOOD, "PAYABLE_RESOLVER": "shop.nowhere.resolve"}
+    (message,) = checks.check_settings()
+    assert message.msg.endswith("is not the dotted path of a function: No module named 'shop'.")
+
+
+def test_urls_that_nobody_includes_are_warned_of(settings: Settings) -> None:
+    assert checks.check_urls() == []
+    settings.ROOT_URLCONF = "django.contrib.auth.urls"
+    (message,) = checks.check_urls()
+    assert message.id == "payments.W016"
+    assert 'include("payments.urls")' in str(message.hint)
+
+
 def test_a_full_setting_is_silent(settings: Settings) -> None:
     settings.PAYMENTS = {
         "PROVIDERS": {

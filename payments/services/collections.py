@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import mark_as_paid_provider
-from payments.exceptions import AmountError, PaymentError, TransitionError
+from payments.exceptions import AmountError, InputError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentOperation
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.providers.handler import refuse_open_transaction
@@ -51,7 +51,7 @@ def create_payment_collection(
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
 
     `payable` is the row of the shop that is to be paid, `customer` the user who pays. It calls no provider and joins
-    the caller's transaction. Raises AmountError and CurrencyError.
+    the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved.
     """
     currency = normalize_currency(currency_code)
     exact = parse_amount(amount, currency)
@@ -137,6 +137,10 @@ def mark_payment_collection_as_paid(
 def _link_to(payable: models.Model | None) -> dict[str, Any]:
     if payable is None:
         return {}
+    if payable.pk is None:
+        raise InputError(
+            _("What is to be paid for isn't saved yet."), code="payable_not_saved", field="payable"
+        )
     content_type = ContentType.objects.get_for_model(payable, for_concrete_model=True)
     return {"payable_type": content_type, "payable_id": str(payable.pk)}
 

@@ -12,6 +12,7 @@ from payments import services
 from payments.exceptions import (
     AmountError,
     DeclinedError,
+    InputError,
     NotFoundError,
     NotSupportedError,
     OperationInProgressError,
@@ -51,6 +52,13 @@ def test_collection_is_born_and_dies_with_the_callers_transaction(rows: None) ->
         services.create_payment_collection(amount=10, currency_code="eur")
         assert PaymentCollection.objects.exists()
         transaction.set_rollback(True)
+    assert not PaymentCollection.objects.exists()
+
+
+def test_a_row_that_is_not_saved_yet_is_nothing_to_pay_for(rows: None) -> None:
+    with pytest.raises(InputError, match="isn't saved yet") as caught:
+        services.create_payment_collection(amount=10, currency_code="eur", payable=Order(number="A-1"))
+    assert (caught.value.code, caught.value.field) == ("payable_not_saved", "payable")
     assert not PaymentCollection.objects.exists()
 
 

@@ -143,8 +143,8 @@ class Command(BaseCommand):
         lines = [
             ("Start here", f"{shop}/"),
             ("Shop", f"{shop}/shop/"),
-            ("Storefront API", f"{shop}/payments/storefront/"),
-            ("Staff API", f"{shop}/payments/staff/"),
+            ("Storefront API", f"{shop}/payments/storefront/payment-providers/"),
+            ("Staff API", f"{shop}/payments/staff/payment-collections/"),
             ("Admin", f"{shop}/admin/"),
             ("Simulator", f"{simulator}/"),
         ]
