@@ -1,4 +1,4 @@
-"""What the checkout page's script is told: addresses, names and sentences. It asks the storefront API for the rest."""
+"""What the scripts of the checkout and of the saved cards are told: addresses and words. The API has the rest."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ _TEXTS: Final = {
         "The payment service can't be reached right now. Nothing was changed; try again in a moment."
     ),
     "failed": _("That did not work: {message}"),
+    "saved": _("saved earlier"),
+}
+_CARD_TEXTS: Final = {
+    "remove": _("Remove"),
+    "until": _("until {month}"),
+    "offline": _TEXTS["offline"],
+    "failed": _TEXTS["failed"],
 }
 
 
@@ -81,6 +88,23 @@ def checkout_settings(request: HttpRequest, order: Order, *, is_return: bool) ->
     }
 
 
+def cards_settings(request: HttpRequest) -> dict[str, Any]:
+    """Return the settings of the page with a customer's saved cards, ready for JSON."""
+    return {
+        "csrfToken": get_token(request),
+        "urls": {**_saved_addresses(), "cards": request.build_absolute_uri(reverse("shop:cards"))},
+        "texts": {name: str(text) for name, text in _CARD_TEXTS.items()},
+    }
+
+
+def _saved_addresses() -> dict[str, str]:
+    """Return where a customer's saved cards are; `ID` stands for the id of one."""
+    return {
+        "savedMethods": reverse("payments:storefront-saved-payment-methods", args=[CARD_PROVIDER]),
+        "savedMethod": reverse("payments:storefront-saved-payment-method", args=[CARD_PROVIDER, "ID"]),
+    }
+
+
 def _addresses(request: HttpRequest, order: Order) -> dict[str, str]:
     """Return where things are; `ID` stands for the id of a collection or a session."""
     return {
@@ -94,4 +118,5 @@ def _addresses(request: HttpRequest, order: Order) -> dict[str, str]:
         "order": reverse("shop:order", args=[order.number]),
         "checkout": reverse("shop:checkout", args=[order.number]),
         "return": request.build_absolute_uri(reverse("shop:return", args=[order.number])),
+        **(_saved_addresses() if request.user.is_authenticated else {}),
     }

@@ -20,6 +20,7 @@ urlpatterns = [
     path("orders/<str:number>/", views.show_order, name="order"),
     path("orders/<str:number>/pay/", views.checkout, name="checkout"),
     path("orders/<str:number>/return/", views.return_from_bank, name="return"),
+    path("cards/", views.show_cards, name="cards"),
     path("login/", LoginView.as_view(template_name="shop/login.html"), name="login"),
     path("logout/", LogoutView.as_view(next_page="shop:catalogue"), name="logout"),
 ]

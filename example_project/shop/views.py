@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from example_project.shop.access import find_order, remember_order
 from example_project.shop.cart import Cart
-from example_project.shop.checkout import checkout_settings
+from example_project.shop.checkout import cards_settings, checkout_settings
 from example_project.shop.forms import ContactForm, QuantityForm
 from example_project.shop.models import Order, Price, Product
 from example_project.shop.overviews import overview_of
@@ -102,6 +102,13 @@ def list_orders(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, AbstractBaseUser)  # noqa: S101 - login_required made sure
     orders = Order.objects.filter(customer=request.user).prefetch_related("lines")
     return render(request, "shop/orders.html", {"orders": orders})
+
+
+@require_GET
+@login_required
+def show_cards(request: HttpRequest) -> HttpResponse:
+    """Show the page on which a customer looks after their saved cards."""
+    return render(request, "shop/cards.html", {"settings": cards_settings(request)})
 
 
 def _render_cart(request: HttpRequest, form: ContactForm, *, status: int = 200) -> HttpResponse:

@@ -168,3 +168,20 @@ def test_front_page_says_where_things_are(visitor: Visitor) -> None:
 @pytest.mark.parametrize("name", ["shop.css", "checkout.js", "api.js", "view.js", "money.js", "mark.svg"])
 def test_static_files_are_served(visitor: Visitor, name: str) -> None:
     assert visitor.browser.get(f"/static/shop/{name}").status == 200
+
+
+def test_customers_look_after_their_saved_cards_and_guests_have_none(
+    visitor: Visitor, other: Visitor
+) -> None:
+    where = "payment-providers/simulator/saved-payment-methods/"
+    sent_away = other.browser.get("/shop/cards/")
+    assert sent_away.status == 302
+    assert str(sent_away.location).endswith("/shop/login/?next=/shop/cards/")
+    number = other.order("beacon")
+    assert where not in other.browser.get(f"/shop/orders/{number}/pay/").text
+
+    visitor.log_in("mia")
+    assert where in visitor.browser.get("/shop/cards/").text
+    assert 'href="/shop/cards/"' in visitor.browser.get("/shop/orders/").text
+    number = visitor.order("beacon")
+    assert where in visitor.browser.get(f"/shop/orders/{number}/pay/").text

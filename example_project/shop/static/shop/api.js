@@ -46,6 +46,19 @@ export class Storefront {
     return this.#post(this.#to("cancel", sessionId), {});
   }
 
+  // What a customer has saved; nobody else has an address to ask.
+  async savedMethods() {
+    return this.urls.savedMethods ? (await this.#send("GET", this.urls.savedMethods)).body.results : [];
+  }
+
+  async saveMethod(returnUrl) {
+    return (await this.#post(this.urls.savedMethods, { return_url: returnUrl })).body;
+  }
+
+  removeMethod(id) {
+    return this.#send("DELETE", this.#to("savedMethod", id));
+  }
+
   #to(name, id) {
     return this.urls[name].replace("ID", encodeURIComponent(id));
   }
@@ -65,9 +78,8 @@ export class Storefront {
   async #send(method, url, body, key) {
     const headers = { Accept: "application/json" };
     if (this.#secret) headers["Payment-Client-Secret"] = this.#secret;
-    if (body) {
-      Object.assign(headers, { "Content-Type": "application/json", "X-CSRFToken": this.csrfToken, "Idempotency-Key": key });
-    }
+    if (method !== "GET") headers["X-CSRFToken"] = this.csrfToken;
+    if (body) Object.assign(headers, { "Content-Type": "application/json", "Idempotency-Key": key });
     const response = await fetch(url, { method, headers, body: body && JSON.stringify(body), credentials: "same-origin" });
     const answer = await response.json().catch(() => null);
     if (!response.ok) throw new ApiError(response.status, answer);

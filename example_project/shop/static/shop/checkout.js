@@ -24,7 +24,9 @@ async function start() {
   // A reload of this page must not authorize once more, so the return address is left behind.
   if (settings.isReturn) history.replaceState(null, "", settings.urls.checkout);
   view.show(collection, acts);
-  view.offer(await api.providers(), (shares) => guarded(() => pay(shares)));
+  // Without them, every other card still works.
+  const saved = await api.savedMethods().catch(() => []);
+  view.offer(await api.providers(), saved, (shares) => guarded(() => pay(shares)));
   if (settings.isReturn) await confirm();
   if (await settled()) conclude();
 }

@@ -6,7 +6,12 @@ const NEW_TAB = { target: "_blank", rel: "noopener" };
 
 const byId = (id) => document.getElementById(id);
 
-function element(name, attributes = {}, ...children) {
+// What tells a saved payment method from others.
+export function nameOfMethod(method) {
+  return [method.brand || method.type, method.last4 && `•••• ${method.last4}`].filter(Boolean).join(" ");
+}
+
+export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
@@ -128,7 +133,7 @@ export class View {
 
   // The form
 
-  offer(providers, onPay) {
+  offer(providers, saved, onPay) {
     const [first, second] = providers;
     this.providers = providers;
     const methods = providers.map((each) => this.#choice("method", each.id, this.nameOf(each.id), this.settings.providers[each.id]?.hint ?? each.name));
@@ -137,6 +142,8 @@ export class View {
       methods.push(this.#choice("method", "split", this.text("split"), this.text("splitHint", names)));
     }
     byId("methods").append(...methods);
+    this.saved = saved;
+    byId("cards").append(...saved.map((method) => this.#choice("card", method.id, nameOfMethod(method), this.text("saved"))));
     byId("cards").append(...this.settings.cards.map((card) => this.#choice("card", card.id, card.name, card.hint)));
     for (const group of ["methods", "cards"]) byId(group).querySelector("input").checked = true;
     this.form.addEventListener("change", () => this.refreshForm());
@@ -206,7 +213,9 @@ export class View {
   }
 
   #dataFor(providerId) {
-    return providerId === this.settings.cardProvider ? { card: this.form.elements.card.value } : undefined;
+    if (providerId !== this.settings.cardProvider) return undefined;
+    const chosen = this.form.elements.card.value;
+    return this.saved.some((method) => method.id === chosen) ? { payment_method: chosen } : { card: chosen };
   }
 
   #installmentShare() {
