@@ -218,3 +218,29 @@ def test_a_provider_that_is_away_is_asked_again_the_next_day(
     assert services.charge_due_installments() == 1
     due.refresh_from_db()
     assert due.status == "authorized"
+
+
+@pytest.mark.shows(
+    "The process dies after it has said that it charges an installment, and before it does",
+    "Nothing is charged that day; the next day it is, once",
+)
+def test_a_process_that_died_before_it_charged_is_made_up_for_the_next_day(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due, _later = plan(customer)
+
+    def die(*_arguments: Any, **_more: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("payments.services.dues.charge_saved_payment_method", die)
+        with pytest.raises(SystemExit):
+            services.charge_due_installments()
+    assert services.charge_due_installments() == 0
+
+    clock.advance(PAUSE + timedelta(minutes=1))
+
+    assert services.charge_due_installments() == 1
+    due.refresh_from_db()
+    assert due.status == "authorized"
+    assert len(script.requests("authorize")) == 1
