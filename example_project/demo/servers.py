@@ -76,7 +76,7 @@ class ShopServer:
 
 
 class Worker:
-    """Do the background work of `payments` every few seconds: inbox, reconciler, outbox, expiry, installments."""
+    """Do the background work of `payments` every few seconds: everything that is due."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()

@@ -28,6 +28,7 @@ async function start() {
   const saved = await api.savedMethods().catch(() => []);
   view.offer(await api.providers(), saved, (shares) => guarded(() => pay(shares)));
   if (settings.isReturn) await confirm();
+  else await comeBack();
   if (await settled()) conclude();
 }
 
@@ -76,6 +77,13 @@ async function confirm() {
     await authorize(session.id);
   }
   view.hush();
+}
+
+// An installment was charged while the payer was away, and their bank wants them: now that they are here, it is asked
+// again, and says where they have to go.
+async function comeBack() {
+  const waiting = collection.payment_sessions.filter(({ next_action: action }) => action?.type === "challenge" && !action.url);
+  for (const session of waiting) await authorize(session.id);
 }
 
 // Waiting
