@@ -11,7 +11,7 @@ import pytest
 
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import SessionFact
-from payments.providers.paypal import PayPalOptions, PayPalProvider
+from payments.providers.paypal import PayPalOptions, PayPalProvider, certificates
 from payments.services import (
     authorize_payment_session,
     capture_payment,
@@ -100,6 +100,12 @@ def fake() -> Iterator[FakePayPal]:
     """Return a fake with empty books."""
     with FakePayPal() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_certificate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each test fetch the certificate anew: each has a fake of its own."""
+    monkeypatch.setattr(certificates, "_kept", {})
 
 
 @pytest.fixture

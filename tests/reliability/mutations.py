@@ -234,7 +234,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="paypal-certificate-host",
-        test=f"{PAYPAL}/test_webhooks.py::TestCertificates::test_no_other_address_is_followed",
+        test=f"{PAYPAL}/test_proof.py::TestCertificates::test_no_other_address_is_followed",
         edits=(
             Edit(
                 path="payments/providers/paypal/certificates.py",
