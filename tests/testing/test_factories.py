@@ -249,6 +249,12 @@ def test_amounts_make_the_movements_that_explain_them() -> None:
     books_agree()
 
 
+def test_amounts_may_be_given_as_texts() -> None:
+    payment = PaymentFactory.create(amount="100.00", captured_amount="60.00", refunded_amount="15.00")
+    assert payment.collection.status == CollectionStatus.PARTIALLY_CAPTURED
+    assert PaymentCollectionFactory.create(amount="10.00").amount == 10
+
+
 def test_sessions_and_payments_fill_a_given_collection_up() -> None:
     collection = PaymentCollectionFactory.create()
     card = PaymentFactory.create(collection=collection, amount=Decimal("60.00"))

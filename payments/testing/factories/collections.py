@@ -56,6 +56,7 @@ class PaymentCollectionFactory(RowFactory[PaymentCollection]):
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> PaymentCollection:
         wanted = kwargs.pop("status", None)
         collection = super()._create(model_class, *args, **kwargs)
+        collection.refresh_from_db(fields=["amount"])  # exact, though it may have been given as a text
         settled(collection)
         refuse_other_status(collection, wanted)
         return collection
