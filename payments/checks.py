@@ -27,6 +27,12 @@ Checks = list[CheckMessage]
 MAX_ALIAS: Final = 64
 MIN_TOKEN: Final = 20
 
+DJANGO_PAYMENTS: Final = "django-payments is installed, and has a package `payments` too."
+HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
+    "The two can't share an environment. Type: pip uninstall django-payments && "
+    "pip install --force-reinstall django-payment-sessions"
+)
+
 
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E015)."""
@@ -258,12 +264,7 @@ def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Chec
         )
     if "django-payments" in installed.get("payments", []):
         messages.append(
-            Error(
-                "django-payments is installed, and has a package `payments` too.",
-                hint="The two can't share an environment. Type: pip uninstall django-payments && "
-                "pip install --force-reinstall django-payment-sessions",
-                id="payments.E021",
-            )
+            Error(DJANGO_PAYMENTS, hint=HOW_TO_LEAVE_DJANGO_PAYMENTS, id="payments.E021"),
         )
     return messages
 

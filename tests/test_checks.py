@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from payments import checks
@@ -155,3 +157,11 @@ def test_a_distribution_that_overwrites_ours_is_an_error(
 ) -> None:
     monkeypatch.setattr("payments.checks.metadata.packages_distributions", lambda: distributions)
     assert ids(checks.check_distributions()) == expected
+
+
+def test_a_package_that_was_overwritten_says_so_instead_of_falling_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("payments.PurchasedItem", object, raising=False)
+    with pytest.raises(ImproperlyConfigured, match="pip uninstall django-payments"):
+        apps.get_app_config("payments").import_models()
