@@ -22,6 +22,7 @@ TASKS = {
     "outbox": "publish_events",
     "expiry": "expire_payments",
     "installments": "notify_due",
+    "charges": "charge_due",
 }
 
 needs_django_tasks = pytest.mark.skipif(
