@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_every_job_is_described_with_a_command_that_is_there() -> None:
     commands = {path.stem for path in (ROOT / "payments/management/commands").glob("payments_*.py")}
     assert set(re.findall(r"`(payments_\w+)", text)) == commands
     assert set(re.findall(r"^\| (\w+): ", text, re.MULTILINE)) == set(JOBS)
+
+
+def test_the_schedule_for_celery_names_every_job() -> None:
+    block = page("operations.md").partition("```python\n# settings.py\n")[2].partition("```")[0]
+    shown: dict[str, Any] = {}
+    exec(block, shown)  # noqa: S102 - the page's own code
+    assert {entry["task"] for entry in shown["CELERY_BEAT_SCHEDULE"].values()} == {
+        f"payments.{name}" for name in JOBS
+    }
+    assert [import_module(name).__name__ for name in shown["CELERY_IMPORTS"]] == ["payments.contrib.celery"]
 
 
 def test_every_reason_for_attention_is_described() -> None:
