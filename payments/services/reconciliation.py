@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from payments.exceptions import PaymentError, ProviderUnavailableError
-from payments.models import PaymentOperation
+from payments.models import PaymentOperation, PaymentSession
 from payments.providers import BaseProvider, ProviderResult
 from payments.services.calls import call_for
 from payments.services.checkpoints import Checkpoint, reach
@@ -30,7 +30,14 @@ from payments.services.records import record_result
 from payments.services.synchronization import retrieve
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
-from payments.states import AttentionReason, EventSource, OperationKind, OperationStatus, Outcome
+from payments.states import (
+    AttentionReason,
+    EventSource,
+    OperationKind,
+    OperationStatus,
+    Outcome,
+    SessionStatus,
+)
 
 logger = logging.getLogger("payments.reconciler")
 
@@ -154,8 +161,30 @@ def _send_again(operation: PaymentOperation) -> PaymentOperation:
     if result.outcome == Outcome.NOT_SENT:
         # That this attempt went nowhere says nothing of the first one.
         result = replace(result, outcome=Outcome.UNKNOWN)
+    if result.outcome == Outcome.SUCCEEDED and _may_be_overtaken(operation):
+        return _look_whether_it_lasts(operation, result)
     current = record_result(operation, result, origin=RECONCILER)
     return _reschedule(current) if current.status in _WAITING else current
+
+
+def _may_be_overtaken(operation: PaymentOperation) -> bool:
+    """Return whether a payer authorized what an operation was to abandon, at a provider that can be asked.
+
+    What it is told then may be its first answer, repeated under the same key, and older than the authorization.
+    """
+    is_abandonment = operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id
+    session = PaymentSession.objects.select_related("authorized_payment").get(pk=operation.session_id)
+    return is_abandonment and session.payment is not None and plugin_for(session).supports_retrieve
+
+
+def _look_whether_it_lasts(operation: PaymentOperation, result: ProviderResult) -> PaymentOperation:
+    """Have the provider say how things stand after a cancelation; a person sees to what is held all the same."""
+    if not _ask(operation):
+        return _reschedule(operation)
+    operation.session.refresh_from_db()
+    if operation.session.status == SessionStatus.CANCELED:
+        return record_result(operation, result, origin=RECONCILER)
+    return _require_attention(operation, AttentionReason.LATE_AUTHORIZATION)
 
 
 def _is_protected(operation: PaymentOperation, window: timedelta | None) -> bool:
