@@ -182,8 +182,18 @@ class MovementRecorder:
         elif (row := self._nameless(movement)) is not None:
             row.provider_reference = movement.provider_reference
             row.save_fields("provider_reference")
-        elif total is None or self._sum(movement.kind) + movement.amount <= total:
+        elif not self._may_be_known(movement, total):
             self._insert(movement.kind, movement.amount, movement.status, movement.provider_reference)
+
+    def _may_be_known(self, movement: MovementFact, total: Decimal | None) -> bool:
+        """Return whether a movement may be a part of what a total, or an answer without a reference, has told of.
+
+        Where every row that has moved money has the provider's reference, one with another reference is another one.
+        """
+        rows = (row for row in self._rows(movement.kind) if row.provider_reference is None)
+        if total is None or all(row.succeeded_at is None for row in rows):
+            return False
+        return self._sum(movement.kind) + movement.amount > total
 
     def _nameless(self, movement: MovementFact) -> Movement | None:
         """Find the row that a total alone has told of, and that this movement explains."""

@@ -338,3 +338,21 @@ def test_refund_under_way_when_charged_back(simulator: SimulatorService, capture
     codes = [event.data["code"] for event in captured.collection.events.filter(type="fact.discrepancy")]
     assert codes == ["charged_back", "refunded_what_was_charged_back"]
     assert_books_agree(simulator, captured.collection)
+
+
+@pytest.mark.shows(
+    "A refund fails after days, and somebody gives the money back in the provider's dashboard instead",
+    "The one is failed and the other recorded, also where one report tells of both",
+)
+def test_refund_in_the_dashboard_after_one_that_failed(
+    simulator: SimulatorService, captured: Payment
+) -> None:
+    refund_payment(captured)
+    simulator.fail(simulator.intents()[0].movements[1].id)
+    simulator.refund(intent_of(simulator), 10000)
+    sync(captured)
+    assert sorted(row.status for row in captured.refunds.all()) == ["failed", "succeeded"]
+    assert captured.status == "refunded"
+    assert captured.refunded_amount == 100
+    assert attention() == []
+    assert_books_agree(simulator, captured.collection)
