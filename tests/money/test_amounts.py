@@ -129,10 +129,10 @@ def test_what_is_no_amount_is_refused_with_a_stable_code(value: Any, code: str) 
     ids=["string", "decimal", "tiny", "digits", "decimals", "int"],
 )
 def test_monstrous_numbers_are_refused_at_once_and_not_repeated(value: Any) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(AmountError) as caught:
         parse_amount(value, "eur")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert len(caught.value.message) < 200
 
 

@@ -175,5 +175,5 @@ def test_exceptions_of_a_plug_in_are_logged_by_their_type_alone(
     with pytest.raises(Exception, match="isn't known yet"):
         services.create_payment_session(collection, provider_id="card")
     assert "ValueError" in caplog.text
-    assert "4242" not in caplog.text
-    assert "4242" not in str(books())
+    assert "4242424242424242" not in caplog.text
+    assert "4242424242424242" not in str(books())
