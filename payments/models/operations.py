@@ -141,6 +141,10 @@ class PaymentOperation(KeptModel):
                 | (~Q(status__in=_OPEN) & Q(in_flight_key__isnull=True)),
                 name="payments_operation_in_flight_while_open",
             ),
+            CheckConstraint(
+                condition=~Q(status__in=[Status.PENDING, Status.UNKNOWN]) | Q(next_attempt_at__isnull=False),
+                name="payments_operation_looked_at_while_waiting",
+            ),
         ]
         indexes = [
             Index(fields=["status", "next_attempt_at"], name="payments_op_due_idx"),

@@ -15,7 +15,7 @@ from payments.money import ZERO
 from payments.providers import Failure, MovementFact, SessionFact
 from payments.services.discrepancies import Discrepancy
 from payments.services.journals import Journal
-from payments.services.operations import end_operation
+from payments.services.operations import FIRST_RETRY, end_operation
 from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
 
 FAILED: Final = Failure(code="failed")
@@ -142,11 +142,11 @@ class MovementRecorder:
             end_operation(operation, operation.succeed, self.journal)
 
     def _await(self, operation: PaymentOperation | None) -> None:
-        if operation is not None and operation.status in (
-            OperationStatus.PROCESSING,
-            OperationStatus.UNKNOWN,
-        ):
-            end_operation(operation, operation.await_provider, self.journal)
+        if operation is None or operation.status not in (OperationStatus.PROCESSING, OperationStatus.UNKNOWN):
+            return
+        # Whoever has asked may never record the answer, so that the reconciler has to know of it from here on.
+        operation.next_attempt_at = operation.next_attempt_at or timezone.now() + FIRST_RETRY
+        end_operation(operation, operation.await_provider, self.journal)
 
     def _fail(self, row: Movement, failure: Failure, operation: PaymentOperation | None) -> None:
         if row.status == MovementStatus.FAILED:

@@ -84,6 +84,8 @@ CHECKS: list[tuple[str, Values, str]] = [
     ("operation", {"amount": Decimal(0)}, "payments_operation_amount_positive"),
     ("operation", {"in_flight_key": None}, "payments_operation_in_flight_while_open"),
     ("operation", {"status": "succeeded"}, "payments_operation_in_flight_while_open"),
+    ("operation", {"status": "pending"}, "payments_operation_looked_at_while_waiting"),
+    ("operation", {"status": "unknown"}, "payments_operation_looked_at_while_waiting"),
     ("webhook", {"status": "lost"}, "payments_webhook_status_known"),
 ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import Min
+from django.db.models.functions import Coalesce, Greatest
 
 from payments.models import PaymentEvent, PaymentOperation, WebhookEvent
 from payments.services import process_due_events, publish_due, reconcile_due
@@ -45,12 +46,12 @@ def _next_moment() -> datetime | None:
     operations = PaymentOperation.objects
     abandoned = operations.filter(status=OperationStatus.PROCESSING)
     waiting = operations.filter(status__in=WAITING)
+    lease = Coalesce("lease_expires_at", "next_attempt_at")
     deliveries = WebhookEvent.objects.filter(status__in=UNPROCESSED)
     unpublished = PaymentEvent.objects.unpublished().order_by()
     moments: Iterable[datetime | None] = (
         abandoned.aggregate(first=Min("lease_expires_at"))["first"],
-        waiting.filter(lease_expires_at=None).aggregate(first=Min("next_attempt_at"))["first"],
-        waiting.aggregate(first=Min("lease_expires_at"))["first"],
+        waiting.aggregate(first=Min(Greatest("next_attempt_at", lease)))["first"],
         unpublished.aggregate(first=Min("lease_expires_at"))["first"],
         PaymentEvent.objects.aggregate(first=Min("next_attempt_at"))["first"],
         deliveries.aggregate(first=Min("next_attempt_at"))["first"],

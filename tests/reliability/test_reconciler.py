@@ -42,7 +42,8 @@ from payments.testing.settings import configured_provider
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.books import assert_books_agree, assert_invariants, event_count
 from tests.reliability.clocks import TestClock
-from tests.reliability.crashes import crash_at
+from tests.reliability.crashes import ProcessDied, crash_at
+from tests.reliability.operators import settle_everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -290,6 +291,26 @@ def test_what_is_pending_is_waited_for(
     assert_books_agree(simulator, payment.collection)
     [capture] = simulator.intents()[0].movements
     simulator.settle(capture.id)
+    let_time_pass(clock)
+    assert_captured_once(simulator, payment)
+
+
+@pytest.mark.shows(
+    "A report says that a capture is pending before its answer is recorded; or whoever asked has died",
+    "The reconciler sees to it: it is recorded when it is settled, without any webhook",
+)
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+def test_what_a_report_calls_pending_is_waited_for(
+    simulator: SimulatorService, clock: TestClock, payment: Payment, dies: bool
+) -> None:
+    def report() -> None:
+        sync_payment_session(payment.session)
+        if dies:
+            raise ProcessDied(Checkpoint.CALLED)
+
+    with watching(_once_called(OperationKind.CAPTURE, report)), suppress(ProcessDied):
+        assert capture_with(simulator, payment, "async").status == "pending"
+    settle_everything(simulator)
     let_time_pass(clock)
     assert_captured_once(simulator, payment)
 
