@@ -99,14 +99,17 @@ class RetrieveResult(ProviderResult):
 class WebhookResult:
     """Hold a verified event.
 
-    `fact` is None where the event is only a hint that something happened: the services then ask the provider.
-    `payload` is redacted: what may be kept for replay and shown to an operator.
+    What it is about is looked for by `session_id`, or else by `provider_reference`, or else by `capture_reference`: the
+    provider's name for a capture of the session, which no other session's capture has. An event without any of them
+    isn't ours. `fact` is None where the event is only a hint that something happened: the services then ask the
+    provider. `payload` is redacted: what may be kept for replay and shown to an operator.
     """
 
     event_id: str
     event_type: str
     session_id: str | None = None
     provider_reference: str | None = None
+    capture_reference: str | None = None
     fact: SessionFact | None = None
     occurred_at: datetime | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)

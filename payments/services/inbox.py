@@ -24,7 +24,7 @@ from payments.exceptions import (
     ProviderUnavailableError,
     WebhookVerificationError,
 )
-from payments.models import PaymentProvider, PaymentSession, Refund, WebhookEvent
+from payments.models import Capture, PaymentProvider, PaymentSession, Refund, WebhookEvent
 from payments.providers import (
     BaseProvider,
     SessionFact,
@@ -190,8 +190,9 @@ def _parse(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
 
 def _has_usable_ids(result: WebhookResult) -> bool:
     """Return whether an event can be told from others: one without an id would pass for a copy of the last such."""
-    reference = result.provider_reference or ""
-    return 0 < len(result.event_id) <= MAX_ID and len(reference) <= MAX_ID and "\0" not in result.event_id
+    references = (result.provider_reference or "", result.capture_reference or "")
+    are_short = all(len(each) <= MAX_ID for each in (result.event_id, *references))
+    return bool(result.event_id) and are_short and "\0" not in result.event_id
 
 
 def _malformed() -> WebhookVerificationError:
@@ -208,7 +209,11 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
         type=result.event_type[:128],
         session=session,
         provider_reference=result.provider_reference,
-        payload={**redact(result.payload), "session_id": result.session_id},
+        payload={
+            **redact(result.payload),
+            "session_id": result.session_id,
+            "capture_reference": result.capture_reference,
+        },
         fact=fact,
         occurred_at=result.occurred_at,
         next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
@@ -228,9 +233,23 @@ def _session_of(event: WebhookEvent) -> PaymentSession | None:
     named = event.payload.get("session_id")
     if named:
         return sessions.filter(pk=named).first()
-    if event.provider_reference:
-        return sessions.filter(provider_reference=event.provider_reference).first()
-    return None
+    return _by_reference(sessions, event) or _by_capture(sessions, event)
+
+
+def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
+    if not event.provider_reference:
+        return None
+    return sessions.filter(provider_reference=event.provider_reference).first()
+
+
+def _by_capture(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
+    """Find the one session that has a capture of this name: where several have, it is none's."""
+    reference = event.payload.get("capture_reference")
+    if not reference:
+        return None
+    captures = Capture.objects.filter(provider_reference=reference)
+    found = sessions.filter(pk__in=captures.values("payment__session"))[:2]
+    return found[0] if len(found) == 1 else None
 
 
 def _fact_of(event: WebhookEvent) -> SessionFact | None:
@@ -263,7 +282,8 @@ def _can_be_asked(session: PaymentSession) -> bool:
 
 def _defer_or_ignore(event: WebhookEvent) -> WebhookEvent:
     """Let an event wait that may be early; ignore one that names a session which isn't ours."""
-    is_foreign = bool(event.payload.get("session_id")) or not event.provider_reference
+    is_nameless = not (event.provider_reference or event.payload.get("capture_reference"))
+    is_foreign = bool(event.payload.get("session_id")) or is_nameless
     if is_foreign or event.attempts >= len(BACKOFF) - 1:
         event.status = Status.IGNORED
         event.detail = "foreign"

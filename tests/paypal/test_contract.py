@@ -73,6 +73,13 @@ class TestPayPalProvider(ProviderContract):
         [event] = [row for row in events if row["resource"]["custom_id"] == driver.session_id]
         return body_of(event)
 
+    def refund_webhook_body(self, driver: SessionDriver) -> bytes:
+        [capture] = self.fake.captures_of(driver.session_id)
+        refund = self.fake.movements.refund_in_dashboard(capture.id, "10.00")
+        events = self.fake.events("PAYMENT.CAPTURE.REFUNDED")
+        [event] = [row for row in events if row["resource"]["id"] == refund["id"]]
+        return body_of(event)
+
     def sign_webhook(self, body: bytes, *, timestamp: int) -> Mapping[str, str]:
         return signed_headers(body, url=self.fake.url, timestamp=timestamp)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -18,10 +19,11 @@ from payments.services import (
     process_due_events,
     refund_payment,
 )
+from payments.services.inbox import BACKOFF
 from payments.states import SessionStatus, WebhookEventStatus
 from payments.testing.settings import configured_provider
 from tests.fakes import Json
-from tests.paypal.conftest import BACKEND, authorized, captured, options_for
+from tests.paypal.conftest import BACKEND, authorized, captured, driver_for, options_for
 from tests.paypal.deliveries import authorization, deliver, parsed
 from tests.paypal.fake import FakePayPal, Fault
 from tests.reliability.clocks import TestClock
@@ -78,6 +80,63 @@ class TestMeaning:
         result = parsed(fake, event)
         assert (result.session_id, result.provider_reference) == (None, None)
         assert result.event_id == event["id"]
+
+    @pytest.mark.parametrize("made", ["refund_in_dashboard", "reverse"])
+    def test_a_refund_that_carries_no_mark_names_its_capture(self, fake: FakePayPal, made: str) -> None:
+        [capture] = fake.captures_of(captured(fake).session_id)
+        refund = getattr(fake.movements, made)(capture.id, "10.00")
+        [event] = [each for each in fake.events() if each["resource"].get("id") == refund["id"]]
+        assert not {"custom_id", "invoice_id", "supplementary_data"} & set(event["resource"])
+        result = parsed(fake, event)
+        assert (result.session_id, result.provider_reference) == (None, None)
+        assert result.capture_reference == capture.id
+
+    @pytest.mark.parametrize(
+        "links",
+        [
+            [],
+            "?",
+            [{"rel": "up"}],
+            [{"rel": "up", "href": None}],
+            [{"rel": "self", "href": "https://api.paypal.com/v2/payments/captures/4X"}],
+            [{"rel": "up", "href": "https://api.paypal.com/v2/payments/authorizations/4X"}],
+            [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/"}],
+            [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/../4X"}],
+        ],
+    )
+    def test_a_link_that_leads_to_no_capture_names_none(self, fake: FakePayPal, links: Any) -> None:
+        [capture] = fake.captures_of(captured(fake).session_id)
+        fake.movements.refund_in_dashboard(capture.id, "10.00")
+        event = fake.events("PAYMENT.CAPTURE.REFUNDED")[-1]
+        event["resource"]["links"] = links
+        assert parsed(fake, event).capture_reference is None
+
+    def test_a_refund_by_another_program_names_its_capture_and_nothing_else(self, fake: FakePayPal) -> None:
+        [capture] = fake.captures_of(captured(fake).session_id)
+        fake.movements.refund(capture.id, {"custom_id": "another-system-4711"})
+        result = parsed(fake, fake.events("PAYMENT.CAPTURE.REFUNDED")[-1])
+        assert (result.session_id, result.provider_reference) == (None, None)
+        assert result.capture_reference == capture.id
+
+    def test_a_dispute_that_does_not_quote_our_mark_names_its_capture(self, fake: FakePayPal) -> None:
+        [capture] = fake.captures_of(captured(fake).session_id)
+        fake.movements.dispute(capture.id, amount="20.00")
+        event = fake.events("CUSTOMER.DISPUTE.CREATED")[-1]
+        del event["resource"]["disputed_transactions"][0]["custom"]
+        result = parsed(fake, event)
+        assert (result.session_id, result.capture_reference) == (None, capture.id)
+
+    def test_an_approval_that_was_reversed_names_its_order(self, fake: FakePayPal) -> None:
+        driver = driver_for(fake)
+        fake.orders.approve(driver.provider_reference or "")
+        event = fake.events("CHECKOUT.ORDER.APPROVED")[-1]
+        event["event_type"] = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
+        event["resource"]["order_id"] = event["resource"].pop("id")
+        result = parsed(fake, event)
+        assert (result.session_id, result.provider_reference) == (
+            driver.session_id,
+            driver.provider_reference,
+        )
 
     def test_what_is_kept_has_nothing_of_the_payer(self, fake: FakePayPal) -> None:
         event = authorization(fake)
@@ -156,6 +215,74 @@ class TestBooks:
         deliver(shop, event)
         process_due_events()
         assert WebhookEvent.objects.get().status == WebhookEventStatus.IGNORED
+
+    @pytest.mark.shows(
+        "Somebody refunds in PayPal's dashboard, and the event says nothing but of which capture",
+        "a worker asks PayPal at once, and the refund is booked as it is there",
+    )
+    @pytest.mark.parametrize("made", ["refund_in_dashboard", "reverse"])
+    def test_a_refund_that_carries_no_mark_gets_into_the_books(
+        self, shop: FakePayPal, captured_payment: Payment, made: str
+    ) -> None:
+        [capture] = shop.captures_of(captured_payment.session_id)
+        refund = getattr(shop.movements, made)(capture.id, "30.00")
+        [event] = [each for each in shop.events() if each["resource"].get("id") == refund["id"]]
+        event["resource"]["amount"]["value"] = "99.00"
+        assert deliver(shop, event).status_code == 200, "As if its checksum had been made to fit."
+        process_due_events()
+        captured_payment.refresh_from_db()
+        assert captured_payment.refunded_amount == Decimal("30.00"), "What PayPal says when asked."
+        assert captured_payment.refunds.get().provider_reference == refund["id"]
+        assert WebhookEvent.objects.get().session == captured_payment.session
+
+    @pytest.mark.shows(
+        "Another program that shares the PayPal account refunds one of its own captures",
+        "200; nobody is asked, nothing is booked, and the event is ignored in the end",
+    )
+    @pytest.mark.parametrize("mark", [{}, {"custom_id": "another-system-4711"}])
+    def test_a_refund_of_a_capture_that_is_not_ours_is_left_alone(
+        self, shop: FakePayPal, captured_payment: Payment, clock: TestClock, mark: Json
+    ) -> None:
+        [capture] = shop.captures_of(captured_payment.session_id)
+        shop.movements.refund_in_dashboard(capture.id, "30.00")
+        event = shop.events("PAYMENT.CAPTURE.REFUNDED")[-1]
+        event["resource"] |= mark
+        event["resource"]["links"] = [
+            {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/0JF852973C016714D"}
+        ]
+        seen = len(shop.requests)
+        assert deliver(shop, event).status_code == 200
+        while (due_at := WebhookEvent.objects.get().next_attempt_at) is not None:
+            clock.advance_to(due_at)
+            process_due_events()
+        assert WebhookEvent.objects.get().status == WebhookEventStatus.IGNORED
+        assert [each.path for each in shop.requests[seen:]] == ["/v1/notifications/certs/CERT-good"]
+        captured_payment.refresh_from_db()
+        assert captured_payment.refunded_amount == 0
+
+    def test_a_refund_that_is_told_before_its_capture_waits_for_it(
+        self, shop: FakePayPal, clock: TestClock
+    ) -> None:
+        entry = {"BACKEND": BACKEND, "OPTIONS": options_for(shop, intent="capture")}
+        with configured_provider("paypal", entry):
+            collection = create_payment_collection(amount="100.00", currency_code="eur")
+            session = create_payment_session(collection, provider_id="paypal")
+            shop.orders.approve(session.provider_reference or "")
+            payment = authorize_payment_session(session).payment
+            assert payment is not None
+            assert payment.captures.get().provider_reference is None, "The order's answer only has a total."
+            [capture] = shop.captures_of(session.pk)
+            shop.movements.refund_in_dashboard(capture.id, "30.00")
+            deliver(shop, shop.events("PAYMENT.CAPTURE.REFUNDED")[-1])
+            process_due_events()
+            assert WebhookEvent.objects.get().status == WebhookEventStatus.DEFERRED
+            deliver(shop, shop.events("PAYMENT.CAPTURE.COMPLETED")[-1])
+            clock.advance(BACKOFF[1])
+            process_due_events()
+            payment.refresh_from_db()
+            assert payment.captures.get().provider_reference == capture.id
+            assert payment.refunded_amount == Decimal("30.00")
+            assert payment.refunds.count() == 1
 
     @pytest.mark.shows(
         "A payer approves at PayPal, and never comes back to the shop",

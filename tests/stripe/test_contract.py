@@ -83,6 +83,11 @@ class FakeContract(StripeContract):
         )
         return body_of(event)
 
+    def refund_webhook_body(self, driver: SessionDriver) -> bytes:
+        refund = self.fake.movements.refund({"payment_intent": driver.provider_reference, "amount": 1000})
+        [event] = self.fake.events("refund.created", about=refund["id"])
+        return body_of(event)
+
     def sign_webhook(self, body: bytes, *, timestamp: int) -> Mapping[str, str]:
         return signed_headers(body, timestamp=timestamp)
 

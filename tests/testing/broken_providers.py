@@ -202,6 +202,14 @@ class ChokesOnBytes(SimulatorProvider):
         return super().parse_webhook(request)
 
 
+class NamesTheRefundInsteadOfItsCapture(SimulatorProvider):
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        result = super().parse_webhook(request)
+        if "refund" not in result.event_type:
+            return result
+        return replace(result, session_id=None, provider_reference=None, capture_reference="re_1")
+
+
 class MakesAnAccountEachTime(SimulatorProvider):
     def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
         return super().create_account(

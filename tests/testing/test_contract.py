@@ -62,6 +62,10 @@ class SimulatorContract(ProviderContract):
         [event] = self.service.events(type="intent.authorized", reference=driver.session_id)
         return event.body.encode()
 
+    def refund_webhook_body(self, driver: SessionDriver) -> bytes:
+        self.service.refund(driver.provider_reference or "", 1000)
+        return self.service.events(reference=driver.session_id)[-1].body.encode()
+
     def sign_webhook(self, body: bytes, *, timestamp: int) -> Mapping[str, str]:
         return {"simulator-signature": sign([SECRET], body, timestamp)}
 

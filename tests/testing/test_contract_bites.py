@@ -136,6 +136,10 @@ BROKEN = [
         broken.BelievesOldEvents,
         {"test_an_old_event_is_refused", "test_an_event_from_the_future_is_refused"},
     ),
+    (
+        broken.NamesTheRefundInsteadOfItsCapture,
+        {"test_a_refund_made_at_the_provider_can_be_traced_to_its_session"},
+    ),
     (broken.ChokesOnBytes, {"test_bytes_that_are_no_text_are_refused"}),
     (
         broken.MakesAnAccountEachTime,

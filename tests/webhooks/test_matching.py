@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from payments.models import (
     Refund,
     WebhookEvent,
 )
+from payments.providers import SessionFact, WebhookResult
 from payments.services import inbox
 from payments.services.checkpoints import Checkpoint, watching
 from payments.simulator import SimulatorService
@@ -135,6 +137,93 @@ def test_an_event_whose_reference_stays_unknown_is_ignored_in_the_end(
     scripted_session.provider_reference = "intent_nobody_knows"
     scripted_session.save_fields("provider_reference")
     assert services.replay_webhook_event(only_event()).status == WebhookEventStatus.APPLIED
+
+
+@pytest.mark.shows("An event that only names a capture", "finds its session; at its own provider only")
+def test_an_event_finds_its_session_by_a_capture(payment: Payment, script: Script) -> None:
+    session = another_session()
+    capture_as("cap_1", session)
+    capture_as("cap_2", payment.session)
+    before = books()
+    script.next(
+        "parse_webhook",
+        news(event_id="evt_ours", capture_reference="cap_1"),
+        news(event_id="evt_other", capture_reference="cap_2"),
+    )
+    for _each in range(2):
+        assert deliver(b"{}", provider_id="scripted").status == 200
+    assert found() == {"evt_ours": session.pk, "evt_other": None}
+    assert WebhookEvent.objects.get(event_id="evt_other").status == WebhookEventStatus.DEFERRED
+    assert books() == before
+
+
+@pytest.mark.shows("An event names a session and another one's capture", "the session counts")
+def test_a_capture_is_what_a_session_is_looked_for_by_last(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    capture_as("cap_1", scripted_session)
+    second = another_session()
+    script.next(
+        "parse_webhook",
+        news(event_id="evt_id", session_id=second.pk, capture_reference="cap_1"),
+        news(event_id="evt_foreign", session_id="payses_elsewhere", capture_reference="cap_1"),
+        news(event_id="evt_known", provider_reference=second.provider_reference, capture_reference="cap_1"),
+        news(event_id="evt_unknown", provider_reference="intent_nobody_knows", capture_reference="cap_1"),
+    )
+    for _each in range(4):
+        deliver(b"{}", provider_id="scripted")
+    assert found() == {
+        "evt_id": second.pk,
+        "evt_foreign": None,
+        "evt_known": second.pk,
+        "evt_unknown": scripted_session.pk,
+    }
+
+
+@pytest.mark.shows("An event names a capture that two sessions have", "nobody guesses; ignored in the end")
+def test_a_capture_that_several_sessions_have_names_none(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    for session in (scripted_session, another_session()):
+        capture_as("1", session)
+    script.next("parse_webhook", news(event_id="evt_1", capture_reference="1"))
+    deliver(b"{}", provider_id="scripted")
+    assert found() == {"evt_1": None}
+    assert only_event().status == WebhookEventStatus.DEFERRED
+
+
+def test_a_capture_s_name_that_is_too_long_for_one_is_malformed(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    script.next("parse_webhook", hint(capture_reference="x" * 256))
+    answer = deliver(b"{}", provider_id="scripted")
+    assert (answer.status, answer.code) == (400, "webhook_malformed")
+    assert not WebhookEvent.objects.exists()
+
+
+def news(**values: Any) -> WebhookResult:
+    """Return a verified event with a fact that changes nothing."""
+    return hint(fact=SessionFact(currency_code="eur"), **values)
+
+
+def found() -> dict[str, str | None]:
+    """Return which session each event in the inbox was applied to."""
+    return dict(WebhookEvent.objects.values_list("event_id", "session"))
+
+
+def another_session() -> PaymentSession:
+    """Return a session of another collection with the scripted provider."""
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+    return services.create_payment_session(collection, provider_id="scripted")
+
+
+def capture_as(reference: str, session: PaymentSession) -> None:
+    """Capture a session's whole amount, which its provider calls this."""
+    payment = session.payment or services.authorize_payment_session(session).payment
+    assert payment is not None
+    capture = services.capture_payment(payment).captures.get()
+    capture.provider_reference = reference
+    capture.save_fields("provider_reference")
 
 
 def delivered_early(simulator: SimulatorService, verb: Callable[[], object]) -> None:

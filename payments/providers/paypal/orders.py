@@ -244,7 +244,7 @@ def _refund(row: Object, currency_code: str) -> Refund:
 
 def parent_id(row: Object) -> str | None:
     """Return the id of what an object of PayPal's was made from: its link says so."""
-    href = _link(row, "up")
+    href = link_of(row, "up")
     return None if href is None else href.rstrip("/").rpartition("/")[2]
 
 
@@ -257,10 +257,11 @@ def time_of(value: str) -> datetime:
 
 
 def _approve_url(answer: Object) -> str | None:
-    return next(filter(None, (_link(answer, rel) for rel in _APPROVAL_LINKS)), None)
+    return next(filter(None, (link_of(answer, rel) for rel in _APPROVAL_LINKS)), None)
 
 
-def _link(row: Object, rel: str) -> str | None:
+def link_of(row: Object, rel: str) -> str | None:
+    """Return the address of the link of this kind, if an object of PayPal's has one."""
     links = row.get("links") or ()
     return next((_text(link["href"]) for link in links if link.get("rel") == rel), None)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from typing import Any, Final
 from payments.exceptions import WebhookVerificationError
 from payments.providers.paypal.certificates import certificate_at, is_signed
 from payments.providers.paypal.options import PayPalOptions
-from payments.providers.paypal.orders import time_of
+from payments.providers.paypal.orders import link_of, time_of
 from payments.providers.paypal.references import session_of
 from payments.providers.requests import WebhookRequest
 from payments.providers.results import WebhookResult
@@ -55,6 +56,7 @@ EVENTS: Final = (
 AHEAD: Final = 300.0
 """How far a delivery's time may be in the future, in seconds: clocks differ."""
 
+_CAPTURE: Final = re.compile(r"/v2/payments/captures/([0-9A-Za-z-]+)/?$")
 _ALGORITHM: Final = "SHA256withRSA"
 _FAMILIES: Final = (
     "CHECKOUT.",
@@ -68,10 +70,11 @@ _UNREADABLE: Final = (LookupError, TypeError, AttributeError, ValueError)
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Say what an event is about: our session, and PayPal's order."""
+    """Say what an event is about: our session, PayPal's order, and the capture that was refunded or is disputed."""
 
     session_id: str | None = None
     order_id: str | None = None
+    capture_id: str | None = None
 
 
 def webhook_result(request: WebhookRequest, options: PayPalOptions) -> WebhookResult:
@@ -89,6 +92,7 @@ def webhook_result(request: WebhookRequest, options: PayPalOptions) -> WebhookRe
         event_type=event["event_type"],
         session_id=subject.session_id,
         provider_reference=subject.order_id,
+        capture_reference=subject.capture_id,
         occurred_at=event["create_time"],
         payload={"resource_type": event.get("resource_type"), "about": _about(event)},
     )
@@ -149,11 +153,11 @@ def _subject(event: Event) -> Subject:
         custom_id, order_id = _custom_id(resource), _order_id(resource)
     except _UNREADABLE:
         return Subject()
-    session_id = session_of(custom_id)
-    # A refund made in the dashboard may have no custom id of ours; what has another's isn't ours.
-    return (
-        Subject() if custom_id and session_id is None else Subject(session_id=session_id, order_id=order_id)
-    )
+    session_id, capture_id = session_of(custom_id), _capture_id(resource)
+    if custom_id and session_id is None:
+        # Another program's; but that may have refunded a capture of ours.
+        return Subject(capture_id=capture_id)
+    return Subject(session_id=session_id, order_id=order_id, capture_id=capture_id)
 
 
 def _custom_id(resource: Mapping[str, Any]) -> Any:
@@ -167,10 +171,27 @@ def _custom_id(resource: Mapping[str, Any]) -> Any:
 
 def _order_id(resource: Mapping[str, Any]) -> str | None:
     if "purchase_units" in resource:
-        return str(resource["id"])
+        # An approval that was reversed has its order's id under another name.
+        return str(resource["id"] if "id" in resource else resource["order_id"])
     related = (resource.get("supplementary_data") or {}).get("related_ids") or {}
     order_id = related.get("order_id")
     return None if order_id is None else str(order_id)
+
+
+def _capture_id(resource: Mapping[str, Any]) -> str | None:
+    """Return the capture that was refunded, reversed or disputed.
+
+    A refund made in PayPal's dashboard, or a reversal, may carry nothing but a link to its capture that leads to its
+    payment: so do the samples of both that PayPal's webhook simulator sends (November 2026).
+    """
+    try:
+        if "disputed_transactions" in resource:
+            capture_id = resource["disputed_transactions"][0].get("seller_transaction_id")
+            return None if capture_id is None else str(capture_id)
+        match = _CAPTURE.search(link_of(resource, "up") or "")
+    except _UNREADABLE:
+        return None
+    return None if match is None else match[1]
 
 
 def _about(event: Event) -> dict[str, Any]:

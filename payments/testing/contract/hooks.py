@@ -85,6 +85,12 @@ class ContractHooks:
             f"{type(self).__name__} doesn't say what a webhook looks like: webhook_body()"
         )
 
+    def refund_webhook_body(self, driver: SessionDriver) -> bytes:
+        """Refund a captured session where the provider's own dashboard would, and return the good event about that."""
+        raise unittest.SkipTest(
+            f"{type(self).__name__} doesn't say what a refund made elsewhere looks like: refund_webhook_body()"
+        )
+
     def sign_webhook(self, body: bytes, *, timestamp: int) -> Mapping[str, str]:
         """Return the headers, in lower case, that prove a body at a Unix time."""
         raise unittest.SkipTest(f"{type(self).__name__} doesn't say how a webhook is signed: sign_webhook()")

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from payments.exceptions import WebhookVerificationError
-from payments.providers import WebhookRequest, WebhookResult
+from payments.providers import CaptureResult, WebhookRequest, WebhookResult
 from payments.testing.contract.driver import SessionDriver
-from payments.testing.contract.expectations import is_frozen, is_json
+from payments.testing.contract.expectations import is_frozen, is_json, succeeded
 from payments.testing.contract.hooks import ContractHooks
 
 MARGIN = 60
@@ -43,6 +43,16 @@ class WebhookContract(ContractHooks):
         assert fact.provider_reference == driver.provider_reference
         assert fact.authorized_amount in (None, driver.amount)
         assert set(fact.data or {}) <= self.provider.public_data_keys
+
+    def test_a_refund_made_at_the_provider_can_be_traced_to_its_session(self) -> None:
+        self.require("supports_webhooks", "supports_refund")
+        driver = self.authorized()
+        taken: CaptureResult = succeeded(driver, driver.capture())
+        result = self.provider.parse_webhook(self._signed(self.refund_webhook_body(driver)))
+        named = (result.session_id, result.provider_reference, result.capture_reference)
+        known = (driver.session_id, driver.provider_reference, taken.provider_reference)
+        assert any(named), "Nothing in it says which session it is about."
+        assert all(name in (None, own) for name, own in zip(named, known, strict=True))
 
     def test_the_same_event_has_the_same_id_again(self) -> None:
         _driver, body = self._event()

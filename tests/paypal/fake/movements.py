@@ -108,6 +108,14 @@ class Movements:
         self._books.emit("PAYMENT.CAPTURE.REFUNDED", "refund", refund.shown())
         return refund.shown()
 
+    def refund_in_dashboard(self, capture_id: str, amount: str) -> Json:
+        """Give back a part of a capture by hand: nothing but its link says what it is a refund of."""
+        return self._refund_unmarked(capture_id, amount, "REFUNDED")
+
+    def reverse(self, capture_id: str, amount: str) -> Json:
+        """Have PayPal itself take money back from the merchant."""
+        return self._refund_unmarked(capture_id, amount, "REVERSED")
+
     def settle_refund(self, refund_id: str, *, succeeds: bool) -> None:
         """End a pending refund."""
         refund = self._books.get(refund_id, "refund")
@@ -157,6 +165,15 @@ class Movements:
         """Return how much of a capture was given back, or is on its way."""
         rows = self._books.all("refund", parent=capture.id)
         return sum((row.amount for row in rows if row.status != "FAILED"), ZERO)
+
+    def _refund_unmarked(self, capture_id: str, amount: str, event: str) -> Json:
+        capture = self._books.get(capture_id, "capture")
+        refund = self._add_refund(capture, Decimal(amount), {"custom_id": None, "invoice_id": None})
+        for name in ("custom_id", "invoice_id"):
+            del refund.data[name]
+        self._note_refunded(capture)
+        self._books.emit(f"PAYMENT.CAPTURE.{event}", "refund", refund.shown())
+        return refund.shown()
 
     def _add_refund(self, capture: Row, amount: Decimal, body: Json) -> Row:
         funding = self._order_of(capture).data["funding"]
