@@ -53,6 +53,7 @@ def features_page() -> str:
         ["Name on the button", *(str(each.verbose_name) for each in providers.values())],
         *([words, *_answers(name, providers)] for name, words in CAPABILITIES.items()),
         ["Keeps saved payment methods", *(_yes(_keeps_accounts(each)) for each in providers.values())],
+        ["The admin links its own pages", *(_yes(_has_pages(each)) for each in providers.values())],
         ["Payers may choose it", *(_offer(each.is_for_payers) for each in providers.values())],
         ["The same key is safe for", *(_window(each.idempotency_window) for each in providers.values())],
         ["A browser may send", *(_keys(each.input_keys) for each in providers.values())],
@@ -86,6 +87,13 @@ def _answers(capability: str, providers: dict[str, Any]) -> list[str]:
 
 def _keeps_accounts(provider: type) -> bool:
     return issubclass(provider, import_module("payments.providers.account_holders").AccountHolderProvider)
+
+
+def _has_pages(provider: Any) -> bool:
+    base = import_module("payments.providers").BaseProvider
+    return any(
+        getattr(provider, name) is not getattr(base, name) for name in ("dashboard_url", "movement_url")
+    )
 
 
 def _yes(value: bool) -> str:

@@ -15,6 +15,7 @@ from payments.admin.badges import status_badge
 from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.plugins import movement_reference_html
 from payments.admin.tables import operation_table
 from payments.admin.timelines import timeline_panel
 from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
@@ -104,6 +105,6 @@ class MovementAdminMixin(InspectionAdminMixin):
         yield gettext("Collection"), self.collection_column(obj)
         yield gettext("Payment"), self.payment_column(obj)
         yield gettext("Provider"), self.provider_column(obj)
-        yield gettext("Provider's reference"), obj.provider_reference
+        yield gettext("Provider's reference"), movement_reference_html(self.provider_column(obj), obj)
         yield gettext("Requested"), moment(obj.created_at)
         yield gettext("Succeeded"), moment(obj.succeeded_at)

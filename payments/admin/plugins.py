@@ -11,7 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from payments.exceptions import NotFoundError
+from payments.models import Capture, Refund
 from payments.providers import BaseProvider, get_provider
+from payments.states import MovementKind
 
 
 def plugin_of(alias: str) -> BaseProvider[Any] | None:
@@ -29,14 +31,34 @@ def provider_name(alias: str) -> str:
     return f"{name} ({alias})" if name and name.lower() != alias.lower() else alias
 
 
-def reference_html(alias: str, provider_reference: str | None) -> SafeString:
-    """Return a provider's reference, linked to the provider's own dashboard where the plug-in knows the address."""
+def reference_html(
+    alias: str, provider_reference: str | None, *, kind: MovementKind | None = None
+) -> SafeString:
+    """Return a provider's reference, linked to the provider's own dashboard where the plug-in knows the address.
+
+    `kind` says of which movement it is a reference, if it is none of a session or payment.
+    """
     if not provider_reference:
         return SafeString()
-    plugin = plugin_of(alias)
-    url = "" if plugin is None else plugin.dashboard_url(provider_reference)
+    url = _dashboard_url(plugin_of(alias), provider_reference, kind)
     code = format_html('<code class="payments-code">{}</code>', provider_reference)
     if urlsplit(url).scheme not in ("http", "https"):
         return code
     told = _("Look it up in the provider's dashboard")
     return format_html('<a href="{}" rel="external noreferrer" title="{}">{}</a>', url, told, code)
+
+
+def movement_reference_html(alias: str, movement: Capture | Refund) -> SafeString:
+    """Return a capture's or refund's reference as `reference_html` does."""
+    kind = MovementKind.CAPTURE if isinstance(movement, Capture) else MovementKind.REFUND
+    return reference_html(alias, movement.provider_reference, kind=kind)
+
+
+def _dashboard_url(
+    plugin: BaseProvider[Any] | None, provider_reference: str, kind: MovementKind | None
+) -> str:
+    if plugin is None:
+        return ""
+    if kind is None:
+        return plugin.dashboard_url(provider_reference)
+    return plugin.movement_url(kind, provider_reference)

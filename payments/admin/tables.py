@@ -21,7 +21,7 @@ from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.documents import next_action_text
 from payments.admin.links import Links, short_id
 from payments.admin.panels import Column, Row, TablePanel, Text
-from payments.admin.plugins import reference_html
+from payments.admin.plugins import movement_reference_html, reference_html
 from payments.admin.words import amount_html, amount_remark, failure, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, WebhookEvent
 from payments.states import (
@@ -102,7 +102,7 @@ def payment_table(
             for payment in rows
             for row in (
                 _payment_row(payment, links, currency_code),
-                *(_movement_row(part, links, currency_code) for part in parts[payment.pk]),
+                *(_movement_row(part, payment, links, currency_code) for part in parts[payment.pk]),
             )
         ),
         empty=_("Nothing has been authorized."),
@@ -241,7 +241,7 @@ def _payment_row(payment: Payment, links: Links, currency_code: str) -> Row:
     )
 
 
-def _movement_row(movement: Capture | Refund, links: Links, currency_code: str) -> Row:
+def _movement_row(movement: Capture | Refund, payment: Payment, links: Links, currency_code: str) -> Row:
     is_capture = isinstance(movement, Capture)
     amount = amount_html(movement.amount, currency_code)
     kind = _("Capture") if is_capture else _("Refund")
@@ -257,7 +257,7 @@ def _movement_row(movement: Capture | Refund, links: Links, currency_code: str) 
             lines(
                 failure(movement.error_code, movement.error_message),
                 *_reason(movement),
-                _reference(movement.provider_reference),
+                movement_reference_html(payment.provider_id, movement),
             ),
         ),
     )
@@ -328,7 +328,3 @@ def _newest(rows: QuerySet[RowT], links: Links) -> tuple[list[RowT], bool]:
 
 def _labelled(label: str, value: Text) -> SafeString:
     return format_html('<span class="payments-remark">{}</span> {}', label, value) if value else SafeString()
-
-
-def _reference(value: str | None) -> SafeString:
-    return format_html('<code class="payments-code">{}</code>', value) if value else SafeString()

@@ -37,7 +37,7 @@ from payments.providers.results import (
     UpdateResult,
     WebhookResult,
 )
-from payments.states import OperationKind
+from payments.states import MovementKind, OperationKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,10 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
 
     def dashboard_url(self, provider_reference: str) -> str:
         """Return where a person finds a session or payment in the provider's own dashboard, or nothing."""
+        return ""
+
+    def movement_url(self, kind: MovementKind, provider_reference: str) -> str:
+        """Return where a person finds a capture or refund in the provider's own dashboard, or nothing."""
         return ""
 
     def check(self) -> Sequence[CheckMessage]:

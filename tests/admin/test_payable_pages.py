@@ -14,6 +14,8 @@ from payments.admin import PayableAdminMixin
 from payments.providers import get_provider
 from payments.providers.stripe import StripeProvider
 from payments.providers.stripe.options import StripeOptions
+from payments.services import capture_payment, refund_payment
+from payments.states import MovementKind
 from tests.admin.pages import html, page
 from tests.admin.scenes import make_authorized, make_collection
 from tests.shop.models import Order
@@ -89,6 +91,30 @@ def test_reference_leads_to_the_providers_dashboard(
     assert "javascript:" not in html(operator, page(payment))
 
 
+@pytest.mark.django_db
+def test_a_movement_s_reference_leads_to_the_providers_dashboard(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = capture_payment(make_authorized(make_collection("12.00")))
+    refund_payment(payment, amount="2.00")
+    provider = type(get_provider(payment.provider_id))
+    rows = {row._meta.model_name: row for row in (payment.captures.get(), payment.refunds.get())}
+    for kind, row in rows.items():
+        row.provider_reference = f"{kind}_1"
+        row.save_fields("provider_reference")
+
+    def url_of(_self: object, kind: MovementKind, reference: str) -> str:
+        return f"https://psp.example/{kind}/{reference}"
+
+    assert "psp.example" not in html(operator, page(payment))
+    monkeypatch.setattr(provider, "movement_url", url_of)
+    for kind, row in rows.items():
+        url = f'href="https://psp.example/{kind}/{kind}_1"'
+        assert url in html(operator, page(row))
+        assert url in html(operator, page(payment))
+        assert url in html(operator, page(payment.collection))
+
+
 @pytest.mark.parametrize(
     ("key", "url"),
     [
@@ -99,3 +125,13 @@ def test_reference_leads_to_the_providers_dashboard(
 def test_stripe_names_its_dashboard(key: str, url: str) -> None:
     options = StripeOptions(api_key=key, webhook_secrets=["whsec_1"])
     assert StripeProvider(alias="stripe", options=options).dashboard_url("pi_1") == url
+
+
+def test_stripe_names_its_page_of_a_capture_s_intent_and_none_of_a_refund() -> None:
+    options = StripeOptions(api_key="sk_test_1", webhook_secrets=["whsec_1"])
+    provider = StripeProvider(alias="stripe", options=options)
+    url = "https://dashboard.stripe.com/test/payments/pi_1"
+    assert provider.movement_url(MovementKind.CAPTURE, "pi_1/payop_1") == url
+    assert provider.movement_url(MovementKind.CAPTURE, "pi_1") == url
+    assert provider.movement_url(MovementKind.CAPTURE, "on paper") == ""
+    assert provider.movement_url(MovementKind.REFUND, "re_1") == ""

@@ -26,6 +26,7 @@ from payments.providers.paypal.issues import failure
 from payments.providers.paypal.lookups import look, look_again, look_at_payment, look_or_none
 from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, read_capture, read_order
+from payments.providers.paypal.pages import transaction_url
 from payments.providers.paypal.parameters import order_id
 from payments.providers.paypal.refunds import give_back
 from payments.providers.paypal.webhooks import EVENTS, webhook_result
@@ -50,7 +51,7 @@ from payments.providers.results import (
     UpdateResult,
     WebhookResult,
 )
-from payments.states import OperationKind, Outcome, SessionStatus
+from payments.states import MovementKind, OperationKind, Outcome, SessionStatus
 
 PAYMENT_KEYS_LAST: Final = timedelta(days=45)
 """As PayPal's OpenAPI document of Payments v2 has it; that of Orders v2 says six hours (November 2026)."""
@@ -82,6 +83,10 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     def key_window(self, kind: OperationKind) -> timedelta | None:
         """Return how long PayPal keeps a key: those of payments for longer than those of orders."""
         return PAYMENT_KEYS_LAST if kind in _OF_PAYMENTS else self.idempotency_window
+
+    def movement_url(self, kind: MovementKind, provider_reference: str) -> str:
+        """Return PayPal's page of a capture or refund; a refund that took several of PayPal's has none."""
+        return transaction_url(provider_reference, self.options)
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make an order, which the payer then approves."""

@@ -44,7 +44,7 @@ from payments.providers.stripe.errors import RefusedError, StripeAnswerError
 from payments.providers.stripe.options import StripeOptions
 from payments.providers.stripe.parameters import intent_id
 from payments.providers.stripe.webhooks import EVENTS, webhook_result
-from payments.states import MovementStatus, Outcome
+from payments.states import MovementKind, MovementStatus, Outcome
 
 if TYPE_CHECKING:
     from stripe import params as p
@@ -81,6 +81,12 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         """Return Stripe's page of a PaymentIntent, among the test payments where the key is one of those."""
         mode = "test/" if "_test_" in self.options.api_key else ""
         return f"{DASHBOARD}/{mode}payments/{quote(provider_reference, safe='')}"
+
+    def movement_url(self, kind: MovementKind, provider_reference: str) -> str:
+        """Return the page of the PaymentIntent that a capture is of; a refund's name doesn't tell."""
+        intent_id = provider_reference.partition("/")[0]
+        is_known = kind == MovementKind.CAPTURE and intent_id.startswith("pi_")
+        return self.dashboard_url(intent_id) if is_known else ""
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make a PaymentIntent."""
