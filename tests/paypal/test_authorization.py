@@ -8,16 +8,18 @@ from decimal import Decimal
 import pytest
 
 from payments.api.storefront.client_secrets import client_secret
-from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.exceptions import DeclinedError
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
 from payments.services import (
     authorize_payment_session,
+    capture_payment,
     create_payment_collection,
     create_payment_session,
     reconcile_due,
     update_payment_session,
 )
-from payments.states import OperationStatus, SessionStatus
+from payments.states import OperationStatus, PaymentStatus, SessionStatus
 from payments.testing import SessionDriver
 from payments.testing.settings import configured_provider
 from tests.api.client import Visitor
@@ -170,6 +172,25 @@ class TestBooks:
         session.refresh_from_db()
         assert session.status == status
         assert not PaymentOperation.objects.open().exists()
+
+    @pytest.mark.shows(
+        "The payer's money is gone when PayPal holds it no more for certain, and it is captured only then",
+        "refused with PayPal's issue; the amount stays authorized, and can be captured once it is there again",
+    )
+    def test_what_is_captured_too_late_is_refused_and_can_be_tried_again(
+        self, shop: FakePayPal, payment: Payment
+    ) -> None:
+        authorization = shop.authorization_of(payment.session_id)
+        shop.movements.run_dry(authorization.id)
+        with pytest.raises(DeclinedError) as caught:
+            capture_payment(payment)
+        assert caught.value.code == "payer_cannot_pay"
+        payment.refresh_from_db()
+        assert payment.status == PaymentStatus.AUTHORIZED
+        assert payment.captured_amount == 0
+        assert not PaymentOperation.objects.open().exists()
+        shop.movements.run_dry(authorization.id, again=True)
+        assert capture_payment(payment).captured_amount == Decimal("100.00")
 
     def test_an_echeck_is_pending_until_it_clears(self, fake: FakePayPal, clock: TestClock) -> None:
         entry = {"BACKEND": BACKEND, "OPTIONS": options_for(fake, intent="capture")}

@@ -10,7 +10,7 @@ import pytest
 from payments.providers.paypal.errors import PayPalAnswerError
 from payments.states import MovementStatus, Outcome, SessionStatus
 from tests.paypal.conftest import authorized, captured, fact_of
-from tests.paypal.fake import FakePayPal, Funding
+from tests.paypal.fake import FakePayPal, Fault, Funding
 
 pytestmark = pytest.mark.database_independent
 
@@ -212,3 +212,44 @@ def test_an_order_that_is_not_as_documented_is_not_believed(
     monkeypatch.setattr(fake.orders, "shown", lambda order: shown)
     assert driver.retrieve().outcome == Outcome.UNKNOWN
     assert isinstance(driver.error, PayPalAnswerError)
+
+
+def test_what_another_program_has_renewed_is_captured_by_the_new_authorization(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    first = fake.authorization_of(driver.session_id)
+    renewal = fake.movements.reauthorize(first.id)
+    assert driver.capture().outcome == Outcome.SUCCEEDED
+    assert (first.status, renewal.status) == ("CREATED", "CAPTURED")
+    assert (fact_of(driver).authorized_amount, fact_of(driver).captured_amount) == (HUNDRED, HUNDRED)
+
+
+def test_a_renewal_that_is_denied_leaves_what_the_first_authorization_holds(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    first = fake.authorization_of(driver.session_id)
+    fake.movements.reauthorize(first.id, accepts=False)
+    fact = fact_of(driver)
+    assert (fact.status, fact.authorized_amount, fact.failure) == (SessionStatus.AUTHORIZED, HUNDRED, None)
+    assert driver.capture().outcome == Outcome.SUCCEEDED
+    assert first.status == "CAPTURED"
+
+
+def test_what_another_program_has_renewed_is_released_by_the_first_authorization(fake: FakePayPal) -> None:
+    driver = authorized(fake)
+    first = fake.authorization_of(driver.session_id)
+    renewal = fake.movements.reauthorize(first.id)
+    for _time in range(2):
+        assert driver.cancel(payment_id=driver.payment_id).outcome == Outcome.SUCCEEDED
+    assert driver.resend().outcome == Outcome.SUCCEEDED
+    assert (first.status, renewal.status) == ("VOIDED", "VOIDED")
+    assert fact_of(driver).status == SessionStatus.CANCELED
+
+
+@pytest.mark.parametrize("fault", [Fault.SILENCE_AFTER, Fault.ERROR_AFTER, Fault.SILENCE_BEFORE])
+def test_a_release_of_what_was_renewed_can_be_sent_again(fake: FakePayPal, fault: Fault) -> None:
+    driver = authorized(fake)
+    renewal = fake.movements.reauthorize(fake.authorization_of(driver.session_id).id)
+    fake.misbehave("void", fault, after=1)
+    assert driver.cancel(payment_id=driver.payment_id).outcome == Outcome.UNKNOWN
+    assert driver.resend().outcome == Outcome.SUCCEEDED
+    assert renewal.status == "VOIDED"
+    assert fake.executed.count("void") == 1

@@ -113,9 +113,18 @@ class Order:
     amount: Decimal
     is_canceled: bool
     approve_url: str | None
-    authorization: Authorization | None
+    authorizations: tuple[Authorization, ...]
     captures: tuple[Capture, ...]
     refunds: tuple[Refund, ...]
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """The authorization that counts: the newest, unless it was denied while an older one stands.
+
+        A second one is made where the first was denied, or to renew it.
+        """
+        standing = [row for row in self.authorizations if row.status != "DENIED"] or self.authorizations
+        return standing[-1] if standing else None
 
     @property
     def waits_for_payer(self) -> bool:
@@ -191,7 +200,6 @@ def _order(answer: Object) -> Order:
     [unit] = answer["purchase_units"]
     currency = str(unit["amount"]["currency_code"]).lower()
     paid: Object = unit.get("payments") or {}
-    authorizations = [_authorization(row, currency) for row in paid.get("authorizations") or ()]
     return Order(
         id=_text(answer["id"]),
         status=_text(answer["status"]),
@@ -200,8 +208,7 @@ def _order(answer: Object) -> Order:
         amount=_amount(unit, currency),
         is_canceled=is_canceled(unit.get("custom_id")),
         approve_url=_approve_url(answer),
-        # A second authorization replaces the first: it is made where that was denied, or is about to expire.
-        authorization=authorizations[-1] if authorizations else None,
+        authorizations=tuple(_authorization(row, currency) for row in paid.get("authorizations") or ()),
         captures=tuple(_capture(row, currency) for row in paid.get("captures") or ()),
         refunds=tuple(_refund(row, currency) for row in paid.get("refunds") or ()),
     )

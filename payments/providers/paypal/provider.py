@@ -290,10 +290,19 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         if order.released or authorization.status == "DENIED":
             return
         try:
-            self._api.void(authorization.id, key=request.idempotency_key)
+            self._void(request, order, authorization)
         except RefusedError:
             if not look_again(self._api, request).released:
                 raise
+
+    def _void(self, request: CancelRequest, order: Order, authorization: Authorization) -> None:
+        """Void an authorization; where that is a reauthorization, which has no void of its own, the first one."""
+        try:
+            self._api.void(authorization.id, key=request.idempotency_key)
+        except RefusedError as error:
+            if error.issue != "CANNOT_BE_VOIDED":
+                raise
+            self._api.void(order.authorizations[0].id, key=f"{request.idempotency_key}-first")
 
     def _session_parts(self, order: Order) -> dict[str, Any]:
         return {

@@ -35,6 +35,8 @@ class Movements:
         self.max_captures = 10
         self.max_refunds = 300
         self.may_read_disputes = True
+        self._renewals: dict[str, str] = {}
+        self._dry: set[str] = set()
 
     def capture(self, authorization_id: str, body: Json) -> Json:
         """Take a part of what an authorization holds, or all of it."""
@@ -42,6 +44,8 @@ class Movements:
         order = self._order_of(authorization)
         if authorization.status in _DEAD:
             raise ApiError(_DEAD[authorization.status])
+        if authorization_id in self._dry:
+            raise ApiError("PAYER_CANNOT_PAY")
         taken = self.captured(authorization)
         amount = self._amount(body, authorization, authorization.amount - taken)
         if taken + amount > authorization.amount * OVERAGE:
@@ -67,21 +71,50 @@ class Movements:
         return capture.shown()
 
     def void(self, authorization_id: str) -> Json:
-        """Let go of what an authorization still holds."""
+        """Let go of what an authorization still holds, and with it what renews it."""
         authorization = self._books.get(authorization_id, "authorization")
         if authorization.status == "CAPTURED":
             raise ApiError("PREVIOUSLY_CAPTURED")
         if authorization.status == "VOIDED":
             raise ApiError("PREVIOUSLY_VOIDED")
+        if authorization_id in self._renewals:
+            raise ApiError("CANNOT_BE_VOIDED")
         if authorization.status in _DEAD:
             raise ApiError(_DEAD[authorization.status])
-        authorization.status = "VOIDED"
+        for row_id in (authorization_id, *self._renewals):
+            if self._renewals.get(row_id, authorization_id) == authorization_id:
+                self._books.get(row_id, "authorization").status = "VOIDED"
         self._books.emit("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization.shown())
         return authorization.shown()
+
+    def reauthorize(self, authorization_id: str, *, accepts: bool = True) -> Row:
+        """Renew an authorization from another program, after its honor period: the order then has two.
+
+        What PayPal shows of the first one from then on it doesn't say, so here nothing changes about it.
+        """
+        first = self._books.get(authorization_id, "authorization")
+        if authorization_id in self._renewals:
+            raise ApiError("REAUTHORIZATION_NOT_SUPPORTED")
+        if first.status in _DEAD:
+            raise ApiError(_DEAD[first.status])
+        renewal = self._books.add(
+            "authorization",
+            amount=first.amount,
+            currency=first.currency,
+            status="CREATED" if accepts else "DENIED",
+            parent=first.parent,
+            expiration_time=first.data["expiration_time"],
+        )
+        self._renewals[renewal.id] = authorization_id
+        return renewal
 
     def expire(self, authorization_id: str) -> None:
         """Have an authorization's 29 days be over."""
         self._books.get(authorization_id, "authorization").status = "VOIDED"
+
+    def run_dry(self, authorization_id: str, *, again: bool = False) -> None:
+        """Have the honor period be over, and the payer's money be gone; or be there `again`."""
+        (self._dry.discard if again else self._dry.add)(authorization_id)
 
     def settle_capture(self, capture_id: str, *, succeeds: bool) -> None:
         """End a pending capture."""
