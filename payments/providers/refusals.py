@@ -5,14 +5,16 @@ For providers whose third party explains itself: an operator reads all of it, th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from payments.exceptions import DeclinedError
 from payments.providers.facts import Failure
 from payments.providers.results import ProviderResult
 from payments.states import Outcome
 
+P = ParamSpec("P")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 
@@ -28,9 +30,17 @@ class RefusedError(DeclinedError):
         self.is_missing = is_missing
 
 
-def answered(result_class: type[ResultT], ask: Callable[[], ResultT]) -> ResultT:
-    """Return an answer, or the refusal with all that operators may read of it."""
-    try:
-        return ask()
-    except RefusedError as error:
-        return result_class(outcome=Outcome.DECLINED, failure=error.failure)
+def answering(result_class: type[ResultT]) -> Callable[[Callable[P, ResultT]], Callable[P, ResultT]]:
+    """Have a verb answer a refusal that it runs into with all that operators may read of it."""
+
+    def decorated(verb: Callable[P, ResultT]) -> Callable[P, ResultT]:
+        @functools.wraps(verb)
+        def answered(*args: P.args, **kwargs: P.kwargs) -> ResultT:
+            try:
+                return verb(*args, **kwargs)
+            except RefusedError as error:
+                return result_class(outcome=Outcome.DECLINED, failure=error.failure)
+
+        return answered
+
+    return decorated

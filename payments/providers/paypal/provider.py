@@ -30,7 +30,7 @@ from payments.providers.paypal.pages import transaction_url
 from payments.providers.paypal.parameters import order_id
 from payments.providers.paypal.refunds import give_back
 from payments.providers.paypal.webhooks import EVENTS, webhook_result
-from payments.providers.refusals import answered
+from payments.providers.refusals import answering
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,
@@ -88,29 +88,81 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         """Return PayPal's page of a capture or refund; a refund that took several of PayPal's has none."""
         return transaction_url(provider_reference, self.options)
 
+    @answering(InitiateResult)
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make an order, which the payer then approves."""
-        return answered(InitiateResult, lambda: self._initiate(request))
+        body = parameters.create_order(request, self.options)
+        order = read_order(self._api.create_order(body, key=request.idempotency_key))
+        return InitiateResult(
+            outcome=Outcome.SUCCEEDED,
+            next_action=translation.next_action(order),
+            **self._session_parts(order),
+        )
 
+    @answering(UpdateResult)
     def update(self, request: UpdateRequest) -> UpdateResult:
         """Change the order's amount."""
-        return answered(UpdateResult, lambda: self._update(request))
+        self._api.patch_order(order_id(request), parameters.update_order(request))
+        order = look_again(self._api, request)
+        return UpdateResult(
+            outcome=Outcome.SUCCEEDED,
+            amount=order.amount,
+            currency_code=order.currency_code,
+            next_action=translation.next_action(order),
+            **self._session_parts(order),
+        )
 
+    @answering(AuthorizeResult)
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         """Have the amount of an approved order held, or taken; otherwise say where to approve it."""
-        return answered(AuthorizeResult, lambda: self._authorize(request))
+        order = look(self._api, request)
+        if order.is_canceled and not order.is_paid:
+            raise _refused("ORDER_CANCELED")
+        if translation.is_ready(order):
+            return self._ask_for_money(request, order)
+        return self._authorization(order)
 
+    @answering(CaptureResult)
     def capture(self, request: CaptureRequest) -> CaptureResult:
         """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
-        return answered(CaptureResult, lambda: self._capture(request))
+        order = look_at_payment(self._api, request)
+        capture = order.capture_of(request.operation_id) or self._take(request, order)
+        return CaptureResult(
+            outcome=translation.OUTCOMES[translation.capture_status(capture)],
+            failure=translation.capture_failure(capture),
+            provider_reference=capture.id,
+            amount=capture.amount,
+            currency_code=order.currency_code,
+            releases_remainder=capture.is_final,
+            exchange={"id": capture.id, "status": capture.status, "reason": capture.reason},
+        )
 
+    @answering(RefundResult)
     def refund(self, request: RefundRequest) -> RefundResult:
         """Give back a part of what was captured, or all of it, out of as few captures as possible."""
-        return answered(RefundResult, lambda: self._refund(request))
+        refunds = give_back(self._api, request)
+        return RefundResult(
+            outcome=translation.OUTCOMES[translation.refund_status(refunds)],
+            failure=translation.refund_failure(refunds),
+            provider_reference=translation.refund_reference(refunds),
+            amount=translation.refund_amount(refunds),
+            currency_code=request.currency_code,
+            exchange={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
+        )
 
+    @answering(CancelResult)
     def cancel(self, request: CancelRequest) -> CancelResult:
         """Abandon the order, or let go of what is still held; what is let go already is no refusal."""
-        return answered(CancelResult, lambda: self._cancel(request))
+        order = look_or_none(self._api, request)
+        if order is None and request.payment_id is None:
+            # PayPal forgets an order that nobody approved in time.
+            return CancelResult(outcome=Outcome.SUCCEEDED, provider_reference=request.provider_reference)
+        if order is None:
+            raise PayPalAnswerError("PayPal doesn't know the order of a payment.")
+        self._let_go(request, order)
+        return CancelResult(
+            outcome=Outcome.SUCCEEDED, provider_reference=order.id, exchange=translation.exchange(order)
+        )
 
     def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
         """Look the order up by its id. PayPal can't look one up by ours."""
@@ -161,34 +213,6 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             )
         return messages
 
-    def _initiate(self, request: InitiateRequest) -> InitiateResult:
-        body = parameters.create_order(request, self.options)
-        order = read_order(self._api.create_order(body, key=request.idempotency_key))
-        return InitiateResult(
-            outcome=Outcome.SUCCEEDED,
-            next_action=translation.next_action(order),
-            **self._session_parts(order),
-        )
-
-    def _update(self, request: UpdateRequest) -> UpdateResult:
-        self._api.patch_order(order_id(request), parameters.update_order(request))
-        order = look_again(self._api, request)
-        return UpdateResult(
-            outcome=Outcome.SUCCEEDED,
-            amount=order.amount,
-            currency_code=order.currency_code,
-            next_action=translation.next_action(order),
-            **self._session_parts(order),
-        )
-
-    def _authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
-        order = look(self._api, request)
-        if order.is_canceled and not order.is_paid:
-            raise _refused("ORDER_CANCELED")
-        if translation.is_ready(order):
-            return self._ask_for_money(request, order)
-        return self._authorization(order)
-
     def _ask_for_money(self, request: AuthorizeRequest, order: Order) -> AuthorizeResult:
         """Have an approved order's amount held or taken."""
         ask = self._api.capture_order if order.takes_at_once else self._api.authorize_order
@@ -226,19 +250,6 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         refusal = translation.refusal_of(order) or failure("ORDER_COMPLETED_OR_VOIDED")
         return AuthorizeResult(outcome=Outcome.DECLINED, failure=refusal, **parts)
 
-    def _capture(self, request: CaptureRequest) -> CaptureResult:
-        order = look_at_payment(self._api, request)
-        capture = order.capture_of(request.operation_id) or self._take(request, order)
-        return CaptureResult(
-            outcome=translation.OUTCOMES[translation.capture_status(capture)],
-            failure=translation.capture_failure(capture),
-            provider_reference=capture.id,
-            amount=capture.amount,
-            currency_code=order.currency_code,
-            releases_remainder=capture.is_final,
-            exchange={"id": capture.id, "status": capture.status, "reason": capture.reason},
-        )
-
     def _take(self, request: CaptureRequest, order: Order) -> Capture:
         """Take money that an order's authorization holds."""
         authorization = _capturable(order, request.amount)
@@ -252,29 +263,6 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
                 raise
             return found
         return read_capture(answer, order.currency_code)
-
-    def _refund(self, request: RefundRequest) -> RefundResult:
-        refunds = give_back(self._api, request)
-        return RefundResult(
-            outcome=translation.OUTCOMES[translation.refund_status(refunds)],
-            failure=translation.refund_failure(refunds),
-            provider_reference=translation.refund_reference(refunds),
-            amount=translation.refund_amount(refunds),
-            currency_code=request.currency_code,
-            exchange={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
-        )
-
-    def _cancel(self, request: CancelRequest) -> CancelResult:
-        order = look_or_none(self._api, request)
-        if order is None and request.payment_id is None:
-            # PayPal forgets an order that nobody approved in time.
-            return CancelResult(outcome=Outcome.SUCCEEDED, provider_reference=request.provider_reference)
-        if order is None:
-            raise PayPalAnswerError("PayPal doesn't know the order of a payment.")
-        self._let_go(request, order)
-        return CancelResult(
-            outcome=Outcome.SUCCEEDED, provider_reference=order.id, exchange=translation.exchange(order)
-        )
 
     def _let_go(self, request: CancelRequest, order: Order) -> None:
         """Release what an order's authorization holds, or abandon an order that has none."""

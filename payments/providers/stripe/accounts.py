@@ -17,7 +17,7 @@ from payments.providers.account_holders import (
     SavedPaymentMethod,
 )
 from payments.providers.facts import NextAction
-from payments.providers.refusals import answered
+from payments.providers.refusals import answering
 from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
 from payments.providers.stripe.options import StripeOptions
 from payments.states import Outcome
@@ -36,23 +36,9 @@ class StripeAccounts(AccountHolderProvider):
     def _api(self) -> StripeApi:
         return StripeApi(self.options)
 
+    @answering(CreateAccountResult)
     def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
         """Make a Customer; where one may have been made before, look for it first."""
-        return answered(CreateAccountResult, lambda: self._create_account(request))
-
-    def list_methods(self, request: AccountRequest) -> ListMethodsResult:
-        """List what a Customer has saved."""
-        return answered(ListMethodsResult, lambda: self._list_methods(request))
-
-    def add_method(self, request: AddMethodRequest) -> AddMethodResult:
-        """Make a SetupIntent, which Stripe's script confirms in the browser."""
-        return answered(AddMethodResult, lambda: self._add_method(request))
-
-    def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
-        """Detach a payment method from its Customer; the services have seen that it is theirs."""
-        return answered(RemoveMethodResult, lambda: self._remove_method(request))
-
-    def _create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
         customer = self._api.find_customer(request.account_holder_id) if request.is_retry else None
         if customer is None:
             params: p.CustomerCreateParams = {
@@ -70,13 +56,17 @@ class StripeAccounts(AccountHolderProvider):
             provider_data={"customer": customer["id"]},
         )
 
-    def _list_methods(self, request: AccountRequest) -> ListMethodsResult:
+    @answering(ListMethodsResult)
+    def list_methods(self, request: AccountRequest) -> ListMethodsResult:
+        """List what a Customer has saved."""
         rows = self._api.payment_methods(request.account_reference)
         return ListMethodsResult(
             outcome=Outcome.SUCCEEDED, methods=tuple(_saved_method(row) for row in reversed(rows))
         )
 
-    def _add_method(self, request: AddMethodRequest) -> AddMethodResult:
+    @answering(AddMethodResult)
+    def add_method(self, request: AddMethodRequest) -> AddMethodResult:
+        """Make a SetupIntent, which Stripe's script confirms in the browser."""
         params: p.SetupIntentCreateParams = {
             "customer": request.account_reference,
             "usage": "off_session",
@@ -100,7 +90,9 @@ class StripeAccounts(AccountHolderProvider):
             next_action=NextAction(type="provider_script"),
         )
 
-    def _remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+    @answering(RemoveMethodResult)
+    def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
+        """Detach a payment method from its Customer; the services have seen that it is theirs."""
         method = self._api.detach_payment_method(request.method_id, key=request.idempotency_key)
         return RemoveMethodResult(outcome=Outcome.SUCCEEDED, provider_reference=method["id"])
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.providers.base import BaseProvider
 from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import Failure
-from payments.providers.refusals import answered
+from payments.providers.refusals import answering
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,
@@ -88,29 +88,86 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         is_known = kind == MovementKind.CAPTURE and intent_id.startswith("pi_")
         return self.dashboard_url(intent_id) if is_known else ""
 
+    @answering(InitiateResult)
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make a PaymentIntent."""
-        return answered(InitiateResult, lambda: self._initiate(request))
+        params = parameters.create_intent(request, self.options)
+        intent = self._api.create_intent(params, key=request.idempotency_key)
+        return InitiateResult(outcome=Outcome.SUCCEEDED, **self._session_parts(intent))
 
+    @answering(UpdateResult)
     def update(self, request: UpdateRequest) -> UpdateResult:
         """Change the intent's amount, and with it what the payer has chosen to pay with."""
-        return answered(UpdateResult, lambda: self._update(request))
+        intent = self._api.update_intent(
+            intent_id(request), parameters.update_intent(request), key=request.idempotency_key
+        )
+        return UpdateResult(
+            outcome=Outcome.SUCCEEDED,
+            amount=translation.amount_of(intent, "amount"),
+            currency_code=intent["currency"],
+            **self._session_parts(intent),
+        )
 
+    @answering(AuthorizeResult)
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         """Confirm the intent with what the payer sent, or report how the payer's browser has confirmed it."""
-        return answered(AuthorizeResult, lambda: self._authorize(request))
+        params = parameters.confirm_intent(request)
+        if not (request.input or request.saved_method):
+            intent = self._api.intent(intent_id(request))
+            method = translation.method_to_confirm(intent)
+            if method is not None:
+                params["payment_method"] = method
+            elif intent["status"] != "requires_confirmation":
+                return self._authorization(intent)
+        try:
+            intent = self._api.confirm_intent(intent_id(request), params, key=request.idempotency_key)
+        except RefusedError as error:
+            return self._after_refusal(request, error)
+        return self._authorization(intent)
 
+    @answering(CaptureResult)
     def capture(self, request: CaptureRequest) -> CaptureResult:
         """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
-        return answered(CaptureResult, lambda: self._capture(request))
+        keeps_rest = not request.is_final and self._keeps_rest(request)
+        params = parameters.capture_intent(request, keeps_rest=keeps_rest)
+        try:
+            intent = self._api.capture_intent(intent_id(request), params, key=request.idempotency_key)
+        except RefusedError as error:
+            intent = self._looked_up_capture(request, error)
+        return _captured(intent, request, releases_remainder=not keeps_rest)
 
+    @answering(RefundResult)
     def refund(self, request: RefundRequest) -> RefundResult:
         """Give back a part of what was captured, or all of it."""
-        return answered(RefundResult, lambda: self._refund(request))
+        try:
+            refund = self._api.create_refund(parameters.create_refund(request), key=request.idempotency_key)
+        except RefusedError as error:
+            refund = self._looked_up_refund(request, error)
+        return RefundResult(
+            outcome=_REFUND_OUTCOMES[translation.refund_status(refund)],
+            failure=translation.refund_failure(refund),
+            provider_reference=refund["id"],
+            amount=translation.amount_of(refund, "amount"),
+            currency_code=refund["currency"],
+            exchange=translation.refund_exchange(refund),
+        )
 
+    @answering(CancelResult)
     def cancel(self, request: CancelRequest) -> CancelResult:
         """Abandon the intent, or let go of what it still holds; what is let go already is no refusal."""
-        return answered(CancelResult, lambda: self._cancel(request))
+        try:
+            intent = self._release(request)
+        except RefusedError as error:
+            if error.is_missing:
+                raise
+            intent = self._api.intent(intent_id(request))
+            if not _is_released(intent):
+                raise
+        return CancelResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=intent["id"],
+            exchange=translation.exchange(intent),
+        )
 
     def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
         """Look the intent up, by its id or by our session's where the id never reached us."""
@@ -163,37 +220,6 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
             )
         return messages
 
-    def _initiate(self, request: InitiateRequest) -> InitiateResult:
-        params = parameters.create_intent(request, self.options)
-        intent = self._api.create_intent(params, key=request.idempotency_key)
-        return InitiateResult(outcome=Outcome.SUCCEEDED, **self._session_parts(intent))
-
-    def _update(self, request: UpdateRequest) -> UpdateResult:
-        intent = self._api.update_intent(
-            intent_id(request), parameters.update_intent(request), key=request.idempotency_key
-        )
-        return UpdateResult(
-            outcome=Outcome.SUCCEEDED,
-            amount=translation.amount_of(intent, "amount"),
-            currency_code=intent["currency"],
-            **self._session_parts(intent),
-        )
-
-    def _authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
-        params = parameters.confirm_intent(request)
-        if not (request.input or request.saved_method):
-            intent = self._api.intent(intent_id(request))
-            method = translation.method_to_confirm(intent)
-            if method is not None:
-                params["payment_method"] = method
-            elif intent["status"] != "requires_confirmation":
-                return self._authorization(intent)
-        try:
-            intent = self._api.confirm_intent(intent_id(request), params, key=request.idempotency_key)
-        except RefusedError as error:
-            return self._after_refusal(request, error)
-        return self._authorization(intent)
-
     def _after_refusal(self, request: AuthorizeRequest, error: RefusedError) -> AuthorizeResult:
         """Return what a refusal to confirm amounts to, which the intent itself may know better."""
         if error.is_missing or (error.is_by_card and error.failure.code != Reason.AUTHENTICATION_REQUIRED):
@@ -221,15 +247,6 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         failure = refusal or translation.failure_of(intent) or translation.missing_method()
         return AuthorizeResult(outcome=Outcome.DECLINED, failure=failure, **parts)
 
-    def _capture(self, request: CaptureRequest) -> CaptureResult:
-        keeps_rest = not request.is_final and self._keeps_rest(request)
-        params = parameters.capture_intent(request, keeps_rest=keeps_rest)
-        try:
-            intent = self._api.capture_intent(intent_id(request), params, key=request.idempotency_key)
-        except RefusedError as error:
-            intent = self._looked_up_capture(request, error)
-        return _captured(intent, request, releases_remainder=not keeps_rest)
-
     def _keeps_rest(self, request: CaptureRequest) -> bool:
         """Return whether this very payment may be captured again."""
         return self.options.multicapture and translation.allows_multicapture(
@@ -243,41 +260,12 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
             raise error
         return intent
 
-    def _refund(self, request: RefundRequest) -> RefundResult:
-        try:
-            refund = self._api.create_refund(parameters.create_refund(request), key=request.idempotency_key)
-        except RefusedError as error:
-            refund = self._looked_up_refund(request, error)
-        return RefundResult(
-            outcome=_REFUND_OUTCOMES[translation.refund_status(refund)],
-            failure=translation.refund_failure(refund),
-            provider_reference=refund["id"],
-            amount=translation.amount_of(refund, "amount"),
-            currency_code=refund["currency"],
-            exchange=translation.refund_exchange(refund),
-        )
-
     def _looked_up_refund(self, request: RefundRequest, error: RefusedError) -> Json:
         """Return this very refund, if it was refused because it was made already."""
         for refund in [] if error.is_missing else self._api.refunds(intent_id(request)):
             if translation.metadata(refund).get(translation.OPERATION_KEY) == request.operation_id:
                 return refund
         raise error
-
-    def _cancel(self, request: CancelRequest) -> CancelResult:
-        try:
-            intent = self._release(request)
-        except RefusedError as error:
-            if error.is_missing:
-                raise
-            intent = self._api.intent(intent_id(request))
-            if not _is_released(intent):
-                raise
-        return CancelResult(
-            outcome=Outcome.SUCCEEDED,
-            provider_reference=intent["id"],
-            exchange=translation.exchange(intent),
-        )
 
     def _release(self, request: CancelRequest) -> Json:
         """Have Stripe let go of what it holds.
