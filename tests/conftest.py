@@ -1,7 +1,9 @@
-"""Settings of the test run that all tests share: which database, and what is left out on which.
+"""What all tests share: which database they run on, what is left out on which, and what many of them start from.
 
 `pytest --database sqlite|postgresql|mariadb` chooses the database. With pytest-xdist the controller finds or
 starts the server once and hands its address to the workers, each of which makes a database of its own there.
+
+The rows begin with a `session`, which each package that wants them makes with a provider of its own.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from payments import services
+from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.simulator import SimulatorService
-from payments.testing import running_simulator
+from payments.testing import Script, running_simulator, scripted_provider
 from tests.databases import DATABASES, database_url, settings_for_tests
+from tests.reliability.clocks import TestClock, moving_clock
 
 URL = pytest.StashKey[str]()
 WORKER_URL = "payments_database_url"
@@ -77,6 +82,40 @@ def simulator() -> Iterator[SimulatorService]:
     """Return a simulator of the test's own, to which the provider `simulator` talks."""
     with running_simulator() as service:
         yield service
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """What the provider `scripted` answers, and was asked."""
+    with scripted_provider() as script:
+        yield script
+
+
+@pytest.fixture
+def clock() -> Iterator[TestClock]:
+    """Return the shop's time, for the test to move."""
+    with moving_clock() as clock:
+        yield clock
+
+
+@pytest.fixture
+def collection(db: None) -> PaymentCollection:
+    """Return a collection of 100.00 euros."""
+    return services.create_payment_collection(amount="100.00", currency_code="eur")
+
+
+@pytest.fixture
+def payment(session: PaymentSession) -> Payment:
+    """Return a payment of 100.00 euros, of which nothing is captured."""
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    return payment
+
+
+@pytest.fixture
+def captured(payment: Payment) -> Payment:
+    """Return a payment of 100.00 euros, all of it captured."""
+    return services.capture_payment(payment)
 
 
 def _controller_url(config: pytest.Config) -> str:

@@ -40,11 +40,6 @@ def payment() -> Payment:
     return make_authorized(make_collection("60.00"))
 
 
-@pytest.fixture
-def captured(payment: Payment) -> Payment:
-    return capture_payment(payment)
-
-
 def test_capture_page_says_what_is_held_and_fills_it_in(payment: Payment, operator: Client) -> None:
     shown = html(operator, action_url(payment, "capture"))
     assert "Scripted card (card) holds 60.00 EUR; up to 60.00 EUR can be captured now." in text(

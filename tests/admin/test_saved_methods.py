@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from payments.models import AccountHolder, PaymentProvider
 from payments.providers.account_holders import ListMethodsResult, RemoveMethodResult, SavedPaymentMethod
 from payments.services import create_account_holder
 from payments.states import Outcome
-from payments.testing import Script, scripted_provider
+from payments.testing import Script
 from payments.testing.factories import AccountHolderFactory
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.conftest import Viewer
@@ -28,13 +27,6 @@ pytestmark = pytest.mark.django_db
 SLUG = "remove-method"
 AWAY = ListMethodsResult(outcome=Outcome.NOT_SENT)
 SILENT = ListMethodsResult(outcome=Outcome.UNKNOWN)
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    """What the provider `scripted` answers and was asked."""
-    with scripted_provider() as script:
-        yield script
 
 
 @pytest.fixture

@@ -109,12 +109,6 @@ def payment(collection: PaymentCollection) -> Payment:
 
 
 @pytest.fixture
-def captured(payment: Payment) -> Payment:
-    """Return a payment of 100.00 euros, all of it captured."""
-    return services.capture_payment(payment)
-
-
-@pytest.fixture
 def owner(payment: Payment, shopper: Any) -> Visitor:
     """Return the superuser whose collection the payment's is, so that every route is theirs."""
     shopper.is_staff = shopper.is_superuser = True

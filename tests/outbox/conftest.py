@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from payments import services
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models import PaymentCollection, PaymentSession
 from payments.testing import Script, scripted_provider
 from tests.outbox.listeners import Listener
-from tests.reliability.clocks import TestClock, moving_clock
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +27,6 @@ def listener(transactional_db: None) -> Iterator[Listener]:
 
 
 @pytest.fixture
-def clock() -> Iterator[TestClock]:
-    """Return the time, for the test to move."""
-    with moving_clock() as clock:
-        yield clock
-
-
-@pytest.fixture
 def collection(transactional_db: None) -> PaymentCollection:
     """Return a collection of 100.00 euros."""
     return services.create_payment_collection(amount="100.00", currency_code="eur")
@@ -44,11 +36,3 @@ def collection(transactional_db: None) -> PaymentCollection:
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount, not authorized yet."""
     return services.create_payment_session(collection, provider_id="scripted")
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    payment = services.authorize_payment_session(session).payment
-    assert payment is not None
-    return payment

@@ -15,7 +15,6 @@ from payments.providers.paypal import PayPalOptions, PayPalProvider, certificate
 from payments.services import (
     authorize_payment_session,
     capture_payment,
-    create_payment_collection,
     create_payment_session,
 )
 from payments.states import Outcome
@@ -24,7 +23,6 @@ from payments.testing.settings import configured_provider
 from tests.paypal.fake import FakePayPal, Funding
 from tests.paypal.fake.service import CLIENT_ID, CLIENT_SECRET
 from tests.paypal.fake.signing import WEBHOOK_ID
-from tests.reliability.clocks import TestClock, moving_clock
 
 BACKEND = "payments.providers.paypal.PayPalProvider"
 
@@ -116,20 +114,7 @@ def shop(fake: FakePayPal) -> Iterator[FakePayPal]:
 
 
 @pytest.fixture
-def clock() -> Iterator[TestClock]:
-    """Return the shop's time, for the test to move."""
-    with moving_clock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def collection(db: None, shop: FakePayPal) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return create_payment_collection(amount="100.00", currency_code="eur")
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
+def session(shop: FakePayPal, collection: PaymentCollection) -> PaymentSession:
     """Return a session with PayPal over the whole amount, not approved yet."""
     return create_payment_session(collection, provider_id="paypal")
 

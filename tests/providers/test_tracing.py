@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,16 +13,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from payments.providers import CaptureRequest, CaptureResult, call_provider, get_provider, tracing
 from payments.states import Outcome
-from payments.testing import Script, scripted_provider
+from payments.testing import Script
 
 pytestmark = pytest.mark.database_independent
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    """What the provider `scripted` answers and was asked."""
-    with scripted_provider() as script:
-        yield script
 
 
 @pytest.fixture

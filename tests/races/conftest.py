@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from payments import services
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models import PaymentCollection, PaymentSession
 from payments.simulator import SimulatorService
 from payments.testing import simulator_settings
 from tests.webhooks.deliveries import SECRET
@@ -64,17 +64,3 @@ def collection(transactional_db: None, simulator: SimulatorService) -> PaymentCo
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount, not authorized yet."""
     return services.create_payment_session(collection, provider_id="simulator")
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    payment = services.authorize_payment_session(session).payment
-    assert payment is not None
-    return payment
-
-
-@pytest.fixture
-def captured(payment: Payment) -> Payment:
-    """Return a payment of 100.00 euros, all of it captured."""
-    return services.capture_payment(payment)

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models import PaymentCollection, PaymentSession
 from payments.services import (
-    authorize_payment_session,
-    capture_payment,
     create_payment_collection,
     create_payment_session,
 )
@@ -52,17 +50,3 @@ def collection(transactional_db: None, clock: TestClock) -> PaymentCollection:
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount, not authorized yet."""
     return create_payment_session(collection, provider_id="simulator")
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    payment = authorize_payment_session(session).payment
-    assert payment is not None
-    return payment
-
-
-@pytest.fixture
-def captured(payment: Payment) -> Payment:
-    """Return a payment of 100.00 euros, all of it captured."""
-    return capture_payment(payment)

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from payments import services
-from payments.models import Payment, PaymentCollection, PaymentProvider, PaymentSession
+from payments.models import PaymentCollection, PaymentProvider, PaymentSession
 from tests.services.scripted import SCRIPTS, Script
 
 SCRIPTED = {"BACKEND": "tests.services.scripted.ScriptedProvider"}
@@ -55,20 +55,6 @@ def collection(rows: None) -> PaymentCollection:
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount, not authorized yet."""
     return services.create_payment_session(collection, provider_id="card")
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    payment = services.authorize_payment_session(session).payment
-    assert payment is not None
-    return payment
-
-
-@pytest.fixture
-def captured(payment: Payment) -> Payment:
-    """Return a payment of 100.00 euros, all of it captured."""
-    return services.capture_payment(payment)
 
 
 @pytest.fixture

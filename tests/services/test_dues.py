@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +15,9 @@ from payments.providers import AuthorizeResult, Failure, NextAction
 from payments.providers.account_holders import ListMethodsResult
 from payments.services.dues import PATIENCE, PAUSE
 from payments.states import Outcome
-from payments.testing import Script, scripted_provider
+from payments.testing import Script
 from payments.testing.factories import CustomerFactory
-from tests.reliability.clocks import TestClock, moving_clock
+from tests.reliability.clocks import TestClock
 
 pytestmark = pytest.mark.django_db
 
@@ -28,20 +27,6 @@ ASKED = AuthorizeResult(
 REFUSED = AuthorizeResult(
     outcome=Outcome.DECLINED, failure=Failure(code="insufficient_funds", message="There is not enough.")
 )
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    """What the provider `scripted` answers and was asked."""
-    with scripted_provider() as script:
-        yield script
-
-
-@pytest.fixture
-def clock() -> Iterator[TestClock]:
-    """Return the shop's time, for the test to move."""
-    with moving_clock() as clock:
-        yield clock
 
 
 @pytest.fixture

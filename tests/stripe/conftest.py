@@ -11,13 +11,10 @@ from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers.stripe import StripeOptions, StripeProvider
 from payments.services import (
     authorize_payment_session,
-    capture_payment,
-    create_payment_collection,
     create_payment_session,
 )
 from payments.testing import Attempt, SessionDriver
 from payments.testing.settings import configured_provider
-from tests.reliability.clocks import TestClock, moving_clock
 from tests.stripe.fake import FakeStripe
 from tests.stripe.fake.service import API_KEY, SECRET
 
@@ -67,20 +64,7 @@ def shop(fake: FakeStripe) -> Iterator[FakeStripe]:
 
 
 @pytest.fixture
-def clock() -> Iterator[TestClock]:
-    """Return the shop's time, for the test to move."""
-    with moving_clock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def collection(db: None, shop: FakeStripe) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return create_payment_collection(amount="100.00", currency_code="eur")
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
+def session(shop: FakeStripe, collection: PaymentCollection) -> PaymentSession:
     """Return a session with Stripe over the whole amount, not authorized yet."""
     return create_payment_session(collection, provider_id="stripe")
 
@@ -91,9 +75,3 @@ def payment(session: PaymentSession) -> Payment:
     payment = authorize_payment_session(session, data=VISA).payment
     assert payment is not None
     return payment
-
-
-@pytest.fixture
-def captured(payment: Payment) -> Payment:
-    """Return a payment of 100.00 euros, all of it captured."""
-    return capture_payment(payment)

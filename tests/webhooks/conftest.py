@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from payments import services
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models import PaymentCollection, PaymentSession
 from payments.simulator import SimulatorService
-from payments.testing import Script, scripted_provider, simulator_settings
+from payments.testing import Script, simulator_settings
 from tests.webhooks.deliveries import SECRET
 
 
@@ -28,30 +28,9 @@ def simulator(_service: SimulatorService) -> Iterator[SimulatorService]:
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
-    """What the provider `scripted` answers, and was asked."""
-    with scripted_provider() as script:
-        yield script
-
-
-@pytest.fixture
-def collection(db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return services.create_payment_collection(amount="100.00", currency_code="eur")
-
-
-@pytest.fixture
 def session(collection: PaymentCollection, simulator: SimulatorService) -> PaymentSession:
     """Return a session with the simulator, not authorized yet."""
     return services.create_payment_session(collection, provider_id="simulator")
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    payment = services.authorize_payment_session(session).payment
-    assert payment is not None
-    return payment
 
 
 @pytest.fixture
