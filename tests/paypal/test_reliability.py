@@ -5,7 +5,6 @@ The shop's books are held against the fake's after each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -16,91 +15,31 @@ from payments.exceptions import OutcomeUnknownError, PaymentError, ProviderUnava
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.services import (
     authorize_payment_session,
-    cancel_payment,
     cancel_payment_session,
     capture_payment,
-    create_payment_collection,
     create_payment_session,
     reconcile_due,
     refund_payment,
-    update_payment_session,
 )
 from payments.states import OperationStatus, SessionStatus
 from payments.testing.settings import configured_provider
 from tests.paypal.conftest import BACKEND, options_for
 from tests.paypal.fake import FakePayPal, Fault, Funding
 from tests.reliability.clocks import TestClock
+from tests.reliability.verbs import VERBS, Payer, Verb, approved, authorized, payment_of, session_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
-Verb = Callable[[FakePayPal, PaymentCollection], object]
-
-
-def session_of(collection: PaymentCollection) -> PaymentSession:
-    return collection.sessions.select_related("authorized_payment").get()
-
-
-def payment_of(collection: PaymentCollection) -> Payment:
-    return collection.payments.get()
-
-
-def nothing(shop: FakePayPal, collection: PaymentCollection) -> None:
-    return
-
-
-def initiated(shop: FakePayPal, collection: PaymentCollection) -> None:
-    create_payment_session(collection, provider_id="paypal")
-
-
-def approved(shop: FakePayPal, collection: PaymentCollection) -> None:
-    initiated(shop, collection)
-    shop.orders.approve(session_of(collection).provider_reference or "")
-
-
-def authorized(shop: FakePayPal, collection: PaymentCollection) -> None:
-    approved(shop, collection)
-    authorize_payment_session(session_of(collection))
-
-
-def captured(shop: FakePayPal, collection: PaymentCollection) -> None:
-    authorized(shop, collection)
-    capture_payment(payment_of(collection))
-
-
-VERBS: dict[str, tuple[str, Verb, Verb]] = {
-    "initiate": ("create", nothing, initiated),
-    "update": (
-        "update",
-        initiated,
-        lambda shop, collection: update_payment_session(session_of(collection), amount="60.00"),
-    ),
-    "authorize": (
-        "authorize",
-        approved,
-        lambda shop, collection: authorize_payment_session(session_of(collection)),
-    ),
-    "capture": (
-        "capture",
-        authorized,
-        lambda shop, collection: capture_payment(payment_of(collection), amount="60.00"),
-    ),
-    "refund": (
-        "refund",
-        captured,
-        lambda shop, collection: refund_payment(payment_of(collection), amount="60.00"),
-    ),
-    "cancel_session": (
-        "update",
-        initiated,
-        lambda shop, collection: cancel_payment_session(session_of(collection)),
-    ),
-    "cancel_payment": (
-        "void",
-        authorized,
-        lambda shop, collection: cancel_payment(payment_of(collection)),
-    ),
+ASKED = {
+    "initiate": "create",
+    "update": "update",
+    "authorize": "authorize",
+    "capture": "capture",
+    "refund": "refund",
+    "cancel_session": "update",
+    "cancel_payment": "void",
 }
-"""Each verb with what it asks PayPal for, what comes before it, and how it is called."""
+"""What each verb asks PayPal for."""
 
 LOST = (
     Fault.ERROR_AFTER,
@@ -116,10 +55,19 @@ LOST = (
 IDEMPOTENT = ("update", "cancel_session")
 """A change of an order has no request id: making it twice makes no difference."""
 
+OF_PAYMENTS = ("capture", "refund", "cancel_payment")
+
+
+def payer_at(fake: FakePayPal) -> Payer:
+    """Return a payer who approves the order at PayPal."""
+    return Payer(
+        provider_id="paypal", approve=lambda session: fake.orders.approve(session.provider_reference or "")
+    )
+
 
 def assert_books_agree(fake: FakePayPal, collection: PaymentCollection) -> None:
     """Make sure that the shop has the same sums as PayPal, and nothing open."""
-    session = session_of(collection)
+    session = collection.sessions.get()
     order = fake.order_of(session.pk)
     assert session.provider_reference == order.id
     assert session.amount == order.amount
@@ -140,47 +88,46 @@ def assert_books_agree(fake: FakePayPal, collection: PaymentCollection) -> None:
 
 
 @pytest.mark.parametrize("fault", LOST)
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
 def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
-    shop: FakePayPal, clock: TestClock, name: str, fault: Fault
+    shop: FakePayPal, clock: TestClock, verb: Verb, fault: Fault
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    operation, prepare, run = VERBS[name]
-    prepare(shop, collection)
+    payer, operation = payer_at(shop), ASKED[verb.name]
+    collection = verb.prepare(payer)
     shop.misbehave(operation, fault)
     with pytest.raises(OutcomeUnknownError):
-        run(shop, collection)
+        verb.run(payer, collection)
     clock.advance(timedelta(minutes=2))
     reconcile_due()
-    if name not in IDEMPOTENT:
+    if verb.name not in IDEMPOTENT:
         assert shop.executed.count(operation) == 1
     assert_books_agree(shop, collection)
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakePayPal, name: str) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    operation, prepare, run = VERBS[name]
-    prepare(shop, collection)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakePayPal, verb: Verb) -> None:
+    payer, operation = payer_at(shop), ASKED[verb.name]
+    collection = verb.prepare(payer)
     shop.misbehave(operation, Fault.TOO_MANY)
     with pytest.raises(ProviderUnavailableError):
-        run(shop, collection)
-    if name == "initiate":
+        verb.run(payer, collection)
+    if verb.name == "initiate":
         session = session_of(collection)
         assert session.status == SessionStatus.ERROR
         authorize_payment_session(session)
         assert session.status == SessionStatus.REQUIRES_MORE
     else:
-        run(shop, collection)
+        verb.run(payer, collection)
     assert shop.executed.count(operation) == 1
     assert_books_agree(shop, collection)
 
 
-def test_an_order_whose_id_never_reached_us_is_found_by_its_key(shop: FakePayPal, clock: TestClock) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
+def test_an_order_whose_id_never_reached_us_is_found_by_its_key(
+    shop: FakePayPal, clock: TestClock, collection: PaymentCollection
+) -> None:
     shop.misbehave("create", Fault.SILENCE_AFTER)
     with pytest.raises(OutcomeUnknownError):
-        initiated(shop, collection)
+        create_payment_session(collection, provider_id="paypal")
     clock.advance(timedelta(minutes=2))
     reconcile_due()
     assert len(shop.books.all("order")) == 1
@@ -189,12 +136,11 @@ def test_an_order_whose_id_never_reached_us_is_found_by_its_key(shop: FakePayPal
 
 
 def test_beyond_the_key_s_window_an_order_that_is_not_found_needs_a_person(
-    shop: FakePayPal, clock: TestClock
+    shop: FakePayPal, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
     shop.misbehave("create", Fault.SILENCE_AFTER)
     with pytest.raises(OutcomeUnknownError):
-        initiated(shop, collection)
+        create_payment_session(collection, provider_id="paypal")
     clock.advance(timedelta(hours=6))
     reconcile_due()
     operation = PaymentOperation.objects.get()
@@ -202,16 +148,15 @@ def test_beyond_the_key_s_window_an_order_that_is_not_found_needs_a_person(
     assert len(shop.books.all("order")) == 1
 
 
-@pytest.mark.parametrize("name", ["capture", "refund", "cancel_payment"])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.name in OF_PAYMENTS], ids=str)
 def test_the_keys_of_payments_protect_for_longer_than_those_of_orders(
-    shop: FakePayPal, clock: TestClock, name: str
+    shop: FakePayPal, clock: TestClock, verb: Verb
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    operation, prepare, run = VERBS[name]
-    prepare(shop, collection)
+    payer, operation = payer_at(shop), ASKED[verb.name]
+    collection = verb.prepare(payer)
     shop.misbehave(operation, Fault.SILENCE_BEFORE)
     with pytest.raises(OutcomeUnknownError):
-        run(shop, collection)
+        verb.run(payer, collection)
     clock.advance(timedelta(days=7))
     reconcile_due()
     assert shop.executed.count(operation) == 1
@@ -307,8 +252,7 @@ def test_books_agree_after_refunds_in_parts(shop: FakePayPal, captured_payment: 
 def test_money_that_is_taken_at_once_is_in_the_books_once(fake: FakePayPal, clock: TestClock) -> None:
     entry = {"BACKEND": BACKEND, "OPTIONS": options_for(fake, intent="capture")}
     with configured_provider("paypal", entry):
-        collection = create_payment_collection(amount="100.00", currency_code="eur")
-        approved(fake, collection)
+        collection = approved(payer_at(fake))
         fake.misbehave("capture_order", Fault.SILENCE_AFTER)
         with pytest.raises(OutcomeUnknownError):
             authorize_payment_session(session_of(collection))
@@ -331,9 +275,7 @@ class TestRefundOfSeveralCaptures:
             yield
 
     def in_two_parts(self, shop: FakePayPal) -> Payment:
-        collection = create_payment_collection(amount="100.00", currency_code="eur")
-        authorized(shop, collection)
-        payment = payment_of(collection)
+        payment = payment_of(authorized(payer_at(shop)))
         capture_payment(payment, amount="60.00")
         return capture_payment(payment, amount="40.00")
 

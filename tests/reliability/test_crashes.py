@@ -24,9 +24,11 @@ from tests.reliability.books import (
 )
 from tests.reliability.clocks import TestClock
 from tests.reliability.crashes import crash_at
-from tests.reliability.verbs import VERBS, Verb, session_of
+from tests.reliability.verbs import VERBS, Payer, Verb, session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+PAYER = Payer(provider_id="simulator")
 
 SENT = (Checkpoint.CLAIMED, Checkpoint.CALLED, Checkpoint.RECORDING, Checkpoint.RECORDED)
 """From the first of these points on, the operation is in the books."""
@@ -34,10 +36,10 @@ SENT = (Checkpoint.CLAIMED, Checkpoint.CALLED, Checkpoint.RECORDING, Checkpoint.
 
 def crash(verb: Verb, point: Checkpoint) -> PaymentCollection:
     """Let the process die, and return the collection; no row is gone by then."""
-    collection = verb.prepare()
+    collection = verb.prepare(PAYER)
     before = row_counts(collection)
     with crash_at(point, verb.kind):
-        verb.run(collection)
+        verb.run(PAYER, collection)
     assert all(row_counts(collection)[model] >= count for model, count in before.items())
     assert_invariants(collection)
     return collection
@@ -68,14 +70,14 @@ def assert_settled(collection: PaymentCollection, service: SimulatorService) -> 
 def test_crash_before_the_claim_is_committed_leaves_nothing(
     simulator: SimulatorService, clock: TestClock, verb: Verb
 ) -> None:
-    collection = verb.prepare()
+    collection = verb.prepare(PAYER)
     before, calls = row_counts(collection), len(simulator.calls())
     with crash_at(Checkpoint.CLAIMING, verb.kind):
-        verb.run(collection)
+        verb.run(PAYER, collection)
     assert let_time_pass(clock) == 0
     assert row_counts(collection) == before
     assert len(simulator.calls()) == calls
-    verb.run(collection)
+    verb.run(PAYER, collection)
     assert_done_once(verb, collection, simulator)
 
 
@@ -102,10 +104,10 @@ def test_what_the_provider_did_is_recorded_once(
 def test_what_never_reached_the_provider_is_sent_again(
     simulator: SimulatorService, clock: TestClock, verb: Verb, point: Checkpoint
 ) -> None:
-    collection = verb.prepare()
+    collection = verb.prepare(PAYER)
     simulator.script(operation=str(verb.kind), fault="drop_before")
     with crash_at(point, verb.kind), suppress(Exception):
-        verb.run(collection)
+        verb.run(PAYER, collection)
     assert_invariants(collection)
     let_time_pass(clock)
     assert_done_once(verb, collection, simulator)
@@ -125,10 +127,10 @@ def test_what_never_reached_the_provider_is_sent_again(
 def test_what_the_provider_refused_can_be_asked_again(
     simulator: SimulatorService, clock: TestClock, verb: Verb, point: Checkpoint
 ) -> None:
-    collection = verb.prepare()
+    collection = verb.prepare(PAYER)
     simulator.script(operation=str(verb.kind), fault="decline")
     with crash_at(point, verb.kind), suppress(DeclinedError):
-        verb.run(collection)
+        verb.run(PAYER, collection)
     let_time_pass(clock)
     assert not verb.is_done(session_of(collection))
     assert event_count(collection, verb.event_type) == 0
@@ -137,7 +139,7 @@ def test_what_the_provider_refused_can_be_asked_again(
         collection=collection, session=session_of(collection), kind=verb.kind
     )
     assert operation.status == "declined"
-    verb.run(collection)
+    verb.run(PAYER, collection)
     assert_done_once(verb, collection, simulator)
 
 

@@ -1,9 +1,10 @@
-"""The verbs that call a provider, each with what a crash test has to know of it."""
+"""The verbs that call a provider, each with what a test of crashes and faults has to know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.services import (
@@ -20,6 +21,18 @@ from payments.states import OperationKind
 
 
 @dataclass(frozen=True, kw_only=True)
+class Payer:
+    """Pay with one provider: `sent` is what the browser sends to authorize.
+
+    `approve` is what a payer does at the provider before, given the session.
+    """
+
+    provider_id: str
+    sent: Mapping[str, Any] = field(default_factory=dict)
+    approve: Callable[[PaymentSession], object] = lambda session: None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verb:
     """Say how a verb is called, from where it starts, and which one entry of the history tells of its success.
 
@@ -28,8 +41,8 @@ class Verb:
 
     name: str
     kind: OperationKind
-    prepare: Callable[[], PaymentCollection]
-    run: Callable[[PaymentCollection], object]
+    prepare: Callable[[Payer], PaymentCollection]
+    run: Callable[[Payer, PaymentCollection], object]
     is_done: Callable[[PaymentSession], bool]
     event_type: str
 
@@ -47,24 +60,35 @@ def payment_of(collection: PaymentCollection) -> Payment:
     return collection.payments.get()
 
 
-def _new() -> PaymentCollection:
+def opened(payer: Payer) -> PaymentCollection:
+    """Return a collection of 100.00 euros, for which nobody has been asked for anything yet."""
     return create_payment_collection(amount="100.00", currency_code="eur")
 
 
-def _initiated() -> PaymentCollection:
-    collection = _new()
-    create_payment_session(collection, provider_id="simulator")
+def initiated(payer: Payer) -> PaymentCollection:
+    """Return a collection with a session over the whole amount."""
+    collection = opened(payer)
+    create_payment_session(collection, provider_id=payer.provider_id)
     return collection
 
 
-def _authorized() -> PaymentCollection:
-    collection = _initiated()
-    authorize_payment_session(session_of(collection))
+def approved(payer: Payer) -> PaymentCollection:
+    """Return a collection whose session can be authorized."""
+    collection = initiated(payer)
+    payer.approve(session_of(collection))
     return collection
 
 
-def _captured() -> PaymentCollection:
-    collection = _authorized()
+def authorized(payer: Payer) -> PaymentCollection:
+    """Return a collection whose whole amount is held."""
+    collection = approved(payer)
+    authorize_payment_session(session_of(collection), data=payer.sent)
+    return collection
+
+
+def captured(payer: Payer) -> PaymentCollection:
+    """Return a collection whose whole amount is captured."""
+    collection = authorized(payer)
     capture_payment(payment_of(collection))
     return collection
 
@@ -73,56 +97,56 @@ VERBS = (
     Verb(
         name="initiate",
         kind=OperationKind.INITIATE,
-        prepare=_new,
-        run=lambda collection: create_payment_session(collection, provider_id="simulator"),
+        prepare=opened,
+        run=lambda payer, collection: create_payment_session(collection, provider_id=payer.provider_id),
         is_done=lambda session: session.initiated_at is not None and session.status == "pending",
         event_type="session.initiated",
     ),
     Verb(
         name="update",
         kind=OperationKind.UPDATE,
-        prepare=_initiated,
-        run=lambda collection: update_payment_session(session_of(collection), amount="60.00"),
+        prepare=initiated,
+        run=lambda payer, collection: update_payment_session(session_of(collection), amount="60.00"),
         is_done=lambda session: session.amount == 60 and session.status == "pending",
         event_type="session.updated",
     ),
     Verb(
         name="authorize",
         kind=OperationKind.AUTHORIZE,
-        prepare=_initiated,
-        run=lambda collection: authorize_payment_session(session_of(collection)),
+        prepare=approved,
+        run=lambda payer, collection: authorize_payment_session(session_of(collection), data=payer.sent),
         is_done=lambda session: session.status == "authorized" and session.payment is not None,
         event_type="session.authorized",
     ),
     Verb(
         name="capture",
         kind=OperationKind.CAPTURE,
-        prepare=_authorized,
-        run=lambda collection: capture_payment(payment_of(collection), amount="60.00"),
+        prepare=authorized,
+        run=lambda payer, collection: capture_payment(payment_of(collection), amount="60.00"),
         is_done=lambda session: session.payment is not None and session.payment.captured_amount == 60,
         event_type="payment.captured",
     ),
     Verb(
         name="refund",
         kind=OperationKind.REFUND,
-        prepare=_captured,
-        run=lambda collection: refund_payment(payment_of(collection), amount="60.00"),
+        prepare=captured,
+        run=lambda payer, collection: refund_payment(payment_of(collection), amount="60.00"),
         is_done=lambda session: session.payment is not None and session.payment.refunded_amount == 60,
         event_type="payment.refunded",
     ),
     Verb(
         name="cancel_session",
         kind=OperationKind.CANCEL,
-        prepare=_initiated,
-        run=lambda collection: cancel_payment_session(session_of(collection)),
+        prepare=initiated,
+        run=lambda payer, collection: cancel_payment_session(session_of(collection)),
         is_done=lambda session: session.status == "canceled",
         event_type="session.canceled",
     ),
     Verb(
         name="cancel_payment",
         kind=OperationKind.CANCEL,
-        prepare=_authorized,
-        run=lambda collection: cancel_payment(payment_of(collection)),
+        prepare=authorized,
+        run=lambda payer, collection: cancel_payment(payment_of(collection)),
         is_done=lambda session: session.payment is not None and session.payment.status == "canceled",
         event_type="payment.canceled",
     ),

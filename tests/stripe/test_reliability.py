@@ -5,7 +5,6 @@ The shop's books are held against the fake's after each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -16,77 +15,32 @@ from payments.exceptions import OutcomeUnknownError, PaymentError, ProviderUnava
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.services import (
     authorize_payment_session,
-    cancel_payment,
     cancel_payment_session,
     capture_payment,
-    create_payment_collection,
     create_payment_session,
     reconcile_due,
     refund_payment,
-    update_payment_session,
 )
 from payments.states import OperationStatus, SessionStatus
 from tests.reliability.clocks import TestClock
+from tests.reliability.verbs import VERBS, Payer, Verb, session_of
 from tests.stripe.conftest import VISA
 from tests.stripe.fake import FakeStripe, Fault
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
-Verb = Callable[[PaymentCollection], object]
+PAYER = Payer(provider_id="stripe", sent=VISA)
 
-
-def session_of(collection: PaymentCollection) -> PaymentSession:
-    return collection.sessions.select_related("authorized_payment").get()
-
-
-def payment_of(collection: PaymentCollection) -> Payment:
-    return collection.payments.get()
-
-
-def initiated(collection: PaymentCollection) -> None:
-    create_payment_session(collection, provider_id="stripe")
-
-
-def authorized(collection: PaymentCollection) -> None:
-    initiated(collection)
-    authorize_payment_session(session_of(collection), data=VISA)
-
-
-def captured(collection: PaymentCollection) -> None:
-    authorized(collection)
-    capture_payment(payment_of(collection))
-
-
-VERBS: dict[str, tuple[str, Verb, Verb]] = {
-    "initiate": ("create", lambda collection: None, initiated),
-    "update": (
-        "update",
-        initiated,
-        lambda collection: update_payment_session(session_of(collection), amount="60.00"),
-    ),
-    "authorize": (
-        "confirm",
-        initiated,
-        lambda collection: authorize_payment_session(session_of(collection), data=VISA),
-    ),
-    "capture": (
-        "capture",
-        authorized,
-        lambda collection: capture_payment(payment_of(collection), amount="60.00"),
-    ),
-    "refund": (
-        "refund",
-        captured,
-        lambda collection: refund_payment(payment_of(collection), amount="60.00"),
-    ),
-    "cancel_session": (
-        "cancel",
-        initiated,
-        lambda collection: cancel_payment_session(session_of(collection)),
-    ),
-    "cancel_payment": ("cancel", authorized, lambda collection: cancel_payment(payment_of(collection))),
+ASKED = {
+    "initiate": "create",
+    "update": "update",
+    "authorize": "confirm",
+    "capture": "capture",
+    "refund": "refund",
+    "cancel_session": "cancel",
+    "cancel_payment": "cancel",
 }
-"""Each verb with what it asks Stripe for, what comes before it, and how it is called."""
+"""What each verb asks Stripe for."""
 
 LOST = (
     Fault.ERROR_AFTER,
@@ -101,7 +55,7 @@ LOST = (
 
 def assert_books_agree(fake: FakeStripe, collection: PaymentCollection) -> None:
     """Make sure that the shop has the same sums as Stripe, and nothing open."""
-    session = session_of(collection)
+    session = collection.sessions.get()
     intent = fake.intent_of(session.pk)
     assert session.provider_reference == intent["id"]
     assert session.amount * 100 == intent["amount"]
@@ -117,36 +71,32 @@ def assert_books_agree(fake: FakeStripe, collection: PaymentCollection) -> None:
 
 
 @pytest.mark.parametrize("fault", LOST)
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
 def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
-    shop: FakeStripe, clock: TestClock, name: str, fault: Fault
+    shop: FakeStripe, clock: TestClock, verb: Verb, fault: Fault
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    operation, prepare, run = VERBS[name]
-    prepare(collection)
+    collection, operation = verb.prepare(PAYER), ASKED[verb.name]
     shop.misbehave(operation, fault)
     with pytest.raises(OutcomeUnknownError):
-        run(collection)
+        verb.run(PAYER, collection)
     clock.advance(timedelta(minutes=2))
     reconcile_due()
     assert shop.executed.count(operation) == 1
     assert_books_agree(shop, collection)
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakeStripe, name: str) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    operation, prepare, run = VERBS[name]
-    prepare(collection)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
+def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakeStripe, verb: Verb) -> None:
+    collection, operation = verb.prepare(PAYER), ASKED[verb.name]
     shop.misbehave(operation, Fault.TOO_MANY)
     with pytest.raises(ProviderUnavailableError):
-        run(collection)
-    if name == "initiate":
+        verb.run(PAYER, collection)
+    if verb.name == "initiate":
         session = session_of(collection)
         assert session.status == SessionStatus.ERROR
         authorize_payment_session(session, data=VISA)
     else:
-        run(collection)
+        verb.run(PAYER, collection)
     assert shop.executed.count(operation) == 1
     assert_books_agree(shop, collection)
 
@@ -167,11 +117,12 @@ def test_a_stored_error_is_never_sent_under_another_key(
     assert shop.intent_of(payment.session_id)["amount_received"] == 0
 
 
-def test_an_intent_whose_id_never_reached_us_is_found_by_search(shop: FakeStripe, clock: TestClock) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
+def test_an_intent_whose_id_never_reached_us_is_found_by_search(
+    shop: FakeStripe, clock: TestClock, collection: PaymentCollection
+) -> None:
     shop.misbehave("create", Fault.SILENCE_AFTER)
     with pytest.raises(OutcomeUnknownError):
-        initiated(collection)
+        create_payment_session(collection, provider_id="stripe")
     clock.advance(timedelta(minutes=2))
     reconcile_due()
     assert "search" in shop.executed
@@ -181,13 +132,12 @@ def test_an_intent_whose_id_never_reached_us_is_found_by_search(shop: FakeStripe
 
 
 def test_an_intent_that_the_search_does_not_know_yet_is_found_by_its_key(
-    shop: FakeStripe, clock: TestClock
+    shop: FakeStripe, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
     shop.books.is_searchable = False
     shop.misbehave("create", Fault.SILENCE_AFTER)
     with pytest.raises(OutcomeUnknownError):
-        initiated(collection)
+        create_payment_session(collection, provider_id="stripe")
     clock.advance(timedelta(minutes=2))
     reconcile_due()
     assert len(shop.books.all("payment_intent")) == 1
@@ -195,13 +145,12 @@ def test_an_intent_that_the_search_does_not_know_yet_is_found_by_its_key(
 
 
 def test_beyond_the_key_s_window_an_intent_that_is_not_found_needs_a_person(
-    shop: FakeStripe, clock: TestClock
+    shop: FakeStripe, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
     shop.books.is_searchable = False
     shop.misbehave("create", Fault.SILENCE_AFTER)
     with pytest.raises(OutcomeUnknownError):
-        initiated(collection)
+        create_payment_session(collection, provider_id="stripe")
     clock.advance(timedelta(hours=25))
     reconcile_due()
     operation = PaymentOperation.objects.get()
