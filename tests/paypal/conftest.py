@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers import SessionFact
 from payments.providers.paypal import PayPalOptions, PayPalProvider, certificates
 from payments.services import (
     authorize_payment_session,
@@ -84,13 +83,6 @@ def captured(fake: FakePayPal, *parts: str, **changes: Any) -> SessionDriver:
     for amount in map(Decimal, parts or ["100.00"]):
         assert driver.capture(amount).outcome == Outcome.SUCCEEDED
     return driver
-
-
-def fact_of(driver: SessionDriver) -> SessionFact:
-    """Return what PayPal knows of a session."""
-    fact = driver.retrieve().fact
-    assert fact is not None
-    return fact
 
 
 @pytest.fixture

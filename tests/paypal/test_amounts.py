@@ -15,6 +15,7 @@ from payments.states import Outcome
 from payments.testing import SessionDriver
 from tests.paypal.conftest import PayPalAttempt, approve, provider_for
 from tests.paypal.fake import FakePayPal
+from tests.providers.results import assert_exact, refusal_of
 
 pytestmark = pytest.mark.database_independent
 
@@ -95,18 +96,11 @@ def test_a_payment_in_each_kind_of_currency_stays_exact(fake: FakePayPal, amount
         provider=provider_for(fake), attempt=attempt, payer=lambda driver: approve(fake, driver)
     )
     driver.initiate()
-    assert driver.authorize().amount == Decimal(amount)
-    assert driver.capture().amount == Decimal(amount)
-    assert driver.refund().amount == Decimal(amount)
-    fact = driver.retrieve().fact
-    assert fact is not None
-    assert (fact.captured_amount, fact.refunded_amount) == (Decimal(amount), Decimal(amount))
+    assert_exact(driver)
 
 
 def test_an_amount_that_paypal_cannot_take_reaches_nobody(fake: FakePayPal) -> None:
     attempt = PayPalAttempt(amount=Decimal("5.000"), currency_code="kwd")
-    result = SessionDriver(provider=provider_for(fake), attempt=attempt).initiate()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "currency_not_supported"
+    driver = SessionDriver(provider=provider_for(fake), attempt=attempt)
+    assert refusal_of(driver.initiate()).code == "currency_not_supported"
     assert fake.requests == []

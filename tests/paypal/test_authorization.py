@@ -21,6 +21,7 @@ from payments.services import (
 )
 from payments.states import OperationStatus, PaymentStatus, SessionStatus
 from payments.testing import SessionDriver
+from payments.testing.contract.expectations import fact_of
 from payments.testing.settings import configured_provider
 from tests.api.client import Visitor
 from tests.fakes import Json
@@ -101,9 +102,7 @@ class TestOrder:
         driver.cancel()
         order = fake.order_of(driver.session_id)
         assert order.data["unit"]["custom_id"] == f"{driver.session_id}/canceled"
-        fact = driver.retrieve().fact
-        assert fact is not None
-        assert fact.status == SessionStatus.CANCELED
+        assert fact_of(driver).status == SessionStatus.CANCELED
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,8 +9,10 @@ import pytest
 
 from payments.providers.paypal.errors import PayPalAnswerError
 from payments.states import MovementStatus, Outcome, SessionStatus
-from tests.paypal.conftest import authorized, captured, fact_of
+from payments.testing.contract.expectations import fact_of
+from tests.paypal.conftest import authorized, captured
 from tests.paypal.fake import FakePayPal, Fault, Funding
+from tests.providers.results import refusal_of
 
 pytestmark = pytest.mark.database_independent
 
@@ -46,10 +48,7 @@ def test_several_captures_are_told_apart_where_the_account_allows_them(fake: Fak
 
 def test_more_than_is_held_is_not_taken_though_paypal_would_allow_it(fake: FakePayPal) -> None:
     driver = authorized(fake)
-    result = driver.capture(Decimal("100.01"))
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "max_capture_amount_exceeded"
+    assert refusal_of(driver.capture(Decimal("100.01"))).code == "max_capture_amount_exceeded"
     assert "capture" not in fake.executed
     authorization = fake.authorization_of(driver.session_id)
     money = {"currency_code": "EUR", "value": "110.00"}
@@ -72,9 +71,7 @@ def test_paypal_itself_refuses_a_second_capture_for_the_same_operation(fake: Fak
     capture.parent, parent = "elsewhere", capture.parent  # a look that is behind doesn't show it
     result = driver.capture(FORTY, operation_id="payop_1", idempotency_key="another")
     capture.parent = parent
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "duplicate_invoice_id"
+    assert refusal_of(result).code == "duplicate_invoice_id"
     assert fact_of(driver).captured_amount == FORTY
 
 
@@ -97,10 +94,7 @@ def test_a_slow_capture_is_pending_until_it_is_settled(
 
 def test_a_declined_capture_takes_nothing_and_can_be_tried_again(fake: FakePayPal) -> None:
     driver = authorized(fake, Funding.CAPTURE_DECLINES)
-    result = driver.capture()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "capture_declined"
+    assert refusal_of(driver.capture()).code == "capture_declined"
     fake.order_of(driver.session_id).data["funding"] = Funding.GOOD
     assert driver.capture().outcome == Outcome.SUCCEEDED
     assert fact_of(driver).captured_amount == HUNDRED
@@ -117,10 +111,7 @@ def test_releasing_what_is_released_already_is_no_refusal(fake: FakePayPal) -> N
 
 def test_what_is_captured_is_not_canceled(fake: FakePayPal) -> None:
     driver = captured(fake)
-    result = driver.cancel(payment_id=driver.payment_id)
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "previously_captured"
+    assert refusal_of(driver.cancel(payment_id=driver.payment_id)).code == "previously_captured"
 
 
 def test_an_authorization_that_ran_out_is_canceled_and_cannot_be_captured(fake: FakePayPal) -> None:

@@ -13,6 +13,7 @@ from payments.testing import SessionDriver
 from payments.testing.contract.servers import answering_address, closed_address, silent_address
 from tests.paypal.conftest import authorized, captured, driver_for, provider_for
 from tests.paypal.fake import FakePayPal, Fault, Funding
+from tests.providers.results import refusal_of
 
 pytestmark = pytest.mark.database_independent
 
@@ -139,11 +140,9 @@ def test_a_payer_s_means_that_do_not_pay_are_refused_with_paypal_s_issue(
     fake: FakePayPal, funding: Funding, code: str
 ) -> None:
     driver = driver_for(fake, funding)
-    result = driver.authorize()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == code
-    assert result.failure.message
+    failure = refusal_of(driver.authorize())
+    assert failure.code == code
+    assert failure.message
 
 
 def test_an_operator_can_read_what_paypal_s_support_asks_for(fake: FakePayPal) -> None:
@@ -183,10 +182,7 @@ def test_an_authorization_in_review_is_pending_until_it_is_settled(fake: FakePay
 def test_an_order_that_has_lapsed_is_a_definite_refusal(fake: FakePayPal) -> None:
     driver = driver_for(fake, None)
     fake.orders.lapse(driver.provider_reference or "")
-    result = driver.authorize()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "invalid_resource_id"
+    assert refusal_of(driver.authorize()).code == "invalid_resource_id"
     assert driver.cancel().outcome == Outcome.SUCCEEDED, "What is gone needn't be abandoned."
 
 

@@ -16,9 +16,11 @@ from payments.providers.paypal.orders import Order, read_order
 from payments.providers.paypal.refunds import plan_refund
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing import SessionDriver
+from payments.testing.contract.expectations import fact_of
 from tests.fakes import Json
-from tests.paypal.conftest import authorized, captured, fact_of
+from tests.paypal.conftest import authorized, captured
 from tests.paypal.fake import FakePayPal, Fault, Funding
+from tests.providers.results import refusal_of
 
 pytestmark = pytest.mark.database_independent
 
@@ -78,10 +80,7 @@ def test_why_money_goes_back_is_not_told_to_the_payer(fake: FakePayPal) -> None:
 def test_a_refund_of_more_than_is_left_has_a_code(fake: FakePayPal, left: Decimal, code: str) -> None:
     driver = captured(fake)
     driver.refund(HUNDRED - left)
-    result = driver.refund(Decimal("40.01"))
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == code
+    assert refusal_of(driver.refund(Decimal("40.01"))).code == code
 
 
 @pytest.mark.parametrize(

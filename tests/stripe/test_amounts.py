@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from payments.exceptions import DeclinedError
 from payments.money import EXPONENTS, exponent
 from payments.providers.stripe.amounts import RULES, from_units, to_units
-from payments.states import Outcome
 from payments.testing import Attempt, SessionDriver
+from tests.providers.results import assert_exact, refusal_of
 from tests.stripe.conftest import VISA, provider_for
 from tests.stripe.fake import FakeStripe
 
@@ -92,27 +92,18 @@ def test_a_payment_in_each_kind_of_currency_stays_exact(fake: FakeStripe, amount
     attempt = Attempt(amount=Decimal(amount), currency_code=currency, input=VISA)
     driver = SessionDriver(provider=provider_for(fake), attempt=attempt)
     driver.initiate()
-    assert driver.authorize().amount == Decimal(amount)
-    assert driver.capture().amount == Decimal(amount)
-    assert driver.refund().amount == Decimal(amount)
-    fact = driver.retrieve().fact
-    assert fact is not None
-    assert (fact.captured_amount, fact.refunded_amount) == (Decimal(amount), Decimal(amount))
+    assert_exact(driver)
 
 
 def test_an_amount_that_stripe_cannot_take_reaches_nobody(fake: FakeStripe) -> None:
     attempt = Attempt(amount=Decimal("1.234"), currency_code="kwd")
-    result = SessionDriver(provider=provider_for(fake), attempt=attempt).initiate()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "last_digit_not_zero"
+    driver = SessionDriver(provider=provider_for(fake), attempt=attempt)
+    assert refusal_of(driver.initiate()).code == "last_digit_not_zero"
     assert fake.requests == []
 
 
 @pytest.mark.parametrize(("amount", "code"), [("0.10", "amount_too_small"), ("1000000", "amount_too_large")])
 def test_stripe_s_own_limits_are_refusals_with_their_code(fake: FakeStripe, amount: str, code: str) -> None:
     attempt = replace(Attempt(), amount=Decimal(amount))
-    result = SessionDriver(provider=provider_for(fake), attempt=attempt).initiate()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == code
+    driver = SessionDriver(provider=provider_for(fake), attempt=attempt)
+    assert refusal_of(driver.initiate()).code == code

@@ -10,6 +10,8 @@ import pytest
 from payments.providers import NextAction, PaymentContext
 from payments.states import Outcome, SessionStatus
 from payments.testing import Attempt, SessionDriver
+from payments.testing.contract.expectations import fact_of
+from tests.providers.results import refusal_of
 from tests.stripe.conftest import VISA, driver_for, provider_for
 from tests.stripe.fake import FakeStripe
 
@@ -74,9 +76,7 @@ def test_a_confirmation_token_authorizes(fake: FakeStripe, sent: str, outcome: O
 def test_a_confirmation_token_comes_with_the_authorization_only(fake: FakeStripe) -> None:
     driver = SessionDriver(provider=provider_for(fake))
     result = driver.initiate(input={"confirmation_token": "ctoken_visa"})
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "confirmation_token_too_early"
+    assert refusal_of(result).code == "confirmation_token_too_early"
     assert fake.requests == []
 
 
@@ -103,10 +103,7 @@ def test_a_payer_who_has_confirmed_in_the_browser_is_authorized(fake: FakeStripe
 
 
 def test_a_payer_who_has_chosen_nothing_is_told_so(fake: FakeStripe) -> None:
-    result = driver_for(fake, None).authorize()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "payment_method_required"
+    assert refusal_of(driver_for(fake, None).authorize()).code == "payment_method_required"
 
 
 def test_a_challenge_is_a_redirect_where_there_is_a_way_back(fake: FakeStripe) -> None:
@@ -133,10 +130,7 @@ def test_a_failed_challenge_is_a_refusal_and_may_be_tried_again(fake: FakeStripe
     driver = driver_for(fake, "pm_card_authenticationRequired")
     driver.authorize()
     fake.intents.authenticate(driver.provider_reference or "", succeeds=False)
-    result = driver.authorize(input={})
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "authentication_failed"
+    assert refusal_of(driver.authorize(input={})).code == "authentication_failed"
     assert driver.authorize(input=VISA).outcome == Outcome.SUCCEEDED
 
 
@@ -148,12 +142,9 @@ def test_a_slow_method_is_pending_until_it_is_settled(
 ) -> None:
     driver = driver_for(fake, "pm_usBankAccount_success", capture_method="automatic")
     assert driver.authorize().outcome == Outcome.PENDING
-    fact = driver.retrieve().fact
-    assert fact is not None
-    assert fact.status == SessionStatus.PENDING
+    assert fact_of(driver).status == SessionStatus.PENDING
     fake.intents.settle(driver.provider_reference or "", succeeds=succeeds)
-    fact = driver.retrieve().fact
-    assert fact is not None
+    fact = fact_of(driver)
     assert fact.status == status
     assert fact.captured_amount == (Decimal("100.00") if succeeds else 0)
 
@@ -163,8 +154,7 @@ def test_automatic_capture_takes_the_money_at_once(fake: FakeStripe) -> None:
     result = driver.authorize()
     assert (result.amount, result.captured_amount) == (Decimal("100.00"), Decimal("100.00"))
     driver.refund(Decimal("30.00"))
-    fact = driver.retrieve().fact
-    assert fact is not None
+    fact = fact_of(driver)
     assert (fact.authorized_amount, fact.captured_amount) == (Decimal("100.00"), Decimal("100.00"))
     assert (fact.refunded_amount, fact.canceled_amount) == (Decimal("30.00"), Decimal("0.00"))
 
@@ -179,10 +169,7 @@ def test_a_canceled_session_is_not_authorized(fake: FakeStripe) -> None:
     driver = driver_for(fake)
     driver.cancel()
     assert fake.intent_of(driver.session_id)["cancellation_reason"] == "abandoned"
-    result = driver.authorize()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "payment_intent_unexpected_state"
+    assert refusal_of(driver.authorize()).code == "payment_intent_unexpected_state"
 
 
 def test_a_session_that_stripe_does_not_know_is_refused_without_a_call(fake: FakeStripe) -> None:

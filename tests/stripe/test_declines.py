@@ -6,7 +6,8 @@ import pytest
 from django.utils.translation import override
 
 from payments.providers.stripe.declines import TAXONOMY, Advice, Reason, card_failure, request_failure
-from payments.states import Outcome
+from payments.testing.contract.expectations import fact_of
+from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for
 from tests.stripe.fake import FakeStripe
 
@@ -59,14 +60,11 @@ def test_what_a_payer_must_not_hear_looks_like_any_decline(code: str) -> None:
 )
 def test_cards_that_decline(fake: FakeStripe, method: str, code: str, advice: str) -> None:
     driver = driver_for(fake, method)
-    result = driver.authorize()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == code
-    assert f"advice: {advice}" in result.failure.detail
-    assert "request: req_" in result.failure.detail
-    fact = driver.retrieve().fact
-    assert fact is not None
+    failure = refusal_of(driver.authorize())
+    assert failure.code == code
+    assert f"advice: {advice}" in failure.detail
+    assert "request: req_" in failure.detail
+    fact = fact_of(driver)
     assert fact.failure is not None
     assert fact.failure.code == code
 

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from payments.providers import SessionFact
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import SessionDriver
+from payments.testing.contract.expectations import fact_of
+from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for
 from tests.stripe.fake import FakeStripe
 
@@ -29,12 +30,6 @@ def captured(fake: FakeStripe, method: str = "pm_card_visa") -> SessionDriver:
     driver = authorized(fake, method)
     assert driver.capture().outcome == Outcome.SUCCEEDED
     return driver
-
-
-def fact_of(driver: SessionDriver) -> SessionFact:
-    fact = driver.retrieve().fact
-    assert fact is not None
-    return fact
 
 
 def test_a_partial_capture_takes_the_exact_amount_and_releases_the_rest(fake: FakeStripe) -> None:
@@ -90,17 +85,11 @@ def test_releasing_what_is_released_already_is_no_refusal(fake: FakeStripe) -> N
 
 def test_what_is_captured_is_not_canceled(fake: FakeStripe) -> None:
     driver = captured(fake)
-    result = driver.cancel(payment_id=driver.payment_id)
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "payment_intent_unexpected_state"
+    assert refusal_of(driver.cancel(payment_id=driver.payment_id)).code == "payment_intent_unexpected_state"
 
 
 def test_a_capture_of_more_than_is_held_has_stripe_s_code(fake: FakeStripe) -> None:
-    result = authorized(fake).capture(Decimal("100.01"))
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "amount_too_large"
+    assert refusal_of(authorized(fake).capture(Decimal("100.01"))).code == "amount_too_large"
 
 
 def test_a_capture_that_was_done_already_is_found_instead_of_refused(fake: FakeStripe) -> None:
@@ -148,10 +137,7 @@ def test_only_a_reason_that_stripe_knows_is_sent(
 def test_a_refund_of_more_than_is_left_has_a_code(fake: FakeStripe, left: Decimal, code: str) -> None:
     driver = captured(fake)
     driver.refund(HUNDRED - left)
-    result = driver.refund(Decimal("40.01"))
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == code
+    assert refusal_of(driver.refund(Decimal("40.01"))).code == code
 
 
 @pytest.mark.parametrize(
@@ -225,10 +211,7 @@ def test_a_dispute_counts_once_stripe_has_taken_the_money(
 def test_a_disputed_payment_is_not_refunded(fake: FakeStripe) -> None:
     driver = captured(fake)
     fake.movements.dispute(driver.provider_reference or "", amount=10000)
-    result = driver.refund()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "charge_disputed"
+    assert refusal_of(driver.refund()).code == "charge_disputed"
 
 
 def test_captures_that_the_total_does_not_bear_out_are_not_believed(fake: FakeStripe) -> None:

@@ -11,6 +11,7 @@ from payments.providers.stripe.errors import StripeAnswerError
 from payments.states import Outcome
 from payments.testing import SessionDriver
 from payments.testing.contract.servers import closed_address
+from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for, options_for, provider_for
 from tests.stripe.fake import FakeStripe, Fault
 
@@ -147,10 +148,7 @@ def test_a_list_without_end_is_given_up(fake: FakeStripe, monkeypatch: pytest.Mo
 
 def test_a_missing_intent_is_a_definite_refusal(fake: FakeStripe) -> None:
     driver = driver_for(fake)
-    result = driver.authorize(provider_reference="pi_nobody")
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert result.failure.code == "resource_missing"
+    assert refusal_of(driver.authorize(provider_reference="pi_nobody")).code == "resource_missing"
     assert driver.cancel(provider_reference="pi_nobody").outcome == Outcome.DECLINED
 
 

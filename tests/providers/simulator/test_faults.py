@@ -17,6 +17,7 @@ from payments.providers import (
 )
 from payments.simulator.faults import ACTS, Fault, Operation
 from payments.testing import SessionDriver
+from payments.testing.contract.expectations import fact_of
 from tests.providers.simulator.desk import IMPATIENCE, Desk
 from tests.providers.simulator.faults import ABOUT_MONEY, CASES, IDS, TABLE, Case
 
@@ -164,8 +165,7 @@ def test_what_is_pending_is_reported_as_pending_until_it_settles(
     driver = prepare(desk)
     desk.service.script(operation=operation, fault="async", reference=driver.session_id)
     verb(driver)
-    fact = driver.retrieve().fact
-    assert fact is not None
+    fact = fact_of(driver)
     [intent] = desk.service.intents(reference=driver.session_id)
     pending = next((each.id for each in intent.movements if each.status == "pending"), intent.id)
     settle = desk.service.settle if outcome == "succeeded" else desk.service.fail

@@ -14,7 +14,9 @@ from payments.providers import AuthorizeResult, PaymentContext
 from payments.simulator.ledger import Ledger
 from payments.states import Outcome
 from payments.testing import SessionDriver
+from payments.testing.contract.expectations import fact_of
 from payments.testing.contract.servers import closed_address
+from tests.providers.results import refusal_of
 from tests.providers.simulator.desk import Desk, post_form
 
 pytestmark = pytest.mark.database_independent
@@ -74,8 +76,7 @@ def test_a_challenge_is_passed_on_the_bank_s_page(desk: Desk) -> None:
 def test_a_payment_that_is_rejected_on_the_page_is_reported_as_refused(desk: Desk) -> None:
     driver, url = challenge(desk)
     assert post_form(url, decision="reject") == (200, None)
-    fact = driver.retrieve().fact
-    assert fact is not None
+    fact = fact_of(driver)
     assert fact.failure is not None
     assert (fact.status, fact.failure.code) == ("error", "challenge_rejected")
 
@@ -99,10 +100,8 @@ def test_the_same_request_gets_the_same_challenge(desk: Desk) -> None:
     ],
 )
 def test_a_declined_card_says_why(desk: Desk, card: str, code: str, message: str) -> None:
-    result = desk.initiated(card=card).authorize()
-    assert result.outcome == Outcome.DECLINED
-    assert result.failure is not None
-    assert (result.failure.code, result.failure.message) == (code, message)
+    failure = refusal_of(desk.initiated(card=card).authorize())
+    assert (failure.code, failure.message) == (code, message)
 
 
 def test_a_card_that_is_no_test_card_is_refused_and_its_number_kept_nowhere(desk: Desk) -> None:
@@ -166,8 +165,7 @@ def test_amounts_are_the_same_to_the_last_digit(
     assert driver.refund().amount == Decimal(amount)
     totals = desk.service.totals(driver.session_id)
     assert (totals.authorized, totals.captured, totals.refunded) == (minor, minor, minor)
-    fact = driver.retrieve().fact
-    assert fact is not None
+    fact = fact_of(driver)
     assert fact.amount == fact.captured_amount == fact.refunded_amount == Decimal(amount)
 
 
@@ -270,7 +268,5 @@ def test_what_is_done_at_the_service_itself_has_no_operation(desk: Desk) -> None
     driver = desk.authorized()
     assert driver.provider_reference is not None
     desk.service.capture(driver.provider_reference, 2500)
-    fact = driver.retrieve().fact
-    assert fact is not None
-    [movement] = fact.movements
+    [movement] = fact_of(driver).movements
     assert (movement.operation_id, movement.amount) == (None, Decimal("25.00"))
