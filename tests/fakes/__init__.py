@@ -1,8 +1,10 @@
-"""What the fakes of payment services share: an HTTP server on the loopback address, and ways to misbehave."""
+"""What the fakes of payment services share: an HTTP server on the loopback address, routes, and ways to misbehave."""
 
 from __future__ import annotations
 
-from tests.fakes.faults import Fault, Plan
-from tests.fakes.server import Answer, Json, Received, Server
+from tests.fakes.faults import Fault
+from tests.fakes.routes import Handler, Route
+from tests.fakes.server import Answer, Json, Received
+from tests.fakes.service import Service, Stored
 
-__all__ = ["Answer", "Fault", "Json", "Plan", "Received", "Server"]
+__all__ = ["Answer", "Fault", "Handler", "Json", "Received", "Route", "Service", "Stored"]

@@ -1,17 +1,15 @@
-"""The fake as a running service: it routes, checks tokens and idempotency, and misbehaves."""
+"""The fake as a running service: it checks tokens and idempotency, and makes PayPal's mistakes."""
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 import secrets
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from dataclasses import replace
+from typing import Any, Final
 
-from tests.fakes import Answer, Fault, Json, Plan, Server
+from tests.fakes import Answer, Fault, Json, Route, Service, Stored
 from tests.paypal.fake import parameters
 from tests.paypal.fake.books import Books, Row
 from tests.paypal.fake.movements import Movements
@@ -26,70 +24,19 @@ _LOGIN: Final = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode
 _CERTIFICATES: Final = {"CERT-good": certificate(), "CERT-expired": certificate(days=-1), "CERT-broken": b"?"}
 _OPEN_TO_ALL: Final = ("token", "certificate", "page")
 
-Handler = Callable[..., Any]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """Tie a method and a path to what handles it, to the body that it takes, and to the status that it answers."""
-
-    operation: str
-    method: str
-    path: re.Pattern[str]
-    known: Any
-    handler: Handler
-    status: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """Hold what was answered under a request id."""
-
-    fingerprint: str
-    answer: Answer
-
-
-class FakePayPal:
-    """Be PayPal for a test, at `url`, until the block ends.
-
-    Its books are `books`; `requests` is what it was asked, `executed` which operations it has carried out.
-    """
+class FakePayPal(Service[Request]):
+    """Be PayPal for a test, at `url`, until the block ends; its books are `books`."""
 
     def __init__(self) -> None:
         self.books = Books()
         self.orders = Orders(self.books)
         self.movements = Movements(self.books)
-        self.requests: list[Request] = []
-        self.executed: list[str] = []
         self.tokens: set[str] = set()
         self.token_lasts = 32400
         self.webhooks: list[Json] = []
-        self._plans: list[Plan] = []
-        self._stored: dict[str, Stored] = {}
-        self._lock = threading.RLock()
-        self._routes = self._make_routes()
-        self._server = Server(lambda received: self.answer(read(received)))
+        super().__init__(read, self._make_routes())
         self.orders.url = self.movements.url = self.url
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return self._server.url
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.stop()
-
-    def misbehave(self, operation: str, fault: Fault, *, times: int = 1, after: int = 0) -> None:
-        """Have the next requests for an operation go wrong, after some that don't."""
-        self._plans.append(Plan(operation=operation, fault=fault, times=times, after=after))
-
-    def behave(self) -> None:
-        """Have nothing go wrong any more."""
-        self._plans.clear()
 
     def withdraw_tokens(self) -> None:
         """Refuse all access tokens that were given out so far."""
@@ -117,16 +64,6 @@ class FakePayPal:
     def events(self, *types: str) -> list[Json]:
         """Return the events so far, of some types only."""
         return [event for event in self.books.events if not types or event["event_type"] in types]
-
-    def answer(self, request: Request) -> Answer:
-        """Answer one request; nothing is decided about money here."""
-        with self._lock:
-            self.requests.append(request)
-            route, values = self._route(request)
-            plan = self._plan(route.operation if route else "")
-            if plan is None:
-                return self._answer(request, route, values)
-            return self._misbehave(plan.fault, request, route, values)
 
     def _answer(self, request: Request, route: Route | None, values: tuple[str, ...]) -> Answer:
         try:
@@ -163,22 +100,16 @@ class FakePayPal:
         self._stored[request.key] = Stored(fingerprint=fingerprint, answer=answer)
         return answer
 
-    def _misbehave(
-        self, fault: Fault, request: Request, route: Route | None, values: tuple[str, ...]
-    ) -> Answer:
-        if fault.acts:
-            self._answer(request, route, values)
-        if fault in (Fault.TOO_MANY, Fault.CONFLICT):
-            issue = "RATE_LIMIT_REACHED" if fault == Fault.TOO_MANY else "PREVIOUS_REQUEST_IN_PROGRESS"
-            error = ApiError(issue, status=int(fault.value))
-            return Answer(status=error.status, body=error.body)
-        if fault in (Fault.ERROR_BEFORE, Fault.ERROR_AFTER):
-            return Answer(status=500, body=ApiError("INTERNAL_SERVICE_ERROR", status=500).body)
-        if fault in (Fault.SILENCE_BEFORE, Fault.SILENCE_AFTER):
-            return Answer(status=0, body={})
+    def _broken(self, fault: Fault, request: Request) -> Answer:
         if fault == Fault.CUT_OFF_AFTER:
             return Answer(status=201, body={}, raw=b'{"id": "4X', announced=4000)
-        return Answer(status=200, body={}, raw=b"\xff\xfe{not json")
+        if fault == Fault.TOO_MANY:
+            error = ApiError("RATE_LIMIT_REACHED", status=429)
+        elif fault == Fault.CONFLICT:
+            error = ApiError("PREVIOUS_REQUEST_IN_PROGRESS", status=409)
+        else:
+            error = ApiError("INTERNAL_SERVICE_ERROR", status=500)
+        return Answer(status=error.status, body=error.body)
 
     def _authenticate(self, request: Request) -> None:
         kind, _space, token = request.headers.get("authorization", "").partition(" ")
@@ -204,64 +135,31 @@ class FakePayPal:
             raise ApiError("INVALID_RESOURCE_ID", status=404)
         return _CERTIFICATES[name]
 
-    def _plan(self, operation: str) -> Plan | None:
-        for plan in self._plans:
-            if plan.operation != operation or not plan.times:
-                continue
-            if plan.after:
-                plan.after -= 1
-                return None
-            plan.times -= 1
-            return plan
-        return None
-
-    def _route(self, request: Request) -> tuple[Route | None, tuple[str, ...]]:
-        for route in self._routes:
-            match = route.path.fullmatch(request.path)
-            if match and route.method == request.method:
-                return route, match.groups()
-        return None, ()
-
     def _make_routes(self) -> list[Route]:
         orders, money, p = self.orders, self.movements, parameters
         order, authorization = r"/v2/checkout/orders/(\w+)", r"/v2/payments/authorizations/(\w+)"
         disputes = "/v1/customer/disputes"
         return [
-            _route("token", "POST", "/v1/oauth2/token", None, self._token),
-            _route("create", "POST", "/v2/checkout/orders", p.CREATE_ORDER, orders.create, status=201),
-            _route("retrieve", "GET", order, None, orders.retrieve),
-            _route("update", "PATCH", order, p.PATCH_ORDER, orders.patch, status=204),
-            _route("authorize", "POST", f"{order}/authorize", p.NOTHING, orders.authorize, status=201),
-            _route("capture_order", "POST", f"{order}/capture", p.NOTHING, orders.capture, status=201),
-            _route("capture", "POST", f"{authorization}/capture", p.CAPTURE, money.capture, status=201),
-            _route("void", "POST", f"{authorization}/void", p.NOTHING, money.void),
-            _route(
+            Route("token", "POST", "/v1/oauth2/token", None, self._token),
+            Route("create", "POST", "/v2/checkout/orders", p.CREATE_ORDER, orders.create, status=201),
+            Route("retrieve", "GET", order, None, orders.retrieve),
+            Route("update", "PATCH", order, p.PATCH_ORDER, orders.patch, status=204),
+            Route("authorize", "POST", f"{order}/authorize", p.NOTHING, orders.authorize, status=201),
+            Route("capture_order", "POST", f"{order}/capture", p.NOTHING, orders.capture, status=201),
+            Route("capture", "POST", f"{authorization}/capture", p.CAPTURE, money.capture, status=201),
+            Route("void", "POST", f"{authorization}/void", p.NOTHING, money.void),
+            Route(
                 "refund", "POST", r"/v2/payments/captures/(\w+)/refund", p.REFUND, money.refund, status=201
             ),
-            _route(
+            Route(
                 "disputes",
                 "GET",
                 disputes,
                 None,
                 lambda request: money.list_disputes(request.query.get("disputed_transaction_id", "")),
             ),
-            _route("dispute", "GET", rf"{disputes}/(\w+)", None, money.show_dispute),
-            _route(
-                "webhooks", "GET", "/v1/notifications/webhooks", None, lambda: {"webhooks": self.webhooks}
-            ),
-            _route("certificate", "GET", r"/v1/notifications/certs/([\w-]+)", None, self._certificate),
-            _route("page", "POST", "/checkoutnow", None, self._page),
+            Route("dispute", "GET", rf"{disputes}/(\w+)", None, money.show_dispute),
+            Route("webhooks", "GET", "/v1/notifications/webhooks", None, lambda: {"webhooks": self.webhooks}),
+            Route("certificate", "GET", r"/v1/notifications/certs/([\w-]+)", None, self._certificate),
+            Route("page", "POST", "/checkoutnow", None, self._page),
         ]
-
-
-def _route(
-    operation: str, method: str, path: str, known: Any, handler: Handler, *, status: int = 200
-) -> Route:
-    return Route(
-        operation=operation,
-        method=method,
-        path=re.compile(path),
-        known=known,
-        handler=handler,
-        status=status,
-    )

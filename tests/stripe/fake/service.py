@@ -1,4 +1,4 @@
-"""The fake as a running service: it routes, checks keys and idempotency, misbehaves, and signs events."""
+"""The fake as a running service: it checks keys and idempotency, makes Stripe's mistakes, and signs events."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import copy
 import hashlib
 import hmac
 import json
-import re
 import secrets
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from dataclasses import replace
+from typing import Final
 
-from tests.fakes import Answer, Fault, Json, Plan, Server
+from tests.fakes import Answer, Fault, Handler, Json, Route, Service, Stored
 from tests.stripe.fake import parameters
 from tests.stripe.fake.books import API_VERSION, Books
 from tests.stripe.fake.customers import Customers
@@ -25,68 +23,18 @@ from tests.stripe.fake.wire import ApiError, Request, checked, read
 API_KEY: Final = "sk_test_fake"
 SECRET: Final = "whsec_fake"
 
-Handler = Callable[..., Json]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """Tie a method and a path to what handles it, and to the parameters that it takes."""
-
-    operation: str
-    method: str
-    path: re.Pattern[str]
-    known: dict[str, Any]
-    handler: Handler
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """Hold what was answered under an idempotency key."""
-
-    fingerprint: str
-    answer: Answer | None
-
-
-class FakeStripe:
-    """Be Stripe for a test, at `url`, until the block ends.
-
-    Its books are `books`; `requests` is what it was asked, `executed` which operations it has carried out.
-    """
+class FakeStripe(Service[Request]):
+    """Be Stripe for a test, at `url`, until the block ends; its books are `books`."""
 
     def __init__(self, *, livemode: bool = False) -> None:
         self.books = Books(livemode=livemode)
         self.intents = Intents(self.books)
         self.movements = Movements(self.books)
         self.customers = Customers(self.books)
-        self.requests: list[Request] = []
-        self.executed: list[str] = []
         self.endpoints: list[Json] = []
         self.forgets_keys = False
-        self._plans: list[Plan] = []
-        self._stored: dict[str, Stored] = {}
-        self._lock = threading.RLock()
-        self._routes = self._make_routes()
-        self._server = Server(lambda received: self.answer(read(received)))
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return self._server.url
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.stop()
-
-    def misbehave(self, operation: str, fault: Fault, *, times: int = 1) -> None:
-        """Have the next requests for an operation go wrong."""
-        self._plans.append(Plan(operation=operation, fault=fault, times=times))
-
-    def behave(self) -> None:
-        """Have nothing go wrong any more."""
-        self._plans.clear()
+        super().__init__(read, self._make_routes())
 
     def intent_of(self, session_id: str) -> Json:
         """Return the one intent of a session, as it is in the books."""
@@ -109,18 +57,9 @@ class FakeStripe:
         ]
 
     def answer(self, request: Request) -> Answer:
-        """Answer one request; nothing is decided about money here."""
-        with self._lock:
-            answer = self._any_answer(request)
+        """Answer one request, under an id of Stripe's."""
+        answer = super().answer(request)
         return replace(answer, headers={**answer.headers, "Request-Id": f"req_{secrets.token_hex(7)}"})
-
-    def _any_answer(self, request: Request) -> Answer:
-        self.requests.append(request)
-        route, values = self._route(request)
-        plan = self._plan(route.operation if route else "")
-        if plan is None:
-            return self._answer(request, route, values)
-        return self._misbehave(plan.fault, request, route, values)
 
     def _answer(self, request: Request, route: Route | None, values: tuple[str, ...]) -> Answer:
         try:
@@ -133,7 +72,7 @@ class FakeStripe:
             return _refusal(error)
 
     def _execute(self, route: Route, values: tuple[str, ...], params: Json) -> Json:
-        shown = route.handler(*values, params)
+        shown: Json = route.handler(*values, params)
         self.executed.append(route.operation)
         return shown
 
@@ -150,7 +89,7 @@ class FakeStripe:
                 f"Try using a key other than '{key}' if you meant to execute a different request.",
                 type="idempotency_error",
             )
-        if known is not None and known.answer is not None:
+        if known is not None:
             return replace(known.answer, headers={"Idempotent-Replayed": "true"})
         try:
             answer = Answer(status=200, body=execute())
@@ -161,11 +100,7 @@ class FakeStripe:
         self._stored[key] = Stored(fingerprint=fingerprint, answer=answer)
         return answer
 
-    def _misbehave(
-        self, fault: Fault, request: Request, route: Route | None, values: tuple[str, ...]
-    ) -> Answer:
-        if fault.acts:
-            self._answer(request, route, values)
+    def _broken(self, fault: Fault, request: Request) -> Answer:
         if fault == Fault.TOO_MANY:
             return _refusal(ApiError("Too many requests", status=429, code="rate_limit"))
         if fault == Fault.CONFLICT:
@@ -174,15 +109,11 @@ class FakeStripe:
                     "Another request with this key is in progress.", status=409, code="idempotency_key_in_use"
                 )
             )
-        if fault in (Fault.ERROR_BEFORE, Fault.ERROR_AFTER):
-            return self._broken(request)
-        if fault in (Fault.SILENCE_BEFORE, Fault.SILENCE_AFTER):
-            return Answer(status=0, body={})
         if fault == Fault.CUT_OFF_AFTER:
             return Answer(status=200, body={}, raw=b'{"id": "pi_', announced=4000)
-        return Answer(status=200, body={}, raw=b"\xff\xfe{not json")
+        return self._failed(request)
 
-    def _broken(self, request: Request) -> Answer:
+    def _failed(self, request: Request) -> Answer:
         """Answer 500, and keep that under the key, as Stripe does once it has begun with a request."""
         error = ApiError("Something went wrong on our end.", status=500, type="api_error")
         answer = _refusal(error)
@@ -199,52 +130,38 @@ class FakeStripe:
                 f"Invalid Stripe API version: {request.headers.get('stripe-version')}", is_stored=False
             )
 
-    def _plan(self, operation: str) -> Plan | None:
-        for plan in self._plans:
-            if plan.operation == operation and plan.times:
-                plan.times -= 1
-                return plan
-        return None
-
-    def _route(self, request: Request) -> tuple[Route | None, tuple[str, ...]]:
-        for route in self._routes:
-            match = route.path.fullmatch(request.path)
-            if match and route.method == request.method:
-                return route, match.groups()
-        return None, ()
-
     def _make_routes(self) -> list[Route]:
         intents, money, people, p = self.intents, self.movements, self.customers, parameters
         intent = r"/v1/payment_intents/(pi_\w+)"
         return [
-            _route("create", "POST", "/v1/payment_intents", p.CREATE_INTENT, intents.create),
-            _route("search", "GET", "/v1/payment_intents/search", p.SEARCH_INTENTS, intents.search),
-            _route("retrieve", "GET", intent, p.RETRIEVE_INTENT, intents.retrieve),
-            _route("update", "POST", intent, p.UPDATE_INTENT, intents.update),
-            _route("confirm", "POST", f"{intent}/confirm", p.CONFIRM_INTENT, intents.confirm),
-            _route("capture", "POST", f"{intent}/capture", p.CAPTURE_INTENT, intents.capture),
-            _route("cancel", "POST", f"{intent}/cancel", p.CANCEL_INTENT, intents.cancel),
-            _route("refund", "POST", "/v1/refunds", p.CREATE_REFUND, money.refund),
-            _route("refunds", "GET", "/v1/refunds", p.LIST_REFUNDS, self._list("refund")),
-            _route("disputes", "GET", "/v1/disputes", p.LIST_DISPUTES, self._list("dispute")),
-            _route("customer", "POST", "/v1/customers", p.CREATE_CUSTOMER, people.create),
-            _route("search_customers", "GET", "/v1/customers/search", p.SEARCH_CUSTOMERS, people.search),
-            _route(
+            Route("create", "POST", "/v1/payment_intents", p.CREATE_INTENT, intents.create),
+            Route("search", "GET", "/v1/payment_intents/search", p.SEARCH_INTENTS, intents.search),
+            Route("retrieve", "GET", intent, p.RETRIEVE_INTENT, intents.retrieve),
+            Route("update", "POST", intent, p.UPDATE_INTENT, intents.update),
+            Route("confirm", "POST", f"{intent}/confirm", p.CONFIRM_INTENT, intents.confirm),
+            Route("capture", "POST", f"{intent}/capture", p.CAPTURE_INTENT, intents.capture),
+            Route("cancel", "POST", f"{intent}/cancel", p.CANCEL_INTENT, intents.cancel),
+            Route("refund", "POST", "/v1/refunds", p.CREATE_REFUND, money.refund),
+            Route("refunds", "GET", "/v1/refunds", p.LIST_REFUNDS, self._list("refund")),
+            Route("disputes", "GET", "/v1/disputes", p.LIST_DISPUTES, self._list("dispute")),
+            Route("customer", "POST", "/v1/customers", p.CREATE_CUSTOMER, people.create),
+            Route("search_customers", "GET", "/v1/customers/search", p.SEARCH_CUSTOMERS, people.search),
+            Route(
                 "methods",
                 "GET",
                 r"/v1/customers/(cus_\w+)/payment_methods",
                 p.LIST_PAYMENT_METHODS,
                 lambda customer_id, params: _page(people.methods(customer_id)[::-1], params),
             ),
-            _route("set_up", "POST", "/v1/setup_intents", p.CREATE_SETUP_INTENT, people.set_up),
-            _route(
+            Route("set_up", "POST", "/v1/setup_intents", p.CREATE_SETUP_INTENT, people.set_up),
+            Route(
                 "detach",
                 "POST",
                 r"/v1/payment_methods/(pm_\w+)/detach",
                 p.DETACH,
                 lambda method_id, params: people.detach(method_id),
             ),
-            _route(
+            Route(
                 "endpoints",
                 "GET",
                 "/v1/webhook_endpoints",
@@ -290,7 +207,3 @@ def _page(rows: list[Json], params: Json) -> Json:
 
 def _refusal(error: ApiError) -> Answer:
     return Answer(status=error.status, body={"error": error.error})
-
-
-def _route(operation: str, method: str, path: str, known: dict[str, Any], handler: Handler) -> Route:
-    return Route(operation=operation, method=method, path=re.compile(path), known=known, handler=handler)
