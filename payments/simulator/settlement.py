@@ -11,35 +11,19 @@ from payments.simulator.intents import Intents
 from payments.simulator.ledger import Ledger
 from payments.simulator.movements import Movements
 from payments.simulator.records import Intent, IntentStatus, Movement
+from payments.simulator.threads import Worker
 
 
-class Settlement:
+class Settlement(Worker):
     """Settle or fail what is pending, on demand and by a thread."""
 
+    thread_name = "simulator-settlement"
+
     def __init__(self, ledger: Ledger, clock: Clock, intents: Intents, movements: Movements) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._clock = clock
         self._intents = intents
         self._movements = movements
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        ledger.on_commit.append(self._wake.set)
-
-    def start(self) -> None:
-        """Start settling what is due, also what an earlier process left."""
-        self._stopping = stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(stopping,), name="simulator-settlement", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop settling."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread:
-            self._thread.join(timeout=1)
 
     def wake(self) -> None:
         """Look at the clock again."""

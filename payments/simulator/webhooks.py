@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from payments.simulator.clock import Clock
 from payments.simulator.ledger import Ledger
 from payments.simulator.settings import Settings
+from payments.simulator.threads import Worker
 
 
 def sign(secrets: Sequence[str], body: bytes, timestamp: int) -> str:
@@ -43,33 +44,16 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
         connection.close()
 
 
-class Courier:
+class Courier(Worker):
     """The thread that delivers."""
 
+    thread_name = "simulator-webhooks"
+
     def __init__(self, ledger: Ledger, clock: Clock, settings: Settings) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._clock = clock
         self._settings = settings
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
         self._progress = threading.Condition()
-        self._thread: threading.Thread | None = None
-        ledger.on_commit.append(self._wake.set)
-
-    def start(self) -> None:
-        """Start delivering what is due, also what an earlier process left."""
-        self._stopping = stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(stopping,), name="simulator-webhooks", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the delivery in hand."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread:
-            self._thread.join(timeout=1)
 
     def wait_until_idle(self, timeout: float = 5.0) -> bool:
         """Wait until nothing is pending; return whether that came true in time (seconds)."""
