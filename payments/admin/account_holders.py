@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.account_holders import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
 from payments.admin.actions.mixins import ActionsAdminMixin, outside_transactions
 from payments.admin.customers import customer_html
-from payments.admin.documents import document_panel, private_panel
+from payments.admin.documents import document_panel, provider_data_panel
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import AnswerPanel, Column, Fact, Panel, Row, Summary
+from payments.admin.panels import AnswerPanel, Column, Panel, Row, Summary, known_facts
 from payments.admin.searches import Search
 from payments.admin.words import age, moment
 from payments.exceptions import PaymentError
@@ -85,7 +85,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
 
     def get_summary(self, request: HttpRequest, obj: AccountHolder) -> Summary:
         """Say who it is, and where."""
-        facts = (
+        facts = known_facts(
             (gettext("Customer"), self.customer_column(obj)),
             (gettext("E-mail address"), obj.email),
             (gettext("Provider"), obj.provider_id),
@@ -94,7 +94,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
         )
         return Summary(
             headline=obj.email or obj.provider_reference or obj.pk,
-            facts=tuple(Fact(label=label, value=value) for label, value in facts if value),
+            facts=facts,
         )
 
     def get_panels(self, request: HttpRequest, obj: AccountHolder) -> Iterable[Panel | None]:
@@ -107,14 +107,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
             value=obj.data,
             note=gettext("What this customer may see of their account."),
         )
-        yield private_panel(
-            request,
-            obj,
-            "provider_data",
-            title=gettext("Private provider data"),
-            slug="provider-data",
-            note=gettext("What the provider needs later. The storefront never sees it."),
-        )
+        yield provider_data_panel(request, obj)
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
 

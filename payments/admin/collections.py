@@ -26,7 +26,7 @@ from payments.admin.documents import document_panel
 from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
 from payments.admin.links import links_of, short_id
 from payments.admin.overview.pages import export_view, overview
-from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.payables import Payable, load_payables
 from payments.admin.plans import plan_panel
 from payments.admin.searches import Search
@@ -198,13 +198,12 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
 
     def _facts(self, obj: PaymentCollection) -> tuple[Fact, ...]:
-        facts = (
+        return known_facts(
             (gettext("For"), self.payable_column(obj)),
             (gettext("Customer"), self.customer_column(obj)),
             (gettext("Providers"), self.providers_column(obj)),
             (gettext("Created"), moment(obj.created_at)),
         )
-        return tuple(Fact(label=label, value=value) for label, value in facts if value)
 
     def _alerts(self, request: HttpRequest, obj: PaymentCollection) -> Iterable[Alert]:
         count = _surroundings(obj).attention_count

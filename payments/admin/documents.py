@@ -37,6 +37,18 @@ def private_panel(
     )
 
 
+def provider_data_panel(request: HttpRequest, row: Any) -> DocumentPanel:
+    """Return a panel with what a provider keeps of a row, which is private."""
+    return private_panel(
+        request,
+        row,
+        "provider_data",
+        title=_("Private provider data"),
+        slug="provider-data",
+        note=_("What the provider needs later. The storefront never sees it."),
+    )
+
+
 def may_see_private_data(request: HttpRequest) -> bool:
     """Return whether the request's user may see what providers keep private."""
     user: Any = request.user

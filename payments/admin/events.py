@@ -15,7 +15,7 @@ from payments.admin.documents import document_panel
 from payments.admin.filters import EventTypeFilter
 from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of
-from payments.admin.panels import Fact, Panel, Summary
+from payments.admin.panels import Panel, Summary, known_facts
 from payments.admin.searches import Search
 from payments.admin.words import amount_html, lines, moment, quiet
 from payments.models import PaymentCollection, PaymentEvent
@@ -84,7 +84,7 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
     def get_summary(self, request: HttpRequest, obj: PaymentEvent) -> Summary:
         """Say what happened."""
         change = timelines.change(obj)
-        facts = (
+        facts = known_facts(
             (gettext("Remarks"), timelines.remark(obj)),
             (gettext("Amount"), self.amount_column(obj)),
             (gettext("About"), timelines.subject(obj, links_of(obj))),
@@ -95,7 +95,7 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
         return Summary(
             headline=timelines.sentence(obj),
             badges=(change,) if change else (),
-            facts=tuple(Fact(label=label, value=value) for label, value in facts if value),
+            facts=facts,
         )
 
     def get_panels(self, request: HttpRequest, obj: PaymentEvent) -> Iterable[Panel | None]:

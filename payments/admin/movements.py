@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.badges import status_badge
 from payments.admin.inspection import InspectionAdminMixin
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.panels import Alert, Panel, Summary, known_facts
 from payments.admin.plugins import movement_reference_html
 from payments.admin.tables import operation_table
 from payments.admin.timelines import timeline_panel
@@ -89,7 +89,7 @@ class MovementAdminMixin(InspectionAdminMixin):
         return Summary(
             headline=amount_text(obj.amount, obj.currency_code),
             badges=(status_badge(obj.status, MovementStatus),),
-            facts=tuple(Fact(label=label, value=value) for label, value in self.facts(obj) if value),
+            facts=known_facts(*self.facts(obj)),
             alerts=(Alert(text=reason),) if reason else (),
         )
 

@@ -15,7 +15,7 @@ from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, private_panel
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.searches import Search
 from payments.admin.tables import operation_origin
 from payments.admin.timelines import timeline_panel
@@ -126,7 +126,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
         return Summary(
             headline=f"{OperationKind(obj.kind).label} · {amount_text(obj.amount, obj.currency_code)}",
             badges=(status_badge(obj.status, OperationStatus),),
-            facts=tuple(self._facts(obj)),
+            facts=self._facts(obj),
             alerts=tuple(_alerts(obj)),
         )
 
@@ -148,8 +148,8 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             note=gettext("What the payer's browser sent along, such as a code or a token."),
         )
 
-    def _facts(self, obj: PaymentOperation) -> Iterable[Fact]:
-        facts = (
+    def _facts(self, obj: PaymentOperation) -> tuple[Fact, ...]:
+        return known_facts(
             (gettext("Collection"), self.collection_column(obj)),
             (gettext("Session"), links_of(obj).to_id(PaymentSession, obj.session_id)),
             (gettext("Acts on"), self.target_column(obj)),
@@ -160,7 +160,6 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             (gettext("Finished"), moment(obj.finished_at)),
             (gettext("Next attempt"), moment(obj.next_attempt_at)),
         )
-        return (Fact(label=label, value=value) for label, value in facts if value)
 
 
 def _alerts(operation: PaymentOperation) -> Iterable[Alert]:

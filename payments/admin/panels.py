@@ -24,6 +24,11 @@ class Fact:
     value: Text
 
 
+def known_facts(*pairs: tuple[Text, Text | None]) -> tuple[Fact, ...]:
+    """Return facts of labels and values; what has no value is left out."""
+    return tuple(Fact(label=label, value=value) for label, value in pairs if value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Alert:
     """Say what needs a person's eye, with an optional link."""

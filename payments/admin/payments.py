@@ -14,10 +14,10 @@ from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.payments import PAYMENT_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.bars import payment_bar
-from payments.admin.documents import document_panel, private_panel
+from payments.admin.documents import document_panel, provider_data_panel
 from payments.admin.filters import CollectionCurrencyFilter
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.plugins import reference_html
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table
@@ -126,7 +126,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
             ),
             alerts=tuple(_alerts(obj)),
             bar=payment_bar(obj),
-            facts=tuple(self._facts(obj)),
+            facts=self._facts(obj),
         )
 
     def get_panels(self, request: HttpRequest, obj: Payment) -> Iterable[Panel | None]:
@@ -138,19 +138,12 @@ class PaymentAdminMixin(ActionsAdminMixin):
         )
         yield operation_table(obj.operations.all(), links, currency, **here)
         yield timeline_panel(obj.events.all(), links, **here)
-        yield private_panel(
-            request,
-            obj,
-            "provider_data",
-            title=gettext("Private provider data"),
-            slug="provider-data",
-            note=gettext("What the provider needs later. The storefront never sees it."),
-        )
+        yield provider_data_panel(request, obj)
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
 
-    def _facts(self, obj: Payment) -> Iterable[Fact]:
-        facts = (
+    def _facts(self, obj: Payment) -> tuple[Fact, ...]:
+        return known_facts(
             (gettext("Collection"), self.collection_column(obj)),
             (gettext("Session"), self.session_column(obj)),
             (gettext("Provider"), obj.provider_id),
@@ -159,7 +152,6 @@ class PaymentAdminMixin(ActionsAdminMixin):
             (gettext("Authorization expires"), moment(obj.expires_at)),
             (gettext("Canceled"), moment(obj.canceled_at)),
         )
-        return (Fact(label=label, value=value) for label, value in facts if value)
 
 
 def _alerts(payment: Payment) -> Iterable[Alert]:

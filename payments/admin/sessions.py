@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.sessions import SESSION_ACTIONS
 from payments.admin.badges import status_badge
-from payments.admin.documents import document_panel, next_action_text, private_panel
+from payments.admin.documents import document_panel, next_action_text, private_panel, provider_data_panel
 from payments.admin.filters import CollectionCurrencyFilter
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.plugins import reference_html
 from payments.admin.searches import Search
 from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
@@ -114,7 +114,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         return Summary(
             headline=amount_text(obj.amount, obj.currency_code),
             badges=(status_badge(obj.status, SessionStatus),),
-            facts=tuple(self._facts(obj)),
+            facts=self._facts(obj),
             alerts=tuple(_alerts(obj)),
         )
 
@@ -133,14 +133,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         yield operation_table(obj.operations.all(), links, currency, session__id__exact=obj.pk)
         yield webhook_table(obj.webhook_events.all(), links, session__id__exact=obj.pk)
         yield timeline_panel(obj.events.all(), links, session__id__exact=obj.pk)
-        yield private_panel(
-            request,
-            obj,
-            "provider_data",
-            title=gettext("Private provider data"),
-            slug="provider-data",
-            note=gettext("What the provider needs later. The storefront never sees it."),
-        )
+        yield provider_data_panel(request, obj)
         yield private_panel(
             request,
             obj,
@@ -150,8 +143,8 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
             note=gettext("What the shop told the provider about the payer."),
         )
 
-    def _facts(self, obj: PaymentSession) -> Iterable[Fact]:
-        facts = (
+    def _facts(self, obj: PaymentSession) -> tuple[Fact, ...]:
+        return known_facts(
             (gettext("Collection"), self.collection_column(obj)),
             (gettext("Provider"), obj.provider_id),
             (gettext("Provider's reference"), reference_html(obj.provider_id, obj.provider_reference)),
@@ -161,7 +154,6 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
             (gettext("Authorized"), moment(obj.authorized_at)),
             (gettext("Canceled"), moment(obj.canceled_at)),
         )
-        return (Fact(label=label, value=value) for label, value in facts if value)
 
 
 def _alerts(session: PaymentSession) -> Iterable[Alert]:

@@ -15,7 +15,7 @@ from payments.admin.actions.webhooks import WEBHOOK_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, private_panel
 from payments.admin.links import links_of
-from payments.admin.panels import Alert, Fact, Panel, Summary
+from payments.admin.panels import Alert, Panel, Summary, known_facts
 from payments.admin.searches import Search
 from payments.admin.words import age, lines, moment, quiet
 from payments.models import PaymentSession, WebhookEvent
@@ -84,7 +84,7 @@ class WebhookEventAdminMixin(ActionsAdminMixin):
 
     def get_summary(self, request: HttpRequest, obj: WebhookEvent) -> Summary:
         """Say what arrived, and what came of it."""
-        facts = (
+        facts = known_facts(
             (gettext("Provider"), obj.provider_id),
             (gettext("Session"), self.session_column(obj)),
             (gettext("Attempts"), str(obj.attempts)),
@@ -96,7 +96,7 @@ class WebhookEventAdminMixin(ActionsAdminMixin):
         return Summary(
             headline=obj.type,
             badges=(status_badge(obj.status, WebhookEventStatus),),
-            facts=tuple(Fact(label=label, value=value) for label, value in facts if value),
+            facts=facts,
             alerts=(Alert(text=obj.detail),) if obj.detail else (),
         )
 
