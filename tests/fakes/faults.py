@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Fault(StrEnum):
@@ -23,6 +24,10 @@ class Fault(StrEnum):
     def acts(self) -> bool:
         """Whether what was asked is done all the same."""
         return self.value.endswith("after")
+
+
+USELESS: Final = tuple(fault for fault in Fault if fault != Fault.TOO_MANY)
+"""After these nobody knows whether what was asked is done."""
 
 
 @dataclass(kw_only=True)

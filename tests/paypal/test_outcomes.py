@@ -11,29 +11,19 @@ from payments.providers.paypal.errors import PayPalAnswerError
 from payments.states import Outcome
 from payments.testing import SessionDriver
 from payments.testing.contract.servers import answering_address, closed_address, silent_address
+from tests.fakes import USELESS
 from tests.paypal.conftest import authorized, captured, driver_for, provider_for
 from tests.paypal.fake import FakePayPal, Fault, Funding
 from tests.providers.results import refusal_of
 
 pytestmark = pytest.mark.database_independent
 
-UNKNOWN = (
-    Fault.CONFLICT,
-    Fault.ERROR_BEFORE,
-    Fault.ERROR_AFTER,
-    Fault.SILENCE_BEFORE,
-    Fault.SILENCE_AFTER,
-    Fault.GARBAGE_BEFORE,
-    Fault.GARBAGE_AFTER,
-    Fault.CUT_OFF_AFTER,
-)
-
 
 def taken(fake: FakePayPal, driver: SessionDriver) -> Decimal:
     return fake.movements.captured(fake.authorization_of(driver.session_id))
 
 
-@pytest.mark.parametrize("fault", UNKNOWN)
+@pytest.mark.parametrize("fault", USELESS)
 def test_after_a_useless_answer_nobody_knows(fake: FakePayPal, fault: Fault) -> None:
     driver = authorized(fake)
     fake.misbehave("capture", fault)

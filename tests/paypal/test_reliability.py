@@ -23,6 +23,7 @@ from payments.services import (
 )
 from payments.states import OperationStatus, SessionStatus
 from payments.testing.settings import configured_provider
+from tests.fakes import USELESS
 from tests.paypal.conftest import BACKEND, options_for
 from tests.paypal.fake import FakePayPal, Fault, Funding
 from tests.reliability.clocks import TestClock
@@ -40,17 +41,6 @@ ASKED = {
     "cancel_payment": "void",
 }
 """What each verb asks PayPal for."""
-
-LOST = (
-    Fault.ERROR_AFTER,
-    Fault.ERROR_BEFORE,
-    Fault.SILENCE_AFTER,
-    Fault.SILENCE_BEFORE,
-    Fault.GARBAGE_AFTER,
-    Fault.GARBAGE_BEFORE,
-    Fault.CUT_OFF_AFTER,
-    Fault.CONFLICT,
-)
 
 IDEMPOTENT = ("update", "cancel_session")
 """A change of an order has no request id: making it twice makes no difference."""
@@ -87,7 +77,7 @@ def assert_books_agree(fake: FakePayPal, collection: PaymentCollection) -> None:
     assert not PaymentOperation.objects.open().exists()
 
 
-@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("fault", USELESS)
 @pytest.mark.parametrize("verb", VERBS, ids=str)
 def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
     shop: FakePayPal, clock: TestClock, verb: Verb, fault: Fault
@@ -289,7 +279,7 @@ class TestRefundOfSeveralCaptures:
         "A refund that takes two refunds at PayPal breaks off between them",
         "completed under its own keys, once",
     )
-    @pytest.mark.parametrize("fault", [*LOST, Fault.TOO_MANY])
+    @pytest.mark.parametrize("fault", Fault)
     @pytest.mark.parametrize("after", [0, 1])
     def test_one_that_breaks_off_is_completed(
         self, shop: FakePayPal, clock: TestClock, fault: Fault, after: int

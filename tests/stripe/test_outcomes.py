@@ -11,22 +11,12 @@ from payments.providers.stripe.errors import StripeAnswerError
 from payments.states import Outcome
 from payments.testing import SessionDriver
 from payments.testing.contract.servers import closed_address
+from tests.fakes import USELESS
 from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for, options_for, provider_for
 from tests.stripe.fake import FakeStripe, Fault
 
 pytestmark = pytest.mark.database_independent
-
-UNKNOWN = (
-    Fault.CONFLICT,
-    Fault.ERROR_BEFORE,
-    Fault.ERROR_AFTER,
-    Fault.SILENCE_BEFORE,
-    Fault.SILENCE_AFTER,
-    Fault.GARBAGE_BEFORE,
-    Fault.GARBAGE_AFTER,
-    Fault.CUT_OFF_AFTER,
-)
 
 
 def authorized(fake: FakeStripe) -> SessionDriver:
@@ -35,7 +25,7 @@ def authorized(fake: FakeStripe) -> SessionDriver:
     return driver
 
 
-@pytest.mark.parametrize("fault", UNKNOWN)
+@pytest.mark.parametrize("fault", USELESS)
 def test_after_a_useless_answer_nobody_knows(fake: FakeStripe, fault: Fault) -> None:
     driver = authorized(fake)
     fake.misbehave("capture", fault)
