@@ -85,7 +85,13 @@ class RefundResult(MovementResult):
 
 @dataclass(frozen=True, kw_only=True)
 class CancelResult(ProviderResult):
-    """Answer a CancelRequest."""
+    """Answer a CancelRequest.
+
+    A provider that knows where the session stands now says so in `fact`: a part of it may have been captured where
+    nobody told us. Without one, all that isn't captured in the books is released.
+    """
+
+    fact: SessionFact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import mark_as_paid_provider
-from payments.exceptions import AmountError, InputError, PaymentError, TransitionError
-from payments.models import Payment, PaymentCollection, PaymentOperation
+from payments.exceptions import AmountError, DeclinedError, InputError, PaymentError, TransitionError
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.providers.handler import refuse_open_transaction
 from payments.services.balances import held_amount, promised_amount
@@ -214,7 +214,17 @@ def _capture_leftovers(
 
 def _pay_rest(collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str) -> None:
     for split in collection.sessions.unauthorized().filter(is_split=True):
-        cancel_payment_session(split, actor=actor, source=source)
+        _abandon(split, actor=actor, source=source)
     session = create_payment_session(collection, provider_id=provider_id, actor=actor, source=source)
     authorize_payment_session(session, actor=actor, source=source)
     _capture_leftovers(collection, provider_id, actor=actor, source=source)
+
+
+def _abandon(split: PaymentSession, *, actor: Actor, source: str) -> None:
+    """Cancel a split, unless the refusal shows that it has been paid with meanwhile."""
+    try:
+        cancel_payment_session(split, actor=actor, source=source)
+    except DeclinedError:
+        split.refresh_from_db()
+        if split.payment is None:
+            raise

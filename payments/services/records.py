@@ -15,6 +15,7 @@ from django.utils import timezone
 from payments.models import PaymentCollection, PaymentOperation
 from payments.providers import (
     AuthorizeResult,
+    CancelResult,
     CaptureResult,
     Failure,
     MovementFact,
@@ -32,6 +33,7 @@ from payments.services.journals import Journal
 from payments.services.movements import captured_sum, fail_movement
 from payments.services.operations import FIRST_RETRY, end_operation
 from payments.services.origins import Origin
+from payments.services.synchronization import learn_from_refusal
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
 from payments.services.transitions import change_amount, fail_session
@@ -65,6 +67,7 @@ def run_operation(operation: PaymentOperation) -> PaymentOperation:
     reach(Checkpoint.CALLED, operation)
     recorded = record_result(operation, result)
     reach(Checkpoint.RECORDED, recorded)
+    learn_from_refusal(recorded)
     return recorded
 
 
@@ -283,6 +286,8 @@ def _fact_of(operation: PaymentOperation, result: ProviderResult) -> SessionFact
         return _session_fact(operation, result, status=status)
     if isinstance(result, MovementResult):
         return _movement_fact(operation, result, MovementStatus.SUCCEEDED)
+    if isinstance(result, CancelResult) and result.fact is not None:
+        return result.fact
     return SessionFact(currency_code=operation.currency_code, status=SessionStatus.CANCELED)
 
 

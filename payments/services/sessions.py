@@ -14,13 +14,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import session_lifetime
-from payments.exceptions import InputError, TransitionError
+from payments.exceptions import AmountError, InputError, TransitionError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import parse_amount
-from payments.providers import PaymentContext
+from payments.providers import PaymentContext, ProviderResult
 from payments.providers.handler import refuse_open_transaction
 from payments.services.accounts import with_account
-from payments.services.balances import refuse_excess, refuse_return, remaining_amount
+from payments.services.balances import (
+    refuse_excess,
+    refuse_overauthorization,
+    refuse_return,
+    remaining_amount,
+)
 from payments.services.calls import SAVED_METHOD
 from payments.services.claims import (
     claim_authorization,
@@ -42,10 +47,10 @@ from payments.services.providers import (
     refuse_to_payers,
     usable_provider,
 )
-from payments.services.records import run_operation
+from payments.services.records import record_result, run_operation
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
-from payments.states import CollectionStatus, EventSource, OperationKind, OperationStatus
+from payments.states import CollectionStatus, EventSource, OperationKind, OperationStatus, Outcome
 
 
 def create_payment_session(
@@ -88,9 +93,10 @@ def create_payment_session(
             origin=origin,
         )
         settle(locked, journal)
-    for cancelation in replaced:
-        # Whatever comes of it: until it is certain, the open operation keeps the old session from being authorized.
-        run_operation(cancelation)
+    # Whatever comes of it: until it is certain, the open operation keeps the old session from being authorized.
+    answered = [run_operation(cancelation) for cancelation in replaced]
+    if any(row.status == OperationStatus.DECLINED for row in answered):
+        _refuse_second_payment(session, operation)
     return _finish(session, run_operation(operation))
 
 
@@ -210,6 +216,16 @@ def _insert_session(
     )
     session.save(force_insert=True)
     return session
+
+
+def _refuse_second_payment(session: PaymentSession, operation: PaymentOperation) -> None:
+    """Raise AmountError where a session that was to be replaced has been paid with meanwhile: nobody pays twice."""
+    session.collection.refresh_from_db()
+    try:
+        refuse_overauthorization(session)
+    except AmountError:
+        record_result(operation, ProviderResult(outcome=Outcome.NOT_SENT))
+        raise
 
 
 def _default_context(collection: PaymentCollection) -> PaymentContext:

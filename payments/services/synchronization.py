@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import NotSupportedError, OutcomeUnknownError, ProviderUnavailableError
-from payments.models import PaymentSession
+from payments.exceptions import (
+    NotSupportedError,
+    OutcomeUnknownError,
+    PaymentError,
+    ProviderUnavailableError,
+)
+from payments.models import PaymentOperation, PaymentSession
 from payments.providers import RetrieveRequest, RetrieveResult, call_provider
 from payments.services.facts import record_fact
 from payments.services.origins import Actor, Origin
 from payments.services.providers import plugin_for
-from payments.states import EventSource, Outcome
+from payments.states import EventSource, OperationKind, OperationStatus, Outcome
+
+logger = logging.getLogger("payments.synchronization")
+
+_TELLING: Final = frozenset(
+    {OperationKind.UPDATE, OperationKind.CAPTURE, OperationKind.REFUND, OperationKind.CANCEL}
+)
 
 
 def sync_payment_session(
@@ -29,6 +43,23 @@ def sync_payment_session(
         record_fact(session, result.fact, origin=Origin.of(actor=actor, source=source))
     session.refresh_from_db()
     return session
+
+
+def learn_from_refusal(operation: PaymentOperation) -> None:
+    """Ask a provider why it has refused something, and record what it reports: mostly the session stands elsewhere.
+
+    The payer may have paid meanwhile, or a clerk have captured in the provider's dashboard. Where the provider can't
+    be asked right now, the refusal stands by itself.
+    """
+    if operation.status != OperationStatus.DECLINED or operation.kind not in _TELLING:
+        return
+    try:
+        result = retrieve(operation.session)
+    except PaymentError as error:
+        logger.info("%s can't be looked up after a refusal: %s", operation.session_id, error.code)
+        return
+    if result.outcome == Outcome.SUCCEEDED and result.fact is not None:
+        record_fact(operation.session, result.fact, origin=Origin.of_operation(operation))
 
 
 def retrieve(session: PaymentSession) -> RetrieveResult:

@@ -160,8 +160,13 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         if order is None:
             raise PayPalAnswerError("PayPal doesn't know the order of a payment.")
         self._let_go(request, order)
+        if order.authorization is not None:
+            order = look_again(self._api, request)  # What was captured in PayPal's dashboard stays captured.
         return CancelResult(
-            outcome=Outcome.SUCCEEDED, provider_reference=order.id, exchange=translation.exchange(order)
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=order.id,
+            exchange=translation.exchange(order),
+            fact=None if order.authorization is None else translation.session_fact(order, self.options),
         )
 
     def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
@@ -266,6 +271,8 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     def _let_go(self, request: CancelRequest, order: Order) -> None:
         """Release what an order's authorization holds, or abandon an order that has none."""
+        if request.payment_id is None and order.reserved:
+            raise _refused("PREVIOUSLY_CAPTURED")
         if order.authorization is not None:
             self._release(request, order, order.authorization)
         elif order.captures:

@@ -138,7 +138,10 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
                 raise
             intent = self._client.get(_path(request))
         return CancelResult(
-            outcome=Outcome.SUCCEEDED, provider_reference=intent["id"], exchange=exchange(intent)
+            outcome=Outcome.SUCCEEDED,
+            provider_reference=intent["id"],
+            exchange=exchange(intent),
+            fact=fact_of(intent),
         )
 
     def retrieve(self, request: RetrieveRequest) -> RetrieveResult:

@@ -161,12 +161,14 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
             if error.is_missing:
                 raise
             intent = self._api.intent(intent_id(request))
-            if not _is_released(intent):
+            is_paid_with = request.payment_id is None and intent["amount_received"]
+            if is_paid_with or not _is_released(intent):
                 raise
         return CancelResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=intent["id"],
             exchange=translation.exchange(intent),
+            fact=translation.session_fact(intent, publishable_key=self.options.publishable_key),
         )
 
     def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
