@@ -166,3 +166,4 @@ class AttentionReason(models.TextChoices):
         _("A refund was reported that can't be told from others"),
     )
     REFERENCE_REUSED = "reference_reused", _("The provider's reference is another's")
+    REFERENCE_MISMATCH = "reference_mismatch", _("The report is about another payment at the provider")

@@ -87,6 +87,9 @@ def _known_reports(session: PaymentSession) -> set[tuple[str | None, tuple[str, 
 def _require_attention(subject: PaymentOperation, discrepancy: Discrepancy, journal: Journal) -> None:
     if subject.status != OperationStatus.ATTENTION:
         end_operation(subject, lambda: subject.require_attention(detail=str(discrepancy)), journal)
+    elif str(discrepancy) not in subject.detail.splitlines():
+        subject.detail = "\n".join(filter(None, [subject.detail, str(discrepancy)]))
+        subject.save_fields("detail")
 
 
 def _note(

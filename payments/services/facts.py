@@ -108,6 +108,9 @@ class FactRecorder:
                 reported=fact.currency_code,
             )
             return
+        if (known := self._other_reference_than(fact)) is not None:
+            self._differ(AttentionReason.REFERENCE_MISMATCH, expected=known, reported=fact.provider_reference)
+            return
         if (nonsense := impossible_amount(fact)) is not None:
             self._differ(
                 AttentionReason.IMPOSSIBLE_AMOUNT,
@@ -124,6 +127,17 @@ class FactRecorder:
         self._record_money(fact)
         if had_payment:
             self._compare_with_payment(fact)
+
+    def _other_reference_than(self, fact: SessionFact) -> str | None:
+        """Return the payment's reference where a report is about another one at the provider.
+
+        Such as one made elsewhere from a copy of what we had sent: what becomes of that isn't this session's.
+        """
+        payment, reported = self.session.payment, fact.provider_reference
+        if payment is None or payment.provider_reference is None or reported is None:
+            return None
+        is_known = reported in (self.session.provider_reference, payment.provider_reference)
+        return None if is_known else payment.provider_reference
 
     def _record_money(self, fact: SessionFact) -> None:
         payment = self.session.payment

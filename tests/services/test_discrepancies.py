@@ -247,11 +247,30 @@ def test_reference_of_another_payment_is_not_taken_over(collection: PaymentColle
     assert reports() == ["reference_reused"]
 
 
+@pytest.mark.shows(
+    "A report carries our session's id and is about another payment at the provider, a copy of ours",
+    "It doesn't get into the books, and a person has to look at it",
+)
+def test_report_about_another_payment_at_the_provider_is_not_ours(payment: Payment, card: Script) -> None:
+    Payment.objects.filter(pk=payment.pk).update(provider_reference="int_1")
+    tell(payment.session, replace(captured("100"), provider_reference="int_2"))
+    payment.refresh_from_db()
+    assert payment.captured_amount == 0
+    assert reports() == ["reference_mismatch"]
+    tell(payment.session, replace(captured("100"), provider_reference="int_1"))
+    payment.refresh_from_db()
+    assert payment.captured_amount == 100
+
+
 def test_two_discrepancies_of_one_session_share_an_operation_and_are_told_once_each(payment: Payment) -> None:
     facts = (captured("120"), moved(REFUND, "300", provider_reference="re_1"))
     tell(payment.session, *facts, *facts)
     assert reports() == ["captured_more_than_authorized", "refunded_more_than_captured"]
-    assert len(attention()) == 1
+    (operation,) = attention()
+    assert operation.detail.splitlines() == [
+        "captured_more_than_authorized: expected 100, reported 120",
+        "refunded_more_than_captured: expected 120, reported 300 re_1",
+    ]
 
 
 def test_discrepancy_stays_settled_once_a_person_has_settled_it(payment: Payment) -> None:
