@@ -39,7 +39,7 @@ def test_a_payment_that_was_captured_in_the_dashboard_is_not_released(
     with pytest.raises(DeclinedError):
         cancel_payment(payment)
     payment.refresh_from_db()
-    assert (payment.captured_amount, payment.canceled_amount) == (Decimal(100), 0)
+    assert (payment.captured_amount, payment.canceled_amount) == (Decimal(100), Decimal(0))
     assert not PaymentOperation.objects.open().exists()
 
 
