@@ -15,14 +15,22 @@ from typing import Any, Final, TypeVar
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 T = TypeVar("T")
 SECONDS: Final = 120.0
 """A busy machine is slow, not wrong."""
 
-PHONE: Final = {"width": 390, "height": 844}
-DESK: Final = {"width": 1280, "height": 900}
+_IS_OURS: Final = """(element) =>
+    element.closest('[class^="payments-"], [class*=" payments-"]:not(body)') !== null"""
+_UNREACHABLE: Final = """() => [...document.querySelectorAll('.payments-button')].filter((button) => {
+    button.scrollIntoView({block: 'center'});
+    const {x, y, width, height} = button.getBoundingClientRect();
+    return !button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+}).map((button) => button.textContent)"""
+
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
 
 
 class Chromium:
@@ -111,3 +119,22 @@ def sticks_out(page: Page) -> bool:
     return bool(
         page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1")
     )
+
+
+def own_barriers(page: Page, options: dict[str, Any] | None = None) -> list[str]:
+    """Return what axe finds wrong with what is ours on the page; `options` are axe's own.
+
+    What a skin lacks around it is the skin's.
+    """
+    violations = Axe().run(page, context="#content", options=options)
+    return [
+        f"{each['id']}: {node['target']} {node['failureSummary']}"
+        for each in violations.response["violations"]
+        for node in each["nodes"]
+        if page.locator(node["target"][0]).evaluate(_IS_OURS)
+    ]
+
+
+def unreachable_buttons(page: Page) -> list[str]:
+    """Return our buttons that nobody can press, since something lies over them wherever one scrolls."""
+    return [str(each) for each in page.evaluate(_UNREACHABLE)]
