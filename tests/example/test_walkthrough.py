@@ -29,6 +29,11 @@ def play(url: str) -> list[str]:
     return lines
 
 
+@pytest.fixture(scope="module")
+def played(shop_url: str) -> list[str]:
+    return play(shop_url)
+
+
 def unchanged(seen: Seen) -> tuple[int, str]:
     return seen.status, seen.body
 
@@ -82,10 +87,10 @@ def test_command_plays_the_main_job_on_a_shop_of_its_own(tmp_path: Path) -> None
     assert not (tmp_path / "unused.sqlite3").exists()
 
 
-def test_written_transcript_is_what_the_walkthrough_says_today(shop_url: str) -> None:
+def test_written_transcript_is_what_the_walkthrough_says_today(played: list[str]) -> None:
     """`python manage.py walkthrough --transcript docs/walkthrough.txt` writes it anew."""
     written = (ROOT / "docs" / "walkthrough.txt").read_text(encoding="utf-8")
-    assert written == "\n".join(play(shop_url)).strip() + "\n"
+    assert written == "\n".join(played).strip() + "\n"
 
 
 @pytest.mark.thorough
@@ -133,10 +138,10 @@ def test_falsified_answer_ends_the_walk_at_its_step(
     assert re.search(got, repr(caught.value.got) + caught.value.what)
 
 
-def test_transcript_is_the_same_at_every_run(shop_url: str) -> None:
-    assert play(shop_url) == play(shop_url)
+def test_transcript_is_the_same_at_every_run(shop_url: str, played: list[str]) -> None:
+    assert play(shop_url) == played
 
 
-def test_transcript_holds_neither_ids_nor_secrets_nor_addresses(shop_url: str) -> None:
-    text = "\n".join(play(shop_url))
+def test_transcript_holds_neither_ids_nor_secrets_nor_addresses(played: list[str]) -> None:
+    text = "\n".join(played)
     assert not re.search(r"_[0-9A-Z]{26}|127\.0\.0\.1|paycs_\w|ntk_\w|ct_\w|\d{4}-\d\d-\d\dT", text)
