@@ -99,6 +99,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in gone]
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Prepare the database, and its cheaper flush."""
+    from tests.flushing import remember_permissions  # noqa: PLC0415 - Django is set up only now
+
+    with django_db_blocker.unblock():
+        remember_permissions()
+
+
 @pytest.fixture
 def simulator() -> Iterator[SimulatorService]:
     """Return a simulator of the test's own, to which the provider `simulator` talks."""
