@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.test import TestCase
 
 from payments import services
 from payments.models import Payment, PaymentCollection, PaymentSession
@@ -106,6 +107,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
     with django_db_blocker.unblock():
         remember_permissions()
+
+
+@pytest.fixture(scope="module")
+def module_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[Any]:
+    """Have rows that a fixture of a module makes last until its last test, as `TestCase.setUpTestData` does.
+
+    Yield what unblocks the database. Each test runs in a savepoint of its own; none may ask for real transactions.
+    """
+    with django_db_blocker.unblock():
+        atomics = TestCase._enter_atomics()  # type: ignore[attr-defined]
+    yield django_db_blocker
+    with django_db_blocker.unblock():
+        TestCase._rollback_atomics(atomics)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -8,27 +8,45 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from django.test import Client
+from django.test import Client, override_settings
+
+from payments.models import PaymentCollection
+from tests.admin.scenes import make_account_holder, make_eventful, make_webhook
 
 Viewer = Callable[..., Client]
+
+
+PROVIDERS = {
+    "system": {"BACKEND": "payments.providers.system.SystemProvider"},
+    "card": {"BACKEND": "tests.admin.scripted.ScriptedProvider"},
+}
 
 
 @pytest.fixture(autouse=True)
 def configured(settings: Any) -> None:
     """Configure a scripted provider besides `system`, and two admin sites."""
     settings.ROOT_URLCONF = "tests.admin.urls"
-    settings.PAYMENTS = {
-        "PROVIDERS": {
-            "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-            "card": {"BACKEND": "tests.admin.scripted.ScriptedProvider"},
-        }
-    }
+    settings.PAYMENTS = {"PROVIDERS": PROVIDERS}
+
+
+@pytest.fixture(scope="module")
+def lasting(module_db: Any) -> PaymentCollection:
+    """Return a collection to which much has happened, olivia's doing; it is there for every test of the module."""
+    with module_db.unblock(), override_settings(PAYMENTS={"PROVIDERS": PROVIDERS}):
+        collection = make_eventful(actor=make_olivia())
+        make_webhook(collection)
+        make_account_holder(collection.customer)
+        return collection
+
+
+def make_olivia() -> Any:
+    return get_user_model().objects.create_superuser("olivia", "olivia@shop.example", "password")
 
 
 @pytest.fixture
 def olivia(db: None) -> Any:
     """Return a superuser."""
-    return get_user_model().objects.create_superuser("olivia", "olivia@shop.example", "password")
+    return get_user_model().objects.filter(username="olivia").first() or make_olivia()
 
 
 @pytest.fixture

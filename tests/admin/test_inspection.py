@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.contrib import admin
 from django.db import models
@@ -12,7 +10,6 @@ from django.test import Client
 from payments.models import IdempotencyRecord, Payment, PaymentCollection, PaymentEvent, PaymentSession
 from tests.admin.conftest import Viewer
 from tests.admin.pages import INSPECTED, html, listing, page, text
-from tests.admin.scenes import make_account_holder, make_eventful, make_webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -20,11 +17,8 @@ each_model = pytest.mark.parametrize("model", INSPECTED, ids=lambda model: model
 
 
 @pytest.fixture
-def collection(olivia: Any) -> PaymentCollection:
-    collection = make_eventful(actor=olivia)
-    make_webhook(collection)
-    make_account_holder(collection.customer)
-    return collection
+def collection(lasting: PaymentCollection, db: None) -> PaymentCollection:
+    return PaymentCollection.objects.get(pk=lasting.pk)
 
 
 @each_model

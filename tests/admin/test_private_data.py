@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.db import connection, models
 from django.test import Client
@@ -19,7 +17,6 @@ from payments.models import (
 )
 from tests.admin.conftest import Viewer
 from tests.admin.pages import INSPECTED, html, listing, page, panel
-from tests.admin.scenes import make_account_holder, make_eventful, make_webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -37,12 +34,9 @@ PRIVATE_PANELS = [
 
 
 @pytest.fixture
-def collection(olivia: Any) -> PaymentCollection:
-    collection = make_eventful(actor=olivia)
-    event = make_webhook(collection)
-    WebhookEvent.objects.filter(pk=event.pk).update(fact={"fact_secret": 1})
-    make_account_holder(collection.customer)
-    return collection
+def collection(lasting: PaymentCollection, db: None) -> PaymentCollection:
+    WebhookEvent.objects.update(fact={"fact_secret": 1})
+    return PaymentCollection.objects.get(pk=lasting.pk)
 
 
 def _row(model: type[models.Model]) -> models.Model:

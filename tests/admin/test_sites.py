@@ -11,15 +11,14 @@ from django.test import Client
 
 from payments.models import PaymentCollection
 from tests.admin.pages import html, listing, page
-from tests.admin.scenes import make_eventful
 from tests.admin.urls import ProjectModelAdmin, ops_site
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def collection(olivia: Any) -> PaymentCollection:
-    return make_eventful(actor=olivia)
+def collection(lasting: PaymentCollection, db: None) -> PaymentCollection:
+    return PaymentCollection.objects.get(pk=lasting.pk)
 
 
 def test_links_stay_on_the_site_that_shows_them(collection: PaymentCollection, operator: Client) -> None:
