@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 
+from payments import services
 from payments.models import Payment, PaymentOperation, RefundReason, WebhookEvent
+from payments.testing import scripted_provider
 from payments.testing.factories import WebhookEventFactory
 from tests.api.client import Visitor
 from tests.api.conftest import MakeStaff
 from tests.api.evidence import Snapshot
 from tests.api.routes import STAFF
+from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -59,10 +62,30 @@ def test_every_address_for_operators_is_among_those_tried() -> None:
     assert known == {(method, path) for method, path, _permission in ROUTES}
 
 
+@pytest.fixture(scope="module")
+def lasting(module_db: Any) -> Payment:
+    """Return a payment of 100.00 euros that is there for every test of this module, as is a reason."""
+    with module_db.unblock(), scripted_provider():
+        RefundReason.objects.create(label="Damaged")
+        order = Order.objects.create(number="A-1", total="100.00", currency_code="eur")
+        collection = services.create_payment_collection(
+            amount=order.total, currency_code=order.currency_code, payable=order
+        )
+        session = services.create_payment_session(collection, provider_id="scripted")
+        payment = services.authorize_payment_session(session).payment
+        assert payment is not None
+        return payment
+
+
+@pytest.fixture
+def payment(lasting: Payment, db: None) -> Payment:
+    return Payment.objects.get(pk=lasting.pk)
+
+
 @pytest.fixture
 def address(payment: Payment) -> Any:
     """Return a function that fills in a route."""
-    reason = RefundReason.objects.create(label="Damaged")
+    reason = RefundReason.objects.get()
     keys = {
         "collection": payment.collection_id,
         "session": payment.session_id,
