@@ -57,12 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
     _use_database(settings_for_tests(config.stash[URL]))
 
 
-@pytest.hookimpl(optionalhook=True, wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Start a worker more than there are processors, for when one waits for a timeout or for another process."""
-    return (yield) + 1
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Hand the database's address to an xdist worker."""
