@@ -134,7 +134,7 @@ class FactRecorder:
         Such as one made elsewhere from a copy of what we had sent: what becomes of that isn't this session's.
         """
         payment, reported = self.session.payment, fact.provider_reference
-        if payment is None or payment.provider_reference is None or reported is None:
+        if payment is None or payment.provider_reference is None or not reported:
             return None
         is_known = reported in (self.session.provider_reference, payment.provider_reference)
         return None if is_known else payment.provider_reference
