@@ -12,24 +12,11 @@ from payments.services.requests import collecting_claims
 from payments.states import OperationKind
 
 
-def run_verb(verb: Callable[[], object], *, session_id: str, kind: OperationKind) -> str | None:
-    """Run a verb on a session or on its payment; return the id of the operation that it left open, if it did.
+def run_verb(verb: Callable[[], object]) -> str | None:
+    """Run a verb, which may claim many operations; return the id of one that it left open, if it did.
 
     An operation is left open where the provider's answer is unknown, and where it said that it will answer later.
-    """
-    try:
-        verb()
-    except OutcomeUnknownError as error:
-        return operation_of(error)
-    rows = PaymentOperation.objects.filter(session_id=session_id, kind=kind)
-    newest = rows.order_by("-created_at", "-id").first()
-    return newest.pk if newest is not None and newest.is_open else None
-
-
-def run_collection_verb(verb: Callable[[], object]) -> str | None:
-    """Run a verb on a collection, which may claim many operations; return the id of one that it left open, if it did.
-
-    What other requests left open on the collection doesn't count.
+    What other requests left open on the same row doesn't count.
     """
     with collecting_claims() as claims:
         try:

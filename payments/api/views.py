@@ -85,11 +85,11 @@ class PaymentsView(APIView):
     def check_access(self, **kwargs: str) -> None:
         """Raise unless the asker may still see what the address names."""
 
-    def run_verb(self, verb: Callable[[], object], *, session_id: str, kind: OperationKind) -> str | None:
-        """Run a verb, unless an earlier try of the request did; return the id of the operation that is open."""
+    def run_verb(self, verb: Callable[[], object], *, kind: OperationKind) -> str | None:
+        """Run a verb, unless an earlier try of the request did; return the id of the operation that it left open."""
         if self.earlier is not None and self.earlier.kind == kind:
             return outcome_of(self.earlier)
-        return run_verb(verb, session_id=session_id, kind=kind)
+        return run_verb(verb)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Return what recognizes the user: the classes that the settings name, or Django's session."""

@@ -26,6 +26,7 @@ from payments.services.operations import claim_operation, refuse_if_busy
 from payments.services.origins import Origin
 from payments.services.payments import claim_release
 from payments.services.providers import plugin_for
+from payments.services.requests import note_claim
 from payments.services.totals import settle
 from payments.services.transactions import committed, lock_collection
 from payments.services.transitions import cancel_session, change_amount
@@ -58,7 +59,7 @@ def claim_authorization(
     """
     with committed():
         locked = lock_session(session)
-        if locked.status == SessionStatus.AUTHORIZED or _is_awaited(locked):
+        if locked.status == SessionStatus.AUTHORIZED or _waits_for_provider(locked):
             return None
         _refuse_authorization(locked)
         refuse_excessive_authorizations(locked.collection, origin)
@@ -184,12 +185,15 @@ def _claim_initiation(session: PaymentSession, origin: Origin) -> PaymentOperati
     return operation
 
 
-def _is_awaited(session: PaymentSession) -> bool:
-    """Return whether the provider has accepted the authorization and will tell how it ends."""
+def _waits_for_provider(session: PaymentSession) -> bool:
+    """Return whether the provider has accepted the authorization and will tell how it ends; note that one."""
     rows = PaymentOperation.objects.filter(
         target_id=session.pk, kind=OperationKind.AUTHORIZE, status=OperationStatus.PENDING
     )
-    return rows.exists()
+    awaited = rows.first()
+    if awaited is not None:
+        note_claim(awaited.pk)
+    return awaited is not None
 
 
 def _check_update_support(session: PaymentSession) -> None:

@@ -30,7 +30,7 @@ def serving(request_key: str) -> Iterator[None]:
 
 
 def note_claim(operation_id: str) -> None:
-    """Tell who collects claims of one more."""
+    """Tell who collects claims of one more, or of another's whose end is waited for instead of claiming one."""
     claims = _claims.get()
     if claims is not None:
         claims.append(operation_id)

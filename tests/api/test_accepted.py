@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from contextvars import Context
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from payments import services
+from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation
-from payments.providers import AuthorizeResult, CancelResult, CaptureResult, InitiateResult, UpdateResult
+from payments.providers import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    InitiateResult,
+    RefundResult,
+    RetrieveResult,
+    SessionFact,
+    UpdateResult,
+)
+from payments.services.checkpoints import Checkpoint, watching
+from payments.services.origins import Origin
 from payments.services.records import record_result
-from payments.states import Outcome
+from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import ROOT, Answer, Visitor
 
@@ -126,6 +140,59 @@ def test_what_another_request_left_open_is_not_this_ones(
     services.capture_payment(payment)
 
     assert boss.post(f"{STAFF}{collection.pk}/mark-as-paid/").status == 200
+
+
+def test_a_refund_that_succeeded_is_not_told_by_another_one_that_was_made_meanwhile(
+    boss: Visitor, payment: Payment, script: Script
+) -> None:
+    services.capture_payment(payment)
+
+    def refund_elsewhere() -> None:
+        script.next("refund", RefundResult(outcome=Outcome.UNKNOWN))
+        with pytest.raises(OutcomeUnknownError):
+            services.refund_payment(payment, amount="30.00")
+
+    def look(point: Checkpoint, operation: PaymentOperation) -> None:
+        if point == Checkpoint.CALLED and operation.amount == Decimal(20):
+            Context().run(refund_elsewhere)  # as another request, which serves in a context of its own
+
+    with watching(look):
+        answer = boss.post(f"staff/payments/{payment.pk}/refund/", {"amount": "20.00"})
+
+    assert (answer.status, "operation_id" in answer.body, "Location" in answer.headers) == (200, False, False)
+    assert [refund["status"] for refund in answer.body["refunds"]] == ["succeeded", "pending"]
+
+
+@pytest.mark.parametrize("of", ["payment-sessions", "payments"])
+def test_a_sync_is_done_although_an_older_report_waits_for_a_person(
+    boss: Visitor, payment: Payment, script: Script, of: str
+) -> None:
+    reported = SessionFact(
+        status=SessionStatus.AUTHORIZED, currency_code="usd", authorized_amount=Decimal(100)
+    )
+    services.record_fact(payment.session, reported, origin=Origin())
+    assert PaymentOperation.objects.get(kind="sync").status == "attention"
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED))
+    target = payment.pk if of == "payments" else payment.session_id
+
+    synced = boss.post(f"staff/{of}/{target}/sync/")
+
+    assert (synced.status, "operation_id" in synced.body) == (200, False)
+
+
+def test_authorizing_again_is_accepted_while_the_provider_has_not_told_how_the_first_try_ends(
+    guest: Visitor, boss: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    session = services.create_payment_session(collection, provider_id="scripted")
+    script.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    assert guest.post(f"storefront/payment-sessions/{session.pk}/authorize/").status == 202
+
+    again = guest.post(f"storefront/payment-sessions/{session.pk}/authorize/")
+    of_staff = boss.post(f"staff/payment-sessions/{session.pk}/authorize/")
+
+    assert followed(guest, again) == again.body
+    assert followed(boss, of_staff)["kind"] == "authorize"
+    assert len(script.requests("authorize")) == 1
 
 
 def test_a_cancelation_sent_again_tells_what_has_become_of_it(

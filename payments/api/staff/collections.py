@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, MomentField, ObjectField, UserKeyField, WordField
-from payments.api.outcomes import open_operation, run_collection_verb
+from payments.api.outcomes import open_operation, run_verb
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.payments import PaymentSerializer
@@ -158,7 +158,7 @@ class CollectionBaseView(StaffView):
         """
         left_open = self._left_open()
         if left_open is None:
-            left_open = run_collection_verb(partial(verb, collection, **values, **self.origin()))
+            left_open = run_verb(partial(verb, collection, **values, **self.origin()))
         return self.answer(lookups.get(collection_rows(), collection.pk), left_open)
 
     def _left_open(self) -> str | None:

@@ -138,9 +138,7 @@ class PaymentActionView(StaffView):
         """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
         payment = lookups.get(payment_rows(), payment_id)
         values = self.read(self.input, currency_code=payment.currency_code)
-        open_operation = self.run_verb(
-            lambda: self.act(payment, values), session_id=payment.session_id, kind=self.kind
-        )
+        open_operation = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
         return self.answer(lookups.get(payment_rows(), payment_id), open_operation)
 
 

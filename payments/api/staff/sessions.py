@@ -109,9 +109,7 @@ class SessionActionView(StaffView):
         """Answer with the session as it is afterwards: 200, or 202 where that isn't known yet."""
         session = lookups.get(session_rows(), session_id)
         self.read()
-        open_operation = self.run_verb(
-            lambda: self.verb(session, **self.origin()), session_id=session.pk, kind=self.kind
-        )
+        open_operation = self.run_verb(lambda: self.verb(session, **self.origin()), kind=self.kind)
         return self.answer(lookups.get(session_rows(), session_id), open_operation)
 
 

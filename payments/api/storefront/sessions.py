@@ -121,7 +121,7 @@ class PaymentSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return answer(session.pk, self.run_verb(verb, session_id=session.pk, kind=OperationKind.UPDATE))
+        return answer(session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
 
 
 class AuthorizeSessionView(StorefrontView):
@@ -132,7 +132,7 @@ class AuthorizeSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        return answer(session.pk, self.run_verb(verb, session_id=session.pk, kind=OperationKind.AUTHORIZE))
+        return answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
 
 
 class CancelSessionView(StorefrontView):
@@ -143,7 +143,7 @@ class CancelSessionView(StorefrontView):
         session = self.get_session(session_id)
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
-        return answer(session.pk, self.run_verb(verb, session_id=session.pk, kind=OperationKind.CANCEL))
+        return answer(session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
 
 
 def answer(session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
