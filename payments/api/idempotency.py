@@ -1,22 +1,24 @@
 """`Idempotency-Key` on every POST: the same request again gets the same answer, and does nothing again.
 
     first time                       the answer; 2xx and 402 are stored
-    again, same body                 the stored answer, with `Idempotent-Replayed: true`
+    again, same body                 the stored answer, with `Idempotent-Replayed: true`; the view leaves out of it
+                                     what its asker may not see any more, and adds what isn't stored
     again, another body              422 idempotency_mismatch
     again, while it is under way     409 operation_in_progress, with Retry-After
     again, after 202, 5xx or a crash what has become of the operation that the first try claimed; a new try if none
 
 Other refusals aren't stored: nothing was done, so asking again may well succeed. A key stands for one principal (a
 user, or a client secret that opens what the address names) and one address. Whoever has neither can only open a
-collection, which needs no key: there is one for each thing to be paid. Strangers leave no trace: who may not see what
-the address names is turned away before anything is noted.
+collection, and their key isn't kept: there is one collection for each thing to be paid, and nobody to tell one guest
+from another by. Strangers leave no trace: who may not see what the address names is turned away before anything is
+noted.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 
-_KEPT: Final = frozenset({200, 201, 402})
+DECLINED: Final = 402
+
+_KEPT: Final = frozenset({200, 201, DECLINED})
 
 Post = Callable[..., Response]
 
@@ -54,19 +58,21 @@ class Once:
     def __call__(self, request: Request, **kwargs: str) -> Response:
         """Answer the request, for the first time or again."""
         key = request.headers.get(HEADER)
-        principal = self._view.principal()
-        if key is None or principal is None:
+        if key is None:
             return self._post(request, **kwargs)
         self._view.check_access(**kwargs)
+        key, principal = check_key(key), self._view.principal()
+        if principal is None:
+            return self._post(request, **kwargs)
         identity = RequestIdentity(
             principal=principal,
             route=request.get_full_path(),
-            key=check_key(key),
+            key=key,
             body=json.dumps(request.data, sort_keys=True).encode(),
         )
         record = begin_request(identity)
         if record.response_status is not None:
-            return _replay(record)
+            return self._replay(record)
         return self._answer(request, identity, record, **kwargs)
 
     def _answer(
@@ -99,11 +105,15 @@ class Once:
     def _store(self, answer: Response, record: IdempotencyRecord) -> tuple[Response, bool]:
         is_kept = answer.status_code in _KEPT
         if is_kept:
-            complete_request(record, status=answer.status_code, body=answer.data)
+            unstored = self._view.unstored
+            body = {name: value for name, value in answer.data.items() if name not in unstored}
+            complete_request(record, status=answer.status_code, body=body)
         return answer, is_kept
 
-
-def _replay(record: IdempotencyRecord) -> Response:
-    answer = Response(record.response_body, status=record.response_status)
-    answer[REPLAYED] = "true"
-    return answer
+    def _replay(self, record: IdempotencyRecord) -> Response:
+        body: Any = record.response_body
+        if record.response_status != DECLINED:
+            body = self._view.recall(body)
+        answer = Response(body, status=record.response_status)
+        answer[REPLAYED] = "true"
+        return answer

@@ -49,6 +49,18 @@ class NoInput(InputSerializer):
 class OutputSerializer(serializers.Serializer[Any]):
     """Write a row. Its fields are listed one by one, so that a new column is never published by accident."""
 
+    def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was written earlier, without what would not be written now."""
+        return {name: _recalled(self.fields.get(name), value) for name, value in written.items()}
+
+
+def _recalled(field: object, value: Any) -> Any:
+    if isinstance(field, serializers.ListSerializer):
+        return [_recalled(field.child, row) for row in value]
+    if isinstance(field, OutputSerializer) and value is not None:
+        return field.recall(value)
+    return value
+
 
 def _name(data: Any) -> str:
     """Return what JSON calls a value."""

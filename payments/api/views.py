@@ -43,6 +43,9 @@ class PaymentsView(APIView):
     source: ClassVar[EventSource]
     calls_providers: ClassVar[bool] = True
 
+    unstored: ClassVar[frozenset[str]] = frozenset()
+    """The keys of an answer that are never stored with it: `recall` tells them anew."""
+
     earlier: PaymentOperation | None = None
     """What an earlier try of the same request had claimed."""
 
@@ -84,6 +87,10 @@ class PaymentsView(APIView):
 
     def check_access(self, **kwargs: str) -> None:
         """Raise unless the asker may still see what the address names."""
+
+    def recall(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a stored answer as it is given again: no more than what a new one would show the asker now."""
+        return body
 
     def run_verb(self, verb: Callable[[], object], *, kind: OperationKind) -> str | None:
         """Run a verb, unless an earlier try of the request did; return the id of the operation that it left open."""

@@ -46,6 +46,10 @@ class StaffView(PaymentsView):
         """Return what the output depends on: who may see private provider data."""
         return {"shows_provider_data": self.request.user.has_perm("payments.view_provider_data")}
 
+    def recall(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a stored answer, without what the operator may not see any more."""
+        return self.output(context=self.output_context()).recall(body)
+
     def answer(self, row: Any, open_operation: str | None = None) -> Response:
         """Return 200 with a row, or 202 with the row and the operation whose outcome isn't known yet."""
         body = dict(self.render(row))
@@ -87,8 +91,13 @@ class PrivateDataSerializer(OutputSerializer):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Write the row."""
-        shown = super().to_representation(instance)
-        if not self.context.get("shows_provider_data"):
-            for name in self.private:
-                shown.pop(name)
-        return shown
+        return self._permitted(super().to_representation(instance))
+
+    def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was written earlier, without what has become private to the asker."""
+        return self._permitted(super().recall(written))
+
+    def _permitted(self, shown: dict[str, Any]) -> dict[str, Any]:
+        if self.context.get("shows_provider_data"):
+            return shown
+        return {name: value for name, value in shown.items() if name not in self.private}

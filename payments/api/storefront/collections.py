@@ -45,6 +45,8 @@ class OpenCollectionInput(InputSerializer):
 class PaymentCollectionsView(StorefrontView):
     """Open collections."""
 
+    unstored = frozenset({"client_secret"})
+
     def post(self, request: Request) -> Response:
         """Open the collection of a reference: 201, or 200 with the one that is there.
 
@@ -55,6 +57,11 @@ class PaymentCollectionsView(StorefrontView):
         collection, is_new = services.open_payment_collection(resolved, **self.origin())
         body = render_collection(collection.pk) | {"client_secret": client_secret(collection.pk)}
         return Response(body, status=201 if is_new else 200)
+
+    def recall(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a stored answer with the secret as it is now, if the shop still says that the asker may pay."""
+        resolve_payable(self.request, self.read(OpenCollectionInput)["reference"])
+        return CollectionSerializer().recall(body) | {"client_secret": client_secret(body["id"])}
 
 
 class PaymentCollectionView(StorefrontView):

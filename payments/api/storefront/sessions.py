@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -54,11 +55,20 @@ class SessionSerializer(OutputSerializer):
 
     def get_data(self, session: PaymentSession) -> dict[str, Any]:
         """Return the public data; a provider that is gone or broken publishes nothing."""
-        try:
-            declared = get_provider(session.provider_id).public_data_keys
-        except (NotFoundError, ImproperlyConfigured):
-            return {}
-        return {key: value for key, value in session.data.items() if key in declared}
+        return _published(session.provider_id, session.data)
+
+    def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was written earlier, with no data but what is still public."""
+        data = _published(written["provider_id"], written["data"])
+        return super().recall(written) | {"data": data}
+
+
+def _published(provider_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        declared = get_provider(provider_id).public_data_keys
+    except (NotFoundError, ImproperlyConfigured):
+        return {}
+    return {key: value for key, value in data.items() if key in declared}
 
 
 class CreateSessionInput(InputSerializer):
@@ -83,7 +93,15 @@ class AuthorizeInput(InputSerializer):
     data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
 
 
-class CollectionSessionsView(StorefrontView):
+class SessionActionView(StorefrontView):
+    """Answer with a session, as often as the request is sent."""
+
+    def recall(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a stored answer, with no data but what is still public."""
+        return SessionSerializer().recall(body)
+
+
+class CollectionSessionsView(SessionActionView):
     """Create sessions of a collection."""
 
     def post(self, request: Request, collection_id: str) -> Response:
@@ -124,7 +142,7 @@ class PaymentSessionView(StorefrontView):
         return answer(session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
 
 
-class AuthorizeSessionView(StorefrontView):
+class AuthorizeSessionView(SessionActionView):
     """Authorize a session."""
 
     def post(self, request: Request, session_id: str) -> Response:
@@ -135,7 +153,7 @@ class AuthorizeSessionView(StorefrontView):
         return answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
 
 
-class CancelSessionView(StorefrontView):
+class CancelSessionView(SessionActionView):
     """Cancel a session."""
 
     def post(self, request: Request, session_id: str) -> Response:
