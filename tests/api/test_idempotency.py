@@ -98,6 +98,41 @@ def test_an_unusable_key_is_refused(boss: Visitor, captured: Payment, key: str) 
     assert not captured.refunds.exists()
 
 
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "a\x7fb"])
+def test_an_unusable_key_is_refused_to_a_guest_too(make_order: Callable[..., Any], key: str) -> None:
+    make_order()
+    answer = send(Visitor(), "storefront/payment-collections/", {"reference": "A-1"}, key=key)
+    assert answer.error[:3] == (400, "invalid_request", "invalid_idempotency_key")
+    assert not PaymentCollection.objects.exists()
+
+
+def test_a_stranger_is_told_nothing_about_their_key(payment: Payment) -> None:
+    path = f"storefront/payment-sessions/{payment.session_id}/cancel/"
+    assert send(Visitor(), path, key="").error[:3] == (404, "not_found", "not_found")
+
+
+def test_no_guest_gets_the_answer_of_another_who_chose_the_same_key(make_order: Callable[..., Any]) -> None:
+    make_order("B-2")
+    make_order("C-3")
+    opened = [
+        send(Visitor(), "storefront/payment-collections/", {"reference": number}) for number in ("B-2", "C-3")
+    ]
+    assert [answer.status for answer in opened] == [201, 201]
+    assert opened[0].body["id"] != opened[1].body["id"]
+
+
+def test_a_key_stands_for_one_person_logged_in_or_with_a_secret(
+    guest: Visitor, collection: PaymentCollection, shopper: Any
+) -> None:
+    PaymentCollection.objects.filter(pk=collection.pk).update(customer=shopper)
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    with_secret = send(guest, path, {"provider_id": "scripted"})
+    logged_in = send(Visitor(user=shopper), path, {"provider_id": "scripted"})
+    assert (with_secret.status, logged_in.status) == (201, 201)
+    assert "Idempotent-Replayed" not in logged_in.headers
+    assert with_secret.body["id"] != logged_in.body["id"]
+
+
 def test_a_decline_is_answered_again(boss: Visitor, captured: Payment, script: Script) -> None:
     script.next("refund", RefundResult(outcome=Outcome.DECLINED, failure=Failure(code="too_old")))
     path, body = f"staff/payments/{captured.pk}/refund/", {"amount": "10.00"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.db import models
@@ -34,6 +34,12 @@ IDEMPOTENCY_KEY: Final = Parameter(
     description="Repeating a request under the same key gives the same answer, and does nothing again. Keys are yours "
     "to choose, such as a UUID for each button that is pressed, and are kept for 72 hours.",
     schema={"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": r"^[ -~]*$"},
+)
+
+OPENING_KEY: Final = replace(
+    IDEMPOTENCY_KEY,
+    description="For customers who are logged in, as everywhere. A guest's key is not kept: opening is repeated by "
+    "its `reference`, for which there is one open collection, however often it is asked for.",
 )
 
 _MOMENT: Final = {

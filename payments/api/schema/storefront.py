@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from payments.api.schema import examples
 from payments.api.schema.operations import Answer, Operation
-from payments.api.schema.parameters import IDEMPOTENCY_KEY
+from payments.api.schema.parameters import IDEMPOTENCY_KEY, OPENING_KEY
 from payments.api.storefront import collections, providers, saved_methods, sessions
 
 _READ: Final = frozenset({401, 406, 422, 429, 503})
@@ -115,6 +115,7 @@ OPERATIONS: Final = (
         example={"reference": "12"},
         errors=_WRITE | {501},
         security=(_NOBODY, {"session": [], "csrf": []}),
+        parameters=(OPENING_KEY,),
         answers={
             status: Answer(
                 row=collections.CollectionSerializer,
