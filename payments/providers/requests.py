@@ -47,28 +47,36 @@ class ProviderRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InitiateRequest(ProviderRequest):
-    """Ask for a session at the provider; `input` has only keys that the provider declared in `input_keys`."""
+class InputRequest(ProviderRequest):
+    """Carry what the payer's browser sent, in `input`: only keys that the provider declared in `input_keys`.
+
+    `refuses_saved` says that whoever sent it isn't known to be the customer from whose account the session is paid: to
+    them, what a customer has saved is nothing that is there, whatever its id.
+    """
 
     input: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    refuses_saved: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitiateRequest(InputRequest):
+    """Ask for a session at the provider."""
+
     context: PaymentContext = PaymentContext()
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateRequest(ProviderRequest):
+class UpdateRequest(InputRequest):
     """Ask that an unauthorized session be for `amount` from now on."""
-
-    input: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuthorizeRequest(ProviderRequest):
+class AuthorizeRequest(InputRequest):
     """Ask that the amount be held; `input` may carry a code or a token that the payer's browser sent.
 
     `saved_method` is the id of a saved payment method to charge while the customer is away: nobody can be asked.
     """
 
-    input: Mapping[str, Any] = field(default_factory=dict, repr=False)
     saved_method: str | None = None
 
 

@@ -33,6 +33,9 @@ from payments.states import OperationKind
 SAVED_METHOD: Final = "#saved_method"
 """Under which key an operation keeps the payment method that the shop itself charges; no payer can send such a key."""
 
+REFUSES_SAVED: Final = "#refuses_saved"
+"""Under which key an operation keeps that whoever asked for it may not pay with what a customer has saved."""
+
 
 def call_for(operation: PaymentOperation) -> ProviderResult:
     """Ask the operation's provider for what the operation stands for, and return its answer.
@@ -58,21 +61,28 @@ def _common(operation: PaymentOperation) -> dict[str, Any]:
     }
 
 
+def _sent(operation: PaymentOperation) -> dict[str, Any]:
+    ours = (SAVED_METHOD, REFUSES_SAVED)
+    return {
+        "input": {name: value for name, value in operation.input.items() if name not in ours},
+        "refuses_saved": operation.input.get(REFUSES_SAVED, False),
+    }
+
+
 def _initiate(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
     context = PaymentContext(**operation.session.context)
-    request = InitiateRequest(**_common(operation), input=operation.input, context=context)
+    request = InitiateRequest(**_common(operation), **_sent(operation), context=context)
     return call_provider(provider.initiate, request, result_class=InitiateResult)
 
 
 def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
-    request = UpdateRequest(**_common(operation), input=operation.input)
+    request = UpdateRequest(**_common(operation), **_sent(operation))
     return call_provider(provider.update, request, result_class=UpdateResult)
 
 
 def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
-    sent = dict(operation.input)
-    saved_method = sent.pop(SAVED_METHOD, None)
-    request = AuthorizeRequest(**_common(operation), input=sent, saved_method=saved_method)
+    saved_method = operation.input.get(SAVED_METHOD)
+    request = AuthorizeRequest(**_common(operation), **_sent(operation), saved_method=saved_method)
     return call_provider(provider.authorize, request, result_class=AuthorizeResult)
 
 

@@ -23,6 +23,8 @@ from payments.exceptions import (
 )
 from payments.ids import new_operation_id
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
+from payments.services.accounts import is_asked_by_another
+from payments.services.calls import REFUSES_SAVED
 from payments.services.checkpoints import Checkpoint, reach
 from payments.services.journals import Journal
 from payments.services.origins import Origin
@@ -34,6 +36,8 @@ LEASE: Final = timedelta(minutes=2)
 """How long a call may be under way before its operation counts as abandoned."""
 
 FIRST_RETRY: Final = timedelta(minutes=1)
+
+_FROM_PAYERS: Final = frozenset({OperationKind.INITIATE, OperationKind.UPDATE, OperationKind.AUTHORIZE})
 
 _RESULT_FIELDS: Final = (
     "status",
@@ -83,7 +87,7 @@ def claim_operation(
         amount=amount,
         idempotency_key=operation_id,
         request_key=current_request_key(),
-        input=dict(sent or {}),
+        input=_input(kind, session, sent, origin),
         is_final=is_final,
         makes_split=makes_split,
         source=origin.source,
@@ -149,6 +153,14 @@ def raise_for_outcome(operation: PaymentOperation) -> None:
             params=arguments,
             **arguments,
         )
+
+
+def _input(
+    kind: OperationKind, session: PaymentSession, sent: Mapping[str, Any] | None, origin: Origin
+) -> dict[str, Any]:
+    """Return what a payer sent, and with it that they may not pay with what the customer has saved, if so."""
+    is_limited = kind in _FROM_PAYERS and is_asked_by_another(session, origin)
+    return {**(sent or {}), **({REFUSES_SAVED: True} if is_limited else {})}
 
 
 def _swap(operation: PaymentOperation, expected_status: str) -> bool:

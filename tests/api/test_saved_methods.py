@@ -11,8 +11,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from payments import services
-from payments.models import AccountHolder, PaymentCollection
-from payments.providers import Failure, NextAction
+from payments.models import AccountHolder, PaymentCollection, PaymentOperation
+from payments.providers import AuthorizeResult, Failure, NextAction
 from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountResult,
@@ -20,6 +20,7 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
     SavedPaymentMethod,
 )
+from payments.services.reconciliation import reconcile_operation
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.settings import configured_provider
@@ -294,3 +295,57 @@ def test_saving_and_removing_need_a_csrf_token(shopper: Any, holder: AccountHold
     for response in refused:
         assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
     assert client.get(address).status_code == 200
+
+
+def asked_for(visitor: Visitor, collection: PaymentCollection, script: Script) -> list[Any]:
+    """Have a visitor create, change and authorize a session; return what the provider was asked for."""
+    script.calls.clear()
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    created = visitor.post(path, {"provider_id": "scripted", "amount": "1.00", "data": {"token": "t"}})
+    path = f"storefront/payment-sessions/{created.body['id']}/"
+    visitor.patch(path, {"data": {"token": "t"}})
+    visitor.post(f"{path}authorize/", {"data": {"token": "t"}})
+    assert [verb for verb, _request in script.calls] == ["initiate", "update", "authorize"]
+    requests: list[Any] = [request for _verb, request in script.calls]
+    assert [request.input for request in requests] == [{"token": "t"}] * 3
+    return requests
+
+
+def test_a_provider_is_told_whether_it_is_the_customer_who_asks(
+    guest: Visitor, collection: PaymentCollection, shopper: Any, holder: AccountHolder, script: Script
+) -> None:
+    mallory = Visitor(user=get_user_model().objects.create_user("mallory"))
+    mallory.headers |= guest.headers
+    collection.customer = shopper
+    collection.save_fields("customer")
+
+    for stranger in (guest, mallory):
+        assert all(request.refuses_saved for request in asked_for(stranger, collection, script))
+    customer = Visitor(user=shopper)
+    customer.headers |= guest.headers
+    assert not any(request.refuses_saved for request in asked_for(customer, collection, script))
+
+
+def test_where_no_customer_has_an_account_nothing_saved_is_refused(
+    guest: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    assert not any(request.refuses_saved for request in asked_for(guest, collection, script))
+
+
+def test_what_is_sent_again_later_is_the_same_request(
+    guest: Visitor, collection: PaymentCollection, shopper: Any, holder: AccountHolder, script: Script
+) -> None:
+    collection.customer = shopper
+    collection.save_fields("customer")
+    session = services.create_payment_session(collection, provider_id="scripted")
+    script.next("authorize", AuthorizeResult(outcome=Outcome.UNKNOWN))
+    path = f"storefront/payment-sessions/{session.pk}/authorize/"
+    assert guest.post(path, {"data": {"token": "t"}}).status == 202
+    collection.customer = None
+    collection.save_fields("customer")
+
+    reconcile_operation(PaymentOperation.objects.get(kind="authorize"))
+
+    first, again = script.requests("authorize")
+    assert first == again
+    assert again.refuses_saved

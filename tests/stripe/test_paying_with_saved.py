@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 
+from payments.api.storefront.client_secrets import client_secret
 from payments.models import AccountHolder, PaymentSession
-from payments.services import create_account_holder, create_payment_collection
+from payments.services import create_account_holder, create_payment_collection, create_payment_session
+from payments.states import Outcome
 from payments.testing.factories import CustomerFactory
 from tests.api.client import Answer, Visitor
+from tests.stripe.conftest import driver_for
 from tests.stripe.fake import FakeStripe
+from tests.stripe.fake.cards import TOKENS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -91,3 +96,87 @@ def test_nobody_pays_with_what_another_customer_has_saved(
         assert Visitor(user=thief).send("DELETE", f"{PATH}{anothers}/").status == 404
     assert "charge" not in {row["object"] for row in shop.books.objects.values()}
     assert [row["id"] for row in Visitor(user=customer).get(PATH).body["results"]] == [anothers]
+
+
+def owed(customer: AbstractBaseUser, *, method_id: str | None = None) -> tuple[PaymentSession, Visitor]:
+    """Return a session of 100.00 euros that a customer has begun, and who holds its collection's secret."""
+    collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+    data = None if method_id is None else {"payment_method": method_id}
+    session = create_payment_session(collection, provider_id="stripe", data=data)
+    return session, Visitor(secret=client_secret(collection.pk))
+
+
+def tried(way: str, customer: AbstractBaseUser, method_id: str) -> Answer:
+    """Have the holder of a client secret try in one way to pay with what has an id; return the last answer."""
+    session, guest = owed(customer)
+    data = {"payment_method": method_id}
+    if way == "token":
+        data = {"confirmation_token": "ctoken_chosen"}
+    if way == "create":
+        path = f"storefront/payment-collections/{session.collection_id}/payment-sessions/"
+        return guest.post(path, {"provider_id": "stripe", "data": data})
+    path = f"storefront/payment-sessions/{session.pk}/"
+    return (
+        guest.patch(path, {"data": data})
+        if way == "update"
+        else guest.post(f"{path}authorize/", {"data": data})
+    )
+
+
+@pytest.mark.parametrize("way", ["authorize", "token", "create", "update"])
+def test_a_client_secret_and_a_known_id_pay_with_nothing_that_the_customer_has_saved(
+    shop: FakeStripe, customer: AbstractBaseUser, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method_id = saved(shop, customer)
+    monkeypatch.setitem(TOKENS, "ctoken_chosen", method_id)
+    refused = tried(way, customer, method_id)
+    monkeypatch.setitem(TOKENS, "ctoken_chosen", "pm_missing")
+    missing = tried(way, customer, "pm_missing")
+
+    assert refused.status == missing.status
+    assert refused.body.get("error") == missing.body.get("error")
+    assert refused.body.get("code") == missing.body.get("code")
+    assert refused.body.get("status", "error") == "error"
+    for session in PaymentSession.objects.exclude(provider_reference=None):
+        assert shop.intent_of(session.pk)["payment_method"] is None
+    assert "charge" not in {row["object"] for row in shop.books.objects.values()}
+
+
+def test_what_the_customer_has_chosen_is_not_authorized_by_who_holds_the_secret(
+    shop: FakeStripe, customer: AbstractBaseUser
+) -> None:
+    session, guest = owed(customer, method_id=saved(shop, customer))
+    path = f"storefront/payment-sessions/{session.pk}/authorize/"
+
+    refused = guest.post(path)
+    assert (refused.status, refused.body["status"]) == (200, "error")
+    assert refused.body["error"]["code"] == "payment_method_required"
+    assert "charge" not in {row["object"] for row in shop.books.objects.values()}
+
+    assert Visitor(user=customer).post(path).body["status"] == "authorized"
+
+
+@pytest.mark.parametrize("data", [{"payment_method": "pm_card_visa"}, {"confirmation_token": "ctoken_visa"}])
+def test_who_holds_the_secret_pays_with_a_card_of_their_own(
+    shop: FakeStripe, customer: AbstractBaseUser, data: dict[str, str]
+) -> None:
+    saved(shop, customer)
+    session, guest = owed(customer)
+
+    paid = guest.post(f"storefront/payment-sessions/{session.pk}/authorize/", {"data": data})
+
+    assert (paid.status, paid.body["status"]) == (200, "authorized")
+
+
+def test_a_first_try_that_has_saved_the_card_is_no_refusal_of_the_second(fake: FakeStripe) -> None:
+    driver = driver_for(fake)
+    assert driver.authorize(refuses_saved=True).outcome == Outcome.SUCCEEDED
+    account = fake.customers.create({})["id"]
+    fake.books.objects["pm_of_them"] = fake.customers.save(account) | {
+        "id": "pm_of_them",
+        "fake_card": "pm_card_visa",
+    }
+
+    again = driver.authorize(input={"payment_method": "pm_of_them"}, refuses_saved=True)
+
+    assert (again.outcome, again.amount) == (Outcome.SUCCEEDED, Decimal(100))

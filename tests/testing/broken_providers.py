@@ -229,6 +229,11 @@ class OnlySaysThatItRemoved(SimulatorProvider):
         return RemoveMethodResult(outcome=Outcome.SUCCEEDED)
 
 
+class PaysForWhoeverKnowsTheId(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        return super().authorize(replace(request, refuses_saved=False))
+
+
 class AsksNobodyBack(SimulatorProvider):
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         result = super().authorize(request)

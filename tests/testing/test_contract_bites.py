@@ -156,6 +156,10 @@ BROKEN = [
             "test_a_removed_method_pays_nothing",
         },
     ),
+    (
+        broken.PaysForWhoeverKnowsTheId,
+        {"test_what_is_saved_pays_nothing_for_who_is_not_known_to_be_its_customer"},
+    ),
     (broken.AsksNobodyBack, {"test_a_customer_whose_bank_wants_them_comes_back_and_authorizes"}),
 ]
 PARTLY = {broken.ReportsTheLastMovementOnly, broken.ChangesItsRequest, broken.DeclinesWithoutACode}

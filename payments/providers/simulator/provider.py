@@ -49,6 +49,9 @@ from payments.providers.simulator.translation import (
 from payments.providers.simulator.webhooks import refusing_malformed_events, verified_event
 from payments.states import Outcome
 
+NOBODYS_METHOD: Final = "pm_nobodys"
+"""An id that no saved card has, so that the simulator refuses it as it refuses whatever isn't there."""
+
 _INTENT_GONE: Final = "intent_not_found"
 
 
@@ -98,7 +101,7 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
         body = {
             "card": request.input.get("card"),
             "code": request.input.get("code"),
-            "method": request.saved_method or request.input.get("payment_method"),
+            "method": request.saved_method or _chosen_method(request),
             "off_session": True if request.saved_method else None,
             "reference": request.operation_id,
         }
@@ -176,6 +179,12 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
 
 def _path(request: ProviderRequest, suffix: str = "") -> str:
     return f"/v1/intents/{quote(request.provider_reference or '', safe='')}{suffix}"
+
+
+def _chosen_method(request: AuthorizeRequest) -> str | None:
+    """Return the saved card that the payer chose; it is always a customer's, so others get one that isn't there."""
+    chosen = request.input.get("payment_method")
+    return NOBODYS_METHOD if chosen and request.refuses_saved else chosen
 
 
 def _minor(request: ProviderRequest) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from payments.providers.account_holders import (
     AccountHolderProvider,
@@ -18,12 +19,22 @@ from payments.providers.account_holders import (
 )
 from payments.providers.facts import NextAction
 from payments.providers.refusals import answering
+from payments.providers.requests import InputRequest
 from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
+from payments.providers.stripe.declines import request_failure
+from payments.providers.stripe.errors import RefusedError
 from payments.providers.stripe.options import StripeOptions
 from payments.states import Outcome
 
 if TYPE_CHECKING:
     from stripe import params as p
+
+
+_NOT_THEIRS: Final = {
+    "code": "resource_missing",
+    "param": "payment_method",
+    "message": "A customer has saved this payment method, and somebody else asks for it.",
+}
 
 
 class StripeAccounts(AccountHolderProvider):
@@ -95,6 +106,20 @@ class StripeAccounts(AccountHolderProvider):
         """Detach a payment method from its Customer; the services have seen that it is theirs."""
         method = self._api.detach_payment_method(request.method_id, key=request.idempotency_key)
         return RemoveMethodResult(outcome=Outcome.SUCCEEDED, provider_reference=method["id"])
+
+    def _is_saved(self, sent: Mapping[str, Any]) -> bool:
+        """Return whether what a payer chose is saved by a customer; raise RefusedError where there is no such thing."""
+        if sent.get("confirmation_token"):
+            token = self._api.confirmation_token(str(sent["confirmation_token"]))
+            return (token.get("payment_method_preview") or {}).get("customer") is not None
+        if sent.get("payment_method"):
+            return self._api.payment_method(str(sent["payment_method"])).get("customer") is not None
+        return False
+
+    def _refuse_saved(self, request: InputRequest) -> None:
+        """Raise what a payment method that isn't there is refused with, where a customer's is none of the asker's."""
+        if request.refuses_saved and self._is_saved(request.input):
+            raise RefusedError(request_failure(_NOT_THEIRS), is_missing=True)
 
 
 def _saved_method(method: Json) -> SavedPaymentMethod:

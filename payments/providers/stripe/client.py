@@ -129,6 +129,14 @@ class StripeApi:
             lambda api, after: api.customers.payment_methods.list(customer_id, {"limit": PAGE, **after})
         )
 
+    def payment_method(self, method_id: str) -> Json:
+        """Read a payment method."""
+        return self._call(lambda api: api.payment_methods.retrieve(method_id))
+
+    def confirmation_token(self, token_id: str) -> Json:
+        """Read a confirmation token, with a preview of the payment method that it stands for."""
+        return self._call(lambda api: api.confirmation_tokens.retrieve(token_id))
+
     def create_setup_intent(self, params: p.SetupIntentCreateParams, *, key: str) -> Json:
         """Make a SetupIntent, with which a browser saves a payment method."""
         return self._call(lambda api: api.setup_intents.create(params, {"idempotency_key": key}))

@@ -92,15 +92,16 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Make a PaymentIntent."""
         params = parameters.create_intent(request, self.options)
+        self._refuse_saved(request)
         intent = self._api.create_intent(params, key=request.idempotency_key)
         return InitiateResult(outcome=Outcome.SUCCEEDED, **self._session_parts(intent))
 
     @answering(UpdateResult)
     def update(self, request: UpdateRequest) -> UpdateResult:
         """Change the intent's amount, and with it what the payer has chosen to pay with."""
-        intent = self._api.update_intent(
-            intent_id(request), parameters.update_intent(request), key=request.idempotency_key
-        )
+        params = parameters.update_intent(request)
+        self._refuse_saved(request)
+        intent = self._api.update_intent(intent_id(request), params, key=request.idempotency_key)
         return UpdateResult(
             outcome=Outcome.SUCCEEDED,
             amount=translation.amount_of(intent, "amount"),
@@ -112,12 +113,16 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         """Confirm the intent with what the payer sent, or report how the payer's browser has confirmed it."""
         params = parameters.confirm_intent(request)
+        try:
+            self._refuse_saved(request)
+        except RefusedError as error:
+            return self._confirmed_before(request, error)
         if not (request.input or request.saved_method):
             intent = self._api.intent(intent_id(request))
             method = translation.method_to_confirm(intent)
             if method is not None:
                 params["payment_method"] = method
-            elif intent["status"] != "requires_confirmation":
+            elif intent["status"] != "requires_confirmation" or self._is_anothers(request, intent):
                 return self._authorization(intent)
         try:
             intent = self._api.confirm_intent(intent_id(request), params, key=request.idempotency_key)
@@ -229,6 +234,17 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         intent = self._api.intent(intent_id(request))
         # Confirmed already, as by the payer's browser, or canceled; or the bank wants the absent customer to confirm.
         return self._authorization(intent, refusal=None if error.is_by_card else error.failure)
+
+    def _confirmed_before(self, request: AuthorizeRequest, error: RefusedError) -> AuthorizeResult:
+        """Return how the intent was confirmed already, which may have saved what is refused now; else raise that."""
+        intent = self._api.intent(intent_id(request))
+        if intent["status"] not in ("requires_capture", "succeeded", "processing"):
+            raise error
+        return self._authorization(intent)
+
+    def _is_anothers(self, request: AuthorizeRequest, intent: Json) -> bool:
+        """Return whether the customer has chosen what they have saved, and somebody else asks to pay with it."""
+        return request.refuses_saved and self._is_saved({"payment_method": intent["payment_method"]})
 
     def _authorization(self, intent: Json, *, refusal: Failure | None = None) -> AuthorizeResult:
         parts = self._session_parts(intent)

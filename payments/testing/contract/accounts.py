@@ -163,6 +163,22 @@ class AccountContract(ContractHooks):
         driver = self._paying(self._account())
         declined(driver, driver.authorize(input={}, saved_method=method.id))
 
+    def test_what_is_saved_pays_nothing_for_who_is_not_known_to_be_its_customer(self) -> None:
+        account = self._account()
+        [method] = self._saved(account)
+        driver = self._paying(account)
+        chosen = dict(self.choose_method(method.id))
+        theirs = declined(driver, driver.authorize(input=chosen, refuses_saved=True))
+        nobodys = dict(self.choose_method(f"{method.id}0"))
+        missing = declined(driver, driver.authorize(input=nobodys))
+        assert theirs.failure is not None
+        assert missing.failure is not None
+        assert (theirs.failure.code, theirs.failure.message) == (
+            missing.failure.code,
+            missing.failure.message,
+        )
+        succeeded(driver, driver.authorize(input=chosen))
+
     def test_a_removed_method_pays_nothing(self) -> None:
         account = self._account()
         [method] = self._saved(account)

@@ -79,6 +79,12 @@ class ContractHooks:
             f"{type(self).__name__} doesn't say how a payment method is saved: save_method()"
         )
 
+    def choose_method(self, method_id: str) -> Mapping[str, Any]:
+        """Return what a browser sends to pay with a saved payment method; by default its id, as `payment_method`."""
+        if "payment_method" not in self.provider.input_keys:
+            self.skip("nothing that a browser may send names a payment method: choose_method()")
+        return {"payment_method": method_id}
+
     def webhook_body(self, driver: SessionDriver) -> bytes:
         """Return the body of a good event about an authorized session."""
         raise unittest.SkipTest(

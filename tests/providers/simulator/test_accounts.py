@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 
+from payments.api.storefront.client_secrets import client_secret
 from payments.exceptions import DeclinedError, OutcomeUnknownError, ProviderUnavailableError
 from payments.models import AccountHolder
 from payments.providers.account_holders import SavedPaymentMethod
@@ -27,6 +28,7 @@ from payments.services import (
 from payments.simulator import SimulatorService
 from payments.testing import simulator_settings
 from payments.testing.factories import CustomerFactory
+from tests.api.client import Visitor
 from tests.providers.simulator.desk import post_form
 from tests.reliability.clocks import TestClock, moving_clock
 
@@ -113,6 +115,38 @@ def test_a_customer_pays_with_a_saved_card_and_nobody_else_does(
         statuses[payer] = authorize_payment_session(session, data={"payment_method": method}).status
 
     assert statuses == {customer: "authorized", thief: "error", None: "error"}
+
+
+def test_a_client_secret_and_a_known_id_pay_with_nothing_that_the_customer_has_saved(
+    simulator: SimulatorService, customer: AbstractBaseUser
+) -> None:
+    method = card_of(simulator, create_account_holder(customer, provider_id="simulator"))
+    collection = create_payment_collection(amount="10.00", currency_code="eur", customer=customer)
+    session = create_payment_session(collection, provider_id="simulator")
+    path = f"storefront/payment-sessions/{session.pk}/authorize/"
+    guest = Visitor(secret=client_secret(collection.pk))
+
+    refused = guest.post(path, {"data": {"payment_method": method}})
+    missing = guest.post(path, {"data": {"payment_method": "pm_missing"}})
+
+    assert (refused.status, refused.body["status"]) == (200, "error")
+    assert refused.body == missing.body
+    assert simulator.totals(session.pk).authorizations == 0
+    paid = Visitor(user=customer).post(path, {"data": {"payment_method": method}})
+    assert paid.body["status"] == "authorized"
+
+
+def test_who_holds_the_secret_pays_with_a_card_of_their_own(
+    simulator: SimulatorService, customer: AbstractBaseUser
+) -> None:
+    create_account_holder(customer, provider_id="simulator")
+    collection = create_payment_collection(amount="10.00", currency_code="eur", customer=customer)
+    session = create_payment_session(collection, provider_id="simulator")
+    guest = Visitor(secret=client_secret(collection.pk))
+
+    paid = guest.post(f"storefront/payment-sessions/{session.pk}/authorize/", {"data": {"card": "card_ok"}})
+
+    assert paid.body["status"] == "authorized"
 
 
 def test_a_bank_that_wants_a_customer_who_is_away_makes_them_come_back(

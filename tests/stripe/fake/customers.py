@@ -6,6 +6,7 @@ import secrets
 
 from tests.fakes import Json
 from tests.stripe.fake.books import Books
+from tests.stripe.fake.cards import CARDS, TOKENS
 from tests.stripe.fake.intents import public, save_method
 from tests.stripe.fake.wire import ApiError, found_in, require
 
@@ -46,6 +47,19 @@ class Customers:
         """Return the saved payment methods of a customer."""
         self._books.get(customer_id, "customer", param="customer")
         return [public(row) for row in self._books.all("payment_method", customer=customer_id)]
+
+    def method(self, method_id: str) -> Json:
+        """Return a payment method: a saved one, or one of those that are everybody's for tests."""
+        if method_id in CARDS:
+            return {"id": method_id, "object": "payment_method", "type": "card", "customer": None}
+        return public(self._books.get(method_id, "payment_method", param="payment_method"))
+
+    def token(self, token_id: str) -> Json:
+        """Return a confirmation token, with a preview of what it pays with."""
+        if token_id not in TOKENS:
+            raise ApiError(f"No such confirmation token: '{token_id}'", status=404, code="resource_missing")
+        preview = self.method(TOKENS[token_id])
+        return {"id": token_id, "object": "confirmation_token", "payment_method_preview": preview}
 
     def set_up(self, params: Json) -> Json:
         """Start saving a payment method; the payer's browser ends it."""

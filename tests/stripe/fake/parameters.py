@@ -83,4 +83,6 @@ CREATE_SETUP_INTENT: Final[dict[str, Any]] = {
     "metadata": "metadata",
     **_EXPAND,
 }
+RETRIEVE_PAYMENT_METHOD: Final[dict[str, Any]] = _EXPAND
+RETRIEVE_TOKEN: Final[dict[str, Any]] = _EXPAND
 DETACH: Final[dict[str, Any]] = _EXPAND

@@ -153,6 +153,20 @@ class FakeStripe(Service[Request]):
                 p.LIST_PAYMENT_METHODS,
                 lambda customer_id, params: _page(people.methods(customer_id)[::-1], params),
             ),
+            Route(
+                "method",
+                "GET",
+                r"/v1/payment_methods/(pm_\w+)",
+                p.RETRIEVE_PAYMENT_METHOD,
+                lambda method_id, params: people.method(method_id),
+            ),
+            Route(
+                "token",
+                "GET",
+                r"/v1/confirmation_tokens/(ctoken_\w+)",
+                p.RETRIEVE_TOKEN,
+                lambda token_id, params: people.token(token_id),
+            ),
             Route("set_up", "POST", "/v1/setup_intents", p.CREATE_SETUP_INTENT, people.set_up),
             Route(
                 "detach",
