@@ -37,7 +37,7 @@ STOREFRONT: Final = {
     "opened collection": "amount authorized_amount canceled_at captured_amount client_secret completed_at created_at "
     "currency_code id payment_sessions refunded_amount status",
     "session": "amount authorized_amount authorized_at created_at currency_code data due_at error expires_at id "
-    "next_action payment_collection_id provider_id status",
+    "in_progress next_action payment_collection_id provider_id status",
     "failure": FAILURE,
     "action": ACTION,
 }
@@ -48,7 +48,7 @@ STAFF: Final = {
     "customer_id id metadata payable payment_sessions payments refunded_amount status updated_at",
     "payable": "id type",
     "session": "amount authorized_amount authorized_at canceled_at context created_at currency_code data due_at error "
-    "expires_at id initiated_at installment is_automatic is_split next_action payment_collection_id payment_id "
+    "expires_at id in_progress initiated_at installment is_automatic is_split next_action payment_collection_id payment_id "
     "provider_data provider_id provider_reference status updated_at",
     "payment": "amount canceled_amount canceled_at capturable_amount captured_amount captured_at captures "
     "charged_back_amount created_at currency_code expires_at id metadata payment_collection_id payment_session_id "

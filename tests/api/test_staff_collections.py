@@ -51,6 +51,7 @@ SESSION_KEYS = {
     "data",
     "provider_data",
     "context",
+    "in_progress",
     "next_action",
     "error",
     "installment",

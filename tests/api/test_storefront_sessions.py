@@ -37,6 +37,7 @@ SESSION_KEYS = {
     "authorized_amount",
     "currency_code",
     "data",
+    "in_progress",
     "next_action",
     "error",
     "due_at",

@@ -68,14 +68,14 @@ export class Storefront {
     return response.status === 202 ? this.settled(data.id) : data;
   }
 
-  // Asks until it is known what has become of a session.
+  // Asks until nothing is under way on a session any more.
   async settled(session: string): Promise<Session> {
     for (;;) {
       const { data, error, response } = await this.#api.GET("/storefront/payment-sessions/{session_id}/", {
         params: { path: { session_id: session } },
       });
       if (error) throw new Error(error.code);
-      if (data.status !== "pending") return data;
+      if (data.in_progress === null) return data;
       const seconds = Number(response.headers.get("Retry-After") ?? "0.2");
       await new Promise((resume) => setTimeout(resume, seconds * 1000));
     }

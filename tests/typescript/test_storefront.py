@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.thorough, pytest.mark.xdist_group("typescript")]
 # What a programmer may get wrong: in pay.ts or storefront.ts, what stands there, and what they typed instead.
 MISTAKES = {
     "a field of an answer that isn't there": ("pay.ts", "asked.next_action?.type", "asked.nextAction?.type"),
-    "a status that isn't there": (
+    "a progress that isn't there": (
         "storefront.ts",
-        'data.status !== "pending"',
-        'data.status !== "processing"',
+        "data.in_progress === null",
+        'data.in_progress === "processing"',
     ),
     "an action that isn't there": ("storefront.ts", 'case "challenge":', 'case "popup":'),
     "an action that is forgotten": ("storefront.ts", 'case "provider_script":', ""),

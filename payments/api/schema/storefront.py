@@ -37,8 +37,8 @@ def _shown(description: str, example: Any) -> Answer:
 
 _NOT_KNOWN_YET: Final = _shown(
     "The provider has not said yet what became of it. Ask for the session again, at `Location`, after `Retry-After` "
-    "seconds.",
-    examples.SESSION | {"status": "pending", "next_action": None},
+    "seconds, until its `in_progress` is null.",
+    examples.SESSION | {"status": "pending", "in_progress": "authorize", "next_action": None},
 )
 
 

@@ -17,6 +17,7 @@ from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, MomentField, ObjectField, UserKeyField, WordField
 from payments.api.outcomes import open_operation, run_verb
+from payments.api.progress import with_progress
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.payments import PaymentSerializer
@@ -90,7 +91,9 @@ class UpdateCollectionInput(InputSerializer):
 
 def collection_rows() -> QuerySet[PaymentCollection]:
     """Return collections with what their output needs."""
-    sessions: Any = PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
+    sessions: Any = with_progress(
+        PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
+    )
     payments: Any = Payment.objects.prefetch_related("captures", "refunds__reason").order_by(
         "created_at", "id"
     )

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, ErrorField, MomentField, NextActionField, ObjectField, WordField
+from payments.api.progress import ProgressField, with_progress
 from payments.api.staff import filters
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
@@ -36,6 +37,7 @@ class SessionSerializer(PrivateDataSerializer):
     data = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
     provider_data = ObjectField(read_only=True)
     context = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
+    in_progress = ProgressField()
     next_action = NextActionField()
     error = ErrorField()
     installment = serializers.IntegerField(read_only=True, allow_null=True)
@@ -55,7 +57,7 @@ class SessionSerializer(PrivateDataSerializer):
 
 def session_rows() -> QuerySet[PaymentSession]:
     """Return sessions with what their output needs."""
-    return PaymentSession.objects.select_related("collection", "authorized_payment")
+    return with_progress(PaymentSession.objects.select_related("collection", "authorized_payment"))
 
 
 class PaymentSessionsView(MoneyListMixin):

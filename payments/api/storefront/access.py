@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Prefetch
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
 from rest_framework.throttling import BaseThrottle
 
 from payments.api import lookups
+from payments.api.progress import with_progress
 from payments.api.storefront.client_secrets import HEADER, is_client_secret
 from payments.api.throttling import storefront_throttles
 from payments.api.views import PaymentsView
@@ -70,12 +73,18 @@ class StorefrontView(PaymentsView):
 
 def load_collection(collection_id: str) -> PaymentCollection | None:
     """Read a collection and its sessions, the oldest first."""
-    rows = PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
+    rows: Any = with_progress(
+        PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
+    )
     collections = PaymentCollection.objects.prefetch_related(Prefetch("sessions", queryset=rows))
     return lookups.find(collections, collection_id)
 
 
 def load_session(session_id: str) -> PaymentSession | None:
     """Read a session and its collection."""
-    rows = PaymentSession.objects.select_related("collection", "authorized_payment")
-    return lookups.find(rows, session_id)
+    return lookups.find(session_rows(), session_id)
+
+
+def session_rows() -> QuerySet[PaymentSession]:
+    """Return sessions with what their output needs."""
+    return with_progress(PaymentSession.objects.select_related("collection", "authorized_payment"))

@@ -22,8 +22,9 @@ from payments.api.fields import (
     WordField,
 )
 from payments.api.outcomes import open_operation, operation_of, outcome_of
+from payments.api.progress import ProgressField
 from payments.api.serializers import InputSerializer, OutputSerializer
-from payments.api.storefront.access import StorefrontView
+from payments.api.storefront.access import StorefrontView, session_rows
 from payments.api.storefront.return_urls import check_return_url
 from payments.api.views import accepted
 from payments.exceptions import NotFoundError, OutcomeUnknownError
@@ -46,6 +47,7 @@ class SessionSerializer(OutputSerializer):
     authorized_amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
     data = serializers.SerializerMethodField()  # type: ignore[assignment]  # a declared field hides no attribute
+    in_progress = ProgressField()
     next_action = NextActionField()
     error = ErrorField(status=SessionStatus.ERROR)
     due_at = MomentField(allow_null=True)
@@ -174,5 +176,4 @@ def answer(session_id: str, open_operation: str | None, *, status: int = 200) ->
 
 def render_session(session_id: str) -> dict[str, Any]:
     """Return a session as it is in the database now."""
-    session = PaymentSession.objects.select_related("collection", "authorized_payment").get(pk=session_id)
-    return SessionSerializer().to_representation(session)
+    return SessionSerializer().to_representation(session_rows().get(pk=session_id))

@@ -16,7 +16,8 @@ let collection = null;
 
 const sleep = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
 const find = (id) => collection.payment_sessions.find((session) => session.id === id);
-const isProcessing = (session) => session.status === "pending" && session.data.status === "processing";
+// While its authorization is under way, paying otherwise could mean paying twice. Whatever else may be, holds nothing.
+const isProcessing = (session) => session.in_progress === "authorize";
 const isUnderWay = (session) => session.status === "requires_more" || isProcessing(session);
 
 async function start() {
@@ -94,13 +95,10 @@ async function settled() {
   return waiting ? watch(waiting.id) : true;
 }
 
-// Asks until a session isn't any more what it was; returns whether that came true in time. A webhook may have been
-// faster than the answer that said “unknown”.
-async function watch(sessionId, text = "waiting") {
+// Asks until nothing is under way on a session any more; returns whether that came true in time.
+async function watch(sessionId, { text = "waiting", isOpen = () => find(sessionId)?.in_progress } = {}) {
   view.showForm(false);
   view.say("wait", view.text(text), { isTurning: true });
-  const before = find(sessionId)?.status;
-  const isOpen = () => find(sessionId)?.status === before && ["pending", "requires_more"].includes(before);
   for (let poll = 0; isOpen() && poll < POLLS; poll += 1) {
     await sleep(POLL_SECONDS);
     await refresh().catch(() => null);
@@ -129,7 +127,8 @@ function conclude({ mayLeave = false } = {}) {
 
 // An installment was planned before anybody had a page to come back to, so its bank gets a tab of its own.
 async function waitForBank(session) {
-  if (await watch(session.id, "bankTab")) conclude();
+  const isOpen = () => find(session.id)?.in_progress || find(session.id)?.status === "requires_more";
+  if (await watch(session.id, { text: "bankTab", isOpen })) conclude();
 }
 
 function nextInstallment() {
@@ -192,7 +191,7 @@ async function guarded(work) {
 
 async function report(error) {
   if (collection) await refresh().catch(() => null);
-  const inFlight = collection?.payment_sessions.findLast((session) => ["pending", "requires_more"].includes(session.status));
+  const inFlight = collection?.payment_sessions.findLast((session) => session.in_progress);
   if (error instanceof ApiError && error.code === "operation_in_progress" && inFlight) {
     if (await watch(inFlight.id)) conclude();
     return;

@@ -100,7 +100,7 @@ export class View {
   }
 
   #part(session, collection, acts) {
-    const state = session.data.status === "processing" ? "processing" : session.status;
+    const state = session.in_progress === "authorize" ? "processing" : session.status;
     const amount = toUnits(session.amount, this.decimals);
     const row = element("div", { class: "row" },
       element("span", { class: "what" }, element("strong", {}, this.nameOf(session.provider_id)), this.#detail(session, collection)),

@@ -1,0 +1,151 @@
+"""`in_progress`: what a session's body says of an answer that is still open, so that polling has an end."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from payments import services
+from payments.exceptions import OutcomeUnknownError
+from payments.models import Payment, PaymentCollection, PaymentOperation
+from payments.providers import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    InitiateResult,
+    UpdateResult,
+)
+from payments.services.records import record_result
+from payments.states import OperationKind, Outcome
+from payments.testing import Script
+from payments.testing.factories import PaymentOperationFactory, PaymentSessionFactory
+from tests.api.client import Answer, Visitor
+
+pytestmark = pytest.mark.django_db
+
+OPEN = [Outcome.PENDING, Outcome.UNKNOWN]
+RESULTS: dict[str, Any] = {
+    "initiate": InitiateResult,
+    "update": UpdateResult,
+    "authorize": AuthorizeResult,
+    "cancel": CancelResult,
+}
+SETTLED: dict[str, dict[str, Any]] = {
+    "update": {"amount": Decimal(30), "currency_code": "eur"},
+    "authorize": {"amount": Decimal(100), "currency_code": "eur"},
+}
+
+
+def ask(guest: Visitor, collection: PaymentCollection, verb: str) -> Answer:
+    """Ask for a verb on a session, which is created first unless that is what is asked."""
+    if verb == "initiate":
+        path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+        return guest.post(path, {"provider_id": "scripted"})
+    session = services.create_payment_session(collection, provider_id="scripted")
+    path = f"storefront/payment-sessions/{session.pk}/"
+    return guest.patch(path, {"amount": "30.00"}) if verb == "update" else guest.post(f"{path}{verb}/")
+
+
+def found(visitor: Visitor, session_id: str, *, face: str = "storefront") -> Any:
+    return visitor.get(f"{face}/payment-sessions/{session_id}/").body
+
+
+def settle(kind: str) -> None:
+    operation = PaymentOperation.objects.open().get(kind=kind)
+    record_result(operation, RESULTS[kind](outcome=Outcome.SUCCEEDED, **SETTLED.get(kind, {})))
+
+
+@pytest.mark.parametrize("outcome", OPEN)
+@pytest.mark.parametrize("verb", list(RESULTS))
+def test_polling_after_202_ends_when_the_provider_has_answered(
+    guest: Visitor, collection: PaymentCollection, script: Script, verb: Any, outcome: Outcome
+) -> None:
+    script.next(verb, RESULTS[verb](outcome=outcome))
+    accepted = ask(guest, collection, verb)
+    assert (accepted.status, accepted.body["in_progress"]) == (202, verb)
+    assert found(guest, accepted.body["id"])["in_progress"] == verb
+
+    settle(verb)
+
+    assert found(guest, accepted.body["id"])["in_progress"] is None
+
+
+def test_a_held_amount_that_is_being_released_says_so(
+    guest: Visitor, payment: Payment, script: Script
+) -> None:
+    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+
+    accepted = guest.post(f"storefront/payment-sessions/{payment.session_id}/cancel/")
+    assert (accepted.status, accepted.body["status"]) == (202, "authorized")
+    assert accepted.body["in_progress"] == "cancel"
+
+    settle("cancel")
+    assert found(guest, payment.session_id)["in_progress"] is None
+
+
+@pytest.mark.parametrize("verb", ["authorize", "update", "cancel"])
+def test_while_it_is_set_whatever_changes_the_session_is_refused(
+    guest: Visitor, collection: PaymentCollection, script: Script, verb: str
+) -> None:
+    script.next("initiate", InitiateResult(outcome=Outcome.UNKNOWN))
+    path = f"storefront/payment-sessions/{ask(guest, collection, 'initiate').body['id']}/"
+
+    refused = guest.patch(path, {"amount": "30.00"}) if verb == "update" else guest.post(f"{path}{verb}/")
+
+    assert refused.error[:3] == (409, "conflict", "operation_in_progress")
+
+
+@pytest.mark.parametrize("kind", [OperationKind.AUTHORIZE, OperationKind.SYNC])
+def test_what_a_person_has_to_decide_is_in_progress_while_the_session_is_unpaid(
+    guest: Visitor, collection: PaymentCollection, kind: OperationKind
+) -> None:
+    session = services.create_payment_session(collection, provider_id="scripted")
+    PaymentOperationFactory.create(session=session, kind=kind, attention=True)
+
+    assert found(guest, session.pk)["in_progress"] == kind
+
+
+@pytest.mark.parametrize("kind", [OperationKind.AUTHORIZE, OperationKind.SYNC])
+def test_what_a_person_has_to_decide_about_a_held_amount_is_not_the_payers(
+    guest: Visitor, payment: Payment, kind: OperationKind
+) -> None:
+    PaymentOperationFactory.create(session=payment.session, kind=kind, attention=True)
+
+    assert found(guest, payment.session_id)["in_progress"] is None
+
+
+def test_taking_what_is_held_is_the_shops_progress_and_not_the_sessions(
+    guest: Visitor, payment: Payment, script: Script
+) -> None:
+    script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
+    with pytest.raises(OutcomeUnknownError):
+        services.capture_payment(payment)
+
+    assert found(guest, payment.session_id)["in_progress"] is None
+
+
+def test_operators_and_collections_show_it_too(
+    guest: Visitor, boss: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    script.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    session_id = ask(guest, collection, "authorize").body["id"]
+
+    assert found(boss, session_id, face="staff")["in_progress"] == "authorize"
+    for visitor, face in ((guest, "storefront"), (boss, "staff")):
+        shown = visitor.get(f"{face}/payment-collections/{collection.pk}/").body
+        assert [row["in_progress"] for row in shown["payment_sessions"]] == ["authorize"]
+
+
+def test_many_sessions_are_asked_about_at_once(guest: Visitor, collection: PaymentCollection) -> None:
+    counts = []
+    for _number in range(2):
+        PaymentSessionFactory.create(collection=collection, amount="1.00", is_split=True)
+        with CaptureQueriesContext(connection) as queries:
+            assert guest.get(f"storefront/payment-collections/{collection.pk}/").status == 200
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
