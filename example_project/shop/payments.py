@@ -4,7 +4,8 @@ The resolver says what a reference of the storefront stands for, how much that i
 The receiver moves an order on when its money has: it is confirmed once all of it is held, and paid once it is taken.
 
 Signals come after the commit of what they tell, maybe more than once and maybe late. So the receiver looks at where the
-collection stands now, and doesn't trust the order in which it hears of things.
+collection stands now, and doesn't trust the order in which it hears of things. And it looks at what the order costs now,
+for that may have changed while somebody paid.
 """
 
 from __future__ import annotations
@@ -54,15 +55,18 @@ def connect() -> None:
 def update_order(collection: PaymentCollection, **_signal: Any) -> None:
     """Bring the order's status in line with where its collection stands."""
     current = PaymentCollection.objects.get(pk=collection.pk)
-    if isinstance(current.payable, Order):
-        Order.objects.filter(pk=current.payable.pk).update(status=_status_for(current))
+    order = current.payable
+    if isinstance(order, Order):
+        Order.objects.filter(pk=order.pk).update(status=_status_for(order, current))
 
 
-def _status_for(collection: PaymentCollection) -> OrderStatus:
+def _status_for(order: Order, collection: PaymentCollection) -> OrderStatus:
+    """Return how far an order is, measured by what it costs now: it may have changed since it was opened to be paid."""
     if collection.status == CollectionStatus.CANCELED:
         return OrderStatus.REFUNDED if collection.is_fully_refunded else OrderStatus.CANCELED
-    if collection.status == CollectionStatus.COMPLETED:
+    is_for_all = collection.currency_code == order.currency_code and collection.amount >= order.total
+    if is_for_all and collection.status == CollectionStatus.COMPLETED:
         return OrderStatus.PAID
-    if collection.authorized_amount >= collection.amount:
+    if is_for_all and collection.authorized_amount >= collection.amount:
         return OrderStatus.CONFIRMED
     return OrderStatus.PARTLY_PAID if collection.captured_amount else OrderStatus.OPEN

@@ -21,7 +21,6 @@ from payments.exceptions import (
     AmountError,
     NotFoundError,
     NotSupportedError,
-    OperationInProgressError,
     ProviderError,
     TransitionError,
 )
@@ -66,11 +65,13 @@ def open_payment_collection(
     """Return the collection of a payable, and whether it was created for it now.
 
     Requests for one payable queue up at its row, so that they all get one collection. An existing one is brought up to
-    date with the amount, unless its state or a provider forbids that; one in another currency is canceled first. A
-    completed collection is returned as well: what was paid isn't asked for again.
+    date with the amount; one in another currency is canceled first. A completed collection is returned as well: what
+    was paid isn't asked for again, and nor is it given back where the payable costs less now.
 
-    Raises AmountError, CurrencyError, NotFoundError where the row is gone, and TransitionError (`currency_changed`)
-    where money in another currency is held or was taken.
+    Raises AmountError, CurrencyError, NotFoundError where the row is gone, and TransitionError where money in another
+    currency (`currency_changed`), or more than the new amount (`amount_changed`), is held or promised. Raises
+    OperationInProgressError where a session that would have to change is being worked on, and ProviderError where a
+    provider doesn't let go of one.
     """
     refuse_open_transaction()
     currency = normalize_currency(resolved.currency_code)
@@ -158,24 +159,34 @@ def _abandon_other_currencies(
 
 
 def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:
-    """Change a collection's amount, or say in the log why that couldn't be."""
+    """Change a collection's amount; where only a session couldn't be changed with it, the log says so.
+
+    Never leave it for a payer at an amount that the payable hasn't any more.
+    """
     try:
-        try:
-            update_payment_collection(collection, amount=amount, actor=actor, source=source)
-        except NotSupportedError:
-            _cancel_sessions_for_the_rest(collection, actor=actor, source=source)
-            update_payment_collection(collection, amount=amount, actor=actor, source=source)
-    except (
-        AmountError,
-        TransitionError,
-        OperationInProgressError,
-        NotSupportedError,
-        ProviderError,
-    ) as error:
-        logger.warning(
-            "The amount of %s could not be brought up to date everywhere: %s", collection.pk, error.code
-        )
+        _change_amount(collection, amount, actor=actor, source=source)
+    except AmountError as error:
         collection.refresh_from_db()
+        if collection.status != CollectionStatus.COMPLETED:
+            raise TransitionError(
+                _(
+                    "This costs less now than is authorized or promised already; some of that has to be canceled first."
+                ),
+                code="amount_changed",
+            ) from error
+    except ProviderError as error:
+        collection.refresh_from_db()
+        if collection.amount != amount:
+            raise
+        logger.warning("A session of %s doesn't have its new amount: %s", collection.pk, error.code)
+
+
+def _change_amount(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:
+    try:
+        update_payment_collection(collection, amount=amount, actor=actor, source=source)
+    except NotSupportedError:
+        _cancel_sessions_for_the_rest(collection, actor=actor, source=source)
+        update_payment_collection(collection, amount=amount, actor=actor, source=source)
 
 
 def _cancel_sessions_for_the_rest(collection: PaymentCollection, *, actor: Actor, source: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from payments import services
-from payments.models import PaymentCollection, PaymentEvent
+from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
+from payments.providers import AuthorizeResult, CancelResult
+from payments.services.records import record_result
+from payments.states import Outcome
 from payments.testing import Script
+from payments.testing.scripted import ScriptedProvider
 from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
 from tests.shop.models import Order
@@ -138,15 +143,70 @@ def test_a_changed_order_brings_its_collection_up_to_date(
     assert [(row["id"], row["amount"]) for row in opened.body["payment_sessions"]] == [(session.pk, "120.00")]
 
 
-def test_an_amount_below_what_is_authorized_leaves_the_collection_as_it_is(
+@pytest.mark.parametrize("is_authorized", [True, False])
+def test_an_order_that_costs_less_than_is_held_or_promised_is_not_opened_at_the_old_amount(
+    guest: Visitor, collection: PaymentCollection, is_authorized: bool
+) -> None:
+    session = services.create_payment_session(collection, provider_id="system", amount="60.00")
+    if is_authorized:
+        services.authorize_payment_session(session)
+    Order.objects.update(total="50.00")
+
+    refused = guest.post(PATH, {"reference": "A-1"})
+    assert refused.error == (409, "conflict", "amount_changed", [])
+
+    services.cancel_payment_session(session)
+    opened = guest.post(PATH, {"reference": "A-1"})
+    assert (opened.status, opened.body["amount"]) == (200, "50.00")
+
+
+def test_an_order_that_costs_less_than_was_taken_is_paid(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
-    services.authorize_payment_session(services.create_payment_session(collection, provider_id="system"))
+    services.mark_payment_collection_as_paid(collection)
     Order.objects.update(total="70.00")
 
     opened = guest.post(PATH, {"reference": "A-1"})
 
-    assert (opened.status, opened.body["amount"], opened.body["status"]) == (200, "100.00", "authorized")
+    assert (opened.status, opened.body["amount"], opened.body["status"]) == (200, "100.00", "completed")
+
+
+def test_a_changed_order_is_opened_again_once_nothing_is_in_progress(
+    guest: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    session = services.create_payment_session(collection, provider_id="scripted")
+    script.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    services.authorize_payment_session(session)
+    Order.objects.update(total="150.00")
+
+    refused = guest.post(PATH, {"reference": "A-1"})
+    assert refused.error == (409, "conflict", "operation_in_progress", [])
+    assert refused.headers["Retry-After"] == "2"
+
+    held = AuthorizeResult(outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur")
+    record_result(PaymentOperation.objects.open().get(), held)
+    opened = guest.post(PATH, {"reference": "A-1"})
+    assert (opened.status, opened.body["amount"]) == (200, "150.00")
+    assert opened.body["status"] == "partially_authorized"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [(Outcome.UNKNOWN, 503), (Outcome.NOT_SENT, 503), (Outcome.DECLINED, 402)]
+)
+def test_a_session_that_can_neither_be_changed_nor_canceled_does_not_open_at_the_old_amount(
+    guest: Visitor,
+    collection: PaymentCollection,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Outcome,
+    status: int,
+) -> None:
+    monkeypatch.setattr(ScriptedProvider, "supports_update", False)
+    services.create_payment_session(collection, provider_id="scripted")
+    script.next("cancel", CancelResult(outcome=outcome))
+    Order.objects.update(total="120.00")
+
+    assert guest.post(PATH, {"reference": "A-1"}).status == status
 
 
 def test_what_was_paid_is_not_asked_for_again(guest: Visitor, collection: PaymentCollection) -> None:

@@ -80,6 +80,31 @@ def test_whoever_follows_the_page_has_a_paid_order(project: Path) -> None:
     assert "no issues (0 silenced)" in run(["manage.py", "check"], project)
 
 
+GROWN = """
+grown = Order.objects.create(number="A-2", customer=ann, total="100.00", currency_code="eur")
+collection = services.create_payment_collection(
+    amount=grown.total, currency_code=grown.currency_code, payable=grown
+)
+session = services.create_payment_session(collection, provider_id="system")
+Order.objects.filter(pk=grown.pk).update(total="150.00")
+services.authorize_payment_session(session)
+grown.refresh_from_db()
+assert not grown.is_paid
+services.update_payment_collection(collection, amount="150.00")
+rest = services.create_payment_session(collection, provider_id="system")
+services.authorize_payment_session(rest)
+grown.refresh_from_db()
+assert grown.is_paid
+"""
+
+
+def test_an_order_that_grew_while_it_was_paid_is_not_paid_yet(project: Path) -> None:
+    imports = [block for language, block in blocks(STARTING) if "\nann = " in block]
+    users = 'ann = User.objects.create_user("bob")'
+    shown = imports[0].partition("\nann = ")[0]
+    run(["manage.py", "shell", "-v0"], project, f"{shown}\n{users}\n{GROWN}")
+
+
 def test_the_tests_of_the_page_about_testing_pass(project: Path) -> None:
     texts = [block for language, block in blocks(TESTING) if language == "python"]
     (project / "shop/tests.py").write_text("\n\n".join(texts), encoding="utf-8")

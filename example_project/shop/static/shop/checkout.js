@@ -21,7 +21,7 @@ const isProcessing = (session) => session.in_progress === "authorize";
 const isUnderWay = (session) => session.status === "requires_more" || isProcessing(session);
 
 async function start() {
-  collection = await api.open(settings.reference);
+  collection = await opened();
   // A reload of this page must not authorize once more, so the return address is left behind.
   if (settings.isReturn) history.replaceState(null, "", settings.urls.checkout);
   view.show(collection, acts);
@@ -31,6 +31,20 @@ async function start() {
   if (settings.isReturn) await confirm();
   else await comeBack();
   if (await settled()) conclude();
+}
+
+// Opens the order at what it costs now, as soon as nothing under way stands against that.
+async function opened() {
+  for (let poll = 1; ; poll += 1) {
+    try {
+      return await api.open(settings.reference);
+    } catch (error) {
+      if (error.code !== "operation_in_progress" || poll === POLLS) throw error;
+      view.say("wait", view.text("waiting"), { isTurning: true });
+      await sleep(POLL_SECONDS);
+      view.hush();
+    }
+  }
 }
 
 // Paying
