@@ -1,4 +1,4 @@
-"""Who logs in: a superuser, somebody who may only look, and three customers. Their passwords are known to everybody."""
+"""Who logs in: a superuser, somebody who may only look, and four customers. Their passwords are known to everybody."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ PEOPLE: Final = (
         is_staff=True,
     ),
     Person(username="mia", first_name="Mia", last_name="Lindqvist", role="customer"),
+    Person(username="kim", first_name="Kim", last_name="Okafor", role="customer of docs/storefront.md"),
     Person(username="kenji", first_name="Kenji", last_name="Arai", role="customer, pays in yen"),
     Person(
         username="noor",
@@ -80,5 +81,5 @@ def _create(person: Person) -> None:
 
 @cache
 def _hashed(password: str) -> str:
-    """Hash a password once: it takes its time on purpose, and the three customers share one."""
+    """Hash a password once: it takes its time on purpose, and the four customers share one."""
     return make_password(password)

@@ -1,4 +1,4 @@
-"""Who may see which order: its customer, and the browser that placed it."""
+"""Who may see which order: its customer, and the browser that placed it. A bill is for whoever names its number."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ def remember_order(request: HttpRequest, order: Order) -> None:
 
 
 def find_order(request: HttpRequest, number: str) -> Order | None:
-    """Return an order that the visitor may see; None for a foreign one, as for one that isn't there."""
+    """Return an order that the visitor may see; None for a foreign one, as for one that isn't there.
+
+    What no customer and no address belongs to is a bill, as on a table: it tells nothing of anybody, and whoever wants to
+    may pay it.
+    """
     is_theirs = Q(number__in=request.session.get(_PLACED, []), customer__isnull=True)
+    is_theirs |= Q(customer__isnull=True, email="")
     if request.user.is_authenticated:
         is_theirs |= Q(customer=request.user)
     return Order.objects.filter(is_theirs, number=number).first()

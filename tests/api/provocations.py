@@ -168,6 +168,12 @@ def other_currency(world: World) -> Answer:
     return world.guest.post("storefront/payment-collections/", {"reference": "A-1"})
 
 
+def lower_total(world: World) -> Answer:
+    world.payment_path()
+    Order.objects.update(total="50.00")
+    return world.guest.post("storefront/payment-collections/", {"reference": "A-1"})
+
+
 def vanished_payable(world: World) -> Answer:
     order = world.make_order("B-2")
     resolver = f"{__name__}.resolve_vanishing"
@@ -385,6 +391,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("payment_canceled", 409): canceled_payment,
     ("nothing_to_cancel", 409): nothing_held,
     ("currency_changed", 409): other_currency,
+    ("amount_changed", 409): lower_total,
     ("idempotency_mismatch", 422): under_one_key,
     ("card_data_refused", 422): lambda world: world.create(data={"token": "4242 4242 4242 4242"}),
     ("too_many_sessions", 429): throttled("SESSIONS_PER_COLLECTION", two_sessions),

@@ -1,5 +1,6 @@
 // What a page's script finds in a browser, as far as docs/storefront.md needs it, in Node: cookies, and a place to go to.
-// The payer sits in front of it: at the bank's page they enter the right code. Every answer is written down.
+// The payer sits in front of it: at the bank's page they enter the right code, or choose a card to be saved. Every answer
+// is written down.
 
 const send = globalThis.fetch;
 
@@ -25,7 +26,8 @@ globalThis.location = {
 // A script can't read the session's cookie, which is HttpOnly.
 globalThis.document = {
   get cookie() {
-    return `csrftoken=${cookies.csrftoken}`;
+    const readable = Object.entries(cookies).filter(([name]) => name.endsWith("csrftoken"));
+    return readable.map(([name, value]) => `${name}=${value}`).join("; ");
   },
 };
 
@@ -36,7 +38,7 @@ export function logIn(given) {
 // Ends a step: the payer does what the page sends them to, and what was answered last is told.
 export async function endStep() {
   if (destination !== null) {
-    const body = new URLSearchParams({ code: "123456", decision: "approve" });
+    const body = new URLSearchParams({ code: "123456", decision: "approve", card: "card_ok" });
     await fetch(destination, { method: "POST", body });
     destination = null;
   }

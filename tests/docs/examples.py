@@ -12,7 +12,7 @@ from typing import Any, Final
 ELLIPSIS: Final = "…"
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_ASSIGNMENTS: Final = re.compile(r"([A-Z]+=\S+\n)+")
+_ASSIGNMENTS: Final = re.compile(r"([A-Z]+=(\S+|\$\(.+\))\n)+")
 _NAMED: Final = re.compile(rf"[\w:/]+{ELLIPSIS}\d+")
 
 

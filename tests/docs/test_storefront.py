@@ -5,112 +5,57 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from decimal import Decimal
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.test import Client
-from django.utils.crypto import get_random_string
 
-from payments.models import PaymentCollection
-from payments.providers.account_holders import ListMethodsResult, SavedPaymentMethod
-from payments.simulator import SimulatorService
-from payments.states import Outcome
-from payments.testing import Script
-from payments.testing.scripted import ScriptedProvider
-from payments.testing.settings import configured_provider
+from example_project.walkthrough.servers import temporary_shop
 from tests.docs.codes import ROOT
-from tests.docs.examples import Answer, Names, Step, read_answer, steps
-from tests.programs import missing, program, run
-from tests.served import simulator_beside
-from tests.shop.models import Order
+from tests.docs.examples import Answer, Names, Step, steps
+from tests.docs.following import SHOP, assert_as_shown, follow_in_curl
+from tests.programs import program, run
 
 PAGE: Final = ROOT / "docs" / "storefront.md"
-SHOP: Final = "http://127.0.0.1:8000"
 LOGGED_IN: Final = "9. Logged-in customers"
 
-SAVED: Final = SavedPaymentMethod(id="pm_1", type="card", brand="visa", last4="4242", expires="2034-12")
-
-
-class Wallet(ScriptedProvider):
-    """Keep payment methods for customers, as Stripe does."""
-
-    verbose_name = "Wallet"
-
 
 @pytest.fixture
-def site(live_server: Any, transactional_db: None) -> Iterator[str]:
-    """Return the address of the shop that the page is about."""
-    script = Script()
-    script.next("list_methods", ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=(SAVED,)))
-    wallet = {"BACKEND": f"{__name__}.{Wallet.__qualname__}", "OPTIONS": {"script": script}}
-    with configured_provider("wallet", wallet):
-        yield live_server.url
+def site() -> Iterator[str]:
+    """Return the address of the shop that the page is about: the demo's."""
+    with temporary_shop() as url:
+        yield url
 
 
-@pytest.fixture
-def simulator(site: str) -> Iterator[SimulatorService]:
-    with simulator_beside(site) as service:
-        yield service
-
-
-@pytest.fixture
-def cookies(simulator: SimulatorService) -> dict[str, str]:
-    """Return the cookies of the browser in which a customer has logged in; their order and others' are placed."""
-    kim = get_user_model().objects.create_user("kim", email="kim@shopper.example")
-    orders = (("A-1", "100", "eur", None), ("B-2", "50", "eur", None), ("C-3", "1000", "jpy", None))
-    for number, total, currency, customer in (*orders, ("D-4", "25", "eur", kim)):
-        Order.objects.create(number=number, total=total, currency_code=currency, customer=customer)
-    client = Client()
-    client.force_login(kim)
-    return {"sessionid": client.cookies["sessionid"].value, "csrftoken": get_random_string(32)}
-
-
-def assert_as_shown(names: Names, step: Step, got: Answer) -> None:
-    assert step.answer is not None
-    differences = names.differences(step.answer, got)
-    assert differences == [], f"after\n{step.program}\ncame\n{got.status}\n{got.body}"
-
-
-def assert_paid() -> None:
-    """Assert that what the page ends with is in the books."""
-    rows = PaymentCollection.objects.order_by("created_at")
-    assert [(row.status, row.authorized_amount) for row in rows] == [
-        ("authorized", Decimal(100)),
-        ("authorized", Decimal(50)),
-        ("not_paid", Decimal(0)),
-        ("not_paid", Decimal(0)),
-    ]
+def cookies_of(site: str, name: str) -> dict[str, str]:
+    """Return the cookies of a browser in which somebody has logged in."""
+    jar = CookieJar()
+    browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(jar))
+    address = f"{site}/shop/login/"
+    browser.open(address)
+    token = next(cookie.value for cookie in jar if cookie.name.endswith("csrftoken"))
+    form = urlencode({"username": name, "password": "demo", "csrfmiddlewaretoken": token})
+    browser.open(address, form.encode())
+    return {cookie.name: str(cookie.value) for cookie in jar}
 
 
 @pytest.mark.thorough
-def test_every_curl_command_is_answered_as_shown(site: str, cookies: dict[str, str], tmp_path: Path) -> None:
-    if "--json" not in run(program("curl"), "--help", "all", folder=tmp_path).stdout:
-        missing("curl is older than 7.82.")
-    names, known = Names(known={SHOP: site}), ""
-    environment = {name.upper(): value for name, value in cookies.items()}
-    for step in steps(PAGE, "sh"):
-        text = names.put_in(step.program)
-        if step.is_assignment:
-            known += text
-            continue
-        done = run(program("bash"), "-euo", "pipefail", "-c", known + text, folder=tmp_path, **environment)
-        assert done.returncode == 0, f"{text}\n{done.stderr}"
-        last = done.stdout.rpartition("HTTP/1.1 ")[2]
-        assert_as_shown(names, step, read_answer(last))
-    assert_paid()
+@pytest.mark.database_independent
+def test_every_curl_command_is_answered_as_shown(site: str, tmp_path: Path) -> None:
+    follow_in_curl(PAGE, site, tmp_path)
 
 
 @pytest.mark.thorough
-def test_every_request_in_javascript_is_answered_as_shown(
-    site: str, cookies: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.database_independent
+def test_every_request_in_javascript_is_answered_as_shown(site: str, tmp_path: Path) -> None:
     names = Names(known={SHOP: site})
     pieces = steps(PAGE, "js")
     shutil.copy(ROOT / "tests/docs/browser.mjs", tmp_path)
-    (tmp_path / "page.mjs").write_text(names.put_in(_module(pieces, cookies)), encoding="utf-8")
+    module = _module(pieces, cookies_of(site, "kim"))
+    (tmp_path / "page.mjs").write_text(names.put_in(module), encoding="utf-8")
 
     done = run(program("node"), "page.mjs", folder=tmp_path)
 
@@ -118,7 +63,6 @@ def test_every_request_in_javascript_is_answered_as_shown(
     for step, got in zip([step for step in pieces if step.answer], answers, strict=False):
         assert_as_shown(names, step, got)
     assert done.returncode == 0, done.stderr
-    assert_paid()
 
 
 def _module(pieces: list[Step], cookies: dict[str, str]) -> str:

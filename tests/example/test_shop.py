@@ -120,6 +120,14 @@ def test_storefront_opens_a_collection_for_a_visible_order_only(visitor: Visitor
     assert (opened.status, opened.json["amount"], opened.json["currency_code"]) == (201, "64.50", "eur")
 
 
+@pytest.mark.parametrize(("number", "status"), [("A-1", 201), ("C-3", 201), ("D-4", 400)])
+def test_a_bill_is_paid_by_whoever_names_it_and_a_customers_order_is_not(
+    visitor: Visitor, number: str, status: int
+) -> None:
+    url = "/payments/storefront/payment-collections/"
+    assert visitor.browser.send_json("POST", url, {"reference": number}, headers={}).status == status
+
+
 class _Audit(HTMLParser):
     """Look for what a page needs to be usable: labels, one heading, a language, nothing from elsewhere."""
 

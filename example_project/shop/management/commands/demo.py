@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from example_project.demo.bills import write_bills
 from example_project.demo.catalogue import stock_shelves
 from example_project.demo.databases import DemoDatabase, NotTheDemosError
 from example_project.demo.people import PEOPLE, invite_people
@@ -110,6 +111,7 @@ class Command(BaseCommand):
         stock_shelves()
         if settings.DEBUG:
             invite_people()
+            write_bills()
         else:
             self.stderr.write("DEBUG is off, so no users with known passwords are made.")
         return Telling() if options["no_orders"] else tell_stories(simulator)
