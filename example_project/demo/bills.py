@@ -1,4 +1,4 @@
-"""The orders that docs/storefront.md pays: bills for whoever names their number, and one of a customer's."""
+"""The orders of docs/storefront.md and docs/staff-api.md: bills, and one of a customer's."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ BILLS: Final = (
     Bill(number="A-1", total="100.00"),
     Bill(number="B-2", total="50.00"),
     Bill(number="C-3", total="1000", currency_code="jpy"),
+    Bill(number="E-5", total="80.00"),
     Bill(number="D-4", total="25.00", customer="kim"),
 )
 

@@ -22,8 +22,8 @@ def remember_order(request: HttpRequest, order: Order) -> None:
 def find_order(request: HttpRequest, number: str) -> Order | None:
     """Return an order that the visitor may see; None for a foreign one, as for one that isn't there.
 
-    What no customer and no address belongs to is a bill, as on a table: it tells nothing of anybody, and whoever wants to
-    may pay it.
+    What no customer and no address belongs to is a bill, as on a table: it tells nothing of anybody, and whoever wants
+    to may pay it.
     """
     is_theirs = Q(number__in=request.session.get(_PLACED, []), customer__isnull=True)
     is_theirs |= Q(customer__isnull=True, email="")

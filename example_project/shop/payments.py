@@ -4,8 +4,8 @@ The resolver says what a reference of the storefront stands for, how much that i
 The receiver moves an order on when its money has: it is confirmed once all of it is held, and paid once it is taken.
 
 Signals come after the commit of what they tell, maybe more than once and maybe late. So the receiver looks at where the
-collection stands now, and doesn't trust the order in which it hears of things. And it looks at what the order costs now,
-for that may have changed while somebody paid.
+collection stands now, and doesn't trust the order in which it hears of things. And it looks at what the order costs
+now, for that may have changed while somebody paid.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ STAFF: Final = {
     "customer_id id metadata payable payment_sessions payments refunded_amount status updated_at",
     "payable": "id type",
     "session": "amount authorized_amount authorized_at canceled_at context created_at currency_code data due_at error "
-    "expires_at id in_progress initiated_at installment is_automatic is_split next_action payment_collection_id payment_id "
-    "provider_data provider_id provider_reference status updated_at",
+    "expires_at id in_progress initiated_at installment is_automatic is_split next_action payment_collection_id "
+    "payment_id provider_data provider_id provider_reference status updated_at",
     "payment": "amount canceled_amount canceled_at capturable_amount captured_amount captured_at captures "
     "charged_back_amount created_at currency_code expires_at id metadata payment_collection_id payment_session_id "
     "provider_data provider_id provider_reference refundable_amount refunded_amount refunds reinstated_amount status "

@@ -190,6 +190,13 @@ def test_a_changed_order_is_opened_again_once_nothing_is_in_progress(
     assert opened.body["status"] == "partially_authorized"
 
 
+@pytest.fixture
+def rigid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a provider that can't change a session."""
+    monkeypatch.setattr(ScriptedProvider, "supports_update", False)
+
+
+@pytest.mark.usefixtures("rigid")
 @pytest.mark.parametrize(
     ("outcome", "status"), [(Outcome.UNKNOWN, 503), (Outcome.NOT_SENT, 503), (Outcome.DECLINED, 402)]
 )
@@ -197,11 +204,9 @@ def test_a_session_that_can_neither_be_changed_nor_canceled_does_not_open_at_the
     guest: Visitor,
     collection: PaymentCollection,
     script: Script,
-    monkeypatch: pytest.MonkeyPatch,
     outcome: Outcome,
     status: int,
 ) -> None:
-    monkeypatch.setattr(ScriptedProvider, "supports_update", False)
     services.create_payment_session(collection, provider_id="scripted")
     script.next("cancel", CancelResult(outcome=outcome))
     Order.objects.update(total="120.00")

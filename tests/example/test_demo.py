@@ -119,7 +119,7 @@ def test_story_has_what_a_shop_meets(found: dict[str, Any]) -> None:
     assert found["explained_refunds"] >= 4
     assert found["products"] == 9
     assert found["reasons"] == 5
-    assert len(found["statuses"]["Order"]) == 44
+    assert len(found["statuses"]["Order"]) == 45
 
 
 def test_story_is_spread_over_weeks_and_nothing_happens_before_its_beginning(found: dict[str, Any]) -> None:
