@@ -129,7 +129,7 @@ def _read(value: Any, field: str) -> Decimal:
         number = Decimal(value) if value.bit_length() <= _MAX_INT_BITS else _overflow(field)
     elif isinstance(value, float):
         raise AmountError(
-            _('A float can\'t hold an exact amount. Give a string ("10.00"), a Decimal or an int.'),
+            _('A float can\'t hold an exact amount. Give a string, such as "10.00", or a whole number.'),
             code="float_not_allowed",
             field=field,
         )

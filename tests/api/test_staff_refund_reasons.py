@@ -41,6 +41,12 @@ def test_a_reason_is_changed_in_part_or_as_a_whole(boss: Visitor, reason: Refund
     assert (put["label"], put["description"], put["metadata"]) == ("Broken", "", {})
 
 
+def test_a_change_of_nothing_is_refused(boss: Visitor, reason: RefundReason) -> None:
+    refused = boss.patch(f"{PATH}{reason.pk}/", {})
+
+    assert refused.error == (400, "invalid_request", "nothing_to_change", [])
+
+
 def test_a_reason_that_nobody_used_is_deleted(boss: Visitor, reason: RefundReason) -> None:
     deleted = boss.send("DELETE", f"{PATH}{reason.pk}/")
 

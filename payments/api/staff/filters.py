@@ -5,6 +5,7 @@ A parameter that is there twice means either: `?status=authorized&status=capture
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, time
 from typing import Any, Final, TypeVar
@@ -34,6 +35,8 @@ Condition = Callable[[str], Q]
 PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "order"})
 SEARCH: Final = "q"
 MAX_SEARCH: Final = 255
+
+_DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?![^T ])", re.ASCII)
 
 
 def filtered(
@@ -167,6 +170,10 @@ def key_of(model: type[models.Model], value: str) -> Any:
 def _moment(value: str) -> datetime:
     """Return a moment, or the start of a day, both in UTC where no zone is named; raise ValueError."""
     try:
+        if _DAY.match(value) is None:
+            raise ValueError(
+                "a week of ISO 8601, say, or a day without hyphens: Python reads more than we promise"
+            )
         day = None if "T" in value else parse_date(value)
         moment = parse_datetime(value) if day is None else datetime.combine(day, time())
         if moment is not None:

@@ -91,7 +91,10 @@ class RefundReasonView(StaffView):
     def patch(self, request: Request, reason_id: str) -> Response:
         """Change what is given."""
         reason = _find(reason_id)
-        return self._change(reason, self.read(RefundReasonChanges))
+        values = self.read(RefundReasonChanges)
+        if not values:
+            raise InputError(_("Give something to change."), code="nothing_to_change")
+        return self._change(reason, values)
 
     def delete(self, request: Request, reason_id: str) -> Response:
         """Delete it, unless a refund uses it."""
