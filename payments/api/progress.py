@@ -26,8 +26,8 @@ _KINDS: Final = (
 class ProgressField(DescribedField):
     """What is under way on the session, or null.
 
-    While it isn't null, what the provider makes of it isn't known yet, and whatever would change the session is
-    answered with 409 `operation_in_progress`.
+    Until it is null, the status isn't the last word, and whatever would change the session is 409
+    `operation_in_progress`.
     """
 
     component = "SessionProgress"
@@ -40,7 +40,8 @@ class ProgressField(DescribedField):
         return {
             "type": "string",
             "enum": [str(kind) for kind in _KINDS],
-            "description": "What is asked of the provider while its answer isn't known.",
+            "description": "What is under way on the session. Until it is null, the status isn't the last word, and "
+            "whatever would change the session is 409 `operation_in_progress`.",
         }
 
     def to_representation(self, value: str) -> str:

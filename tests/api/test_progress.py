@@ -59,6 +59,10 @@ def settle(kind: str) -> None:
     record_result(operation, RESULTS[kind](outcome=Outcome.SUCCEEDED, **SETTLED.get(kind, {})))
 
 
+@pytest.mark.shows(
+    "A provider leaves a creation, change, authorization or cancelation unanswered, and its payer polls",
+    "`in_progress` names it until the outcome is known, and is null from then on",
+)
 @pytest.mark.parametrize("outcome", OPEN)
 @pytest.mark.parametrize("verb", list(RESULTS))
 def test_polling_after_202_ends_when_the_provider_has_answered(

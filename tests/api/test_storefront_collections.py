@@ -171,6 +171,10 @@ def test_an_order_that_costs_less_than_was_taken_is_paid(
     assert (opened.status, opened.body["amount"], opened.body["status"]) == (200, "100.00", "completed")
 
 
+@pytest.mark.shows(
+    "An order is changed while a payer's bank is still checking the old amount",
+    "Opening it is 409 with `Retry-After` until that is known, and never an answer with the old amount",
+)
 def test_a_changed_order_is_opened_again_once_nothing_is_in_progress(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:

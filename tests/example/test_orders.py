@@ -34,6 +34,10 @@ print(json.dumps(seen))
 """
 
 
+@pytest.mark.shows(
+    "An order has grown while it was paid, and the shop hears that all of its old amount is held",
+    "The example shop compares that with what the order costs now, and doesn't confirm it",
+)
 def test_an_order_is_confirmed_only_for_what_it_costs_now(tmp_path: Path) -> None:
     database = tmp_path / "demo.sqlite3"
     assert run_command("demo", "--no-serve", "--no-orders", database=database).returncode == 0
