@@ -15,6 +15,7 @@ from payments.testing import Script
 from payments.testing.factories import PaymentOperationFactory
 from tests.api.client import Visitor
 from tests.api.routes import ROUTES, filled, keys_of
+from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +93,7 @@ def objects(value: Any) -> Iterator[str]:
 @pytest.fixture
 def keys(owner: Visitor, payment: Payment, script: Script) -> dict[str, str]:
     """Return the ids of rows that between them have something in every field."""
+    Order.objects.update(total="200.00")
     collection = services.update_payment_collection(payment.collection, amount="200.00")
     services.refund_payment(services.capture_payment(payment, amount="60.00"), amount="10.00")
     action = NextAction(type="redirect", url="https://bank.example/")
