@@ -1,7 +1,8 @@
 """The reconciler: finds out what became of operations whose outcome nobody recorded.
 
 It asks the provider first. Only what the provider doesn't know of is sent again, under the same key and only as long as
-that key protects; whatever stays unclear goes to a person. Nothing is ever failed by a timeout.
+that key protects; whatever stays unclear goes to a person. Nothing is ever failed by a timeout, or because a provider
+doesn't know a session that it has made.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from payments.exceptions import PaymentError, ProviderUnavailableError
 from payments.models import PaymentOperation, PaymentSession
-from payments.providers import BaseProvider, ProviderResult
+from payments.providers import BaseProvider, ProviderResult, RetrieveResult
 from payments.services.calls import call_for
 from payments.services.checkpoints import Checkpoint, reach
 from payments.services.facts import record_fact
@@ -89,21 +90,25 @@ def reconcile_operation(operation: PaymentOperation) -> PaymentOperation:
         plugin = plugin_for(operation.session)
     except ProviderUnavailableError:
         return _require_attention(operation, AttentionReason.PROVIDER_NOT_CONFIGURED)
-    if plugin.supports_retrieve and not _ask(operation):
+    answer = _ask(operation) if plugin.supports_retrieve else None
+    if answer is not None and answer.outcome != Outcome.SUCCEEDED:
         return _reschedule(operation)
     operation.refresh_from_db()
-    return _go_on(operation, plugin)
+    return _go_on(operation, plugin, is_found=answer is None or answer.fact is not None)
 
 
-def _go_on(operation: PaymentOperation, plugin: BaseProvider[Any]) -> PaymentOperation:
-    """Do what is left to be done about an operation after its provider was asked."""
+def _go_on(operation: PaymentOperation, plugin: BaseProvider[Any], *, is_found: bool) -> PaymentOperation:
+    """Do what is left to be done about an operation after its provider was asked.
+
+    `is_found` tells that the provider knows the operation's session, or can't be asked whether it does.
+    """
     if operation.status == OperationStatus.PENDING:
         return _wait(operation) if plugin.supports_retrieve else _reschedule(operation)
     if operation.status != OperationStatus.UNKNOWN:
         return operation
     if not _is_protected(operation, plugin.key_window(OperationKind(operation.kind))):
         return _require_attention(operation, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)
-    return _send_again(operation)
+    return _send_again(operation, is_found=is_found)
 
 
 def _due() -> QuerySet[PaymentOperation]:
@@ -139,17 +144,15 @@ def _lose_track(operation: PaymentOperation) -> PaymentOperation:
     return record_result(operation, ProviderResult(outcome=Outcome.UNKNOWN), origin=RECONCILER)
 
 
-def _ask(operation: PaymentOperation) -> bool:
-    """Record what the provider knows of the operation's session; return whether it gave an answer."""
+def _ask(operation: PaymentOperation) -> RetrieveResult:
+    """Record what the provider knows of the operation's session, and return its answer."""
     answer = retrieve(operation.session)
-    if answer.outcome != Outcome.SUCCEEDED:
-        return False
-    if answer.fact is not None:
+    if answer.outcome == Outcome.SUCCEEDED and answer.fact is not None:
         record_fact(operation.session, answer.fact, origin=RECONCILER)
-    return True
+    return answer
 
 
-def _send_again(operation: PaymentOperation) -> PaymentOperation:
+def _send_again(operation: PaymentOperation, *, is_found: bool) -> PaymentOperation:
     """Send an operation that the provider doesn't know of once more, under its own key."""
     rows = PaymentOperation.objects.filter(pk=operation.pk, status=OperationStatus.UNKNOWN)
     if not rows.update(attempts=operation.attempts + 1):
@@ -158,8 +161,10 @@ def _send_again(operation: PaymentOperation) -> PaymentOperation:
     reach(Checkpoint.CLAIMED, operation)
     result = call_for(operation)
     reach(Checkpoint.CALLED, operation)
-    if result.outcome == Outcome.NOT_SENT:
-        # That this attempt went nowhere says nothing of the first one.
+    is_elsewhere = not is_found and operation.kind != OperationKind.INITIATE
+    if result.outcome == Outcome.NOT_SENT or (is_elsewhere and result.outcome == Outcome.DECLINED):
+        # That this attempt went nowhere says nothing of the first one. Neither does a refusal by a provider that doesn't
+        # know what it has made itself, as one doesn't to which the credentials of another account are shown.
         result = replace(result, outcome=Outcome.UNKNOWN)
     if result.outcome == Outcome.SUCCEEDED and _may_be_overtaken(operation):
         return _look_whether_it_lasts(operation, result)
@@ -179,7 +184,7 @@ def _may_be_overtaken(operation: PaymentOperation) -> bool:
 
 def _look_whether_it_lasts(operation: PaymentOperation, result: ProviderResult) -> PaymentOperation:
     """Have the provider say how things stand after a cancelation; a person sees to what is held all the same."""
-    if not _ask(operation):
+    if _ask(operation).outcome != Outcome.SUCCEEDED:
         return _reschedule(operation)
     operation.session.refresh_from_db()
     if operation.session.status == SessionStatus.CANCELED:

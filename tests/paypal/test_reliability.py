@@ -94,6 +94,30 @@ def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
     assert_books_agree(shop, collection)
 
 
+@pytest.mark.parametrize("verb", [verb for verb in VERBS[1:] if verb.name != "cancel_session"], ids=str)
+def test_that_another_account_does_not_know_the_order_proves_nothing(
+    shop: FakePayPal, clock: TestClock, verb: Verb
+) -> None:
+    payer, operation = payer_at(shop), ASKED[verb.name]
+    collection = verb.prepare(payer)
+    shop.misbehave(operation, Fault.SILENCE_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        verb.run(payer, collection)
+    with (
+        FakePayPal() as other,
+        configured_provider("paypal", {"BACKEND": BACKEND, "OPTIONS": options_for(other)}),
+    ):
+        clock.advance(timedelta(minutes=2))
+        assert reconcile_due() == 1
+    [waiting] = PaymentOperation.objects.open()
+    assert waiting.status == OperationStatus.UNKNOWN
+    clock.advance(timedelta(minutes=6))
+    reconcile_due()
+    if verb.name not in IDEMPOTENT:
+        assert shop.executed.count(operation) == 1
+    assert_books_agree(shop, collection)
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=str)
 def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakePayPal, verb: Verb) -> None:
     payer, operation = payer_at(shop), ASKED[verb.name]

@@ -37,7 +37,7 @@ from payments.services.operations import end_operation
 from payments.services.origins import Origin
 from payments.simulator import SimulatorService
 from payments.states import EventSource, OperationKind
-from payments.testing import simulator_settings
+from payments.testing import running_simulator, simulator_settings
 from payments.testing.settings import configured_provider
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.books import assert_books_agree, assert_invariants, event_count
@@ -243,6 +243,23 @@ def test_sending_again_in_vain_proves_nothing(
     assert unanswered.status == "unknown"
     assert Capture.objects.get().status == "pending"
     let_time_pass(clock)
+    assert_captured_once(simulator, payment)
+
+
+@pytest.mark.shows(
+    "The credentials are another account's while an outcome is unknown, so that the provider knows no such payment",
+    "It stays unknown; once the right credentials are back, it is found by asking, captured once",
+)
+def test_that_another_account_does_not_know_the_payment_proves_nothing(
+    simulator: SimulatorService, clock: TestClock, payment: Payment, lost: PaymentOperation
+) -> None:
+    with running_simulator():
+        let_time_pass(clock, horizon=timedelta(hours=5))
+    lost.refresh_from_db()
+    assert lost.status == "unknown"
+    assert Capture.objects.get().status == "pending"
+    let_time_pass(clock)
+    assert len(simulator.calls(operation="capture")) == 1
     assert_captured_once(simulator, payment)
 
 

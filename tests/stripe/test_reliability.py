@@ -22,10 +22,11 @@ from payments.services import (
     refund_payment,
 )
 from payments.states import OperationStatus, SessionStatus
+from payments.testing.settings import configured_provider
 from tests.fakes import USELESS
 from tests.reliability.clocks import TestClock
 from tests.reliability.verbs import VERBS, Payer, Verb, session_of
-from tests.stripe.conftest import VISA
+from tests.stripe.conftest import BACKEND, VISA, options_for
 from tests.stripe.fake import FakeStripe, Fault
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
@@ -74,6 +75,28 @@ def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
     with pytest.raises(OutcomeUnknownError):
         verb.run(PAYER, collection)
     clock.advance(timedelta(minutes=2))
+    reconcile_due()
+    assert shop.executed.count(operation) == 1
+    assert_books_agree(shop, collection)
+
+
+@pytest.mark.parametrize("verb", VERBS[1:], ids=str)
+def test_that_another_account_does_not_know_the_intent_proves_nothing(
+    shop: FakeStripe, clock: TestClock, verb: Verb
+) -> None:
+    collection, operation = verb.prepare(PAYER), ASKED[verb.name]
+    shop.misbehave(operation, Fault.SILENCE_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        verb.run(PAYER, collection)
+    with (
+        FakeStripe() as other,
+        configured_provider("stripe", {"BACKEND": BACKEND, "OPTIONS": options_for(other)}),
+    ):
+        clock.advance(timedelta(minutes=2))
+        assert reconcile_due() == 1
+    [waiting] = PaymentOperation.objects.open()
+    assert waiting.status == OperationStatus.UNKNOWN
+    clock.advance(timedelta(minutes=6))
     reconcile_due()
     assert shop.executed.count(operation) == 1
     assert_books_agree(shop, collection)
