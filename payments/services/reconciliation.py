@@ -163,8 +163,8 @@ def _send_again(operation: PaymentOperation, *, is_found: bool) -> PaymentOperat
     reach(Checkpoint.CALLED, operation)
     is_elsewhere = not is_found and operation.kind != OperationKind.INITIATE
     if result.outcome == Outcome.NOT_SENT or (is_elsewhere and result.outcome == Outcome.DECLINED):
-        # That this attempt went nowhere says nothing of the first one. Neither does a refusal by a provider that doesn't
-        # know what it has made itself, as one doesn't to which the credentials of another account are shown.
+        # That this attempt went nowhere says nothing of the first one. Neither does the refusal of a provider that
+        # doesn't know what it has made itself, as one doesn't that is shown the credentials of another account.
         result = replace(result, outcome=Outcome.UNKNOWN)
     if result.outcome == Outcome.SUCCEEDED and _may_be_overtaken(operation):
         return _look_whether_it_lasts(operation, result)

@@ -66,6 +66,29 @@ def test_several_captures_are_told_apart_where_the_account_allows_them(fake: Fak
     assert len({row.provider_reference for row in fact.movements}) == 3
 
 
+def test_a_capture_beside_one_in_the_dashboard_takes_what_it_has_noted(fake: FakeStripe) -> None:
+    driver = authorized(fake, multicapture=True)
+    fake.intents.capture(driver.provider_reference or "", {"amount_to_capture": 1000, "final_capture": False})
+    assert driver.capture(FORTY).amount == FORTY
+    fact = fact_of(driver)
+    assert fact.captured_amount == FORTY + 10
+    assert [row.amount for row in fact.movements] == [FORTY]
+
+
+def test_what_is_taken_of_a_single_capture_is_the_whole_total(fake: FakeStripe) -> None:
+    driver = authorized(fake)
+    driver.capture(FORTY, operation_id="payop_1", idempotency_key="first")
+    fake.intent_of(driver.session_id)["amount_received"] = 6000
+    assert driver.capture(FORTY, operation_id="payop_1", idempotency_key="second").amount == SIXTY
+
+
+def test_a_capture_takes_no_more_than_the_total_bears_out(fake: FakeStripe) -> None:
+    driver = authorized(fake, multicapture=True)
+    driver.capture(FORTY)
+    fake.intent_of(driver.session_id)["amount_received"] = 1000
+    assert driver.capture(FORTY).amount == Decimal("10.00")
+
+
 def test_a_card_that_does_not_allow_several_captures_releases_the_rest(fake: FakeStripe) -> None:
     driver = authorized(fake, multicapture=True)
     charge = fake.books.objects[fake.intent_of(driver.session_id)["latest_charge"]]

@@ -20,12 +20,13 @@ from payments.services import (
     create_payment_session,
     reconcile_due,
     refund_payment,
+    sync_payment_session,
 )
 from payments.states import OperationStatus, SessionStatus
 from payments.testing.settings import configured_provider
 from tests.fakes import USELESS
 from tests.reliability.clocks import TestClock
-from tests.reliability.verbs import VERBS, Payer, Verb, session_of
+from tests.reliability.verbs import VERBS, Payer, Verb, authorized, payment_of, session_of
 from tests.stripe.conftest import BACKEND, VISA, options_for
 from tests.stripe.fake import FakeStripe, Fault
 
@@ -202,6 +203,23 @@ def test_a_capture_of_a_part_that_is_lost_is_told_apart_from_one_in_the_dashboar
     payment.refresh_from_db()
     assert payment.captured_amount == Decimal("30.00")
     assert PaymentOperation.objects.get(kind="capture").status == OperationStatus.DECLINED
+
+
+def test_a_capture_after_one_in_the_dashboard_is_recorded_as_it_was_asked(
+    shop: FakeStripe,
+) -> None:
+    options = options_for(shop, multicapture=True)
+    with configured_provider("stripe", {"BACKEND": BACKEND, "OPTIONS": options}):
+        payment = payment_of(authorized(PAYER))
+        shop.intents.capture(
+            payment.provider_reference or "", {"amount_to_capture": 1000, "final_capture": False}
+        )
+        sync_payment_session(payment.session)
+        capture_payment(payment, amount="20.00")
+        assert payment.captured_amount == Decimal("30.00")
+        capture_payment(payment)
+    assert payment.captured_amount == Decimal("100.00")
+    assert_books_agree(shop, payment.collection)
 
 
 def test_payer_who_confirms_in_the_browser_while_the_session_is_canceled(

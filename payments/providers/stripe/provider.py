@@ -316,13 +316,15 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
 
 def _captured(intent: Json, request: CaptureRequest, *, releases_remainder: bool) -> CaptureResult:
-    """Return what Stripe states that this capture has taken: its total, less our other captures."""
-    others = sum(
-        units
-        for operation, units in translation.own_captures(intent).items()
-        if operation != request.operation_id
-    )
+    """Return what Stripe states that this capture has taken: its total, less our other captures.
+
+    Where several captures are possible, some may have been made in the dashboard, so it is what it has noted at most.
+    """
+    noted = translation.own_captures(intent)
+    others = sum(units for operation, units in noted.items() if operation != request.operation_id)
     taken = intent["amount_received"] - others
+    if translation.allows_multicapture(intent):
+        taken = min(taken, noted.get(request.operation_id, taken))
     if intent["status"] == "processing":
         outcome = Outcome.PENDING
     elif taken > 0:
