@@ -9,10 +9,17 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from payments.providers.facts import NextAction
 from payments.providers.results import ProviderResult
+
+ACCOUNT_DELETED: Final = "account_deleted"
+"""The code of a refusal which says that an account was deleted for good, and all that was saved with it.
+
+The services then make the account anew, so a provider only says so where its third party does: an account that isn't
+found may be there under other credentials.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -21,6 +22,7 @@ from payments.ids import new_id
 from payments.models import AccountHolder, PaymentSession
 from payments.providers import BaseProvider, NextAction, ProviderResult, call_provider, get_provider
 from payments.providers.account_holders import (
+    ACCOUNT_DELETED,
     AccountHolderProvider,
     AccountRequest,
     AddMethodRequest,
@@ -39,8 +41,10 @@ from payments.services.sessions import authorize_payment_session
 from payments.services.transactions import committed
 from payments.states import EventSource, Outcome
 
+logger = logging.getLogger("payments.account_holders")
+
 REFUSALS: Final = "refusals"
-"""Under which key of its private data an account that was refused counts how often: each refusal ends a key."""
+"""Under which key of its private data an account counts how often it was refused or deleted: each time ends a key."""
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
@@ -101,10 +105,19 @@ def create_account_holder(
 
 
 def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMethod, ...]:
-    """Return what a customer has saved with a provider, newest first. Raises as `create_account_holder` does."""
+    """Return what a customer has saved with a provider, newest first. Raises as `create_account_holder` does.
+
+    That is nothing where the provider says that it has deleted the account, which can then be made anew.
+    """
     plugin = _keeping_accounts(get_provider(holder.provider_id))
     request = AccountRequest(account_holder_id=holder.pk, account_reference=_reference(holder))
-    return _call(plugin.list_methods, request, ListMethodsResult).methods
+    try:
+        return _call(plugin.list_methods, request, ListMethodsResult).methods
+    except DeclinedError as error:
+        if error.code != ACCOUNT_DELETED:
+            raise
+        _forget_account(holder)
+        return ()
 
 
 def start_adding_payment_method(
@@ -112,17 +125,18 @@ def start_adding_payment_method(
 ) -> PaymentMethodSetup:
     """Return what the customer's browser needs to save a payment method.
 
-    `return_url` is where the provider or a bank sends the browser back. Raises as `create_account_holder` does.
+    `return_url` is where the provider or a bank sends the browser back. An account that the provider has deleted is
+    made anew. Raises as `create_account_holder` does.
     """
-    plugin = _keeping_accounts(get_provider(holder.provider_id))
-    request = AddMethodRequest(
-        account_holder_id=holder.pk,
-        account_reference=_reference(holder),
-        idempotency_key=new_id("addpm"),
-        return_url=return_url,
-    )
-    result = _call(plugin.add_method, request, AddMethodResult)
-    return PaymentMethodSetup(data=result.data or {}, next_action=result.next_action)
+    try:
+        return _start_adding(holder, return_url)
+    except DeclinedError as error:
+        if error.code != ACCOUNT_DELETED or holder.customer is None:
+            raise
+    _forget_account(holder)
+    create_account_holder(holder.customer, provider_id=holder.provider_id)
+    holder.refresh_from_db()
+    return _start_adding(holder, return_url)
 
 
 def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
@@ -166,18 +180,39 @@ def charge_saved_payment_method(
     return authorize_payment_session(session, saved_method=chosen, actor=actor, source=source)
 
 
+def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMethodSetup:
+    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    request = AddMethodRequest(
+        account_holder_id=holder.pk,
+        account_reference=_reference(holder),
+        idempotency_key=new_id("addpm"),
+        return_url=return_url,
+    )
+    result = _call(plugin.add_method, request, AddMethodResult)
+    return PaymentMethodSetup(data=result.data or {}, next_action=result.next_action)
+
+
+def _forget_account(holder: AccountHolder) -> None:
+    """Write down that a customer has no account any more, unless somebody else has made it anew; end its key."""
+    deleted = AccountHolder.objects.filter(pk=holder.pk, provider_reference=holder.provider_reference)
+    logger.warning("%s: the provider has deleted the account %s.", holder.pk, holder.provider_reference)
+    refusals = holder.provider_data.get(REFUSALS, 0) + 1
+    deleted.update(provider_reference=None, provider_data={REFUSALS: refusals}, updated_at=timezone.now())
+    holder.refresh_from_db()
+
+
 def _record_account(holder: AccountHolder, result: CreateAccountResult) -> AccountHolder:
     """Write down which account it is, if nobody else has meanwhile; count a refusal, which ends the key."""
     unanswered = AccountHolder.objects.filter(pk=holder.pk, provider_reference=None)
+    refusals = holder.provider_data.get(REFUSALS, 0)
     if result.outcome == Outcome.DECLINED:
-        refusals = holder.provider_data.get(REFUSALS, 0) + 1
-        unanswered.update(provider_data={REFUSALS: refusals}, updated_at=timezone.now())
+        unanswered.update(provider_data={REFUSALS: refusals + 1}, updated_at=timezone.now())
     _raise_for(result)
     if not result.provider_reference:
         raise _unknown_outcome()
     unanswered.update(
         provider_reference=result.provider_reference,
-        provider_data=dict(result.provider_data),
+        provider_data={**result.provider_data, REFUSALS: refusals},
         updated_at=timezone.now(),
     )
     holder.refresh_from_db()

@@ -20,10 +20,11 @@ PAGE: Final = ROOT / "docs" / "errors.md"
 # Services of their own, what only tests use, and what answers with pages.
 NOT_THE_APIS: Final = frozenset({"simulator", "testing", "admin", "migrations"})
 
-# Where a code is put together, what comes of it.
+# Where a code is put together, or comes from another module, what comes of it.
 COMPOSED: Final = {
     "f'invalid_{field}'": ("invalid_cursor", "invalid_limit", "invalid_order"),
     "f'refund_{reason}'[:64]": ("refund_…",),
+    "ACCOUNT_DELETED": ("account_deleted",),
 }
 
 # Where a code is handed on that was found where it was made, or is a provider's own.

@@ -65,6 +65,14 @@ def due(shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder) -> 
     return create_installment_plan(collection, provider_id="stripe", count=2, interval="month")[0]
 
 
+def lose(shop: FakeStripe, holder: AccountHolder, *, is_proven: bool) -> None:
+    """Have Stripe not find an account any more: because it was deleted, or because it is another account's."""
+    if is_proven:
+        shop.customers.delete(str(holder.provider_reference))
+    else:
+        del shop.books.objects[str(holder.provider_reference)]
+
+
 class TestAccounts:
     """Making an account."""
 
@@ -184,14 +192,6 @@ class TestMethods:
         with pytest.raises(error):
             list_saved_payment_methods(holder)
 
-    def test_an_account_that_is_gone_at_stripe_is_a_refusal(
-        self, shop: FakeStripe, holder: AccountHolder
-    ) -> None:
-        del shop.books.objects[str(holder.provider_reference)]
-        with pytest.raises(DeclinedError) as caught:
-            list_saved_payment_methods(holder)
-        assert caught.value.code == "resource_missing"
-
     def test_paying_saves_the_method_where_the_shop_wants_that(
         self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder
     ) -> None:
@@ -216,6 +216,106 @@ class TestMethods:
         session = create_payment_session(collection, provider_id="stripe")
         authorize_payment_session(session, data={"payment_method": method["id"]})
         assert session.status == SessionStatus.ERROR
+
+
+class TestDeletedCustomers:
+    """A Customer that was deleted in Stripe's dashboard, or that another account's key doesn't find."""
+
+    @pytest.mark.parametrize("is_proven", [True, False], ids=["deleted", "not found"])
+    def test_their_owner_pays_all_the_same(
+        self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder, is_proven: bool
+    ) -> None:
+        lose(shop, holder, is_proven=is_proven)
+        collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+        options = options_for(shop, setup_future_usage="off_session")
+        with configured_provider("stripe", {"BACKEND": BACKEND, "OPTIONS": options}):
+            session = create_payment_session(collection, provider_id="stripe")
+            authorize_payment_session(session, data=VISA)
+        assert session.status == SessionStatus.AUTHORIZED
+        [intent] = shop.books.all("payment_intent")
+        assert (intent["customer"], intent["setup_future_usage"]) == (None, None)
+
+    def test_a_lost_answer_makes_no_second_intent(
+        self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder, clock: TestClock
+    ) -> None:
+        shop.customers.delete(holder.provider_reference or "")
+        shop.books.is_searchable = False
+        collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+        shop.misbehave("create", Fault.SILENCE_AFTER, after=1)
+        with pytest.raises(OutcomeUnknownError):
+            create_payment_session(collection, provider_id="stripe")
+        clock.advance(timedelta(minutes=2))
+        reconcile_due()
+        assert len(shop.books.all("payment_intent")) == 1
+        assert not PaymentOperation.objects.open().exists()
+
+    def test_another_refusal_is_still_one(
+        self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder
+    ) -> None:
+        collection = create_payment_collection(amount="0.10", currency_code="eur", customer=customer)
+        with pytest.raises(DeclinedError):
+            create_payment_session(collection, provider_id="stripe")
+        assert shop.books.all("payment_intent") == []
+
+    def test_what_they_had_saved_is_gone_and_the_account_is_made_anew(
+        self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder
+    ) -> None:
+        gone = holder.provider_reference or ""
+        shop.customers.save(gone)
+        shop.customers.delete(gone)
+        assert list_saved_payment_methods(holder) == ()
+        renewed = create_account_holder(customer, provider_id="stripe")
+        assert renewed == holder
+        [row] = shop.books.all("customer")
+        assert renewed.provider_reference == row["id"] != gone
+        shop.customers.save(row["id"])
+        assert len(list_saved_payment_methods(renewed)) == 1
+
+    def test_an_account_is_made_anew_each_time_that_it_is_deleted(
+        self, shop: FakeStripe, holder: AccountHolder
+    ) -> None:
+        for _time in range(3):
+            shop.customers.delete(holder.provider_reference or "")
+            start_adding_payment_method(holder)
+            assert list_saved_payment_methods(holder) == ()
+        assert len(shop.books.all("customer")) == 1
+
+    def test_saving_another_makes_the_account_anew(self, shop: FakeStripe, holder: AccountHolder) -> None:
+        gone = holder.provider_reference
+        shop.customers.delete(gone or "")
+        start_adding_payment_method(holder)
+        [setup] = shop.books.all("setup_intent")
+        [row] = shop.books.all("customer")
+        holder.refresh_from_db()
+        assert setup["customer"] == holder.provider_reference == row["id"] != gone
+
+    def test_two_who_hear_of_it_make_one_account(self, shop: FakeStripe, holder: AccountHolder) -> None:
+        shop.customers.delete(holder.provider_reference or "")
+        other = AccountHolder.objects.get()
+        start_adding_payment_method(holder)
+        assert list_saved_payment_methods(other) == ()
+        start_adding_payment_method(AccountHolder.objects.get())
+        assert len(shop.books.all("customer")) == 1
+
+    def test_an_installment_is_not_charged(
+        self, shop: FakeStripe, due: PaymentSession, holder: AccountHolder
+    ) -> None:
+        shop.customers.save(holder.provider_reference or "")
+        shop.customers.delete(holder.provider_reference or "")
+        with pytest.raises(NotFoundError):
+            charge_saved_payment_method(due)
+        authorize_payment_session(due, data=VISA)
+        assert due.status == SessionStatus.AUTHORIZED
+
+    def test_one_that_another_account_does_not_find_is_kept(
+        self, shop: FakeStripe, holder: AccountHolder
+    ) -> None:
+        lose(shop, holder, is_proven=False)
+        for ask in (list_saved_payment_methods, start_adding_payment_method):
+            with pytest.raises(DeclinedError) as caught:
+                ask(holder)
+            assert caught.value.code == "resource_missing"
+        assert AccountHolder.objects.get().provider_reference == holder.provider_reference
 
 
 class TestAbsentCustomers:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from payments.providers.account_holders import (
+    ACCOUNT_DELETED,
     AccountHolderProvider,
     AccountRequest,
     AddMethodRequest,
@@ -70,7 +72,10 @@ class StripeAccounts(AccountHolderProvider):
     @answering(ListMethodsResult)
     def list_methods(self, request: AccountRequest) -> ListMethodsResult:
         """List what a Customer has saved."""
-        rows = self._api.payment_methods(request.account_reference)
+        try:
+            rows = self._api.payment_methods(request.account_reference)
+        except RefusedError as error:
+            raise self._explained(error, request) from error
         return ListMethodsResult(
             outcome=Outcome.SUCCEEDED, methods=tuple(_saved_method(row) for row in reversed(rows))
         )
@@ -88,7 +93,10 @@ class StripeAccounts(AccountHolderProvider):
         else:
             redirects = "always" if request.return_url else "never"
             params["automatic_payment_methods"] = {"enabled": True, "allow_redirects": redirects}
-        setup = self._api.create_setup_intent(params, key=request.idempotency_key)
+        try:
+            setup = self._api.create_setup_intent(params, key=request.idempotency_key)
+        except RefusedError as error:
+            raise self._explained(error, request) from error
         return AddMethodResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=setup["id"],
@@ -120,6 +128,12 @@ class StripeAccounts(AccountHolderProvider):
         """Raise what a payment method that isn't there is refused with, where a customer's is none of the asker's."""
         if request.refuses_saved and self._is_saved(request.input):
             raise RefusedError(request_failure(_NOT_THEIRS), is_missing=True)
+
+    def _explained(self, error: RefusedError, request: AccountRequest) -> RefusedError:
+        """Return a refusal that says so where it was made because the Customer was deleted."""
+        if not (error.is_missing and self._api.is_deleted(request.account_reference)):
+            return error
+        return RefusedError(replace(error.failure, code=ACCOUNT_DELETED))
 
 
 def _saved_method(method: Json) -> SavedPaymentMethod:

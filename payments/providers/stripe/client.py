@@ -119,9 +119,21 @@ class StripeApi:
     def find_customer(self, account_holder_id: str) -> Json | None:
         """Find a Customer by our account holder's id; Stripe's search lags behind, as for intents."""
         query = f"metadata['{ACCOUNT_KEY}']:'{account_holder_id}'"
-        found = self._call(lambda api: api.customers.search({"query": query, "limit": 1}))
-        customer: Json | None = next(iter(found["data"]), None)
-        return customer
+        found = self._call(lambda api: api.customers.search({"query": query}))
+        return next((row for row in found["data"] if not self.is_deleted(row["id"])), None)
+
+    def is_deleted(self, customer_id: str) -> bool:
+        """Return whether a Customer was deleted, of which Stripe keeps a trace.
+
+        https://docs.stripe.com/api/customers/delete, November 2026. One that isn't found may be another account's.
+        """
+        try:
+            customer = self._call(lambda api: api.customers.retrieve(customer_id))
+        except RefusedError as error:
+            if error.is_missing:
+                return False
+            raise
+        return bool(customer.get("deleted"))
 
     def payment_methods(self, customer_id: str) -> list[Json]:
         """List the saved payment methods of a Customer, oldest first."""

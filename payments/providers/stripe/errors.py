@@ -28,11 +28,22 @@ class StripeAnswerError(Exception):
 
 
 class RefusedError(refusals.RefusedError):
-    """Carry a definite refusal; `is_by_card` tells that the payer's bank has refused."""
+    """Carry a definite refusal; `is_by_card` tells that the payer's bank has refused.
 
-    def __init__(self, failure: Failure, *, is_missing: bool = False, is_by_card: bool = False) -> None:
+    `param` is Stripe's name for the parameter that is to blame, if it names one.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        is_missing: bool = False,
+        is_by_card: bool = False,
+        param: str | None = None,
+    ) -> None:
         super().__init__(failure, is_missing=is_missing)
         self.is_by_card = is_by_card
+        self.param = param
 
 
 def sorted_error(error: stripe.StripeError, *, is_uncertain: bool) -> Exception:
@@ -47,7 +58,7 @@ def sorted_error(error: stripe.StripeError, *, is_uncertain: bool) -> Exception:
         return error
     if isinstance(error, stripe.InvalidRequestError) and error.code != _IN_PROGRESS:
         failure = request_failure(_body(error), request_id=error.request_id)
-        return RefusedError(failure, is_missing=error.code == _MISSING)
+        return RefusedError(failure, is_missing=error.code == _MISSING, param=error.param)
     return _not_done(error) or error
 
 

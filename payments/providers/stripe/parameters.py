@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -59,6 +60,12 @@ def create_intent(request: InitiateRequest, options: StripeOptions) -> p.Payment
     if method := _early_method(request.input):
         params["payment_method"] = method
     return params
+
+
+def as_guest(request: InitiateRequest) -> InitiateRequest:
+    """Return the same request for a payer who has no Customer at Stripe; it needs a key of its own."""
+    context = replace(request.context, account_reference=None)
+    return replace(request, context=context, idempotency_key=f"{request.idempotency_key}-guest")
 
 
 def update_intent(request: UpdateRequest) -> p.PaymentIntentUpdateParams:

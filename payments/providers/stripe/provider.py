@@ -90,10 +90,14 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
     @answering(InitiateResult)
     def initiate(self, request: InitiateRequest) -> InitiateResult:
-        """Make a PaymentIntent."""
-        params = parameters.create_intent(request, self.options)
+        """Make a PaymentIntent; without the payer's Customer where Stripe has that no more, so that they can pay."""
         self._refuse_saved(request)
-        intent = self._api.create_intent(params, key=request.idempotency_key)
+        try:
+            intent = self._create_intent(request)
+        except RefusedError as error:
+            if not (error.is_missing and error.param == "customer"):
+                raise
+            intent = self._create_intent(parameters.as_guest(request))
         return InitiateResult(outcome=Outcome.SUCCEEDED, **self._session_parts(intent))
 
     @answering(UpdateResult)
@@ -226,6 +230,10 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
                 )
             )
         return messages
+
+    def _create_intent(self, request: InitiateRequest) -> Json:
+        params = parameters.create_intent(request, self.options)
+        return self._api.create_intent(params, key=request.idempotency_key)
 
     def _after_refusal(self, request: AuthorizeRequest, error: RefusedError) -> AuthorizeResult:
         """Return what a refusal to confirm amounts to, which the intent itself may know better."""

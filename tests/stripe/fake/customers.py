@@ -16,6 +16,7 @@ class Customers:
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._deleted: dict[str, Json] = {}
 
     def create(self, params: Json) -> Json:
         """Make a customer."""
@@ -29,11 +30,23 @@ class Customers:
         )
         return dict(row)
 
+    def retrieve(self, customer_id: str, params: Json) -> Json:
+        """Show a customer, or all that is left of one that was deleted."""
+        if customer_id in self._deleted:
+            return {"id": customer_id, "object": "customer", "deleted": True}
+        return dict(self._books.get(customer_id, "customer", param="id"))
+
+    def delete(self, customer_id: str) -> None:
+        """Delete a customer for good, with all that they have saved."""
+        self._deleted[customer_id] = self._books.objects.pop(customer_id)
+        for method in self._books.all("payment_method", customer=customer_id):
+            self.detach(method["id"])
+
     def search(self, params: Json) -> Json:
-        """Find customers by one key of their metadata."""
+        """Find customers by one key of their metadata, a deleted one too: the index lags behind."""
         require(params, "query")
         key, value = found_in(params["query"])
-        rows = self._books.all("customer") if self._books.is_searchable else []
+        rows = [*self._books.all("customer"), *self._deleted.values()] if self._books.is_searchable else []
         found = [dict(row) for row in rows if row["metadata"].get(key) == value]
         return {
             "object": "search_result",

@@ -194,7 +194,12 @@ class Intents:
     def _method(self, intent: Json, params: Json) -> str:
         token = params.get("confirmation_token")
         if token is not None and token not in TOKENS:
-            raise ApiError(f"No such confirmation token: '{token}'", status=404, code="resource_missing")
+            raise ApiError(
+                f"No such confirmation token: '{token}'",
+                status=404,
+                code="resource_missing",
+                param="confirmation_token",
+            )
         method: str | None = (
             TOKENS[token] if token else params.get("payment_method", intent["payment_method"])
         )

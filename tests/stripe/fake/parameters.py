@@ -73,6 +73,7 @@ CREATE_CUSTOMER: Final[dict[str, Any]] = {
     "metadata": "metadata",
     **_EXPAND,
 }
+RETRIEVE_CUSTOMER: Final[dict[str, Any]] = _EXPAND
 SEARCH_CUSTOMERS: Final[dict[str, Any]] = SEARCH_INTENTS
 LIST_PAYMENT_METHODS: Final[dict[str, Any]] = {"type": "str", **_PAGE}
 CREATE_SETUP_INTENT: Final[dict[str, Any]] = {
