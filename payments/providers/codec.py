@@ -39,6 +39,7 @@ def decode_fact(encoded: Mapping[str, Any]) -> SessionFact:
         currency_code=encoded["currency_code"],
         status=None if status is None else SessionStatus(status),
         provider_reference=encoded.get("provider_reference"),
+        unclear_charge_backs=tuple(encoded.get("unclear_charge_backs", ())),
         movements=tuple(_movement(movement) for movement in encoded.get("movements", ())),
         failure=_failure(encoded.get("failure")),
         next_action=None if next_action is None else NextAction(**next_action),

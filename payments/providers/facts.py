@@ -67,8 +67,9 @@ class SessionFact:
     `status` is None where the report is silent about it; `amount` is what the provider was asked to hold. `movements`
     lists each capture and refund that the report knows of; a provider that only knows totals leaves it empty and gives
     `captured_amount` and `refunded_amount`. `charged_back_amount` is what the payer's bank has taken back in all,
-    `reinstated_amount` what of that came back when a dispute was won. `awaits_authorization` tells that the payer has
-    done their part at the provider's own place, and nothing is missing but our asking for the money.
+    `reinstated_amount` what of that came back when a dispute was won. `unclear_charge_backs` names each withdrawal that
+    can't be a part of these, because nobody says how much it is in the session's currency. `awaits_authorization` tells
+    that the payer has done their part at the provider's own place, and nothing is missing but our asking for the money.
     """
 
     currency_code: str
@@ -81,6 +82,7 @@ class SessionFact:
     canceled_amount: Decimal | None = None
     charged_back_amount: Decimal | None = None
     reinstated_amount: Decimal | None = None
+    unclear_charge_backs: tuple[str, ...] = ()
     movements: tuple[MovementFact, ...] = ()
     failure: Failure | None = None
     next_action: NextAction | None = None

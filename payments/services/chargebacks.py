@@ -19,8 +19,14 @@ from payments.states import AttentionReason
 def record_charge_back(payment: Payment, fact: SessionFact, journal: Journal) -> list[Discrepancy]:
     """Record what a bank has taken back of a payment, and what of that came back, as far as it is news.
 
-    Return what a person has to look at: a withdrawal, unless all of it came back already.
+    Return what a person has to look at: a withdrawal, unless all of it came back already. One whose amount nobody knows
+    in the payment's currency is none of the books' sums.
     """
+    unclear = [_charged_back(words) for words in fact.unclear_charge_backs]
+    return [*_record_totals(payment, fact, journal), *unclear]
+
+
+def _record_totals(payment: Payment, fact: SessionFact, journal: Journal) -> list[Discrepancy]:
     taken, returned = fact.charged_back_amount or ZERO, fact.reinstated_amount or ZERO
     is_news = taken > payment.charged_back_amount
     if not is_news and returned <= payment.reinstated_amount:
@@ -34,8 +40,12 @@ def record_charge_back(payment: Payment, fact: SessionFact, journal: Journal) ->
     payment.save_fields("captured_amount", "charged_back_amount", "reinstated_amount")
     if not is_news or reinstated == total:
         return []
+    return [_charged_back(taken)]
+
+
+def _charged_back(reported: object) -> Discrepancy:
     # None was expected, whatever is known by now: so the same total, heard again, is the same discrepancy.
-    return [Discrepancy.between(AttentionReason.CHARGED_BACK, expected=ZERO, reported=taken)]
+    return Discrepancy.between(AttentionReason.CHARGED_BACK, expected=ZERO, reported=reported)
 
 
 def _grow(payment: Payment, what: str, total: Decimal, journal: Journal) -> None:

@@ -172,6 +172,21 @@ def test_a_claim_keeps_the_money_until_it_is_won(
     assert (fact.charged_back_amount, fact.reinstated_amount) == (charged_back, reinstated)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "told"), [(None, True), ("RESOLVED_BUYER_FAVOUR", True), ("RESOLVED_SELLER_FAVOUR", False)]
+)
+def test_a_claim_in_another_currency_is_told_of(fake: FakePayPal, outcome: str | None, told: bool) -> None:
+    driver = captured(fake)
+    [capture] = fake.captures_of(driver.session_id)
+    dispute = fake.movements.dispute(capture.id, amount="110.00")
+    dispute.currency = "USD"
+    if outcome is not None:
+        fake.movements.resolve(dispute, outcome)
+    fact = fact_of(driver)
+    assert (fact.charged_back_amount, fact.reinstated_amount) == (None, None)
+    assert fact.unclear_charge_backs == ((f"110.00 USD ({dispute.id})",) if told else ())
+
+
 def test_an_app_that_may_not_read_disputes_reports_the_rest(fake: FakePayPal) -> None:
     driver = captured(fake)
     fake.movements.may_read_disputes = False

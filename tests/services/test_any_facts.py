@@ -50,6 +50,7 @@ facts = st.builds(
     canceled_amount=st.none() | POSSIBLE | AMOUNTS,
     charged_back_amount=st.none() | POSSIBLE,
     reinstated_amount=st.none() | POSSIBLE,
+    unclear_charge_backs=st.sampled_from([(), (), ("110 usd (du_1)",)]),
     movements=st.lists(movements, max_size=3, unique_by=_name).map(tuple),
     next_action=st.none() | st.just(NextAction(type="redirect", url="https://bank.example")),
     data=st.none() | st.just({"client_token": "t", "secret": "s"}),

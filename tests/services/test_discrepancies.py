@@ -344,6 +344,24 @@ def test_chargeback_beyond_what_was_taken_is_told_once(session: PaymentSession) 
 
 
 @pytest.mark.shows(
+    "The payer's bank takes money back in another currency than the payment's",
+    "A person is told what the provider says of it; the books have no amount that nobody knows",
+)
+def test_chargeback_in_another_currency_is_told_once_each(session: PaymentSession) -> None:
+    fact = captured("100", unclear_charge_backs=("110 usd (du_1)",))
+    tell(session, fact, fact)
+    tell(session, captured("100", unclear_charge_backs=("110 usd (du_1)", "5 gbp (du_2)")))
+    assert reports() == ["charged_back"] * 2
+    (operation,) = attention()
+    assert operation.detail.splitlines() == [
+        "charged_back: expected 0, reported 110 usd (du_1)",
+        "charged_back: expected 0, reported 5 gbp (du_2)",
+    ]
+    assert session.payment is not None
+    assert session.payment.charged_back_amount == 0
+
+
+@pytest.mark.shows(
     "A dispute is won: the payer's bank gives again what it took",
     "The money can be refunded again, the history says so, and late reports change nothing",
 )

@@ -231,6 +231,18 @@ def test_a_dispute_counts_once_stripe_has_taken_the_money(
     assert fact.reinstated_amount == (charged_back if status == "won" else None)
 
 
+@pytest.mark.parametrize(
+    ("status", "told"), [("needs_response", True), ("lost", True), ("won", False), ("warning_closed", False)]
+)
+def test_a_dispute_in_another_currency_is_told_of(fake: FakeStripe, status: str, told: bool) -> None:
+    driver = captured(fake)
+    dispute = fake.movements.dispute(driver.provider_reference or "", amount=11000, status=status)
+    fake.books.objects[dispute["id"]]["currency"] = "usd"
+    fact = fact_of(driver)
+    assert (fact.charged_back_amount, fact.reinstated_amount) == (None, None)
+    assert fact.unclear_charge_backs == ((f"110.00 usd ({dispute['id']})",) if told else ())
+
+
 def test_a_disputed_payment_is_not_refunded(fake: FakeStripe) -> None:
     driver = captured(fake)
     fake.movements.dispute(driver.provider_reference or "", amount=10000)

@@ -301,6 +301,16 @@ class TestBooks:
         assert captured.charged_back_amount == Decimal("40.00")
         assert captured.collection.operations.filter(status="attention").count() == 1
 
+    def test_a_dispute_in_another_currency_needs_a_person(
+        self, shop: FakeStripe, captured: Payment, client: Client
+    ) -> None:
+        dispute = shop.movements.dispute(captured.provider_reference or "", amount=11000)
+        shop.books.objects[dispute["id"]]["currency"] = "usd"
+        deliver(client, *shop.events("charge.dispute.created"))
+        process_due_events()
+        operation = captured.collection.operations.get(status="attention")
+        assert operation.detail == f"charged_back: expected 0, reported 110.00 usd ({dispute['id']})"
+
     def test_a_won_dispute_gives_the_money_back(
         self, shop: FakeStripe, captured: Payment, client: Client
     ) -> None:

@@ -34,6 +34,7 @@ FACTS = st.builds(
     captured_amount=st.none() | AMOUNTS,
     refunded_amount=st.none() | AMOUNTS,
     canceled_amount=st.none() | AMOUNTS,
+    unclear_charge_backs=st.lists(TEXTS, max_size=2).map(tuple),
     movements=st.lists(
         st.builds(
             MovementFact,

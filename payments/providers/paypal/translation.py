@@ -118,6 +118,7 @@ def session_fact(
         canceled_amount=order.released,
         charged_back_amount=_charged_back(disputes, order.currency_code),
         reinstated_amount=_reinstated(disputes, order.currency_code),
+        unclear_charge_backs=_unclear(disputes, order.currency_code),
         movements=(
             *(capture_fact(row, order.currency_code) for row in order.captures),
             *(refund_fact(group, order.currency_code) for group in groups),
@@ -235,16 +236,23 @@ def _is_being_made(group: Sequence[Refund], now: datetime) -> bool:
 
 def _charged_back(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
     """Return how much claims have kept from the merchant in all: PayPal holds it as soon as there is one."""
-    claims = (row for row in disputes if _is_claim(row))
-    return sum((_amount_of(row, currency_code) for row in claims), ZERO) or None
+    return _sum(filter(_is_claim, disputes), currency_code)
 
 
 def _reinstated(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
     """Return how much of that came back, because the merchant has won."""
-    won = (
-        row for row in disputes if _is_claim(row) and row.get("status") == "RESOLVED" and not _is_lost(row)
-    )
-    return sum((_amount_of(row, currency_code) for row in won), ZERO) or None
+    return _sum(filter(_is_won, disputes), currency_code)
+
+
+def _unclear(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> tuple[str, ...]:
+    """Name the claims that aren't won, and of which PayPal doesn't say how much they are in the order's currency."""
+    claims = (row for row in disputes if _is_claim(row) and not _is_won(row))
+    return tuple(_named(row) for row in claims if _amount_of(row, currency_code) is None)
+
+
+def _sum(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
+    """Return how much disputes are about in all, as far as PayPal says so in this currency; None for nothing."""
+    return sum((_amount_of(row, currency_code) or ZERO for row in disputes), ZERO) or None
 
 
 def _is_claim(dispute: Mapping[str, Any]) -> bool:
@@ -252,19 +260,33 @@ def _is_claim(dispute: Mapping[str, Any]) -> bool:
     return _is_lost(dispute) or dispute.get("dispute_life_cycle_stage") not in (None, _INQUIRY)
 
 
+def _is_won(dispute: Mapping[str, Any]) -> bool:
+    """Return whether a claim has ended well for the merchant."""
+    return _is_claim(dispute) and dispute.get("status") == "RESOLVED" and not _is_lost(dispute)
+
+
 def _is_lost(dispute: Mapping[str, Any]) -> bool:
     return (dispute.get("dispute_outcome") or {}).get("outcome_code") in _LOST
 
 
-def _amount_of(dispute: Mapping[str, Any], currency_code: str) -> Decimal:
-    """Return how much a dispute is about, or what PayPal made of that."""
-    outcome = dispute.get("dispute_outcome") or {}
-    money = (
-        (outcome.get("amount_refunded") if _is_lost(dispute) else None) or dispute.get("dispute_amount") or {}
-    )
+def _amount_of(dispute: Mapping[str, Any], currency_code: str) -> Decimal | None:
+    """Return how much a dispute is about, or what PayPal made of that; None where it doesn't say in this currency."""
+    money = _money_of(dispute)
     if str(money.get("currency_code")).lower() != currency_code:
-        return ZERO
+        return None
     try:
         return from_value(money.get("value"), currency_code)
     except (AmountError, CurrencyError):
-        return ZERO
+        return None
+
+
+def _named(dispute: Mapping[str, Any]) -> str:
+    """Return how PayPal names a dispute, and what it is about."""
+    money = _money_of(dispute)
+    return f"{money.get('value')} {money.get('currency_code')} ({dispute.get('dispute_id')})"
+
+
+def _money_of(dispute: Mapping[str, Any]) -> Mapping[str, Any]:
+    outcome = dispute.get("dispute_outcome") or {}
+    refunded = outcome.get("amount_refunded") if _is_lost(dispute) else None
+    return refunded or dispute.get("dispute_amount") or {}

@@ -189,6 +189,7 @@ def session_fact(
         canceled_amount=_released(intent),
         charged_back_amount=_disputed(disputes, {*_WITHDRAWN, _WON}, currency),
         reinstated_amount=_disputed(disputes, {_WON}, currency),
+        unclear_charge_backs=_disputed_elsewhere(disputes, currency),
         movements=tuple(listed),
         failure=failure_of(intent),
         next_action=next_action(intent),
@@ -319,6 +320,15 @@ def _disputed(disputes: Iterable[Object], statuses: Set[str], currency: str) -> 
         row["amount"] for row in disputes if row["status"] in statuses and row["currency"] == currency
     )
     return from_units(units, currency) if units else None
+
+
+def _disputed_elsewhere(disputes: Iterable[Object], currency: str) -> tuple[str, ...]:
+    """Name the disputes in another currency than the intent's, in which Stripe doesn't say what it has taken."""
+    return tuple(
+        f"{amount_of(row, 'amount')} {row['currency']} ({row['id']})"
+        for row in disputes
+        if row["status"] in _WITHDRAWN and row["currency"] != currency
+    )
 
 
 def _charge(intent: Object) -> Object | None:
