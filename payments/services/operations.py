@@ -30,7 +30,7 @@ from payments.services.journals import Journal
 from payments.services.origins import Origin
 from payments.services.providers import plugin_for
 from payments.services.requests import current_request_key, note_claim
-from payments.states import OperationKind, OperationStatus
+from payments.states import EventSource, OperationKind, OperationStatus
 
 LEASE: Final = timedelta(minutes=2)
 """How long a call may be under way before its operation counts as abandoned."""
@@ -38,6 +38,9 @@ LEASE: Final = timedelta(minutes=2)
 FIRST_RETRY: Final = timedelta(minutes=1)
 
 _FROM_PAYERS: Final = frozenset({OperationKind.INITIATE, OperationKind.UPDATE, OperationKind.AUTHORIZE})
+
+KEY_REFUSED: Final = "api_key_refused"
+"""The code with which a provider says that its third party refuses the credentials in the settings."""
 
 _RESULT_FIELDS: Final = (
     "status",
@@ -142,8 +145,10 @@ def raise_for_outcome(operation: PaymentOperation) -> None:
         message = operation.error_message or _("The payment provider declined.")
         raise DeclinedError(message, code=operation.error_code or None, **arguments)
     if operation.status == OperationStatus.NOT_SENT:
+        words = refused_key(operation.error_code, operation.source)
         raise ProviderUnavailableError(
-            _("The payment provider can't be reached right now. Nothing was changed; try again."), **arguments
+            words or _("The payment provider can't be reached right now. Nothing was changed; try again."),
+            **arguments,
         )
     if operation.status not in (OperationStatus.SUCCEEDED, OperationStatus.PENDING):
         raise OutcomeUnknownError(
@@ -161,6 +166,15 @@ def _input(
     """Return what a payer sent, and with it that they may not pay with what the customer has saved, if so."""
     is_limited = kind in _FROM_PAYERS and is_asked_by_another(session, origin)
     return {**(sent or {}), **({REFUSES_SAVED: True} if is_limited else {})}
+
+
+def refused_key(code: str, source: str) -> Any:
+    """Return words for an operator whose provider refuses the shop's key; None for anything else, and anybody else."""
+    if code != KEY_REFUSED or source not in (EventSource.ADMIN, EventSource.STAFF):
+        return None
+    return _(
+        "The payment provider refuses the shop's API key. Nothing was changed: see to its settings first."
+    )
 
 
 def _swap(operation: PaymentOperation, expected_status: str) -> bool:

@@ -31,7 +31,7 @@ from payments.services.discrepancies import Discrepancy, report_discrepancies
 from payments.services.facts import apply_fact
 from payments.services.journals import Journal
 from payments.services.movements import captured_sum, fail_movement
-from payments.services.operations import FIRST_RETRY, end_operation
+from payments.services.operations import FIRST_RETRY, KEY_REFUSED, end_operation
 from payments.services.origins import Origin
 from payments.services.synchronization import learn_from_refusal
 from payments.services.totals import settle
@@ -224,7 +224,8 @@ def _record_not_sent(operation: PaymentOperation, result: ProviderResult, journa
         return  # That this attempt went nowhere says nothing of an earlier one.
     failure = result.failure or NOT_SENT
     operation.detail = failure.detail
-    end_operation(operation, lambda: operation.withdraw(code=NOT_SENT.code, message=failure.message), journal)
+    code = KEY_REFUSED if failure.code == KEY_REFUSED else NOT_SENT.code
+    end_operation(operation, lambda: operation.withdraw(code=code, message=failure.message), journal)
     if operation.kind == OperationKind.INITIATE:
         _refuse_session(operation, NOT_SENT, journal)
     _release(operation, NOT_SENT, journal)

@@ -16,6 +16,7 @@ from payments.exceptions import (
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import RetrieveRequest, RetrieveResult, call_provider
 from payments.services.facts import record_fact
+from payments.services.operations import refused_key
 from payments.services.origins import Actor, Origin
 from payments.services.providers import plugin_for
 from payments.states import EventSource, OperationKind, OperationStatus, Outcome
@@ -36,7 +37,10 @@ def sync_payment_session(
     """
     result = retrieve(session)
     if result.outcome == Outcome.NOT_SENT:
-        raise ProviderUnavailableError(_("The payment provider can't be reached right now; try again."))
+        words = refused_key(result.failure.code if result.failure else "", source)
+        raise ProviderUnavailableError(
+            words or _("The payment provider can't be reached right now; try again.")
+        )
     if result.outcome != Outcome.SUCCEEDED:
         raise OutcomeUnknownError(_("The payment provider gave no usable answer; try again."))
     if result.fact is not None:

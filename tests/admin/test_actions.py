@@ -199,6 +199,10 @@ def test_answer_that_is_pending_is_told_as_such(payment: Payment, operator: Clie
     [
         (DeclinedError("Try later.", code="processing_error"), "The provider refused: Try later."),
         (ProviderUnavailableError("down"), "can't be reached right now"),
+        (
+            ProviderUnavailableError("no", code="api_key_refused"),
+            "refuses the shop's API key. Nothing was changed",
+        ),
     ],
 )
 def test_refusal_of_the_provider_is_told_and_logged(

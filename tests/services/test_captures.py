@@ -96,6 +96,26 @@ def test_capture_that_was_not_sent_frees_its_amount(payment: Payment, card: Scri
     assert services.capture_payment(payment).status == "captured"
 
 
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("admin", "refuses the shop's API key"),
+        ("staff", "refuses the shop's API key"),
+        ("storefront", "can't be reached right now"),
+        ("api", "can't be reached right now"),
+    ],
+)
+def test_refused_key_is_told_to_operators_only(
+    payment: Payment, card: Script, source: str, sentence: str
+) -> None:
+    card.will("capture", ProviderUnavailableError("no", code="api_key_refused"))
+    with pytest.raises(ProviderUnavailableError, match=sentence) as caught:
+        services.capture_payment(payment, source=source)
+    assert caught.value.code == "provider_unavailable"
+    assert payment.captures.get().error_code == "not_sent"
+    assert services.capture_payment(payment).status == "captured"
+
+
 def test_capture_of_unknown_outcome_keeps_its_amount(payment: Payment, card: Script) -> None:
     card.will("capture", TimeoutError())
     with pytest.raises(OutcomeUnknownError) as unknown:

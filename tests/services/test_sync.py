@@ -85,3 +85,11 @@ def test_retrieved_public_data_has_only_declared_keys(session: PaymentSession, c
     card.will("retrieve", found(fact))
     services.sync_payment_session(session)
     assert session.data == {"client_token": "t"}
+
+
+def test_refused_key_is_told_to_operators_only(session: PaymentSession, card: Script) -> None:
+    card.will("retrieve", *[ProviderUnavailableError("no", code="api_key_refused")] * 2)
+    with pytest.raises(ProviderUnavailableError, match="refuses the shop's API key"):
+        services.sync_payment_session(session, source="admin")
+    with pytest.raises(ProviderUnavailableError, match="can't be reached right now"):
+        services.sync_payment_session(session)
