@@ -80,7 +80,12 @@ class CaptureResult(MovementResult):
 
 @dataclass(frozen=True, kw_only=True)
 class RefundResult(MovementResult):
-    """Answer a RefundRequest."""
+    """Answer a RefundRequest.
+
+    One that was declined although a part of it has gone back says so in a `fact`, whose movements name no operation.
+    """
+
+    fact: SessionFact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

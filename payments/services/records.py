@@ -21,6 +21,7 @@ from payments.providers import (
     MovementFact,
     MovementResult,
     ProviderResult,
+    RefundResult,
     SessionFact,
     SessionResult,
     UpdateResult,
@@ -217,6 +218,8 @@ def _record_decline(operation: PaymentOperation, result: ProviderResult, journal
     if operation.kind in (OperationKind.AUTHORIZE, OperationKind.INITIATE):
         _refuse_session(operation, failure, journal)
     _release(operation, failure, journal)
+    if isinstance(result, RefundResult) and result.fact is not None:
+        apply_fact(operation.session, result.fact, journal=journal)
 
 
 def _record_not_sent(operation: PaymentOperation, result: ProviderResult, journal: Journal) -> None:

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.database_independent, pytest.mark.thorough]
 QUICK = [fault for fault in Fault if not fault.startswith("silence")]
 """The ways to misbehave for which nobody has to wait."""
 
-Verb = Literal["capture", "refund"]
+Verb = Literal["capture", "refund", "fail_refund"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Step:
 
 STEPS = st.builds(
     Step,
-    verb=st.sampled_from(["capture", "refund"]),
+    verb=st.sampled_from(["capture", "refund", "refund", "fail_refund"]),
     cents=st.integers(min_value=1, max_value=6000),
     in_dashboard=st.sampled_from([False, False, False, True]),
     fault=st.none() | st.sampled_from(QUICK),
@@ -65,9 +65,12 @@ def test_books_and_reports_agree_whatever_happens(running_fake: FakePayPal, step
     fake, driver = running_fake, authorized(running_fake, multicapture=True)
     moved = {"capture": Decimal(0), "refund": Decimal(0)}
     for step in steps:
-        moved[step.verb] += (
-            in_dashboard(fake, driver, step) if step.in_dashboard else asked(fake, driver, step)
-        )
+        if step.verb == "fail_refund":
+            moved["refund"] -= failed_late(fake, driver, step)
+        else:
+            moved[step.verb] += (
+                in_dashboard(fake, driver, step) if step.in_dashboard else asked(fake, driver, step)
+            )
         captures = fake.captures_of(driver.session_id)
         assert moved["capture"] == sum(row.amount for row in captures) <= 115
         assert moved["refund"] == sum(fake.movements.refunded(row) for row in captures) <= moved["capture"]
@@ -91,6 +94,18 @@ def asked(fake: FakePayPal, driver: SessionDriver, step: Step) -> Decimal:
         return step.amount
     assert result.outcome == Outcome.DECLINED
     return Decimal(0)
+
+
+def failed_late(fake: FakePayPal, driver: SessionDriver, step: Step) -> Decimal:
+    """Have one of PayPal's refunds fail after it had succeeded, if there is one, and return how much it gave back."""
+    captures = fake.captures_of(driver.session_id)
+    made = (refund for row in captures for refund in fake.books.all("refund", parent=row.id))
+    given = [refund for refund in made if refund.status == "COMPLETED"]
+    if not given:
+        return Decimal(0)
+    refund = given[step.cents % len(given)]
+    fake.movements.settle_refund(refund.id, succeeds=False)
+    return refund.amount
 
 
 def in_dashboard(fake: FakePayPal, driver: SessionDriver, step: Step) -> Decimal:

@@ -159,9 +159,20 @@ def test_half_a_refund_is_reported_once_it_can_not_become_whole(
     )
     assert refunds_of(driver) == []
     monkeypatch.setattr(translation, "PATIENCE", timedelta(0))
-    [refund] = refunds_of(driver)
-    assert (refund.amount, refund.operation_id) == (SIXTY, "payop_1")
+    ours, half = refunds_of(driver)
+    assert (ours.amount, ours.status, ours.operation_id) == (EIGHTY, MovementStatus.FAILED, "payop_1")
+    assert (half.amount, half.status, half.operation_id) == (SIXTY, MovementStatus.SUCCEEDED, None)
     assert fact_of(driver).refunded_amount == SIXTY
+
+
+def test_a_refund_of_which_a_part_has_failed_is_not_completed(fake: FakePayPal) -> None:
+    driver = captured(fake, "60.00", "40.00")
+    names = {"operation_id": "payop_1", "idempotency_key": "key"}
+    driver.refund(EIGHTY, **names)
+    fake.movements.settle_refund(fake.books.all("refund")[0].id, succeeds=False)
+    assert refusal_of(driver.refund(EIGHTY, **names)).code == "refunded_in_part"
+    assert given_back(fake, driver) == [0, Decimal("20.00")]
+    assert fake.executed.count("refund") == 2
 
 
 def test_a_refund_of_which_a_part_is_refused_says_how_much_was_given_back(fake: FakePayPal) -> None:
@@ -169,9 +180,12 @@ def test_a_refund_of_which_a_part_is_refused_says_how_much_was_given_back(fake: 
     _first, second = fake.captures_of(driver.session_id)
     fake.movements.dispute(second.id, amount="40.00")
     result = driver.refund(EIGHTY)
-    assert (result.outcome, result.amount) == (Outcome.SUCCEEDED, SIXTY), (
-        "Less than asked: a person has to look."
-    )
+    refusal = refusal_of(result)
+    assert refusal.code == "refunded_in_part"
+    assert "CAPTURE_DISPUTED_PARTIAL_REFUND_NOT_ALLOWED" in refusal.detail
+    assert result.fact is not None
+    [half] = result.fact.movements
+    assert (half.amount, half.status, half.operation_id) == (SIXTY, MovementStatus.SUCCEEDED, None)
 
 
 def test_what_another_refund_took_meanwhile_is_taken_from_elsewhere(

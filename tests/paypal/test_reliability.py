@@ -320,17 +320,3 @@ class TestRefundOfSeveralCaptures:
         assert payment.refunded_amount == Decimal("80.00")
         assert payment.refunds.count() == 1
         assert_books_agree(shop, payment.collection)
-
-    @pytest.mark.shows(
-        "Of a refund that takes two refunds at PayPal the second is refused",
-        "a person is asked, and told how much was given back",
-    )
-    def test_one_of_which_a_part_is_refused_needs_a_person(self, shop: FakePayPal, clock: TestClock) -> None:
-        payment = self.in_two_parts(shop)
-        second = shop.captures_of(payment.session_id)[1]
-        shop.movements.dispute(second.id, amount="40.00", stage="INQUIRY")
-        with suppress(PaymentError):
-            refund_payment(payment, amount="80.00")
-        operation = PaymentOperation.objects.get(kind="refund")
-        assert operation.status == OperationStatus.ATTENTION
-        assert "refund_amount_mismatch" in operation.detail

@@ -233,6 +233,17 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        name="paypal-parts-that-stand",
+        test=f"{PAYPAL}/test_divided_refunds.py::test_a_part_that_fails_late_can_be_refunded_again",
+        edits=(
+            Edit(
+                path="payments/providers/paypal/translation.py",
+                old="return [whole, *part_facts(group, currency_code)]",
+                new="return [whole]",
+            ),
+        ),
+    ),
+    Mutation(
         name="paypal-certificate-host",
         test=f"{PAYPAL}/test_proof.py::TestCertificates::test_no_other_address_is_followed",
         edits=(

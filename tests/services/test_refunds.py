@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,8 @@ from payments.exceptions import (
 )
 from payments.models import Payment, PaymentSession, Refund, RefundReason
 from payments.providers import RefundResult
+from payments.states import MovementKind
+from tests.services.facts import WEBHOOK, moved
 from tests.services.scripted import Script, authorized, declined
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +113,22 @@ def test_declined_refund_frees_its_amount(captured: Payment, card: Script) -> No
     assert refusal.value.code == "account_closed"
     assert Refund.objects.get().status == "failed"
     assert services.refund_payment(captured).status == "refunded"
+
+
+def test_declined_refund_of_which_a_part_went_back_is_in_the_books_at_once(
+    captured: Payment, card: Script
+) -> None:
+    part = moved(MovementKind.REFUND, "40.00", provider_reference="re_1")
+    card.will("refund", replace(declined(RefundResult, "refunded_in_part"), fact=part))
+    with pytest.raises(DeclinedError) as refusal:
+        services.refund_payment(captured)
+    assert refusal.value.code == "refunded_in_part"
+    rows = Refund.objects.order_by("pk").values_list("status", "amount", "provider_reference")
+    assert list(rows) == [("failed", Decimal(100), None), ("succeeded", Decimal(40), "re_1")]
+    captured.refresh_from_db()
+    assert captured.refunded_amount == Decimal(40)
+    services.record_fact(captured.session, part, origin=WEBHOOK)
+    assert services.refund_payment(captured, amount="60.00").status == "refunded"
 
 
 def test_provider_that_cannot_refund_says_so(captured: Payment, card: Script) -> None:

@@ -45,6 +45,7 @@ _MESSAGES: Final[Mapping[Promise, str]] = {
     """,
     _("The money was refunded already."): "CAPTURE_FULLY_REFUNDED MAX_NUMBER_OF_REFUNDS_EXCEEDED",
     _("The refund could not be paid out."): "REFUND_FAILED",
+    _("Only a part of this was refunded."): "REFUNDED_IN_PART",
     _("The payment is disputed at the payer's bank, so it can't be refunded."): """
         CAPTURE_DISPUTED_PARTIAL_REFUND_NOT_ALLOWED REFUND_CAPTURE_DISPUTED
     """,

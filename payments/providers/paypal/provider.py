@@ -7,6 +7,7 @@ a capture can't take more than is held, which PayPal itself would allow up to 11
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -140,13 +141,18 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     @answering(RefundResult)
     def refund(self, request: RefundRequest) -> RefundResult:
         """Give back a part of what was captured, or all of it, out of as few captures as possible."""
-        refunds = give_back(self._api, request)
+        given = give_back(self._api, request)
+        refunds, total = given.refunds, request.amount
+        failure = translation.refund_failure(refunds, total)
+        if failure is not None and given.refusal is not None:
+            failure = replace(failure, detail=given.refusal.detail)
         return RefundResult(
-            outcome=translation.OUTCOMES[translation.refund_status(refunds)],
-            failure=translation.refund_failure(refunds),
+            outcome=translation.OUTCOMES[translation.refund_status(refunds, total)],
+            failure=failure,
             provider_reference=translation.refund_reference(refunds),
             amount=translation.refund_amount(refunds),
             currency_code=request.currency_code,
+            fact=translation.rest_fact(refunds, total, request.currency_code),
             exchange={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
         )
 

@@ -2,7 +2,8 @@
 
 A refund that fits into what is left of one capture is one refund at PayPal. Only one that doesn't is divided, oldest
 capture first, and each part names the operation and the whole amount: so a refund that broke off is found half done,
-and what is missing is asked for when it is sent again.
+and what is missing is asked for when it is sent again. Once a part has failed, nothing more is asked for: our refund
+has failed, and the parts that stand are refunds of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 from payments.exceptions import ProviderUnavailableError
 from payments.money import ZERO
+from payments.providers.facts import Failure
 from payments.providers.paypal import parameters
 from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
@@ -36,14 +38,24 @@ class Part:
     amount: Decimal
 
 
-def give_back(api: PayPalApi, request: RefundRequest) -> Sequence[Refund]:
-    """Refund an amount, and return the refunds at PayPal that make it up; they may fall short if one was refused.
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Hold the refunds at PayPal that make up one of ours, and why there isn't another one, if it was refused."""
+
+    refunds: Sequence[Refund]
+    refusal: Failure | None = None
+
+
+def give_back(api: PayPalApi, request: RefundRequest) -> Given:
+    """Refund an amount, and return the refunds at PayPal that make it up; they fall short if one failed or was refused.
 
     Raises RefusedError where nothing was given back.
     """
     for attempt in range(1, MAX_PLANS + 1):
         order = look_at_payment(api, request)
         made = list(order.refunds_of(request.operation_id))
+        if any(row.has_failed for row in made):
+            return Given(refunds=made)
         try:
             _make(api, request, plan_refund(order, request.amount - _sum(made)), made)
         except RefusedError as error:
@@ -51,7 +63,8 @@ def give_back(api: PayPalApi, request: RefundRequest) -> Sequence[Refund]:
                 continue
             if not _sum(made):
                 raise
-        return made
+            return Given(refunds=made, refusal=error.failure)
+        return Given(refunds=made)
     raise AssertionError("The last attempt returns or raises.")
 
 
@@ -79,7 +92,7 @@ def plan_refund(order: Order, amount: Decimal) -> list[Part]:
 
 
 def _make(api: PayPalApi, request: RefundRequest, plan: Sequence[Part], made: list[Refund]) -> None:
-    """Ask for each part of a plan, and add what comes of it to `made`."""
+    """Ask for each part of a plan, up to one that fails, and add what comes of it to `made`."""
     total = request.amount if made or len(plan) > 1 else None
     for part in plan:
         body = parameters.refund(request, part.amount, total=total)
@@ -91,6 +104,8 @@ def _make(api: PayPalApi, request: RefundRequest, plan: Sequence[Part], made: li
                 raise PayPalAnswerError("A refund is half done.") from error
             raise
         made.append(read_refund(answer, request.currency_code))
+        if made[-1].has_failed:
+            return
 
 
 def _sum(refunds: Sequence[Refund]) -> Decimal:

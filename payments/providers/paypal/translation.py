@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -121,7 +122,7 @@ def session_fact(
         unclear_charge_backs=_unclear(disputes, order.currency_code),
         movements=(
             *(capture_fact(row, order.currency_code) for row in order.captures),
-            *(refund_fact(group, order.currency_code) for group in groups),
+            *(fact for group in groups for fact in refund_facts(group, order.currency_code)),
         ),
         failure=refusal_of(order),
         next_action=next_action(order),
@@ -169,25 +170,30 @@ def refund_groups(refunds: Iterable[Refund], *, now: datetime) -> list[tuple[Ref
     return [tuple(group) for group in groups.values() if not _is_being_made(group, now)]
 
 
-def refund_status(group: Sequence[Refund]) -> MovementStatus:
-    """Return what has become of one refund of ours, or of one made in PayPal's dashboard."""
-    if all(row.has_failed for row in group):
+def refund_status(group: Sequence[Refund], total: Decimal) -> MovementStatus:
+    """Return what has become of a refund of `total` (major units): it fails if any part of it does."""
+    if refund_amount(group) < total:
         return MovementStatus.FAILED
-    is_settled = all(row.is_given or row.has_failed for row in group)
-    return MovementStatus.SUCCEEDED if is_settled else MovementStatus.PENDING
+    is_given = all(row.is_given for row in standing(group))
+    return MovementStatus.SUCCEEDED if is_given else MovementStatus.PENDING
 
 
 def refund_amount(group: Sequence[Refund]) -> Decimal:
-    """Return how much a refund gives back; of one that has failed, how much it would have."""
-    kept = [row for row in group if not row.has_failed] or group
-    return sum((row.amount for row in kept), ZERO)
+    """Return how much a refund gives back."""
+    return sum((row.amount for row in standing(group)), ZERO)
 
 
-def refund_failure(group: Sequence[Refund]) -> Failure | None:
-    """Return why a refund failed, if it did."""
-    if refund_status(group) != MovementStatus.FAILED:
+def refund_failure(group: Sequence[Refund], total: Decimal) -> Failure | None:
+    """Return why a refund of `total` (major units) failed, if it did."""
+    if refund_status(group, total) != MovementStatus.FAILED:
         return None
-    return status_failure("REFUND_FAILED", group[0].reason)
+    reason = next((row.reason for row in group if row.has_failed), None)
+    return status_failure("REFUNDED_IN_PART" if standing(group) else "REFUND_FAILED", reason)
+
+
+def standing(group: Sequence[Refund]) -> list[Refund]:
+    """Return the parts of a refund that give something back, or will as far as anybody knows."""
+    return [row for row in group if not row.has_failed]
 
 
 def refund_reference(group: Sequence[Refund]) -> str:
@@ -195,17 +201,48 @@ def refund_reference(group: Sequence[Refund]) -> str:
     return "+".join(row.id for row in group)
 
 
-def refund_fact(group: Sequence[Refund], currency_code: str) -> MovementFact:
-    """Return a refund as a movement."""
+def refund_facts(group: Sequence[Refund], currency_code: str) -> list[MovementFact]:
+    """Return a refund as a movement; one of which not every part stands has failed, and each part is one by itself."""
+    total = _total_of(group)
     mark = group[0].mark
-    return MovementFact(
+    whole = MovementFact(
         kind=MovementKind.REFUND,
-        status=refund_status(group),
-        amount=refund_amount(group),
+        status=refund_status(group, total),
+        amount=max(total, refund_amount(group)),
         currency_code=currency_code,
         operation_id=None if mark is None else mark.operation_id,
         provider_reference=refund_reference(group),
-        failure=refund_failure(group),
+        failure=refund_failure(group, total),
+    )
+    if whole.status != MovementStatus.FAILED or not _is_divided(group):
+        return [whole]
+    if len(group) == 1:
+        # The part itself goes by that name.
+        whole = replace(whole, provider_reference=f"{whole.provider_reference}+")
+    return [whole, *part_facts(group, currency_code)]
+
+
+def part_facts(group: Sequence[Refund], currency_code: str) -> list[MovementFact]:
+    """Return each part of a refund as a movement by itself, as if it had been made in PayPal's dashboard."""
+    return [
+        MovementFact(
+            kind=MovementKind.REFUND,
+            status=refund_status([row], row.amount),
+            amount=row.amount,
+            currency_code=currency_code,
+            provider_reference=row.id,
+            failure=refund_failure([row], row.amount),
+        )
+        for row in group
+    ]
+
+
+def rest_fact(group: Sequence[Refund], total: Decimal, currency_code: str) -> SessionFact | None:
+    """Return what stands of a refund of `total` (major units) that has failed; None if nothing does, or it hasn't."""
+    if refund_status(group, total) != MovementStatus.FAILED or not standing(group):
+        return None
+    return SessionFact(
+        currency_code=currency_code, movements=tuple(part_facts(standing(group), currency_code))
     )
 
 
@@ -223,6 +260,16 @@ def _capture_status(order: Order) -> SessionStatus:
     if order.captured:
         return SessionStatus.AUTHORIZED
     return SessionStatus.PENDING if order.reserved else SessionStatus.ERROR
+
+
+def _total_of(group: Sequence[Refund]) -> Decimal:
+    """Return how much a refund was to give back in all."""
+    totals = (row.mark.total for row in group if row.mark is not None and row.mark.total is not None)
+    return next(totals, sum((row.amount for row in group), ZERO))
+
+
+def _is_divided(group: Sequence[Refund]) -> bool:
+    return any(row.mark is not None and row.mark.total is not None for row in group)
 
 
 def _is_being_made(group: Sequence[Refund], now: datetime) -> bool:

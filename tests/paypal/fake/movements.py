@@ -37,6 +37,7 @@ class Movements:
         self.may_read_disputes = True
         self._renewals: dict[str, str] = {}
         self._dry: set[str] = set()
+        self._unpayable: set[str] = set()
 
     def capture(self, authorization_id: str, body: Json) -> Json:
         """Take a part of what an authorization holds, or all of it."""
@@ -158,6 +159,10 @@ class Movements:
         if not succeeds:
             self._books.emit("PAYMENT.REFUND.FAILED", "refund", refund.shown())
 
+    def refuse_payout(self, capture_id: str) -> None:
+        """Have every further refund of a capture fail at once, which PayPal says of a refund that it has made."""
+        self._unpayable.add(capture_id)
+
     def dispute(self, capture_id: str, *, amount: str, stage: str = "CHARGEBACK") -> Row:
         """Have a payer dispute a capture."""
         capture = self._books.get(capture_id, "capture")
@@ -211,17 +216,18 @@ class Movements:
     def _add_refund(self, capture: Row, amount: Decimal, body: Json) -> Row:
         funding = self._order_of(capture).data["funding"]
         is_slow = funding == Funding.SLOW_REFUND
+        status = "FAILED" if capture.id in self._unpayable else "PENDING" if is_slow else "COMPLETED"
         up = {"href": f"{self.url}/v2/payments/captures/{capture.id}", "rel": "up", "method": "GET"}
         return self._books.add(
             "refund",
             amount=amount,
             currency=capture.currency,
-            status="PENDING" if is_slow else "COMPLETED",
+            status=status,
             parent=capture.id,
             custom_id=body.get("custom_id", capture.data.get("custom_id")),
             invoice_id=body.get("invoice_id", capture.data.get("invoice_id")),
             links=[up],
-            **({"status_details": {"reason": "ECHECK"}} if is_slow else {}),
+            **({"status_details": {"reason": "ECHECK"}} if status == "PENDING" else {}),
         )
 
     def _note_refunded(self, capture: Row) -> None:
