@@ -14,6 +14,8 @@ from payments.money.amounts import (
     exact_decimal,
     format_amount,
     parse_amount,
+    require_multiple,
+    smallest_amount,
     split_amount,
 )
 from payments.money.currencies import EXPONENTS, exponent, is_known, normalize_currency
@@ -39,6 +41,8 @@ __all__ = [
     "is_known",
     "normalize_currency",
     "parse_amount",
+    "require_multiple",
+    "smallest_amount",
     "split_amount",
     "to_minor_units",
 ]

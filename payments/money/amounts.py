@@ -92,26 +92,53 @@ def display_amount(value: Decimal, currency_code: str) -> str:
     return f"{number} {currency_code.upper()}"
 
 
-def split_amount(total: Decimal, currency_code: str, count: int) -> tuple[Decimal, ...]:
+def smallest_amount(currency_code: str) -> Decimal:
+    """Return the smallest amount of a currency: 0.01 euros, 1 yen. Raises `CurrencyError` for an unknown currency."""
+    return _from_units(1, exponent(currency_code))
+
+
+def require_multiple(amount: Decimal, currency_code: str, step: Decimal) -> None:
+    """Raise `AmountError` (`not_a_multiple`) for an amount that isn't a multiple of `step`; both in major units."""
+    if _CONTEXT.remainder(amount, step):
+        raise AmountError(
+            _("The payment provider takes multiples of %(step)s only, and %(amount)s isn't one."),
+            code="not_a_multiple",
+            params={
+                "amount": display_amount(amount, currency_code),
+                "step": display_amount(step, currency_code),
+            },
+        )
+
+
+def split_amount(
+    total: Decimal, currency_code: str, count: int, *, step: Decimal | None = None
+) -> tuple[Decimal, ...]:
     """Divide an amount into `count` parts that add up to it exactly; the first part carries the remainder.
 
-    `total` is in major units. 100.00 euros in three are 33.34, 33.33 and 33.33.
+    `total` is in major units. 100.00 euros in three are 33.34, 33.33 and 33.33. Each part is a multiple of `step`; None
+    stands for the currency's smallest amount.
 
-    Raises `AmountError` if `total` isn't a positive amount of the currency, or with code `too_small_to_split` if a part
-    would be nothing, and `InputError` naming `count` if that isn't a whole number from 1.
+    Raises `AmountError` if `total` isn't a positive amount of the currency, or with code `not_a_multiple` if it isn't a
+    multiple of `step`, or with `too_small_to_split` if a part would be nothing, and `InputError` naming `count` if that
+    isn't a whole number from 1.
     """
     if not _is_whole(count) or count < 1:
         raise InputError(_("The number of parts must be a whole number from 1."), field="count")
     amount = parse_amount(total, currency_code)
-    places = exponent(currency_code)
-    part, remainder = divmod(_units(amount, places), count)
+    size = smallest_amount(currency_code) if step is None else step
+    require_multiple(amount, currency_code, size)
+    part, remainder = divmod(int(_CONTEXT.divide(amount, size)), count)
     if part == 0:
         raise AmountError(
             _("%(amount)s can't be split into %(count)s parts: a part would be nothing."),
             code="too_small_to_split",
             params={"amount": display_amount(amount, currency_code), "count": count},
         )
-    return (_from_units(part + remainder, places), *[_from_units(part, places)] * (count - 1))
+    first, other = (
+        _quantized(_CONTEXT.multiply(size, Decimal(times)), exponent(currency_code))
+        for times in (part + remainder, part)
+    )
+    return (first, *[other] * (count - 1))
 
 
 def _is_whole(value: object) -> bool:
@@ -188,10 +215,6 @@ def _for_show(value: Decimal, places: int) -> Decimal:
         (shown for digits in range(places, SCALE) if (shown := _quantized(stored, digits)) == stored),
         exact_decimal(stored),
     )
-
-
-def _units(amount: Decimal, places: int) -> int:
-    return int(amount.scaleb(places, _CONTEXT))
 
 
 def _from_units(units: int, places: int) -> Decimal:

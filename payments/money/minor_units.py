@@ -14,7 +14,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import AmountError
-from payments.money.amounts import exact_decimal, parse_amount
+from payments.money.amounts import exact_decimal, parse_amount, smallest_amount
 from payments.money.currencies import exponent, normalize_currency
 
 _CONTEXT = Context(prec=60)
@@ -36,6 +36,12 @@ class MinorUnits:
         """Return how many decimals the provider takes a currency to have."""
         code = normalize_currency(currency_code)
         return self.exponents.get(code, exponent(code))
+
+    def step(self, currency_code: str) -> Decimal:
+        """Return the amount (major units) of which the provider takes multiples only: 0.01 euros, 0.010 dinars."""
+        code = normalize_currency(currency_code)
+        units = _LAST_DIGIT if code in self.last_digit_zero else 1
+        return max(Decimal(units).scaleb(-self.exponent(code), _CONTEXT), smallest_amount(code))
 
 
 ISO_4217: Final = MinorUnits()

@@ -11,12 +11,14 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.checks import CheckMessage
 from django.utils.functional import Promise
 
 from payments.exceptions import NotSupportedError
+from payments.money import smallest_amount
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,
@@ -81,6 +83,14 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
     def key_window(self, kind: OperationKind) -> timedelta | None:
         """Return how long the key of such an operation protects, where a provider keeps some longer than others."""
         return self.idempotency_window
+
+    def amount_step(self, currency_code: str) -> Decimal:
+        """Return the amount (major units) of whose multiples a payment can be: the currency's smallest, for most.
+
+        Installments are divided into such amounts, and others are refused before the provider is asked. It may raise
+        DeclinedError for a currency that it doesn't take.
+        """
+        return smallest_amount(currency_code)
 
     @abc.abstractmethod
     def initiate(self, request: InitiateRequest) -> InitiateResult:

@@ -43,7 +43,7 @@ def create_installment_plan(
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> list[PaymentSession]:
-    """Divide what is left to pay exactly into `count` sessions, the remainder on the first.
+    """Divide what is left to pay exactly into `count` sessions that the provider can take, the remainder on the first.
 
     They fall due `interval` apart, from `first_due_at` (now, if None) on; a month after January 31 is the last day of
     February. Providers hear of a session when it is authorized, so this joins the caller's transaction.
@@ -53,8 +53,9 @@ def create_installment_plan(
     `return_url` is where a bank sends a customer back who has to confirm. Parts are numbered on from a plan that was
     wholly canceled.
 
-    Raises InputError, AmountError where a part would be nothing, TransitionError for a canceled collection and while
-    a part of an earlier plan isn't canceled.
+    Raises InputError, AmountError where a part would be nothing, or the provider can't take the whole in any parts,
+    DeclinedError where it doesn't take the currency, TransitionError for a canceled collection and while a part of an
+    earlier plan isn't canceled.
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
@@ -65,7 +66,8 @@ def create_installment_plan(
         first_number = _next_number(locked)
         left = remaining_amount(locked)
         refuse_excess(left, left, locked.currency_code)
-        amounts = split_amount(left, locked.currency_code, count)
+        step = provider.plugin.amount_step(locked.currency_code)
+        amounts = split_amount(left, locked.currency_code, count, step=step)
         journal = Journal(collection=locked, origin=Origin.of(actor=actor, source=source))
         common = {
             "collection": locked,

@@ -15,7 +15,7 @@ from payments.services.journals import Journal
 from payments.services.movements import pending_sum
 from payments.services.operations import claim_operation, raise_for_outcome, refuse_if_busy
 from payments.services.origins import Actor, Origin
-from payments.services.providers import plugin_for
+from payments.services.providers import plugin_for, refuse_odd_amount
 from payments.services.records import run_operation
 from payments.services.transactions import committed, lock_collection
 from payments.states import EventSource, MovementKind, OperationKind, PaymentStatus
@@ -157,6 +157,7 @@ def _claim_movement(
 
 def _check_capture_support(payment: Payment, amount: Decimal) -> None:
     plugin = plugin_for(payment)
+    refuse_odd_amount(plugin, amount, payment.currency_code)
     if not plugin.supports_multiple_captures:
         if payment.captured_amount:
             raise _unsupported(_("The provider “%(alias)s” captures a payment only once."), plugin.alias)
@@ -179,6 +180,7 @@ def _check_refund_support(payment: Payment, amount: Decimal) -> None:
     plugin = plugin_for(payment)
     if not plugin.supports_refund:
         raise _unsupported(_("The provider “%(alias)s” can't refund."), plugin.alias, field=None)
+    refuse_odd_amount(plugin, amount, payment.currency_code)
     if amount != payment.captured_amount and not plugin.supports_partial_refund:
         raise _unsupported(_("The provider “%(alias)s” only refunds the whole amount."), plugin.alias)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.conf import provider_aliases, provider_config
 from payments.exceptions import InputError, NotFoundError, ProviderUnavailableError
 from payments.models import Payment, PaymentProvider, PaymentSession
+from payments.money import require_multiple
 from payments.providers import BaseProvider, get_provider
 from payments.services.origins import Origin
 from payments.states import EventSource
@@ -102,6 +104,14 @@ def enable_provider(provider: PaymentProvider) -> PaymentProvider:
 def disable_provider(provider: PaymentProvider) -> PaymentProvider:
     """Let no new session use a provider; what it already holds can still be captured, refunded and canceled."""
     return _switch(provider, is_enabled=False)
+
+
+def refuse_odd_amount(plugin: BaseProvider[Any], amount: Decimal, currency_code: str) -> None:
+    """Raise AmountError (`not_a_multiple`) for an amount (major units) that a provider could only refuse.
+
+    Raises DeclinedError where the provider says that it doesn't take the currency.
+    """
+    require_multiple(amount, currency_code, plugin.amount_step(currency_code))
 
 
 def check_input(plugin: BaseProvider[Any], data: Mapping[str, Any] | None) -> dict[str, Any]:

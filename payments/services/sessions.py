@@ -17,7 +17,7 @@ from payments.conf import session_lifetime
 from payments.exceptions import AmountError, InputError, TransitionError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import parse_amount
-from payments.providers import PaymentContext, ProviderResult
+from payments.providers import BaseProvider, PaymentContext, ProviderResult
 from payments.providers.handler import refuse_open_transaction
 from payments.services.accounts import with_account
 from payments.services.balances import (
@@ -44,6 +44,7 @@ from payments.services.providers import (
     UsableProvider,
     check_input,
     plugin_for,
+    refuse_odd_amount,
     refuse_to_payers,
     usable_provider,
 )
@@ -123,7 +124,7 @@ def update_payment_session(
         require_unauthorized(locked, _("Only an unauthorized session can be changed."))
         operation = claim_update(
             locked,
-            _new_amount(locked, amount),
+            _new_amount(locked, amount, plugin),
             sent=sent,
             origin=Origin.of(actor=actor, source=source),
             makes_split=locked.is_split or amount is not None,
@@ -205,6 +206,7 @@ def _insert_session(
     left = remaining_amount(collection)
     asked = left if amount is None else parse_amount(amount, collection.currency_code)
     refuse_excess(asked, left, collection.currency_code)
+    refuse_odd_amount(provider.plugin, asked, collection.currency_code)
     lifetime = session_lifetime()
     session = PaymentSession(
         collection=collection,
@@ -235,7 +237,9 @@ def _default_context(collection: PaymentCollection) -> PaymentContext:
     return PaymentContext(customer_id=str(customer.pk), email=getattr(customer, "email", "") or None)
 
 
-def _new_amount(session: PaymentSession, amount: Decimal | int | str | None) -> Decimal:
+def _new_amount(
+    session: PaymentSession, amount: Decimal | int | str | None, plugin: BaseProvider[Any]
+) -> Decimal:
     """Return the amount that a session is to have."""
     if amount is None:
         refuse_return(session)
@@ -243,6 +247,7 @@ def _new_amount(session: PaymentSession, amount: Decimal | int | str | None) -> 
     collection = session.collection
     new_amount = parse_amount(amount, collection.currency_code)
     refuse_excess(new_amount, remaining_amount(collection, besides=session), collection.currency_code)
+    refuse_odd_amount(plugin, new_amount, collection.currency_code)
     return new_amount
 
 

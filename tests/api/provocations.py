@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -21,7 +22,7 @@ from payments import services
 from payments.models import PaymentCollection, PaymentOperation, PaymentProvider, PaymentSession
 from payments.providers import AuthorizeRequest, AuthorizeResult, InitiateResult, RetrieveResult
 from payments.states import Outcome
-from payments.testing import Script, scripted_provider
+from payments.testing import Script, ScriptedProvider, scripted_provider
 from payments.testing.factories import RefundReasonFactory
 from payments.testing.settings import configured_provider
 from tests.api.client import ROOT, Answer, Visitor
@@ -203,6 +204,11 @@ def lacking(world: World) -> Answer:
         return world.guest.patch(world.path(), {"amount": "1.00"})
 
 
+def indivisible(world: World) -> Answer:
+    world.monkeypatch.setattr(ScriptedProvider, "amount_step", lambda _self, _currency_code: Decimal(1))
+    return world.create(amount="10.50")
+
+
 def disabled(world: World) -> Answer:
     world.session()
     services.disable_provider(PaymentProvider.objects.get(pk="scripted"))
@@ -357,6 +363,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("not_positive", 400): amount("0"),
     ("too_large", 400): amount("999999999999999"),
     ("too_many_decimals", 400): amount("0.005"),
+    ("not_a_multiple", 400): indivisible,
     ("nothing_left", 400): paid_already,
     ("exceeds_remaining", 400): amount("100.01"),
     ("nothing_to_change", 400): lambda world: world.guest.patch(world.path(), {}),

@@ -21,6 +21,8 @@ from payments.money import (
     exponent,
     format_amount,
     parse_amount,
+    require_multiple,
+    smallest_amount,
     split_amount,
 )
 
@@ -277,6 +279,40 @@ def test_split_puts_the_remainder_on_the_first_part(
     assert [str(part) for part in split_amount(Decimal(total), code, count)] == parts
 
 
+@pytest.mark.parametrize(
+    ("total", "code", "step", "parts"),
+    [
+        ("10.000", "kwd", "0.010", ["3.340", "3.330", "3.330"]),
+        ("1000.00", "huf", "1", ["334.00", "333.00", "333.00"]),
+        ("10.00", "chf", "0.05", ["3.40", "3.30", "3.30"]),
+    ],
+)
+def test_parts_are_multiples_of_a_step(total: str, code: str, step: str, parts: list[str]) -> None:
+    divided = split_amount(Decimal(total), code, 3, step=Decimal(step))
+    assert [str(part) for part in divided] == parts
+
+
+@pytest.mark.parametrize(
+    ("total", "code", "step", "error"),
+    [
+        ("10.001", "kwd", "0.010", "not_a_multiple"),
+        ("1000.50", "huf", "1", "not_a_multiple"),
+        ("2.00", "huf", "1", "too_small_to_split"),
+    ],
+)
+def test_what_steps_do_not_divide_is_refused(total: str, code: str, step: str, error: str) -> None:
+    with pytest.raises(AmountError) as caught:
+        split_amount(Decimal(total), code, 3, step=Decimal(step))
+    assert caught.value.code == error
+
+
+def test_an_amount_between_two_steps_says_which_there_are() -> None:
+    require_multiple(Decimal("1000.00"), "huf", Decimal(1))
+    with pytest.raises(AmountError, match=r"multiples of 1\.00 HUF only, and 1,000\.50 HUF") as caught:
+        require_multiple(Decimal("1000.50"), "huf", Decimal(1))
+    assert (caught.value.code, caught.value.field) == ("not_a_multiple", "amount")
+
+
 @given(money(), st.integers(1, 60))
 def test_parts_add_up_to_the_total_exactly(amount_and_currency: tuple[Decimal, str], count: int) -> None:
     total, code = amount_and_currency
@@ -299,6 +335,11 @@ def test_split_into_parts_of_nothing_is_refused(total: str, code: str, count: in
     with pytest.raises(AmountError, match="a part would be nothing") as caught:
         split_amount(Decimal(total), code, count)
     assert caught.value.code == "too_small_to_split"
+
+
+@pytest.mark.parametrize(("code", "smallest"), [("eur", "0.01"), ("jpy", "1"), ("kwd", "0.001")])
+def test_the_smallest_amount_is_one_minor_unit(code: str, smallest: str) -> None:
+    assert str(smallest_amount(code)) == smallest
 
 
 @pytest.mark.parametrize("count", [0, -1, True, 2.0, "2", None])

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.exceptions import AmountError, CurrencyError
-from payments.money import EXPONENTS, MAX_AMOUNT, MinorUnits, from_minor_units, parse_amount, to_minor_units
+from payments.money import (
+    EXPONENTS,
+    ISO_4217,
+    MAX_AMOUNT,
+    MinorUnits,
+    from_minor_units,
+    parse_amount,
+    to_minor_units,
+)
 
 pytestmark = pytest.mark.database_independent
 
@@ -45,6 +53,17 @@ def test_providers_exceptions_are_followed(value: str, code: str, units: int) ->
     assert to_minor_units(Decimal(value), code, rules=EXCEPTIONS) == units
     back = from_minor_units(units, code, rules=EXCEPTIONS)
     assert (back, back.as_tuple().exponent) == (Decimal(value), -EXPONENTS[code])
+
+
+@given(st.integers(1, 99_999), st.sampled_from(sorted(EXPONENTS)), st.sampled_from([ISO_4217, EXCEPTIONS]))
+def test_multiples_of_the_step_are_taken_and_nothing_between(
+    times: int, code: str, rules: MinorUnits
+) -> None:
+    step = rules.step(code)
+    assert to_minor_units(times * step, code, rules=rules) > 0
+    for fraction in (Decimal("0.5"), Decimal("0.1")):
+        with pytest.raises(AmountError):
+            to_minor_units((times + fraction) * step, code, rules=rules)
 
 
 @pytest.mark.parametrize(

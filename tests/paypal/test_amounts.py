@@ -11,6 +11,11 @@ from hypothesis import strategies as st
 from payments.exceptions import AmountError, DeclinedError
 from payments.money import EXPONENTS
 from payments.providers.paypal.amounts import CURRENCIES, from_value, to_value
+from payments.services import (
+    authorize_payment_session,
+    create_installment_plan,
+    create_payment_collection,
+)
 from payments.states import Outcome
 from payments.testing import SessionDriver
 from tests.paypal.conftest import PayPalAttempt, approve, provider_for
@@ -104,3 +109,34 @@ def test_an_amount_that_paypal_cannot_take_reaches_nobody(fake: FakePayPal) -> N
     driver = SessionDriver(provider=provider_for(fake), attempt=attempt)
     assert refusal_of(driver.initiate()).code == "currency_not_supported"
     assert fake.requests == []
+
+
+@pytest.mark.parametrize(("currency", "step"), [("eur", "0.01"), ("huf", "1"), ("jpy", "1"), ("twd", "1")])
+def test_paypal_s_step_of_a_currency(fake: FakePayPal, currency: str, step: str) -> None:
+    assert provider_for(fake).amount_step(currency) == Decimal(step)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("amount", "currency"), [("1000.00", "huf"), ("1000.00", "twd"), ("1000", "jpy")])
+def test_each_part_of_a_plan_can_be_paid_with_paypal(shop: FakePayPal, amount: str, currency: str) -> None:
+    collection = create_payment_collection(amount=amount, currency_code=currency)
+    plan = create_installment_plan(collection, provider_id="paypal", count=3, interval="month")
+    assert [session.amount for session in plan] == [Decimal(334), Decimal(333), Decimal(333)]
+    for session in plan:
+        authorize_payment_session(session)
+        shop.orders.approve(session.provider_reference or "")
+        assert authorize_payment_session(session).payment is not None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("amount", "currency", "error"),
+    [("1000.50", "huf", AmountError), ("10.000", "kwd", DeclinedError), ("1000", "krw", DeclinedError)],
+)
+def test_no_plan_is_made_that_paypal_cannot_take(
+    shop: FakePayPal, amount: str, currency: str, error: type[Exception]
+) -> None:
+    collection = create_payment_collection(amount=amount, currency_code=currency)
+    with pytest.raises(error):
+        create_installment_plan(collection, provider_id="paypal", count=3, interval="month")
+    assert not collection.sessions.exists()

@@ -41,11 +41,12 @@ CHALLENGE = NextAction(type="redirect", url="https://bank.example/3ds")
 
 @dataclass
 class Script:
-    """Hold what one provider will answer, and what it was asked so far."""
+    """Hold what one provider will answer, and what it was asked so far; `step` is of what it takes multiples only."""
 
     answers: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
     requests: list[tuple[str, Any]] = field(default_factory=list)
     capabilities: dict[str, bool] = field(default_factory=dict)
+    step: Decimal | None = None
 
     def will(self, verb: str, *answers: Answer) -> None:
         """Queue what the next calls of a verb answer, raise, or compute from the request."""
@@ -75,6 +76,10 @@ class ScriptedProvider(BaseProvider[NoOptions]):
         self.script = SCRIPTS[alias]
         for name, value in self.script.capabilities.items():
             setattr(self, name, value)
+
+    def amount_step(self, currency_code: str) -> Decimal:
+        """Return the step that the script has, or the usual one."""
+        return self.script.step or super().amount_step(currency_code)
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Answer as scripted, or with a token and a reference."""

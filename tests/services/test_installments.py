@@ -198,3 +198,22 @@ def test_nothing_left_and_unknown_providers_are_refused(payment: Any) -> None:
     assert refusal.value.code == "nothing_left"
     with pytest.raises(NotFoundError):
         plan(payment.collection, provider_id="nobody")
+
+
+def test_parts_are_what_the_provider_can_take(rows: None, card: Script) -> None:
+    card.step = Decimal("0.010")
+    collection = services.create_payment_collection(amount="10.000", currency_code="kwd")
+    assert [session.amount for session in plan(collection)] == [
+        Decimal("3.340"),
+        Decimal("3.330"),
+        Decimal("3.330"),
+    ]
+
+
+def test_no_plan_is_made_of_what_the_provider_cannot_take(rows: None, card: Script) -> None:
+    card.step = Decimal(1)
+    collection = services.create_payment_collection(amount="1000.50", currency_code="huf")
+    with pytest.raises(AmountError) as refusal:
+        plan(collection)
+    assert refusal.value.code == "not_a_multiple"
+    assert not PaymentSession.objects.exists()

@@ -272,3 +272,38 @@ def test_provider_answering_with_another_amount_needs_a_person(session: PaymentS
     session.refresh_from_db()
     assert (operation.status, session.amount) == ("attention", Decimal(100))
     assert operation.detail.startswith("update_mismatch")
+
+
+@pytest.mark.parametrize("amount", [None, "999.50"])
+def test_amount_that_the_provider_cannot_take_is_refused_before_it_is_asked(
+    rows: None, card: Script, amount: str | None
+) -> None:
+    card.step = Decimal(1)
+    collection = services.create_payment_collection(amount="1000.50", currency_code="huf")
+    with pytest.raises(AmountError) as refusal:
+        services.create_payment_session(collection, provider_id="card", amount=amount)
+    assert (refusal.value.code, refusal.value.field) == ("not_a_multiple", "amount")
+    assert (card.verbs, collection.sessions.count()) == ([], 0)
+    session = services.create_payment_session(collection, provider_id="card", amount="1000.00")
+    with pytest.raises(AmountError):
+        services.update_payment_session(session, amount="999.50")
+    assert card.verbs == ["initiate"]
+    assert services.create_payment_session(collection, provider_id="wallet").amount == Decimal("0.50")
+
+
+def test_movement_that_the_provider_cannot_make_is_refused_before_it_is_asked(
+    rows: None, card: Script
+) -> None:
+    card.step = Decimal(1)
+    collection = services.create_payment_collection(amount="1000.00", currency_code="huf")
+    session = services.create_payment_session(collection, provider_id="card")
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    with pytest.raises(AmountError):
+        services.capture_payment(payment, amount="10.50")
+    services.capture_payment(payment)
+    with pytest.raises(AmountError) as refusal:
+        services.refund_payment(payment, amount="10.50")
+    assert refusal.value.code == "not_a_multiple"
+    assert card.verbs == ["initiate", "authorize", "capture"]
+    assert not payment.refunds.exists()

@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 from payments.exceptions import DeclinedError
 from payments.money import EXPONENTS, exponent
 from payments.providers.stripe.amounts import RULES, from_units, to_units
+from payments.services import (
+    authorize_payment_session,
+    create_installment_plan,
+    create_payment_collection,
+)
 from payments.testing import Attempt, SessionDriver
 from tests.providers.results import assert_exact, refusal_of
 from tests.stripe.conftest import VISA, provider_for
@@ -107,3 +112,39 @@ def test_stripe_s_own_limits_are_refusals_with_their_code(fake: FakeStripe, amou
     attempt = replace(Attempt(), amount=Decimal(amount))
     driver = SessionDriver(provider=provider_for(fake), attempt=attempt)
     assert refusal_of(driver.initiate()).code == code
+
+
+@pytest.mark.parametrize(
+    ("currency", "step"),
+    [
+        ("eur", "0.01"),
+        ("jpy", "1"),
+        ("kwd", "0.01"),
+        ("isk", "1"),
+        ("ugx", "1"),
+        ("mga", "1"),
+        ("iqd", "0.001"),
+    ],
+)
+def test_stripe_s_step_of_a_currency(currency: str, step: str) -> None:
+    assert RULES.step(currency) == Decimal(step)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("amount", "currency", "parts"),
+    [
+        ("10.000", "kwd", ["3.34", "3.33", "3.33"]),
+        ("1000", "isk", ["334", "333", "333"]),
+        ("10000", "ugx", ["3334", "3333", "3333"]),
+        ("5000.00", "mga", ["1668", "1666", "1666"]),
+    ],
+)
+def test_each_part_of_a_plan_can_be_paid_with_stripe(
+    shop: FakeStripe, amount: str, currency: str, parts: list[str]
+) -> None:
+    collection = create_payment_collection(amount=amount, currency_code=currency)
+    plan = create_installment_plan(collection, provider_id="stripe", count=3, interval="month")
+    assert [session.amount for session in plan] == [Decimal(part) for part in parts]
+    for session in plan:
+        assert authorize_payment_session(session, data=VISA).payment is not None

@@ -95,6 +95,13 @@ class CountsInHundredths(SimulatorProvider):
         return super().initiate(replace(request, amount=request.amount * 100) if is_yen else request)
 
 
+class NamesASmallerStepThanItTakes(SimulatorProvider):
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        if request.amount % Decimal("0.01"):
+            raise DeclinedError("The last decimal has to be 0.", code="last_digit_not_zero")
+        return super().initiate(request)
+
+
 class CapturesMoreThanAuthorized(SimulatorProvider):
     def capture(self, request: CaptureRequest) -> CaptureResult:
         try:

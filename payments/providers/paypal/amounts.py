@@ -26,17 +26,21 @@ CURRENCIES: Final = frozenset(_CODES.split())
 RULES: Final = MinorUnits(exponents={"huf": 0, "jpy": 0, "twd": 0})
 
 
+def step(currency_code: str) -> Decimal:
+    """Return the amount (major units) of which PayPal takes multiples only.
+
+    Raises DeclinedError for a currency that PayPal doesn't take.
+    """
+    _require_currency(currency_code)
+    return RULES.step(currency_code)
+
+
 def to_value(amount: Decimal, currency_code: str) -> str:
     """Return an amount (major units) as PayPal spells it: "10.00" euros, "1000" forints.
 
     Raises DeclinedError for a currency that PayPal doesn't take, and for an amount with more decimals than it takes.
     """
-    if currency_code not in CURRENCIES:
-        raise DeclinedError(
-            _("PayPal doesn't take %(currency)s. Choose another way to pay."),
-            code="currency_not_supported",
-            params={"currency": currency_code.upper()},
-        )
+    _require_currency(currency_code)
     try:
         units = to_minor_units(amount, currency_code, rules=RULES)
     except (AmountError, CurrencyError) as error:
@@ -49,3 +53,12 @@ def from_value(value: object, currency_code: str) -> Decimal:
     if not isinstance(value, str):
         raise AmountError("PayPal's amount is no text.", code="invalid")
     return parse_amount(value, currency_code, allow_zero=True)
+
+
+def _require_currency(currency_code: str) -> None:
+    if currency_code not in CURRENCIES:
+        raise DeclinedError(
+            _("PayPal doesn't take %(currency)s. Choose another way to pay."),
+            code="currency_not_supported",
+            params={"currency": currency_code.upper()},
+        )

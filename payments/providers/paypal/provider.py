@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.providers.base import BaseProvider
 from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import NextAction
-from payments.providers.paypal import parameters, translation
+from payments.providers.paypal import amounts, parameters, translation
 from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.endpoints import endpoint_reports
 from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
@@ -84,6 +84,10 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     def key_window(self, kind: OperationKind) -> timedelta | None:
         """Return how long PayPal keeps a key: those of payments for longer than those of orders."""
         return PAYMENT_KEYS_LAST if kind in _OF_PAYMENTS else self.idempotency_window
+
+    def amount_step(self, currency_code: str) -> Decimal:
+        """Return the amount of which PayPal takes multiples only; raise DeclinedError for a currency it won't take."""
+        return amounts.step(currency_code)
 
     def movement_url(self, kind: MovementKind, provider_reference: str) -> str:
         """Return PayPal's page of a capture or refund; a refund that took several of PayPal's has none."""

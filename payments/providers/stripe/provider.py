@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -36,7 +37,7 @@ from payments.providers.results import (
 )
 from payments.providers.stripe import parameters, translation
 from payments.providers.stripe.accounts import StripeAccounts
-from payments.providers.stripe.amounts import from_units
+from payments.providers.stripe.amounts import RULES, from_units
 from payments.providers.stripe.client import Json
 from payments.providers.stripe.declines import Reason
 from payments.providers.stripe.endpoints import endpoint_reports
@@ -76,6 +77,10 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         super().__init__(alias=alias, options=options)
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
+
+    def amount_step(self, currency_code: str) -> Decimal:
+        """Return the amount of which Stripe takes multiples only."""
+        return RULES.step(currency_code)
 
     def dashboard_url(self, provider_reference: str) -> str:
         """Return Stripe's page of a PaymentIntent, among the test payments where the key is one of those."""

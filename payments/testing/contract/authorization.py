@@ -52,6 +52,16 @@ class AuthorizationContract(ContractHooks):
         unit = self.unit()
         self._check_currency(replace(self.approved(), amount=7 * unit + 3000 * unit))
 
+    def test_multiples_of_the_step_that_the_provider_names_are_taken(self) -> None:
+        for code in (self.approved().currency_code, self.zero_decimal_currency, self.three_decimal_currency):
+            if code is None:
+                continue
+            step = self.provider.amount_step(code)
+            assert step > 0, "A payment is a multiple of amount_step(), so that isn't nothing."
+            assert fits(step, code), f"{step} has more decimals than {code} has."
+            driver = self.initiated(replace(self.approved(), currency_code=code, amount=3007 * step))
+            states_amount(succeeded(driver, driver.authorize()), 3007 * step, code)
+
     def test_authorizing_again_with_the_same_key_holds_the_amount_once(self) -> None:
         self.require_books()
         driver = self.initiated()

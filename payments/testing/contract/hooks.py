@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
 
-from payments.money import exponent
 from payments.providers import AuthorizeResult, BaseProvider
 from payments.providers.account_holders import AddMethodResult
 from payments.testing.contract.driver import Attempt, SessionDriver
@@ -177,5 +176,5 @@ class ContractHooks:
         return part, amount - part
 
     def unit(self) -> Decimal:
-        """Return the smallest amount of the approved attempt's currency."""
-        return Decimal(1).scaleb(-exponent(self.approved().currency_code))
+        """Return the smallest amount that the provider takes of the approved attempt's currency."""
+        return self.provider.amount_step(self.approved().currency_code)
