@@ -15,7 +15,8 @@ class IdempotencyRecord(models.Model):
     """Hold what was answered to a request, so that repeating it changes nothing.
 
     `scope` is the principal and the route; `fingerprint` the SHA-256 of what was sent; `response_status` stays empty
-    while the first request is under way. Records expire: they stand for an answer, not for money.
+    while the first request is under way, and `response_body` may say until then who makes it. Records expire: they
+    stand for an answer, not for money.
     """
 
     scope = KeyField(_("scope"), max_length=255)

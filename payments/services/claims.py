@@ -24,7 +24,7 @@ from payments.services.journals import Journal
 from payments.services.limits import refuse_excessive_authorizations
 from payments.services.operations import claim_operation, refuse_if_busy
 from payments.services.origins import Origin
-from payments.services.payments import claim_release
+from payments.services.payments import claim_release, refuse_release
 from payments.services.providers import plugin_for
 from payments.services.requests import note_claim
 from payments.services.totals import settle
@@ -153,9 +153,22 @@ def claim_replacement(collection: PaymentCollection, journal: Journal) -> list[P
 
 def claim_whole_release(payment: Payment, origin: Origin) -> PaymentOperation | None:
     """Claim the release of all that a locked payment holds; raise TransitionError where some of it was taken."""
+    _refuse_captured(payment)
+    return claim_release(payment, origin)
+
+
+def refuse_session_cancelation(session: PaymentSession) -> None:
+    """Raise what `cancel_payment_session` raises before a provider is asked, where a session can't be canceled now."""
+    if session.payment is None:
+        refuse_if_busy(session.pk)
+        return
+    _refuse_captured(session.payment)
+    refuse_release(session.payment)
+
+
+def _refuse_captured(payment: Payment) -> None:
     if payment.captured_amount:
         raise TransitionError(_("Money was captured already: refund it instead."), code="already_captured")
-    return claim_release(payment, origin)
 
 
 def _refuse_authorization(session: PaymentSession) -> None:

@@ -24,9 +24,9 @@ from payments.providers.handler import refuse_open_transaction
 from payments.services.balances import held_amount, promised_amount
 from payments.services.claims import claim_abandonment, claim_cancelation, claim_update
 from payments.services.journals import Journal
-from payments.services.operations import raise_for_outcome
+from payments.services.operations import raise_for_outcome, refuse_if_busy
 from payments.services.origins import Actor, Origin
-from payments.services.payments import capture_payment, claim_release
+from payments.services.payments import capture_payment, claim_release, refuse_release
 from payments.services.records import run_operation
 from payments.services.sessions import (
     authorize_payment_session,
@@ -176,9 +176,23 @@ def _claim_resizes(collection: PaymentCollection, origin: Origin) -> list[Paymen
     return [operation for operation in operations if operation is not None]
 
 
-def _claim_everything(collection: PaymentCollection, origin: Origin) -> list[PaymentOperation]:
+def refuse_collection_cancelation(collection: PaymentCollection) -> None:
+    """Raise what `cancel_payment_collection` raises before a provider is asked, where it can't be canceled now."""
+    _refuse_kept_money(collection)
+    for session in collection.sessions.unauthorized():
+        refuse_if_busy(session.pk)
+    for payment in collection.payments.all():
+        if payment.capturable_amount:
+            refuse_release(payment)
+
+
+def _refuse_kept_money(collection: PaymentCollection) -> None:
     if collection.captured_amount > collection.refunded_amount:
         raise TransitionError(_("Money was captured: refund it before canceling."), code="already_captured")
+
+
+def _claim_everything(collection: PaymentCollection, origin: Origin) -> list[PaymentOperation]:
+    _refuse_kept_money(collection)
     collection.canceled_at = collection.canceled_at or timezone.now()
     journal = Journal(collection=collection, origin=origin)
     operations = []

@@ -36,6 +36,16 @@ class Discrepancy:
         """Build a discrepancy between two values; amounts are written so that equal ones look the same."""
         return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)
 
+    @classmethod
+    def read(cls, detail: str) -> Discrepancy | None:
+        """Return what an operation's `detail` was written from, or None where it says something else."""
+        name, _separator, rest = detail.partition(": expected ")
+        expected, separator, reported = rest.partition(", reported ")
+        if not separator or name not in AttentionReason.values:
+            return None
+        code = AttentionReason(name)
+        return cls(code=code, expected=expected, reported=reported)
+
     @property
     def key(self) -> tuple[str, str]:
         """What tells a discrepancy from others of its session: what was expected may have moved on meanwhile."""

@@ -65,18 +65,25 @@ def check_key(key: str) -> str:
     )
 
 
-def begin_request(identity: RequestIdentity) -> IdempotencyRecord:
+def begin_request(identity: RequestIdentity, *, holder: Any = None) -> IdempotencyRecord:
     """Take a request's key, and return its record: with a stored answer, that is to be given again.
 
+    `holder` says who makes the request, for those who ask while it is under way; it is kept in place of the answer.
     Raises IdempotencyError where the key stands for another body, and OperationInProgressError while the first request
     is under way.
     """
     try:
         with committed():
-            return _insert(identity)
+            return _insert(identity, holder)
     except IntegrityError:
         with committed():
-            return _take_over(identity)
+            return _take_over(identity, holder)
+
+
+def find_request(identity: RequestIdentity) -> IdempotencyRecord | None:
+    """Return the record of a request that was made before, without taking its key; None where there is none."""
+    records = IdempotencyRecord.objects.filter(scope=identity.scope, key=identity.key)
+    return records.filter(fingerprint=identity.fingerprint, expires_at__gt=timezone.now()).first()
 
 
 def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> None:
@@ -102,12 +109,13 @@ def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
     return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
 
 
-def _insert(identity: RequestIdentity) -> IdempotencyRecord:
+def _insert(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     now = timezone.now()
     record = IdempotencyRecord(
         scope=identity.scope,
         key=identity.key,
         fingerprint=identity.fingerprint,
+        response_body=holder,
         locked_until=now + LOCK,
         expires_at=now + LIFETIME,
     )
@@ -115,7 +123,7 @@ def _insert(identity: RequestIdentity) -> IdempotencyRecord:
     return record
 
 
-def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
+def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     now = timezone.now()
     rows = IdempotencyRecord.objects.select_for_update()
     record = rows.filter(scope=identity.scope, key=identity.key).first()
@@ -123,7 +131,7 @@ def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
         raise _under_way()
     if record.expires_at <= now:
         record.delete()
-        return _insert(identity)
+        return _insert(identity, holder)
     if record.fingerprint != identity.fingerprint:
         raise IdempotencyError(_("This key was used for another request."))
     if record.response_status is not None:
@@ -131,9 +139,9 @@ def _take_over(identity: RequestIdentity) -> IdempotencyRecord:
     locked = IdempotencyRecord.objects.filter(pk=record.pk, locked_until=record.locked_until)
     is_free = record.locked_until is None or record.locked_until <= now
     # The condition on the old value decides between two on SQLite, which has no row locks.
-    if not is_free or not locked.update(locked_until=now + LOCK):
+    if not is_free or not locked.update(locked_until=now + LOCK, response_body=holder):
         raise _under_way()
-    record.locked_until = now + LOCK
+    record.locked_until, record.response_body = now + LOCK, holder
     return record
 
 

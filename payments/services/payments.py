@@ -86,13 +86,7 @@ def claim_release(payment: Payment, origin: Origin) -> PaymentOperation | None:
     """Claim the release of what a locked payment holds; None where it is canceled already."""
     if payment.status == PaymentStatus.CANCELED:
         return None
-    refuse_if_busy(payment.pk)
-    if pending_sum(payment, MovementKind.CAPTURE):
-        raise _capture_in_progress()
-    if not payment.capturable_amount:
-        raise TransitionError(
-            _("Nothing is held any more: refund what was captured instead."), code="nothing_to_cancel"
-        )
+    refuse_release(payment)
     return claim_operation(
         kind=OperationKind.CANCEL,
         target=payment,
@@ -103,12 +97,39 @@ def claim_release(payment: Payment, origin: Origin) -> PaymentOperation | None:
     )
 
 
-def _claim_capture(payment: Payment, amount: Decimal | int | str | None, origin: Origin) -> PaymentOperation:
+def refuse_release(payment: Payment) -> None:
+    """Raise what `cancel_payment` raises before a provider is asked, where a payment can't let go of anything now."""
+    refuse_if_busy(payment.pk)
+    if pending_sum(payment, MovementKind.CAPTURE):
+        raise _capture_in_progress()
+    if not payment.capturable_amount:
+        raise TransitionError(
+            _("Nothing is held any more: refund what was captured instead."), code="nothing_to_cancel"
+        )
+
+
+def choose_capture(payment: Payment, amount: Decimal | int | str | None) -> Decimal:
+    """Return how much a capture would take, in major units.
+
+    Raises what `capture_payment` raises before any provider is asked.
+    """
     if payment.status == PaymentStatus.CANCELED:
         raise TransitionError(_("A canceled payment can't be captured."), code="payment_canceled")
     refuse_if_busy(payment.pk, OperationKind.CANCEL)
     chosen = amount_to_capture(payment, _parse(amount, payment))
     _check_capture_support(payment, chosen)
+    return chosen
+
+
+def choose_refund(payment: Payment, amount: Decimal | int | str | None) -> Decimal:
+    """Return how much a refund would give back, in major units; raise as `choose_capture` does."""
+    chosen = amount_to_refund(payment, _parse(amount, payment))
+    _check_refund_support(payment, chosen)
+    return chosen
+
+
+def _claim_capture(payment: Payment, amount: Decimal | int | str | None, origin: Origin) -> PaymentOperation:
+    chosen = choose_capture(payment, amount)
     capture = Capture(payment=payment, amount=chosen)
     capture.save(force_insert=True)
     is_final = chosen == payment.capturable_amount
@@ -123,8 +144,7 @@ def _claim_refund(
     note: str,
     origin: Origin,
 ) -> PaymentOperation:
-    chosen = amount_to_refund(payment, _parse(amount, payment))
-    _check_refund_support(payment, chosen)
+    chosen = choose_refund(payment, amount)
     refund = Refund(payment=payment, amount=chosen, reason=reason, note=note)
     refund.save(force_insert=True)
     return _claim_movement(refund, OperationKind.REFUND, origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -62,6 +63,15 @@ def resolve_operation(
     if not reason.strip():
         raise InputError(_("Say how you know."), code="reason_required", field="reason")
     operation.refresh_from_db()
+    refuse_resolution(operation, has_happened=has_happened)
+    origin = Origin.of(actor=actor, source=source)
+    resolution = Resolution(actor=origin.actor, reason=reason, evidence=evidence)
+    answer = _answer_for(operation, has_happened=has_happened, reference=provider_reference)
+    return record_result(operation, answer, origin=origin, resolution=resolution)
+
+
+def refuse_resolution(operation: PaymentOperation, *, has_happened: bool) -> None:
+    """Raise TransitionError where an operation can't be resolved in this way, as `resolve_operation` does."""
     if operation.status != OperationStatus.ATTENTION:
         raise TransitionError(
             _("Only an operation that needs attention can be resolved."), code="not_in_attention"
@@ -72,10 +82,12 @@ def resolve_operation(
             code="already_recorded",
             field="has_happened",
         )
-    origin = Origin.of(actor=actor, source=source)
-    resolution = Resolution(actor=origin.actor, reason=reason, evidence=evidence)
-    answer = _answer_for(operation, has_happened=has_happened, reference=provider_reference)
-    return record_result(operation, answer, origin=origin, resolution=resolution)
+
+
+def resolved_amount(operation: PaymentOperation) -> Decimal:
+    """Return of how much, in major units, the books will say that it has happened if a person says so."""
+    payment = operation.session.payment if operation.kind == OperationKind.AUTHORIZE else None
+    return operation.amount if payment is None else payment.amount
 
 
 def _is_recorded(operation: PaymentOperation) -> bool:
@@ -94,7 +106,5 @@ def _answer_for(operation: PaymentOperation, *, has_happened: bool, reference: s
         return build(outcome=Outcome.DECLINED, failure=NOT_DONE)
     stated: dict[str, Any] = {}
     if kind in _WITH_AMOUNT:
-        payment = operation.session.payment if kind == OperationKind.AUTHORIZE else None
-        amount = operation.amount if payment is None else payment.amount
-        stated = {"amount": amount, "currency_code": operation.currency_code}
+        stated = {"amount": resolved_amount(operation), "currency_code": operation.currency_code}
     return build(outcome=Outcome.SUCCEEDED, provider_reference=reference or None, **stated)
