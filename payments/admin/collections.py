@@ -29,6 +29,7 @@ from payments.admin.overview.pages import export_view, overview
 from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.payables import Payable, load_payables
 from payments.admin.plans import plan_panel
+from payments.admin.reasons import detail_text
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table, session_table
 from payments.admin.timelines import timeline_panel
@@ -37,6 +38,7 @@ from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.states import CollectionStatus, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_surroundings"
+_MOST_REASONS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +211,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         count = _surroundings(obj).attention_count
         if count:
             yield Alert(
-                text=_attention_text(count),
+                text=lines(_attention_text(count), *self._attention_reasons(request, obj)),
                 url=self.links(request).listing(
                     PaymentOperation,
                     collection__id__exact=obj.pk,
@@ -217,6 +219,13 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
                 ),
                 link=gettext("Show"),
             )
+
+    def _attention_reasons(self, request: HttpRequest, obj: PaymentCollection) -> Iterable[str]:
+        if not self.links(request).may_view(PaymentOperation):
+            return []
+        waiting = obj.operations.filter(status=OperationStatus.ATTENTION).order_by("created_at", "id")
+        details = waiting.values_list("detail", flat=True)[:_MOST_REASONS]
+        return dict.fromkeys(detail_text(each, obj.currency_code) for each in details)
 
 
 def _badges(collection: PaymentCollection) -> Iterable[SafeString]:

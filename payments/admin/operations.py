@@ -15,11 +15,12 @@ from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, private_panel
 from payments.admin.links import links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
+from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts
+from payments.admin.reasons import detail_text, is_settled, resolution_text, trouble_html
 from payments.admin.searches import Search
 from payments.admin.tables import operation_origin
 from payments.admin.timelines import timeline_panel
-from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
+from payments.admin.words import age, amount_html, amount_text, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
 from payments.states import OperationKind, OperationStatus
 
@@ -114,7 +115,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("error"))
     def error_column(self, obj: PaymentOperation) -> SafeString | None:
         """Show what went wrong."""
-        return lines(failure(obj.error_code, obj.error_message), obj.detail) or None
+        return trouble_html(obj, obj.currency_code) or None
 
     @admin.display(description=_("age"), ordering="-created_at")
     def age_column(self, obj: PaymentOperation) -> SafeString:
@@ -124,7 +125,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
     def get_summary(self, request: HttpRequest, obj: PaymentOperation) -> Summary:
         """Say what was asked of whom, and what is known of it."""
         return Summary(
-            headline=f"{OperationKind(obj.kind).label} · {amount_text(obj.amount, obj.currency_code)}",
+            headline=_headline(obj),
             badges=(status_badge(obj.status, OperationStatus),),
             facts=self._facts(obj),
             alerts=tuple(_alerts(obj)),
@@ -154,18 +155,48 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             (gettext("Session"), links_of(obj).to_id(PaymentSession, obj.session_id)),
             (gettext("Acts on"), self.target_column(obj)),
             (gettext("Provider"), obj.provider_id),
-            (gettext("Asked for by"), operation_origin(obj)),
+            (_origin_label(obj), operation_origin(obj)),
             (gettext("Attempts"), str(obj.attempts)),
             (gettext("Created"), moment(obj.created_at)),
             (gettext("Finished"), moment(obj.finished_at)),
             (gettext("Next attempt"), moment(obj.next_attempt_at)),
+            *_settlement(obj),
         )
 
 
+def _headline(operation: PaymentOperation) -> str:
+    if operation.kind == OperationKind.SYNC:
+        return gettext("Provider's report")
+    return f"{OperationKind(operation.kind).label} · {amount_text(operation.amount, operation.currency_code)}"
+
+
+def _origin_label(operation: PaymentOperation) -> str:
+    return gettext("Reported by") if operation.kind == OperationKind.SYNC else gettext("Asked for by")
+
+
+def _settlement(operation: PaymentOperation) -> Iterable[tuple[str, Text]]:
+    """Yield what had been amiss with an operation that is over, and who decided about it with which reason."""
+    if not is_settled(operation):
+        return
+    yield gettext("What was amiss"), detail_text(operation.detail, operation.currency_code)
+    if operation.resolution_reason:
+        who = operation.resolved_by.get_username() if operation.resolved_by else ""
+        told = resolution_text(operation.resolution_reason, operation.resolution_evidence)
+        yield gettext("Resolved by"), lines(who, told)
+
+
+def _request_for_a_person(operation: PaymentOperation) -> str:
+    if operation.kind == OperationKind.SYNC:
+        return gettext("This report needs a person who looks at it.")
+    return gettext("This operation needs a person to decide what happened.")
+
+
 def _alerts(operation: PaymentOperation) -> Iterable[Alert]:
-    reason = lines(failure(operation.error_code, operation.error_message), operation.detail)
+    if is_settled(operation):
+        return
+    reason = trouble_html(operation, operation.currency_code)
     if operation.status == OperationStatus.ATTENTION:
-        yield Alert(text=lines(gettext("This operation needs a person to decide what happened."), reason))
+        yield Alert(text=lines(_request_for_a_person(operation), reason))
     elif operation.status == OperationStatus.UNKNOWN:
         told = gettext(
             "It isn't known whether the provider did this. It will be asked; the amount stays reserved."

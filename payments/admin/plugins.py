@@ -28,7 +28,9 @@ def provider_name(alias: str) -> str:
     """Return a provider's name for people: the plug-in's, with the alias."""
     plugin = plugin_of(alias)
     name = str(plugin.verbose_name) if plugin is not None else ""
-    return f"{name} ({alias})" if name and name.lower() != alias.lower() else alias
+    if not name:
+        return alias
+    return name if name.lower() == alias.lower() else f"{name} ({alias})"
 
 
 def reference_html(

@@ -22,6 +22,7 @@ from payments.admin.documents import next_action_text
 from payments.admin.links import Links, short_id
 from payments.admin.panels import Column, Row, TablePanel, Text
 from payments.admin.plugins import movement_reference_html, reference_html
+from payments.admin.reasons import trouble_html
 from payments.admin.words import amount_html, amount_remark, failure, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, WebhookEvent
 from payments.states import (
@@ -282,8 +283,7 @@ def _operation_row(operation: PaymentOperation, links: Links, currency_code: str
             str(operation.attempts),
             lines(moment(operation.created_at), quiet(operation_origin(operation))),
             lines(
-                failure(operation.error_code, operation.error_message),
-                operation.detail,
+                trouble_html(operation, currency_code),
                 buttons_html(operation, links),
             ),
         )

@@ -20,6 +20,7 @@ from payments.admin.documents import pretty
 from payments.admin.links import Links
 from payments.admin.panels import TimelineDay, TimelineEntry, TimelinePanel
 from payments.admin.plugins import provider_name
+from payments.admin.reasons import detail_text, resolution_text
 from payments.admin.words import amount_html, amount_text, localized, quiet
 from payments.models import (
     Capture,
@@ -29,6 +30,7 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
+from payments.services.discrepancies import Discrepancy
 from payments.states import (
     CollectionStatus,
     EventSource,
@@ -59,6 +61,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "session.charging": _("Installment is charged by itself"),
     "session.not_charged": _("Installment could not be charged"),
     "session.expired": _("Session expired"),
+    "session.not_found": _("Provider doesn't know the session"),
     "payment.authorized": _("Payment authorized"),
     "payment.captured": _("Money captured"),
     "payment.refunded": _("Money refunded"),
@@ -79,6 +82,12 @@ SENTENCES: Final[dict[str, Promise]] = {
     "fact.discrepancy": _("Provider's report differs from the books"),
 }
 """What each type of event says. A type that isn't here, such as a plug-in's own, is shown as it is."""
+
+_REPORTS: Final[dict[str, Promise]] = {
+    "operation.recorded": _("Report acknowledged"),
+    "operation.attention": _("Report needs attention"),
+}
+"""What is said instead of an operation that stands for a mere report: nobody was asked."""
 
 _ANSWERS: Final = ("operation.recorded", "operation.attention")
 _DEFERRED: Final = (
@@ -102,6 +111,7 @@ _TONES: Final = {
     "payment.released": Tone.QUIET,
     "payment.charged_back": Tone.ALERT,
     "session.expired": Tone.BAD,
+    "session.not_found": Tone.ALERT,
     "session.not_charged": Tone.BAD,
     "payment.expired": Tone.BAD,
 }
@@ -130,25 +140,27 @@ def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: obje
 
 def sentence(event: PaymentEvent) -> str:
     """Return what an event says in words."""
-    told = SENTENCES.get(event.type)
+    told = _outcome(event) or SENTENCES.get(event.type)
     return event.type if told is None else str(told)
 
 
 def remark(event: PaymentEvent) -> str:
     """Return what an event adds to its sentence: the kind of operation, an error's code, what differs."""
-    data: Any = event.data if isinstance(event.data, dict) else {}
+    data, currency = _data(event), event.collection.currency_code
     if "expected" in data and "reported" in data:
-        return gettext("expected %(expected)s, reported %(reported)s (%(code)s)") % {
-            "expected": data["expected"],
-            "reported": data["reported"],
-            "code": data.get("code", ""),
-        }
+        parts = {name: data.get(name, "") for name in ("code", "expected", "reported")}
+        return detail_text(str(Discrepancy(**parts)), currency)
+    if event.type == "operation.resolved":
+        return resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
+    detail = detail_text(str(data.get("detail") or ""), currency)
+    if _is_report(event):
+        return detail if event.type == "operation.attention" else ""
     kind = data.get("kind")
     kind_label = OperationKind(kind).label if kind in OperationKind.values else kind
-    found = [kind_label, data.get("code"), data.get("error_code"), data.get("detail")]
+    found = [kind_label, data.get("code"), data.get("error_code"), detail]
     if "old_amount" in data:
         found.append(gettext("before: %(amount)s") % {"amount": _old_amount(event, data["old_amount"])})
-    return ", ".join(str(each) for each in found if each)
+    return " · ".join(str(each) for each in found if each)
 
 
 def change(event: PaymentEvent) -> SafeString:
@@ -211,7 +223,7 @@ def _days(events: Iterable[PaymentEvent], links: Links) -> Iterable[TimelineDay]
 
 def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
     local = localized(event.created_at)
-    operation = event.operation if event.type in _ANSWERS and links.may_view(PaymentOperation) else None
+    operation = event.operation if _is_answer(event) and links.may_view(PaymentOperation) else None
     return TimelineEntry(
         time=format_html(
             '<time datetime="{}">{}</time>', event.created_at.isoformat(), formats.time_format(local, "H:i:s")
@@ -219,11 +231,42 @@ def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
         tone=_tone(event),
         sentence=format_html("{} {}", sentence(event), quiet(remark(event))),
         change=change(event),
-        amount=amount_html(event.amount, event.collection.currency_code),
+        amount=amount_html(_amount(event), event.collection.currency_code),
         origin=tuple(part for part in (subject(event, links), origin(event)) if part),
         question=_question(operation, event.collection.currency_code) if operation else "",
         answer=pretty(operation.exchange) if operation else "",
     )
+
+
+def _data(event: PaymentEvent) -> dict[str, Any]:
+    return event.data if isinstance(event.data, dict) else {}
+
+
+def _is_report(event: PaymentEvent) -> bool:
+    """Return whether an event is about an operation that stands for a report which nobody asked for."""
+    return event.type in _REPORTS and _data(event).get("kind") == OperationKind.SYNC
+
+
+def _is_answer(event: PaymentEvent) -> bool:
+    """Return whether an event tells of a provider's answer: not of a report, and not of what a person decided."""
+    is_decided = event.from_status == OperationStatus.ATTENTION
+    return event.type in _ANSWERS and not _is_report(event) and not is_decided
+
+
+def _amount(event: PaymentEvent) -> Decimal | None:
+    """Return how much an event is about; that of a report's operation is the session's, whatever was reported."""
+    return None if _is_report(event) else event.amount
+
+
+def _outcome(event: PaymentEvent) -> Promise | None:
+    """Return what an operation's end says by where it came from; None where that makes no difference."""
+    if _is_report(event):
+        return _REPORTS[event.type]
+    if event.type != "operation.recorded":
+        return None
+    if event.from_status == OperationStatus.ATTENTION:
+        return _("Outcome recorded")
+    return _("Provider's report recorded") if event.source == EventSource.WEBHOOK else None
 
 
 def _question(operation: PaymentOperation, currency_code: str) -> str:

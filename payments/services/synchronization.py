@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
@@ -13,12 +14,14 @@ from payments.exceptions import (
     PaymentError,
     ProviderUnavailableError,
 )
-from payments.models import PaymentOperation, PaymentSession
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import RetrieveRequest, RetrieveResult, call_provider
 from payments.services.facts import record_fact
+from payments.services.journals import Journal
 from payments.services.operations import refused_key
 from payments.services.origins import Actor, Origin
 from payments.services.providers import plugin_for
+from payments.services.transactions import committed, lock_collection
 from payments.states import EventSource, OperationKind, OperationStatus, Outcome
 
 logger = logging.getLogger("payments.synchronization")
@@ -26,6 +29,8 @@ logger = logging.getLogger("payments.synchronization")
 _TELLING: Final = frozenset(
     {OperationKind.UPDATE, OperationKind.CAPTURE, OperationKind.REFUND, OperationKind.CANCEL}
 )
+
+NOT_FOUND: Final = "session.not_found"
 
 
 def sync_payment_session(
@@ -35,18 +40,36 @@ def sync_payment_session(
 
     Raises NotSupportedError where the provider can't be asked, ProviderUnavailableError and OutcomeUnknownError.
     """
+    return synchronize(session, origin=Origin.of(actor=actor, source=source)).session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synchronization:
+    """Hold a session as it is after its provider was asked, and whether the provider knows of it at all."""
+
+    session: PaymentSession
+    is_known: bool
+
+
+def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
+    """Do what `sync_payment_session` does, and say whether the provider knows of the session; raise as it does.
+
+    That it doesn't is written into the history, once until something else happens to the session.
+    """
     result = retrieve(session)
     if result.outcome == Outcome.NOT_SENT:
-        words = refused_key(result.failure.code if result.failure else "", source)
+        words = refused_key(result.failure.code if result.failure else "", origin.source)
         raise ProviderUnavailableError(
             words or _("The payment provider can't be reached right now; try again.")
         )
     if result.outcome != Outcome.SUCCEEDED:
         raise OutcomeUnknownError(_("The payment provider gave no usable answer; try again."))
-    if result.fact is not None:
-        record_fact(session, result.fact, origin=Origin.of(actor=actor, source=source))
+    if result.fact is None:
+        _note_absence(session, origin)
+    else:
+        record_fact(session, result.fact, origin=origin)
     session.refresh_from_db()
-    return session
+    return Synchronization(session=session, is_known=result.fact is not None)
 
 
 def learn_from_refusal(operation: PaymentOperation) -> None:
@@ -82,3 +105,12 @@ def retrieve(session: PaymentSession) -> RetrieveResult:
         provider_data=session.provider_data,
     )
     return call_provider(provider.retrieve, request, result_class=RetrieveResult)
+
+
+def _note_absence(session: PaymentSession, origin: Origin) -> None:
+    with committed():
+        journal = Journal(collection=lock_collection(session.collection_id), origin=origin)
+        last = PaymentEvent.objects.filter(session=session).order_by("-id").values_list("type", flat=True)
+        if last.first() != NOT_FOUND:  # A sweep asks again and again.
+            journal.note(NOT_FOUND, session)
+            journal.write()

@@ -97,7 +97,7 @@ def make_attention() -> PaymentOperation:
     )
     with answering(wrong):
         _ignoring(OutcomeUnknownError, capture_payment, payment)
-    return PaymentOperation.objects.get(status="attention")
+    return PaymentOperation.objects.get(status="attention", kind="capture")
 
 
 def make_webhook(collection: PaymentCollection) -> WebhookEvent:

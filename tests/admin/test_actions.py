@@ -24,7 +24,8 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.providers import AuthorizeResult, CaptureResult, NextAction
-from payments.services import capture_payment, create_payment_session, refund_payment
+from payments.services import Origin, capture_payment, create_payment_session, refund_payment
+from payments.services.synchronization import Synchronization
 from payments.states import Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.conftest import Viewer
@@ -285,10 +286,12 @@ def test_session_and_payment_are_synced_where_their_provider_can_be_asked(
 ) -> None:
     assert action_url(payment, "sync") in html(operator, page(payment))
     asked: list[Any] = []
-    monkeypatch.setattr(
-        "payments.admin.actions.payments.sync_payment_session",
-        lambda session, **origin: asked.append((session.pk, origin["source"])),
-    )
+
+    def answer(session: PaymentSession, *, origin: Origin) -> Synchronization:
+        asked.append((session.pk, origin.source))
+        return Synchronization(session=session, is_known=True)
+
+    monkeypatch.setattr("payments.admin.actions.payments.synchronize", answer)
     assert "Status: Authorized, captured 0.00 EUR" in told(act(operator, payment, "sync"))
     act(operator, payment, "sync")  # nothing has changed, so it may be asked again at once
     assert asked == [(payment.session_id, "admin")] * 2

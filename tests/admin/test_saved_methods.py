@@ -124,7 +124,7 @@ def test_a_saved_method_is_removed_after_a_question_and_that_is_logged(
 
     done = confirm(operator, holder, SLUG, inputs(asked.content.decode()), method_id=card_of(holder))
 
-    assert told(done) == f"scripted has forgotten the payment method {card_of(holder)}."
+    assert told(done) == f"Scripted has forgotten the payment method {card_of(holder)}."
     [request] = script.requests("remove_method")
     assert request.method_id == card_of(holder)
     entry = LogEntry.objects.get()

@@ -48,7 +48,7 @@ def test_answers_are_for_those_who_may_view_operations(viewer: Viewer) -> None:
     client = viewer("view_paymentcollection", "view_paymentevent")
     shown = panel(html(client, page(collection)), "history")
     assert "Operation needs attention" in shown
-    assert "was asked" not in shown
+    assert "was asked: Capture" not in shown
     assert '"amount"' not in shown
 
 

@@ -11,6 +11,8 @@ from payments import services
 from payments.exceptions import NotSupportedError, OutcomeUnknownError, ProviderUnavailableError
 from payments.models import Payment, PaymentEvent, PaymentSession
 from payments.providers import RetrieveResult, SessionFact
+from payments.services import Origin
+from payments.services.synchronization import synchronize
 from payments.states import Outcome, SessionStatus
 from tests.services.facts import AUTHORIZED, books, captured
 from tests.services.scripted import Script, found
@@ -40,8 +42,8 @@ def test_provider_is_asked_about_the_session_as_it_is_now(session: PaymentSessio
 
 def test_session_that_the_provider_does_not_know_stays_as_it_is(session: PaymentSession) -> None:
     before = books()
-    services.sync_payment_session(session)
-    assert books() == before
+    assert services.sync_payment_session(session) == session
+    assert books() | {"PaymentEvent": []} == before | {"PaymentEvent": []}
 
 
 def test_asking_twice_records_once(session: PaymentSession, card: Script) -> None:
@@ -93,3 +95,16 @@ def test_refused_key_is_told_to_operators_only(session: PaymentSession, card: Sc
         services.sync_payment_session(session, source="admin")
     with pytest.raises(ProviderUnavailableError, match="can't be reached right now"):
         services.sync_payment_session(session)
+
+
+def test_that_the_provider_does_not_know_a_session_is_told_once(
+    session: PaymentSession, card: Script, staff: Any
+) -> None:
+    for _ in range(2):
+        assert not synchronize(session, origin=Origin.of(actor=staff, source="admin")).is_known
+    event = PaymentEvent.objects.get(type="session.not_found")
+    assert (event.session, event.source, event.actor_label) == (session, "admin", "alice")
+    card.will("retrieve", found(AUTHORIZED))
+    assert synchronize(session, origin=Origin.of()).is_known
+    synchronize(session, origin=Origin.of())
+    assert PaymentEvent.objects.filter(type="session.not_found").count() == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.contrib import messages
@@ -74,8 +75,13 @@ class Action(Generic[RowT]):
         """Return the values with which the action is taken on many rows at once."""
         return {}
 
-    def run(self, row: RowT, values: Values, actor: Any) -> None:
-        """Use the service; raise PaymentError as it does."""
+    def moving_amount(self, row: RowT, values: Values) -> Decimal | None:
+        """Return how much of the row's currency will move, to be added up; None where none does."""
+        amount: Decimal | None = values.get("amount")
+        return amount
+
+    def run(self, row: RowT, values: Values, actor: Any) -> Report | None:
+        """Use the service; raise PaymentError as it does. Return what came of it where only its answer tells that."""
         raise NotImplementedError
 
     def report(self, row: RowT, values: Values) -> Report:
@@ -100,7 +106,9 @@ def report_success(
 def report_error(error: PaymentError) -> Report | None:
     """Say what came of an action that raised; None where it was refused before anything was sent."""
     if isinstance(error, OutcomeUnknownError):
-        told = _("%(message)s Until then don't do it again elsewhere.")
+        # Without an operation nothing was asked for that could have moved money, so it may be done again.
+        is_only_asked = error.operation_id is None
+        told = "%(message)s" if is_only_asked else _("%(message)s Until then don't do it again elsewhere.")
         return Report(text=told % {"message": error.message}, level=messages.WARNING)
     if isinstance(error, DeclinedError):
         told = _("The provider refused: %(message)s Nothing was changed.")

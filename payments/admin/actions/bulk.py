@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,7 +25,8 @@ from django.utils.translation import gettext as _
 
 from payments.admin.actions.base import Action, Report
 from payments.admin.actions.once import Turn
-from payments.admin.actions.performing import Desk, perform
+from payments.admin.actions.owners import name_owners
+from payments.admin.actions.performing import Desk, perform, report_holder
 from payments.admin.actions.versions import version_of
 from payments.admin.panels import Text
 from payments.admin.words import amount_text
@@ -46,6 +47,7 @@ class Candidate:
     """Be one chosen row: what will happen to it, or why nothing will."""
 
     row: Any
+    owner: Text = ""
     effects: tuple[Text, ...] = ()
     version: str = ""
     refusal: str = ""
@@ -56,6 +58,7 @@ class Result:
     """Say what came of one row; `tone` colours it and `number` counts it."""
 
     row_text: str
+    owner: Text = ""
     url: str
     text: str
     tone: str
@@ -82,7 +85,9 @@ def confirmation(
     model_admin: Any, request: HttpRequest, action: Action[Any], rows: Iterable[Any]
 ) -> HttpResponse:
     """Return the page that says what will happen to each row, and asks."""
-    candidates = [_candidate(action, row) for row in rows]
+    rows = list(rows)
+    owners = name_owners(rows, model_admin.links(request))
+    candidates = [replace(_candidate(action, row), owner=owners.get(row.pk, "")) for row in rows]
     chosen = [each for each in candidates if not each.refusal]
     opts = model_admin.opts
     site = model_admin.admin_site
@@ -151,6 +156,7 @@ class BulkPage:
         name = f"{self._admin.admin_site.name}:{opts.app_label}_{opts.model_name}_change"
         return Result(
             row_text=str(row),
+            owner=name_owners([row], self._admin.links(self._request)).get(row.pk, ""),
             url=reverse(name, args=[quote(row.pk)]),
             text=report.text,
             tone=_LEVELS.get(report.level, "bad"),
@@ -161,6 +167,9 @@ class BulkPage:
         turn = self._desk.turn(row, self._action, version)
         try:
             earlier = turn.take()
+        except OperationInProgressError as error:
+            return report_holder(self._desk, self._action, turn, error)
+        try:
             if earlier is not None:
                 told = _("This was done already, by %(name)s. %(report)s")
                 parts = {"name": earlier.actor, "report": earlier.report.text}
@@ -216,7 +225,7 @@ def _totals(action: Action[Any], chosen: Iterable[Candidate]) -> list[str]:
     """Return how much is to move in all, per currency, where the action moves an amount."""
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
     for each in chosen:
-        amount = action.bulk_values(each.row).get("amount")
+        amount = action.moving_amount(each.row, action.bulk_values(each.row))
         if amount is not None:
             sums[each.row.currency_code] += amount
     return [amount_text(amount, currency) for currency, amount in sorted(sums.items())]

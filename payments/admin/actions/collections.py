@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -16,6 +17,7 @@ from payments.conf import mark_as_paid_provider
 from payments.models import PaymentCollection
 from payments.money import ZERO
 from payments.services import cancel_payment_collection, mark_payment_collection_as_paid
+from payments.services.collections import refuse_collection_cancelation
 from payments.states import CollectionStatus, EventSource
 
 
@@ -32,13 +34,17 @@ class MarkAsPaid(Action[PaymentCollection]):
         """Offer it while something is left to pay."""
         return row.authorized_amount < row.amount and not row.is_canceled
 
+    def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
+        """Return what is recorded as received."""
+        return row.amount - row.authorized_amount
+
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
         """Say how much is recorded as received, and what becomes of the rest."""
         left = amount_text(row.amount - row.authorized_amount, row.currency_code)
         told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
         yield told % {"left": left, "provider": provider_name(mark_as_paid_provider())}
         yield from _canceled_sessions(row)
-        held = row.authorized_amount - row.captured_amount
+        held = _held(row)
         if held > ZERO:
             told = _("%(held)s that providers hold stays held, to be captured.")
             yield told % {"held": amount_text(held, row.currency_code)}
@@ -71,9 +77,17 @@ class CancelCollection(Action[PaymentCollection]):
         is_over = row.status == CollectionStatus.CANCELED and row.is_canceled
         return not is_over and row.captured_amount == row.refunded_amount
 
+    def check(self, row: PaymentCollection) -> None:
+        """Refuse where it can't be canceled now."""
+        refuse_collection_cancelation(row)
+
+    def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
+        """Return what is let go."""
+        return _held(row) or None
+
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
         """Say what is let go."""
-        held = row.authorized_amount - row.captured_amount
+        held = _held(row)
         if held > ZERO:
             told = _("%(held)s that providers hold goes free for the payer.")
             yield told % {"held": amount_text(held, row.currency_code)}
@@ -92,6 +106,10 @@ class CancelCollection(Action[PaymentCollection]):
 
 
 COLLECTION_ACTIONS: Final = (MarkAsPaid(), CancelCollection())
+
+
+def _held(collection: PaymentCollection) -> Decimal:
+    return collection.authorized_amount - collection.captured_amount
 
 
 def _canceled_sessions(collection: PaymentCollection) -> Iterable[str]:

@@ -157,6 +157,38 @@ class RefundForm(AmountForm):
         return [(label, value) for label, value in rows if value]
 
 
+class EvidenceField(NoteField):
+    """Read where what a person found out can be looked up."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            label=_("Evidence"),
+            required=False,
+            max_length=500,
+            help_text=_("For example the number of a case, or where a document is kept."),
+            **kwargs,
+        )
+
+
+class AcknowledgeForm(ActionForm):
+    """Ask what a person makes of a report."""
+
+    reason = NoteField(
+        label=_("What do you know of it?"),
+        help_text=_("For example: the customer was told. It stays in the history."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    evidence = EvidenceField()
+
+    def summary(self) -> list[tuple[str | Promise, str]]:
+        """Return reason and evidence."""
+        rows = [
+            (_("What do you know of it?"), str(self.cleaned_data.get("reason") or "")),
+            (_("Evidence"), str(self.cleaned_data.get("evidence") or "")),
+        ]
+        return [(label, value) for label, value in rows if value]
+
+
 class ResolveForm(ActionForm):
     """Ask what a person found out, and how they know."""
 
@@ -172,12 +204,7 @@ class ResolveForm(ActionForm):
         help_text=_("For example: seen in the provider's dashboard. It stays in the history."),
         widget=forms.Textarea(attrs={"rows": 3}),
     )
-    evidence = NoteField(
-        label=_("Evidence"),
-        required=False,
-        max_length=500,
-        help_text=_("For example the number of a case, or where a document is kept."),
-    )
+    evidence = EvidenceField()
     provider_reference = NoteField(
         label=_("Provider's reference"),
         required=False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db.models import Model
@@ -20,6 +20,7 @@ from payments.services.idempotency import (
     begin_request,
     claimed_operation,
     complete_request,
+    find_request,
     release_request,
 )
 from payments.services.requests import serving
@@ -34,6 +35,14 @@ class Earlier:
     report: Report
 
 
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Tell who acts upon a version just now, by which action's slug."""
+
+    actor: str
+    action: str
+
+
 class Turn:
     """Be somebody's turn to act upon one version of a row."""
 
@@ -41,16 +50,29 @@ class Turn:
         self._identity = RequestIdentity(
             principal="admin", route=f"{row._meta.label_lower}:{row.pk}", key=version, body=b""
         )
-        self._actor, self._action = actor, action
+        self._holder = Holder(actor=actor, action=action)
         self._record: IdempotencyRecord | None = None
 
     def take(self) -> Earlier | None:
         """Take the turn, or return what came of somebody else's; raise OperationInProgressError during theirs."""
-        record = begin_request(self._identity)
+        record = begin_request(self._identity, holder=asdict(self._holder))
         if record.response_status is not None:
             return _earlier(record.response_body)
         self._record = record
         return None
+
+    def earlier(self) -> Earlier | None:
+        """Return what came of a turn that is over, without taking one; None where nobody has acted."""
+        record = find_request(self._identity)
+        is_over = record is not None and record.response_status is not None
+        return _earlier(record.response_body) if record is not None and is_over else None
+
+    def holder(self) -> Holder | None:
+        """Return who has the turn just now, as far as that is known."""
+        record = find_request(self._identity)
+        if record is None or record.response_status is not None or not record.response_body:
+            return None
+        return Holder(**record.response_body)
 
     @contextmanager
     def acting(self) -> Iterator[None]:
@@ -69,12 +91,7 @@ class Turn:
         if report is None:
             release_request(self._record)
         else:
-            body = {
-                "actor": self._actor,
-                "action": self._action,
-                "text": report.text,
-                "level": report.level,
-            }
+            body = {**asdict(self._holder), "text": report.text, "level": report.level}
             complete_request(self._record, status=200, body=body)
         self._record = None
 

@@ -1,4 +1,4 @@
-"""Resolving an operation that needs a person."""
+"""Deciding what became of an operation that needs a person, and acknowledging a report that nobody asked for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
-from payments.admin.actions.forms import ResolveForm
+from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
 from payments.admin.panels import Text
 from payments.admin.plugins import provider_name
+from payments.admin.reasons import detail_lines, detail_text
 from payments.admin.words import amount_text
-from payments.models import PaymentOperation
+from payments.models import Payment, PaymentOperation
 from payments.services import resolve_operation
-from payments.states import EventSource, OperationKind, OperationStatus
+from payments.services.resolutions import refuse_resolution, resolved_amount
+from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
 
 
 class ResolveOperation(Action[PaymentOperation]):
@@ -30,28 +32,31 @@ class ResolveOperation(Action[PaymentOperation]):
     is_grave = True
 
     def is_offered(self, row: PaymentOperation) -> bool:
-        """Offer it in `attention` only."""
-        return bool(row.status == OperationStatus.ATTENTION)
+        """Offer it in `attention` only, and where something was asked that has happened or not."""
+        return _waits(row) and row.kind != OperationKind.SYNC
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
-        """Say what the books will hold."""
+        """Say why somebody has to decide, and what the books will hold."""
         parts = {
             "kind": OperationKind(row.kind).label,
-            "amount": amount_text(row.amount, row.currency_code),
+            "amount": amount_text(resolved_amount(row), row.currency_code),
             "provider": provider_name(row.provider_id),
         }
+        yield from _reason(row)
         if values is None:
             yield _("Look into %(provider)s's dashboard: has this happened? %(kind)s, %(amount)s.") % parts
             yield _(
                 "Your answer is recorded as if the provider had given it. Nothing is sent to the provider."
             )
-        elif values["has_happened"]:
-            yield _("The books will say that this has happened: %(kind)s, %(amount)s.") % parts
+            return
+        refuse_resolution(row, has_happened=values["has_happened"])
+        if values["has_happened"]:
+            told = _("The books will say that this has happened as it was asked for: %(kind)s, %(amount)s.")
         else:
             told = _(
                 "The books will say that this has not happened: %(kind)s, %(amount)s. What it reserved goes free."
             )
-            yield told % parts
+        yield told % parts
 
     def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
         """Record it."""
@@ -70,8 +75,88 @@ class ResolveOperation(Action[PaymentOperation]):
         status = OperationStatus(row.status).label
         if row.status == OperationStatus.ATTENTION:
             told = _("Your answer is recorded, but the operation still needs attention: %(detail)s")
-            return Report(text=told % {"detail": row.detail}, level=messages.WARNING)
+            detail = detail_text(row.detail, row.currency_code)
+            return Report(text=told % {"detail": detail}, level=messages.WARNING)
         return Report(text=_("The operation is resolved. Status: %(status)s.") % {"status": status})
 
 
-OPERATION_ACTIONS: Final = (ResolveOperation(),)
+class AcknowledgeReport(Action[PaymentOperation]):
+    """Record that a person knows of what a provider has reported unasked."""
+
+    slug = "acknowledge"
+    label = gettext_lazy("Acknowledge…")
+    heading = gettext_lazy("Acknowledge a provider's report")
+    permission = "resolve_operation"
+    form_class = AcknowledgeForm
+
+    def is_offered(self, row: PaymentOperation) -> bool:
+        """Offer it in `attention` only, for a mere report: nothing was asked that could have happened or not."""
+        return _waits(row) and row.kind == OperationKind.SYNC
+
+    def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
+        """Say what was reported, and that the books stay as they are."""
+        yield from _reason(row)
+        yield _("%(provider)s has reported this; it wasn't asked to do anything.") % {
+            "provider": provider_name(row.provider_id)
+        }
+        yield _("The books hold, and go on to hold: %(figures)s.") % {"figures": _figures(row)}
+        yield _(
+            "Acknowledging says that somebody knows of it and has done what it takes. No money moves, and "
+            "nothing is sent to the provider."
+        )
+
+    def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
+        """Record it."""
+        resolve_operation(
+            row,
+            has_happened=True,
+            reason=values["reason"],
+            evidence=values["evidence"] or "",
+            actor=actor,
+            source=EventSource.ADMIN,
+        )
+
+    def report(self, row: PaymentOperation, values: Values) -> Report:
+        """Say that it is over."""
+        return Report(text=_("The report is acknowledged. Nobody has to look at it any more."))
+
+
+OPERATION_ACTIONS: Final = (ResolveOperation(), AcknowledgeReport())
+
+
+def _waits(row: PaymentOperation) -> bool:
+    return bool(row.status == OperationStatus.ATTENTION)
+
+
+def _reason(row: PaymentOperation) -> Iterable[str]:
+    return detail_lines(row.detail, row.currency_code)
+
+
+def _figures(row: PaymentOperation) -> str:
+    """Return what the books hold of what a report is about."""
+    session, currency = row.session, row.currency_code
+    if session.payment is None:
+        parts = {
+            "amount": amount_text(session.amount, currency),
+            "status": SessionStatus(session.status).label,
+        }
+        return _("a session of %(amount)s, %(status)s") % parts
+    return _payment_figures(session.payment, currency)
+
+
+def _payment_figures(payment: Payment, currency: str) -> str:
+    parts = {
+        "authorized": amount_text(payment.amount, currency),
+        "captured": amount_text(payment.captured_amount, currency),
+        "refunded": amount_text(payment.refunded_amount, currency),
+        "withdrawn": amount_text(payment.withdrawn_amount, currency),
+    }
+    if payment.withdrawn_amount:
+        return (
+            _(
+                "authorized %(authorized)s, captured %(captured)s, refunded %(refunded)s, "
+                "taken back by the payer's bank %(withdrawn)s"
+            )
+            % parts
+        )
+    return _("authorized %(authorized)s, captured %(captured)s, refunded %(refunded)s") % parts

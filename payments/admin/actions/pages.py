@@ -20,7 +20,8 @@ from django.utils.translation import gettext as _
 from payments.admin.actions.base import Action, Report
 from payments.admin.actions.forms import ActionForm
 from payments.admin.actions.once import Earlier
-from payments.admin.actions.performing import Desk, perform
+from payments.admin.actions.owners import name_owners
+from payments.admin.actions.performing import Desk, perform, report_holder
 from payments.admin.actions.versions import version_of
 from payments.exceptions import OperationInProgressError, PaymentError
 
@@ -46,12 +47,33 @@ class ActionPage:
         return self._show(self._new_form(next_url=self._request.GET.get("next", "")))
 
     def _post(self) -> HttpResponse:
+        # What was done already is told before the form is asked: its choices may be gone since.
+        sent = ActionForm(self._request.POST)
+        if not sent.is_valid():
+            return self._show_without_version(next_url=sent.cleaned_data.get("next", ""))
+        earlier = self._earlier(sent.cleaned_data["version"])
+        if earlier is not None:
+            return self._leave(sent, self._tell_of(earlier))
         form = self._action.form_class(self._request.POST, row=self._row)
         if not form.is_valid() or "edit" in self._request.POST:
             return self._show(form)
         if form.is_asking and "confirmed" not in self._request.POST:
             return self._look_over(form)
         return self._act(form)
+
+    def _earlier(self, version: str) -> Earlier | None:
+        """Return what came of the page's own action where it was taken before."""
+        is_confirmed = "confirmed" in self._request.POST and "edit" not in self._request.POST
+        return self._desk.turn(self._row, self._action, version).earlier() if is_confirmed else None
+
+    def _show_without_version(self, *, next_url: str) -> HttpResponse:
+        """Show what was filled in again, on a page that can be sent, to somebody whose browser sent a broken one."""
+        told = _(
+            "The page didn't say what it had shown, so nothing was done. Look it over and send it again."
+        )
+        data = self._request.POST.copy()
+        data["version"], data["next"] = version_of(self._row), next_url
+        return self._show(self._action.form_class(data, row=self._row), alert=told)
 
     def _look_over(self, form: ActionForm) -> HttpResponse:
         """Show what will happen with what was filled in."""
@@ -69,7 +91,7 @@ class ActionPage:
         try:
             earlier = turn.take()
         except OperationInProgressError as error:
-            return self._leave(form, Report(text=error.message, level=messages.WARNING))
+            return self._leave(form, report_holder(self._desk, self._action, turn, error))
         if earlier is not None:
             return self._leave(form, self._tell_of(earlier))
         if version != version_of(self._row):
@@ -144,6 +166,7 @@ class ActionPage:
             "title": self._action.heading,
             "subtitle": str(self._row),
             "original": self._row,
+            "owner": name_owners([self._row], model_admin.links(self._request)).get(self._row.pk, ""),
             "action": self._action,
             "effects": effects,
             "form": form,

@@ -17,8 +17,10 @@ from payments.admin.panels import Text
 from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.words import amount_text
 from payments.models import Payment
-from payments.services import cancel_payment, capture_payment, refund_payment, sync_payment_session
+from payments.services import Origin, cancel_payment, capture_payment, refund_payment
 from payments.services.balances import amount_to_capture, amount_to_refund
+from payments.services.payments import choose_capture, choose_refund, refuse_release
+from payments.services.synchronization import synchronize
 from payments.states import EventSource, PaymentStatus
 
 
@@ -38,11 +40,11 @@ class CapturePayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing is left."""
-        amount_to_capture(row, None)
+        choose_capture(row, None)
 
     def initial(self, row: Payment) -> dict[str, Any]:
         """Fill in all that is left."""
-        return {"amount": amount_to_capture(row, None)}
+        return {"amount": choose_capture(row, None)}
 
     def bulk_values(self, row: Payment) -> Values:
         """Take all that is left."""
@@ -58,7 +60,7 @@ class CapturePayment(Action[Payment]):
                 "left": _text(row, left),
             }
             return
-        amount: Decimal = values["amount"]
+        amount = choose_capture(row, values["amount"])
         yield _("%(amount)s will be taken from the payer through %(provider)s.") % {
             "amount": _text(row, amount),
             "provider": name,
@@ -105,11 +107,11 @@ class RefundPayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing is left."""
-        amount_to_refund(row, None)
+        choose_refund(row, None)
 
     def initial(self, row: Payment) -> dict[str, Any]:
         """Fill in all that is left."""
-        return {"amount": amount_to_refund(row, None)}
+        return {"amount": choose_refund(row, None)}
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much goes back and how much is kept."""
@@ -121,7 +123,7 @@ class RefundPayment(Action[Payment]):
                 "left": _text(row, left),
             }
             return
-        amount: Decimal = values["amount"]
+        amount = choose_refund(row, values["amount"])
         yield _("%(amount)s will go back to the payer through %(provider)s.") % {
             "amount": _text(row, amount),
             "provider": name,
@@ -162,6 +164,14 @@ class CancelPayment(Action[Payment]):
         """Offer it while something is held."""
         return row.capturable_amount > 0 and row.status != PaymentStatus.CANCELED
 
+    def check(self, row: Payment) -> None:
+        """Refuse where nothing can be let go now."""
+        refuse_release(row)
+
+    def moving_amount(self, row: Payment, values: Values) -> Decimal | None:
+        """Return what is let go."""
+        return row.capturable_amount
+
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much is let go."""
         yield _("%(amount)s that %(provider)s holds goes free for the payer.") % {
@@ -198,9 +208,13 @@ class SyncPayment(Action[Payment]):
         """Say that no money moves."""
         return ask_provider(row.provider_id)
 
-    def run(self, row: Payment, values: Values, actor: Any) -> None:
+    def run(self, row: Payment, values: Values, actor: Any) -> Report | None:
         """Ask."""
-        sync_payment_session(row.session, actor=actor, source=EventSource.ADMIN)
+        answer = synchronize(row.session, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
+        if answer.is_known:
+            return None
+        told = _("The provider doesn't know this payment. Nothing was changed.")
+        return Report(text=told, level=messages.WARNING)
 
     def report(self, row: Payment, values: Values) -> Report:
         """Say how it stands."""

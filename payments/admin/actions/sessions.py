@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from django.contrib import messages
@@ -14,7 +15,9 @@ from payments.admin.panels import Text
 from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.words import amount_text
 from payments.models import PaymentSession
-from payments.services import authorize_payment_session, cancel_payment_session, sync_payment_session
+from payments.services import Origin, authorize_payment_session, cancel_payment_session
+from payments.services.claims import refuse_session_cancelation
+from payments.services.synchronization import synchronize
 from payments.states import EventSource, SessionStatus
 
 
@@ -73,6 +76,14 @@ class CancelSession(Action[PaymentSession]):
         is_taken = row.payment is not None and row.payment.captured_amount > 0
         return row.status != SessionStatus.CANCELED and not is_taken
 
+    def check(self, row: PaymentSession) -> None:
+        """Refuse where it can't be canceled now."""
+        refuse_session_cancelation(row)
+
+    def moving_amount(self, row: PaymentSession, values: Values) -> Decimal | None:
+        """Return what is let go."""
+        return None if row.payment is None else row.payment.capturable_amount
+
     def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
         """Say what is let go."""
         parts = {
@@ -113,9 +124,13 @@ class SyncSession(Action[PaymentSession]):
         """Say that no money moves."""
         return ask_provider(row.provider_id)
 
-    def run(self, row: PaymentSession, values: Values, actor: Any) -> None:
+    def run(self, row: PaymentSession, values: Values, actor: Any) -> Report | None:
         """Ask."""
-        sync_payment_session(row, actor=actor, source=EventSource.ADMIN)
+        answer = synchronize(row, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
+        if answer.is_known:
+            return None
+        told = _("The provider doesn't know this session. Nothing was changed.")
+        return Report(text=told, level=messages.WARNING)
 
     def report(self, row: PaymentSession, values: Values) -> Report:
         """Say how it stands."""

@@ -27,7 +27,7 @@ _BELOW = (PaymentSession, Payment, PaymentOperation)
 def version_of(row: Model) -> str:
     """Return the version of a row as it was read, and of what the database has around it right now."""
     parts: list[Any] = [row._meta.label_lower, row.pk, getattr(row, "status", ""), *_amounts(row)]
-    collection_id = _collection_of(row)
+    collection_id = collection_of(row)
     if collection_id is None:
         parts += [getattr(row, "updated_at", ""), getattr(row, "is_enabled", "")]
     else:
@@ -46,7 +46,8 @@ def _amounts(row: Model) -> list[Any]:
     ]
 
 
-def _collection_of(row: Model) -> str | None:
+def collection_of(row: Model) -> str | None:
+    """Return the id of the collection that a row is below of, or is; None for a row that is about no one collection."""
     if isinstance(row, PaymentCollection):
         return str(row.pk)
     if isinstance(row, _BELOW):
