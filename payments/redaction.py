@@ -9,17 +9,52 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from heapq import merge
+from itertools import accumulate
 from typing import Any, Final
+from urllib.parse import unquote
 
 REDACTED: Final = "[redacted]"
 
-# A card number has 13 to 19 digits, perhaps in groups, and starts with 2 to 6 (ISO/IEC 7812). What stands in a longer
-# run of letters and digits is something else: an id, a hash, a token.
-_NUMBER: Final = re.compile(
-    r"(?<![0-9A-Za-z_.])"
-    r"(?:[2-6][0-9](?:[ -]?[0-9]){11,17}|[2-6][0-9]{3}([./_])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7})"
-    r"(?![0-9A-Za-z_]|\.[0-9])"
+_GROUPS: Final = re.compile(
+    # What stands in a longer run of letters and digits is something else: an id, a hash, a token. So is a fraction.
+    r"(?<![0-9A-Za-z_])(?<!\b[0-9]\.)(?<!\b[0-9]{2}\.)(?<!\b[0-9]{3}\.)"
+    r"[0-9]++(?![0-9A-Za-z_])(?:[ -]{1,4}[0-9]++(?![0-9A-Za-z_]))*+"
 )
+"""Digits in groups, with whatever there is of spaces and dashes between them."""
+
+_PRINTED: Final = re.compile(
+    r"(?<![0-9A-Za-z_])(?=((?:[0-9]{4}([^0-9A-Za-z])[0-9]{4}\2[0-9]{4}\2[0-9]{1,4}"
+    r"|[0-9]{4}([^0-9A-Za-z])[0-9]{6}\3[0-9]{4,5})(?![0-9A-Za-z_]))((?:(?:\2|\3)[0-9]{3}(?![0-9A-Za-z_]))?))"
+)
+"""Digits in the groups that are embossed on cards, with always the same sign between them."""
+
+_OTHER_NUMBERS: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:"
+    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    r"|(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]"
+    r"|\+[1-9](?:[ -]?[0-9]){6,14}(?![ -]{1,4}[0-9])"
+    r"|(?P<iban>[A-Z]{2}[0-9]{2}(?: [0-9A-Z]{4}){2,7}(?: [0-9A-Z]{1,3})?)"
+    r")(?![0-9A-Za-z])"
+)
+"""UUIDs, dates, telephone numbers (ITU-T E.164) and account numbers (ISO 13616) may hold what passes for a card's."""
+
+_ISSUERS: Final = (
+    (re.compile("4"), (19, 16, 13)),
+    (re.compile("5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), (16,)),
+    (re.compile("3[47]"), (15,)),
+    (re.compile("30[0-5]|3095|3[689]"), (19, 16, 14)),
+    (re.compile("50|5[6-8]|220[0-5]|352[89]|35[3-8]|6"), (19, 18, 17, 16)),
+)
+"""How the numbers of the networks begin (ISO/IEC 7812), and how many digits they have then, the longest first."""
+
+_EXPIRY_AND_CODE: Final = re.compile(
+    r"(?:[ ,;:|/.-]{1,3}(?:0[1-9]|1[0-2]) ?[/-] ?(?:20)?[0-9]{2}(?![0-9A-Za-z_]))?"
+    r"(?:[ ,;:|/.-]{1,3}[0-9]{3,4}(?![0-9A-Za-z_]|[.,][0-9]))?"
+)
+"""What people write after a card's number."""
+
 _TRACK: Final = re.compile(r"(?:%B|;)[0-9]{13,19}[\^=]")
 _NAMES: Final = frozenset(
     {"cvc", "cvc2", "cvv", "cvv2", "cid", "csc", "cardcode", "securitycode", "cardverificationcode"}
@@ -27,8 +62,14 @@ _NAMES: Final = frozenset(
     | {"pan", "cardnumber", "cardno", "ccnumber", "creditcardnumber", "debitcardnumber"}
     | {"track", "track1", "track2", "trackdata", "magstripe"}
 )
-_LOOKS_LIKE: Final = {"Zs": " ", "Cf": " ", "Pd": "-"}
-"""What spaces, invisible characters and dashes pass for, by their category in Unicode."""
+_DIGITS: Final = re.compile("[0-9]+")
+_DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
+"""What counts for every other figure: its double, or the sum of the two figures of that."""
+
+_SHORTEST: Final = 13
+_DASHES: Final = frozenset({"Pd"})
+_BLANKS: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
+"""Categories of Unicode that are read as a dash, and as a space or as nothing."""
 
 _MASK: Final = re.compile(r"[^a-z0-9]")
 
@@ -46,7 +87,8 @@ def redact(value: Any) -> Any:
     """Return a copy of a JSON value with card data taken out."""
     if isinstance(value, Mapping):
         return {
-            key: REDACTED if _is_card_data(str(key), inner) else redact(inner) for key, inner in value.items()
+            redact(key): REDACTED if _is_card_data(str(key), inner) else redact(inner)
+            for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
         return [redact(inner) for inner in value]
@@ -54,34 +96,91 @@ def redact(value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """Return a text with card numbers taken out."""
-    parts, end = [], 0
-    for match in _card_numbers(text):
-        parts += [text[end : match.start()], REDACTED]
-        end = match.end()
-    return _TRACK.sub(REDACTED, "".join([*parts, text[end:]]))
+    """Return a text with card numbers taken out, and the expiry date and code that follow one.
+
+    A text that hides one in percent-encoding is taken out as a whole.
+    """
+    parts, end, plain = [], 0, _in_ascii(text)
+    for first, last in _card_numbers(plain):
+        if first >= end:
+            parts += [text[end:first], REDACTED]
+        tail = _EXPIRY_AND_CODE.match(plain, last)
+        end = max(end, last if tail is None else tail.end())
+    redacted = _TRACK.sub(REDACTED, "".join([*parts, text[end:]]))
+    return REDACTED if "%" in redacted and has_card_number(redacted) else redacted
 
 
 def has_card_number(text: str) -> bool:
-    """Return whether a text has a card number in it."""
-    return bool(_TRACK.search(text)) or any(True for _match in _card_numbers(text))
+    """Return whether a text has a card number in it, be it percent-encoded."""
+    return _has_plain_number(text) or ("%" in text and _has_plain_number(unquote(text)))
 
 
-def _card_numbers(text: str) -> Iterator[re.Match[str]]:
-    return (match for match in _NUMBER.finditer(_in_ascii(text)) if _has_check_digit(match[0]))
+def _has_plain_number(text: str) -> bool:
+    return bool(_TRACK.search(text)) or any(True for _span in _card_numbers(_in_ascii(text)))
+
+
+def _card_numbers(plain: str) -> Iterator[tuple[int, int]]:
+    """Yield where card numbers begin and end, in order of their beginnings; they may overlap."""
+    plain = _OTHER_NUMBERS.sub(_without_digits, plain)
+    return merge(_in_groups(plain), _as_printed(plain))
+
+
+def _in_groups(plain: str) -> Iterator[tuple[int, int]]:
+    """Yield the card numbers that begin and end with a group of digits, however many groups there are around them."""
+    for run in _GROUPS.finditer(plain):
+        if run.end() - run.start() < _SHORTEST:
+            continue
+        groups = [(group.start(), group.end()) for group in _DIGITS.finditer(plain, *run.span())]
+        digits = "".join(plain[first:last] for first, last in groups)
+        counts = list(accumulate((last - first for first, last in groups), initial=0))
+        ends = dict(zip(counts[1:], (last for _first, last in groups), strict=True))
+        for (first, _last), count in zip(groups, counts, strict=False):
+            for length in _lengths(digits[count : count + 4]):
+                last = ends.get(count + length)
+                if last is not None and _has_check_digit(digits[count : count + length]):
+                    yield first, last
+                    break
+
+
+def _as_printed(plain: str) -> Iterator[tuple[int, int]]:
+    for match in _PRINTED.finditer(plain):
+        for last in (match.end(4), match.end(1)):
+            digits = "".join(_DIGITS.findall(plain, match.start(), last))
+            if len(digits) in _lengths(digits[:4]) and _has_check_digit(digits):
+                yield match.start(), last
+                break
+
+
+@cache
+def _lengths(prefix: str) -> tuple[int, ...]:
+    """Return how many digits a card number can have that begins with these four."""
+    return next((lengths for issuer, lengths in _ISSUERS if issuer.match(prefix)), ())
+
+
+def _without_digits(match: re.Match[str]) -> str:
+    """Return letters in the place of what is no card number; a made-up account number stays as it is."""
+    is_other = match["iban"] is None or _is_iban(match["iban"].replace(" ", ""))
+    return "x" * len(match[0]) if is_other else match[0]
+
+
+def _is_iban(text: str) -> bool:
+    """Return whether an account number has the check digits of its kind (ISO 13616, ISO/IEC 7064 MOD 97-10)."""
+    return int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 == 1
 
 
 def _in_ascii(text: str) -> str:
     """Return a text of the same length, with every digit, space and dash of whatever script as ASCII has it."""
-    return text if text.isascii() else "".join(map(_plain, text))
+    return text if text.isascii() and text.isprintable() else "".join(map(_plain, text))
 
 
 def _plain(character: str) -> str:
     if character.isascii():
-        return character
-    if character.isdecimal():
-        return str(unicodedata.decimal(character))
-    return _LOOKS_LIKE.get(unicodedata.category(character), character)
+        return character if character.isprintable() else " "
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
+    category = unicodedata.category(character)
+    return " " if category in _BLANKS else "-" if category in _DASHES else character
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -106,8 +205,8 @@ def _is_card_data(path: str, value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and has_card_number(str(value))
 
 
-def _has_check_digit(number: str) -> bool:
+def _has_check_digit(digits: str) -> bool:
     """Return whether the last digit is the check digit of the others (Luhn, ISO/IEC 7812-1 annex B)."""
-    digits = [int(digit) for digit in number if digit.isdigit()]
-    doubled = [sum(divmod(digit * 2, 10)) for digit in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+    figures = digits.encode()
+    plain, doubled = figures[-1::-2], figures[-2::-2].translate(_DOUBLED)
+    return (sum(plain) + sum(doubled) - ord("0") * len(digits)) % 10 == 0

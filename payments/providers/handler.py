@@ -133,8 +133,8 @@ def _build_options(config: ProviderConfig, options_class: type[Any]) -> Any:
         raise ImproperlyConfigured(f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"]: {error}') from error
 
 
-def _failure(code: str, message: str) -> Failure:
-    return Failure(code=code, message=redact_text(message))
+def _failure(code: str, message: str) -> Failure | None:
+    return _redacted(Failure(code=code, message=message))
 
 
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Exception) -> ResultT:
@@ -163,9 +163,8 @@ def _without_card_data(result: ResultT) -> ResultT:
 def _redacted(failure: Failure | None) -> Failure | None:
     if failure is None:
         return None
-    return replace(
-        failure, message=redact_text(str(failure.message)), detail=redact_text(str(failure.detail))
-    )
+    texts = {name: redact_text(str(getattr(failure, name))) for name in ("code", "message", "detail")}
+    return replace(failure, **texts)
 
 
 def _publishable(verb: Callable[..., Any], result: ResultT) -> ResultT:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -27,6 +28,24 @@ NUMBERS = (
     "3782-822463-10005",
     "6011111111111117",
     "2223003122003222",
+)
+# What else is written around a number, and within it.
+WRITTEN = (
+    "4242 4242 4242 4242 12/34 123",
+    "4242424242424242 12/34",
+    "4242424242424242 123",
+    "4242424242424242-123",
+    "378282246310005 1234",
+    "4242  4242  4242  4242",
+    "4242\t4242\t4242\t4242",
+    "4242\n4242\n4242\n4242",
+    "4242:4242:4242:4242",
+    "4242,4242,4242,4242",
+    "4242.4242.4242.4242",
+    "4 2 4 2 4 2 4 2 4 2 4 2 4 2 4 2",
+    "٤٢٤٢\u2003٤٢٤٢\u2003٤٢٤٢\u2003٤٢٤٢",
+    "42\u200b42\u200b42\u200b42\u200b42\u200b42\u200b42\u200b42",
+    "%34242424242424242",
 )
 CODE = "9174"
 NAMED = {"cvc": CODE, "card_number": CODE, "cvv2": int(CODE), "CardVerificationCode": CODE}
@@ -136,6 +155,19 @@ def test_what_browsers_and_networks_add_keeps_nobody_from_paying_and_leaves_no_t
     assert with_traces((record.getMessage() for record in caplog.records), NEEDLES) == []
 
 
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_card_number_is_refused_however_it_is_written(
+    guest: Visitor, payment: Payment, script: Script, written: str
+) -> None:
+    path = f"storefront/payment-sessions/{payment.session_id}/authorize/"
+    calls = len(script.calls)
+    assert guest.post(path, {"data": {"token": written}}).error == (*REFUSED, [("data.token", REFUSED[2])])
+    assert guest.get(f"storefront/payment-sessions/{payment.session_id}/", note=written).status == 422
+    in_path = quote(written.replace("/", ""), safe="")
+    assert guest.get(f"storefront/payment-sessions/{in_path}/").status == 422
+    assert len(script.calls) == calls
+
+
 @pytest.mark.parametrize(
     "body", ['{"data": {"token": "4242424242424242"', '{"data": {"cvc": "1", "cvc": "2"}}', "4242 4242"]
 )
@@ -202,11 +234,12 @@ def test_what_a_webhook_quotes_of_a_card_is_taken_out(
 def test_a_payer_reads_no_card_number_that_a_provider_quotes(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
-    failure = Failure(code="declined", message=f"No: {NUMBERS[0]}")
+    failure = Failure(code=NUMBERS[0], message=f"No: {NUMBERS[0]} 12/34 {CODE}")
     script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED, failure=failure))
     path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
     session = guest.post(path, {"provider_id": "scripted"}).body
 
     declined = guest.post(f"storefront/payment-sessions/{session['id']}/authorize/").body
 
-    assert declined["error"] == {"code": "declined", "message": "No: [redacted]"}
+    assert declined["error"] == {"code": "[redacted]", "message": "No: [redacted]"}
+    assert with_traces(database_texts(), NEEDLES) == []
