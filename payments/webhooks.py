@@ -1,8 +1,8 @@
 """The address that providers send their events to.
 
-200 means: stored, known already, or not ours. 400: not proven. 413: too large to be an event. 503: could not be proven
-or stored right now, send it again. An event that carries its own fact is applied on the spot; no provider is asked what
-has happened while it waits for the answer.
+200 means: stored, known already, or not ours. 400: not proven. 411: of unknown length, which some servers hand on as
+nothing. 413: too large to be an event. 503: could not be proven or stored right now, send it again. An event that
+carries its own fact is applied on the spot; no provider is asked what has happened while it waits for the answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from django.http.response import HttpResponseBase
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from payments.exceptions import (
     NotFoundError,
@@ -28,6 +27,7 @@ from payments.exceptions import (
     WebhookVerificationError,
 )
 from payments.providers import WebhookRequest
+from payments.redaction import has_card_number
 from payments.services.inbox import process_quietly, receive_webhook
 
 logger = logging.getLogger("payments.webhooks")
@@ -42,11 +42,20 @@ MALFORMED: Final = "webhook_malformed"
 
 
 @csrf_exempt
-@require_POST
 def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
     """Verify, store, answer."""
+    answer = _receive(request, provider_id) if request.method == "POST" else _not_allowed()
+    if has_card_number(request.path):
+        setattr(answer, "_has_been_logged", True)  # noqa: B010 - what django.utils.log.log_response looks at
+    return answer
+
+
+def _receive(request: HttpRequest, provider_id: str) -> JsonResponse:
     try:
-        receipt = receive_webhook(provider_id, _read(request))
+        sent = _read(request)
+        if not sent.body and "Transfer-Encoding" in request.headers:
+            return _error(411, "length_required", _("Say with Content-Length how long the body is."))
+        receipt = receive_webhook(provider_id, sent)
     except (NotFoundError, NotSupportedError):
         return _error(404, "not_found", _("There is nothing here."))
     except WebhookVerificationError as error:
@@ -87,6 +96,12 @@ def _error(status: int, code: str, message: str) -> JsonResponse:
     return JsonResponse(
         {"type": "webhook_error", "code": code, "message": message, "errors": []}, status=status
     )
+
+
+def _not_allowed() -> JsonResponse:
+    answer = _error(405, "method_not_allowed", _("Events are sent with POST."))
+    answer["Allow"] = "POST"
+    return answer
 
 
 def _unavailable() -> JsonResponse:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from payments.checks import check_settings
 from payments.models import PaymentProvider, PaymentSession, WebhookEvent
@@ -22,6 +23,7 @@ from tests.webhooks.deliveries import (
     NEXT_SECRET,
     SECRET,
     Answer,
+    address,
     bodies,
     books,
     deliver,
@@ -227,6 +229,47 @@ def test_an_event_of_one_byte_more_is_refused(body: bytes) -> None:
 )
 def test_a_content_length_that_lies_is_refused(length: str, status: int, code: str, body: bytes) -> None:
     refused(lambda: deliver(body, CONTENT_LENGTH=length), code=code, status=status)
+
+
+@pytest.mark.shows(
+    "An event that comes in pieces, which a WSGI server hands on as nothing", "411; nothing is stored"
+)
+@pytest.mark.parametrize("length", ["", "0", "many"])
+def test_an_event_of_unknown_length_is_refused_as_everywhere(length: str, body: bytes) -> None:
+    refused(
+        lambda: deliver(body, CONTENT_LENGTH=length, HTTP_TRANSFER_ENCODING="chunked"),
+        code="length_required",
+        status=411,
+    )
+
+
+def test_an_event_that_a_server_has_put_together_again_is_read(body: bytes) -> None:
+    assert deliver(body, HTTP_TRANSFER_ENCODING="chunked").status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])
+def test_any_other_method_is_refused_in_the_shape_of_all_errors(method: str, db: None) -> None:
+    response = Client(enforce_csrf_checks=True).generic(method, address())
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert response["Content-Type"] == "application/json"
+    if method != "HEAD":
+        answer = response.json()
+        assert set(answer) == {"type", "code", "message", "errors"}
+        assert (answer["type"], answer["code"], answer["errors"]) == (
+            "webhook_error",
+            "method_not_allowed",
+            [],
+        )
+        assert answer["message"]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_an_address_with_a_card_number_is_not_logged(
+    method: str, db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in ("4242424242424242", "4242 4242 4242 4242 12", "%34242424242424242"):
+        assert Client().generic(method, f"/payments/webhooks/{number}/").status_code in (404, 405)
+    assert "4242" not in caplog.text
 
 
 @pytest.mark.shows(
