@@ -26,6 +26,7 @@ Checks = list[CheckMessage]
 
 MAX_ALIAS: Final = 64
 MIN_TOKEN: Final = 20
+CLIENT_THROTTLE: Final = "payments.api.throttling.ClientThrottle"
 
 DJANGO_PAYMENTS: Final = "django-payments is installed, and has a package `payments` too."
 HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
@@ -195,6 +196,28 @@ def check_proxies() -> Checks:
     ]
 
 
+def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
+    """Warn where payers are limited by their network address, and nobody has said through how many proxies (W017)."""
+    if any(message.is_serious() for message in check_settings()):
+        return []  # what is wrong comes first
+    is_limited = conf.throttle_rate("REQUESTS_PER_CLIENT") is not None
+    if (
+        CLIENT_THROTTLE not in conf.storefront_throttle_classes()
+        or not is_limited
+        or conf.proxy_count() is not None
+    ):
+        return []
+    return [
+        Warning(
+            'PAYMENTS["PROXIES"] is not set, so X-Forwarded-For is not believed: all payers behind one proxy share one '
+            'rate, PAYMENTS["THROTTLES"]["REQUESTS_PER_CLIENT"].',
+            hint="Type how many of your own proxies a request comes through, such as nginx or a load balancer: "
+            '"PROXIES": 1; or "PROXIES": 0 where there is none.',
+            id="payments.W017",
+        )
+    ]
+
+
 def check_metrics_token() -> Checks:
     """Check that METRICS_TOKEN is long enough not to be guessed (E015)."""
     token: Any = conf.metrics_token()
@@ -275,6 +298,7 @@ def register_checks() -> None:
     register(check_distributions, "payments")
     register(check_databases, "payments", "database")
     register(check_urls, "payments", "urls")
+    register(check_deployment, "payments", deploy=True)
 
 
 _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (

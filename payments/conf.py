@@ -36,6 +36,7 @@ SETTING_NAMES: Final = frozenset(
 DEFAULT_THROTTLES: Final[Mapping[str, str | None]] = {
     "SESSIONS_PER_COLLECTION": "30/hour",
     "AUTHORIZATIONS_PER_COLLECTION": "15/hour",
+    "UPDATES_PER_COLLECTION": "30/hour",
     "REQUESTS_PER_CLIENT": "120/minute",
 }
 _PERIODS: Final = {
@@ -155,7 +156,7 @@ def throttle_rate(name: str) -> Rate | None:
 
 
 def proxy_count() -> int | None:
-    """Return how many proxies of one's own a request comes through, or None where that isn't known."""
+    """Return how many proxies of one's own a request comes through, or None where nobody has said."""
     count: int | None = payments_setting("PROXIES")
     return count
 

@@ -125,6 +125,36 @@ def test_a_full_setting_is_silent(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
+    ("payments", "expected"),
+    [
+        (GOOD, ["payments.W017"]),
+        ({**GOOD, "PROXIES": None}, ["payments.W017"]),
+        ({**GOOD, "PROXIES": 0}, []),
+        ({**GOOD, "PROXIES": 1}, []),
+        ({**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None}}, []),
+        ({**GOOD, "STOREFRONT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"]}, []),
+        ({**GOOD, "THROTTLES": "15/hour"}, []),  # that is an error first
+    ],
+)
+def test_who_puts_a_shop_into_service_is_asked_for_its_proxies(
+    settings: Settings, payments: Any, expected: list[str]
+) -> None:
+    settings.PAYMENTS = payments
+    messages = checks.check_deployment()
+    assert ids(messages) == expected
+    assert all('"PROXIES": 1' in str(message.hint) for message in messages)
+
+
+def test_proxies_are_asked_for_in_deployment_alone(settings: Settings) -> None:
+    settings.PAYMENTS = GOOD
+    found = [
+        ids(run_checks(tags=["payments"], include_deployment_checks=is_deployment))
+        for is_deployment in (False, True)
+    ]
+    assert ["payments.W017" in each for each in found] == [False, True]
+
+
+@pytest.mark.parametrize(
     ("database", "expected"),
     [
         ({"ENGINE": "django.db.backends.postgresql"}, []),

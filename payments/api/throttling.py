@@ -23,6 +23,8 @@ from payments.conf import proxy_count, storefront_throttle_classes, throttle_rat
 
 logger = logging.getLogger("payments.api")
 
+_FORWARDED: Final = "HTTP_X_FORWARDED_FOR"
+
 _IPV6_NETWORK: Final = 64
 """The bits of an IPv6 address that tell one household from another; the rest is the household's to choose."""
 
@@ -40,10 +42,14 @@ class ClientThrottle(BaseThrottle):
         seconds, now = rate.period.total_seconds(), timezone.now().timestamp()
         window = int(now // seconds)
         self._wait = (window + 1) * seconds - now
-        return (
-            _count(f"payments:requests:{_digest(client_of(request))}:{window}", math.ceil(seconds))
-            <= rate.count
-        )
+        key = f"payments:requests:{_digest(client_of(request))}:{window}"
+        is_allowed = _count(key, math.ceil(seconds)) <= rate.count
+        if not is_allowed and proxy_count() is None and _FORWARDED in request.META:
+            logger.warning(
+                "A request was one too many, and came through a proxy: all payers behind it count as one client. "
+                'Type how many of your own proxies a request comes through: PAYMENTS = {"PROXIES": 1, ...}'
+            )
+        return is_allowed
 
     def wait(self) -> float:
         """Return the seconds until the window ends."""
@@ -64,14 +70,17 @@ def storefront_throttles() -> list[BaseThrottle]:
 
 
 def _address(request: Request) -> str:
-    """Return the address of a client behind so many proxies, each of which has added what it saw."""
+    """Return the address of a client behind so many proxies, each of which has added what it saw.
+
+    Anybody may add more to the left of that, and where nobody has said how many proxies there are, nothing is believed.
+    """
     peer = str(request.META.get("REMOTE_ADDR", ""))
-    forwarded = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    forwarded = str(request.META.get(_FORWARDED, ""))
     proxies = proxy_count()
-    if not forwarded or proxies == 0:
+    if not forwarded or not proxies:
         return peer
     hops = [hop.strip() for hop in forwarded.split(",")]
-    return ",".join(hops) if proxies is None else hops[-min(proxies, len(hops))]
+    return hops[-min(proxies, len(hops))]
 
 
 def _household(address: str) -> str:

@@ -39,6 +39,21 @@ def refuse_excessive_authorizations(collection: PaymentCollection, origin: Origi
         _refuse_excess(tried, rate, code="too_many_authorizations")
 
 
+def refuse_excessive_updates(collection: PaymentCollection, origin: Origin) -> None:
+    """Raise LimitError where a payer has changed sessions of a locked collection as often as they may for now.
+
+    What a provider was asked for counts, whatever it answered, and so does what was changed without asking one.
+    """
+    rate = throttle_rate("UPDATES_PER_COLLECTION")
+    if origin.source == EventSource.STOREFRONT and rate is not None:
+        asked: QuerySet[Any] = PaymentOperation.objects.filter(
+            collection=collection, kind=OperationKind.UPDATE
+        )
+        changed: QuerySet[Any] = PaymentEvent.objects.filter(collection=collection, type="session.updated")
+        for rows in (asked, changed):
+            _refuse_excess(rows, rate, code="too_many_updates")
+
+
 def _refuse_excess(rows: QuerySet[Any], rate: Rate, *, code: str) -> None:
     """Raise LimitError, with the seconds until the oldest of the rows that count doesn't any more."""
     now = timezone.now()

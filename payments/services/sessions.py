@@ -37,7 +37,7 @@ from payments.services.claims import (
     require_unauthorized,
 )
 from payments.services.journals import Journal
-from payments.services.limits import refuse_excessive_sessions
+from payments.services.limits import refuse_excessive_sessions, refuse_excessive_updates
 from payments.services.operations import claim_operation, raise_for_outcome
 from payments.services.origins import Actor, Origin
 from payments.services.providers import (
@@ -115,6 +115,7 @@ def update_payment_session(
     where the provider can't change a session.
     """
     refuse_open_transaction()
+    origin = Origin.of(actor=actor, source=source)
     if amount is None and data is None:
         raise InputError(_("Give an amount or data to change."), code="nothing_to_change", field="amount")
     plugin = plugin_for(session)
@@ -122,11 +123,12 @@ def update_payment_session(
     with committed():
         locked = lock_session(session)
         require_unauthorized(locked, _("Only an unauthorized session can be changed."))
+        refuse_excessive_updates(locked.collection, origin)
         operation = claim_update(
             locked,
             _new_amount(locked, amount, plugin),
             sent=sent,
-            origin=Origin.of(actor=actor, source=source),
+            origin=origin,
             makes_split=locked.is_split or amount is not None,
         )
     if operation is not None:

@@ -258,6 +258,11 @@ def two_authorizations(world: World) -> Answer:
     return [world.guest.post(f"storefront/payment-sessions/{key}/authorize/") for key in sessions][-1]
 
 
+def two_updates(world: World) -> Answer:
+    path = f"storefront/payment-sessions/{world.create().body['id']}/"
+    return [world.guest.patch(path, {"amount": amount}) for amount in ("10.00", "20.00")][-1]
+
+
 def declined(world: World) -> Answer:
     world.script.next("initiate", InitiateResult(outcome=Outcome.DECLINED))
     return world.create()
@@ -403,6 +408,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("card_data_refused", 422): lambda world: world.create(data={"token": "4242 4242 4242 4242"}),
     ("too_many_sessions", 429): throttled("SESSIONS_PER_COLLECTION", two_sessions),
     ("too_many_authorizations", 429): throttled("AUTHORIZATIONS_PER_COLLECTION", two_authorizations),
+    ("too_many_updates", 429): throttled("UPDATES_PER_COLLECTION", two_updates),
     ("throttled", 429): throttled("REQUESTS_PER_CLIENT", two_sessions),
     ("declined", 402): declined,
     ("provider_unavailable", 503): not_sent,

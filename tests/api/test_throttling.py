@@ -16,7 +16,7 @@ from payments import services
 from payments.api import throttling
 from payments.conf import throttle_rate
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeResult, Failure
+from payments.providers import AuthorizeResult, Failure, InitiateResult, UpdateResult
 from payments.states import Outcome
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
@@ -116,6 +116,37 @@ def test_so_many_authorizations_and_not_one_more(
     assert boss.post(f"staff/payment-sessions/{other.pk}/authorize/").status == 200
 
 
+@pytest.mark.parametrize("is_initiated", [True, False])
+def test_so_many_updates_and_not_one_more(
+    *,
+    guest: Visitor,
+    boss: Visitor,
+    collection: PaymentCollection,
+    set_rates: SetRates,
+    row_counts: Any,
+    script: Script,
+    is_initiated: bool,
+) -> None:
+    set_rates(UPDATES_PER_COLLECTION="3/hour")
+    if not is_initiated:
+        script.next("initiate", InitiateResult(outcome=Outcome.DECLINED, failure=Failure(code="declined")))
+    create_session(guest, collection)
+    session = PaymentSession.objects.get()
+    path = f"storefront/payment-sessions/{session.pk}/"
+    script.next("update", *[UpdateResult(outcome=Outcome.DECLINED)] * 2)  # what is refused counts as well
+    first = [guest.patch(path, {"amount": f"{amount}.00"}).status for amount in (10, 20, 30)]
+    assert first == ([402, 402, 200] if is_initiated else [200] * 3)
+    before, calls = row_counts(), len(script.calls)
+
+    refused = guest.patch(path, {"amount": "40.00"})
+
+    assert refused.error == (429, "throttled", "too_many_updates", [])
+    assert 3590 <= int(refused.headers["Retry-After"]) <= 3600
+    assert (row_counts(), len(script.calls)) == (before, calls)
+    services.update_payment_session(session, amount="50.00")  # the shop's own code may go on
+    assert boss.patch(f"staff/payment-collections/{collection.pk}/", {"amount": "90.00"}).status == 200
+
+
 def test_what_is_authorized_already_is_shown_whatever_the_limit(
     guest: Visitor, payment: Payment, set_rates: SetRates
 ) -> None:
@@ -212,8 +243,23 @@ def test_clients_are_told_apart_by_user_or_address(
     assert status(forwarded="invented, 198.51.100.2, 10.0.0.1") == 429
     assert status(forwarded="198.51.100.2") == 429
     set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": None})
-    assert status(forwarded="198.51.100.3, 10.0.0.1") == 200
-    assert status(forwarded="198.51.100.4, 10.0.0.1") == 200
+    assert status(address="203.0.113.4", forwarded="198.51.100.3") == 200
+    assert status(address="203.0.113.4", forwarded="198.51.100.4") == 429  # anybody may write that
+
+
+@pytest.mark.parametrize(("proxies", "is_told"), [(None, True), (0, False), (1, False)])
+def test_who_keeps_payers_behind_a_proxy_waiting_is_told_what_to_type(
+    guest: Visitor,
+    set_rates: SetRates,
+    caplog: pytest.LogCaptureFixture,
+    proxies: int | None,
+    is_told: bool,
+) -> None:
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": proxies})
+    guest.headers = {**guest.headers, "X-Forwarded-For": "198.51.100.3"}
+    path = "storefront/payment-collections/"
+    assert [guest.post(path, {"reference": "A-1"}).status for _ in range(2)] == [200, 429]
+    assert ('"PROXIES": 1' in caplog.text) == is_told
 
 
 def test_a_cache_that_is_away_stops_nobody_from_paying(
@@ -263,8 +309,10 @@ class Never(BaseThrottle):
 
 def test_without_a_setting_there_are_limits(settings: Any) -> None:
     settings.PAYMENTS = {name: value for name, value in settings.PAYMENTS.items() if name != "THROTTLES"}
-    rates = {name: throttle_rate(name) for name in ("AUTHORIZATIONS_PER_COLLECTION", "REQUESTS_PER_CLIENT")}
+    names = ("AUTHORIZATIONS_PER_COLLECTION", "UPDATES_PER_COLLECTION", "REQUESTS_PER_CLIENT")
+    rates = {name: throttle_rate(name) for name in names}
     assert {name: rate and rate.count for name, rate in rates.items()} == {
         "AUTHORIZATIONS_PER_COLLECTION": 15,
+        "UPDATES_PER_COLLECTION": 30,
         "REQUESTS_PER_CLIENT": 120,
     }

@@ -61,6 +61,7 @@ def address(live_server: Any, settings: Any) -> Iterator[str]:
     limits = {
         "SESSIONS_PER_COLLECTION": None,
         "AUTHORIZATIONS_PER_COLLECTION": None,
+        "UPDATES_PER_COLLECTION": None,
         "REQUESTS_PER_CLIENT": None,
     }
     settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": limits}
