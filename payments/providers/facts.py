@@ -1,7 +1,7 @@
 """What a provider reports of a session's whole life, in cumulative amounts.
 
 A fact may arrive twice, late or out of order; being cumulative, it still says where things stand. Requests may be
-refused, facts may not, so nothing here validates.
+refused, facts may not, so nothing here judges one. Only what a payer's browser would follow is looked at.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from payments.states import MovementKind, MovementStatus, SessionStatus
+
+ACTION_TYPES: Final = ("redirect", "challenge", "provider_script")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +35,21 @@ class NextAction:
     """Say what the payer has to do, in words that a front end can follow without knowing the provider.
 
     `redirect`: send the browser to `url`. `challenge`: ask for what `url` or the provider's `data` describes and
-    authorize again with it. `provider_script`: hand `data` to the provider's own script. Raises ValueError for a
-    redirect that leads nowhere.
+    authorize again with it. `provider_script`: hand `data` to the provider's own script. Raises ValueError for another
+    type, for a redirect that leads nowhere, and for a `url` that isn't absolute with `https` (or `http`) and a host: a
+    browser would run or open anything else in the shop's own name.
     """
 
     type: Literal["redirect", "challenge", "provider_script"]
     url: str | None = None
 
     def __post_init__(self) -> None:
-        if self.type == "redirect" and not self.url:
+        if self.type not in ACTION_TYPES:
+            raise ValueError(f"An action's type is one of {', '.join(ACTION_TYPES)}.")
+        if self.type == "redirect" and self.url is None:
             raise ValueError("A redirect needs a url.")
+        if self.url is not None and not _is_web_address(self.url):
+            raise ValueError("An action's url is absolute, with http or https and a host.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,3 +99,13 @@ class SessionFact:
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     occurred_at: datetime | None = None
+
+
+def _is_web_address(url: Any) -> bool:
+    if not isinstance(url, str) or any(character <= " " or character in "\\\x7f" for character in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.conf import ProviderConfig, provider_aliases, provider_config
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
+from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.base import BaseProvider
 from payments.providers.facts import Failure, SessionFact
 from payments.providers.results import ProviderResult
@@ -66,7 +67,9 @@ def _answer_to(
     verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
 ) -> ResultT:
     try:
-        return _publishable(verb, _without_card_data(_checked(verb(request), result_class)))
+        result = _publishable(verb, _without_card_data(_checked(verb(request), result_class)))
+        require_usable(result)
+        return result
     except DeclinedError as error:
         return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
     except ProviderUnavailableError as error:
@@ -139,10 +142,11 @@ def _failure(code: str, message: str) -> Failure | None:
 
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Exception) -> ResultT:
     # The exception's text may quote what was sent, so only its type is logged and kept.
-    logger.warning(
-        "Provider call %s ended in %s; its outcome is unknown.", _name(verb), type(error).__qualname__
-    )
-    failure = Failure(code="outcome_unknown", detail=type(error).__qualname__)
+    reason = type(error).__qualname__
+    if isinstance(error, UnusableAnswerError):
+        reason = f"{reason}: {error.where}"
+    logger.warning("Provider call %s ended in %s; its outcome is unknown.", _name(verb), reason)
+    failure = Failure(code="outcome_unknown", detail=reason)
     return result_class(outcome=Outcome.UNKNOWN, failure=failure)
 
 

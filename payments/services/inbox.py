@@ -34,6 +34,7 @@ from payments.providers import (
     encode_fact,
     get_provider,
 )
+from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.handler import publishable_fact
 from payments.redaction import redact
 from payments.services.approvals import authorize_approved
@@ -89,7 +90,7 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     except IntegrityError:
         known = WebhookEvent.objects.get(provider=provider_id, event_id=event.event_id)
         return Receipt(event=known, is_new=False)
-    except (DataError, UnicodeError) as error:
+    except DataError as error:
         # A character that the database can't hold won't be one the next time either.
         raise _malformed() from error
     return Receipt(event=event, is_new=True)
@@ -183,16 +184,17 @@ def _parse(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
             place.lineno,
         )
         raise _malformed() from error
-    if not isinstance(result, WebhookResult) or not _has_usable_ids(result):
+    if not isinstance(result, WebhookResult):
+        raise _malformed()
+    try:
+        require_usable(result)
+    except UnusableAnswerError as error:
+        logger.error("The provider %s made of an event what can't be used: %s.", plugin.alias, error.where)
+        raise _malformed() from error
+    if not 0 < len(result.event_id) <= MAX_ID:
+        # One without an id would pass for a copy of the last such.
         raise _malformed()
     return result
-
-
-def _has_usable_ids(result: WebhookResult) -> bool:
-    """Return whether an event can be told from others: one without an id would pass for a copy of the last such."""
-    references = (result.provider_reference or "", result.capture_reference or "")
-    are_short = all(len(each) <= MAX_ID for each in (result.event_id, *references))
-    return bool(result.event_id) and are_short and "\0" not in result.event_id
 
 
 def _malformed() -> WebhookVerificationError:

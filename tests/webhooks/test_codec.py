@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import MappingProxyType
+from urllib.parse import quote
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
@@ -51,7 +52,11 @@ FACTS = st.builds(
     failure=st.none() | FAILURES,
     next_action=st.none()
     | st.builds(NextAction, type=st.sampled_from(["challenge", "provider_script"]))
-    | st.builds(NextAction, type=st.just("redirect"), url=TEXTS.filter(bool)),
+    | st.builds(
+        NextAction,
+        type=st.just("redirect"),
+        url=TEXTS.map(lambda text: f"https://bank.example/{quote(text)}"),
+    ),
     awaits_authorization=st.booleans(),
     data=st.none() | PLAIN,
     provider_data=st.none() | PLAIN,

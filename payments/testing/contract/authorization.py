@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import get_args, get_type_hints
-from urllib.parse import urlsplit
 
 from payments.money import ZERO
 from payments.providers import AuthorizeResult, NextAction
@@ -124,8 +123,6 @@ class AuthorizationContract(ContractHooks):
         assert isinstance(action, NextAction)
         assert action.type in get_args(get_type_hints(NextAction)["type"])
         assert is_frozen(action)
-        if action.type == "redirect":
-            assert urlsplit(action.url or "").scheme in ("http", "https"), "A redirect has an absolute URL."
         if action.type == "provider_script":
             assert driver.data, "A provider's script needs data."
 

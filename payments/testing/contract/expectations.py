@@ -12,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from payments.money import ZERO, exponent
 from payments.providers import MovementFact, ProviderResult, SessionFact
+from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing.contract.driver import SessionDriver
 
@@ -76,6 +77,17 @@ def has_text_keys(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(has_text_keys(each) for each in value)
     return True
+
+
+def is_usable(result: Any) -> None:
+    """Check that a result can be stored and shown; the services take any other for none."""
+    try:
+        require_usable(result)
+    except UnusableAnswerError as error:
+        raise AssertionError(
+            f"A {type(result).__name__} that can't be used: {error.where} isn't what its dataclass says, or holds what "
+            "no database can: NaN, a NUL, half of a surrogate pair, what is no JSON, a time without a zone."
+        ) from error
 
 
 def is_frozen(value: Any) -> bool:

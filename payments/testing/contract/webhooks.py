@@ -11,7 +11,7 @@ import pytest
 from payments.exceptions import WebhookVerificationError
 from payments.providers import CaptureResult, WebhookRequest, WebhookResult
 from payments.testing.contract.driver import SessionDriver
-from payments.testing.contract.expectations import is_frozen, is_json, succeeded
+from payments.testing.contract.expectations import is_frozen, is_json, is_usable, succeeded
 from payments.testing.contract.hooks import ContractHooks
 
 MARGIN = 60
@@ -26,6 +26,7 @@ class WebhookContract(ContractHooks):
         result = self.provider.parse_webhook(self._signed(body))
         assert isinstance(result, WebhookResult)
         assert is_frozen(result)
+        is_usable(result)
         assert result.event_id
         assert result.event_type
         assert result.session_id == driver.session_id or (
