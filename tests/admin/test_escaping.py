@@ -45,7 +45,7 @@ def hostile() -> PaymentCollection:
     with answering(DeclinedError(EVIL, code=EVIL)):
         authorize_payment_session(declined)
     waiting = create_payment_session(collection, provider_id="card", amount="30.00")
-    action = NextAction(type="redirect", url=f"javascript:{EVIL}")
+    action = NextAction(type="redirect", url="https://bank.example/")
     with answering(AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action)):
         authorize_payment_session(waiting)
     _write_evil_columns(collection)
@@ -54,7 +54,9 @@ def hostile() -> PaymentCollection:
 
 def _write_evil_columns(collection: PaymentCollection) -> None:
     document = {EVIL: [EVIL]}
-    PaymentSession.objects.filter(collection=collection).update(data=document, context=document)
+    sessions = PaymentSession.objects.filter(collection=collection)
+    sessions.update(data=document, context=document)
+    sessions.filter(status="requires_more").update(next_action={"type": EVIL, "url": f"javascript:{EVIL}"})
     PaymentOperation.objects.update(exchange=document, detail=EVIL, lease_owner=EVIL)
     PaymentEvent(
         type=EVIL,
