@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -31,13 +32,18 @@ class AmountBar:
     text: str
 
 
-def collection_bar(collection: PaymentCollection) -> AmountBar:
-    """Return how much of a collection's amount was kept, refunded, is held and is still to be authorized."""
+def collection_bar(collection: PaymentCollection, payments: Iterable[Payment]) -> AmountBar:
+    """Return how much of a collection's amount was kept, went back, is held and is still to be authorized."""
+    kept, charged_back = ZERO, ZERO
+    for payment in payments:
+        kept += payment.refundable_amount
+        charged_back += payment.withdrawn_amount
     return _bar(
         collection.currency_code,
         (
-            ("kept", _("Kept"), collection.captured_amount - collection.refunded_amount),
+            ("kept", _("Kept"), kept),
             ("refunded", _("Refunded"), collection.refunded_amount),
+            *_charged_back(charged_back),
             ("held", _("Held"), collection.authorized_amount - collection.captured_amount),
             ("open", _("Open"), max(collection.amount - collection.authorized_amount, ZERO)),
         ),
@@ -47,18 +53,21 @@ def collection_bar(collection: PaymentCollection) -> AmountBar:
 
 def payment_bar(payment: Payment) -> AmountBar:
     """Return how much of a payment's amount was kept, went back, is still held and was released."""
-    charged_back = ("charged", _("Charged back"), payment.withdrawn_amount)
     return _bar(
         payment.currency_code,
         (
             ("kept", _("Kept"), payment.refundable_amount),
             ("refunded", _("Refunded"), payment.refunded_amount),
-            *([charged_back] if payment.withdrawn_amount else []),
+            *_charged_back(payment.withdrawn_amount),
             ("held", _("Held"), payment.capturable_amount),
             ("open", _("Released"), payment.canceled_amount),
         ),
         total=payment.amount,
     )
+
+
+def _charged_back(amount: Decimal) -> tuple[tuple[str, str, Decimal], ...]:
+    return (("charged", _("Charged back"), amount),) if amount else ()
 
 
 def _bar(currency_code: str, parts: tuple[tuple[str, str, Decimal], ...], *, total: Decimal) -> AmountBar:

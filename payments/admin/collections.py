@@ -35,6 +35,7 @@ from payments.admin.tables import operation_table, payment_table, session_table
 from payments.admin.timelines import timeline_panel
 from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.money import ZERO
 from payments.states import CollectionStatus, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_surroundings"
@@ -173,6 +174,9 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     def get_summary(self, request: HttpRequest, obj: PaymentCollection) -> Summary:
         """Say how much is to be paid, by whom and for what, and how far that has come."""
         currency = obj.currency_code
+        payments = list(obj.payments.defer("provider_data", "metadata"))
+        withdrawn = sum((payment.withdrawn_amount for payment in payments), ZERO)
+        charged_back = Fact(label=gettext("Charged back"), value=amount_html(withdrawn, currency))
         return Summary(
             headline=amount_text(obj.amount, currency),
             badges=tuple(_badges(obj)),
@@ -181,8 +185,9 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
                 Fact(label=gettext("Authorized"), value=amount_html(obj.authorized_amount, currency)),
                 Fact(label=gettext("Captured"), value=amount_html(obj.captured_amount, currency)),
                 Fact(label=gettext("Refunded"), value=amount_html(obj.refunded_amount, currency)),
+                *([charged_back] if withdrawn else []),
             ),
-            bar=collection_bar(obj),
+            bar=collection_bar(obj, payments),
             facts=self._facts(obj),
             alerts=tuple(self._alerts(request, obj)),
         )

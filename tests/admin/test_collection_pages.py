@@ -52,6 +52,20 @@ def test_summary_tells_the_totals_and_how_they_divide(eventful: PaymentCollectio
     assert "Partly refunded" in words
 
 
+def test_summary_tells_what_banks_took_back(operator: Client) -> None:
+    collection = make_collection("100.00")
+    payment = make_authorized(collection, amount="70.00")
+    capture_payment(payment)
+    refund_payment(payment, amount="60.00")
+    capture_payment(make_authorized(collection))
+    assert "Charged back" not in html(operator, page(collection))
+    Payment.objects.filter(pk=payment.pk).update(charged_back_amount="80.00", reinstated_amount="10.00")
+    shown = html(operator, page(collection))
+    assert "Captured 100.00 EUR Refunded 60.00 EUR Charged back 70.00 EUR" in text(shown)
+    bar = "Kept 30.00 EUR, Refunded 60.00 EUR, Charged back 70.00 EUR, Held 0.00 EUR, Open 0.00 EUR"
+    assert f'aria-label="Of 100.00 EUR: {bar}"' in shown
+
+
 def test_sessions_are_shown_with_provider_status_and_reference(
     eventful: PaymentCollection, operator: Client
 ) -> None:
