@@ -7,9 +7,10 @@ that act on payments come as further panels and views; nothing here has a rule a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.db.models import QuerySet
@@ -17,23 +18,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from payments.admin.inputs import PlainInputMixin
 from payments.admin.links import Links, attach_links
 from payments.admin.paginators import LimitedPaginator
 from payments.admin.panels import Panel, Summary
 from payments.admin.queues import queue_of
 from payments.admin.searches import Search
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = object
-
 _SUFFIXES: Final = frozenset(
     {"", "exact", "in", "gt", "gte", "lt", "lte", "isnull", "id__exact", "id__in", "pk__exact", "pk__in"}
 )
 
 
-class PaymentsAdminMixin(_ModelAdmin):
+class PaymentsAdminMixin(PlainInputMixin):
     """Be a list that stays fast when the table is big, and a page of a summary and panels.
 
     `row_relations` are joined and `row_deferred` left unread wherever rows are selected. `linked_by` are the paths by
@@ -79,8 +76,11 @@ class PaymentsAdminMixin(_ModelAdmin):
         return any(_is_lookup_of(path, lookup) for path in self._filter_paths(request))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list, its rows prepared for showing."""
-        changelist = super().get_changelist_instance(request)
+        """Return the list, its rows prepared for showing; raise IncorrectLookupParameters as Django does."""
+        try:
+            changelist = super().get_changelist_instance(request)
+        except OverflowError as error:  # SQLite takes no number that is longer than 64 bits.
+            raise IncorrectLookupParameters(error) from error
         rows = list(changelist.result_list)
         self.prepare_rows(request, rows)
         changelist.result_list = rows

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = object
+from payments.admin.inputs import PlainInputMixin
 
 
-class RefundReasonAdminMixin(_ModelAdmin):
+class RefundReasonAdminMixin(PlainInputMixin):
     """Edit refund reasons. One that a refund uses can't be deleted."""
 
     list_display = ("label", "description", "created_at")

@@ -27,7 +27,7 @@ from payments.admin.actions.base import Action, Report
 from payments.admin.actions.once import Turn
 from payments.admin.actions.owners import name_owners
 from payments.admin.actions.performing import Desk, perform, report_holder
-from payments.admin.actions.versions import version_of
+from payments.admin.actions.versions import MAX_VERSION, version_of
 from payments.admin.panels import Text
 from payments.admin.words import amount_text
 from payments.exceptions import OperationInProgressError, PaymentError
@@ -233,4 +233,4 @@ def _totals(action: Action[Any], chosen: Iterable[Candidate]) -> list[str]:
 
 def _read(text: str) -> tuple[str, str]:
     pk, _separator, version = text.rpartition(":")
-    return pk, version
+    return pk, version[:MAX_VERSION]  # what is cut off made it no version of anything

@@ -11,6 +11,7 @@ from django.utils import formats
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from payments.admin.actions.versions import MAX_VERSION
 from payments.exceptions import PaymentError
 from payments.models import RefundReason
 from payments.money import exponent, format_amount, is_known, parse_amount
@@ -23,7 +24,7 @@ _GROUPED: Final = 3
 class ActionForm(forms.Form):
     """Carry the version of the row that the page showed, and where to go afterwards."""
 
-    version = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    version = forms.CharField(widget=forms.HiddenInput, max_length=MAX_VERSION)
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
     def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ and the number of operations tell whether anything has happened since.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Model
 
@@ -20,6 +20,9 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
+
+MAX_VERSION: Final = 64
+"""How long what is sent back as a version may be; a version itself is shorter."""
 
 _BELOW = (PaymentSession, Payment, PaymentOperation)
 
