@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.db.models import QuerySet
@@ -21,7 +22,7 @@ from django.utils.translation import gettext
 from payments.admin.inputs import PlainInputMixin
 from payments.admin.links import Links, attach_links
 from payments.admin.paginators import LimitedPaginator
-from payments.admin.panels import Panel, Summary
+from payments.admin.panels import Panel, Summary, TimelinePanel
 from payments.admin.queues import queue_of
 from payments.admin.searches import Search
 
@@ -156,9 +157,22 @@ class InspectionAdminMixin(PaymentsAdminMixin):
         return False
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Go to the history on the row's own page: the admin's log knows nothing of what services changed."""
+        """Go to the history on the row's own page, or show the admin's log of a row that has none there.
+
+        The log knows nothing of what services changed; the history on the page does, and who did it.
+        """
+        row = self.get_object(request, unquote(object_id))
+        anchor = "" if row is None else self._history_anchor(request, row)
+        if not anchor:
+            return super().history_view(request, object_id, extra_context)
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponseRedirect(f"{reverse(name, args=[object_id])}#history")
+        return HttpResponseRedirect(f"{reverse(name, args=[object_id])}#{anchor}")
+
+    def _history_anchor(self, request: HttpRequest, row: Any) -> str:
+        if not self.has_view_permission(request, row):
+            return ""
+        panels = self.get_panels(request, row)
+        return next((panel.slug for panel in panels if isinstance(panel, TimelinePanel)), "")
 
 
 def _is_lookup_of(path: str, lookup: str) -> bool:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from django.contrib import admin
 from django.db import models
 from django.test import Client
 
-from payments.models import IdempotencyRecord, Payment, PaymentCollection, PaymentEvent, PaymentSession
+from payments.models import (
+    AccountHolder,
+    IdempotencyRecord,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentProvider,
+    PaymentSession,
+    WebhookEvent,
+)
 from tests.admin.conftest import Viewer
 from tests.admin.pages import INSPECTED, html, listing, page, text
 
@@ -108,6 +120,28 @@ def test_history_button_leads_to_the_history_on_the_page(
     response = operator.get(page(collection, action="history"))
     assert response.status_code == 302
     assert response.headers["Location"] == f"{page(collection)}#history"
+
+
+@pytest.mark.parametrize("model", [WebhookEvent, PaymentEvent, AccountHolder, PaymentProvider])
+def test_history_of_a_row_without_one_on_its_page_is_the_log_of_the_admin(
+    model: type[models.Model], collection: PaymentCollection, operator: Client, olivia: Any
+) -> None:
+    row = model._default_manager.first()
+    assert row is not None
+    admin.site.get_model_admin(model).log_change(
+        SimpleNamespace(user=olivia), row, "Disable a provider: it is disabled."
+    )
+    words = text(html(operator, page(row, action="history")))
+    assert "olivia" in words
+    assert "Disable a provider: it is disabled." in words
+
+
+def test_history_is_for_who_may_view_it(collection: PaymentCollection, viewer: Viewer) -> None:
+    client = viewer("view_paymentcollection")
+    assert "Change history" in html(client, page(collection, action="history"))
+    assert client.get(page(PaymentProvider.objects.all()[0], action="history")).status_code == 403
+    gone = page(PaymentCollection(pk="pay_col_gone"), action="history")
+    assert client.get(gone).headers["Location"] == "/admin/"
 
 
 @pytest.mark.parametrize(
