@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
@@ -30,7 +30,7 @@ from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.payables import Payable, load_payables
 from payments.admin.plans import plan_panel
 from payments.admin.reasons import detail_text
-from payments.admin.searches import Search
+from payments.admin.searches import Search, collections_for
 from payments.admin.tables import operation_table, payment_table, session_table
 from payments.admin.timelines import timeline_panel
 from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
@@ -74,8 +74,8 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     linked_by = ("customer", "payable_type", "payable_id")
     search_fields = ("id",)
     search_help_text = _(
-        "Any id (pay_col_…, payses_…, pay_…, capt_…, ref_…, payop_…), a provider's reference, the payable's id, or a "
-        "piece of the customer's name or e-mail address."
+        "Any id (pay_col_…, payses_…, pay_…, capt_…, ref_…, payop_…), a provider's reference, the id or number of what "
+        "is paid, or a piece of the customer's name or e-mail address."
     )
     search = Search(
         ids={
@@ -107,6 +107,13 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
             path("overview/export/", wrap(self.export_view), name="payments_export"),
             *super().get_urls(),
         ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find rows by `search`, and by what they pay for."""
+        further = collections_for(self.links(request), search_term)
+        return self.search.find(queryset, search_term, further=further), False
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Show what moved, what was refused and what waits."""

@@ -7,19 +7,24 @@ appears twice. Alternatives in one WHERE clause would have a database read the w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
 
-_OWN_ID: Final = re.compile(r"(pay_col|payses|payop|paywh|acchld|capt|refr|ref|pay)_([0-9A-Za-z]+)")
+_OWN_ID: Final = re.compile(
+    r"(pay_col|payses|payop|paywh|acchld|capt|refr|ref|pay)_([0-9A-Z]+)", re.IGNORECASE
+)
 
 _WHOLE: Final = 26
 """The length of a ULID: nothing has to be completed, and SQLite finds the beginning of a text without an index."""
 
 _FEW: Final = 500
+
+_NAMES: Final = ("first_name", "last_name")
+"""What Django's own user model calls them; a project's own may have none, or others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +40,34 @@ class Search:
     exact: tuple[str, ...] = ()
     customer: str = ""
 
-    def find(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Narrow a queryset down to what the text stands for."""
+    def find(
+        self, queryset: QuerySet[Any], text: str, *, further: Iterable[QuerySet[Any]] = ()
+    ) -> QuerySet[Any]:
+        """Narrow a queryset down to what the text stands for; `further` are more ways, each a query of keys."""
         term = text.strip()
         if not term:
             return queryset
-        ways = list(self._ways(queryset.model, term))
+        ways = [*self._ways(queryset.model, term), *further]
         if not ways:
             return queryset.none()
         return queryset.filter(pk__in=ways[0].union(*ways[1:]) if len(ways) > 1 else ways[0])
 
     def _ways(self, model: type[Model], term: str) -> Iterator[QuerySet[Any]]:
         own = _OWN_ID.fullmatch(term)
-        if own is not None and own[1] in self.ids:
+        path = self.ids.get(own[1].lower()) if own is not None else None
+        if own is not None and path is not None:
             lookup = "exact" if len(own[2]) >= _WHOLE else "startswith"
-            yield _through(model, f"{self.ids[own[1]]}__{lookup}", term)
-        for path in self.exact:
-            yield _through(model, path, term)
+            for spelling in dict.fromkeys((f"{own[1].lower()}_{own[2].upper()}", term)):
+                yield _through(model, f"{path}__{lookup}", spelling)
+        for exact in self.exact:
+            yield _through(model, exact, term)
         if own is None and self.customer:
             yield _through(model, f"{self.customer}__in", _customers(term))
+
+
+def is_own_id(text: str) -> bool:
+    """Return whether a text is, or begins, an id that `payments` gave."""
+    return _OWN_ID.fullmatch(text.strip()) is not None
 
 
 def _through(model: type[Model], path: str, value: Any) -> QuerySet[Any]:
@@ -66,10 +80,20 @@ def _customers(term: str) -> Any:
     No index helps there, so the table of users is read once and not with every page and count.
     """
     user_model: Any = get_user_model()
-    wanted = Q(**{f"{user_model.USERNAME_FIELD}__icontains": term})
-    email_field = user_model.get_email_field_name()
-    if email_field in {each.name for each in user_model._meta.get_fields()}:
-        wanted |= Q(**{f"{email_field}__icontains": term})
+    fields = {field.name for field in user_model._meta.concrete_fields}
+    searched = {user_model.USERNAME_FIELD, user_model.get_email_field_name(), *_NAMES} & fields
+    wanted = Q(*((f"{name}__icontains", term) for name in sorted(searched)), _connector=Q.OR)
+    if fields.issuperset(_NAMES):
+        wanted |= _whole_name(" ".join(term.split()))
     found = user_model._default_manager.filter(wanted).order_by().values_list("pk", flat=True)
     keys = list(found[: _FEW + 1])
     return keys if len(keys) <= _FEW else found
+
+
+def _whole_name(term: str) -> Q:
+    """Return a condition on first and last name, of which either may be more than a word; none for a single word."""
+    wanted = Q()
+    for first, _space, last in (term.partition(" "), term.rpartition(" ")):
+        if first and last:
+            wanted |= Q(first_name__icontains=first, last_name__icontains=last)
+    return wanted

@@ -24,10 +24,16 @@ class SessionAdmin(PaymentSessionAdminMixin, ProjectModelAdmin):
     """Put the mixin in front of it."""
 
 
+class OrderAdmin(ProjectModelAdmin):
+    """Say by what the shop's orders are found."""
+
+    search_fields = ("number", "email")
+
+
 ops_site = admin.AdminSite(name="ops")
 ops_site.register(PaymentCollection, CollectionAdmin)
 ops_site.register(PaymentSession, SessionAdmin)
-ops_site.register(Order)
+ops_site.register(Order, OrderAdmin)
 
 urlpatterns = [
     path("admin/", admin.site.urls),
