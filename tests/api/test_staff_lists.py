@@ -127,6 +127,25 @@ def test_collections_are_filtered_and_searched(
     assert found == {query: {shop[name].pk for name in names.split()} for query, names in COLLECTION_FILTERS}
 
 
+def test_filters_on_the_sessions_of_a_collection_are_about_one_of_them(boss: Visitor) -> None:
+    collection = services.create_payment_collection(amount="10", currency_code="eur")
+    services.create_payment_session(collection, provider_id="system", amount="4")
+    scripted = services.create_payment_session(collection, provider_id="scripted", amount="6")
+    reference = f"provider_reference={scripted.provider_reference}"
+    queries = {
+        f"provider=system&{reference}": 0,
+        f"{reference}&provider=system&currency_code=eur": 0,
+        f"provider=scripted&{reference}": 1,
+        f"provider=system&provider=scripted&{reference}": 1,
+        f"{reference}&provider_reference=other": 1,
+        "provider=system": 1,
+    }
+
+    for list_name in ("payment-collections", "payment-sessions"):
+        found = {query: len(boss.get(f"staff/{list_name}/?{query}").body["results"]) for query in queries}
+        assert found == queries
+
+
 @pytest.mark.parametrize("list_name", ["payment-sessions", "payments", "operations"])
 def test_sessions_payments_and_operations_are_filtered_and_searched(
     boss: Visitor, shop: dict[str, PaymentCollection], values: dict[str, Any], list_name: str

@@ -110,11 +110,13 @@ class PaymentCollectionsView(MoneyListMixin):
     output = CollectionSerializer
     conditions = {
         "status": filters.one_of("status", CollectionStatus),
-        "provider": filters.through("collection", PaymentSession, "provider"),
+        "provider": filters.Through(path="collection", model=PaymentSession, column="provider"),
         "currency_code": filters.currency("currency_code"),
         "payable": filters.payable(),
         "customer": filters.customer("customer"),
-        "provider_reference": filters.through("collection", PaymentSession, "provider_reference"),
+        "provider_reference": filters.Through(
+            path="collection", model=PaymentSession, column="provider_reference"
+        ),
         **filters.amounts(),
         **filters.created(),
     }

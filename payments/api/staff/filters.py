@@ -6,7 +6,9 @@ A parameter that is there twice means either: `?status=authorized&status=capture
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any, Final, TypeVar
 
@@ -39,6 +41,22 @@ MAX_SEARCH: Final = 255
 _DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?![^T ])", re.ASCII)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Through:
+    """Be a condition on rows that `model` refers to as `path`: its `column` has the value.
+
+    Several through the same model are about one row of it, and not about two rows that have one of the values each.
+    """
+
+    path: str
+    model: type[models.Model]
+    column: str
+
+    def __call__(self, value: str) -> Q:
+        """Return the condition on the row that refers."""
+        return Q(**{self.column: value})
+
+
 def filtered(
     rows: models.QuerySet[RowT],
     parameters: QueryDict,
@@ -47,18 +65,26 @@ def filtered(
 ) -> models.QuerySet[RowT]:
     """Return the rows that a list's query parameters ask for; raise ValidationError for what it doesn't know."""
     errors: dict[str, ValidationError] = {}
+    through: defaultdict[tuple[type[models.Model], str], Q] = defaultdict(Q)
     for name in parameters:
         if name in PAGE_PARAMETERS:
             continue
         try:
             if name == SEARCH and search is not None:
                 rows = search.find(rows, _search_text(parameters.getlist(name)))
+                continue
+            wanted = _any_of(name, parameters.getlist(name), conditions, search)
+            condition = conditions[name]
+            if isinstance(condition, Through):
+                through[condition.model, condition.path] &= wanted
             else:
-                rows = rows.filter(_any_of(name, parameters.getlist(name), conditions, search))
+                rows = rows.filter(wanted)
         except ValidationError as error:
             errors[name] = error
     if errors:
         raise ValidationError({name: error.detail for name, error in errors.items()})
+    for (model, path), wanted in through.items():
+        rows = rows.filter(pk__in=model._default_manager.filter(wanted).values(path))
     return rows
 
 
@@ -78,11 +104,6 @@ def one_of(path: str, choices: type[models.TextChoices]) -> Condition:
 def equals(path: str) -> Condition:
     """Return a condition on a key."""
     return lambda value: Q(**{path: value})
-
-
-def through(path: str, model: type[models.Model], column: str) -> Condition:
-    """Return a condition on rows that others refer to: `model` refers to them as `path`, and has `column`."""
-    return lambda value: Q(pk__in=model._default_manager.filter(**{column: value}).values(path))
 
 
 def amounts(path: str = "amount") -> dict[str, Condition]:
