@@ -92,6 +92,15 @@ def test_links_lead_to_the_rows_that_were_counted(moved: Payment, operator: Clie
     assert moved.pk in listed(operator, context["day_rows"][0].url)
 
 
+def test_link_of_a_provider_leads_to_its_payments_in_the_chosen_currency(operator: Client) -> None:
+    euros = make_authorized(make_collection("10.00"))
+    dinars = make_authorized(make_collection("10.000", "kwd"))
+    for currency, payment in (("eur", euros), ("kwd", dinars)):
+        context: Any = operator.get(overview(f"?currency={currency}")).context
+        (row,) = context["provider_rows"]
+        assert listed(operator, row.url) == [payment.pk]
+
+
 def test_unresolved_operations_are_counted_and_linked(operator: Client) -> None:
     operation = make_attention()
     context: Any = operator.get(overview()).context
@@ -170,9 +179,25 @@ def test_export_has_no_cell_that_a_spreadsheet_would_run(moved: Payment, operato
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "\uff1d1"])
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", " =1", "\uff1d1"])
 def test_beginning_of_a_formula_is_quoted(cell: str) -> None:
     assert safe_cell(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("12;=1+1", "12;'=1+1"),
+        ('12; "=1+1', "12;' \"=1+1"),
+        ("12,@x\t-1", "12,'@x\t'-1"),
+        ("\n=1+1", "'\n'=1+1"),
+        ("a\r\n=1", "a\r'\n'=1"),
+        ("a\n\uff1d1", "a\n'\uff1d1"),
+        ("a;b, c\n2026-11-24T10:00:00+00:00", "a;b, c\n2026-11-24T10:00:00+00:00"),
+    ],
+)
+def test_formula_after_what_another_country_splits_cells_at_is_quoted(cell: str, safe: str) -> None:
+    assert safe_cell(cell) == safe
 
 
 def test_list_says_how_many_operations_wait_and_leads_to_them(operator: Client, viewer: Viewer) -> None:

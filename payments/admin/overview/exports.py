@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -18,8 +19,12 @@ from payments.money import format_amount
 from payments.states import MovementStatus
 
 _CHUNK: Final = 2_000
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA: Final = "=+-@\uff1d\uff0b\uff0d\uff20"
 """A spreadsheet takes a cell that begins so for a formula; see https://owasp.org/www-community/attacks/CSV_Injection"""
+
+_BREAKS: Final = ("\t", "\r", "\n")
+_LATER: Final = re.compile(rf'([;,\t\r\n])(?=[\s"]*[{re.escape(_FORMULA)}])')
+"""Where a cell becomes two cells in a spreadsheet of another country, and the second a formula."""
 
 
 class _Echo:
@@ -46,8 +51,8 @@ def export(period: Period, links: Links) -> StreamingHttpResponse:
 
 def safe_cell(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+    text = _LATER.sub(r"\1'", str(value))
+    return f"'{text}" if text.lstrip(" ").startswith((*_FORMULA, *_BREAKS)) else text
 
 
 def _rows(period: Period, links: Links, language: str) -> Iterator[Iterable[Any]]:

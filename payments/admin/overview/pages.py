@@ -162,7 +162,10 @@ class _Overview:
                 for title, each, *_rest in series
             ),
             url=self._links.listing(
-                Payment, provider__id__exact=alias, created_at__gte=self._period.start.isoformat()
+                Payment,
+                provider__id__exact=alias,
+                created_at__gte=self._period.start.isoformat(),
+                currency=self._currency,
             ),
         )
 
