@@ -29,7 +29,7 @@ class PlainInputMixin(_ModelAdmin):
     @property
     def urls(self) -> Any:
         """The addresses of the pages."""
-        patterns = self.get_urls()
+        patterns: list[Any] = self.get_urls()
         for pattern in (each for each in patterns if isinstance(each, URLPattern)):
             pattern.callback = _guarded(pattern.callback)
         return patterns

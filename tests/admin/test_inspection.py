@@ -128,9 +128,8 @@ def test_history_of_a_row_without_one_on_its_page_is_the_log_of_the_admin(
 ) -> None:
     row = model._default_manager.first()
     assert row is not None
-    admin.site.get_model_admin(model).log_change(
-        SimpleNamespace(user=olivia), row, "Disable a provider: it is disabled."
-    )
+    request: Any = SimpleNamespace(user=olivia)
+    admin.site.get_model_admin(model).log_change(request, row, "Disable a provider: it is disabled.")
     words = text(html(operator, page(row, action="history")))
     assert "olivia" in words
     assert "Disable a provider: it is disabled." in words
