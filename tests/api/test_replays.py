@@ -107,7 +107,6 @@ def test_a_client_secret_is_not_stored_and_told_anew(sam: Visitor, shopper: Any,
     again = sam.post(OPENING, {"reference": "A-1"})
 
     assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
-    assert list(again.body) == list(first.body)
     assert again.body == first.body | {"client_secret": again.body["client_secret"]}
     path = f"{OPENING}{first.body['id']}/"
     assert Visitor(secret=again.body["client_secret"]).get(path).status == 200
