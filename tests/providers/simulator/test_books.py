@@ -98,7 +98,7 @@ def expected_error(case: Case, operation: Operation) -> type[PaymentError] | Non
         return None
     if case.fault is Fault.WRONG_AMOUNT and operation is Operation.AUTHORIZE:
         return None  # less than was asked for is a partial authorization, as far as anybody can tell
-    states_an_amount = operation not in (Operation.INITIATE, Operation.CANCEL, Operation.RETRIEVE)
+    states_an_amount = operation not in (Operation.INITIATE, Operation.RETRIEVE)
     if case.fault in LIES and states_an_amount:
         return OutcomeUnknownError
     return RAISED.get(case.outcome)
