@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client, override_settings
 
 from payments.models import PaymentCollection
+from tests.admin.browsing import Chromium, running_chromium
 from tests.admin.scenes import make_account_holder, make_eventful, make_webhook
 
 Viewer = Callable[..., Client]
@@ -27,6 +28,19 @@ def configured(settings: Any) -> None:
     """Configure a scripted provider besides `system`, and two admin sites."""
     settings.ROOT_URLCONF = "tests.admin.urls"
     settings.PAYMENTS = {"PROVIDERS": PROVIDERS}
+
+
+@pytest.fixture(scope="module")
+def _browser() -> Iterator[Chromium]:
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def chromium(_browser: Chromium) -> Iterator[Chromium]:
+    """Return a browser, which a module's tests share; whatever windows a test has opened are closed after it."""
+    yield _browser
+    _browser.close_all()
 
 
 @pytest.fixture(scope="module")

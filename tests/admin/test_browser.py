@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,7 @@ from playwright.sync_api import Page
 from payments.models import Payment, PaymentCollection, Refund
 from payments.services import capture_payment, create_installment_plan, refund_payment
 from tests.admin.acting import action_url
-from tests.admin.browsing import PHONE, Chromium, barriers, log_in, running_chromium, sticks_out
+from tests.admin.browsing import PHONE, Chromium, barriers, log_in, sticks_out
 from tests.admin.pages import listing, page
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer, make_eventful
 from tests.admin.test_overview import overview
@@ -27,18 +26,6 @@ pytestmark = [
 ]
 
 CONFIRM = "button.payments-primary"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    with running_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(autouse=True)
-def _closed_windows(chromium: Chromium) -> Iterator[None]:
-    yield
-    chromium.close_all()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from payments.services import create_account_holder
 from payments.states import Outcome
 from payments.testing import Script, scripted_provider
 from tests.admin.acting import action_url
-from tests.admin.browsing import PHONE, Chromium, barriers, log_in, running_chromium, sticks_out
+from tests.admin.browsing import PHONE, Chromium, barriers, log_in, sticks_out
 from tests.admin.pages import page
 from tests.admin.scenes import make_customer
 from tests.admin.test_saved_methods import SLUG, saved_page
@@ -39,18 +39,6 @@ CARDS = (
     SavedPaymentMethod(id="pm_1RkQx2LkdIwHu7ixP0zYcQe4", type="sepa_debit", brand="", last4="3000"),
 )
 LISTED = ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=CARDS)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    with running_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(autouse=True)
-def _closed_windows(chromium: Chromium) -> Iterator[None]:
-    yield
-    chromium.close_all()
 
 
 @pytest.fixture

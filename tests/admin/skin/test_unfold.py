@@ -13,7 +13,6 @@ from tests.admin.browsing import (
     Chromium,
     log_in,
     own_barriers,
-    running_chromium,
     sticks_out,
     unreachable_buttons,
 )
@@ -50,18 +49,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return an admin under django-unfold, with a row of every kind."""
     with served_site(tmp_path_factory.mktemp("skin")) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    with running_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(autouse=True)
-def _closed_windows(chromium: Chromium) -> Iterator[None]:
-    yield
-    chromium.close_all()
 
 
 class Watch:
