@@ -30,6 +30,7 @@ SETTING_NAMES: Final = frozenset(
         "THROTTLES",
         "PROXIES",
         "METRICS_TOKEN",
+        "COMPILE_STATEMENTS",
     }
 )
 
@@ -49,15 +50,17 @@ _PERIODS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderConfig:
-    """Name a provider's class and the options it is built with.
+    """A provider's class, and the options that it is built with.
 
-    `storefront` says whether payers may choose it, or None where the provider's own word counts.
+    `storefront` says whether payers may choose it, or None where the provider's own word counts. `setting` is the whole
+    of `PAYMENTS["PROVIDERS"]`, which is another object once a project or a test has replaced it.
     """
 
     alias: str
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict)
     storefront: bool | None = None
+    setting: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,8 @@ def provider_aliases() -> tuple[str, ...]:
 
 def provider_config(alias: str) -> ProviderConfig:
     """Return how the provider with this alias is built; raise NotFoundError where none is configured."""
-    entry = payments_setting("PROVIDERS", {}).get(alias)
+    providers = payments_setting("PROVIDERS", {})
+    entry = providers.get(alias)
     if entry is None:
         raise NotFoundError(
             _("There is no payment provider “%(alias)s”."),
@@ -106,6 +110,7 @@ def provider_config(alias: str) -> ProviderConfig:
         backend=entry["BACKEND"],
         options=entry.get("OPTIONS", {}),
         storefront=entry.get("STOREFRONT"),
+        setting=providers,
     )
 
 
@@ -165,6 +170,11 @@ def metrics_token() -> str | None:
     """Return the token with which a monitoring system may read the figures, or None where there is none."""
     token: str | None = payments_setting("METRICS_TOKEN")
     return token
+
+
+def compiles_statements() -> bool:
+    """Return whether the ledger builds its statements once, or has the ORM build them each time."""
+    return bool(payments_setting("COMPILE_STATEMENTS", True))
 
 
 def _dotted_paths(name: str) -> tuple[str, ...] | None:

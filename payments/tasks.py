@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from payments.services.jobs import run_job
+from payments.services.background.jobs import run_job
 
 
 def _task_decorator() -> Callable[[Callable[..., int]], Any]:

@@ -28,7 +28,7 @@ from payments.exceptions import (
 )
 from payments.providers import WebhookRequest
 from payments.redaction import has_card_number
-from payments.services.inbox import process_quietly, receive_webhook
+from payments.services.background.inbox import process_quietly, receive_webhook
 
 logger = logging.getLogger("payments.webhooks")
 

@@ -16,7 +16,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from payments.services.jobs import JOBS
+from payments.services.background.jobs import JOBS
 from payments.simulator import SimulatorService
 
 HOST: Final = "127.0.0.1"

@@ -207,7 +207,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         yield session_table(obj.sessions.all(), links, currency, **here)
         yield payment_table(obj.payments.all(), links, currency, **here)
         yield operation_table(obj.operations.all(), links, currency, **here)
-        yield timeline_panel(obj.events.all(), links, **here)
+        yield timeline_panel(obj.events.all(), obj.operations.all(), links, **here)
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
 

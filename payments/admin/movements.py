@@ -98,7 +98,7 @@ class MovementAdminMixin(InspectionAdminMixin):
         links = self.links(request)
         lookup = {f"{obj._meta.model_name}__id__exact": obj.pk}
         yield operation_table(obj.operations.all(), links, obj.currency_code, **lookup)
-        yield timeline_panel(obj.events.all(), links, **lookup)
+        yield timeline_panel(obj.events.all(), obj.operations.all(), links, **lookup)
 
     def facts(self, obj: Capture | Refund) -> Iterable[tuple[str, str | SafeString | None]]:
         """Return what the summary tells besides the amount."""

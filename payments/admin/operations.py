@@ -139,7 +139,12 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             value=obj.exchange,
             note=gettext("What was asked and answered, as the provider's plug-in recorded it."),
         )
-        yield timeline_panel(obj.events.all(), self.links(request), operation__id__exact=obj.pk)
+        yield timeline_panel(
+            obj.events.all(),
+            PaymentOperation.objects.filter(pk=obj.pk),
+            self.links(request),
+            operation__id__exact=obj.pk,
+        )
         yield private_panel(
             request,
             obj,

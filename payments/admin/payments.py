@@ -137,7 +137,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
             Payment.objects.filter(pk=obj.pk), links, currency, collection__id__exact=obj.collection_id
         )
         yield operation_table(obj.operations.all(), links, currency, **here)
-        yield timeline_panel(obj.events.all(), links, **here)
+        yield timeline_panel(obj.events.all(), obj.operations.all(), links, **here)
         yield provider_data_panel(request, obj)
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)

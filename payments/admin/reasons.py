@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from payments.admin.words import amount_text, failure, lines, quiet
 from payments.models import PaymentOperation
 from payments.money import is_known
-from payments.services.discrepancies import Discrepancy
+from payments.services.operations import Discrepancy
 from payments.states import AttentionReason, OperationStatus, SessionStatus
 
 _WITHOUT_EXPECTATION: Final = frozenset(

@@ -13,7 +13,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from payments.admin.links import Links
 from payments.models import PaymentCollection
-from payments.services.searches import Search, is_own_id
+from payments.services.search import Search, is_own_id
 
 __all__ = ["Search", "collections_for"]
 

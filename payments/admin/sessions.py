@@ -132,7 +132,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         )
         yield operation_table(obj.operations.all(), links, currency, session__id__exact=obj.pk)
         yield webhook_table(obj.webhook_events.all(), links, session__id__exact=obj.pk)
-        yield timeline_panel(obj.events.all(), links, session__id__exact=obj.pk)
+        yield timeline_panel(obj.events.all(), obj.operations.all(), links, session__id__exact=obj.pk)
         yield provider_data_panel(request, obj)
         yield private_panel(
             request,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from django.db.models import QuerySet, TextChoices
@@ -30,7 +32,7 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
-from payments.services.discrepancies import Discrepancy
+from payments.services.operations import Discrepancy
 from payments.states import (
     CollectionStatus,
     EventSource,
@@ -49,9 +51,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "collection.authorized": _("Whole amount authorized"),
     "collection.completed": _("Whole amount captured"),
     "collection.canceled": _("Collection canceled"),
-    "collection.status_changed": _("Collection moved on"),
     "session.created": _("Session created"),
-    "session.initiated": _("Session opened at the provider"),
     "session.updated": _("Session changed"),
     "session.requires_more": _("Payer has to do something more"),
     "session.authorized": _("Session authorized"),
@@ -70,12 +70,8 @@ SENTENCES: Final[dict[str, Promise]] = {
     "payment.reinstated": _("Money taken back came back"),
     "payment.canceled": _("Payment canceled"),
     "payment.expired": _("Authorization expired"),
-    "payment.status_changed": _("Payment moved on"),
-    "capture.requested": _("Capture requested"),
     "capture.failed": _("Capture failed"),
-    "refund.requested": _("Refund requested"),
     "refund.failed": _("Refund failed"),
-    "operation.recorded": _("Provider's answer recorded"),
     "operation.attention": _("Operation needs attention"),
     "operation.resolved": _("Operation resolved by a person"),
     "webhook.replayed": _("Webhook event replayed"),
@@ -83,20 +79,7 @@ SENTENCES: Final[dict[str, Promise]] = {
 }
 """What each type of event says. A type that isn't here, such as a plug-in's own, is shown as it is."""
 
-_REPORTS: Final[dict[str, Promise]] = {
-    "operation.recorded": _("Report acknowledged"),
-    "operation.attention": _("Report needs attention"),
-}
-"""What is said instead of an operation that stands for a mere report: nobody was asked."""
-
-_ANSWERS: Final = ("operation.recorded", "operation.attention")
-_DEFERRED: Final = (
-    "session__data",
-    "session__provider_data",
-    "session__context",
-    "collection__metadata",
-    "operation__input",
-)
+_DEFERRED: Final = ("session__data", "session__provider_data", "session__context", "collection__metadata")
 _MOVEMENTS: Final = ("payment.captured", "payment.refunded", "capture.", "refund.")
 _STATUSES: Final[dict[str, type[TextChoices]]] = {
     "collection": CollectionStatus,
@@ -117,20 +100,36 @@ _TONES: Final = {
 }
 
 
-def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: object) -> TimelinePanel | None:
-    """Return the newest events of a queryset, oldest first; None where the user may not view events.
+def timeline_panel(
+    events: QuerySet[PaymentEvent],
+    operations: QuerySet[PaymentOperation],
+    links: Links,
+    **lookups: object,
+) -> TimelinePanel | None:
+    """Return the newest events and calls to providers, oldest first; None where the user may not view events.
 
-    `lookups` find all of them in the list of events.
+    `lookups` find all of the events in their list. Calls are for those who may view operations.
     """
     if not links.may_view(PaymentEvent):
         return None
-    rows = events.select_related("actor", "collection", "session", "operation").defer(*_DEFERRED)
+    rows = events.select_related("actor", "collection", "session").defer(*_DEFERRED)
     newest = list(rows.order_by("-id")[: LIMIT + 1])
-    shown = newest[LIMIT - 1 :: -1] if len(newest) > LIMIT else newest[::-1]
+    happened: list[tuple[datetime, TimelineEntry]] = [
+        (event.created_at, _entry(event, links)) for event in newest[:LIMIT]
+    ]
+    if links.may_view(PaymentOperation):
+        # What only its report tells of is among the events.
+        calls = operations.select_related("actor", "collection").exclude(
+            kind=OperationKind.SYNC, status=OperationStatus.ATTENTION
+        )
+        happened += [
+            _call(each, links) for each in calls.defer("input").order_by("-created_at", "-id")[:LIMIT]
+        ]
+    happened.sort(key=itemgetter(0))
     return TimelinePanel(
         title=gettext("Timeline"),
         slug="history",
-        days=tuple(_days(shown, links)),
+        days=tuple(_days(happened[-LIMIT:])),
         empty=gettext("Nothing has happened yet."),
         is_cut=len(newest) > LIMIT,
         more_url=links.listing(PaymentEvent, **lookups),
@@ -140,7 +139,7 @@ def timeline_panel(events: QuerySet[PaymentEvent], links: Links, **lookups: obje
 
 def sentence(event: PaymentEvent) -> str:
     """Return what an event says in words."""
-    told = _outcome(event) or SENTENCES.get(event.type)
+    told = _("Report needs attention") if _is_report(event) else SENTENCES.get(event.type)
     return event.type if told is None else str(told)
 
 
@@ -154,7 +153,7 @@ def remark(event: PaymentEvent) -> str:
         return resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
     detail = detail_text(str(data.get("detail") or ""), currency)
     if _is_report(event):
-        return detail if event.type == "operation.attention" else ""
+        return detail
     kind = data.get("kind")
     kind_label = OperationKind(kind).label if kind in OperationKind.values else kind
     found = [kind_label, data.get("code"), data.get("error_code"), detail]
@@ -183,15 +182,18 @@ def change(event: PaymentEvent) -> SafeString:
 
 def origin(event: PaymentEvent) -> str:
     """Return where an event came from, and who caused it."""
-    source = EventSource(event.source).label if event.source in EventSource.values else event.source
-    name = event.actor_label or (event.actor.get_username() if event.actor else "")
-    return f"{source} · {name}" if name else str(source)
+    return _source(event.source, event.actor_label or (event.actor.get_username() if event.actor else ""))
 
 
 def subject(event: PaymentEvent, links: Links) -> SafeString:
     """Return a link to the row that an event is about, with its provider; nothing for the collection itself."""
     target = _target(event, links)
     return format_html("{} · {}", target, event.session.provider_id) if event.session else target
+
+
+def _source(source: str, name: str) -> str:
+    label = EventSource(source).label if source in EventSource.values else source
+    return f"{label} · {name}" if name else str(label)
 
 
 def _old_amount(event: PaymentEvent, value: Any) -> str:
@@ -213,29 +215,60 @@ def _target(event: PaymentEvent, links: Links) -> SafeString:
     return links.to_id(PaymentSession, event.session_id)
 
 
-def _days(events: Iterable[PaymentEvent], links: Links) -> Iterable[TimelineDay]:
-    for day, members in groupby(events, key=lambda event: localized(event.created_at).date()):
+def _days(happened: Iterable[tuple[datetime, TimelineEntry]]) -> Iterable[TimelineDay]:
+    for day, members in groupby(happened, key=lambda each: localized(each[0]).date()):
         yield TimelineDay(
-            date=formats.date_format(day, "DATE_FORMAT"),
-            entries=tuple(_entry(event, links) for event in members),
+            date=formats.date_format(day, "DATE_FORMAT"), entries=tuple(entry for _at, entry in members)
         )
 
 
 def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
-    local = localized(event.created_at)
-    operation = event.operation if _is_answer(event) and links.may_view(PaymentOperation) else None
     return TimelineEntry(
-        time=format_html(
-            '<time datetime="{}">{}</time>', event.created_at.isoformat(), formats.time_format(local, "H:i:s")
-        ),
+        time=_time(event.created_at),
         tone=_tone(event),
         sentence=format_html("{} {}", sentence(event), quiet(remark(event))),
         change=change(event),
         amount=amount_html(_amount(event), event.collection.currency_code),
         origin=tuple(part for part in (subject(event, links), origin(event)) if part),
-        question=_question(operation, event.collection.currency_code) if operation else "",
-        answer=pretty(operation.exchange) if operation else "",
     )
+
+
+def _call(operation: PaymentOperation, links: Links) -> tuple[datetime, TimelineEntry]:
+    """Return when a call to a provider ended, or began, and what is told of it."""
+    is_report = operation.kind == OperationKind.SYNC
+    at, currency = operation.finished_at or operation.created_at, operation.collection.currency_code
+    remarks = ["" if is_report else operation.get_kind_display(), operation.error_code]
+    detail = detail_text(operation.detail, currency)
+    entry = TimelineEntry(
+        time=_time(at),
+        tone=tone_of(operation.status, OperationStatus),
+        sentence=format_html(
+            "{} {}", _ending(operation), quiet(" · ".join(each for each in (*remarks, detail) if each))
+        ),
+        change=status_badge(operation.status, OperationStatus),
+        amount=SafeString("") if is_report else amount_html(operation.amount, currency),
+        origin=(
+            format_html("{} · {}", links.to_id(PaymentOperation, operation.pk), operation.provider_id),
+            _source(operation.source, "" if operation.actor is None else operation.actor.get_username()),
+        ),
+        question="" if is_report else _question(operation, currency),
+        answer="" if is_report else pretty(operation.exchange),
+    )
+    return at, entry
+
+
+def _ending(operation: PaymentOperation) -> Promise:
+    """Return in words how a call has ended, if it has."""
+    if operation.is_open:
+        return _("Provider asked")
+    if operation.kind == OperationKind.SYNC:
+        return _("Report acknowledged")
+    return _("Outcome recorded") if operation.resolution_reason else _("Provider's answer recorded")
+
+
+def _time(moment: datetime) -> SafeString:
+    clock = formats.time_format(localized(moment), "H:i:s")
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), clock)
 
 
 def _data(event: PaymentEvent) -> dict[str, Any]:
@@ -244,29 +277,12 @@ def _data(event: PaymentEvent) -> dict[str, Any]:
 
 def _is_report(event: PaymentEvent) -> bool:
     """Return whether an event is about an operation that stands for a report which nobody asked for."""
-    return event.type in _REPORTS and _data(event).get("kind") == OperationKind.SYNC
-
-
-def _is_answer(event: PaymentEvent) -> bool:
-    """Return whether an event tells of a provider's answer: not of a report, and not of what a person decided."""
-    is_decided = event.from_status == OperationStatus.ATTENTION
-    return event.type in _ANSWERS and not _is_report(event) and not is_decided
+    return event.type == "operation.attention" and _data(event).get("kind") == OperationKind.SYNC
 
 
 def _amount(event: PaymentEvent) -> Decimal | None:
     """Return how much an event is about; that of a report's operation is the session's, whatever was reported."""
     return None if _is_report(event) else event.amount
-
-
-def _outcome(event: PaymentEvent) -> Promise | None:
-    """Return what an operation's end says by where it came from; None where that makes no difference."""
-    if _is_report(event):
-        return _REPORTS[event.type]
-    if event.type != "operation.recorded":
-        return None
-    if event.from_status == OperationStatus.ATTENTION:
-        return _("Outcome recorded")
-    return _("Provider's report recorded") if event.source == EventSource.WEBHOOK else None
 
 
 def _question(operation: PaymentOperation, currency_code: str) -> str:

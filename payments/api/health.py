@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import connections
 from django.http import HttpResponse
 from django.utils.crypto import constant_time_compare
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -20,8 +19,7 @@ from payments.api.isolation import JSONRenderer
 from payments.api.staff.permissions import StaffPermission
 from payments.api.views import PaymentsView
 from payments.conf import metrics_token, staff_authentication_classes
-from payments.services.health import Figures, current_figures
-from payments.services.transactions import database_alias
+from payments.services.background.metrics import Figures, ask_database, current_figures
 from payments.states import EventSource
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -84,8 +82,7 @@ class HealthView(FiguresView):
 
     def get(self, request: Request) -> Response:
         """Answer `ok` where requests can be served, else 503; and who may see them gets the figures."""
-        with connections[database_alias()].cursor() as cursor:
-            cursor.execute("SELECT 1")
+        ask_database()
         if not FiguresPermission().has_permission(request, self):
             return Response({"status": "ok"})
         return Response({"status": "ok", "figures": asdict(current_figures())})

@@ -30,10 +30,10 @@ from payments.services.idempotency import (
     check_key,
     claimed_operation,
     complete_request,
+    joined,
     release_request,
+    serving_request,
 )
-from payments.services.requests import serving
-from payments.services.transactions import joined
 
 if TYPE_CHECKING:
     from payments.api.views import PaymentsView
@@ -81,7 +81,7 @@ class Once:
         self._view.earlier = claimed_operation(identity)
         is_kept = False
         try:
-            with serving(identity.request_key):
+            with serving_request(identity, record):
                 answer, is_kept = self._run(request, record, **kwargs)
         finally:
             if not is_kept:

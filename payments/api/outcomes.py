@@ -7,8 +7,8 @@ from typing import Any
 
 from payments.exceptions import OutcomeUnknownError
 from payments.models import PaymentOperation
+from payments.services.idempotency import collecting_claims
 from payments.services.operations import raise_for_outcome
-from payments.services.requests import collecting_claims
 from payments.states import OperationKind
 
 

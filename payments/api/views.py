@@ -26,7 +26,7 @@ from payments.api.outcomes import outcome_of, run_verb
 from payments.api.parsers import JSONParser
 from payments.api.serializers import InputSerializer, NoInput
 from payments.models import PaymentOperation
-from payments.services.origins import Actor
+from payments.services import Actor
 from payments.states import EventSource, OperationKind
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from celery import shared_task
 
-from payments.services.jobs import run_job
+from payments.services.background.jobs import run_job
 
 
 def _task(name: str) -> Callable[[Callable[..., int]], Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from payments.services.jobs import JOBS, Job
+from payments.services.background.jobs import JOBS, Job
 
 logger = logging.getLogger("payments.worker")
 

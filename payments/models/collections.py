@@ -30,7 +30,7 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
 
     def for_payable(self, payable: models.Model) -> PaymentCollectionQuerySet:
         """Select the collections of one row of the shop."""
-        content_type = ContentType.objects.get_for_model(payable, for_concrete_model=True)
+        content_type = ContentType.objects.db_manager(self.db).get_for_model(payable)
         return self.filter(payable_type=content_type, payable_id=str(payable.pk))
 
     def open(self) -> PaymentCollectionQuerySet:
@@ -42,7 +42,8 @@ class PaymentCollection(DerivedStatusModel):
     """Gather what is to be paid for one resource, and what has been authorized, captured and refunded of it.
 
     Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
-    `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.
+    `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow. `version` grows
+    with every change of this row and of any below it.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
@@ -73,6 +74,7 @@ class PaymentCollection(DerivedStatusModel):
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+    version = models.PositiveBigIntegerField(_("version"), default=0, editable=False)
 
     transitions: ClassVar[Mapping[Status, str]] = {
         Status.NOT_PAID: "reset",

@@ -46,7 +46,8 @@ class PaymentOperation(KeptModel):
     as long as the operation is open and unique, so the database itself allows one per target and kind; a partial
     unique index would do the same, but not on MariaDB. `is_final` tells a capture that takes all that is left,
     `makes_split` an update that gives a session an amount of its own; both are decided when the operation is claimed,
-    so that sending it again asks for the same. `request_key` names the HTTP request that asked for it, where that had
+    so that sending it again asks for the same. `sent_at` is when it was claimed, by the database's own clock: its key
+    protects from then on. `request_key` names the HTTP request that asked for it, where that had
     an `Idempotency-Key`.
     """
 
@@ -109,6 +110,7 @@ class PaymentOperation(KeptModel):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     checks = models.PositiveIntegerField(_("checks"), default=0)
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")

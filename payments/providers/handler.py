@@ -1,4 +1,4 @@
-"""Builds providers from `PAYMENTS["PROVIDERS"]` and makes the calls to them.
+"""Builds providers from `PAYMENTS["PROVIDERS"]`, once per process and setting, and makes the calls to them.
 
 Every call to a provider goes through `call_provider`, which makes sure that no transaction is open and that whatever
 happens, the answer is one of the five outcomes. Nothing here knows a model.
@@ -7,6 +7,7 @@ happens, the answer is one of the five outcomes. Nothing here knows a model.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -33,14 +34,24 @@ RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 
+_built: dict[str, tuple[ProviderConfig, BaseProvider[Any]]] = {}
+"""The provider of each alias, and what it was built from. A forked process builds its own, with its own connections."""
+
+os.register_at_fork(after_in_child=_built.clear)
+
+
 def get_provider(alias: str) -> BaseProvider[Any]:
-    """Build the provider with this alias.
+    """Return the provider with this alias, which lives until its setting is another.
 
     Raises NotFoundError for an alias that isn't configured and ImproperlyConfigured for options it doesn't take.
     """
     config = provider_config(alias)
-    provider_class = _provider_class(config)
-    return provider_class(alias=alias, options=_build_options(config, provider_class.options_class))
+    known, provider = _built.get(alias, (None, None))
+    if provider is None or known is None or known != config or known.setting is not config.setting:
+        provider = _build(config)
+        # A copy, so that an option that is changed in place is noticed.
+        _built[alias] = (replace(config, options=dict(config.options)), provider)
+    return provider
 
 
 def configured_providers() -> dict[str, BaseProvider[Any]]:
@@ -56,7 +67,7 @@ def call_provider(
     Raises OpenTransactionError when a database transaction is open: a slow provider would hold its locks, and a
     rollback would forget a call that was made.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     with call_span(provider_id=_alias(verb), verb=getattr(verb, "__name__", "call"), request=request) as span:
         result = _answer_to(verb, request, result_class)
         span.end(str(result.outcome))
@@ -74,7 +85,9 @@ def _answer_to(
         return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
     except ProviderUnavailableError as error:
         return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, error.message))
-    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
+    except (KeyboardInterrupt, SystemExit):
+        raise  # The process is to end: the reconciler finds out what became of the operation.
+    except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
         return _unknown(verb, result_class, error)
 
 
@@ -88,7 +101,7 @@ def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionF
     )
 
 
-def refuse_open_transaction() -> None:
+def check_no_transaction() -> None:
     """Raise OpenTransactionError if this thread has a transaction open that no test case opened."""
     for connection in connections.all(initialized_only=True):
         if _is_in_transaction(connection):
@@ -106,6 +119,11 @@ def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     if connection.atomic_blocks:
         return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
     return connection.connection is not None and not connection.autocommit
+
+
+def _build(config: ProviderConfig) -> BaseProvider[Any]:
+    provider_class = _provider_class(config)
+    return provider_class(alias=config.alias, options=_build_options(config, provider_class.options_class))
 
 
 def _provider_class(config: ProviderConfig) -> type[BaseProvider[Any]]:
@@ -140,7 +158,7 @@ def _failure(code: str, message: str) -> Failure | None:
     return _redacted(Failure(code=code, message=message))
 
 
-def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: Exception) -> ResultT:
+def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: BaseException) -> ResultT:
     # The exception's text may quote what was sent, so only its type is logged and kept.
     reason = type(error).__qualname__
     if isinstance(error, UnusableAnswerError):

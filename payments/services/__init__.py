@@ -16,39 +16,40 @@ from payments.services.account_holders import (
     remove_saved_payment_method,
     start_adding_payment_method,
 )
+from payments.services.background.expiry import sweep_expired
+from payments.services.background.inbox import process_due_events, receive_webhook, replay_webhook_event
+from payments.services.background.installments import charge_due_installments, notify_due_installments
+from payments.services.background.reconciler import reconcile_due
 from payments.services.collections import (
     cancel_payment_collection,
     create_payment_collection,
     mark_payment_collection_as_paid,
     update_payment_collection,
 )
-from payments.services.dues import charge_due_installments
-from payments.services.expiry import notify_due_installments, sweep_expired
-from payments.services.facts import record_fact
-from payments.services.inbox import process_due_events, receive_webhook, replay_webhook_event
 from payments.services.installments import create_installment_plan
-from payments.services.origins import Origin
-from payments.services.outbox import publish_due
+from payments.services.ledger.facts import record_fact
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.outbox import publish_due
+from payments.services.ledger.payers import is_for_payers
+from payments.services.operations import resolve_operation
 from payments.services.payables import ResolvedPayable, open_payment_collection, payment_context
 from payments.services.payments import cancel_payment, capture_payment, refund_payment
 from payments.services.providers import (
     disable_provider,
     enable_provider,
-    is_for_payers,
     list_offered_providers,
     list_providers,
 )
-from payments.services.reconciliation import reconcile_due
-from payments.services.resolutions import resolve_operation
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
     create_payment_session,
     update_payment_session,
 )
-from payments.services.synchronization import sync_payment_session
+from payments.services.sync import sync_payment_session
 
 __all__ = [
+    "Actor",
     "Origin",
     "PaymentMethodSetup",
     "ResolvedPayable",

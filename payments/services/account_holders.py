@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -34,11 +35,11 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
     SavedPaymentMethod,
 )
-from payments.providers.handler import refuse_open_transaction
-from payments.services.origins import Actor
+from payments.providers.handler import check_no_transaction
+from payments.services.ledger.history import Actor
+from payments.services.ledger.locks import committed, database_alias
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
-from payments.services.transactions import committed
 from payments.states import EventSource, Outcome
 
 logger = logging.getLogger("payments.account_holders")
@@ -69,7 +70,7 @@ def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> Acco
     Raises NotFoundError, and NotSupportedError where the provider keeps none.
     """
     _keeping_accounts(get_provider(provider_id))
-    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=customer.pk)
+    rows = _holders().filter(provider=provider_id, customer_id=customer.pk)
     return rows.exclude(provider_reference=None).first()
 
 
@@ -82,12 +83,11 @@ def create_account_holder(
     Raises NotFoundError, InputError, NotSupportedError, and for the provider's answer DeclinedError,
     ProviderUnavailableError or OutcomeUnknownError.
     """
-    refuse_open_transaction()
-    provider = usable_provider(provider_id)
-    plugin = _keeping_accounts(provider.plugin)
+    check_no_transaction()
+    plugin = _keeping_accounts(usable_provider(provider_id))
     with committed():
-        holder, is_new = AccountHolder.objects.get_or_create(
-            provider=provider.row,
+        holder, is_new = _holders().get_or_create(
+            provider_id=provider_id,
             customer_id=customer.pk,
             defaults={"email": email or getattr(customer, "email", "") or ""},
         )
@@ -135,7 +135,7 @@ def start_adding_payment_method(
             raise
     _forget_account(holder)
     create_account_holder(holder.customer, provider_id=holder.provider_id)
-    holder.refresh_from_db()
+    holder.refresh_from_db(using=database_alias())
     return _start_adding(holder, return_url)
 
 
@@ -171,13 +171,17 @@ def charge_saved_payment_method(
     Raises NotFoundError where the customer has no account or no such method, and otherwise as
     `authorize_payment_session` does.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     holder = _holder_of(session)
     saved = [method.id for method in list_saved_payment_methods(holder)]
     chosen = method_id or next(iter(saved), None)
     if chosen is None or chosen not in saved:
         raise _unknown_method()
     return authorize_payment_session(session, saved_method=chosen, actor=actor, source=source)
+
+
+def _holders() -> QuerySet[AccountHolder]:
+    return AccountHolder.objects.using(database_alias())
 
 
 def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMethodSetup:
@@ -194,16 +198,16 @@ def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMetho
 
 def _forget_account(holder: AccountHolder) -> None:
     """Write down that a customer has no account any more, unless somebody else has made it anew; end its key."""
-    deleted = AccountHolder.objects.filter(pk=holder.pk, provider_reference=holder.provider_reference)
+    deleted = _holders().filter(pk=holder.pk, provider_reference=holder.provider_reference)
     logger.warning("%s: the provider has deleted the account %s.", holder.pk, holder.provider_reference)
     refusals = holder.provider_data.get(REFUSALS, 0) + 1
     deleted.update(provider_reference=None, provider_data={REFUSALS: refusals}, updated_at=timezone.now())
-    holder.refresh_from_db()
+    holder.refresh_from_db(using=database_alias())
 
 
 def _record_account(holder: AccountHolder, result: CreateAccountResult) -> AccountHolder:
     """Write down which account it is, if nobody else has meanwhile; count a refusal, which ends the key."""
-    unanswered = AccountHolder.objects.filter(pk=holder.pk, provider_reference=None)
+    unanswered = _holders().filter(pk=holder.pk, provider_reference=None)
     refusals = holder.provider_data.get(REFUSALS, 0)
     if result.outcome == Outcome.DECLINED:
         unanswered.update(provider_data={REFUSALS: refusals + 1}, updated_at=timezone.now())
@@ -215,7 +219,7 @@ def _record_account(holder: AccountHolder, result: CreateAccountResult) -> Accou
         provider_data={**result.provider_data, REFUSALS: refusals},
         updated_at=timezone.now(),
     )
-    holder.refresh_from_db()
+    holder.refresh_from_db(using=database_alias())
     return holder
 
 
@@ -251,7 +255,7 @@ def _keeping_accounts(plugin: BaseProvider[Any]) -> AccountHolderProvider:
 
 def _holder_of(session: PaymentSession) -> AccountHolder:
     customer_id = session.collection.customer_id
-    holder = AccountHolder.objects.filter(provider=session.provider_id, customer=customer_id).first()
+    holder = _holders().filter(provider=session.provider_id, customer=customer_id).first()
     if customer_id is None or holder is None:
         raise _no_account()
     return holder

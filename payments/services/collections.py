@@ -6,7 +6,7 @@ providers, and refuse to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,25 +17,26 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import mark_as_paid_provider
-from payments.exceptions import AmountError, DeclinedError, InputError, PaymentError, TransitionError
+from payments.exceptions import AmountError, DeclinedError, InputError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import display_amount, normalize_currency, parse_amount
-from payments.providers.handler import refuse_open_transaction
-from payments.services.balances import held_amount, promised_amount
-from payments.services.claims import claim_abandonment, claim_cancelation, claim_update
-from payments.services.journals import Journal
-from payments.services.operations import raise_for_outcome, refuse_if_busy
-from payments.services.origins import Actor, Origin
-from payments.services.payments import capture_payment, claim_release, refuse_release
-from payments.services.records import run_operation
+from payments.providers.handler import check_no_transaction
+from payments.services.ledger import claims
+from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import database_alias, joined
+from payments.services.ledger.operations import check_idle
+from payments.services.ledger.outbox import enqueue
+from payments.services.ledger.protocol import perform
+from payments.services.ledger.statements import insert
+from payments.services.ledger.totals import held_amount, promised_amount, refresh_totals, remaining_amount
+from payments.services.payments import capture_payment
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
     create_payment_session,
 )
-from payments.services.totals import settle
-from payments.services.transactions import committed, joined, lock_collection
-from payments.states import CollectionStatus, EventSource
+from payments.states import EventSource
 
 
 def create_payment_collection(
@@ -63,10 +64,10 @@ def create_payment_collection(
             metadata=dict(metadata or {}),
             **_link_to(payable),
         )
-        collection.save(force_insert=True)
-        journal = Journal(collection=collection, origin=Origin.of(actor=actor, source=source))
-        journal.note("collection.created", collection, to_status=str(collection.status), amount=exact)
-        journal.write()
+        books = Books(collection=collection, origin=Origin.of(actor=actor, source=source))
+        books.note("collection.created", collection, to_status=str(collection.status), amount=exact)
+        insert(database_alias(), [collection])
+        enqueue(collection.pk, books.events)
     return collection
 
 
@@ -83,15 +84,14 @@ def update_payment_collection(
     OperationInProgressError, NotSupportedError, and for the providers' answers DeclinedError, ProviderUnavailableError
     or OutcomeUnknownError.
     """
-    refuse_open_transaction()
-    origin = Origin.of(actor=actor, source=source)
-    with committed():
-        locked = lock_collection(collection.pk)
-        _change_amount(locked, parse_amount(amount, locked.currency_code), origin)
-        operations = _claim_resizes(locked, origin)
-    _run_all(operations)
-    collection.refresh_from_db()
-    return collection
+
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        _change_amount(books, parse_amount(amount, books.collection.currency_code))
+        return _claim_resizes(books)
+
+    performance = perform(collection.pk, claim, origin=Origin.of(actor=actor, source=source), scope=WHOLE)
+    books = performance.raise_first()
+    return hand_over(books, collection, books.collection)
 
 
 def cancel_payment_collection(
@@ -103,14 +103,9 @@ def cancel_payment_collection(
     Raises TransitionError where captured money was not refunded, OperationInProgressError, and for the providers'
     answers DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
-    refuse_open_transaction()
     origin = Origin.of(actor=actor, source=source)
-    with committed():
-        locked = lock_collection(collection.pk)
-        operations = _claim_everything(locked, origin)
-    _run_all(operations)
-    collection.refresh_from_db()
-    return collection
+    books = perform(collection.pk, claim_everything, origin=origin, scope=WHOLE).raise_first()
+    return hand_over(books, collection, books.collection)
 
 
 def mark_payment_collection_as_paid(
@@ -122,13 +117,13 @@ def mark_payment_collection_as_paid(
     What another provider already holds stays for its own capture. After an interruption, calling this again goes on.
     Raises AmountError where nothing is left, TransitionError for a canceled collection.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     provider_id = mark_as_paid_provider()
     taken = _capture_leftovers(collection, provider_id, actor=actor, source=source)
-    collection.refresh_from_db()
+    collection.refresh_from_db(using=database_alias())
     if collection.authorized_amount < collection.amount:
         _pay_rest(collection, provider_id, actor=actor, source=source)
-        collection.refresh_from_db()
+        collection.refresh_from_db(using=database_alias())
     elif not taken:
         raise AmountError(_("There is nothing left to pay; capture what is authorized."), code="nothing_left")
     return collection
@@ -141,14 +136,16 @@ def _link_to(payable: models.Model | None) -> dict[str, Any]:
         raise InputError(
             _("What is to be paid for isn't saved yet."), code="payable_not_saved", field="payable"
         )
-    content_type = ContentType.objects.get_for_model(payable, for_concrete_model=True)
+    content_type = ContentType.objects.db_manager(database_alias()).get_for_model(
+        payable, for_concrete_model=True
+    )
     return {"payable_type": content_type, "payable_id": str(payable.pk)}
 
 
-def _change_amount(collection: PaymentCollection, amount: Decimal, origin: Origin) -> None:
-    if collection.is_canceled or collection.status == CollectionStatus.CANCELED:
-        raise TransitionError(_("The collection is canceled."), code="collection_canceled")
-    needed = held_amount(collection) + promised_amount(collection.sessions.all())
+def _change_amount(books: Books, amount: Decimal) -> None:
+    claims.check_open(books)
+    collection = books.collection
+    needed = held_amount(books) + promised_amount(books)
     if amount < needed:
         raise AmountError(
             _("%(needed)s are authorized or promised by splits; cancel some of that first."),
@@ -156,78 +153,66 @@ def _change_amount(collection: PaymentCollection, amount: Decimal, origin: Origi
             params={"needed": display_amount(needed, collection.currency_code)},
         )
     old, collection.amount = collection.amount, amount
-    journal = Journal(collection=collection, origin=origin)
-    journal.note("collection.updated", collection, amount=amount, data={"old_amount": str(old)})
-    settle(collection, journal, due_before=old)
+    books.note("collection.updated", collection, amount=amount, data={"old_amount": str(old)})
+    refresh_totals(books, due_before=old)
 
 
-def _claim_resizes(collection: PaymentCollection, origin: Origin) -> list[PaymentOperation]:
+def _claim_resizes(books: Books) -> list[PaymentOperation]:
     """Claim that the session which covers what is left covers the new rest, or none where there is none."""
-    left = collection.amount - held_amount(collection) - promised_amount(collection.sessions.all())
-    operations = []
-    for session in collection.sessions.unauthorized().filter(is_split=False).select_related("provider"):
-        session.collection = collection
-        if session.amount == left:
+    left = remaining_amount(books)
+    operations: list[PaymentOperation] = []
+    for session in books.unauthorized_sessions():
+        if session.is_split or session.amount == left:
             continue
         if left <= 0:
-            operations.append(claim_cancelation(session, origin))
+            operations += claims.claim_abandonment(books, session)
         else:
-            operations.append(claim_update(session, left, sent={}, origin=origin))
-    return [operation for operation in operations if operation is not None]
+            operations += claims.claim_update(books, session, left)
+    refresh_totals(books)
+    return operations
 
 
-def refuse_collection_cancelation(collection: PaymentCollection) -> None:
+def check_collection_cancelation(collection: PaymentCollection) -> None:
     """Raise what `cancel_payment_collection` raises before a provider is asked, where it can't be canceled now."""
-    _refuse_kept_money(collection)
-    for session in collection.sessions.unauthorized():
-        refuse_if_busy(session.pk)
-    for payment in collection.payments.all():
+    books = open_books(collection.pk, origin=Origin(), is_locked=False)
+    _check_nothing_kept(books)
+    for session in books.unauthorized_sessions():
+        check_idle(books, session.pk)
+    for payment in books.payments:
         if payment.capturable_amount:
-            refuse_release(payment)
+            claims.check_release(books, payment)
 
 
-def _refuse_kept_money(collection: PaymentCollection) -> None:
-    if collection.captured_amount > collection.refunded_amount:
+def _check_nothing_kept(books: Books) -> None:
+    if books.collection.captured_amount > books.collection.refunded_amount:
         raise TransitionError(_("Money was captured: refund it before canceling."), code="already_captured")
 
 
-def _claim_everything(collection: PaymentCollection, origin: Origin) -> list[PaymentOperation]:
-    _refuse_kept_money(collection)
-    collection.canceled_at = collection.canceled_at or timezone.now()
-    journal = Journal(collection=collection, origin=origin)
-    operations = []
-    for session in collection.sessions.unauthorized().select_related("provider"):
-        operations.append(claim_abandonment(session, collection, journal))
-    for payment in collection.payments.select_related("session__provider"):
-        payment.collection = payment.session.collection = collection
+def claim_everything(books: Books) -> list[PaymentOperation]:
+    """Claim that a collection is abandoned: its unauthorized sessions, and what its payments hold."""
+    _check_nothing_kept(books)
+    books.collection.canceled_at = books.collection.canceled_at or timezone.now()
+    operations: list[PaymentOperation] = []
+    for session in books.unauthorized_sessions():
+        operations += claims.claim_abandonment(books, session)
+    for payment in books.payments:
         if payment.capturable_amount:
-            operations.append(claim_release(payment, origin))
-    settle(collection, journal)
-    return [operation for operation in operations if operation is not None]
-
-
-def _run_all(operations: list[PaymentOperation]) -> None:
-    """Run every operation, then raise the first error: one provider's trouble doesn't spare the others."""
-    errors: list[PaymentError] = []
-    for operation in operations:
-        try:
-            raise_for_outcome(run_operation(operation))
-        except PaymentError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+            operations += claims.claim_release(books, payment)
+    refresh_totals(books)
+    return operations
 
 
 def _capture_leftovers(
     collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str
 ) -> list[Payment]:
-    payments = Payment.objects.filter(collection=collection, provider=provider_id)
+    payments = Payment.objects.using(database_alias()).filter(collection=collection.pk, provider=provider_id)
     held = [payment for payment in payments if payment.capturable_amount]
     return [capture_payment(payment, actor=actor, source=source) for payment in held]
 
 
 def _pay_rest(collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str) -> None:
-    for split in collection.sessions.unauthorized().filter(is_split=True):
+    sessions = PaymentSession.objects.using(database_alias()).filter(collection=collection.pk)
+    for split in sessions.unauthorized().filter(is_split=True):
         _abandon(split, actor=actor, source=source)
     session = create_payment_session(collection, provider_id=provider_id, actor=actor, source=source)
     authorize_payment_session(session, actor=actor, source=source)
@@ -235,10 +220,10 @@ def _pay_rest(collection: PaymentCollection, provider_id: str, *, actor: Actor, 
 
 
 def _abandon(split: PaymentSession, *, actor: Actor, source: str) -> None:
-    """Cancel a split, unless the refusal shows that it has been paid with meanwhile."""
+    """Cancel a split, unless it turns out that it has been paid with meanwhile."""
     try:
         cancel_payment_session(split, actor=actor, source=source)
-    except DeclinedError:
-        split.refresh_from_db()
+    except (DeclinedError, TransitionError):
+        split.refresh_from_db(using=database_alias())
         if split.payment is None:
             raise

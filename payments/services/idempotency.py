@@ -8,18 +8,42 @@ See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from django.db import IntegrityError
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import IdempotencyError, InputError, OperationInProgressError
 from payments.models import IdempotencyRecord, PaymentOperation
-from payments.services.transactions import committed
+from payments.services.ledger.history import (
+    ServedRequest,
+    collecting_claims,
+    serving,
+)
+from payments.services.ledger.locks import committed, database_alias, joined
 from payments.states import OperationStatus
+
+__all__ = [
+    "LIFETIME",
+    "LOCK",
+    "MAX_KEY",
+    "RequestIdentity",
+    "begin_request",
+    "check_key",
+    "claimed_operation",
+    "collecting_claims",
+    "complete_request",
+    "find_request",
+    "joined",
+    "release_request",
+    "serving_request",
+]
 
 LIFETIME: Final = timedelta(hours=72)
 LOCK: Final = timedelta(minutes=2)
@@ -30,7 +54,7 @@ MAX_KEY: Final = 255
 
 @dataclass(frozen=True, kw_only=True)
 class RequestIdentity:
-    """Say who sends what where: only the same again is the same request."""
+    """Who sends what where: only the same again is the same request."""
 
     principal: str
     route: str
@@ -82,22 +106,35 @@ def begin_request(identity: RequestIdentity, *, holder: Any = None) -> Idempoten
 
 def find_request(identity: RequestIdentity) -> IdempotencyRecord | None:
     """Return the record of a request that was made before, without taking its key; None where there is none."""
-    records = IdempotencyRecord.objects.filter(scope=identity.scope, key=identity.key)
+    records = _records().filter(scope=identity.scope, key=identity.key)
     return records.filter(fingerprint=identity.fingerprint, expires_at__gt=timezone.now()).first()
 
 
+@contextmanager
+def serving_request(identity: RequestIdentity, record: IdempotencyRecord) -> Iterator[None]:
+    """Have every operation that is claimed in the block remember the request, as long as the key is still its own.
+
+    A request may wait so long that it is sent again, and the second try takes its key. Then it claims nothing more.
+    """
+
+    def hold() -> None:
+        until = timezone.now() + LOCK
+        if not _held(record).update(locked_until=until):
+            raise _under_way()
+        record.locked_until = until
+
+    with serving(ServedRequest(key=identity.request_key, hold=hold)):
+        yield
+
+
 def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> None:
-    """Store a request's answer, to be given again for 72 hours."""
-    record.response_status = status
-    record.response_body = body
-    record.locked_until = None
-    record.save(update_fields=["response_status", "response_body", "locked_until"])
+    """Store a request's answer, to be given again for 72 hours; not where another try has taken its key."""
+    _held(record).update(response_status=status, response_body=body, locked_until=None)
 
 
 def release_request(record: IdempotencyRecord) -> None:
     """Let a request be made again under its key, since its answer is not one to keep."""
-    record.locked_until = None
-    record.save(update_fields=["locked_until"])
+    _held(record).update(locked_until=None)
 
 
 def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
@@ -105,7 +142,7 @@ def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
 
     One that certainly reached nobody is no reason not to try again.
     """
-    operations = PaymentOperation.objects.filter(request_key=identity.request_key)
+    operations = PaymentOperation.objects.using(database_alias()).filter(request_key=identity.request_key)
     return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
 
 
@@ -119,14 +156,13 @@ def _insert(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
         locked_until=now + LOCK,
         expires_at=now + LIFETIME,
     )
-    record.save(force_insert=True)
+    record.save(force_insert=True, using=database_alias())
     return record
 
 
 def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     now = timezone.now()
-    rows = IdempotencyRecord.objects.select_for_update()
-    record = rows.filter(scope=identity.scope, key=identity.key).first()
+    record = _records().select_for_update().filter(scope=identity.scope, key=identity.key).first()
     if record is None:  # It had expired, and another request is just taking its place.
         raise _under_way()
     if record.expires_at <= now:
@@ -136,13 +172,21 @@ def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
         raise IdempotencyError(_("This key was used for another request."))
     if record.response_status is not None:
         return record
-    locked = IdempotencyRecord.objects.filter(pk=record.pk, locked_until=record.locked_until)
     is_free = record.locked_until is None or record.locked_until <= now
     # The condition on the old value decides between two on SQLite, which has no row locks.
-    if not is_free or not locked.update(locked_until=now + LOCK, response_body=holder):
+    if not is_free or not _held(record).update(locked_until=now + LOCK, response_body=holder):
         raise _under_way()
     record.locked_until, record.response_body = now + LOCK, holder
     return record
+
+
+def _records() -> QuerySet[IdempotencyRecord]:
+    return IdempotencyRecord.objects.using(database_alias())
+
+
+def _held(record: IdempotencyRecord) -> QuerySet[IdempotencyRecord]:
+    """Select a record as long as it is locked as it was when it was read."""
+    return _records().filter(pk=record.pk, locked_until=record.locked_until)
 
 
 def _under_way() -> OperationInProgressError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -14,13 +13,12 @@ from payments.exceptions import InputError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
 from payments.money import split_amount
 from payments.providers import PaymentContext
-from payments.services.balances import refuse_excess, remaining_amount
-from payments.services.journals import Journal
-from payments.services.origins import Actor, Origin
+from payments.services.ledger.books import Books, Scope, open_books
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import check_snapshot, joined
+from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
 from payments.services.payables import payment_context
 from payments.services.providers import usable_provider
-from payments.services.totals import settle
-from payments.services.transactions import joined, lock_collection, refuse_old_snapshot
 from payments.states import EventSource, SessionStatus
 
 Interval = timedelta | Literal["day", "week", "month", "year"]
@@ -59,29 +57,30 @@ def create_installment_plan(
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
-    refuse_old_snapshot()
+    check_snapshot()
     due_dates = _due_dates(first_due_at or timezone.now(), interval, count)
     with joined():
-        locked = lock_collection(collection.pk)
-        first_number = _next_number(locked)
-        left = remaining_amount(locked)
-        refuse_excess(left, left, locked.currency_code)
-        step = provider.plugin.amount_step(locked.currency_code)
+        books = open_books(collection.pk, origin=Origin.of(actor=actor, source=source), scope=Scope())
+        locked = books.collection
+        first_number = _next_number(books)
+        left = remaining_amount(books)
+        check_excess(left, left, locked.currency_code)
+        step = provider.amount_step(locked.currency_code)
         amounts = split_amount(left, locked.currency_code, count, step=step)
-        journal = Journal(collection=locked, origin=Origin.of(actor=actor, source=source))
         common = {
             "collection": locked,
-            "provider": provider.row,
+            "provider_id": provider_id,
             "is_split": True,
             "is_automatic": is_automatic,
-            "context": asdict(context or payment_context(locked)),
+            "context": dict(vars(context or payment_context(locked))),
         }
         parts = enumerate(zip(amounts, due_dates, strict=True), start=first_number)
         sessions = [
-            _insert(journal, installment=number, amount=amount, due_at=due_at, **common)
+            _insert(books, installment=number, amount=amount, due_at=due_at, **common)
             for number, (amount, due_at) in parts
         ]
-        settle(locked, journal)
+        refresh_totals(books)
+        books.close()
     return sessions
 
 
@@ -115,24 +114,24 @@ def _is_known(interval: Interval) -> bool:
     return interval in {*_DAYS, *_MONTHS}
 
 
-def _next_number(collection: PaymentCollection) -> int:
+def _next_number(books: Books) -> int:
     """Return the number of a new plan's first part; raise where the collection can't have one."""
-    if collection.is_canceled:
+    if books.collection.is_canceled:
         raise TransitionError(_("The collection is canceled."), code="collection_canceled")
-    parts = dict(collection.sessions.exclude(installment=None).values_list("installment", "status"))
-    if any(status != SessionStatus.CANCELED for status in parts.values()):
+    parts = [row for row in books.sessions if row.installment is not None]
+    if any(row.status != SessionStatus.CANCELED for row in parts):
         raise TransitionError(_("The collection has an installment plan already."), code="plan_exists")
-    if collection.sessions.unauthorized().filter(is_split=False).exists():
+    if any(not row.is_split for row in books.unauthorized_sessions()):
         raise TransitionError(
             _("A session covers what is left; cancel it before making a plan."), code="session_open"
         )
-    return max((number or 0 for number in parts), default=0) + 1
+    return max((row.installment or 0 for row in parts), default=0) + 1
 
 
-def _insert(journal: Journal, **values: Any) -> PaymentSession:
+def _insert(books: Books, **values: Any) -> PaymentSession:
     session = PaymentSession(**values)
-    session.save(force_insert=True)
-    journal.note("session.created", session, to_status=str(session.status), amount=session.amount)
+    books.add(session)
+    books.note("session.created", session, to_status=str(session.status), amount=session.amount)
     return session
 
 

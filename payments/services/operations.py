@@ -1,191 +1,125 @@
-"""Claiming and ending operations: the write-ahead log of every money verb.
-
-claim (`claim_operation`, committed by the verb) → call (`payments.services.calls`) → record
-(`payments.services.records`). Here is only what concerns the operation's own row.
-"""
+"""Resolving by hand what nobody could find out: a person decides, with a reason, and the history keeps both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db import IntegrityError
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import (
-    DeclinedError,
-    OperationInProgressError,
-    OutcomeUnknownError,
-    ProviderUnavailableError,
+from payments.exceptions import InputError, TransitionError
+from payments.models import PaymentOperation
+from payments.providers import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    Failure,
+    InitiateResult,
+    ProviderResult,
+    RefundResult,
+    UpdateResult,
 )
-from payments.ids import new_operation_id
-from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
-from payments.services.accounts import is_asked_by_another
-from payments.services.calls import REFUSES_SAVED
-from payments.services.checkpoints import Checkpoint, reach
-from payments.services.journals import Journal
-from payments.services.origins import Origin
-from payments.services.providers import plugin_for
-from payments.services.requests import current_request_key, note_claim
-from payments.states import EventSource, OperationKind, OperationStatus
+from payments.services.ledger.discrepancies import Discrepancy
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import database_alias
+from payments.services.ledger.operations import raise_for_outcome
+from payments.services.ledger.records import Resolution, record_result
+from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus, Outcome
 
-LEASE: Final = timedelta(minutes=2)
-"""How long a call may be under way before its operation counts as abandoned."""
+__all__ = [
+    "Discrepancy",
+    "check_resolution",
+    "raise_for_outcome",
+    "resolve_operation",
+    "resolved_amount",
+]
 
-FIRST_RETRY: Final = timedelta(minutes=1)
+NOT_DONE: Final = Failure(code="resolved_as_not_done")
 
-_FROM_PAYERS: Final = frozenset({OperationKind.INITIATE, OperationKind.UPDATE, OperationKind.AUTHORIZE})
-
-KEY_REFUSED: Final = "api_key_refused"
-"""The code with which a provider says that its third party refuses the credentials in the settings."""
-
-_RESULT_FIELDS: Final = (
-    "status",
-    "in_flight_key",
-    "error_code",
-    "error_message",
-    "detail",
-    "exchange",
-    "lease_owner",
-    "lease_expires_at",
-    "next_attempt_at",
-    "finished_at",
+_RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
+    OperationKind.INITIATE: InitiateResult,
+    OperationKind.UPDATE: UpdateResult,
+    OperationKind.AUTHORIZE: AuthorizeResult,
+    OperationKind.CAPTURE: CaptureResult,
+    OperationKind.REFUND: RefundResult,
+    OperationKind.CANCEL: CancelResult,
+    OperationKind.SYNC: ProviderResult,
+}
+_WITH_AMOUNT: Final = frozenset(
+    {OperationKind.UPDATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND}
 )
 
 
-def claim_operation(
+def resolve_operation(
+    operation: PaymentOperation,
     *,
-    kind: OperationKind,
-    target: PaymentSession | Payment | Capture | Refund,
-    session: PaymentSession,
-    amount: Decimal,
-    origin: Origin,
-    payment: Payment | None = None,
-    sent: Mapping[str, Any] | None = None,
-    is_final: bool = False,
-    makes_split: bool = False,
+    has_happened: bool,
+    reason: str,
+    evidence: str = "",
+    provider_reference: str | None = None,
+    actor: Actor = None,
+    source: str = EventSource.API,
 ) -> PaymentOperation:
-    """Write down that a provider is about to be called; the collection must be locked.
+    """Record that an operation in `attention` did or did not happen, as a person found out.
 
-    Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one.
-    The caller has refused a target that is busy; should another operation of this kind be in flight all the same, the
-    database refuses a second. Raises OperationInProgressError then, and ProviderUnavailableError where the provider
-    isn't configured any more.
+    What follows is what would have followed from the provider's own answer; a mere report is only acknowledged.
+    `reason` says how they know, `evidence` may name a document. `provider_reference` is what the provider calls what
+    has happened: without it, a session whose initiation got lost may be of no use, and a report that names a movement
+    in no other way counts as another one.
+
+    Raises InputError without a reason, and TransitionError for an operation that needs no attention, and for one that
+    the books already know to have happened: only a refund or a cancelation undoes that.
     """
-    plugin_for(session)
-    operation_id = new_operation_id()
-    operation = PaymentOperation(
-        id=operation_id,
-        kind=kind,
-        target_id=target.pk,
-        collection=session.collection,
-        session=session,
-        payment=payment,
-        capture=target if isinstance(target, Capture) else None,
-        refund=target if isinstance(target, Refund) else None,
-        provider=session.provider,
-        amount=amount,
-        idempotency_key=operation_id,
-        request_key=current_request_key(),
-        input=_input(kind, session, sent, origin),
-        is_final=is_final,
-        makes_split=makes_split,
-        source=origin.source,
-        actor=origin.actor,
-        attempts=1,
-        lease_expires_at=timezone.now() + LEASE,
-    )
-    try:
-        operation.save(force_insert=True)
-    except IntegrityError as error:
-        raise _in_progress(None) from error
-    note_claim(operation_id)
-    reach(Checkpoint.CLAIMING, operation)
-    return operation
-
-
-def refuse_if_busy(target_id: str, *kinds: OperationKind) -> None:
-    """Raise OperationInProgressError where the target has an open operation of one of these kinds, or of any."""
-    busy = PaymentOperation.objects.open().filter(target_id=target_id)
-    if kinds:
-        busy = busy.filter(kind__in=kinds)
-    operation = busy.first()
-    if operation is not None:
-        raise _in_progress(operation.pk)
-
-
-def end_operation(operation: PaymentOperation, transition: Callable[[], None], journal: Journal) -> bool:
-    """Move an operation on and save it, if nobody else has in the meantime; return whether it was moved."""
-    before = str(operation.status)
-    transition()
-    if not _swap(operation, before):
-        operation.refresh_from_db()
-        return False
-    event_type = (
-        "operation.attention" if operation.status == OperationStatus.ATTENTION else "operation.recorded"
-    )
-    journal.note(
-        event_type,
+    if not reason.strip():
+        raise InputError(_("Say how you know."), code="reason_required", field="reason")
+    operation.refresh_from_db(using=database_alias())
+    check_resolution(operation, has_happened=has_happened)
+    origin = Origin.of(actor=actor, source=source)
+    return record_result(
         operation,
-        from_status=before,
-        amount=operation.amount,
-        operation=operation,
-        data={"kind": operation.kind, "error_code": operation.error_code, "detail": operation.detail},
+        _answer_for(operation, has_happened=has_happened, reference=provider_reference),
+        origin=origin,
+        resolution=Resolution(actor=origin.actor, reason=reason, evidence=evidence),
+        check=lambda current: check_resolution(current, has_happened=has_happened),
     )
-    return True
 
 
-def raise_for_outcome(operation: PaymentOperation) -> None:
-    """Raise the error that an operation's status stands for; return where it succeeded or is pending."""
-    arguments: dict[str, Any] = {"operation_id": operation.pk}
-    if operation.status == OperationStatus.DECLINED:
-        message = operation.error_message or _("The payment provider declined.")
-        raise DeclinedError(message, code=operation.error_code or None, **arguments)
-    if operation.status == OperationStatus.NOT_SENT:
-        words = refused_key(operation.error_code, operation.source)
-        raise ProviderUnavailableError(
-            words or _("The payment provider can't be reached right now. Nothing was changed; try again."),
-            **arguments,
+def check_resolution(operation: PaymentOperation, *, has_happened: bool) -> None:
+    """Raise TransitionError where an operation can't be resolved in this way, as `resolve_operation` does."""
+    if operation.status != OperationStatus.ATTENTION:
+        raise TransitionError(
+            _("Only an operation that needs attention can be resolved."), code="not_in_attention"
         )
-    if operation.status not in (OperationStatus.SUCCEEDED, OperationStatus.PENDING):
-        raise OutcomeUnknownError(
-            _(
-                "It isn't known yet whether the payment provider did this (%(operation_id)s). It will be found out."
-            ),
-            params=arguments,
-            **arguments,
+    if not has_happened and _is_recorded(operation):
+        raise TransitionError(
+            _("This has happened: refund or cancel it instead of resolving it as not done."),
+            code="already_recorded",
+            field="has_happened",
         )
 
 
-def _input(
-    kind: OperationKind, session: PaymentSession, sent: Mapping[str, Any] | None, origin: Origin
-) -> dict[str, Any]:
-    """Return what a payer sent, and with it that they may not pay with what the customer has saved, if so."""
-    is_limited = kind in _FROM_PAYERS and is_asked_by_another(session, origin)
-    return {**(sent or {}), **({REFUSES_SAVED: True} if is_limited else {})}
+def resolved_amount(operation: PaymentOperation) -> Decimal:
+    """Return of how much, in major units, the books will say that it has happened if a person says so."""
+    payment = operation.session.payment if operation.kind == OperationKind.AUTHORIZE else None
+    return operation.amount if payment is None else payment.amount
 
 
-def refused_key(code: str, source: str) -> Any:
-    """Return words for an operator whose provider refuses the shop's key; None for anything else, and anybody else."""
-    if code != KEY_REFUSED or source not in (EventSource.ADMIN, EventSource.STAFF):
-        return None
-    return _(
-        "The payment provider refuses the shop's API key. Nothing was changed: see to its settings first."
-    )
+def _is_recorded(operation: PaymentOperation) -> bool:
+    """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
+    row = operation.capture or operation.refund
+    if row is not None:
+        return bool(row.status == MovementStatus.SUCCEEDED)
+    return operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None
 
 
-def _swap(operation: PaymentOperation, expected_status: str) -> bool:
-    """Save an operation's new state only if its stored status is still the expected one."""
-    values = {name: getattr(operation, name) for name in _RESULT_FIELDS}
-    rows = PaymentOperation.objects.filter(pk=operation.pk, status=expected_status)
-    return rows.update(**values, updated_at=timezone.now()) == 1
-
-
-def _in_progress(operation_id: str | None) -> OperationInProgressError:
-    return OperationInProgressError(
-        _("Another operation on this payment is in progress. Ask again in a moment."),
-        operation_id=operation_id,
-    )
+def _answer_for(operation: PaymentOperation, *, has_happened: bool, reference: str | None) -> ProviderResult:
+    """Return what the provider would have answered."""
+    kind = OperationKind(operation.kind)
+    build = _RESULTS[kind]
+    if not has_happened:
+        return build(outcome=Outcome.DECLINED, failure=NOT_DONE)
+    stated: dict[str, Any] = {}
+    if kind in _WITH_AMOUNT:
+        stated = {"amount": resolved_amount(operation), "currency_code": operation.currency_code}
+    return build(outcome=Outcome.SUCCEEDED, provider_reference=reference or None, **stated)

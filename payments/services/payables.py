@@ -24,18 +24,20 @@ from payments.exceptions import (
     ProviderError,
     TransitionError,
 )
-from payments.models import PaymentCollection
+from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import normalize_currency, parse_amount
 from payments.providers import PaymentContext
-from payments.providers.handler import refuse_open_transaction
+from payments.providers.handler import check_no_transaction
 from payments.services.collections import (
-    cancel_payment_collection,
+    claim_everything,
     create_payment_collection,
     update_payment_collection,
 )
-from payments.services.origins import Actor
+from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, keep
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import committed, database_alias
+from payments.services.ledger.protocol import perform
 from payments.services.sessions import cancel_payment_session
-from payments.services.transactions import committed, database_alias
 from payments.states import CollectionStatus, EventSource
 
 logger = logging.getLogger("payments.payables")
@@ -73,7 +75,7 @@ def open_payment_collection(
     OperationInProgressError where a session that would have to change is being worked on, and ProviderError where a
     provider doesn't let go of one.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     currency = normalize_currency(resolved.currency_code)
     amount = parse_amount(resolved.amount, currency)
     _abandon_other_currencies(resolved.payable, currency, actor=actor, source=source)
@@ -81,6 +83,7 @@ def open_payment_collection(
         collection = _current_collection(payable)
         if collection is None:
             return _create(resolved, actor=actor, source=source), True
+    if resolved.customer is not None and collection.customer_id is None:
         _adopt_customer(collection, resolved.customer)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, actor=actor, source=source)
@@ -137,11 +140,15 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
     return next(iter(unpaid or kept), None)
 
 
-def _adopt_customer(collection: PaymentCollection, customer: AbstractBaseUser | None) -> None:
+def _adopt_customer(collection: PaymentCollection, customer: AbstractBaseUser) -> None:
     """Give a guest's collection to the customer whom the shop has recognized meanwhile."""
-    if customer is not None and collection.customer_id is None:
-        collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
-        collection.save_fields("customer")
+
+    def rule(books: Books) -> None:
+        if books.collection.customer_id is None:
+            books.collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
+
+    books, _nothing = keep(collection.pk, rule, origin=Origin(), scope=Scope())
+    hand_over(books, collection, books.collection)
 
 
 def _abandon_other_currencies(
@@ -149,13 +156,19 @@ def _abandon_other_currencies(
 ) -> None:
     rows = PaymentCollection.objects.using(database_alias()).for_payable(payable)
     for collection in rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency_code):
-        if collection.authorized_amount:
-            raise TransitionError(
-                _("Money is held or was taken in %(currency)s already."),
-                code="currency_changed",
-                params={"currency": collection.currency_code.upper()},
-            )
-        cancel_payment_collection(collection, actor=actor, source=source)
+        origin = Origin.of(actor=actor, source=source)
+        perform(collection.pk, _claim_abandonment, origin=origin, scope=WHOLE).raise_first()
+
+
+def _claim_abandonment(books: Books) -> list[PaymentOperation]:
+    """Claim that a collection is abandoned of which nothing is paid; raise TransitionError where something is."""
+    if books.collection.authorized_amount:
+        raise TransitionError(
+            _("Money is held or was taken in %(currency)s already."),
+            code="currency_changed",
+            params={"currency": books.collection.currency_code.upper()},
+        )
+    return claim_everything(books)
 
 
 def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:
@@ -166,7 +179,7 @@ def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: 
     try:
         _change_amount(collection, amount, actor=actor, source=source)
     except AmountError as error:
-        collection.refresh_from_db()
+        collection.refresh_from_db(using=database_alias())
         if collection.status != CollectionStatus.COMPLETED:
             raise TransitionError(
                 _(
@@ -175,7 +188,7 @@ def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: 
                 code="amount_changed",
             ) from error
     except ProviderError as error:
-        collection.refresh_from_db()
+        collection.refresh_from_db(using=database_alias())
         if collection.amount != amount:
             raise
         logger.warning("A session of %s doesn't have its new amount: %s", collection.pk, error.code)
@@ -191,5 +204,10 @@ def _change_amount(collection: PaymentCollection, amount: Decimal, *, actor: Act
 
 def _cancel_sessions_for_the_rest(collection: PaymentCollection, *, actor: Actor, source: str) -> None:
     """Cancel the sessions that cover what is left with a provider that can't change them."""
-    for session in collection.sessions.unauthorized().filter(is_split=False):
-        cancel_payment_session(session, actor=actor, source=source)
+    sessions = PaymentSession.objects.using(database_alias()).filter(collection=collection.pk, is_split=False)
+    for session in sessions.unauthorized():
+        try:
+            cancel_payment_session(session, actor=actor, source=source)
+        except TransitionError as error:
+            if error.code != "already_authorized":  # What its payer has paid meanwhile stays.
+                raise

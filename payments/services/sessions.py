@@ -5,60 +5,33 @@ Each that calls a provider refuses to run inside the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import session_lifetime
-from payments.exceptions import AmountError, InputError, TransitionError
+from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
-from payments.money import parse_amount
-from payments.providers import BaseProvider, PaymentContext, ProviderResult
-from payments.providers.handler import refuse_open_transaction
-from payments.services.accounts import with_account
-from payments.services.balances import (
-    refuse_excess,
-    refuse_overauthorization,
-    refuse_return,
-    remaining_amount,
-)
-from payments.services.calls import SAVED_METHOD
-from payments.services.claims import (
-    claim_authorization,
-    claim_cancelation,
-    claim_replacement,
-    claim_update,
-    claim_whole_release,
-    lock_session,
-    require_unauthorized,
-)
-from payments.services.journals import Journal
-from payments.services.limits import refuse_excessive_sessions, refuse_excessive_updates
-from payments.services.operations import claim_operation, raise_for_outcome
-from payments.services.origins import Actor, Origin
-from payments.services.providers import (
-    UsableProvider,
-    check_input,
-    plugin_for,
-    refuse_odd_amount,
-    refuse_to_payers,
-    usable_provider,
-)
-from payments.services.records import record_result, run_operation
-from payments.services.totals import settle
-from payments.services.transactions import committed, lock_collection
-from payments.states import CollectionStatus, EventSource, OperationKind, OperationStatus, Outcome
+from payments.providers import PaymentContext
+from payments.providers.handler import check_no_transaction
+from payments.services.ledger import claims
+from payments.services.ledger.books import Books, Scope, hand_over, open_books
+from payments.services.ledger.calls import provider_for
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.operations import SAVED_METHOD
+from payments.services.ledger.payers import AUTHORIZATIONS, SESSIONS, UPDATES, check_offered
+from payments.services.ledger.protocol import Performance, perform
+from payments.services.ledger.totals import refresh_totals
+from payments.services.providers import check_input, usable_provider
+from payments.states import EventSource, OperationKind, OperationStatus
 
 
 def create_payment_session(
     collection: PaymentCollection,
     *,
     provider_id: str,
-    amount: Decimal | int | str | None = None,
+    amount: claims.Amount = None,
     data: Mapping[str, Any] | None = None,
     context: PaymentContext | None = None,
     actor: Actor = None,
@@ -73,38 +46,39 @@ def create_payment_session(
     Raises NotFoundError, InputError, AmountError, TransitionError, OperationInProgressError, and for the provider's
     answer DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     origin = Origin.of(actor=actor, source=source)
     provider = usable_provider(provider_id)
-    refuse_to_payers(provider.plugin, origin)
-    sent = check_input(provider.plugin, data)
-    with committed():
-        locked = lock_collection(collection.pk)
-        refuse_excessive_sessions(locked, origin)
-        journal = Journal(collection=locked, origin=origin)
-        replaced = claim_replacement(locked, journal)
-        session = _insert_session(locked, provider, amount, context)
-        journal.note("session.created", session, to_status=str(session.status), amount=session.amount)
-        operation = claim_operation(
-            kind=OperationKind.INITIATE,
-            target=session,
-            session=session,
-            amount=session.amount,
-            sent=sent,
-            origin=origin,
+    check_offered(provider, origin)
+    sent = check_input(provider, data)
+
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        SESSIONS.check(books)
+        replaced = claims.claim_replacement(books)
+        session = claims.insert_session(
+            books,
+            provider,
+            amount,
+            context=context or _default_context(books.collection),
+            lifetime=session_lifetime(),
         )
-        settle(locked, journal)
-    # Whatever comes of it: until it is certain, the open operation keeps the old session from being authorized.
-    answered = [run_operation(cancelation) for cancelation in replaced]
-    if any(row.status == OperationStatus.DECLINED for row in answered):
-        _refuse_second_payment(session, operation)
-    return _finish(session, run_operation(operation))
+        operation = claims.claim_initiation(books, session, sent)
+        refresh_totals(books)
+        return [*replaced, operation]
+
+    scope = Scope(account_at=provider_id, has_customer=context is None, tries=SESSIONS.tries_for(origin))
+    performance = perform(collection.pk, claim, origin=origin, scope=scope)
+    # What came of the replaced sessions is their own: until it is certain, none of them can be authorized.
+    performance.steps[-1].raise_for_outcome()
+    books = performance.books
+    session = books.session(performance.steps[-1].operation.session_id)
+    return hand_over(books, session, session)
 
 
 def update_payment_session(
     session: PaymentSession,
     *,
-    amount: Decimal | int | str | None = None,
+    amount: claims.Amount = None,
     data: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
@@ -114,27 +88,28 @@ def update_payment_session(
     An amount (major units) makes the session a split. Raises as `create_payment_session` does, and NotSupportedError
     where the provider can't change a session.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     origin = Origin.of(actor=actor, source=source)
     if amount is None and data is None:
         raise InputError(_("Give an amount or data to change."), code="nothing_to_change", field="amount")
-    plugin = plugin_for(session)
-    sent = check_input(plugin, data)
-    with committed():
-        locked = lock_session(session)
-        require_unauthorized(locked, _("Only an unauthorized session can be changed."))
-        refuse_excessive_updates(locked.collection, origin)
-        operation = claim_update(
+    provider = provider_for(session)
+    sent = check_input(provider, data)
+
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        locked = books.session(session.pk)
+        claims.check_unauthorized(locked, _("Only an unauthorized session can be changed."))
+        UPDATES.check(books)
+        return claims.claim_update(
+            books,
             locked,
-            _new_amount(locked, amount, plugin),
+            claims.new_amount(books, locked, amount, provider),
             sent=sent,
-            origin=origin,
             makes_split=locked.is_split or amount is not None,
         )
-    if operation is not None:
-        raise_for_outcome(run_operation(operation))
-    session.refresh_from_db()
-    return session
+
+    scope = Scope(tries=UPDATES.tries_for(origin))
+    performance = perform(session.collection_id, claim, origin=origin, scope=scope)
+    return _handed_over(performance, session)
 
 
 def authorize_payment_session(
@@ -155,23 +130,29 @@ def authorize_payment_session(
     LimitError where a payer has tried too often, OperationInProgressError, ProviderUnavailableError and
     OutcomeUnknownError.
     """
-    refuse_open_transaction()
+    check_no_transaction()
     origin = Origin.of(actor=actor, source=source)
-    plugin = plugin_for(session)
-    refuse_to_payers(plugin, origin)
-    sent = check_input(plugin, data)
+    provider = provider_for(session)
+    check_offered(provider, origin)
+    sent = check_input(provider, data)
     if saved_method is not None:
         sent[SAVED_METHOD] = saved_method
-    operation = claim_authorization(session, sent, origin)
-    if operation is not None and operation.kind == OperationKind.INITIATE:
-        raise_for_outcome(run_operation(operation))
-        operation = claim_authorization(session, sent, origin)
-    if operation is not None:
-        operation = run_operation(operation)
-        if operation.status != OperationStatus.DECLINED:
-            raise_for_outcome(operation)
-    session.refresh_from_db()
-    return session
+
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        return claims.claim_authorization(books, books.session(session.pk), sent)
+
+    scope = Scope(
+        account_at=session.provider_id if session.initiated_at is None else None,
+        tries=AUTHORIZATIONS.tries_for(origin),
+    )
+    performance = perform(session.collection_id, claim, origin=origin, scope=scope)
+    if any(step.operation.kind == OperationKind.INITIATE for step in performance.steps):
+        performance.raise_first()
+        performance = perform(session.collection_id, claim, origin=origin, scope=scope)
+    for step in performance.steps:
+        if step.error is not None or step.operation.status != OperationStatus.DECLINED:
+            step.raise_for_outcome()
+    return hand_over(performance.books, session, performance.books.session(session.pk))
 
 
 def cancel_payment_session(
@@ -179,57 +160,38 @@ def cancel_payment_session(
 ) -> PaymentSession:
     """Abandon an unauthorized session, or release the whole authorization of an authorized one.
 
-    Raises TransitionError where money was captured, OperationInProgressError, and for the provider's answer
-    DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
+    Which of the two is meant, the given row says: a session that was authorized after it was read isn't released.
+
+    Raises TransitionError where money was captured, or where the session was authorized meanwhile
+    (`already_authorized`), OperationInProgressError, and for the provider's answer DeclinedError,
+    ProviderUnavailableError or OutcomeUnknownError.
     """
-    refuse_open_transaction()
-    origin = Origin.of(actor=actor, source=source)
-    with committed():
-        locked = lock_session(session)
-        operation = (
-            claim_cancelation(locked, origin)
-            if locked.payment is None
-            else claim_whole_release(locked.payment, origin)
-        )
-    if operation is not None:
-        raise_for_outcome(run_operation(operation))
-    session.refresh_from_db()
-    return session
+    is_release = not session.is_unauthorized
 
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        locked = books.session(session.pk)
+        if is_release and locked.payment is not None:
+            return claims.claim_whole_release(books, locked.payment)
+        operations = claims.claim_abandonment(books, locked)
+        refresh_totals(books)
+        return operations
 
-def _insert_session(
-    collection: PaymentCollection,
-    provider: UsableProvider,
-    amount: Decimal | int | str | None,
-    context: PaymentContext | None,
-) -> PaymentSession:
-    if collection.is_canceled or collection.status == CollectionStatus.CANCELED:
-        raise TransitionError(_("The collection is canceled."), code="collection_canceled")
-    left = remaining_amount(collection)
-    asked = left if amount is None else parse_amount(amount, collection.currency_code)
-    refuse_excess(asked, left, collection.currency_code)
-    refuse_odd_amount(provider.plugin, asked, collection.currency_code)
-    lifetime = session_lifetime()
-    session = PaymentSession(
-        collection=collection,
-        provider=provider.row,
-        amount=asked,
-        is_split=amount is not None,
-        context=asdict(with_account(context or _default_context(collection), collection, provider.row.pk)),
-        expires_at=None if lifetime is None else timezone.now() + lifetime,
+    payment = session.payment if is_release else None
+    performance = perform(
+        session.collection_id,
+        claim,
+        origin=Origin.of(actor=actor, source=source),
+        scope=Scope(payment_id=None if payment is None else payment.pk),
     )
-    session.save(force_insert=True)
-    return session
+    return _handed_over(performance, session)
 
 
-def _refuse_second_payment(session: PaymentSession, operation: PaymentOperation) -> None:
-    """Raise AmountError where a session that was to be replaced has been paid with meanwhile: nobody pays twice."""
-    session.collection.refresh_from_db()
-    try:
-        refuse_overauthorization(session)
-    except AmountError:
-        record_result(operation, ProviderResult(outcome=Outcome.NOT_SENT))
-        raise
+def check_session_cancelation(session: PaymentSession) -> None:
+    """Raise what `cancel_payment_session` raises before any call, where a session can't be canceled now."""
+    payment = session.payment
+    scope = Scope(payment_id=None if payment is None else payment.pk)
+    books = open_books(session.collection_id, origin=Origin(), scope=scope, is_locked=False)
+    claims.check_session_cancelation(books, books.session(session.pk))
 
 
 def _default_context(collection: PaymentCollection) -> PaymentContext:
@@ -239,21 +201,6 @@ def _default_context(collection: PaymentCollection) -> PaymentContext:
     return PaymentContext(customer_id=str(customer.pk), email=getattr(customer, "email", "") or None)
 
 
-def _new_amount(
-    session: PaymentSession, amount: Decimal | int | str | None, plugin: BaseProvider[Any]
-) -> Decimal:
-    """Return the amount that a session is to have."""
-    if amount is None:
-        refuse_return(session)
-        return session.amount
-    collection = session.collection
-    new_amount = parse_amount(amount, collection.currency_code)
-    refuse_excess(new_amount, remaining_amount(collection, besides=session), collection.currency_code)
-    refuse_odd_amount(plugin, new_amount, collection.currency_code)
-    return new_amount
-
-
-def _finish(session: PaymentSession, operation: PaymentOperation) -> PaymentSession:
-    raise_for_outcome(operation)
-    session.refresh_from_db()
-    return session
+def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:
+    books = performance.raise_first()
+    return hand_over(books, session, books.session(session.pk))

@@ -25,7 +25,7 @@ from payments.models import (
 )
 from payments.providers import AuthorizeResult, CaptureResult, NextAction
 from payments.services import Origin, capture_payment, create_payment_session, refund_payment
-from payments.services.synchronization import Synchronization
+from payments.services.sync import Synchronization
 from payments.states import Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.conftest import Viewer

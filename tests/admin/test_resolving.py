@@ -135,13 +135,14 @@ def test_timeline_tells_a_report_by_webhook_as_one(report: PaymentOperation, ope
     assert "Report acknowledged" in shown
 
 
-def test_answer_that_came_by_webhook_is_told_as_a_report(operator: Client) -> None:
+def test_movement_that_a_webhook_told_of_says_so(operator: Client) -> None:
     payment = make_authorized(make_collection("60.00"))
     with answering(CaptureResult(outcome=Outcome.PENDING)):
         capture_payment(payment)
     fact = SessionFact(currency_code="eur", captured_amount=Decimal(60))
     record_fact(payment.session, fact, origin=Origin.of(source="webhook"))
-    assert "Provider's report recorded" in panel(html(operator, page(payment.collection)), "history")
+    shown = panel(html(operator, page(payment.collection)), "history")
+    assert "Webhook" in shown[shown.index("Money captured") :]
 
 
 def test_reason_is_in_words_wherever_it_is_shown(operator: Client, settings: Any) -> None:

@@ -21,7 +21,7 @@ from payments.models import (
     PaymentSession,
 )
 from payments.services import capture_payment
-from payments.services import searches as service_searches
+from payments.services import search as service_searches
 from tests.admin.conftest import Viewer
 from tests.admin.pages import listed, listing
 from tests.admin.scenes import make_authorized, make_collection, make_customer

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, transaction
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -20,8 +21,16 @@ from rest_framework.request import Request
 
 from payments import services
 from payments.models import PaymentCollection, PaymentOperation, PaymentProvider, PaymentSession
-from payments.providers import AuthorizeRequest, AuthorizeResult, InitiateResult, RetrieveResult
-from payments.states import Outcome
+from payments.providers import (
+    AuthorizeRequest,
+    AuthorizeResult,
+    CancelRequest,
+    CancelResult,
+    InitiateResult,
+    RetrieveResult,
+    SessionFact,
+)
+from payments.states import EventSource, Outcome, SessionStatus
 from payments.testing import Script, ScriptedProvider, scripted_provider
 from payments.testing.factories import RefundReasonFactory
 from payments.testing.settings import configured_provider
@@ -86,7 +95,7 @@ class World:
         path = self.path()
 
         def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
-            PaymentCollection.objects.update(canceled_at=timezone.now())
+            PaymentCollection.objects.update(canceled_at=timezone.now(), version=F("version") + 1)
             return AuthorizeResult(
                 outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
             )
@@ -322,6 +331,19 @@ def decided(world: World, *, has_happened: bool, times: int = 1) -> Answer:
     return [world.boss.post(path, body) for _ in range(times)][-1]
 
 
+def paid_while_others_are_canceled(world: World) -> Answer:
+    first, second = (world.session(amount=amount) for amount in ("60.00", "40.00"))
+
+    def pay_meanwhile(request: CancelRequest) -> CancelResult:
+        other = second if request.session_id == first.pk else first
+        fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED)
+        services.record_fact(other, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+        return CancelResult(outcome=Outcome.SUCCEEDED)
+
+    world.script.next("cancel", pay_meanwhile)
+    return world.boss.post(f"{STAFF}{world.collection.pk}/cancel/")
+
+
 def reason_in_use(world: World) -> Answer:
     reason = RefundReasonFactory.create()
     path = world.payment_path(captured=True)
@@ -399,6 +421,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("invalid_transition", 409): canceled_session,
     ("collection_canceled", 409): canceled_collection,
     ("session_expired", 409): expired_session,
+    ("already_authorized", 409): paid_while_others_are_canceled,
     ("already_captured", 409): taken_money,
     ("payment_canceled", 409): canceled_payment,
     ("nothing_to_cancel", 409): nothing_held,

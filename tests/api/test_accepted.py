@@ -21,9 +21,9 @@ from payments.providers import (
     SessionFact,
     UpdateResult,
 )
-from payments.services.checkpoints import Checkpoint, watching
-from payments.services.origins import Origin
-from payments.services.records import record_result
+from payments.services.ledger.history import Origin
+from payments.services.ledger.operations import Checkpoint, watching
+from payments.services.ledger.records import record_result
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import ROOT, Answer, Visitor

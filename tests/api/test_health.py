@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from payments.models import PaymentEvent, PaymentOperation
-from payments.services.health import current_figures
+from payments.services.background.metrics import current_figures
 from payments.testing.factories import PaymentEventFactory, PaymentOperationFactory, WebhookEventFactory
 from tests.api.client import Visitor
 from tests.api.conftest import MakeStaff

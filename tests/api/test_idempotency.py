@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from payments.models import IdempotencyRecord, Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import CaptureResult, Failure, RefundResult
-from payments.services.checkpoints import Checkpoint, watching
 from payments.services.idempotency import LIFETIME, LOCK
-from payments.services.records import record_result
+from payments.services.ledger.operations import Checkpoint, watching
+from payments.services.ledger.records import record_result
 from payments.states import OperationStatus, Outcome
 from payments.testing import Script
 from tests.api.client import Answer, Visitor

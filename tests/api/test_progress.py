@@ -19,7 +19,7 @@ from payments.providers import (
     InitiateResult,
     UpdateResult,
 )
-from payments.services.records import record_result
+from payments.services.ledger.records import record_result
 from payments.states import OperationKind, Outcome
 from payments.testing import Script
 from payments.testing.factories import PaymentOperationFactory, PaymentSessionFactory

@@ -20,7 +20,7 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
     SavedPaymentMethod,
 )
-from payments.services.reconciliation import reconcile_operation
+from payments.services.background.reconciler import reconcile_operation
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.settings import configured_provider

@@ -10,7 +10,7 @@ import pytest
 from payments import services
 from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers import AuthorizeResult, CancelResult
-from payments.services.records import record_result
+from payments.services.ledger.records import record_result
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.scripted import ScriptedProvider

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command, load_command_clas
 from django.db import OperationalError, connection
 
 from payments.models import WebhookEvent
-from payments.services.jobs import JOBS, Job, Report
+from payments.services.background.jobs import JOBS, Job, Report
 from payments.states import WebhookEventStatus
 from tests.background.conftest import MakeHints
 from tests.races.locks import connection_number, kill_connection

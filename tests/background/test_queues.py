@@ -12,7 +12,7 @@ from celery import Celery
 from payments import tasks
 from payments.contrib import celery as celery_tasks
 from payments.models import WebhookEvent
-from payments.services.jobs import JOBS
+from payments.services.background.jobs import JOBS
 from payments.states import WebhookEventStatus
 from tests.background.conftest import MakeHints
 

@@ -38,6 +38,8 @@ HANDED_ON: Final = frozenset(
         "issue.lower()[:MAX_CODE]",
         "operation.error_code or None",
         "problem['code']",
+        "refusal.code",
+        "self.code",
         "str(code)",
         "str(reason)",
         "NOT_SENT.code",
@@ -46,7 +48,7 @@ HANDED_ON: Final = frozenset(
 
 # What answers with a code as a plain argument, and helpers that raise for their callers.
 ANSWERING: Final = frozenset({"_answer", "_error"})
-RAISING: Final = {"_refuse_excess": "LimitError"}
+RAISING: Final = {"Limit": "LimitError"}
 
 # What DRF raises by itself, or Django's errors are turned into.
 FRAMEWORK: Final = (

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from payments import conf
-from payments.services.jobs import JOBS
+from payments.services.background.jobs import JOBS
 from payments.states import AttentionReason
 
 ROOT: Final = Path(__file__).parents[2]

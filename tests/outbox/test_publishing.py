@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from payments import services, signals
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentSession
-from payments.services import journals, outbox
-from payments.services.journals import Journal
-from payments.services.origins import Origin
-from payments.services.transactions import committed, lock_collection
+from payments.services.ledger import outbox
+from payments.services.ledger.books import open_books
+from payments.services.ledger.history import Origin
+from payments.services.ledger.locks import committed
 from payments.signals import SIGNALS
 from payments.states import EventSource
 from payments.testing import Script
@@ -24,7 +24,7 @@ from tests.reliability.clocks import TestClock
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Killed(BaseException):
+class Killed(KeyboardInterrupt):
     """Stand for the end of a process."""
 
 
@@ -36,9 +36,9 @@ def open_collection(**values: Any) -> PaymentCollection:
 @pytest.fixture
 def unpublished(monkeypatch: pytest.MonkeyPatch) -> PaymentSession:
     """Return an authorized session whose process died before it had told anybody of anything."""
-    with monkeypatch.context() as patch:
-        patch.setattr(journals, "publish_new", lambda events: None)
-        patch.setattr(journals, "catch_up", lambda collection_id: None)
+    with monkeypatch.context() as patch, Listener():
+        patch.setattr(outbox, "publish_new", lambda events: None)
+        patch.setattr(outbox, "catch_up", lambda collection_id: None)
         session = services.create_payment_session(open_collection(), provider_id="scripted")
         services.authorize_payment_session(session)
     return session
@@ -218,9 +218,9 @@ def test_a_commit_just_behind_a_publisher_is_told_at_once(
     lease = {"published_at": None, "lease_expires_at": timezone.now() + outbox.LEASE}
     PaymentEvent.objects.update(**lease)
     with committed():
-        journal = Journal(collection=lock_collection(collection.pk), origin=Origin(source=EventSource.API))
-        journal.note("collection.updated", collection)
-        journal.write()
+        books = open_books(collection.pk, origin=Origin(source=EventSource.API))
+        books.note("collection.updated", books.collection)
+        books.close()
         # Meanwhile the other publisher has finished, and found nothing more, for this isn't committed.
         PaymentEvent.objects.filter(type="collection.created").update(published_at=timezone.now())
     assert listener.types() == ["collection.updated"]
@@ -295,8 +295,8 @@ def test_trouble_with_one_collection_holds_up_no_other(
     clock.advance(outbox.LEASE)
     monkeypatch.setattr(
         outbox,
-        "lock_collection",
-        lambda pk: 1 / 0 if pk == unpublished.collection_id else lock_collection(pk),
+        "_keeps_lease",
+        lambda events: 1 / 0 if events[0].collection_id == unpublished.collection_id else True,
     )
     assert services.publish_due() == 1
     assert listener.types(unpublished.collection) == []
@@ -304,10 +304,20 @@ def test_trouble_with_one_collection_holds_up_no_other(
 
 
 def test_events_without_a_signal_are_history_only(payment: Payment, listener: Listener) -> None:
+    services.cancel_payment(payment)
     silent = PaymentEvent.objects.exclude(type__in=list(SIGNALS))
-    assert "operation.recorded" in silent.values_list("type", flat=True)
+    assert "payment.released" in silent.values_list("type", flat=True)
     assert not silent.filter(published_at=None).exists()
     assert not set(listener.types()) - set(SIGNALS)
+
+
+def test_events_that_nobody_listens_to_are_born_published(payment: Payment) -> None:
+    events = PaymentEvent.objects.filter(type__in=list(SIGNALS))
+    assert events.filter(collection=payment.collection_id).count() == 5
+    assert not events.filter(published_at=None).exists()
+    with Listener() as later:
+        assert services.publish_due() == 0
+    assert later.heard == []
 
 
 def test_the_telling_is_reported_line_by_line(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from payments import services, signals
 from payments.models import Payment, PaymentEvent, PaymentSession
-from payments.services import outbox
+from payments.services.ledger import outbox
 from tests.outbox.listeners import Listener, published_in_order, receiving
 from tests.reliability.clocks import TestClock
 
@@ -99,7 +99,7 @@ def test_a_failing_event_holds_up_no_other_collection(
 
 @pytest.mark.shows("The worker dies while it tells an event again", "told again after its lease")
 def test_a_retry_whose_worker_dies_is_tried_again(payment: Payment, clock: TestClock) -> None:
-    class Killed(BaseException):
+    class Killed(KeyboardInterrupt):
         pass
 
     def die(**_values: Any) -> None:

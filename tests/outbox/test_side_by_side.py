@@ -9,7 +9,7 @@ import pytest
 
 from payments import services, signals
 from payments.models import PaymentCollection, PaymentEvent
-from payments.services import journals, outbox
+from payments.services.ledger import outbox
 from payments.signals import SIGNALS
 from tests.outbox.listeners import Listener, published_in_order, receiving
 from tests.reliability.clocks import TestClock
@@ -24,9 +24,9 @@ def left_behind(
 ) -> list[PaymentCollection]:
     """Return eight collections, of whose captured payments nobody was told of anything."""
     collections = []
-    with monkeypatch.context() as patch:
-        patch.setattr(journals, "publish_new", lambda events: None)
-        patch.setattr(journals, "catch_up", lambda collection_id: None)
+    with monkeypatch.context() as patch, Listener():
+        patch.setattr(outbox, "publish_new", lambda events: None)
+        patch.setattr(outbox, "catch_up", lambda collection_id: None)
         for _each in range(8):
             collection = services.create_payment_collection(amount="100.00", currency_code="eur")
             session = services.create_payment_session(collection, provider_id="scripted")

@@ -9,7 +9,7 @@ import pytest
 from payments.exceptions import DeclinedError
 from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.services import authorize_payment_session, cancel_payment, cancel_payment_session
-from payments.services.checkpoints import Checkpoint
+from payments.services.ledger.operations import Checkpoint
 from payments.states import OperationKind
 from tests.paypal.fake import FakePayPal
 from tests.reliability.crashes import crash_at

@@ -21,7 +21,7 @@ from payments.services import (
     resolve_operation,
     sync_payment_session,
 )
-from payments.services.origins import Origin
+from payments.services.ledger.history import Origin
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
 from payments.testing.settings import configured_provider
 from tests.paypal.conftest import BACKEND, options_for

@@ -19,7 +19,7 @@ from payments.services import (
     process_due_events,
     refund_payment,
 )
-from payments.services.inbox import BACKOFF
+from payments.services.background.inbox import BACKOFF
 from payments.states import SessionStatus, WebhookEventStatus
 from payments.testing.settings import configured_provider
 from tests.fakes import Json

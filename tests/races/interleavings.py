@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from payments.models import PaymentOperation
-from payments.services.checkpoints import Checkpoint, watching
+from payments.services.ledger.operations import Checkpoint, watching
 from payments.states import OperationKind
 from tests.threads import Outcomes, together
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db import connection, connections
 
 from payments.models import PaymentCollection
-from payments.services.transactions import committed, lock_collection
+from payments.services.ledger.locks import committed, lock_collection
 from tests.threads import PATIENCE, wait_for
 
 _IMPATIENCE: Final = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from payments.models import Payment
-from payments.services.checkpoints import Checkpoint
+from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from payments.states import OperationKind
 from tests.api.client import Answer, Visitor

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import Error as AnyDatabaseError
 from django.db import OperationalError, connection
 
 from payments import services
+from payments.exceptions import OutcomeUnknownError
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, WebhookEvent
 from payments.providers import SessionFact
-from payments.services import inbox
-from payments.services.checkpoints import Checkpoint, watching
-from payments.services.origins import Origin
+from payments.services.background import inbox
+from payments.services.ledger.history import Origin
+from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
 from payments.states import EventSource, OperationKind, PaymentStatus, SessionStatus, WebhookEventStatus
 from payments.testing import scripted_provider
@@ -106,7 +106,9 @@ def test_opposite_orders_never_deadlock() -> None:
 @pytest.mark.shows(
     "The database fails while a capture is claimed", "an error; nothing reserved, nothing sent"
 )
-@pytest.mark.parametrize("table", ["payments_capture", "payments_paymentoperation", "payments_paymentevent"])
+@pytest.mark.parametrize(
+    "table", ["payments_capture", "payments_paymentoperation", "payments_paymentcollection"]
+)
 def test_an_error_during_the_claim_leaves_nothing(
     table: str, payment: Payment, simulator: SimulatorService
 ) -> None:
@@ -137,7 +139,7 @@ def test_an_error_during_the_record_is_made_good(
     table: str, payment: Payment, simulator: SimulatorService
 ) -> None:
     called = threading.Event()
-    with failing_statements(OperationalError("disk full"), table, called), pytest.raises(OperationalError):
+    with failing_statements(OperationalError("disk full"), table, called), pytest.raises(OutcomeUnknownError):
         _at(Checkpoint.CALLED, called.set, lambda: services.capture_payment(payment))
     assert [capture.status for capture in Capture.objects.all()] == ["pending"]
     _reconciled()
@@ -157,7 +159,7 @@ def test_an_authorization_that_could_not_be_recorded_is_found(
     table: str, session: PaymentSession, simulator: SimulatorService
 ) -> None:
     called = threading.Event()
-    with failing_statements(OperationalError("disk full"), table, called), pytest.raises(OperationalError):
+    with failing_statements(OperationalError("disk full"), table, called), pytest.raises(OutcomeUnknownError):
         _at(Checkpoint.CALLED, called.set, lambda: services.authorize_payment_session(session))
     _reconciled()
     session.refresh_from_db()
@@ -175,7 +177,7 @@ def test_a_connection_that_breaks_during_the_call_loses_nothing(
     payment: Payment, simulator: SimulatorService
 ) -> None:
     number = connection_number()
-    with pytest.raises(AnyDatabaseError):
+    with pytest.raises(OutcomeUnknownError):
         _at(
             Checkpoint.CALLED,
             lambda: aside(lambda: kill_connection(number)),

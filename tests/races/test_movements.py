@@ -9,7 +9,7 @@ import pytest
 from payments import services
 from payments.exceptions import AmountError, OperationInProgressError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentOperation
-from payments.services.checkpoints import Checkpoint
+from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from payments.states import MovementStatus, OperationKind, PaymentStatus
 from tests.races.conftest import Prepare

@@ -6,8 +6,8 @@ import pytest
 
 from payments import services
 from payments.models import Capture, Payment, PaymentEvent, PaymentSession, WebhookEvent
-from payments.services import inbox
-from payments.services.checkpoints import Checkpoint
+from payments.services.background import inbox
+from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from payments.states import MovementStatus, OperationKind, OperationStatus, SessionStatus, WebhookEventStatus
 from tests.races.interleavings import interleave

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from payments.models import PaymentOperation
-from payments.services.checkpoints import Checkpoint, watching
+from payments.services.ledger.operations import Checkpoint, watching
 from payments.states import OperationKind
 
 

@@ -36,7 +36,7 @@ from payments.services import (
     update_payment_collection,
     update_payment_session,
 )
-from payments.services.checkpoints import Checkpoint, watching
+from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
 from payments.simulator.errors import ServiceError
 from payments.states import OPEN_OPERATION_STATUSES, WebhookEventStatus

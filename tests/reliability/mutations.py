@@ -21,6 +21,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 CODE: Final = ("payments", "tests", "example_project", "pyproject.toml", "manage.py", "README.md")
 SERVICES: Final = "payments/services"
+LEDGER: Final = f"{SERVICES}/ledger"
+BACKGROUND: Final = f"{SERVICES}/background"
 HERE: Final = "tests/reliability"
 PAYPAL: Final = "tests/paypal"
 TESTS_FAILED: Final = 1
@@ -51,9 +53,9 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_guards.py::test_second_claim_waits_for_the_first",
         edits=(
             Edit(
-                path=f"{SERVICES}/transactions.py",
-                old="rows.select_for_update().get(",
-                new="rows.get(",
+                path=f"{LEDGER}/locks.py",
+                old="rows.filter(pk=collection).select_for_update(),",
+                new="rows.filter(pk=collection),",
             ),
         ),
         database="postgresql",
@@ -63,13 +65,15 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_crashes.py::test_what_the_provider_did_is_recorded_once[capture-called]",
         edits=(
             Edit(
-                path=f"{SERVICES}/payments.py",
-                old="""        operation = _claim_capture(lock_payment(payment), amount, origin)
-    return _finish(payment, run_operation(operation))""",
-                new="""        operation = run_operation(_claim_capture(lock_payment(payment), amount, origin))
-    return _finish(payment, operation)""",
+                path=f"{LEDGER}/protocol.py",
+                old="""    try:
+        return keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)""",
+                new="""    from django.db import transaction
+    transaction.atomic().__enter__()
+    try:
+        return keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)""",
             ),
-            Edit(path=f"{SERVICES}/transactions.py", old="durable=True", new="durable=False"),
+            Edit(path=f"{LEDGER}/locks.py", old="durable=True", new="durable=False"),
             Edit(
                 path="payments/providers/handler.py",
                 old="    for connection in connections.all(initialized_only=True):",
@@ -82,9 +86,9 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_reconciler.py::test_operation_that_has_ended_is_not_ended_differently",
         edits=(
             Edit(
-                path=f"{SERVICES}/operations.py",
-                old="filter(pk=operation.pk, status=expected_status)",
-                new="filter(pk=operation.pk)",
+                path=f"{LEDGER}/books.py",
+                old="self._changes(self.collection), version=before)",
+                new="self._changes(self.collection))",
             ),
         ),
     ),
@@ -93,8 +97,8 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_reconciler.py::test_answer_of_an_overtaken_update_changes_nothing",
         edits=(
             Edit(
-                path=f"{SERVICES}/records.py",
-                old="        if not _is_news(current, result):\n            return current\n",
+                path=f"{LEDGER}/records.py",
+                old="    if not _is_news(operation, result):\n        return operation\n",
                 new="",
             ),
         ),
@@ -120,9 +124,9 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_crashes.py::test_what_never_reached_the_provider_is_sent_again[capture-called]",
         edits=(
             Edit(
-                path=f"{SERVICES}/reconciliation.py",
-                old="    result = call_for(operation)",
-                new='    operation.idempotency_key += "-again"\n    result = call_for(operation)',
+                path=f"{BACKGROUND}/reconciler.py",
+                old="        result = call_for(operation)",
+                new='        operation.idempotency_key += "-again"\n        result = call_for(operation)',
             ),
         ),
     ),
@@ -131,7 +135,7 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_reconciler.py::test_unknown_outcome_is_found_out",
         edits=(
             Edit(
-                path=f"{SERVICES}/records.py",
+                path=f"{LEDGER}/records.py",
                 old="Outcome.UNKNOWN: _record_unknown,",
                 new="Outcome.UNKNOWN: _record_decline,",
             ),
@@ -142,9 +146,9 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_reconciler.py::test_key_is_not_used_beyond_its_window",
         edits=(
             Edit(
-                path=f"{SERVICES}/reconciliation.py",
-                old="return window is None or timezone.now()",
-                new="return True or timezone.now()",
+                path=f"{BACKGROUND}/reconciler.py",
+                old="is_protected = window is None or",
+                new="is_protected = True or",
             ),
         ),
     ),
@@ -153,7 +157,7 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_reconciler.py::test_looks_grow_apart_until_a_person_has_to",
         edits=(
             Edit(
-                path=f"{SERVICES}/balances.py",
+                path=f"{LEDGER}/totals.py",
                 old="    left = total - pending\n",
                 new="    left = total\n",
             ),
@@ -164,14 +168,14 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_workers.py::test_reconcilers_share_what_is_due",
         edits=(
             Edit(
-                path=f"{SERVICES}/leases.py",
-                old="free = rows.using(alias).filter(is_free())",
-                new="free = rows.using(alias)",
+                path=f"{LEDGER}/locks.py",
+                old="free = rows.using(database_alias()).filter(is_free())",
+                new="free = rows.using(database_alias())",
             ),
             Edit(
-                path=f"{SERVICES}/leases.py",
-                old="filter(pk=row.pk, lease_owner=owner)",
-                new="filter(pk=row.pk)",
+                path=f"{BACKGROUND}/reconciler.py",
+                old="if self.owner != current.lease_owner and self.owner:",
+                new="if False:",
             ),
         ),
     ),
@@ -191,7 +195,7 @@ MUTATIONS: Final = (
         test="tests/webhooks/test_approvals.py::test_one_that_carries_its_fact_is_left_to_the_worker_too",
         edits=(
             Edit(
-                path=f"{SERVICES}/inbox.py",
+                path=f"{BACKGROUND}/inbox.py",
                 old="return fact.awaits_authorization or _may_be_outdated(session, fact)",
                 new="return _may_be_outdated(session, fact)",
             ),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from payments.models import PaymentCollection, PaymentOperation
 from payments.providers import WebhookRequest
 from payments.services import process_due_events, receive_webhook, resolve_operation, sync_payment_session
-from payments.services.inbox import process_quietly
+from payments.services.background.inbox import process_quietly
 from payments.simulator import SimulatorService, sign
 from payments.simulator.errors import ServiceError
 from payments.simulator.events import Event

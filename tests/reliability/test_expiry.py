@@ -17,7 +17,7 @@ from payments.services import (
     sweep_expired,
     sync_payment_session,
 )
-from payments.services.checkpoints import Checkpoint
+from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from payments.states import OperationKind
 from tests.reliability.afterwards import let_time_pass

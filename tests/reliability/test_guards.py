@@ -10,7 +10,7 @@ from django.db import IntegrityError, connections
 from payments.exceptions import AmountError, OperationInProgressError, PaymentError
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, WebhookEvent
 from payments.services import authorize_payment_session, capture_payment
-from payments.services.checkpoints import Checkpoint, watching
+from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
 from tests.reliability.books import assert_books_agree, assert_invariants
 from tests.reliability.operators import deliver

@@ -14,7 +14,7 @@ from django.db import connection
 
 from payments.models import Payment, PaymentOperation
 from payments.services import capture_payment, refund_payment
-from payments.services.checkpoints import Checkpoint
+from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.books import (

@@ -6,7 +6,7 @@ import pytest
 
 from payments.models import PaymentOperation, PaymentSession
 from payments.services import cancel_payment_session, sync_payment_session
-from payments.services.checkpoints import Checkpoint
+from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from payments.states import OperationKind
 from tests.reliability.afterwards import let_time_pass
@@ -45,9 +45,9 @@ def test_authorization_after_a_forgotten_cancelation_stays_in_the_books(
 
 @pytest.mark.shows(
     "A payer authorizes before a cancelation that got lost is sent again",
-    "It is sent again, lets go of what is held, and the books say so",
+    "It isn't sent: the money stays held, and a person has to decide",
 )
-def test_cancelation_that_never_arrived_lets_go_of_what_was_authorized_meanwhile(
+def test_cancelation_that_never_arrived_is_not_sent_once_the_payer_has_paid(
     simulator: SimulatorService, clock: TestClock, session: PaymentSession
 ) -> None:
     with crash_at(Checkpoint.CLAIMED, OperationKind.CANCEL):
@@ -56,8 +56,10 @@ def test_cancelation_that_never_arrived_lets_go_of_what_was_authorized_meanwhile
     sync_payment_session(session)
     let_time_pass(clock)
     session.refresh_from_db()
-    assert session.status == "canceled"
-    assert not PaymentOperation.objects.open().exists()
+    assert session.status == "authorized"
+    operation = PaymentOperation.objects.get(kind="cancel")
+    assert (operation.status, operation.detail) == ("attention", "late_authorization")
+    assert simulator.calls(operation="cancel") == []
     assert_books_agree(simulator, session.collection)
 
 

@@ -22,6 +22,7 @@ from payments.models import (
     PaymentProvider,
     PaymentSession,
 )
+from payments.providers import CaptureResult
 from payments.services import (
     authorize_payment_session,
     capture_payment,
@@ -31,12 +32,12 @@ from payments.services import (
     sync_payment_session,
     update_payment_session,
 )
-from payments.services.checkpoints import Checkpoint, Watcher, watching
-from payments.services.journals import Journal
-from payments.services.operations import end_operation
-from payments.services.origins import Origin
+from payments.services.ledger.books import open_books
+from payments.services.ledger.history import Origin
+from payments.services.ledger.operations import Checkpoint, Watcher, watching
+from payments.services.ledger.records import record_answer
 from payments.simulator import SimulatorService
-from payments.states import EventSource, OperationKind
+from payments.states import EventSource, OperationKind, Outcome
 from payments.testing import running_simulator, simulator_settings
 from payments.testing.settings import configured_provider
 from tests.reliability.afterwards import let_time_pass
@@ -479,14 +480,18 @@ def _once_called(kind: OperationKind, action: Callable[[], None]) -> Watcher:
 
 
 @pytest.mark.shows(
-    "Two processes end one operation differently, past every lock",
-    "The first stands: a status is only swapped for the one that was read",
+    "Two processes end one operation differently, from books that both have read before",
+    "The first stands: books are only closed as the version that follows the one that was read",
 )
 def test_operation_that_has_ended_is_not_ended_differently(lost: PaymentOperation) -> None:
-    first, second = (PaymentOperation.objects.get(pk=lost.pk) for _ in range(2))
-    journal = Journal(collection=lost.collection, origin=Origin(source=EventSource.SYSTEM))
-    assert end_operation(first, first.succeed, journal)
-    assert not end_operation(second, lambda: second.decline(code="declined", message=""), journal)
+    origin = Origin(source=EventSource.SYSTEM)
+    first, second = (open_books(lost.collection_id, origin=origin, is_locked=False) for _ in range(2))
+    done = CaptureResult(
+        outcome=Outcome.SUCCEEDED, amount=lost.amount, currency_code=lost.collection.currency_code
+    )
+    record_answer(first, lost, done)
+    _books, ended = record_answer(second, lost, CaptureResult(outcome=Outcome.DECLINED))
     lost.refresh_from_db()
-    assert (lost.status, second.status) == ("succeeded", "succeeded")
-    assert len(journal.events) == 1
+    assert (lost.status, ended.status) == ("succeeded", "succeeded")
+    assert event_count(lost.collection, "payment.captured") == 1
+    assert event_count(lost.collection, "capture.failed") == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models import F
 from django.utils import timezone
 
 from payments.exceptions import InputError, OutcomeUnknownError, PaymentError, TransitionError
@@ -27,7 +28,7 @@ from payments.services import (
     sync_payment_session,
     update_payment_session,
 )
-from payments.services.reconciliation import reconcile_operation
+from payments.services.background.reconciler import reconcile_operation
 from payments.simulator import SimulatorService
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing import Script, scripted_provider
@@ -271,7 +272,8 @@ def test_what_is_in_the_books_cannot_be_resolved_away(script: Script) -> None:
     session = create_payment_session(collection, provider_id="scripted")
 
     def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
-        PaymentCollection.objects.filter(pk=collection.pk).update(canceled_at=timezone.now())
+        rows = PaymentCollection.objects.filter(pk=collection.pk)
+        rows.update(canceled_at=timezone.now(), version=F("version") + 1)
         return AuthorizeResult(
             outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
         )

@@ -44,7 +44,7 @@ class Verb:
     prepare: Callable[[Payer], PaymentCollection]
     run: Callable[[Payer, PaymentCollection], object]
     is_done: Callable[[PaymentSession], bool]
-    event_type: str
+    event_type: str | None
 
     def __str__(self) -> str:
         return self.name
@@ -100,7 +100,7 @@ VERBS = (
         prepare=opened,
         run=lambda payer, collection: create_payment_session(collection, provider_id=payer.provider_id),
         is_done=lambda session: session.initiated_at is not None and session.status == "pending",
-        event_type="session.initiated",
+        event_type=None,
     ),
     Verb(
         name="update",

@@ -29,7 +29,7 @@ def main(order: dict[str, Any]) -> None:
 def _die(order: dict[str, Any]) -> None:
     from payments.models import Payment, PaymentOperation  # noqa: PLC0415 - models need the apps to be loaded
     from payments.services import capture_payment, refund_payment  # noqa: PLC0415
-    from payments.services.checkpoints import Checkpoint, watching  # noqa: PLC0415
+    from payments.services.ledger.operations import Checkpoint, watching  # noqa: PLC0415
 
     def kill_at_the_point(point: Checkpoint, operation: PaymentOperation) -> None:
         if point == order["point"]:

@@ -71,11 +71,15 @@ class ScriptedProvider(BaseProvider[NoOptions]):
     public_data_keys: ClassVar[frozenset[str]] = frozenset({"client_token"})
     input_keys: ClassVar[frozenset[str]] = frozenset({"card_token", "code"})
 
-    def __init__(self, *, alias: str, options: NoOptions) -> None:
-        super().__init__(alias=alias, options=options)
-        self.script = SCRIPTS[alias]
-        for name, value in self.script.capabilities.items():
-            setattr(self, name, value)
+    @property
+    def script(self) -> Script:
+        """The script of the provider, which lives longer than a test."""
+        return SCRIPTS[self.alias]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("supports_"):
+            return self.script.capabilities.get(name, getattr(type(self), name))
+        return super().__getattribute__(name)
 
     def amount_step(self, currency_code: str) -> Decimal:
         """Return the step that the script has, or the usual one."""

@@ -20,7 +20,7 @@ from payments.providers import (
     InitiateResult,
     UpdateResult,
 )
-from payments.services.records import record_result
+from payments.services.ledger.records import record_result
 from payments.states import MovementKind, MovementStatus, Outcome
 from tests.services.facts import (
     AUTHORIZED,

@@ -19,7 +19,7 @@ from payments.exceptions import (
 )
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import CaptureResult
-from payments.services.transactions import committed, lock_collection
+from payments.services.ledger.locks import committed, lock_collection
 from payments.states import Outcome
 from tests.services.facts import WEBHOOK, captured
 from tests.services.scripted import Script

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
+from django.db.models import F
 
 from payments import services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeResult, CaptureResult, MovementFact, SessionFact
+from payments.providers import AuthorizeResult, CaptureResult, InitiateResult, MovementFact, SessionFact
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from tests.services.facts import AUTHORIZED, CANCELED, PENDING, REQUIRES_MORE, captured, moved, tell
 from tests.services.scripted import Script, authorized
@@ -120,7 +121,8 @@ def test_more_held_than_is_due_is_recorded_and_put_before_a_person(
 
 def test_attention_is_not_ended_by_hearing_the_same_again(session: PaymentSession, card: Script) -> None:
     def answer(request: object) -> AuthorizeResult:
-        PaymentCollection.objects.filter(pk=session.collection_id).update(amount=Decimal(50))
+        rows = PaymentCollection.objects.filter(pk=session.collection_id)
+        rows.update(amount=Decimal(50), version=F("version") + 1)
         return authorized("100.00")
 
     card.will("authorize", answer)
@@ -237,6 +239,7 @@ def test_nameless_movement_could_be_told_twice_and_is_not_booked(taken: Payment)
 
 def test_reference_of_another_payment_is_not_taken_over(collection: PaymentCollection, card: Script) -> None:
     first = services.create_payment_session(collection, provider_id="card", amount="60.00")
+    card.will("initiate", InitiateResult(outcome=Outcome.SUCCEEDED))
     second = services.create_payment_session(collection, provider_id="card")
     card.will("authorize", authorized("60.00", provider_reference="ch_1"))
     services.authorize_payment_session(first)

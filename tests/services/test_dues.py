@@ -13,7 +13,7 @@ from payments import services, signals
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, Failure, NextAction
 from payments.providers.account_holders import ListMethodsResult
-from payments.services.dues import PATIENCE, PAUSE
+from payments.services.background.installments import PATIENCE, PAUSE
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
@@ -215,11 +215,11 @@ def test_a_process_that_died_before_it_charged_is_made_up_for_the_next_day(
     due, _later = plan(customer)
 
     def die(*_arguments: Any, **_more: Any) -> None:
-        raise SystemExit
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("payments.services.dues.charge_saved_payment_method", die)
-        with pytest.raises(SystemExit):
+        patch.setattr("payments.services.background.installments.charge_saved_payment_method", die)
+        with pytest.raises(KeyboardInterrupt):
             services.charge_due_installments()
     assert services.charge_due_installments() == 0
 

@@ -97,7 +97,7 @@ TABLE: list[tuple[str, Callable[[Scene], Any], int]] = [
     ),
     ("update_payment_session", lambda s: services.update_payment_session(s.session, amount=20), 20),
     ("authorize_payment_session", lambda s: services.authorize_payment_session(s.session), 29),
-    ("authorize_payment_session again", lambda s: services.authorize_payment_session(s.payment.session), 4),
+    ("authorize_payment_session again", lambda s: services.authorize_payment_session(s.payment.session), 5),
     ("cancel_payment_session", lambda s: services.cancel_payment_session(s.session), 21),
     ("sync_payment_session", _sync, 20),
     ("capture_payment", lambda s: services.capture_payment(s.payment), 28),

@@ -12,7 +12,7 @@ from payments.exceptions import OutcomeUnknownError
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, Failure, RetrieveResult
 from payments.services import authorize_payment_session
-from payments.services.reconciliation import reconcile_operation
+from payments.services.background.reconciler import reconcile_operation
 from payments.states import Outcome
 from tests.services.facts import AUTHORIZED, REFUSED, REQUIRES_MORE, tell
 from tests.services.scripted import CHALLENGE, Script

@@ -12,7 +12,7 @@ from payments.exceptions import NotSupportedError, OutcomeUnknownError, Provider
 from payments.models import Payment, PaymentEvent, PaymentSession
 from payments.providers import RetrieveResult, SessionFact
 from payments.services import Origin
-from payments.services.synchronization import synchronize
+from payments.services.sync import synchronize
 from payments.states import Outcome, SessionStatus
 from tests.services.facts import AUTHORIZED, books, captured
 from tests.services.scripted import Script, found

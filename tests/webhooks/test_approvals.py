@@ -11,7 +11,7 @@ from payments import services
 from payments.exceptions import ProviderUnavailableError
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, Failure, RetrieveResult, SessionFact
-from payments.services import inbox
+from payments.services.background import inbox
 from payments.states import EventSource, OperationStatus, Outcome, SessionStatus, WebhookEventStatus
 from payments.testing import Script
 from tests.reliability.clocks import moving_clock

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client
 from payments import services
 from payments.exceptions import ProviderUnavailableError
 from payments.models import PaymentSession, WebhookEvent
-from payments.services import inbox
+from payments.services.background import inbox
 from payments.simulator import SimulatorService
 from payments.simulator.webhooks import sign
 from payments.states import SessionStatus, WebhookEventStatus

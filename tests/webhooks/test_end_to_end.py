@@ -13,7 +13,7 @@ from django.db import OperationalError
 import payments.webhooks
 from payments import services
 from payments.models import Payment, PaymentCollection, PaymentSession, WebhookEvent
-from payments.services import inbox
+from payments.services.background import inbox
 from payments.simulator import SimulatorService
 from payments.states import EventSource, PaymentStatus, SessionStatus, WebhookEventStatus
 from payments.testing import running_simulator

@@ -14,9 +14,9 @@ from django.utils import timezone
 from payments import services
 from payments.models import IdempotencyRecord, PaymentEvent, PaymentSession, WebhookEvent
 from payments.providers import RetrieveResult
-from payments.services import inbox
-from payments.services.leases import LEASE, held_rows, lease_rows
-from payments.services.retention import prune
+from payments.services.background import inbox
+from payments.services.background.retention import prune
+from payments.services.ledger.locks import LEASE, held_rows, lease_rows
 from payments.states import EventSource, Outcome, SessionStatus, WebhookEventStatus
 from payments.testing import Script
 from payments.testing.settings import configured_provider

@@ -18,8 +18,8 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.providers import SessionFact, WebhookResult
-from payments.services import inbox
-from payments.services.checkpoints import Checkpoint, watching
+from payments.services.background import inbox
+from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
 from payments.states import (
     MovementStatus,

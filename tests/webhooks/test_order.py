@@ -9,7 +9,7 @@ import pytest
 
 from payments import services
 from payments.models import Capture, Payment, PaymentCollection, PaymentSession, Refund, WebhookEvent
-from payments.services import inbox
+from payments.services.background import inbox
 from payments.simulator import SimulatorService
 from payments.states import (
     MovementStatus,

@@ -17,7 +17,7 @@ from payments.conf import mark_as_paid_provider
 from payments.models import PaymentCollection
 from payments.money import ZERO
 from payments.services import cancel_payment_collection, mark_payment_collection_as_paid
-from payments.services.collections import refuse_collection_cancelation
+from payments.services.collections import check_collection_cancelation
 from payments.states import CollectionStatus, EventSource
 
 
@@ -79,7 +79,7 @@ class CancelCollection(Action[PaymentCollection]):
 
     def check(self, row: PaymentCollection) -> None:
         """Refuse where it can't be canceled now."""
-        refuse_collection_cancelation(row)
+        check_collection_cancelation(row)
 
     def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
         """Return what is let go."""

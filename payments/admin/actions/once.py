@@ -22,8 +22,8 @@ from payments.services.idempotency import (
     complete_request,
     find_request,
     release_request,
+    serving_request,
 )
-from payments.services.requests import serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,9 @@ class Turn:
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Have the operations that are claimed in the block remember the turn."""
-        with serving(self._identity.request_key):
+        if self._record is None:
+            raise RuntimeError("The turn isn't taken.")
+        with serving_request(self._identity, self._record):
             yield
 
     def operation(self) -> PaymentOperation | None:

@@ -17,7 +17,7 @@ from payments.admin.reasons import detail_lines, detail_text
 from payments.admin.words import amount_text
 from payments.models import Payment, PaymentOperation
 from payments.services import resolve_operation
-from payments.services.resolutions import refuse_resolution, resolved_amount
+from payments.services.operations import check_resolution, resolved_amount
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
 
 
@@ -49,7 +49,7 @@ class ResolveOperation(Action[PaymentOperation]):
                 "Your answer is recorded as if the provider had given it. Nothing is sent to the provider."
             )
             return
-        refuse_resolution(row, has_happened=values["has_happened"])
+        check_resolution(row, has_happened=values["has_happened"])
         if values["has_happened"]:
             told = _("The books will say that this has happened as it was asked for: %(kind)s, %(amount)s.")
         else:

@@ -18,9 +18,14 @@ from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.words import amount_text
 from payments.models import Payment
 from payments.services import Origin, cancel_payment, capture_payment, refund_payment
-from payments.services.balances import amount_to_capture, amount_to_refund
-from payments.services.payments import choose_capture, choose_refund, refuse_release
-from payments.services.synchronization import synchronize
+from payments.services.payments import (
+    capturable,
+    check_release,
+    left_to_capture,
+    left_to_refund,
+    refundable,
+)
+from payments.services.sync import synchronize
 from payments.states import EventSource, PaymentStatus
 
 
@@ -40,11 +45,11 @@ class CapturePayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing is left."""
-        choose_capture(row, None)
+        capturable(row)
 
     def initial(self, row: Payment) -> dict[str, Any]:
         """Fill in all that is left."""
-        return {"amount": choose_capture(row, None)}
+        return {"amount": capturable(row)}
 
     def bulk_values(self, row: Payment) -> Values:
         """Take all that is left."""
@@ -52,7 +57,7 @@ class CapturePayment(Action[Payment]):
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much is taken and how much stays."""
-        left, name = amount_to_capture(row, None), provider_name(row.provider_id)
+        left, name = left_to_capture(row), provider_name(row.provider_id)
         if values is None:
             yield _("%(provider)s holds %(held)s; up to %(left)s can be captured now.") % {
                 "provider": name,
@@ -60,7 +65,7 @@ class CapturePayment(Action[Payment]):
                 "left": _text(row, left),
             }
             return
-        amount = choose_capture(row, values["amount"])
+        amount = capturable(row, values["amount"])
         yield _("%(amount)s will be taken from the payer through %(provider)s.") % {
             "amount": _text(row, amount),
             "provider": name,
@@ -107,15 +112,15 @@ class RefundPayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing is left."""
-        choose_refund(row, None)
+        refundable(row)
 
     def initial(self, row: Payment) -> dict[str, Any]:
         """Fill in all that is left."""
-        return {"amount": choose_refund(row, None)}
+        return {"amount": refundable(row)}
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much goes back and how much is kept."""
-        left, name = amount_to_refund(row, None), provider_name(row.provider_id)
+        left, name = left_to_refund(row), provider_name(row.provider_id)
         if values is None:
             yield _("%(captured)s was captured through %(provider)s; up to %(left)s can go back now.") % {
                 "captured": _text(row, row.captured_amount),
@@ -123,7 +128,7 @@ class RefundPayment(Action[Payment]):
                 "left": _text(row, left),
             }
             return
-        amount = choose_refund(row, values["amount"])
+        amount = refundable(row, values["amount"])
         yield _("%(amount)s will go back to the payer through %(provider)s.") % {
             "amount": _text(row, amount),
             "provider": name,
@@ -166,7 +171,7 @@ class CancelPayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing can be let go now."""
-        refuse_release(row)
+        check_release(row)
 
     def moving_amount(self, row: Payment, values: Values) -> Decimal | None:
         """Return what is let go."""

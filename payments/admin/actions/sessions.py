@@ -16,8 +16,8 @@ from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.words import amount_text
 from payments.models import PaymentSession
 from payments.services import Origin, authorize_payment_session, cancel_payment_session
-from payments.services.claims import refuse_session_cancelation
-from payments.services.synchronization import synchronize
+from payments.services.sessions import check_session_cancelation
+from payments.services.sync import synchronize
 from payments.states import EventSource, SessionStatus
 
 
@@ -78,7 +78,7 @@ class CancelSession(Action[PaymentSession]):
 
     def check(self, row: PaymentSession) -> None:
         """Refuse where it can't be canceled now."""
-        refuse_session_cancelation(row)
+        check_session_cancelation(row)
 
     def moving_amount(self, row: PaymentSession, values: Values) -> Decimal | None:
         """Return what is let go."""

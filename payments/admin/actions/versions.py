@@ -1,7 +1,6 @@
 """What a page showed, as one short text: an action on a page that isn't current any more is refused.
 
-Every change below a collection writes an event or claims an operation under the collection's lock, so the newest event
-and the number of operations tell whether anything has happened since.
+Every change below a collection gives the collection another version, which tells whether anything has happened since.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from payments.models import (
     Capture,
     Payment,
     PaymentCollection,
-    PaymentEvent,
     PaymentOperation,
     PaymentSession,
     Refund,
@@ -34,9 +32,8 @@ def version_of(row: Model) -> str:
     if collection_id is None:
         parts += [getattr(row, "updated_at", ""), getattr(row, "is_enabled", "")]
     else:
-        events = PaymentEvent.objects.filter(collection=collection_id).order_by("-id")
-        operations = PaymentOperation.objects.filter(collection=collection_id)
-        parts += [events.values_list("pk", flat=True).first(), operations.count()]
+        collections = PaymentCollection.objects.filter(pk=collection_id)
+        parts += collections.values_list("version", flat=True)
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
 
 

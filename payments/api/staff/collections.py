@@ -25,7 +25,7 @@ from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, StaffView
 from payments.exceptions import AmountError, NotFoundError
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.services.searches import Search
+from payments.services.search import Search
 from payments.states import CollectionStatus
 
 MAX_KEY = 255

@@ -27,7 +27,7 @@ from payments.api.moments import stored_moment
 from payments.exceptions import AmountError
 from payments.models import Payment, PaymentSession
 from payments.money import exact_decimal, normalize_currency
-from payments.services.searches import Search
+from payments.services.search import Search
 
 RowT = TypeVar("RowT", bound=models.Model)
 

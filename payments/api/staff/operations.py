@@ -24,7 +24,7 @@ from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
-from payments.services.searches import Search
+from payments.services.search import Search
 from payments.states import EventSource, OperationKind, OperationStatus
 
 MAX_REASON = 2000

@@ -20,7 +20,7 @@ from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, Staf
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, RefundReason
-from payments.services.searches import Search
+from payments.services.search import Search
 from payments.states import OperationKind, PaymentStatus
 
 MAX_NOTE = 2000

@@ -18,7 +18,7 @@ from payments.api.staff import filters
 from payments.api.staff.views import ListMixin, StaffView
 from payments.exceptions import InputError, TransitionError
 from payments.models import RefundReason
-from payments.services.searches import Search
+from payments.services.search import Search
 
 MAX_LABEL = 255
 MAX_DESCRIPTION = 2000

@@ -17,7 +17,7 @@ from payments.api.progress import ProgressField, with_progress
 from payments.api.staff import filters
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
-from payments.services.searches import Search
+from payments.services.search import Search
 from payments.states import OperationKind, SessionStatus
 
 

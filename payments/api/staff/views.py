@@ -18,7 +18,7 @@ from payments.api.staff.filters import Condition, filtered
 from payments.api.staff.permissions import StaffPermission
 from payments.api.views import PaymentsView, accepted
 from payments.conf import staff_authentication_classes
-from payments.services.searches import Search
+from payments.services.search import Search
 from payments.states import EventSource
 
 

@@ -13,7 +13,7 @@ from payments.api.fields import MomentField, ObjectField, WordField
 from payments.api.staff import filters
 from payments.api.staff.views import ListMixin, PrivateDataSerializer, StaffView
 from payments.models import WebhookEvent
-from payments.services.searches import Search
+from payments.services.search import Search
 from payments.states import WebhookEventStatus
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from payments.management.loops import LoopCommand
-from payments.services.jobs import JOBS
+from payments.services.background.jobs import JOBS
 
 
 class Command(LoopCommand):

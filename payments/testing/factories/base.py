@@ -12,10 +12,10 @@ from factory.django import DjangoModelFactory
 
 from payments.models import PaymentCollection
 from payments.money import exponent
-from payments.services.journals import Journal
-from payments.services.origins import Origin
-from payments.services.totals import settle
-from payments.services.transactions import joined
+from payments.services.ledger.books import hand_over, open_books
+from payments.services.ledger.history import Origin
+from payments.services.ledger.locks import joined
+from payments.services.ledger.totals import refresh_totals
 from payments.states import EventSource
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -90,18 +90,14 @@ class FoundOrNew(SubFactory):
         return super().evaluate(instance, step, extra)  # type: ignore[no-untyped-call]
 
 
-class SilentJournal(Journal):
-    """Forget what is noted: made-up rows have no history, and no signal tells of them."""
-
-    def write(self) -> None:
-        """Forget."""
-        self.events = []
-
-
 def settled(collection: PaymentCollection, *rows: models.Model) -> None:
     """Bring a collection and its payments in line with the rows below; `rows` are payments to be read again."""
     with joined():
-        settle(collection, SilentJournal(collection=collection, origin=Origin(source=EventSource.SYSTEM)))
+        books = open_books(collection.pk, origin=Origin(source=EventSource.SYSTEM))
+        refresh_totals(books)
+        books.events = []  # Made-up rows have no history, and no signal tells of them.
+        books.close()
+    hand_over(books, collection, books.collection)
     for row in rows:
         row.refresh_from_db(
             fields=["status", "captured_amount", "refunded_amount", "captured_at", "canceled_at"]

@@ -10,7 +10,9 @@ import factory
 from django.utils import timezone
 
 from payments.models import PaymentCollection, PaymentSession
-from payments.services.balances import remaining_amount
+from payments.services.ledger.books import open_books
+from payments.services.ledger.history import Origin
+from payments.services.ledger.totals import remaining_amount
 from payments.states import SessionStatus
 from payments.testing.factories.base import HUNDRED, Given, RowFactory, settled
 from payments.testing.factories.collections import PaymentCollectionFactory
@@ -23,7 +25,7 @@ def amount_left(collection: PaymentCollection) -> Decimal:
     """Return what is left to pay (major units), or the whole amount where nothing is."""
     if collection._state.adding:
         return collection.amount
-    left = remaining_amount(collection)
+    left = remaining_amount(open_books(collection.pk, origin=Origin(), is_locked=False))
     return left if left > 0 else collection.amount
 
 

@@ -1,0 +1,405 @@
+"""The inbox: provider events are verified, stored, answered, and then applied, each of them once.
+
+Storing comes before answering, so an answered event can't be lost; applying marks the event in the same transaction as
+the books. An event that comes early waits; one that isn't ours is kept, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import DataError, IntegrityError
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import (
+    NotSupportedError,
+    OperationInProgressError,
+    PaymentError,
+    ProviderUnavailableError,
+    WebhookVerificationError,
+)
+from payments.models import Capture, PaymentProvider, PaymentSession, Refund, WebhookEvent
+from payments.providers import (
+    BaseProvider,
+    SessionFact,
+    WebhookRequest,
+    WebhookResult,
+    decode_fact,
+    encode_fact,
+    get_provider,
+)
+from payments.providers.answers import UnusableAnswerError, require_usable
+from payments.providers.handler import publishable_fact
+from payments.redaction import redact
+from payments.services.ledger.books import Books, Scope, keep
+from payments.services.ledger.calls import provider_for, retrieve
+from payments.services.ledger.facts import record_fact
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import (
+    LeaseLostError,
+    committed,
+    database_alias,
+    held_rows,
+    lease_rows,
+    new_owner,
+)
+from payments.services.ledger.operations import survived
+from payments.services.sessions import authorize_payment_session
+from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
+
+logger = logging.getLogger("payments.webhooks")
+
+BACKOFF: Final = (
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=12),
+)
+
+MAX_ID: Final = 255
+"""No provider's ids are longer, in characters."""
+
+Status = WebhookEventStatus
+Progress = Callable[[WebhookEvent], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The stored event that a delivery is, and whether it was the first of it."""
+
+    event: WebhookEvent
+    is_new: bool
+
+
+def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
+    """Verify and store what a provider delivered; nothing that isn't proven is stored.
+
+    Raises NotFoundError for an unknown provider, WebhookVerificationError, ProviderUnavailableError where it can't be
+    verified right now, and NotSupportedError where the provider sends no events.
+    """
+    plugin = get_provider(provider_id)
+    if not plugin.supports_webhooks:
+        raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
+    event = _event_of(plugin, _parse(plugin, request))
+    PaymentProvider.objects.using(database_alias()).get_or_create(pk=provider_id)
+    try:
+        with committed():
+            event.save(force_insert=True, using=database_alias())
+    except IntegrityError:
+        known = _events().get(provider=provider_id, event_id=event.event_id)
+        return Receipt(event=known, is_new=False)
+    except DataError as error:
+        # A character that the database can't hold won't be one the next time either.
+        raise _malformed() from error
+    return Receipt(event=event, is_new=True)
+
+
+def process_event(
+    event: WebhookEvent, *, origin: Origin | None = None, owner: str | None = None
+) -> WebhookEvent:
+    """Apply a stored event that wasn't yet: its own fact, or what the provider says when asked.
+
+    It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
+    provider knows which of the two is older. A session that only waits to be authorized is authorized. `owner` is the
+    worker that has leased the event. Raises LeaseLostError, with nothing recorded, where that has lost it.
+    """
+    session = _session_of(event)
+    if session is None:
+        return _defer_or_ignore(event, owner)
+    fact = _fact_of(event)
+    if fact is None or _may_be_outdated(session, fact):
+        answer = retrieve(session)
+        if answer.fact is None and (fact is None or event.attempts < len(BACKOFF) - 1):
+            # “Not found” may only be behind: the provider has just told us of this session.
+            return _defer(event, detail=f"retrieve: {answer.outcome}", owner=owner)
+        fact = answer.fact or fact
+    if fact is not None:
+        origin = origin or Origin(source=EventSource.WEBHOOK)
+        _authorize_approved(session, fact, origin=origin)
+        record_fact(
+            session, fact, origin=origin, ending=lambda recorded: _mark_applied(event, recorded, owner)
+        )
+        event.refresh_from_db(using=database_alias())
+    return event
+
+
+def process_quietly(event: WebhookEvent) -> None:
+    """Apply an event right away if that can be done without asking its provider; otherwise a worker will."""
+    if event.fact is None or event.status != Status.RECEIVED:
+        return
+    try:
+        session, fact = _session_of(event), _fact_of(event)
+        if session is None or fact is None or not _asks_the_provider(session, fact):
+            process_event(event)
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException:
+        logger.exception("The webhook event %s is left to the worker.", event.pk)
+
+
+def process_due_events(
+    *, limit: int = 100, owner: str | None = None, progress: Progress | None = None
+) -> int:
+    """Apply up to `limit` stored events that are due; return how many there were. Workers may run side by side."""
+    owner = owner or new_owner()
+    events = lease_rows(_due(), owner=owner, limit=limit)
+    for event in held_rows(events, owner=owner):
+        error = survived(lambda: process_event(event, owner=owner))  # noqa: B023 - runs at once
+        if isinstance(error, LeaseLostError):
+            continue
+        if error is not None:
+            _put_back(event, error, owner)
+        if progress is not None:
+            progress(event)
+    return len(events)
+
+
+def replay_webhook_event(
+    event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.API
+) -> WebhookEvent:
+    """Apply a stored event again, whatever became of it before; facts only move forward, so this does no harm.
+
+    The history of the event's session says who asked for it. Raises what asking the provider does, where the event
+    carries no fact of its own.
+    """
+    origin = Origin.of(actor=actor, source=source)
+    event.attempts = 0
+    _events().filter(pk=event.pk).update(attempts=0, updated_at=timezone.now())
+    process_event(event, origin=origin)
+    if event.session is not None:
+        _note_replay(event, event.session, origin)
+    return event
+
+
+def _parse(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
+    """Have a plug-in prove and translate a delivery; whatever goes wrong in it, nothing is proven."""
+    try:
+        result: object = plugin.parse_webhook(request)
+    except (PaymentError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        # The exception's text may quote the body, so only its type and place are logged.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error(
+            "The provider %s could not read an event: %s in %s, line %s.",
+            plugin.alias,
+            type(error).__qualname__,
+            place.name,
+            place.lineno,
+        )
+        raise _malformed() from error
+    if not isinstance(result, WebhookResult):
+        raise _malformed()
+    try:
+        require_usable(result)
+    except UnusableAnswerError as error:
+        logger.error("The provider %s made of an event what can't be used: %s.", plugin.alias, error.where)
+        raise _malformed() from error
+    if not 0 < len(result.event_id) <= MAX_ID:
+        # One without an id would pass for a copy of the last such.
+        raise _malformed()
+    return result
+
+
+def _malformed() -> WebhookVerificationError:
+    return WebhookVerificationError(_("The event is malformed."), code="webhook_malformed")
+
+
+def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
+    """Return the row that keeps an event; one that carries its fact is the receiver's to apply first."""
+    session = _sessions().filter(pk=result.session_id or "", provider=plugin.alias).first()
+    fact = None if result.fact is None else encode_fact(publishable_fact(plugin, result.fact))
+    return WebhookEvent(
+        provider_id=plugin.alias,
+        event_id=result.event_id,
+        type=result.event_type[:128],
+        session=session,
+        provider_reference=result.provider_reference,
+        payload={
+            **redact(result.payload),
+            "session_id": result.session_id,
+            "capture_reference": result.capture_reference,
+        },
+        fact=fact,
+        occurred_at=result.occurred_at,
+        next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
+    )
+
+
+def _due() -> QuerySet[WebhookEvent]:
+    waiting = Q(status__in=[Status.RECEIVED, Status.DEFERRED], next_attempt_at__lte=timezone.now())
+    return _events().filter(waiting).order_by("created_at", "id")
+
+
+def _session_of(event: WebhookEvent) -> PaymentSession | None:
+    """Find the session that an event is about: only ever one of the same provider."""
+    if event.session is not None:
+        return event.session
+    sessions = _sessions().select_related("collection").filter(provider=event.provider_id)
+    named = event.payload.get("session_id")
+    if named:
+        return sessions.filter(pk=named).first()
+    return _by_reference(sessions, event) or _by_capture(sessions, event)
+
+
+def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
+    if not event.provider_reference:
+        return None
+    return sessions.filter(provider_reference=event.provider_reference).first()
+
+
+def _by_capture(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
+    """Find the one session that has a capture of this name: where several have, it is none's."""
+    reference = event.payload.get("capture_reference")
+    if not reference:
+        return None
+    captures = Capture.objects.using(database_alias()).filter(provider_reference=reference)
+    found = sessions.filter(pk__in=captures.values("payment__session"))[:2]
+    return found[0] if len(found) == 1 else None
+
+
+def _fact_of(event: WebhookEvent) -> SessionFact | None:
+    return None if event.fact is None else decode_fact(event.fact)
+
+
+def _asks_the_provider(session: PaymentSession, fact: SessionFact) -> bool:
+    """Return whether applying a fact takes a call to the provider."""
+    return fact.awaits_authorization or _may_be_outdated(session, fact)
+
+
+def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
+    """Return whether a fact tells of a success where a later end is recorded, and its provider can be asked."""
+    if session.status == SessionStatus.CANCELED and fact.status == SessionStatus.AUTHORIZED:
+        is_in_doubt = session.payment is None
+    else:
+        succeeded = [row for row in fact.movements if row.status == MovementStatus.SUCCEEDED]
+        references = [row.provider_reference for row in succeeded if row.provider_reference]
+        refunds = Refund.objects.using(database_alias())
+        failed = refunds.filter(payment__session=session, status=MovementStatus.FAILED)
+        is_in_doubt = failed.filter(provider_reference__in=references).exists()
+    return is_in_doubt and _can_be_asked(session)
+
+
+def _can_be_asked(session: PaymentSession) -> bool:
+    try:
+        return provider_for(session).supports_retrieve
+    except ProviderUnavailableError:
+        return False
+
+
+def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: Origin) -> None:
+    """Authorize a session whose payer has done their part at the provider's own place, as the provider reports.
+
+    What comes of that is in the books, and the reconciler sees to an unknown outcome. A session that can't be
+    authorized any more is left as it is. Raises ProviderUnavailableError and OperationInProgressError: it has to be
+    tried again.
+    """
+    if not (fact.awaits_authorization and session.is_unauthorized):
+        return
+    try:
+        authorize_payment_session(session, actor=origin.actor, source=origin.source)
+    except (OperationInProgressError, ProviderUnavailableError):
+        raise
+    except PaymentError as error:
+        logger.info("The approved session %s isn't authorized: %s", session.pk, error.code)
+
+
+def _mark_applied(event: WebhookEvent, session: PaymentSession, owner: str | None) -> None:
+    """Note on a stored event, in the transaction that records it, that what it states is in the books."""
+    now = timezone.now()
+    _write(
+        event,
+        owner,
+        session=session,
+        status=Status.APPLIED,
+        applied_at=now,
+        next_attempt_at=None,
+        detail="",
+    )
+
+
+def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
+    """Let an event wait that may be early; ignore one that names a session which isn't ours."""
+    is_nameless = not (event.provider_reference or event.payload.get("capture_reference"))
+    is_foreign = bool(event.payload.get("session_id")) or is_nameless
+    if is_foreign or event.attempts >= len(BACKOFF) - 1:
+        _write(event, owner, status=Status.IGNORED, detail="foreign", next_attempt_at=None)
+        event.refresh_from_db(using=database_alias())
+        return event
+    return _defer(event, detail="no session yet", owner=owner)
+
+
+def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
+    """Try an event again later whose application has failed, in whatever way."""
+    logger.warning("The webhook event %s failed.", event.pk, exc_info=error)
+    event.refresh_from_db(using=database_alias())
+    if event.lease_owner == owner:
+        _defer(
+            event,
+            detail=error.code if isinstance(error, PaymentError) else type(error).__qualname__,
+            owner=owner,
+        )
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+
+
+def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEvent:
+    """Try an event again later; after the last time it counts as failed, and an operator may replay it.
+
+    One that somebody else has moved on in the meantime is left alone.
+    """
+    attempts = event.attempts + 1
+    is_over = attempts >= len(BACKOFF)
+    with suppress(LeaseLostError):
+        _write(
+            event,
+            owner,
+            is_unchanged=True,
+            status=Status.FAILED if is_over else Status.DEFERRED,
+            attempts=attempts,
+            next_attempt_at=None if is_over else timezone.now() + BACKOFF[attempts],
+            detail=detail,
+        )
+    event.refresh_from_db(using=database_alias())
+    return event
+
+
+def _write(event: WebhookEvent, owner: str | None, *, is_unchanged: bool = False, **values: Any) -> None:
+    """Write these values into a stored event and end its lease; raise LeaseLostError where it is another's by now."""
+    rows = _events().filter(pk=event.pk)
+    if owner is not None:
+        rows = rows.filter(lease_owner=owner)
+    if is_unchanged:
+        rows = rows.filter(status=event.status, attempts=event.attempts)
+    ended = {"lease_owner": "", "lease_expires_at": None, "updated_at": timezone.now()}
+    if not rows.update(**values, **ended):
+        raise LeaseLostError(event.pk)
+
+
+def _events() -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.using(database_alias())
+
+
+def _sessions() -> QuerySet[PaymentSession]:
+    return PaymentSession.objects.using(database_alias())
+
+
+def _note_replay(event: WebhookEvent, session: PaymentSession, origin: Origin) -> None:
+    def rule(books: Books) -> None:
+        books.note(
+            "webhook.replayed",
+            books.session(session.pk),
+            data={"event_id": event.event_id, "type": event.type},
+        )
+
+    keep(session.collection_id, rule, origin=origin, scope=Scope())

@@ -1,0 +1,135 @@
+"""Installments that fall due: telling the shop of them, and charging them while their customers are away.
+
+Only what the customer has agreed to is charged by itself, as the plan says. One attempt a day for each installment:
+what a bank has refused, and where it wants the customer, is for the customer or the shop to go on with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from payments.exceptions import OperationInProgressError, OutcomeUnknownError, PaymentError
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
+from payments.models.sessions import PaymentSessionQuerySet
+from payments.services.account_holders import charge_saved_payment_method
+from payments.services.ledger.books import Books, Scope, keep
+from payments.services.ledger.history import Origin
+from payments.services.ledger.locks import database_alias
+from payments.services.ledger.operations import survived
+from payments.states import EventSource, SessionStatus
+
+logger = logging.getLogger("payments.installments")
+
+COLLECTOR: Final = Origin(source=EventSource.SYSTEM)
+
+PAUSE: Final = timedelta(days=1)
+"""How long an attempt that came to nothing, or whose process died, keeps the next from being made."""
+
+PATIENCE: Final = timedelta(days=30)
+"""How long after its day an installment is still charged by itself; later a person has to look."""
+
+_ATTEMPT: Final = "session.charging"
+_DUE: Final = "session.due"
+
+Progress = Callable[[PaymentSession], None]
+
+
+def notify_due_installments(*, limit: int = 100, progress: Progress | None = None) -> int:
+    """Write a `session.due` event for each installment that has fallen due, once; return how many."""
+    due = _sessions().unauthorized().filter(due_at__lte=timezone.now())
+    sessions = due.exclude(Exists(_events_of_session(_DUE))).order_by("due_at")[:limit]
+    return sum(_safely(_notify, session, progress) for session in sessions)
+
+
+def charge_due_installments(*, limit: int = 100, progress: Progress | None = None) -> int:
+    """Charge up to `limit` due installments with what their customers have saved; return how many were tried.
+
+    Only those of a plan that was made with `is_automatic`, which nobody has tried to authorize yet. One that couldn't
+    be charged, for want of a saved payment method, say, gets a `session.not_charged` event with the reason.
+    """
+    return sum(_safely(_charge, session, progress) for session in _due().order_by("due_at", "id")[:limit])
+
+
+def _safely(
+    step: Callable[[PaymentSession], bool], session: PaymentSession, progress: Progress | None
+) -> bool:
+    """Do one installment's step, so that its trouble doesn't keep the others waiting; return whether it was done."""
+    done: list[bool] = []
+    error = survived(lambda: done.append(step(session)))
+    if error is not None:
+        logger.error("The due installment %s can't be seen to now.", session.pk, exc_info=error)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        return True
+    if done == [True] and progress is not None:
+        progress(session)
+    return done == [True]
+
+
+def _sessions() -> PaymentSessionQuerySet:
+    return PaymentSession.objects.using(database_alias()).select_related("collection")
+
+
+def _events_of_session(event_type: str) -> QuerySet[PaymentEvent]:
+    return PaymentEvent.objects.using(database_alias()).filter(session=OuterRef("pk"), type=event_type)
+
+
+def _due() -> QuerySet[PaymentSession]:
+    now = timezone.now()
+    rows = _sessions().filter(
+        is_automatic=True, status=SessionStatus.PENDING, due_at__lte=now, due_at__gt=now - PATIENCE
+    )
+    attempts = _events_of_session(_ATTEMPT).filter(created_at__gt=now - PAUSE)
+    under_way = PaymentOperation.objects.using(database_alias()).open().filter(session=OuterRef("pk"))
+    return rows.exclude(Exists(attempts)).exclude(Exists(under_way))
+
+
+def _notify(session: PaymentSession) -> bool:
+    def rule(books: Books) -> bool:
+        told = PaymentEvent.objects.using(database_alias()).filter(session=session.pk, type=_DUE)
+        if told.exists():
+            return False
+        locked = books.session(session.pk)
+        books.note(_DUE, locked, amount=locked.amount, data={"due_at": str(locked.due_at)})
+        return True
+
+    return keep(session.collection_id, rule, origin=COLLECTOR, scope=Scope())[1]
+
+
+def _charge(session: PaymentSession) -> bool:
+    if not _claim(session):
+        return False
+    try:
+        charge_saved_payment_method(session, source=COLLECTOR.source)
+    except (OperationInProgressError, OutcomeUnknownError) as error:
+        logger.info("%s is being worked on: %s", session.pk, error.code)
+    except PaymentError as error:
+        _note_failure(session, error)
+    return True
+
+
+def _claim(session: PaymentSession) -> bool:
+    """Note an attempt, unless another worker has made one meanwhile."""
+
+    def rule(books: Books) -> bool:
+        if not _due().filter(pk=session.pk).exists():
+            return False
+        locked = books.session(session.pk)
+        books.note(_ATTEMPT, locked, amount=locked.amount)
+        return True
+
+    return keep(session.collection_id, rule, origin=COLLECTOR, scope=Scope())[1]
+
+
+def _note_failure(session: PaymentSession, error: PaymentError) -> None:
+    def rule(books: Books) -> None:
+        locked = books.session(session.pk)
+        books.note("session.not_charged", locked, amount=locked.amount, data={"code": error.code})
+
+    keep(session.collection_id, rule, origin=COLLECTOR, scope=Scope())

@@ -1,0 +1,316 @@
+"""The reconciler: finds out what became of operations whose outcome nobody recorded.
+
+It asks the provider first. Only what the provider doesn't know of is sent again, under the same key and only as long as
+that key protects; whatever stays unclear goes to a person. Nothing is ever failed by a timeout, or because a provider
+doesn't know a session that it has made. Each step looks under the lock whether the operation is still this worker's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.utils import timezone
+
+from payments.exceptions import PaymentError, ProviderUnavailableError
+from payments.models import PaymentOperation
+from payments.providers import BaseProvider, ProviderResult, RetrieveResult
+from payments.services.ledger.books import Books, Scope, keep
+from payments.services.ledger.calls import call_for, provider_for, retrieve
+from payments.services.ledger.claims import refusal_of_call
+from payments.services.ledger.facts import record_fact
+from payments.services.ledger.history import Origin
+from payments.services.ledger.locks import (
+    LEASE,
+    LeaseLostError,
+    database_alias,
+    lease_rows,
+    new_owner,
+)
+from payments.services.ledger.operations import (
+    FIRST_RETRY,
+    Checkpoint,
+    note_attention,
+    reach,
+    survived,
+)
+from payments.services.ledger.records import lose_track, record_answer
+from payments.services.ledger.statements import DatabaseNow
+from payments.services.ledger.totals import refresh_totals
+from payments.states import (
+    AttentionReason,
+    EventSource,
+    OperationKind,
+    OperationStatus,
+    Outcome,
+    SessionStatus,
+)
+
+logger = logging.getLogger("payments.reconciler")
+
+BACKOFF: Final = (
+    FIRST_RETRY,
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(hours=24),
+)
+"""The pauses before each look at an operation. After the last look a person has to see to it."""
+
+PATIENCE: Final = timedelta(days=30)
+"""How long a provider may say “pending”: a bank takes days, but not for ever."""
+
+MARGIN: Final = timedelta(minutes=10)
+"""Our clock and the provider's may differ, so a key isn't trusted up to its last minute."""
+
+RECONCILER: Final = Origin(source=EventSource.RECONCILER)
+
+_WAITING: Final = (OperationStatus.UNKNOWN, OperationStatus.PENDING)
+_UNRECORDED: Final = (OperationStatus.PROCESSING, *_WAITING)
+
+Progress = Callable[[PaymentOperation], None]
+
+
+def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progress | None = None) -> int:
+    """Look after up to `limit` operations that are due; return how many there were.
+
+    Several workers may run side by side: each takes rows that no other has.
+    """
+    owner = owner or new_owner()
+    operations = lease_rows(_due(), owner=owner, limit=limit)
+    for operation in operations:
+        if _reconcile_safely(operation, owner) and progress is not None:
+            operation.refresh_from_db(using=database_alias())
+            progress(operation)
+    return len(operations)
+
+
+def reconcile_operation(operation: PaymentOperation, *, owner: str = "") -> PaymentOperation:
+    """Find out what became of one operation, and return it as it is then.
+
+    `owner` is the worker that has leased it. Raises LeaseLostError where another has it by now.
+    """
+    turn = _Turn(operation, owner)
+    current = turn.begin()
+    if current.status not in _WAITING:
+        return current
+    try:
+        provider = provider_for(current)
+    except ProviderUnavailableError:
+        return turn.require_attention(AttentionReason.PROVIDER_NOT_CONFIGURED)
+    answer = turn.ask() if provider.supports_retrieve else None
+    if answer is not None and answer.outcome != Outcome.SUCCEEDED:
+        return turn.reschedule()
+    if not turn.decide(provider):
+        return turn.operation
+    return turn.send(is_found=answer is None or answer.fact is not None)
+
+
+class _Turn:
+    """One worker's turn with one operation: `operation` is it as it was written last, in `books`."""
+
+    def __init__(self, operation: PaymentOperation, owner: str) -> None:
+        self.operation = operation
+        self.owner = owner
+
+    def keep(self, rule: Callable[[Books, PaymentOperation], Any]) -> Any:
+        """Apply a rule to the operation in its collection's books; raise LeaseLostError where it is another's."""
+
+        def with_operation(books: Books) -> tuple[PaymentOperation, Any]:
+            current = books.operation(self.operation.pk)
+            if current.is_open and current.lease_owner != self.owner and self.owner:
+                raise LeaseLostError(current.pk)
+            return current, rule(books, current)
+
+        scope = Scope(payment_id=self.operation.payment_id, operation_id=self.operation.pk)
+        self.books, (self.operation, result) = keep(
+            self.operation.collection_id, with_operation, origin=RECONCILER, scope=scope
+        )
+        return result
+
+    def begin(self) -> PaymentOperation:
+        """Take the turn: renew the lease, and give up on a call whose caller has vanished."""
+
+        def rule(books: Books, current: PaymentOperation) -> None:
+            if self.owner != current.lease_owner and self.owner:
+                raise LeaseLostError(current.pk)
+            if current.status == OperationStatus.PROCESSING:
+                lose_track(books, current)
+                refresh_totals(books)
+            if current.is_open and self.owner:
+                current.lease_owner, current.lease_expires_at = self.owner, timezone.now() + LEASE
+
+        self.keep(rule)
+        return self.operation
+
+    def ask(self) -> RetrieveResult:
+        """Record what the provider knows of the operation's session, and return its answer."""
+        answer = retrieve(self.operation.session)
+        if answer.outcome == Outcome.SUCCEEDED and answer.fact is not None:
+            record_fact(self.operation.session, answer.fact, origin=RECONCILER)
+        return answer
+
+    def decide(self, provider: BaseProvider[Any]) -> bool:
+        """Return whether the operation is to be sent again now that its provider was asked; else do what is left."""
+        window = provider.key_window(OperationKind(self.operation.kind))
+        is_protected = window is None or _age_of(self.operation) < window - MARGIN
+
+        def rule(books: Books, current: PaymentOperation) -> bool:
+            if current.status == OperationStatus.PENDING:
+                _wait(books, current) if provider.supports_retrieve else _look_later(books, current)
+            if current.status != OperationStatus.UNKNOWN:
+                return False
+            if not is_protected:
+                _attend(books, current, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)
+                return False
+            if _is_overtaken(books, current):
+                _attend(books, current, AttentionReason.LATE_AUTHORIZATION)
+                return False
+            current.attempts += 1
+            return True
+
+        return bool(self.keep(rule))
+
+    def send(self, *, is_found: bool) -> PaymentOperation:
+        """Send an operation that the provider doesn't know of once more, under its own key.
+
+        `is_found` tells that the provider knows the operation's session, or can't be asked whether it does.
+        """
+        operation = self.operation
+        reach(Checkpoint.CLAIMED, operation)
+        result = call_for(operation)
+        reach(Checkpoint.CALLED, operation)
+        is_elsewhere = not is_found and operation.kind != OperationKind.INITIATE
+        if result.outcome == Outcome.NOT_SENT or (is_elsewhere and result.outcome == Outcome.DECLINED):
+            # That this attempt went nowhere says nothing of the first one. Neither does the refusal of a provider that
+            # doesn't know what it has made itself, as one doesn't that is shown the credentials of another account.
+            result = replace(result, outcome=Outcome.UNKNOWN)
+        if result.outcome == Outcome.SUCCEEDED and self._may_be_overtaken():
+            return self._look_whether_it_lasts(result)
+        return self._record(result)
+
+    def reschedule(self) -> PaymentOperation:
+        """Look again later, each time after a longer pause; after the last look a person has to."""
+        self.keep(_look_later)
+        return self.operation
+
+    def require_attention(self, reason: AttentionReason) -> PaymentOperation:
+        """Put the operation before a person."""
+
+        def rule(books: Books, current: PaymentOperation) -> None:
+            if current.status in _UNRECORDED:
+                _attend(books, current, reason)
+
+        self.keep(rule)
+        return self.operation
+
+    def _record(self, result: ProviderResult) -> PaymentOperation:
+        self.books, self.operation = record_answer(self.books, self.operation, result)
+        if self.operation.status in _WAITING:
+            self.owner = ""  # The lease ended with the recording.
+            self.reschedule()
+        return self.operation
+
+    def _may_be_overtaken(self) -> bool:
+        """Return whether what an operation abandoned may be held all the same, at a provider that can be asked.
+
+        What it is told then may be its first answer, repeated under the same key, and older than an authorization.
+        """
+        operation = self.operation
+        is_abandonment = (
+            operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id
+        )
+        return is_abandonment and operation.attempts > 1 and provider_for(operation).supports_retrieve
+
+    def _look_whether_it_lasts(self, result: ProviderResult) -> PaymentOperation:
+        """Have the provider say how things stand after a cancelation; a person sees to what is held all the same."""
+        answer = self.ask()
+        if answer.outcome != Outcome.SUCCEEDED:
+            return self.reschedule()
+        self.keep(lambda _books, _current: None)
+        if self.operation.session.payment is None or self.operation.session.status == SessionStatus.CANCELED:
+            return self._record(result)
+        return self.require_attention(AttentionReason.LATE_AUTHORIZATION)
+
+
+def _operations() -> QuerySet[PaymentOperation]:
+    return PaymentOperation.objects.using(database_alias())
+
+
+def _due() -> QuerySet[PaymentOperation]:
+    now = timezone.now()
+    abandoned = Q(status=OperationStatus.PROCESSING, lease_expires_at__lte=now)
+    waiting = Q(status__in=_WAITING, next_attempt_at__lte=now)
+    return _operations().filter(abandoned | waiting).order_by("created_at", "id")
+
+
+def _reconcile_safely(operation: PaymentOperation, owner: str) -> bool:
+    """Reconcile one operation, so that its trouble doesn't keep the others waiting; return whether it was ours."""
+    error = survived(lambda: reconcile_operation(operation, owner=owner))
+    if error is None or isinstance(error, LeaseLostError):
+        return error is None
+    if isinstance(error, PaymentError):
+        logger.warning("Operation %s can't be reconciled now: %s", operation.pk, error.code)
+    else:
+        logger.error("Operation %s can't be reconciled now.", operation.pk, exc_info=error)
+    later = survived(lambda: _put_back(operation, owner))
+    if later is not None and not isinstance(later, LeaseLostError):
+        logger.error("Operation %s keeps its lease until that expires.", operation.pk, exc_info=later)
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    return True
+
+
+def _put_back(operation: PaymentOperation, owner: str) -> None:
+    """Look again later at an operation that can't even be looked after."""
+    turn = _Turn(operation, owner)
+    turn.begin()
+    if turn.operation.status in _WAITING:
+        turn.reschedule()
+
+
+def _is_overtaken(books: Books, operation: PaymentOperation) -> bool:
+    """Return whether a payer authorized what an operation was to abandon or to change."""
+    return operation.kind != OperationKind.INITIATE and refusal_of_call(books, operation) is not None
+
+
+def _age_of(operation: PaymentOperation) -> timedelta:
+    """Return how long ago an operation was sent first, by the database's clock or ours: whichever says longer."""
+    by_database = ExpressionWrapper(DatabaseNow() - F("sent_at"), output_field=DurationField())
+    age = _operations().filter(pk=operation.pk).annotate(age=by_database).values_list("age", flat=True).get()
+    ours = timezone.now() - operation.created_at
+    return ours if age is None else max(age, ours)
+
+
+def _look_later(books: Books, operation: PaymentOperation) -> None:
+    if operation.status not in _WAITING:
+        return
+    if operation.checks + 1 >= len(BACKOFF):
+        _attend(books, operation, AttentionReason.UNRESOLVED)
+    else:
+        _pause(operation)
+
+
+def _wait(books: Books, operation: PaymentOperation) -> None:
+    """Look again later at what the provider itself says is pending."""
+    if timezone.now() - operation.created_at > PATIENCE:
+        _attend(books, operation, AttentionReason.STILL_PENDING)
+    else:
+        _pause(operation)
+
+
+def _pause(operation: PaymentOperation) -> None:
+    pause = BACKOFF[min(operation.checks + 1, len(BACKOFF) - 1)]
+    operation.checks += 1
+    operation.next_attempt_at = timezone.now() + pause
+    operation.lease_owner, operation.lease_expires_at = "", None
+
+
+def _attend(books: Books, operation: PaymentOperation, reason: AttentionReason) -> None:
+    note_attention(books, operation, reason)
+    refresh_totals(books)

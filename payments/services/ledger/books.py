@@ -1,0 +1,538 @@
+"""The books: one collection with all that is below it, opened once, changed in memory, written once.
+
+A rule is a function of the books. It changes rows and notes events, and issues no SQL, so that it can be tried without
+a database. `keep` opens books under the collection's lock, applies a rule and closes them; `amend` applies a rule to
+books that were closed before, and opens new ones only where somebody else has written since: the first thing that is
+written is the collection's next version, on the condition that it still has the one that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from django.db import Error, IntegrityError
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import NotFoundError
+from payments.models import (
+    AccountHolder,
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+)
+from payments.money import ZERO, AmountField
+from payments.services.ledger import outbox
+from payments.services.ledger.history import Origin, Row, event_of
+from payments.services.ledger.locks import (
+    committed,
+    database_alias,
+    is_conflict,
+    lock_collection,
+    repeated,
+    the_collection,
+)
+from payments.services.ledger.statements import Select, insert, update
+from payments.states import OPEN_OPERATION_STATUSES, MovementKind, MovementStatus, OperationKind
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=Model)
+
+Movement = Capture | Refund
+Reference = tuple[type[Model], str, str]
+"""A provider's reference: which model has it, of which provider it is, and the reference itself."""
+
+_STORED: Final = Decimal(1).scaleb(-AmountField.decimal_places)
+
+_OPEN: Final = sorted(OPEN_OPERATION_STATUSES)
+_KINDS: Final = {MovementKind.CAPTURE: "captures", MovementKind.REFUND: "refunds"}
+
+Report = tuple[str | None, str, str]
+"""A discrepancy that was told: the operation that stands for it, or None for any; its code; what was reported."""
+
+
+class StaleBooksError(Exception):
+    """Books that somebody else has written in since they were read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What is read when books are opened, besides the collection, its sessions and payments and open operations.
+
+    Of the payment `payment_id` those captures and refunds are read that are still open: the rest is known as a sum.
+    `is_whole` has every row read. `operation_id` names an operation that may have ended. `account_at` is the provider
+    whose account of the customer is wanted, and `has_customer` asks for the customer. `tries` reads the times that a
+    limit counts.
+    """
+
+    payment_id: str | None = None
+    is_whole: bool = False
+    operation_id: str = ""
+    account_at: str | None = None
+    has_customer: bool = False
+    tries: Callable[[str], Sequence[Sequence[datetime]]] | None = None
+
+
+WHOLE: Final = Scope(is_whole=True)
+
+
+@dataclass(kw_only=True, eq=False)
+class Books:
+    """A collection's rows as they were read, and what a rule has changed, added and noted since.
+
+    `events` wait to be written. `reports` are the discrepancies that the history tells of, by session; they are read
+    where one is to be told. `taken` names the sessions of other collections that have a provider's reference.
+    `was_told` says that receivers of signals have heard of what was written, so that they may have changed it.
+    `is_locked` says that nobody else can have written since the books were read.
+    """
+
+    collection: PaymentCollection
+    origin: Origin
+    sessions: list[PaymentSession] = field(default_factory=list)
+    payments: list[Payment] = field(default_factory=list)
+    captures: list[Capture] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
+    operations: list[PaymentOperation] = field(default_factory=list)
+    scope: Scope = WHOLE
+    account_reference: str | None = None
+    tries: Sequence[Sequence[datetime]] = ()
+    reports: dict[str, set[Report]] = field(default_factory=dict)
+    taken: Mapping[Reference, str] = field(default_factory=dict)
+    events: list[PaymentEvent] = field(default_factory=list)
+    was_told: bool = False
+    is_locked: bool = False
+
+    def __post_init__(self) -> None:
+        self._link()
+        self._added: list[Model] = []
+        self._made: set[str] = set()
+        self._before: dict[int, dict[str, Any]] = {}
+        self._keep_copies()
+        self._closed = (
+            {}
+            if self.scope.is_whole
+            else {
+                (payment.pk, kind): stored - self._sum(payment, kind, MovementStatus.SUCCEEDED)
+                for payment in self.payments
+                for kind, stored in (
+                    (MovementKind.CAPTURE, payment.captured_amount),
+                    (MovementKind.REFUND, payment.refunded_amount),
+                )
+            }
+        )
+
+    # What is in the books
+
+    def session(self, session_id: str) -> PaymentSession:
+        """Return a session; raise NotFoundError where the collection has none of this id."""
+        return _by_id(self.sessions, session_id)
+
+    def payment(self, payment_id: str) -> Payment:
+        """Return a payment; raise NotFoundError where the collection has none of this id."""
+        return _by_id(self.payments, payment_id)
+
+    def operation(self, operation_id: str) -> PaymentOperation:
+        """Return an operation; raise NotFoundError where it isn't in the books."""
+        return _by_id(self.operations, operation_id)
+
+    def open_operations(self, *kinds: OperationKind, target_id: str | None = None) -> list[PaymentOperation]:
+        """Return the open operations of these kinds, or of any, on one row, or on any."""
+        return [
+            row
+            for row in self.operations
+            if row.is_open and (not kinds or row.kind in kinds) and target_id in (None, row.target_id)
+        ]
+
+    def unauthorized_sessions(self) -> list[PaymentSession]:
+        """Return the sessions that may still become payments."""
+        return [row for row in self.sessions if row.is_unauthorized]
+
+    def movements(self, payment: Payment, kind: MovementKind) -> list[Any]:
+        """Return the captures or refunds of a payment that are in the books, oldest first."""
+        self._require(payment)
+        return [row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk]
+
+    def succeeded(self, payment: Payment, kind: MovementKind) -> Decimal:
+        """Return what was captured or refunded of a payment, in major units."""
+        loaded = self._sum(payment, kind, MovementStatus.SUCCEEDED)
+        return self._closed.get((payment.pk, kind), ZERO) + loaded
+
+    def pending(self, payment: Payment, kind: MovementKind) -> Decimal:
+        """Return what is reserved by captures or refunds whose outcome isn't known yet, in major units."""
+        self._require(payment)
+        return self._sum(payment, kind, MovementStatus.PENDING)
+
+    def knows(self, payment: Payment) -> bool:
+        """Return whether the books have all captures and refunds of a payment that aren't closed."""
+        return self.scope.is_whole or self.scope.payment_id == payment.pk or payment.pk in self._made
+
+    # What a rule does to them
+
+    def add(self, row: Row) -> None:
+        """Add a new row."""
+        rows: list[Any] = getattr(self, _LISTS[type(row)])
+        rows.append(row)
+        self._added.append(row)
+        self._made.add(row.pk)
+        self._link_row(row)
+
+    def note(self, event_type: str, row: Row, **values: Any) -> None:
+        """Note what happened to a row, with the values that `event_of` takes."""
+        self.events.append(event_of(self.collection, event_type, row, self.origin, **values))
+
+    # How they are written
+
+    def close(self) -> bool:
+        """Write what has changed, within the transaction that is open; return whether there was anything.
+
+        Raises StaleBooksError, with nothing written, where somebody else has written since the books were read.
+        """
+        changed = [(row, names) for row in self._stored_rows() if (names := self._changes(row))]
+        if not (changed or self._added or self.events):
+            return False
+        alias, now = database_alias(), timezone.now()
+        if changed or self._added or not self.is_locked:  # An event alone changes nothing that books hold.
+            self._write_collection(alias, now)
+        for model, rows in _grouped(
+            (row, names) for row, names in changed if row is not self.collection
+        ).items():
+            _write_changes(alias, model, rows, now)
+        for model in _ORDER:
+            if rows_added := [row for row in self._added if type(row) is model]:
+                insert(alias, rows_added, stamped=("sent_at",) if model is PaymentOperation else ())
+        if self.events:
+            self.was_told = outbox.enqueue(self.collection.pk, self.events) or self.was_told
+        for row in (*self._added, *(row for row, _names in changed)):
+            _show_as_stored(row)
+        self.events, self._added, self.is_locked = [], [], False
+        self._keep_copies()
+        return True
+
+    def _write_collection(self, alias: str, now: datetime) -> None:
+        before = self.collection.version
+        self.collection.version, self.collection.updated_at = before + 1, now
+        if not update(alias, self.collection, self._changes(self.collection), version=before):
+            raise StaleBooksError(self.collection.pk)
+
+    def _stored_rows(self) -> list[Any]:
+        rows = [
+            self.collection,
+            *self.sessions,
+            *self.payments,
+            *self.captures,
+            *self.refunds,
+            *self.operations,
+        ]
+        return [row for row in rows if id(row) in self._before]
+
+    def _changes(self, row: Model) -> list[str]:
+        before, now = self._before[id(row)], vars(row)
+        return [name for name, value in before.items() if now[name] is not value and now[name] != value]
+
+    def _keep_copies(self) -> None:
+        rows = [
+            self.collection,
+            *self.sessions,
+            *self.payments,
+            *self.captures,
+            *self.refunds,
+            *self.operations,
+        ]
+        self._before = {id(row): _copy(row) for row in rows}
+
+    # How the rows hang together
+
+    def _link(self) -> None:
+        for row in (*self.sessions, *self.payments, *self.captures, *self.refunds, *self.operations):
+            self._link_row(row)
+
+    def _link_row(self, row: Any) -> None:
+        """Have a row share the rows above it with all others, so that nothing is read twice."""
+        cache = row._state.fields_cache
+        if isinstance(row, PaymentSession):
+            cache["collection"] = self.collection
+            cache.setdefault("authorized_payment", None)
+        elif isinstance(row, Payment):
+            cache["collection"], cache["session"] = self.collection, self.session(row.session_id)
+            cache["session"]._state.fields_cache["authorized_payment"] = row
+        elif isinstance(row, Capture | Refund):
+            cache["payment"] = self.payment(row.payment_id)
+        else:
+            self._link_operation(row, cache)
+
+    def _link_operation(self, row: PaymentOperation, cache: dict[str, Any]) -> None:
+        cache["collection"], cache["session"] = self.collection, self.session(row.session_id)
+        if row.payment_id is not None:
+            cache["payment"] = self.payment(row.payment_id)
+        for name, rows in (("capture", self.captures), ("refund", self.refunds)):
+            found = next((each for each in rows if each.pk == getattr(row, f"{name}_id")), None)
+            if found is not None:
+                cache[name] = found
+
+    def _sum(self, payment: Payment, kind: MovementKind, status: MovementStatus) -> Decimal:
+        rows = (row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk)
+        return sum((row.amount for row in rows if row.status == status), ZERO)
+
+    def _require(self, payment: Payment) -> None:
+        if not self.knows(payment):
+            raise LookupError(f"The books were opened without the captures and refunds of {payment.pk}.")
+
+
+_LISTS: Final[Mapping[type[Model], str]] = {
+    PaymentSession: "sessions",
+    Payment: "payments",
+    Capture: "captures",
+    Refund: "refunds",
+    PaymentOperation: "operations",
+}
+_ORDER: Final = (PaymentSession, Payment, Capture, Refund, PaymentOperation)
+
+_UNLOCKED: Final = Select(
+    PaymentCollection, lambda rows, collection: rows.filter(pk=collection), "collection"
+)
+_SESSIONS: Final = Select(
+    PaymentSession, lambda rows, collection: rows.filter(collection=collection), "collection"
+)
+_PAYMENTS: Final = Select(Payment, lambda rows, collection: rows.filter(collection=collection), "collection")
+_OPERATIONS: Final = Select(
+    PaymentOperation,
+    lambda rows, collection, operation: rows.filter(
+        Q(status__in=_OPEN) | Q(pk=operation), collection=collection
+    ),
+    "collection",
+    "operation",
+)
+_ALL_OPERATIONS: Final = Select(
+    PaymentOperation, lambda rows, collection: rows.filter(collection=collection), "collection"
+)
+_OPEN_MOVEMENTS: Final = {
+    model: Select(
+        model,
+        lambda rows, payment: rows.filter(payment=payment, status=MovementStatus.PENDING),
+        "payment",
+    )
+    for model in (Capture, Refund)
+}
+_ALL_MOVEMENTS: Final = {
+    model: Select(model, lambda rows, collection: rows.filter(payment__collection=collection), "collection")
+    for model in (Capture, Refund)
+}
+
+
+def open_books(
+    collection_id: str,
+    *,
+    origin: Origin,
+    scope: Scope = WHOLE,
+    is_locked: bool = True,
+    taken: Mapping[Reference, str] | None = None,
+) -> Books:
+    """Read a collection's books, under its lock unless they are only looked into; raise NotFoundError."""
+    alias = database_alias()
+    collection = (
+        lock_collection(collection_id)
+        if is_locked
+        else the_collection(_UNLOCKED(alias, collection=collection_id), collection_id)
+    )
+    payments = _PAYMENTS(alias, collection=collection_id)
+    captures, refunds = _movements(alias, collection_id, payments, scope)
+    account_reference = None
+    if scope.account_at is not None and collection.customer_id is not None:
+        account_reference = _account_of(alias, collection, scope.account_at)
+    if scope.has_customer:
+        collection.customer  # noqa: B018 - read now, so that no rule has to
+    return Books(
+        collection=collection,
+        origin=origin,
+        sessions=_in_order(_SESSIONS(alias, collection=collection_id)),
+        payments=_in_order(payments),
+        captures=_in_order(captures),
+        refunds=_in_order(refunds),
+        operations=_in_order(
+            _ALL_OPERATIONS(alias, collection=collection_id)
+            if scope.is_whole
+            else _OPERATIONS(alias, collection=collection_id, operation=scope.operation_id)
+        ),
+        scope=scope,
+        account_reference=account_reference,
+        tries=() if scope.tries is None else scope.tries(collection_id),
+        taken=taken or {},
+        is_locked=is_locked,
+    )
+
+
+def keep(
+    collection_id: str,
+    rule: Callable[[Books], T],
+    *,
+    origin: Origin,
+    scope: Scope = WHOLE,
+    ending: Callable[[T], None] | None = None,
+) -> tuple[Books, T]:
+    """Open books, apply a rule and close them, in a transaction of its own; return them, and what the rule returned.
+
+    `ending` is called with that when all is written and nothing is committed. A rule is applied anew where the database
+    has undone the transaction, and where a reference that it gave to a row turns out to be another collection's.
+    """
+    taken: dict[Reference, str] = {}
+    while True:
+        books: list[Books] = []
+
+        def step() -> tuple[Books, T]:
+            books[:] = [open_books(collection_id, origin=origin, scope=scope, taken=taken)]  # noqa: B023 - runs at once
+            return books[0], _applied(books[0], rule, ending)  # noqa: B023 - as above
+
+        try:
+            return repeated(step)
+        except IntegrityError:
+            found = _references_of_others(books[0]) if books else {}
+            if not found.keys() - taken.keys():
+                raise
+            taken |= found
+
+
+def amend(
+    books: Books,
+    rule: Callable[[Books], T],
+    *,
+    scope: Scope,
+    ending: Callable[[T], None] | None = None,
+) -> tuple[Books, T]:
+    """Apply a rule to books that were closed before, as `keep` does; to new ones where these are out of date."""
+    try:
+        with committed():
+            return books, _applied(books, rule, ending)
+    except (StaleBooksError, IntegrityError):
+        pass
+    except Error as error:
+        if not is_conflict(error):
+            raise
+    return keep(books.collection.pk, rule, origin=books.origin, scope=scope, ending=ending)
+
+
+def _applied(books: Books, rule: Callable[[Books], T], ending: Callable[[T], None] | None) -> T:
+    result = rule(books)
+    books.close()
+    if ending is not None:
+        ending(result)
+    return result
+
+
+def _movements(
+    alias: str, collection_id: str, payments: Sequence[Payment], scope: Scope
+) -> tuple[list[Capture], list[Refund]]:
+    if scope.is_whole:
+        if not payments:
+            return [], []
+        return tuple(_ALL_MOVEMENTS[model](alias, collection=collection_id) for model in (Capture, Refund))  # type: ignore[return-value]
+    payment = next((row for row in payments if row.pk == scope.payment_id), None)
+    if payment is None:
+        return [], []
+    captures = _OPEN_MOVEMENTS[Capture](alias, payment=payment.pk)
+    # Nothing can be given back before something was taken.
+    refunds = _OPEN_MOVEMENTS[Refund](alias, payment=payment.pk) if payment.captured_amount else []
+    return captures, refunds  # type: ignore[return-value]
+
+
+def _account_of(alias: str, collection: PaymentCollection, provider_id: str) -> str | None:
+    accounts = AccountHolder.objects.using(alias).filter(
+        provider=provider_id, customer=collection.customer_id
+    )
+    return accounts.values_list("provider_reference", flat=True).first()
+
+
+def _references_of_others(books: Books) -> dict[Reference, str]:
+    """Return which references in the books are other rows' already, each with the session that has it."""
+    found: dict[Reference, str] = {}
+    rows: list[Any] = [*books.sessions, *books.payments]
+    for row in rows:
+        if row.provider_reference:
+            others: QuerySet[Any] = QuerySet(type(row), using=database_alias()).exclude(pk=row.pk)
+            same = others.filter(provider=row.provider_id, provider_reference=row.provider_reference)
+            for other in same.values_list(
+                "pk" if isinstance(row, PaymentSession) else "session_id", flat=True
+            ):
+                found[type(row), row.provider_id, row.provider_reference] = other
+    return found
+
+
+def _by_id(rows: Iterable[ModelT], row_id: str) -> ModelT:
+    for row in rows:
+        if row.pk == row_id:
+            return row
+    raise NotFoundError(_("There is no “%(id)s” in this payment collection."), params={"id": row_id})
+
+
+def _in_order(rows: list[Any]) -> list[Any]:
+    return rows if len(rows) < 2 else sorted(rows, key=lambda row: (row.created_at, row.pk))  # noqa: PLR2004
+
+
+def _copy(row: Model) -> dict[str, Any]:
+    values = vars(row)
+    return {name: values[name] for name in _names_of(type(row))}
+
+
+def _show_as_stored(row: Model) -> None:
+    """Give a row's amounts all the decimals that are stored, as if they had been read."""
+    for name in _amount_names(type(row)):
+        value = getattr(row, name)
+        if isinstance(value, Decimal):
+            setattr(row, name, value.quantize(_STORED))
+
+
+@cache
+def _amount_names(model: type[Model]) -> tuple[str, ...]:
+    return tuple(each.attname for each in model._meta.concrete_fields if isinstance(each, AmountField))
+
+
+@cache
+def _names_of(model: type[Model]) -> tuple[str, ...]:
+    return tuple(each.attname for each in model._meta.concrete_fields)
+
+
+def _grouped(changes: Iterable[tuple[Model, list[str]]]) -> dict[type[Model], list[tuple[Any, list[str]]]]:
+    groups: dict[type[Model], list[tuple[Any, list[str]]]] = {}
+    for row, names in changes:
+        groups.setdefault(type(row), []).append((row, names))
+    return groups
+
+
+def _write_changes(alias: str, model: type[Model], rows: list[tuple[Any, list[str]]], now: datetime) -> None:
+    """Write the changed columns of rows of one model, in one statement."""
+    for row, _names in rows:
+        row.updated_at = now
+    if len(rows) == 1:
+        row, names = rows[0]
+        update(alias, row, [*names, "updated_at"])
+        return
+    changed = {name for _row, names in rows for name in names}
+    fields = [
+        each.name
+        for each in model._meta.concrete_fields
+        if each.attname in changed or each.name == "updated_at"
+    ]
+    QuerySet(model, using=alias).bulk_update([row for row, _names in rows], fields)
+
+
+def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:
+    """Bring a caller's row up to what the books say of it, and return it.
+
+    Where receivers of signals have been told, they may have gone on with it, so that it is read anew.
+    """
+    if books.was_told:
+        row.refresh_from_db(using=database_alias())
+        return row
+    vars(row).update(_copy(stored))
+    row._state.fields_cache = dict(stored._state.fields_cache)
+    vars(row).pop("_prefetched_objects_cache", None)
+    return row

@@ -1,0 +1,163 @@
+"""The call: builds the request that an operation stands for and makes it, with no transaction and no lock.
+
+The same operation gives the same request under the same key, however often it is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import NotFoundError, NotSupportedError, ProviderUnavailableError
+from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.providers import (
+    AuthorizeRequest,
+    AuthorizeResult,
+    BaseProvider,
+    CancelRequest,
+    CancelResult,
+    CaptureRequest,
+    CaptureResult,
+    InitiateRequest,
+    InitiateResult,
+    PaymentContext,
+    ProviderResult,
+    RefundRequest,
+    RefundResult,
+    RetrieveRequest,
+    RetrieveResult,
+    UpdateRequest,
+    UpdateResult,
+    call_provider,
+    get_provider,
+)
+from payments.services.ledger.locks import database_alias
+from payments.services.ledger.operations import OUR_KEYS, REASON, REFUSES_SAVED, SAVED_METHOD
+from payments.states import OperationKind
+
+
+def provider_for(row: PaymentSession | Payment | PaymentOperation) -> BaseProvider[Any]:
+    """Return the provider that a session, a payment or an operation is tied to.
+
+    Raises ProviderUnavailableError (`provider_not_configured`) where its alias has left the settings: the row stays
+    readable, and works again as soon as the alias is back.
+    """
+    try:
+        return get_provider(row.provider_id)
+    except NotFoundError as error:
+        raise ProviderUnavailableError(
+            _("The payment provider “%(alias)s” is not configured any more. Nothing was changed."),
+            code="provider_not_configured",
+            field="provider_id",
+            params={"alias": row.provider_id},
+        ) from error
+
+
+def retrieve(session: PaymentSession) -> RetrieveResult:
+    """Ask the provider about a session as it is stored now, and return its answer as it is."""
+    stored = PaymentSession.objects.using(database_alias()).select_related("collection")
+    session = stored.get(pk=session.pk)
+    provider = provider_for(session)
+    if not provider.supports_retrieve:
+        raise NotSupportedError(
+            _("The provider “%(alias)s” can't be asked about a session."), params={"alias": provider.alias}
+        )
+    request = RetrieveRequest(
+        session_id=session.pk,
+        amount=session.amount,
+        currency_code=session.currency_code,
+        provider_reference=session.provider_reference,
+        provider_data=session.provider_data,
+    )
+    return call_provider(provider.retrieve, request, result_class=RetrieveResult)
+
+
+def call_for(operation: PaymentOperation) -> ProviderResult:
+    """Ask the operation's provider for what the operation stands for, and return its answer.
+
+    Raises NotFoundError where the provider isn't configured any more, and OpenTransactionError.
+    """
+    return _CALLS[OperationKind(operation.kind)](get_provider(operation.provider_id), operation)
+
+
+def _common(operation: PaymentOperation) -> dict[str, Any]:
+    session, payment = operation.session, operation.payment
+    holder = payment or session
+    return {
+        "operation_id": operation.pk,
+        "idempotency_key": operation.idempotency_key,
+        "collection_id": operation.collection_id,
+        "session_id": session.pk,
+        "amount": operation.amount,
+        "currency_code": operation.currency_code,
+        "provider_reference": holder.provider_reference,
+        "data": session.data,
+        "provider_data": holder.provider_data,
+    }
+
+
+def _sent(operation: PaymentOperation) -> dict[str, Any]:
+    return {
+        "input": {name: value for name, value in operation.input.items() if name not in OUR_KEYS},
+        "refuses_saved": operation.input.get(REFUSES_SAVED, False),
+    }
+
+
+def _initiate(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    context = PaymentContext(**operation.session.context)
+    request = InitiateRequest(**_common(operation), **_sent(operation), context=context)
+    return call_provider(provider.initiate, request, result_class=InitiateResult)
+
+
+def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    request = UpdateRequest(**_common(operation), **_sent(operation))
+    return call_provider(provider.update, request, result_class=UpdateResult)
+
+
+def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    saved_method = operation.input.get(SAVED_METHOD)
+    request = AuthorizeRequest(**_common(operation), **_sent(operation), saved_method=saved_method)
+    return call_provider(provider.authorize, request, result_class=AuthorizeResult)
+
+
+def _capture(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    payment, capture = operation.payment, operation.capture
+    if payment is None or capture is None:
+        raise TypeError("A capture's operation names its payment and capture.")
+    request = CaptureRequest(
+        **_common(operation),
+        payment_id=payment.pk,
+        capture_id=capture.pk,
+        is_final=operation.is_final,
+    )
+    return call_provider(provider.capture, request, result_class=CaptureResult)
+
+
+def _refund(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    payment, refund = operation.payment, operation.refund
+    if payment is None or refund is None:
+        raise TypeError("A refund's operation names its payment and refund.")
+    request = RefundRequest(
+        **_common(operation),
+        payment_id=payment.pk,
+        refund_id=refund.pk,
+        reason=operation.input.get(REASON),
+    )
+    return call_provider(provider.refund, request, result_class=RefundResult)
+
+
+def _cancel(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    request = CancelRequest(**_common(operation), payment_id=operation.payment_id)
+    return call_provider(provider.cancel, request, result_class=CancelResult)
+
+
+_CALLS: Final[dict[OperationKind, Callable[[BaseProvider[Any], PaymentOperation], ProviderResult]]] = {
+    OperationKind.INITIATE: _initiate,
+    OperationKind.UPDATE: _update,
+    OperationKind.AUTHORIZE: _authorize,
+    OperationKind.CAPTURE: _capture,
+    OperationKind.REFUND: _refund,
+    OperationKind.CANCEL: _cancel,
+}

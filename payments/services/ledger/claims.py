@@ -1,0 +1,446 @@
+"""The claims: what is checked and written down before a provider is asked for anything.
+
+A claim is a rule: it reads the books as they are under the lock and calls nobody. What its caller has seen before is a
+wish, never a reason: abandoning an unauthorized session and releasing a hold are two claims, and neither becomes the
+other because somebody was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.conf import provider_aliases
+from payments.exceptions import (
+    AmountError,
+    InputError,
+    NotSupportedError,
+    OperationInProgressError,
+    PaymentError,
+    TransitionError,
+)
+from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, RefundReason
+from payments.money import parse_amount, require_multiple
+from payments.providers import BaseProvider, PaymentContext
+from payments.services.ledger.books import Books
+from payments.services.ledger.calls import provider_for
+from payments.services.ledger.history import note_claim
+from payments.services.ledger.operations import (
+    REASON,
+    REFUSES_SAVED,
+    check_idle,
+    claim_operation,
+)
+from payments.services.ledger.payers import AUTHORIZATIONS, is_asked_by_another
+from payments.services.ledger.totals import (
+    amount_to_capture,
+    amount_to_refund,
+    cancel_session,
+    change_amount,
+    check_excess,
+    check_overauthorization,
+    check_return,
+    refresh_totals,
+    remaining_amount,
+)
+from payments.states import (
+    CollectionStatus,
+    MovementKind,
+    OperationKind,
+    OperationStatus,
+    PaymentStatus,
+    SessionStatus,
+)
+
+Amount = Decimal | int | str | None
+
+_LOST: Final = (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
+
+
+def check_open(books: Books) -> None:
+    """Raise TransitionError where nothing more may be paid for a collection because it is canceled."""
+    if books.collection.is_canceled or books.collection.status == CollectionStatus.CANCELED:
+        raise TransitionError(_("The collection is canceled."), code="collection_canceled")
+
+
+def check_unauthorized(session: PaymentSession, message: object) -> None:
+    """Raise TransitionError, with this message, for a session that is authorized or canceled."""
+    if not session.is_unauthorized:
+        raise TransitionError(message, code="invalid_transition", field="status")
+
+
+def check_step(provider: BaseProvider[Any], amount: Decimal, currency_code: str) -> None:
+    """Raise AmountError (`not_a_multiple`) for an amount (major units) that a provider could only refuse.
+
+    Raises DeclinedError where the provider says that it doesn't take the currency.
+    """
+    require_multiple(amount, currency_code, provider.amount_step(currency_code))
+
+
+def insert_session(
+    books: Books,
+    provider: BaseProvider[Any],
+    amount: Amount,
+    *,
+    context: PaymentContext,
+    lifetime: timedelta | None,
+) -> PaymentSession:
+    """Add a session for an amount, or for what is left to pay."""
+    check_open(books)
+    currency_code = books.collection.currency_code
+    left = remaining_amount(books)
+    asked = left if amount is None else parse_amount(amount, currency_code)
+    check_excess(asked, left, currency_code)
+    check_step(provider, asked, currency_code)
+    session = PaymentSession(
+        collection=books.collection,
+        provider_id=provider.alias,
+        amount=asked,
+        is_split=amount is not None,
+        context=dict(vars(context)),
+        expires_at=None if lifetime is None else timezone.now() + lifetime,
+    )
+    books.add(session)
+    books.note("session.created", session, to_status=str(session.status), amount=session.amount)
+    return session
+
+
+def claim_initiation(
+    books: Books, session: PaymentSession, sent: Mapping[str, Any] | None = None
+) -> PaymentOperation:
+    """Claim the initiation of a session that no provider knows of, such as an installment that is paid now."""
+    if session.status == SessionStatus.ERROR:
+        change_amount(books, session, session.amount)
+    # The account may be newer than the session, and what is sent has to be the same however often it is sent.
+    if books.account_reference is not None and session.context.get("account_reference") is None:
+        session.context = {**session.context, "account_reference": books.account_reference}
+    return claim_operation(
+        books,
+        OperationKind.INITIATE,
+        session,
+        session=session,
+        amount=session.amount,
+        sent=_from_payer(books, session, sent),
+    )
+
+
+def claim_authorization(
+    books: Books, session: PaymentSession, sent: Mapping[str, Any]
+) -> list[PaymentOperation]:
+    """Claim the authorization of a session, or first its initiation, where no provider knows of it yet.
+
+    Claim nothing where it is authorized, or the provider will tell how that ends.
+    """
+    if session.status == SessionStatus.AUTHORIZED or _waits_for_provider(books, session):
+        return []
+    _check_authorization(books, session)
+    AUTHORIZATIONS.check(books)
+    if session.initiated_at is None:
+        operation = claim_initiation(books, session)
+        refresh_totals(books)
+        return [operation]
+    return [
+        claim_operation(
+            books,
+            OperationKind.AUTHORIZE,
+            session,
+            session=session,
+            amount=session.amount,
+            sent=_from_payer(books, session, sent),
+        )
+    ]
+
+
+def claim_update(
+    books: Books,
+    session: PaymentSession,
+    amount: Decimal,
+    *,
+    sent: Mapping[str, Any] | None = None,
+    makes_split: bool = False,
+) -> list[PaymentOperation]:
+    """Claim the change of a session's amount; one that no provider knows of is changed at once."""
+    check_idle(books, session.pk)
+    if session.initiated_at is None:
+        _check_no_early_input(sent)
+        change_amount(books, session, amount, makes_split=makes_split)
+        refresh_totals(books)
+        return []
+    _check_update_support(session)
+    return [
+        claim_operation(
+            books,
+            OperationKind.UPDATE,
+            session,
+            session=session,
+            amount=amount,
+            sent=_from_payer(books, session, sent),
+            makes_split=makes_split,
+        )
+    ]
+
+
+def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOperation]:
+    """Claim the cancelation of an unauthorized session; the caller refreshes the totals.
+
+    One that no provider knows of, or whose provider has left the settings, is canceled at once: there is nobody to ask.
+    Raises TransitionError (`already_authorized`) where its payer was faster.
+    """
+    if session.status == SessionStatus.CANCELED:
+        return []
+    check_abandonment(books, session)
+    if session.initiated_at is None or session.provider_id not in provider_aliases():
+        cancel_session(books, session)
+        return []
+    return [claim_operation(books, OperationKind.CANCEL, session, session=session, amount=session.amount)]
+
+
+def claim_replacement(books: Books) -> list[PaymentOperation]:
+    """Claim the cancelation of every unauthorized session that was not given an amount.
+
+    One is left as it is while nobody can authorize it anyway: it is being canceled, or it isn't known whether its
+    provider knows of it. Waiting for that would keep the payer from going elsewhere.
+    """
+    claims: list[PaymentOperation] = []
+    for session in books.unauthorized_sessions():
+        if not session.is_split and not _is_out_of_reach(books, session):
+            claims += claim_abandonment(books, session)
+    return claims
+
+
+def claim_release(books: Books, payment: Payment) -> list[PaymentOperation]:
+    """Claim the release of what a payment holds; claim nothing where it is canceled already."""
+    if payment.status == PaymentStatus.CANCELED:
+        return []
+    check_release(books, payment)
+    return [
+        claim_operation(
+            books,
+            OperationKind.CANCEL,
+            payment,
+            session=payment.session,
+            payment=payment,
+            amount=payment.capturable_amount,
+        )
+    ]
+
+
+def claim_whole_release(books: Books, payment: Payment) -> list[PaymentOperation]:
+    """Claim the release of all that a payment holds; raise TransitionError where some of it was taken."""
+    _check_nothing_captured(payment)
+    return claim_release(books, payment)
+
+
+def claim_capture(books: Books, payment: Payment, amount: Amount) -> list[PaymentOperation]:
+    """Claim the capture of an amount, or of all that is left."""
+    chosen = choose_capture(books, payment, amount)
+    is_final = chosen == payment.capturable_amount
+    capture = Capture(payment=payment, amount=chosen)
+    return [_claim_movement(books, capture, OperationKind.CAPTURE, is_final=is_final)]
+
+
+def claim_refund(
+    books: Books, payment: Payment, amount: Amount, *, reason: RefundReason | None, note: str
+) -> list[PaymentOperation]:
+    """Claim the refund of an amount, or of all that is left."""
+    chosen = choose_refund(books, payment, amount)
+    refund = Refund(payment=payment, amount=chosen, reason=reason, note=note)
+    sent = {} if reason is None else {REASON: reason.label}
+    return [_claim_movement(books, refund, OperationKind.REFUND, sent=sent)]
+
+
+def choose_capture(books: Books, payment: Payment, amount: Amount) -> Decimal:
+    """Return how much a capture would take, in major units; raise where it would be refused."""
+    if payment.status == PaymentStatus.CANCELED:
+        raise TransitionError(_("A canceled payment can't be captured."), code="payment_canceled")
+    check_idle(books, payment.pk, OperationKind.CANCEL)
+    chosen = amount_to_capture(books, payment, _parse(amount, payment))
+    _check_capture_support(books, payment, chosen)
+    return chosen
+
+
+def choose_refund(books: Books, payment: Payment, amount: Amount) -> Decimal:
+    """Return how much a refund would give back, in major units; raise where it would be refused."""
+    chosen = amount_to_refund(books, payment, _parse(amount, payment))
+    _check_refund_support(payment, chosen)
+    return chosen
+
+
+def new_amount(books: Books, session: PaymentSession, amount: Amount, provider: BaseProvider[Any]) -> Decimal:
+    """Return the amount that a session is to have, or has; raise AmountError where there is no room for it."""
+    if amount is None:
+        check_return(books, session)
+        return Decimal(session.amount)
+    currency_code = books.collection.currency_code
+    chosen = parse_amount(amount, currency_code)
+    check_excess(chosen, remaining_amount(books, besides=session), currency_code)
+    check_step(provider, chosen, currency_code)
+    return chosen
+
+
+def check_abandonment(books: Books, session: PaymentSession) -> None:
+    """Raise where an unauthorized session can't be abandoned now."""
+    if session.payment is not None:
+        raise TransitionError(
+            _("The session has been authorized meanwhile: release or refund its payment instead."),
+            code="already_authorized",
+            field="status",
+        )
+    check_idle(books, session.pk)
+
+
+def check_release(books: Books, payment: Payment) -> None:
+    """Raise where a payment can't let go of anything now."""
+    check_idle(books, payment.pk)
+    if books.pending(payment, MovementKind.CAPTURE):
+        raise _capture_in_progress()
+    if not payment.capturable_amount:
+        raise TransitionError(
+            _("Nothing is held any more: refund what was captured instead."), code="nothing_to_cancel"
+        )
+
+
+def check_session_cancelation(books: Books, session: PaymentSession) -> None:
+    """Raise where neither an unauthorized session can be abandoned nor an authorized one released now."""
+    if session.payment is None:
+        check_idle(books, session.pk)
+        return
+    _check_nothing_captured(session.payment)
+    check_release(books, session.payment)
+
+
+def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError | None:
+    """Return why an operation must not be sent, or sent again: because of what has happened since it was claimed.
+
+    A session that was to be abandoned, or changed, may have been authorized; one that was to be initiated may have been
+    overtaken by the one that it was to replace, and nobody pays twice.
+    """
+    session = operation.session
+    is_about_session = operation.target_id == session.pk
+    try:
+        if is_about_session and operation.kind in (OperationKind.CANCEL, OperationKind.UPDATE):
+            if session.payment is not None:
+                check_abandonment(books, session)
+        elif operation.kind == OperationKind.INITIATE:
+            check_overauthorization(books, session)
+    except (AmountError, TransitionError) as error:
+        return error
+    return None
+
+
+def _from_payer(books: Books, session: PaymentSession, sent: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a payer sent, and with it that they may not pay with what the customer has saved, if so."""
+    limits = {REFUSES_SAVED: True} if is_asked_by_another(books, session) else {}
+    return {**(sent or {}), **limits}
+
+
+def _waits_for_provider(books: Books, session: PaymentSession) -> bool:
+    """Return whether the provider has accepted the authorization and will tell how it ends; note that one."""
+    for operation in books.open_operations(OperationKind.AUTHORIZE, target_id=session.pk):
+        if operation.status == OperationStatus.PENDING:
+            note_claim(operation.pk)
+            return True
+    return False
+
+
+def _check_authorization(books: Books, session: PaymentSession) -> None:
+    check_unauthorized(session, _("A canceled session can't be authorized."))
+    check_idle(books, session.pk)
+    if books.collection.is_canceled:
+        raise TransitionError(_("The collection is canceled."), code="collection_canceled")
+    if session.is_expired(timezone.now()):
+        raise TransitionError(_("The session has expired; create another."), code="session_expired")
+    check_return(books, session)
+    check_overauthorization(books, session)
+
+
+def _is_out_of_reach(books: Books, session: PaymentSession) -> bool:
+    return any(
+        operation.kind == OperationKind.CANCEL
+        or (operation.kind == OperationKind.INITIATE and operation.status in _LOST)
+        for operation in books.open_operations(target_id=session.pk)
+    )
+
+
+def _claim_movement(
+    books: Books,
+    movement: Capture | Refund,
+    kind: OperationKind,
+    *,
+    is_final: bool = False,
+    sent: Mapping[str, Any] | None = None,
+) -> PaymentOperation:
+    books.add(movement)
+    payment = movement.payment
+    return claim_operation(
+        books,
+        kind,
+        movement,
+        session=payment.session,
+        payment=payment,
+        amount=movement.amount,
+        is_final=is_final,
+        sent=sent,
+    )
+
+
+def _check_nothing_captured(payment: Payment) -> None:
+    if payment.captured_amount:
+        raise TransitionError(_("Money was captured already: refund it instead."), code="already_captured")
+
+
+def _check_update_support(session: PaymentSession) -> None:
+    provider = provider_for(session)
+    if not provider.supports_update:
+        raise NotSupportedError(
+            _("The provider “%(alias)s” can't change a session; cancel it and create another."),
+            params={"alias": provider.alias},
+        )
+
+
+def _check_no_early_input(sent: Mapping[str, Any] | None) -> None:
+    if sent:
+        raise InputError(
+            _("No provider knows of the session yet; send the data when it is authorized."),
+            code="not_initiated",
+            field="data",
+        )
+
+
+def _check_capture_support(books: Books, payment: Payment, amount: Decimal) -> None:
+    provider = provider_for(payment)
+    check_step(provider, amount, payment.currency_code)
+    if not provider.supports_multiple_captures:
+        if payment.captured_amount:
+            raise _unsupported(_("The provider “%(alias)s” captures a payment only once."), provider.alias)
+        # The one capture that the provider takes may be under way.
+        if books.pending(payment, MovementKind.CAPTURE):
+            raise _capture_in_progress()
+    if amount != payment.capturable_amount and not provider.supports_partial_capture:
+        raise _unsupported(_("The provider “%(alias)s” only captures the whole amount."), provider.alias)
+
+
+def _check_refund_support(payment: Payment, amount: Decimal) -> None:
+    provider = provider_for(payment)
+    if not provider.supports_refund:
+        raise _unsupported(_("The provider “%(alias)s” can't refund."), provider.alias, field=None)
+    check_step(provider, amount, payment.currency_code)
+    if amount != payment.captured_amount and not provider.supports_partial_refund:
+        raise _unsupported(_("The provider “%(alias)s” only refunds the whole amount."), provider.alias)
+
+
+def _capture_in_progress() -> OperationInProgressError:
+    return OperationInProgressError(_("A capture of this payment is in progress. Ask again in a moment."))
+
+
+def _unsupported(message: object, alias: str, *, field: str | None = "amount") -> NotSupportedError:
+    return NotSupportedError(message, field=field, params={"alias": alias})
+
+
+def _parse(amount: Amount, payment: Payment) -> Decimal | None:
+    return None if amount is None else parse_amount(amount, payment.currency_code)

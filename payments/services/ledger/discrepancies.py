@@ -1,0 +1,162 @@
+"""What a provider reports and our books can't hold: written down, and put before a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from payments.ids import new_operation_id
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
+from payments.services.ledger.books import Books, Report
+from payments.services.ledger.locks import database_alias
+from payments.services.ledger.operations import note_attention
+from payments.states import AttentionReason, OperationKind, OperationStatus
+
+EVENT_TYPE: Final = "fact.discrepancy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discrepancy:
+    """A way in which a report differs from what was asked or is possible, and the operation that it is about."""
+
+    code: AttentionReason
+    expected: str
+    reported: str
+    operation: PaymentOperation | None = field(default=None, repr=False)
+
+    @classmethod
+    def between(
+        cls,
+        code: AttentionReason,
+        *,
+        expected: object,
+        reported: object,
+        operation: PaymentOperation | None = None,
+    ) -> Discrepancy:
+        """Build a discrepancy between two values; amounts are written so that equal ones look the same."""
+        return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)
+
+    @classmethod
+    def read(cls, detail: str) -> Discrepancy | None:
+        """Return what an operation's `detail` was written from, or None where it says something else."""
+        name, _separator, rest = detail.partition(": expected ")
+        expected, separator, reported = rest.partition(", reported ")
+        if not separator or name not in AttentionReason.values:
+            return None
+        code = AttentionReason(name)
+        return cls(code=code, expected=expected, reported=reported)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells a discrepancy from others of its session: what was expected may have moved on meanwhile."""
+        return self.code, self.reported
+
+    def __str__(self) -> str:
+        return f"{self.code}: expected {self.expected}, reported {self.reported}"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value.normalize():f}"
+    return str(value)
+
+
+def report_discrepancies(
+    books: Books,
+    session: PaymentSession,
+    discrepancies: list[Discrepancy],
+    *,
+    operation: PaymentOperation | None = None,
+) -> None:
+    """Have an operation need attention: the one that is concerned, or one that stands for the report.
+
+    Each discrepancy is told once, however often it is reported.
+    """
+    if not discrepancies:
+        return
+    known = _known_reports(books, session)
+    for discrepancy in discrepancies:
+        subject = _subject_of(books, discrepancy, operation)
+        is_known = (subject.pk if subject else None, *discrepancy.key) in known
+        if is_known and operation is None:
+            continue
+        subject = subject or _report_of(books, session)
+        _require_attention(books, subject, discrepancy)
+        if not is_known:
+            _note(books, session, discrepancy, subject)
+            known |= {(subject.pk, *discrepancy.key), (None, *discrepancy.key)}
+
+
+def _known_reports(books: Books, session: PaymentSession) -> set[Report]:
+    """Return what the history of a session tells of: each discrepancy with its operation, and by itself.
+
+    This is the one thing that is read only where it is needed: most books never hold a discrepancy.
+    """
+    if session.pk not in books.reports:
+        events = PaymentEvent.objects.using(database_alias()).filter(session=session.pk, type=EVENT_TYPE)
+        told = [(pk, Discrepancy(**data).key) for pk, data in events.values_list("operation_id", "data")]
+        books.reports[session.pk] = {(subject, *key) for pk, key in told for subject in (pk, None)}
+    return books.reports[session.pk]
+
+
+def _require_attention(books: Books, subject: PaymentOperation, discrepancy: Discrepancy) -> None:
+    if subject.status != OperationStatus.ATTENTION:
+        note_attention(books, subject, str(discrepancy))
+    elif str(discrepancy) not in subject.detail.splitlines():
+        subject.detail = "\n".join(filter(None, [subject.detail, str(discrepancy)]))
+
+
+def _note(books: Books, session: PaymentSession, discrepancy: Discrepancy, subject: PaymentOperation) -> None:
+    books.note(
+        EVENT_TYPE,
+        session,
+        operation=subject,
+        data={"code": discrepancy.code, "expected": discrepancy.expected, "reported": discrepancy.reported},
+    )
+
+
+def _subject_of(
+    books: Books, discrepancy: Discrepancy, asked: PaymentOperation | None
+) -> PaymentOperation | None:
+    """Return the operation that a report is about: the one that was asked, or else one that hasn't ended well."""
+    operation = asked or discrepancy.operation
+    if operation is None or not _can_stand_for(books, operation):
+        return None
+    has_ended_well = operation.status == OperationStatus.SUCCEEDED
+    return None if asked is None and has_ended_well else operation
+
+
+def _can_stand_for(books: Books, operation: PaymentOperation) -> bool:
+    """Return whether an operation can need attention: an ended one can't while another has taken its place."""
+    if operation.is_open:
+        return True
+    key = operation.key_in_flight(target_id=operation.target_id, kind=operation.kind)
+    return all(row.in_flight_key != key for row in books.operations)
+
+
+def _report_of(books: Books, session: PaymentSession) -> PaymentOperation:
+    """Return the open operation that stands for reports nobody asked for, or a new one."""
+    for row in books.open_operations(OperationKind.SYNC):
+        if row.session_id == session.pk:
+            return row
+    return _new_report(books, session)
+
+
+def _new_report(books: Books, session: PaymentSession) -> PaymentOperation:
+    operation_id = new_operation_id()
+    operation = PaymentOperation(
+        id=operation_id,
+        kind=OperationKind.SYNC,
+        target_id=session.pk,
+        in_flight_key=PaymentOperation.key_in_flight(target_id=session.pk, kind=OperationKind.SYNC),
+        collection=books.collection,
+        session=session,
+        payment=session.payment,
+        provider_id=session.provider_id,
+        amount=session.amount,
+        idempotency_key=operation_id,
+        source=books.origin.source,
+    )
+    books.add(operation)
+    return operation

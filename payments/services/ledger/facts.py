@@ -1,0 +1,387 @@
+"""Recording what a provider reports: the one way in for API results, webhooks, retrievals and “Sync”.
+
+Requests may be refused, facts may not. A fact only moves things forward, so a replayed or late one changes nothing;
+one that breaks an invariant is written down all the same, and an operation asks for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from django.utils import timezone
+
+from payments.exceptions import AmountError, ProviderUnavailableError
+from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.models.sessions import UNAUTHORIZED_STATUSES
+from payments.money import ZERO, parse_amount
+from payments.providers import Failure, SessionFact
+from payments.services.ledger.books import Books, keep
+from payments.services.ledger.calls import provider_for
+from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
+from payments.services.ledger.history import Origin
+from payments.services.ledger.movements import MovementRecorder, record_charge_back
+from payments.services.ledger.operations import may_be_of_an_earlier_attempt
+from payments.services.ledger.totals import (
+    cancel_session,
+    change_amount,
+    fail_session,
+    held_amount,
+    note_expiry,
+    refresh_totals,
+)
+from payments.states import (
+    AttentionReason,
+    MovementKind,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    SessionStatus,
+)
+
+UNEXPLAINED: Final = Failure(code="declined")
+
+
+def record_fact(
+    session: PaymentSession,
+    fact: SessionFact,
+    *,
+    origin: Origin,
+    ending: Callable[[PaymentSession], None] | None = None,
+) -> PaymentSession:
+    """Record what a provider reports of a session, in a transaction of its own, and return the session as it is then.
+
+    `ending` is called with it before the commit: what it writes is in force exactly if the fact is recorded.
+    """
+
+    def rule(books: Books) -> PaymentSession:
+        locked = books.session(session.pk)
+        apply_fact(books, locked, fact)
+        refresh_totals(books)
+        return locked
+
+    _books, recorded = keep(session.collection_id, rule, origin=origin, ending=ending)
+    return recorded
+
+
+def apply_fact(
+    books: Books, session: PaymentSession, fact: SessionFact, *, operation: PaymentOperation | None = None
+) -> bool:
+    """Apply a fact to a session in the books; the caller refreshes the totals afterwards.
+
+    `operation` is the one whose answer the fact is, if it is one's. Return whether the fact needs a person's attention.
+    """
+    recorder = FactRecorder(books=books, session=session, operation=operation)
+    recorder.record(fact)
+    report_discrepancies(books, session, recorder.discrepancies, operation=operation)
+    return bool(recorder.discrepancies)
+
+
+@dataclass(kw_only=True)
+class FactRecorder:
+    """What brings one session, its payment and its operations in line with a fact."""
+
+    books: Books
+    session: PaymentSession
+    operation: PaymentOperation | None = None
+    discrepancies: list[Discrepancy] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Recording may end the operation, so what the fact is an answer to is looked at before.
+        self._is_answer = self.operation is not None and self.operation.is_open
+        self._is_late_answer = self.operation is not None and not self.operation.is_open
+
+    def record(self, fact: SessionFact) -> None:
+        """Record a fact, piece by piece, in the order in which money moves."""
+        if fact.currency_code != self.session.currency_code:
+            self._differ(
+                AttentionReason.CURRENCY_MISMATCH,
+                expected=self.session.currency_code,
+                reported=fact.currency_code,
+            )
+            return
+        if (known := self._other_reference_than(fact)) is not None:
+            self._differ(AttentionReason.REFERENCE_MISMATCH, expected=known, reported=fact.provider_reference)
+            return
+        if (nonsense := impossible_amount(fact)) is not None:
+            self._differ(
+                AttentionReason.IMPOSSIBLE_AMOUNT,
+                expected=f"an amount in {fact.currency_code}",
+                reported=nonsense,
+            )
+            return
+        before = (self.session.status, self.session.initiated_at)
+        had_payment = self.session.payment is not None
+        self._record_update(fact)
+        self._record_status(fact)
+        if self.operation is not None or (self.session.status, self.session.initiated_at) != before:
+            self._renew(fact)
+        self._record_money(fact)
+        if had_payment:
+            self._compare_with_payment(fact)
+
+    def _other_reference_than(self, fact: SessionFact) -> str | None:
+        """Return the reference that is known where a report is about another one at the provider.
+
+        Such as one made elsewhere from a copy of what we had sent: what becomes of that isn't this session's. The
+        answer to our own call may name the payment otherwise than the session, once.
+        """
+        rows = [self.session.payment, self.session]
+        if self.session.payment is None and self.operation is not None:
+            return None
+        known = [row.provider_reference for row in rows if row is not None and row.provider_reference]
+        is_other = bool(known) and bool(fact.provider_reference) and fact.provider_reference not in known
+        return known[0] if is_other else None
+
+    def _record_money(self, fact: SessionFact) -> None:
+        payment = self.session.payment
+        if payment is None:
+            return
+        movements = MovementRecorder(
+            books=self.books,
+            payment=payment,
+            discrepancies=self.discrepancies,
+            operation=self.operation,
+        )
+        movements.record(fact)
+        self.discrepancies += record_charge_back(self.books, payment, fact)
+        self._record_release(payment, fact)
+
+    def _record_status(self, fact: SessionFact) -> None:
+        if fact.status is not None:
+            self._record_initiation()
+        if fact.status == SessionStatus.AUTHORIZED or has_taken_money(fact):
+            self._record_authorization(fact)
+        elif fact.status == SessionStatus.REQUIRES_MORE:
+            self._record_next_action(fact)
+        elif fact.status == SessionStatus.ERROR:
+            self._record_refusal(fact)
+        elif fact.status == SessionStatus.CANCELED and self.session.payment is None:
+            self._record_abandonment()
+
+    def _record_initiation(self) -> None:
+        """Record that the provider knows of the session, whatever became of our own call."""
+        is_news = self.session.initiated_at is None
+        self._confirm(OperationKind.INITIATE, is_news=is_news)
+        if is_news:
+            self.session.initiated_at = timezone.now()
+
+    def _record_authorization(self, fact: SessionFact) -> None:
+        amount = self.session.amount if fact.authorized_amount is None else fact.authorized_amount
+        is_news = self.session.payment is None
+        if is_news:
+            if not ZERO < amount <= self.session.amount:
+                self._differ(
+                    AttentionReason.AUTHORIZED_AMOUNT_MISMATCH, expected=self.session.amount, reported=amount
+                )
+                return
+            self._authorize(fact, amount)
+        self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
+
+    def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
+        before = str(self.session.status)
+        collection = self.books.collection
+        is_late = before == SessionStatus.CANCELED or collection.is_canceled
+        self.session.authorize()
+        self.session.authorized_at = fact.occurred_at or timezone.now()
+        payment = self._create_payment(fact, amount)
+        self.books.note("session.authorized", self.session, from_status=before, amount=amount)
+        self.books.note("payment.authorized", payment, to_status=str(payment.status), amount=amount)
+        if is_late:
+            self._differ(
+                AttentionReason.LATE_AUTHORIZATION, expected=before, reported=SessionStatus.AUTHORIZED
+            )
+        self._compare_with_collection()
+
+    def _create_payment(self, fact: SessionFact, amount: Decimal) -> Payment:
+        provider_data = self.session.provider_data if fact.provider_data is None else dict(fact.provider_data)
+        payment = Payment(
+            collection=self.books.collection,
+            session=self.session,
+            provider_id=self.session.provider_id,
+            amount=amount,
+            provider_data=provider_data,
+            provider_reference=self._own_reference(fact),
+            expires_at=fact.expires_at,
+        )
+        self.books.add(payment)
+        return payment
+
+    def _own_reference(self, fact: SessionFact) -> str | None:
+        """Return the provider's reference for a new payment, unless another payment has it."""
+        reference = fact.provider_reference or self.session.provider_reference
+        other = self.books.taken.get((Payment, self.session.provider_id, reference or ""))
+        if other is None:
+            return reference or None
+        self._differ(AttentionReason.REFERENCE_REUSED, expected=self.session.pk, reported=other)
+        return None
+
+    def _compare_with_payment(self, fact: SessionFact) -> None:
+        """Say where the provider tells of another amount now than it did first; what it took counts as held.
+
+        A report that nothing is authorized was made before something was.
+        """
+        payment, reported = self.session.payment, fact.authorized_amount
+        if payment is None or not reported or reported == payment.amount:
+            return
+        if reported > payment.amount or payment.amount > self._captured(payment):
+            self._differ(
+                AttentionReason.AUTHORIZED_AMOUNT_MISMATCH, expected=payment.amount, reported=reported
+            )
+
+    def _compare_with_collection(self) -> None:
+        held, due = held_amount(self.books), self.books.collection.amount
+        if held > due:
+            self._differ(AttentionReason.AUTHORIZED_MORE_THAN_DUE, expected=due, reported=held)
+
+    def _record_next_action(self, fact: SessionFact) -> None:
+        is_waiting = self.session.status == SessionStatus.PENDING
+        if not (is_waiting or (self._is_answer and self.session.is_unauthorized)):
+            return
+        if self._is_old_news(fact, OperationStatus.SUCCEEDED, OperationStatus.DECLINED):
+            return
+        before = str(self.session.status)
+        self.session.require_more()
+        self.session.next_action = asdict(fact.next_action) if fact.next_action else None
+        self.books.note("session.requires_more", self.session, from_status=before)
+        self._confirm(OperationKind.AUTHORIZE)
+
+    def _record_refusal(self, fact: SessionFact) -> None:
+        is_waiting = self.session.status in (SessionStatus.PENDING, SessionStatus.REQUIRES_MORE)
+        if not is_waiting or self._is_old_news(fact, OperationStatus.DECLINED):
+            return
+        failure = fact.failure or UNEXPLAINED
+        fail_session(self.books, self.session, failure)
+        for operation in self._open_operations(OperationKind.AUTHORIZE):
+            operation.decline(code=failure.code[:64], message=failure.message)
+
+    def _is_old_news(self, fact: SessionFact, *ends: OperationStatus) -> bool:
+        return not self._is_answer and may_be_of_an_earlier_attempt(self.books, self.session, fact, *ends)
+
+    def _record_abandonment(self) -> None:
+        if self.session.status in UNAUTHORIZED_STATUSES:
+            cancel_session(self.books, self.session)
+        self._confirm(OperationKind.CANCEL)
+        for operation in self._open_operations(OperationKind.AUTHORIZE):
+            operation.decline(code="canceled", message="")
+
+    def _record_update(self, fact: SessionFact) -> None:
+        if fact.amount is None:
+            return
+        for operation in self._open_operations(OperationKind.UPDATE):
+            if operation.amount != fact.amount:
+                continue
+            if self.session.is_unauthorized:
+                change_amount(self.books, self.session, operation.amount, makes_split=operation.makes_split)
+            operation.succeed()
+
+    def _record_release(self, payment: Payment, fact: SessionFact) -> None:
+        """Record that the provider let go of what it held, as far as that is more than was known."""
+        held = payment.amount - self._captured(payment)
+        reported = fact.canceled_amount
+        if reported is None:
+            reported = held if fact.status == SessionStatus.CANCELED else ZERO
+        released = min(reported, held)
+        is_news = released > payment.canceled_amount
+        if is_news:
+            self.books.note("payment.released", payment, amount=released - payment.canceled_amount)
+            payment.canceled_amount = released
+            note_expiry(self.books, payment)
+        if released == payment.amount and self.session.status == SessionStatus.AUTHORIZED:
+            cancel_session(self.books, self.session)
+        if fact.status == SessionStatus.CANCELED or ZERO < released == held:
+            self._confirm(OperationKind.CANCEL, target_id=payment.pk, is_news=is_news)
+
+    def _renew(self, fact: SessionFact) -> None:
+        """Take over what the provider says about its own session.
+
+        The answer of an operation that has ended is older than what ended it, so it only fills in what is missing.
+        """
+        for name, value in self._news_of(fact).items():
+            if value is not None and not (self._is_late_answer and getattr(self.session, name)):
+                setattr(self.session, name, value)
+        if fact.provider_reference and self.session.provider_reference is None and self._is_new(fact):
+            self.session.provider_reference = fact.provider_reference
+        if not self._is_late_answer:
+            self._renew_payment(fact)
+
+    def _news_of(self, fact: SessionFact) -> dict[str, Any]:
+        """Return the provider's values by field; of what it would publish only what it has declared."""
+        data = None if fact.data is None else _publishable(self.session, fact.data)
+        private = None if fact.provider_data is None else dict(fact.provider_data)
+        return {"data": data, "provider_data": private, "expires_at": fact.expires_at}
+
+    def _renew_payment(self, fact: SessionFact) -> None:
+        payment = self.session.payment
+        if payment is not None and fact.provider_data is not None:
+            payment.provider_data = dict(fact.provider_data)
+
+    def _is_new(self, fact: SessionFact) -> bool:
+        """Return whether no other session has the provider's reference."""
+        other = self.books.taken.get(
+            (PaymentSession, self.session.provider_id, fact.provider_reference or "")
+        )
+        if other is None:
+            return True
+        self._differ(AttentionReason.REFERENCE_REUSED, expected=self.session.pk, reported=other)
+        return False
+
+    def _confirm(self, kind: OperationKind, *, target_id: str | None = None, is_news: bool = False) -> None:
+        """End the open operations of a kind: what they asked for has happened.
+
+        One that needs a person isn't ended by hearing the same again.
+        """
+        for operation in self._open_operations(kind, target_id=target_id):
+            if is_news or operation.status != OperationStatus.ATTENTION:
+                operation.succeed()
+
+    def _open_operations(
+        self, kind: OperationKind, *, target_id: str | None = None
+    ) -> list[PaymentOperation]:
+        return self.books.open_operations(kind, target_id=target_id or self.session.pk)
+
+    def _captured(self, payment: Payment) -> Decimal:
+        return self.books.succeeded(payment, MovementKind.CAPTURE)
+
+    def _differ(self, code: AttentionReason, *, expected: object, reported: object) -> None:
+        self.discrepancies.append(Discrepancy.between(code, expected=expected, reported=reported))
+
+
+def has_taken_money(fact: SessionFact) -> bool:
+    """Return whether a report says that money was captured, which takes an authorization, stated or not."""
+    captures = (
+        row.kind == MovementKind.CAPTURE and row.status == MovementStatus.SUCCEEDED for row in fact.movements
+    )
+    return bool(fact.captured_amount) or any(captures)
+
+
+def impossible_amount(fact: SessionFact) -> Any:
+    """Return the first amount of a report that its currency can't have, such as NaN; None where all are possible."""
+    stated = [
+        fact.amount,
+        fact.authorized_amount,
+        fact.captured_amount,
+        fact.refunded_amount,
+        fact.canceled_amount,
+        fact.charged_back_amount,
+        fact.reinstated_amount,
+        *(row.amount for row in fact.movements if row.currency_code == fact.currency_code),
+    ]
+    for amount in stated:
+        try:
+            if amount is not None:
+                parse_amount(amount, fact.currency_code, allow_zero=True)
+        except AmountError:
+            return amount
+    return None
+
+
+def _publishable(session: PaymentSession, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a session's provider has declared as public, and nothing where it has left the settings."""
+    try:
+        declared = provider_for(session).public_data_keys
+    except ProviderUnavailableError:
+        declared = frozenset()
+    return {key: value for key, value in data.items() if key in declared}

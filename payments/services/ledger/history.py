@@ -1,0 +1,149 @@
+"""Who asked for a change and through what, and the events that the history keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+)
+from payments.states import EventSource
+
+Actor = AbstractBaseUser | AnonymousUser | None
+Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a change comes from, and the user who made it, if one did."""
+
+    source: EventSource = EventSource.API
+    actor: Any = None
+
+    @classmethod
+    def of(cls, *, actor: Actor = None, source: str = EventSource.API) -> Origin:
+        """Build an origin from what a verb was given; an anonymous user is nobody."""
+        known = actor if actor is not None and actor.is_authenticated else None
+        return cls(source=EventSource(source), actor=known)
+
+    @classmethod
+    def of_operation(cls, operation: PaymentOperation) -> Origin:
+        """Build the origin of what follows from an operation: whoever asked for it."""
+        return cls(source=EventSource(operation.source), actor=operation.actor)
+
+    @property
+    def actor_label(self) -> str:
+        """The actor's name, kept for when the user is gone."""
+        return "" if self.actor is None else str(self.actor.get_username())[:255]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedRequest:
+    """The HTTP request that is being answered under an `Idempotency-Key`.
+
+    Operations remember its `key`: if the process dies before it answers, the request sent again finds them. `hold`
+    raises OperationInProgressError where another try of the request has taken its place meanwhile.
+    """
+
+    key: str
+    hold: Callable[[], None]
+
+
+_served: ContextVar[ServedRequest | None] = ContextVar("payments_served_request", default=None)
+_claims: ContextVar[list[str] | None] = ContextVar("payments_claims", default=None)
+
+
+def served_request() -> ServedRequest | None:
+    """Return the request that is being answered under a key, or None."""
+    return _served.get()
+
+
+@contextmanager
+def serving(request: ServedRequest) -> Iterator[None]:
+    """Have every operation that is claimed in the block remember a request."""
+    token = _served.set(request)
+    try:
+        yield
+    finally:
+        _served.reset(token)
+
+
+@contextmanager
+def collecting_claims() -> Iterator[list[str]]:
+    """Yield a list that gets the id of every operation that is claimed in the block, or waited for instead."""
+    claims: list[str] = []
+    token = _claims.set(claims)
+    try:
+        yield claims
+    finally:
+        _claims.reset(token)
+
+
+@contextmanager
+def by_itself() -> Iterator[None]:
+    """Run a block that no request is answerable for: what a receiver of a signal does isn't what was asked for."""
+    served, claims = _served.set(None), _claims.set(None)
+    try:
+        yield
+    finally:
+        _claims.reset(claims)
+        _served.reset(served)
+
+
+def note_claim(operation_id: str) -> None:
+    """Tell whoever collects claims of one more, or of another's whose end is waited for instead."""
+    claims = _claims.get()
+    if claims is not None:
+        claims.append(operation_id)
+
+
+def event_of(
+    collection: PaymentCollection,
+    event_type: str,
+    row: Row,
+    origin: Origin,
+    *,
+    from_status: str = "",
+    to_status: str = "",
+    amount: Decimal | None = None,
+    operation: PaymentOperation | None = None,
+    data: dict[str, Any] | None = None,
+) -> PaymentEvent:
+    """Return the event that says what happened to a row, pointing at it and at the rows above it; unsaved."""
+    event = PaymentEvent(
+        type=event_type,
+        collection=collection,
+        from_status=from_status,
+        to_status=to_status or ("" if from_status == "" else str(row.status)),
+        amount=amount,
+        operation=operation,
+        source=origin.source,
+        actor=origin.actor,
+        actor_label=origin.actor_label,
+        data=data or {},
+    )
+    if isinstance(row, Capture):
+        event.capture, event.payment, event.session = row, row.payment, row.payment.session
+    elif isinstance(row, Refund):
+        event.refund, event.payment, event.session = row, row.payment, row.payment.session
+    elif isinstance(row, Payment):
+        event.payment, event.session = row, row.session
+    elif isinstance(row, PaymentSession):
+        event.session = row
+    elif isinstance(row, PaymentOperation):
+        event.operation, event.session, event.payment = row, row.session, row.payment
+        event.capture, event.refund = row.capture, row.refund
+    return event

@@ -1,0 +1,225 @@
+"""The operation's own row: claiming it, ending it, and what its status means to whoever asked.
+
+Operations are the write-ahead log of every money verb. Each passes these points, where a test can look on, wait, or let
+the process die; nobody watches in production, so passing one costs a comparison:
+
+    claiming    the operation is inserted, and not committed yet
+    claimed     it is committed, and nothing is sent yet
+    called      the provider has answered, and nothing of that is recorded yet
+    recording   all is recorded, and not committed yet
+    recorded    it is committed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import (
+    DeclinedError,
+    OperationInProgressError,
+    OutcomeUnknownError,
+    ProviderUnavailableError,
+)
+from payments.ids import new_operation_id
+from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
+from payments.providers import SessionFact
+from payments.services.ledger.books import Books
+from payments.services.ledger.history import served_request
+from payments.services.ledger.locks import LEASE
+from payments.states import EventSource, OperationKind, OperationStatus
+
+FIRST_RETRY: Final = timedelta(minutes=1)
+
+KEY_REFUSED: Final = "api_key_refused"
+"""The code with which a provider says that its third party refuses the credentials in the settings."""
+
+SAVED_METHOD: Final = "#saved_method"
+"""Under which key an operation keeps the payment method that the shop itself charges; no payer can send such a key."""
+
+REFUSES_SAVED: Final = "#refuses_saved"
+"""Under which key an operation keeps that whoever asked for it may not pay with what a customer has saved."""
+
+REASON: Final = "#reason"
+"""Under which key a refund's operation keeps the label of its reason, as it was when the refund was asked for."""
+
+
+OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED, REASON})
+"""The keys of an operation's `input` that no payer has sent."""
+
+
+class Checkpoint(StrEnum):
+    """A point that every operation passes, in this order."""
+
+    CLAIMING = "claiming"
+    CLAIMED = "claimed"
+    CALLED = "called"
+    RECORDING = "recording"
+    RECORDED = "recorded"
+
+
+Watcher = Callable[[Checkpoint, PaymentOperation], None]
+
+_watchers: list[Watcher] = []
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Have `watcher` called at every point, in every thread, until the block ends."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def reach(point: Checkpoint, operation: PaymentOperation) -> None:
+    """Say that an operation has come to a point."""
+    for watcher in tuple(_watchers):
+        watcher(point, operation)
+
+
+def survived(step: Callable[[], object]) -> BaseException | None:
+    """Run the step of one row; return what it ended with, or None where it succeeded.
+
+    Foreign code may end it in any way, such as by a timeout that isn't an Exception, and the rows behind it have to get
+    their turn all the same. The caller puts the row back, and then lets an interrupt from the keyboard end the run.
+    """
+    try:
+        step()
+    except BaseException as error:
+        if _watchers and not isinstance(error, Exception):
+            raise  # A test has the process die here.
+        return error
+    return None
+
+
+def claim_operation(
+    books: Books,
+    kind: OperationKind,
+    target: PaymentSession | Payment | Capture | Refund,
+    *,
+    session: PaymentSession,
+    amount: Decimal,
+    payment: Payment | None = None,
+    sent: Mapping[str, Any] | None = None,
+    is_final: bool = False,
+    makes_split: bool = False,
+) -> PaymentOperation:
+    """Write down that a provider is about to be called; the caller has looked that the target is idle.
+
+    Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one.
+    """
+    operation_id = new_operation_id()
+    request = served_request()
+    operation = PaymentOperation(
+        id=operation_id,
+        kind=kind,
+        target_id=target.pk,
+        in_flight_key=PaymentOperation.key_in_flight(target_id=target.pk, kind=kind),
+        collection=books.collection,
+        session=session,
+        payment=payment,
+        capture=target if isinstance(target, Capture) else None,
+        refund=target if isinstance(target, Refund) else None,
+        provider_id=session.provider_id,
+        amount=amount,
+        idempotency_key=operation_id,
+        request_key=None if request is None else request.key,
+        input=dict(sent or {}),
+        is_final=is_final,
+        makes_split=makes_split,
+        source=books.origin.source,
+        actor=books.origin.actor,
+        attempts=1,
+        lease_expires_at=timezone.now() + LEASE,
+    )
+    books.add(operation)
+    return operation
+
+
+def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:
+    """Raise OperationInProgressError where the target has an open operation of one of these kinds, or of any."""
+    for operation in books.open_operations(*kinds, target_id=target_id):
+        raise OperationInProgressError(
+            _("Another operation on this payment is in progress. Ask again in a moment."),
+            operation_id=operation.pk,
+        )
+
+
+def note_attention(books: Books, operation: PaymentOperation, detail: str) -> None:
+    """Have an operation need a person, and tell the shop of it."""
+    before = str(operation.status)
+    operation.require_attention(detail=detail)
+    books.note(
+        "operation.attention",
+        operation,
+        from_status=before,
+        amount=operation.amount,
+        operation=operation,
+        data={"kind": operation.kind, "error_code": operation.error_code, "detail": operation.detail},
+    )
+
+
+def raise_for_outcome(operation: PaymentOperation) -> None:
+    """Raise the error that an operation's status stands for; return where it succeeded or is pending."""
+    arguments: dict[str, Any] = {"operation_id": operation.pk}
+    if operation.status == OperationStatus.DECLINED:
+        message = operation.error_message or _("The payment provider declined.")
+        raise DeclinedError(message, code=operation.error_code or None, **arguments)
+    if operation.status == OperationStatus.NOT_SENT:
+        words = refused_key(operation.error_code, operation.source)
+        raise ProviderUnavailableError(
+            words or _("The payment provider can't be reached right now. Nothing was changed; try again."),
+            **arguments,
+        )
+    if operation.status not in (OperationStatus.SUCCEEDED, OperationStatus.PENDING):
+        raise outcome_unknown(operation.pk)
+
+
+def outcome_unknown(operation_id: str) -> OutcomeUnknownError:
+    """Return the error that says of an operation that nobody knows yet what became of it."""
+    return OutcomeUnknownError(
+        _(
+            "It isn't known yet whether the payment provider did this (%(operation_id)s). It will be found out."
+        ),
+        params={"operation_id": operation_id},
+        operation_id=operation_id,
+    )
+
+
+def refused_key(code: str, source: str) -> Any:
+    """Return words for an operator whose provider refuses the shop's key; None for anything else, and anybody else."""
+    if code != KEY_REFUSED or source not in (EventSource.ADMIN, EventSource.STAFF):
+        return None
+    return _(
+        "The payment provider refuses the shop's API key. Nothing was changed: see to its settings first."
+    )
+
+
+def may_be_of_an_earlier_attempt(
+    books: Books, session: PaymentSession, fact: SessionFact, *ends: OperationStatus
+) -> bool:
+    """Return whether a report, which answers no operation, may be of an authorization before the open one.
+
+    A session may be authorized several times: after a refusal, or with the code that a bank has asked for. What is
+    reported late of the attempt before must not end the one that is open: then nobody would look after that any more.
+    `ends` are how an attempt ends of which a provider reports so. A report without a time tells how things stand, at a
+    provider that has begun what it calls pending.
+    """
+    attempts = [
+        row for row in books.operations if row.target_id == session.pk and row.kind == OperationKind.AUTHORIZE
+    ]
+    current = next((row for row in reversed(attempts) if row.is_open), None)
+    if current is None or not any(row.status in ends for row in attempts):
+        return False
+    if fact.occurred_at is not None:
+        return bool(fact.occurred_at < current.created_at)
+    return bool(current.status != OperationStatus.PENDING)

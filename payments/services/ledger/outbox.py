@@ -1,0 +1,287 @@
+"""The outbox: tells signal receivers of committed events, at least once, and in order per collection.
+
+Whoever commits events that somebody listens to publishes them right away; what a crash left behind is found by
+`publish_due`. An event that nobody listens to is born published. One publisher at a time works on a collection. A
+receiver that raises holds up nobody: its event is sent again later, to all receivers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from itertools import groupby
+from typing import Any, Final
+
+from django.db import connections, transaction
+from django.db.models import F, Max, Min, Q
+from django.utils import timezone
+
+from payments.models import PaymentCollection, PaymentEvent
+from payments.models.events import PaymentEventQuerySet
+from payments.services.ledger.history import by_itself
+from payments.services.ledger.locks import (
+    database_alias,
+    lock_collection,
+    lock_free,
+    repeated,
+)
+from payments.services.ledger.statements import insert
+from payments.signals import SIGNALS
+
+logger = logging.getLogger("payments.events")
+
+LEASE: Final = timedelta(minutes=5)
+"""How long a publisher is waited for; one that takes longer renews its lease between two events."""
+
+RETRIES: Final = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(hours=24),
+)
+
+Progress = Callable[[PaymentEvent], None]
+
+_ROWS: Final = ("collection", "session", "payment", "capture", "refund")
+_SHARE: Final = 25
+"""How many collections a worker leases at once: what it leaves behind when it dies waits for their lease to end."""
+
+
+def enqueue(collection_id: str, events: Sequence[PaymentEvent]) -> bool:
+    """Insert a locked collection's events, and have them told after the commit; return whether anybody listens.
+
+    Where an earlier event of the collection still waits, they queue behind it: its publisher goes on with them.
+    """
+    alias, now = database_alias(), timezone.now()
+    heard = [event for event in events if _has_listeners(event)]
+    for event in events:
+        event.published_at = None if event in heard else now
+    if not heard:
+        insert(alias, events)
+        return False
+    is_first = not _waiting().filter(collection=collection_id).exists()
+    for event in heard:
+        event.lease_expires_at = now + LEASE if is_first else None
+    _insert_with_keys(alias, events)
+    # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
+    transaction.on_commit(
+        (lambda: publish_new(heard)) if is_first else (lambda: catch_up(collection_id)),
+        using=alias,
+        robust=True,
+    )
+    return True
+
+
+def publish_collection(collection_id: str, *, progress: Progress | None = None) -> int:
+    """Publish a collection's events until none is left that nobody else is publishing; return how many."""
+    count = 0
+    while events := _claim(collection_id):
+        count += publish(events, progress=progress)
+    return count
+
+
+def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> int:
+    """Publish leased events in their order, and mark those that were; return how many."""
+    heard: list[PaymentEvent] = []
+    try:
+        for position, event in enumerate(events):
+            if not _keeps_lease(events[position:]):
+                break
+            _note_answer(event, is_taken=_send(event))
+            heard.append(event)
+            if progress is not None:
+                progress(event)
+    finally:
+        _events().filter(pk__in=[event.pk for event in heard]).update(
+            published_at=timezone.now(), lease_expires_at=None
+        )
+    return len(heard)
+
+
+def publish_new(events: list[PaymentEvent]) -> None:
+    """Publish what was just committed with a lease, then what others have committed meanwhile."""
+    rows = _events().filter(pk__in=[event.pk for event in events])
+    # The rows at hand are the books' own, which receivers must not change.
+    publish(list(rows.select_related(*_ROWS).order_by("id")))
+    catch_up(events[0].collection_id)
+
+
+def catch_up(collection_id: str) -> None:
+    """Publish what waits of a collection, unless somebody is at it.
+
+    Who commits behind a publisher calls this too: the publisher may have looked for more a moment too early.
+    """
+    if _waiting().filter(collection=collection_id).exists():
+        publish_collection(collection_id)
+
+
+def publish_due(*, limit: int = 100, progress: Progress | None = None) -> int:
+    """Publish what was left behind in up to `limit` collections, and send failed events again; return how many.
+
+    Workers may run side by side: each takes collections that no other has.
+    """
+    count, left = 0, limit
+    while left > 0 and (shares := _lease_collections(min(left, _SHARE))):
+        for share in shares:
+            count += _publish_safely(share, progress)
+        left -= len(shares)
+    return count + _retry(limit, progress)
+
+
+def _events() -> PaymentEventQuerySet:
+    return PaymentEvent.objects.using(database_alias())
+
+
+def _waiting() -> PaymentEventQuerySet:
+    return _events().unpublished()
+
+
+def _insert_with_keys(alias: str, events: Sequence[PaymentEvent]) -> None:
+    if connections[alias].features.can_return_rows_from_bulk_insert:
+        _events().bulk_create(events)
+        return
+    for event in events:  # MySQL doesn't tell the ids of rows inserted together.
+        event.save(using=alias, force_insert=True)
+
+
+def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
+    """Lease the events of up to `limit` collections that nobody is publishing; return them by collection.
+
+    That is nothing only where nothing waits: where others are leasing just what was found, it looks again.
+    """
+    while collection_ids := _left_behind(limit):
+        found = repeated(lambda: _lease(collection_ids))
+        if found:
+            return found
+        time.sleep(0.01)
+    return []
+
+
+def _left_behind(limit: int) -> list[str]:
+    """Return the collections with events that nobody has a lease on, those that wait longest first."""
+    rows = _waiting().order_by().values("collection_id")
+    waiting = rows.annotate(first=Min("id"), leased=Max("lease_expires_at"))
+    free = waiting.filter(Q(leased=None) | Q(leased__lte=timezone.now()))
+    return list(free.order_by("first").values_list("collection_id", flat=True)[:limit])
+
+
+def _lease(collection_ids: Sequence[str]) -> list[list[PaymentEvent]]:
+    locked = lock_free(PaymentCollection.objects.filter(pk__in=collection_ids).order_by("pk"))
+    waiting = _waiting().filter(collection__in=locked)
+    rows = sorted(waiting.select_related(*_ROWS), key=lambda event: (event.collection_id, event.pk))
+    by_collection = [list(events) for _key, events in groupby(rows, lambda event: event.collection_id)]
+    free = [events for events in by_collection if _are_free(events)]
+    _take_lease([event for events in free for event in events])
+    return sorted(free, key=lambda events: events[0].pk)
+
+
+def _publish_safely(events: list[PaymentEvent], progress: Progress | None) -> int:
+    """Publish one collection's events, so that its trouble doesn't keep the others waiting."""
+    try:
+        return publish(events, progress=progress)
+    except Exception:
+        logger.exception("The events of %s can't be published now.", events[0].collection_id)
+        return 0
+
+
+def _claim(collection_id: str) -> list[PaymentEvent]:
+    """Lease all unpublished events of a collection, unless another publisher has a lease on it."""
+    waiting = _waiting().filter(collection=collection_id)
+    if not _are_free(waiting):
+        return []  # without a lock, so that a receiver that comes back here doesn't wait for anybody
+
+    def lease() -> list[PaymentEvent]:
+        lock_collection(collection_id)
+        events = list(waiting.select_related(*_ROWS))
+        return _take_lease(events) if _are_free(events) else []
+
+    return repeated(lease)
+
+
+def _take_lease(events: list[PaymentEvent]) -> list[PaymentEvent]:
+    expires_at = timezone.now() + LEASE
+    _events().filter(pk__in=[event.pk for event in events]).update(lease_expires_at=expires_at)
+    for event in events:
+        event.lease_expires_at = expires_at
+    return events
+
+
+def _has_listeners(event: PaymentEvent) -> bool:
+    signal = SIGNALS.get(event.type)
+    return signal is not None and signal.has_listeners(PaymentEvent)
+
+
+def _are_free(events: Iterable[PaymentEvent]) -> bool:
+    now = timezone.now()
+    return all(event.lease_expires_at is None or event.lease_expires_at <= now for event in events)
+
+
+def _keeps_lease(events: list[PaymentEvent]) -> bool:
+    """Return whether the rest of a batch is still this publisher's, with the lease renewed when half of it is over."""
+    expires_at, now = events[0].lease_expires_at, timezone.now()
+    if expires_at is None or now < expires_at - LEASE / 2:
+        return True
+    mine = _waiting().filter(pk__in=[event.pk for event in events])
+    renewed = mine.filter(lease_expires_at=expires_at).update(lease_expires_at=now + LEASE)
+    for event in events:
+        event.lease_expires_at = now + LEASE
+    return renewed == len(events)
+
+
+def _retry(limit: int, progress: Progress | None) -> int:
+    due = _events().filter(next_attempt_at__lte=timezone.now()).order_by("id")
+    return sum(publish([event], progress=progress) for event in due[:limit] if _lease_retry(event))
+
+
+def _lease_retry(event: PaymentEvent) -> bool:
+    """Push an event's next attempt into the future, if nobody else has done so."""
+    rows = _events().filter(pk=event.pk, next_attempt_at=event.next_attempt_at)
+    return rows.update(next_attempt_at=timezone.now() + LEASE) == 1
+
+
+def _note_answer(event: PaymentEvent, *, is_taken: bool) -> None:
+    """Schedule an event that a receiver didn't take for later, or end the retries."""
+    if is_taken and event.next_attempt_at is None:
+        return
+    has_given_up = event.failed_attempts >= len(RETRIES)
+    retry_at = None if is_taken or has_given_up else timezone.now() + RETRIES[event.failed_attempts]
+    _events().filter(pk=event.pk).update(
+        next_attempt_at=retry_at, failed_attempts=F("failed_attempts") + int(not is_taken)
+    )
+
+
+def _send(event: PaymentEvent) -> bool:
+    """Send an event's signal; return whether every receiver took it.
+
+    A receiver may end in any way, such as by a timeout that isn't an Exception: its event is sent again.
+    """
+    signal = SIGNALS.get(event.type)
+    if signal is None:
+        return True
+    rows = {name: getattr(event, name) for name in _ROWS}
+    try:
+        with by_itself():
+            answers = signal.send_robust(sender=PaymentEvent, event=event, **rows)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as ended:  # noqa: BLE001 - see above
+        _log(event, signal, ended)
+        return False
+    errors = [(receiver, answer) for receiver, answer in answers if isinstance(answer, Exception)]
+    for receiver, error in errors:
+        _log(event, receiver, error)
+    return not errors
+
+
+def _log(event: PaymentEvent, receiver: Any, error: BaseException) -> None:
+    logger.error(
+        "A receiver of %s raised; the event %s will be sent again: %s",
+        event.type,
+        event.pk,
+        getattr(receiver, "__qualname__", repr(receiver)),
+        exc_info=error,
+    )

@@ -1,0 +1,205 @@
+"""The protocol of every verb that calls a provider: claim → call → record.
+
+The claim is committed before the call, so whatever crashes, it is known that something may have been sent. No
+transaction is open and no lock is held while a provider is called. What it answers is recorded once, and what isn't
+certain stays open until the reconciler finds it out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from django.db import Error
+from django.utils import timezone
+
+from payments.exceptions import PaymentError
+from payments.models import PaymentCollection, PaymentOperation
+from payments.providers import Failure
+from payments.providers.handler import check_no_transaction
+from payments.services.ledger.books import Books, Scope, keep
+from payments.services.ledger.calls import call_for, provider_for, retrieve
+from payments.services.ledger.claims import refusal_of_call
+from payments.services.ledger.facts import apply_fact
+from payments.services.ledger.history import Origin, note_claim, served_request
+from payments.services.ledger.locks import LEASE, CommitInDoubtError, database_alias
+from payments.services.ledger.operations import Checkpoint, outcome_unknown, raise_for_outcome, reach
+from payments.services.ledger.records import record_answer, withdraw
+from payments.services.ledger.totals import refresh_totals
+from payments.states import OperationKind, OperationStatus, Outcome
+
+logger = logging.getLogger("payments.ledger")
+
+Claim = Callable[[Books], Sequence[PaymentOperation]]
+
+LATE: Final = timedelta(seconds=1)
+"""How long after its claim a call is made without another look."""
+
+_TELLING: Final = frozenset(
+    {OperationKind.UPDATE, OperationKind.CAPTURE, OperationKind.REFUND, OperationKind.CANCEL}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """An operation as it is after its call, and the error that kept it from being called or recorded, if one did."""
+
+    operation: PaymentOperation
+    error: PaymentError | None = None
+
+    def raise_for_outcome(self) -> None:
+        """Raise the error that the step stands for; return where it succeeded or is pending."""
+        if self.error is not None:
+            raise self.error
+        raise_for_outcome(self.operation)
+
+
+@dataclass(kw_only=True)
+class Performance:
+    """What came of a claim: the books as they were written last, and a step for every operation, in their order."""
+
+    books: Books
+    steps: list[Step]
+
+    def raise_first(self) -> Books:
+        """Raise the first step's error, or return the books: one provider's trouble doesn't spare the others."""
+        for step in self.steps:
+            step.raise_for_outcome()
+        return self.books
+
+
+def perform(collection_id: str, claim: Claim, *, origin: Origin, scope: Scope | None = None) -> Performance:
+    """Claim and commit; then call the provider for each operation that was claimed, and record what it answers.
+
+    Raises what the claim raises, with nothing done, and OpenTransactionError.
+    """
+    check_no_transaction()
+    books, operations = _claimed(collection_id, claim, origin, scope or Scope())
+    performance = Performance(books=books, steps=[])
+    for operation in operations:
+        _carry_out(performance, operation)
+    return performance
+
+
+def _claimed(
+    collection_id: str, claim: Claim, origin: Origin, scope: Scope
+) -> tuple[Books, Sequence[PaymentOperation]]:
+    latest: list[PaymentOperation] = []
+
+    def rule(books: Books) -> Sequence[PaymentOperation]:
+        latest[:] = claim(books)
+        for operation in latest:
+            provider_for(operation)
+        return tuple(latest)
+
+    try:
+        return keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)
+    except CommitInDoubtError as error:
+        if not latest:
+            raise
+        # Nothing was sent, but if the claim is in force, the reconciler will send it.
+        raise outcome_unknown(latest[0].pk) from error
+    finally:
+        for operation in latest:
+            note_claim(operation.pk)
+
+
+def _about_to_commit(operations: Sequence[PaymentOperation]) -> None:
+    """Make sure that the request which claims these is still the one that is to be answered."""
+    request = served_request()
+    if operations and request is not None:
+        request.hold()
+    for operation in operations:
+        reach(Checkpoint.CLAIMING, operation)
+
+
+def _carry_out(performance: Performance, operation: PaymentOperation) -> None:
+    """Call the provider for an operation and record its answer; what goes wrong is a step's error."""
+    reach(Checkpoint.CLAIMED, operation)
+    try:
+        refusal = _look_again(performance, operation)
+        current = performance.books.operation(operation.pk)
+        if refusal is None and current.status == OperationStatus.PROCESSING:
+            current = call_and_record(performance, current)
+        performance.steps.append(Step(operation=current, error=refusal))
+    except PaymentError as error:
+        performance.steps.append(Step(operation=operation, error=error))
+    except Error as error:
+        logger.exception("%s: the database failed while the operation was under way.", operation.pk)
+        unknown = outcome_unknown(operation.pk)
+        unknown.__cause__ = error
+        performance.steps.append(Step(operation=operation, error=unknown))
+
+
+def call_and_record(performance: Performance, operation: PaymentOperation) -> PaymentOperation:
+    """Call the provider for an operation in the books, record the answer, and return the operation as it is then."""
+    result = call_for(operation)
+    reach(Checkpoint.CALLED, operation)
+    performance.books, recorded = record_answer(performance.books, operation, result)
+    reach(Checkpoint.RECORDED, recorded)
+    return _learn_from_refusal(performance, recorded)
+
+
+def _look_again(performance: Performance, operation: PaymentOperation) -> PaymentError | None:
+    """Return why an operation isn't to be called any more, where its call comes late; renew its lease where it is.
+
+    Others may have worked on the collection since the claim: the payer, the bank, or the reconciler, who takes over
+    what was abandoned.
+    """
+    age = timezone.now() - operation.created_at
+    is_first = not performance.steps
+    if is_first and timedelta(0) <= age < LATE:
+        return None
+    books = performance.books
+    is_current = age < LEASE / 2 and _version_of(operation.collection_id) == books.collection.version
+    if is_current and refusal_of_call(books, books.operation(operation.pk)) is None:
+        return None
+
+    def rule(books: Books) -> PaymentError | None:
+        current = books.operation(operation.pk)
+        if current.status != OperationStatus.PROCESSING:
+            return None
+        if current.lease_owner:
+            return outcome_unknown(current.pk)
+        current.lease_expires_at = timezone.now() + LEASE
+        refusal = refusal_of_call(books, current)
+        if refusal is not None:
+            withdraw(books, current, Failure(code=refusal.code, message=refusal.message))
+            refresh_totals(books)
+        return refusal
+
+    performance.books, refusal = keep(operation.collection_id, rule, origin=performance.books.origin)
+    return refusal
+
+
+def _version_of(collection_id: str) -> int:
+    rows = PaymentCollection.objects.using(database_alias()).filter(pk=collection_id)
+    return rows.values_list("version", flat=True).get()
+
+
+def _learn_from_refusal(performance: Performance, operation: PaymentOperation) -> PaymentOperation:
+    """Ask a provider why it has refused something, and record what it reports: mostly the session stands elsewhere.
+
+    The payer may have paid meanwhile, or a clerk have captured in the provider's dashboard. Where the provider can't
+    be asked right now, the refusal stands by itself.
+    """
+    if operation.status != OperationStatus.DECLINED or operation.kind not in _TELLING:
+        return operation
+    try:
+        result = retrieve(operation.session)
+    except PaymentError as error:
+        logger.info("%s can't be looked up after a refusal: %s", operation.session_id, error.code)
+        return operation
+    if result.outcome != Outcome.SUCCEEDED or (fact := result.fact) is None:
+        return operation
+
+    def rule(books: Books) -> PaymentOperation:
+        apply_fact(books, books.session(operation.session_id), fact)
+        refresh_totals(books)
+        return books.operation(operation.pk)
+
+    performance.books, current = keep(operation.collection_id, rule, origin=performance.books.origin)
+    return current

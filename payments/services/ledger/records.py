@@ -1,0 +1,358 @@
+"""The record: writes down what a provider answered, once.
+
+If somebody else has recorded the operation meanwhile, as a webhook may, nothing is done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from django.utils import timezone
+
+from payments.models import PaymentOperation
+from payments.providers import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    Failure,
+    MovementFact,
+    MovementResult,
+    ProviderResult,
+    RefundResult,
+    SessionFact,
+    SessionResult,
+    UpdateResult,
+)
+from payments.services.ledger.books import WHOLE, Books, amend, keep
+from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
+from payments.services.ledger.facts import apply_fact
+from payments.services.ledger.history import Origin
+from payments.services.ledger.movements import fail_movement
+from payments.services.ledger.operations import FIRST_RETRY, KEY_REFUSED, Checkpoint, reach
+from payments.services.ledger.totals import change_amount, fail_session, refresh_totals
+from payments.states import (
+    AttentionReason,
+    MovementKind,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    Outcome,
+    SessionStatus,
+)
+
+_LASTING: Final = (
+    OperationKind.INITIATE,
+    OperationKind.AUTHORIZE,
+    OperationKind.CAPTURE,
+    OperationKind.REFUND,
+)
+"""What these did stays done. An update or a cancelation may have been overtaken by a later one."""
+
+DECLINED: Final = Failure(code="declined")
+NOT_SENT: Final = Failure(code="not_sent")
+UNANSWERED: Final = Failure(code="outcome_unknown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """A person's decision what became of an operation, and how they know."""
+
+    actor: Any
+    reason: str
+    evidence: str = ""
+
+
+def record_answer(
+    books: Books, operation: PaymentOperation, result: ProviderResult
+) -> tuple[Books, PaymentOperation]:
+    """Record a provider's answer to an operation in the books that it was claimed in, or in new ones.
+
+    Return the books, and the operation as it is in them.
+    """
+
+    def rule(current: Books) -> PaymentOperation:
+        return _recorded(current, current.operation(operation.pk), result)
+
+    if (
+        getattr(result, "fact", None) is not None
+    ):  # It may tell of captures and refunds that aren't in these books.
+        return keep(books.collection.pk, rule, origin=books.origin, ending=_recording)
+    return amend(books, rule, scope=WHOLE, ending=_recording)
+
+
+def record_result(
+    operation: PaymentOperation,
+    result: ProviderResult,
+    *,
+    origin: Origin | None = None,
+    resolution: Resolution | None = None,
+    check: Callable[[PaymentOperation], None] | None = None,
+) -> PaymentOperation:
+    """Record what became of an operation, and return it as it is afterwards; `origin` is who asked for it, if None.
+
+    With a `resolution`, the answer is not the provider's but a person's. `check` looks at the operation under the lock,
+    and raises where nothing may be recorded.
+    """
+
+    def rule(books: Books) -> PaymentOperation:
+        current = books.operation(operation.pk)
+        if check is not None:
+            check(current)
+        return _recorded(books, current, result, resolution=resolution)
+
+    told_by = origin or Origin.of_operation(operation)
+    _books, recorded = keep(operation.collection_id, rule, origin=told_by, ending=_recording)
+    return recorded
+
+
+def lose_track(books: Books, operation: PaymentOperation) -> None:
+    """Record that nobody knows what became of an operation; the caller refreshes the totals."""
+    _record_unknown(books, operation, ProviderResult(outcome=Outcome.UNKNOWN))
+
+
+def _recording(operation: PaymentOperation) -> None:
+    reach(Checkpoint.RECORDING, operation)
+
+
+def _recorded(
+    books: Books,
+    operation: PaymentOperation,
+    result: ProviderResult,
+    *,
+    resolution: Resolution | None = None,
+) -> PaymentOperation:
+    if not _is_news(operation, result):
+        return operation
+    if resolution is not None:
+        _note_resolution(books, operation, resolution)
+    elif result.exchange:
+        operation.exchange = dict(result.exchange)
+    _RECORDS[Outcome(result.outcome)](books, operation, result)
+    refresh_totals(books)
+    return operation
+
+
+def _note_resolution(books: Books, operation: PaymentOperation, resolution: Resolution) -> None:
+    operation.resolved_by = resolution.actor
+    operation.resolution_reason = resolution.reason
+    operation.resolution_evidence = resolution.evidence
+    books.note(
+        "operation.resolved",
+        operation,
+        operation=operation,
+        data={"reason": resolution.reason, "evidence": resolution.evidence},
+    )
+
+
+def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
+    """Return whether an answer can tell something that isn't known.
+
+    An operation that needs a person only heeds a certain answer. One that has ended, because a report was faster than
+    the answer, still learns from a success: the money has moved, or the answer holds what the report didn't.
+    """
+    if not operation.is_open:
+        return result.outcome == Outcome.SUCCEEDED and operation.kind in _LASTING
+    if operation.status == OperationStatus.ATTENTION:
+        return result.outcome in (Outcome.SUCCEEDED, Outcome.DECLINED)
+    return True
+
+
+def _record_success(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
+    if _lacks_amount(operation, result):
+        if operation.is_open:
+            _record_unknown(books, operation, replace(result, failure=UNANSWERED))
+        return
+    if isinstance(result, UpdateResult) and not _record_update(books, operation, result):
+        return
+    if operation.kind == OperationKind.INITIATE and operation.session.initiated_at is None:
+        operation.session.initiated_at = timezone.now()
+    if operation.kind == OperationKind.SYNC:
+        operation.succeed()
+        return
+    fact = _fact_of(books, operation, result)
+    needs_attention = apply_fact(books, operation.session, fact, operation=operation)
+    if operation.status != OperationStatus.SUCCEEDED and not needs_attention:
+        operation.succeed()
+
+
+def _record_pending(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
+    _look_soon(operation)
+    if operation.status in (OperationStatus.PROCESSING, OperationStatus.UNKNOWN):
+        operation.await_provider()
+    _wait_again(books, operation)
+    if isinstance(result, SessionResult):
+        fact = _session_fact(operation, result, status=None)
+        apply_fact(books, operation.session, fact, operation=operation)
+    elif isinstance(result, MovementResult) and not _lacks_amount(operation, result):
+        fact = _movement_fact(books, operation, result, MovementStatus.PENDING)
+        apply_fact(books, operation.session, fact, operation=operation)
+
+
+def _record_unknown(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
+    _look_soon(operation)
+    operation.error_code = UNANSWERED.code
+    operation.detail = (result.failure or UNANSWERED).detail
+    if operation.status in (OperationStatus.PROCESSING, OperationStatus.PENDING):
+        operation.lose_track()
+    _wait_again(books, operation)
+
+
+def _look_soon(operation: PaymentOperation) -> None:
+    operation.next_attempt_at = timezone.now() + FIRST_RETRY
+    operation.lease_owner, operation.lease_expires_at = "", None
+
+
+def _wait_again(books: Books, operation: PaymentOperation) -> None:
+    """Have a session say that it waits while an attempt is under way, and not what came of the one before."""
+    is_attempt = operation.kind == OperationKind.AUTHORIZE
+    if is_attempt and operation.session.status in (SessionStatus.ERROR, SessionStatus.REQUIRES_MORE):
+        change_amount(books, operation.session, operation.session.amount)
+
+
+def _record_decline(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
+    failure = result.failure or DECLINED
+    operation.detail = failure.detail
+    operation.decline(code=failure.code[:64], message=failure.message)
+    if operation.kind in (OperationKind.AUTHORIZE, OperationKind.INITIATE):
+        _refuse_session(books, operation, failure)
+    _release(books, operation, failure)
+    if isinstance(result, RefundResult) and result.fact is not None:
+        apply_fact(books, operation.session, result.fact)
+
+
+def _record_not_sent(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
+    if operation.status != OperationStatus.PROCESSING:
+        return  # That this attempt went nowhere says nothing of an earlier one.
+    withdraw(books, operation, result.failure or NOT_SENT)
+
+
+def withdraw(books: Books, operation: PaymentOperation, failure: Failure) -> None:
+    """Record that an operation that was claimed has certainly reached nobody; free what it had reserved."""
+    operation.detail = failure.detail
+    code = KEY_REFUSED if failure.code == KEY_REFUSED else NOT_SENT.code
+    operation.withdraw(code=code, message=failure.message)
+    if operation.kind == OperationKind.INITIATE:
+        _refuse_session(books, operation, NOT_SENT)
+    _release(books, operation, NOT_SENT)
+
+
+_RECORDS: Final[dict[Outcome, Callable[[Books, PaymentOperation, ProviderResult], None]]] = {
+    Outcome.SUCCEEDED: _record_success,
+    Outcome.PENDING: _record_pending,
+    Outcome.UNKNOWN: _record_unknown,
+    Outcome.DECLINED: _record_decline,
+    Outcome.NOT_SENT: _record_not_sent,
+}
+
+
+def _refuse_session(books: Books, operation: PaymentOperation, failure: Failure) -> None:
+    if operation.session.is_unauthorized:
+        fail_session(books, operation.session, failure)
+
+
+def _release(books: Books, operation: PaymentOperation, failure: Failure) -> None:
+    """Free what the operation had reserved."""
+    row = operation.capture or operation.refund
+    if row is not None and row.status == MovementStatus.PENDING:
+        fail_movement(books, row, failure)
+
+
+def _record_update(books: Books, operation: PaymentOperation, result: UpdateResult) -> bool:
+    """Record the new amount; return whether the provider has it as it was asked to."""
+    session = operation.session
+    reported = (result.amount, result.currency_code)
+    if reported != (operation.amount, session.currency_code):
+        difference = Discrepancy.between(
+            AttentionReason.UPDATE_MISMATCH,
+            expected=f"{operation.amount} {session.currency_code}",
+            reported=f"{result.amount} {result.currency_code}",
+        )
+        report_discrepancies(books, session, [difference], operation=operation)
+        return False
+    if session.is_unauthorized:
+        change_amount(books, session, operation.amount, makes_split=operation.makes_split)
+    return True
+
+
+def _lacks_amount(operation: PaymentOperation, result: ProviderResult) -> bool:
+    """Return whether a success doesn't say of how much, which can't be believed."""
+    if isinstance(result, AuthorizeResult):
+        return result.next_action is None and (result.amount is None or result.currency_code is None)
+    if isinstance(result, MovementResult | UpdateResult):
+        return result.amount is None or result.currency_code is None
+    return False
+
+
+def _fact_of(books: Books, operation: PaymentOperation, result: ProviderResult) -> SessionFact:
+    """Translate an answer into the fact that it states."""
+    if isinstance(result, AuthorizeResult):
+        return _authorization_fact(operation, result)
+    if isinstance(result, SessionResult):
+        status = SessionStatus.REQUIRES_MORE if result.next_action else None
+        return _session_fact(operation, result, status=status)
+    if isinstance(result, MovementResult):
+        return _movement_fact(books, operation, result, MovementStatus.SUCCEEDED)
+    if isinstance(result, CancelResult) and result.fact is not None:
+        return result.fact
+    return SessionFact(currency_code=operation.currency_code, status=SessionStatus.CANCELED)
+
+
+def _authorization_fact(operation: PaymentOperation, result: AuthorizeResult) -> SessionFact:
+    if result.next_action is not None:
+        return _session_fact(operation, result, status=SessionStatus.REQUIRES_MORE)
+    fact = _session_fact(operation, result, status=SessionStatus.AUTHORIZED)
+    return replace(
+        fact,
+        currency_code=str(result.currency_code),
+        authorized_amount=result.amount,
+        captured_amount=result.captured_amount,
+    )
+
+
+def _session_fact(
+    operation: PaymentOperation, result: SessionResult, *, status: SessionStatus | None
+) -> SessionFact:
+    return SessionFact(
+        currency_code=operation.currency_code,
+        status=status,
+        provider_reference=result.provider_reference,
+        next_action=result.next_action,
+        data=result.data,
+        provider_data=result.provider_data,
+        expires_at=result.expires_at,
+    )
+
+
+def _movement_fact(
+    books: Books, operation: PaymentOperation, result: MovementResult, status: MovementStatus
+) -> SessionFact:
+    amount = Decimal(0) if result.amount is None else result.amount
+    movement = MovementFact(
+        kind=MovementKind(operation.kind),
+        status=status,
+        amount=amount,
+        currency_code=str(result.currency_code),
+        operation_id=operation.pk,
+        provider_reference=result.provider_reference,
+    )
+    return SessionFact(
+        currency_code=operation.currency_code,
+        movements=(movement,),
+        canceled_amount=_released(books, operation, result, amount),
+        provider_data=result.provider_data,
+    )
+
+
+def _released(
+    books: Books, operation: PaymentOperation, result: MovementResult, amount: Decimal
+) -> Decimal | None:
+    """Return what a payment doesn't hold any more once a capture has ended it; a report may have told of it before."""
+    payment, capture = operation.payment, operation.capture
+    if not (isinstance(result, CaptureResult) and result.releases_remainder) or payment is None:
+        return None
+    captured = books.succeeded(payment, MovementKind.CAPTURE)
+    is_counted = capture is not None and capture.status == MovementStatus.SUCCEEDED
+    return Decimal(payment.amount - captured - (0 if is_counted else amount))

@@ -1,0 +1,194 @@
+"""The statements with which books are opened and closed, each built once per database.
+
+Django builds the text of a query anew each time it runs, which takes longer than most of these queries do. Here its own
+compiler builds a SELECT once, and later only the values are put in; INSERT and UPDATE are written from the model's
+fields, whose own methods prepare the values. Where that can't be done, because a release of Django has changed what is
+used here, or because the setting `COMPILE_STATEMENTS` is False, the same statements go through the plain ORM.
+
+Unlike `save`, these send no `pre_save` and no `post_save`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import AutoField, Model, QuerySet
+from django.db.models.functions import Now
+
+from payments.conf import compiles_statements
+
+logger = logging.getLogger("payments.ledger")
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+class DatabaseNow(Now):
+    """The database's own time; on MariaDB and MySQL in UTC, so that no daylight saving shifts it."""
+
+    def as_mysql(
+        self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        """Return the function that knows no time zone."""
+        return "UTC_TIMESTAMP(6)", ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """A SELECT as it is sent to a database; a marker among its `values` gives way to the parameter it stands for."""
+
+    text: str
+    values: tuple[Any, ...]
+    converters: Sequence[tuple[int, Sequence[Callable[..., Any]], Any]]
+
+    def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, str]) -> list[list[Any]]:
+        """Return what is found, each value converted as the ORM would."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.text, [parameters.get(value, value) for value in self.values])
+            found = [list(row) for row in cursor.fetchall()]
+        for row in found:
+            for position, converters, expression in self.converters:
+                for converter in converters:
+                    row[position] = converter(row[position], expression, connection)
+        return found
+
+
+class Select(Generic[ModelT]):
+    """A SELECT of whole rows of one model, with parameters that are texts: `build` narrows the model's rows down."""
+
+    def __init__(self, model: type[ModelT], build: Callable[..., QuerySet[ModelT]], *parameters: str) -> None:
+        self._model = model
+        self._build = build
+        self._markers = {name: f"«{name}»" for name in parameters}
+        self._plans: dict[tuple[str, str], _Plan | None] = {}
+
+    def __call__(self, alias: str, **parameters: str) -> list[ModelT]:
+        """Return the rows that are found; a SELECT that locks needs a transaction."""
+        connection = connections[alias]
+        plan = self._plan(connection) if compiles_statements() else None
+        if plan is None:
+            return list(self._rows(alias, parameters))
+        values = {self._markers[name]: value for name, value in parameters.items()}
+        names = _names(self._model)
+        return [self._model.from_db(alias, names, row) for row in plan.rows(connection, values)]
+
+    def _rows(self, alias: str, parameters: Mapping[str, str]) -> QuerySet[ModelT]:
+        return self._build(QuerySet(self._model, using=alias).order_by(), **parameters)
+
+    def _plan(self, connection: BaseDatabaseWrapper) -> _Plan | None:
+        key = (connection.alias, connection.vendor)
+        if key not in self._plans:
+            self._plans[key] = self._compiled(connection)
+        return self._plans[key]
+
+    def _compiled(self, connection: BaseDatabaseWrapper) -> _Plan | None:
+        """Have Django compile the query, with markers for its parameters; None where it makes something else of it."""
+        try:
+            query = self._rows(connection.alias, self._markers).query
+            compiler: Any = query.get_compiler(connection.alias)
+            text, values = compiler.as_sql()
+            columns = [expression for expression, _sql, _name in compiler.select]
+            names = tuple(column.target.attname for column in columns)
+            converters = [
+                (at, tuple(each), column) for at, (each, column) in compiler.get_converters(columns).items()
+            ]
+        except (AttributeError, LookupError, TypeError, ValueError):
+            names, text, values, converters = (), "", (), []
+        if names != _names(self._model) or not set(self._markers.values()) <= set(values):
+            logger.error("The query of %s isn't compiled; it goes through the ORM.", self._model.__name__)
+            return None
+        return _Plan(text=text, values=tuple(values), converters=converters)
+
+
+def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) -> None:
+    """Insert rows of one model together; the `stamped` columns, named by attribute, get the database's own time.
+
+    Neither these nor a key that the database makes are read back.
+    """
+    if compiles_statements():
+        _insert_compiled(alias, rows, stamped)
+    else:
+        _insert_with_orm(alias, rows, stamped)
+    for row in rows:
+        row._state.adding = False
+        row._state.db = alias
+
+
+def update(alias: str, row: Model, names: Sequence[str], *, version: int | None = None) -> bool:
+    """Write some columns of a row, named by attribute; return whether there was such a row.
+
+    With `version`, the row must still have that one.
+    """
+    guard = {} if version is None else {"version": version}
+    if not compiles_statements():
+        values = {name: getattr(row, name) for name in names}
+        return QuerySet(type(row), using=alias).filter(pk=row.pk, **guard).update(**values) == 1
+    connection = connections[alias]
+    fields = _fields(type(row))
+    parameters = [fields[name].get_db_prep_save(getattr(row, name), connection) for name in names]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _update_text(alias, type(row), tuple(names), tuple(guard)), [*parameters, row.pk, *guard.values()]
+        )
+        return bool(cursor.rowcount == 1)
+
+
+@cache
+def _fields(model: type[Model]) -> Mapping[str, Any]:
+    """Return the fields that are stored, by attribute."""
+    return {field.attname: field for field in model._meta.concrete_fields}
+
+
+@cache
+def _names(model: type[Model]) -> tuple[str, ...]:
+    return tuple(_fields(model))
+
+
+def _written(model: type[Model]) -> list[Any]:
+    return [field for field in _fields(model).values() if not isinstance(field, AutoField)]
+
+
+def _insert_compiled(alias: str, rows: Sequence[Model], stamped: tuple[str, ...]) -> None:
+    connection = connections[alias]
+    given = [field for field in _written(type(rows[0])) if field.attname not in stamped]
+    parameters = [
+        field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in given
+    ]
+    start, group = _insert_text(alias, type(rows[0]), stamped)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{start} {', '.join([group] * len(rows))}", parameters)
+
+
+def _insert_with_orm(alias: str, rows: Sequence[Model], stamped: tuple[str, ...]) -> None:
+    for row in rows:
+        vars(row).update(dict.fromkeys(stamped, DatabaseNow()))
+    queryset: Any = QuerySet(type(rows[0]), using=alias)
+    queryset.bulk_create(rows)
+    for row in rows:
+        vars(row).update(dict.fromkeys(stamped))
+
+
+@cache
+def _insert_text(alias: str, model: type[Model], stamped: tuple[str, ...]) -> tuple[str, str]:
+    """Return an INSERT up to its values, and the place of one row's values."""
+    quote = connections[alias].ops.quote_name
+    compiler: Any = QuerySet(model, using=alias).query.get_compiler(alias)
+    now = str(compiler.compile(DatabaseNow())[0])
+    fields = _written(model)
+    columns = ", ".join(quote(field.column) for field in fields)
+    group = ", ".join(now if field.attname in stamped else "%s" for field in fields)
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES", f"({group})"
+
+
+@cache
+def _update_text(alias: str, model: type[Model], names: tuple[str, ...], guards: tuple[str, ...]) -> str:
+    quote = connections[alias].ops.quote_name
+    key = str(_fields(model)[model._meta.pk.attname].column)
+    columns = ", ".join(f"{quote(_fields(model)[name].column)} = %s" for name in names)
+    conditions = " AND ".join(f"{quote(name)} = %s" for name in (key, *guards))
+    return f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {conditions}"  # noqa: S608 - our own names

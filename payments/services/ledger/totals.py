@@ -1,0 +1,239 @@
+"""Sums and statuses: what is left to pay, authorize, capture and refund, and what a collection has come to.
+
+Nothing is counted up: every time, the sums are made anew from the rows in the books. The transitions of a session are
+here too, each with what the history says of it; whoever calls one refreshes the totals afterwards.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import AmountError, OperationInProgressError
+from payments.models import Payment, PaymentSession
+from payments.money import ZERO, display_amount
+from payments.providers import Failure
+from payments.services.ledger.books import Books
+from payments.states import (
+    CollectionStatus,
+    MovementKind,
+    OperationKind,
+    PaymentStatus,
+    SessionStatus,
+)
+
+_COLLECTION_EVENTS: Final = {
+    CollectionStatus.AUTHORIZED: "collection.authorized",
+    CollectionStatus.COMPLETED: "collection.completed",
+    CollectionStatus.CANCELED: "collection.canceled",
+}
+_WAITING: Final = frozenset({SessionStatus.PENDING, SessionStatus.REQUIRES_MORE})
+
+
+def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
+    """Bring payments and their collection in line with the captures and refunds: the last step of a rule.
+
+    `due_before` is what was to be paid (major units) before the collection's amount was changed.
+    """
+    collection = books.collection
+    was_covered = collection.authorized_amount >= (collection.amount if due_before is None else due_before)
+    for payment in books.payments:
+        if books.knows(payment):
+            _refresh_payment(books, payment)
+    collection.authorized_amount = held_amount(books)
+    collection.captured_amount = sum((row.captured_amount for row in books.payments), ZERO)
+    collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
+    is_newly_covered = not was_covered and collection.authorized_amount >= collection.amount
+    _refresh_status(books, is_newly_covered=is_newly_covered)
+
+
+def held_amount(books: Books) -> Decimal:
+    """Return what is authorized of a collection and not released."""
+    return sum((row.amount - row.canceled_amount for row in books.payments), ZERO)
+
+
+def promised_amount(books: Books, *, besides: PaymentSession | None = None) -> Decimal:
+    """Return what open splits are for; `besides` names a session that isn't counted.
+
+    One that is being raised, or made, counts with its new amount. One that failed keeps nothing from others, unless it
+    is being authorized again: it may be held at any moment.
+    """
+    return sum((_promise_of(books, row) for row in books.unauthorized_sessions() if row is not besides), ZERO)
+
+
+def remaining_amount(books: Books, *, besides: PaymentSession | None = None) -> Decimal:
+    """Return what no payment and no open split covers yet; `besides` names a session that isn't counted."""
+    return books.collection.amount - held_amount(books) - promised_amount(books, besides=besides)
+
+
+def check_excess(amount: Decimal, left: Decimal, currency_code: str) -> None:
+    """Raise AmountError where an amount is more than what is left to pay."""
+    if left <= ZERO:
+        raise AmountError(_("There is nothing left to pay."), code="nothing_left")
+    if amount > left:
+        raise _exceeds(_("%(amount)s is more than the %(left)s left to pay."), amount, left, currency_code)
+
+
+def check_return(books: Books, session: PaymentSession) -> None:
+    """Raise AmountError where a failed split would come back, and others have taken its place."""
+    if session.is_split and session.status == SessionStatus.ERROR:
+        check_excess(session.amount, remaining_amount(books, besides=session), books.collection.currency_code)
+
+
+def check_overauthorization(books: Books, session: PaymentSession) -> None:
+    """Raise AmountError where authorizing a session could hold more than the collection is for."""
+    collection = books.collection
+    others = [
+        row
+        for row in books.open_operations(OperationKind.AUTHORIZE)
+        if row.session_id != session.pk and row.session.status != SessionStatus.AUTHORIZED
+    ]
+    left = collection.amount - held_amount(books) - sum((row.amount for row in others), ZERO)
+    if session.amount > left:
+        raise _exceeds(
+            _("%(amount)s is more than the %(left)s left to authorize."),
+            session.amount,
+            left,
+            collection.currency_code,
+        )
+
+
+def amount_to_capture(books: Books, payment: Payment, amount: Decimal | None) -> Decimal:
+    """Return what a capture is for; None asks for all that is left.
+
+    Raises AmountError, or OperationInProgressError where captures under way hold what would be needed.
+    """
+    captured = books.succeeded(payment, MovementKind.CAPTURE)
+    return _choose(
+        amount,
+        total=payment.amount - payment.canceled_amount - captured,
+        pending=books.pending(payment, MovementKind.CAPTURE),
+        currency_code=payment.currency_code,
+        nothing=_("There is nothing left to capture."),
+        excess=_("%(amount)s is more than the %(left)s left to capture."),
+    )
+
+
+def amount_to_refund(books: Books, payment: Payment, amount: Decimal | None) -> Decimal:
+    """Return what a refund is for; None asks for all that is left. Raises as `amount_to_capture` does."""
+    captured = books.succeeded(payment, MovementKind.CAPTURE)
+    return _choose(
+        amount,
+        total=captured - books.succeeded(payment, MovementKind.REFUND) - payment.withdrawn_amount,
+        pending=books.pending(payment, MovementKind.REFUND),
+        currency_code=payment.currency_code,
+        nothing=_("There is nothing left to refund."),
+        excess=_("%(amount)s is more than the %(left)s left to refund."),
+    )
+
+
+def fail_session(books: Books, session: PaymentSession, failure: Failure) -> None:
+    """Record that a session was refused, for a reason that its payer may read."""
+    before = str(session.status)
+    session.fail(code=failure.code[:64], message=failure.message)
+    books.note(
+        "session.failed", session, from_status=before, amount=session.amount, data={"code": failure.code}
+    )
+
+
+def cancel_session(books: Books, session: PaymentSession) -> None:
+    """Record that a session is abandoned or its authorization released."""
+    before = str(session.status)
+    if session.is_unauthorized:
+        note_expiry(books, session)
+    session.cancel()
+    session.canceled_at = timezone.now()
+    books.note("session.canceled", session, from_status=before, amount=session.amount)
+
+
+def note_expiry(books: Books, row: PaymentSession | Payment) -> None:
+    """Note of what is being given up that its time was over, whoever gives it up."""
+    if row.expires_at is None or row.expires_at > timezone.now():
+        return
+    event_type = "session.expired" if isinstance(row, PaymentSession) else "payment.expired"
+    books.note(event_type, row, amount=row.amount, data={"expires_at": str(row.expires_at)})
+
+
+def change_amount(
+    books: Books, session: PaymentSession, amount: Decimal, *, makes_split: bool = False
+) -> None:
+    """Record that an unauthorized session is for another amount, and waits for authorization anew."""
+    before = str(session.status)
+    old = session.amount
+    session.amount = amount
+    session.is_split = session.is_split or makes_split
+    if session.status != SessionStatus.PENDING:
+        session.reopen()
+    books.note("session.updated", session, from_status=before, amount=amount, data={"old_amount": str(old)})
+
+
+def _refresh_payment(books: Books, payment: Payment) -> None:
+    """Give a payment its sums and the status they stand for."""
+    payment.captured_amount = books.succeeded(payment, MovementKind.CAPTURE)
+    payment.refunded_amount = books.succeeded(payment, MovementKind.REFUND)
+    before = str(payment.status)
+    if not payment.move_to(payment.derive_status()):
+        return
+    if payment.status == PaymentStatus.CANCELED:
+        payment.canceled_at = timezone.now()
+        books.note("payment.canceled", payment, from_status=before, amount=payment.canceled_amount)
+    elif payment.captured_at is None:
+        payment.captured_at = timezone.now()
+
+
+def _refresh_status(books: Books, *, is_newly_covered: bool) -> None:
+    collection = books.collection
+    before = str(collection.status)
+    status = collection.derive_status(has_open_sessions=bool(books.unauthorized_sessions()))
+    if is_newly_covered and status != CollectionStatus.AUTHORIZED:
+        # Where a share is captured already, the status says what was captured, and nothing of the last share's hold.
+        books.note("collection.authorized", collection)
+    if collection.move_to(status) and status in _COLLECTION_EVENTS:
+        books.note(_COLLECTION_EVENTS[status], collection, from_status=before)
+    if status == CollectionStatus.COMPLETED:
+        collection.completed_at = collection.completed_at or timezone.now()
+    else:
+        collection.completed_at = None
+
+
+def _promise_of(books: Books, session: PaymentSession) -> Decimal:
+    """Return what an unauthorized session keeps from others."""
+    promised = session.amount if session.is_split and session.status in _WAITING else ZERO
+    for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
+        is_counted = operation.makes_split or (session.is_split and operation.kind == OperationKind.AUTHORIZE)
+        if operation.session_id == session.pk and is_counted:
+            promised = max(promised, operation.amount)
+    return promised
+
+
+def _choose(
+    amount: Decimal | None,
+    *,
+    total: Decimal,
+    pending: Decimal,
+    currency_code: str,
+    nothing: object,
+    excess: object,
+) -> Decimal:
+    if total <= ZERO:
+        raise AmountError(nothing, code="nothing_left")
+    wanted = total if amount is None else amount
+    if wanted > total:
+        raise _exceeds(excess, wanted, total, currency_code)
+    left = total - pending
+    if left <= ZERO or (wanted > left and amount is not None):
+        raise OperationInProgressError(
+            _("What is left is held by an operation in progress. Ask again in a moment.")
+        )
+    return min(wanted, left)
+
+
+def _exceeds(message: object, amount: Decimal, left: Decimal, currency_code: str) -> AmountError:
+    return AmountError(
+        message,
+        code="exceeds_remaining",
+        params={"amount": display_amount(amount, currency_code), "left": display_amount(left, currency_code)},
+    )

@@ -1,0 +1,150 @@
+"""The benchmarks run, write what they found, and compare with a floor that does the same work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from tests.benchmarks.child import VERBS, Answer, Lane
+from tests.benchmarks.databases import TABLES, own_database
+from tests.benchmarks.flow import ROOT, Child, Concurrency, Side, prepare
+from tests.benchmarks.reports import Result
+from tests.databases import database_url
+
+pytestmark = pytest.mark.database_independent
+
+FEW: Final = ("--flows", "4", "--rounds", "2", "--warm-up", "1")
+EVENTS: Final = "payments_paymentevent"
+
+
+def run(name: str, *arguments: str | Path) -> str:
+    """Run a benchmark, and return what it prints."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what a benchmark has written."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def test_flow_measures_a_thread_and_processes_with_threads(tmp_path: Path) -> None:
+    path = tmp_path / "flow.json"
+    printed = run("flow", "--database", "sqlite", *FEW, "--concurrency", "1", "2x2", "--json", path)
+    found = read(path)
+    assert found["database"].startswith("SQLite ")
+    assert [(each["side"], each["concurrency"]) for each in found["results"]] == [
+        ("ours", "1"),
+        ("ours", "2x2"),
+    ]
+    for result in found["results"]:
+        assert result["flows"] == 4
+        assert result["errors"] == {}
+        assert result["flow_p95"] >= result["flow_p50"] > 0
+        assert tuple(result["verbs_p50"]) == VERBS
+        assert result["cpu_per_flow"] > 0
+        assert result["over_floor"] is None
+    assert "| ours | 2x2 |" in printed
+
+
+def test_statements_are_printed_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "statements.json"
+    printed = run("statements", "--database", "sqlite", "--json", path)
+    found = read(path)
+    assert tuple(verb["name"] for verb in found["verbs"]) == VERBS
+    for verb in found["verbs"]:
+        assert sum(verb["counts"].values()) == len(verb["statements"]) > 0
+        assert f"\n{verb['name']}: {len(verb['statements'])}\n" in printed
+    assert found["flow"]["INSERT"] >= 10
+    assert "COMMIT" not in printed
+
+
+@pytest.mark.parametrize("text", ["", "0", "x4", "2x", "2x0", "four", "1.5"])
+def test_concurrency_is_a_number_or_processes_by_threads(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        Concurrency.parse(text)
+
+
+def test_flows_are_shared_among_processes_without_a_rest() -> None:
+    assert Concurrency.parse("3x2").share(8) == [3, 3, 2]
+
+
+def test_errors_of_a_busy_database_are_counted() -> None:
+    lane = Lane(
+        seconds=1.0,
+        flows=[],
+        errors=["OperationalError: database is locked", "ValueError: 1", "ValueError: 1"],
+    )
+    rounds = [[Answer(cpu_seconds=0.5, lanes=[lane])]]
+    result = Result.of("ours", "1", rounds, [])
+    assert result.errors == {"OperationalError: database is locked": 1, "ValueError: 1": 2}
+    assert result.busy_errors == 1
+
+
+@pytest.mark.thorough
+def test_flow_compares_with_the_floor_and_another_checkout_on_postgresql(tmp_path: Path) -> None:
+    path = tmp_path / "flow.json"
+    run("flow", *FEW, "--concurrency", "2", "--rows", "20", "--beside", f"other={ROOT}", "--json", path)
+    results = {each["side"]: each for each in read(path)["results"]}
+    assert list(results) == ["ours", "floor", "other"]
+    assert [each["flows"] for each in results.values()] == [4, 4, 4]
+    assert not any(each["errors"] for each in results.values())
+    assert results["floor"]["over_floor"] == 1
+    assert 0 < results["ours"]["over_floor"] < 1
+
+
+@pytest.mark.thorough
+def test_profile_tells_whose_code_takes_the_time(tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    run("profile", "3", "--json", path)
+    found = read(path)
+    assert set(found["rooms"]) >= {"payments", "django.db.models", "psycopg", "built-in"}
+    assert sum(found["rooms"].values()) == pytest.approx(1)
+    assert len(found["own"]) == len(found["cumulative"]) == 25
+
+
+@pytest.mark.thorough
+@pytest.mark.django_db
+def test_floor_leaves_the_rows_that_the_services_leave() -> None:
+    with database_url("postgresql") as server:
+        ours, floor = (rows_after_one_flow(server, kind) for kind in ("ours", "floor"))
+    events, floor_events = ours.pop(EVENTS), floor.pop(EVENTS)
+    assert floor == ours
+    assert floor_events <= events
+
+
+def rows_after_one_flow(server: str, kind: str) -> dict[str, Counter[tuple[object, ...]]]:
+    """Return how often each kind, status and amounts are in each table, and each type among the published events."""
+    side = Side(name=kind, checkout=ROOT, kind=kind)
+    with own_database(server, kind) as url:
+        prepare(side, url)
+        child = Child(side, url)
+        child.order(flows=1)
+        answer = child.answer()
+        child.end()
+        assert answer.lanes[0].errors == []
+        with psycopg.connect(url) as connection:
+            return {table: Counter(map(facts, rows(connection, table))) for table in TABLES}
+
+
+def rows(connection: psycopg.Connection, table: str) -> list[dict[str, Any]]:
+    """Return the rows of a table, which is one that we name."""
+    found = connection.execute(f"SELECT to_jsonb(found) FROM {table} AS found").fetchall()  # noqa: S608
+    return [row for (row,) in found]
+
+
+def facts(row: dict[str, Any]) -> tuple[object, ...]:
+    """Return what the floor must write as the services do; of an event, only which it is and that it is published."""
+    if "type" in row:
+        return row["type"], row["published_at"] is not None
+    return tuple(row[name] for name in sorted(row) if name in {"kind", "status"} or name.endswith("amount"))
