@@ -6,9 +6,9 @@ A row that may stand for money is never deleted, so deletion is refused here, fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-from django.db import models
+from django.db import models, router
 from django.db.models import CheckConstraint, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -26,8 +26,23 @@ def refuse_deletion() -> NoReturn:
     )
 
 
-class KeptQuerySet(models.QuerySet[ModelT]):
-    """Select rows that can't be deleted."""
+class PinnedQuerySet(models.QuerySet[ModelT]):
+    """Rows that are read where they are written, whatever a router says of reads.
+
+    A replica may lag behind, and what is read here decides about money. Who wants one for a report says `using`.
+    """
+
+    _db: str | None
+    _hints: dict[str, Any]
+
+    @property
+    def db(self) -> str:
+        """The alias of the database that is asked."""
+        return self._db or router.db_for_write(self.model, **self._hints)
+
+
+class KeptQuerySet(PinnedQuerySet[ModelT]):
+    """Rows that can't be deleted."""
 
     def delete(self) -> NoReturn:
         """Refuse."""
@@ -35,13 +50,17 @@ class KeptQuerySet(models.QuerySet[ModelT]):
 
 
 class KeptModel(models.Model):
-    """Be created, be changed by services, and stay."""
+    """A row that services create and change, and nobody deletes."""
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
+    if not TYPE_CHECKING:  # each model says what its own is
+        objects = KeptQuerySet.as_manager()
+
     class Meta:
         abstract = True
+        base_manager_name = "objects"  # also for the rows that a row refers to
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
         """Refuse."""
@@ -54,9 +73,10 @@ class KeptModel(models.Model):
     def refresh_from_db(
         self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
     ) -> None:
-        """Re-read the row, statuses included."""
+        """Re-read the row, statuses included, from where is written."""
         with being_read(self):
-            super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+            pinned = using or router.db_for_write(type(self), instance=self)
+            super().refresh_from_db(using=pinned, fields=fields, from_queryset=from_queryset)
 
 
 class DerivedStatusModel(KeptModel):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import UniqueConstraint
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from payments.models.base import PinnedQuerySet
 from payments.models.fields import KeyField
 
 
@@ -29,6 +32,8 @@ class IdempotencyRecord(models.Model):
     locked_until = models.DateTimeField(_("locked until"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
+
+    objects: ClassVar[PinnedQuerySet[IdempotencyRecord]] = PinnedQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("idempotency record")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -37,7 +36,7 @@ from payments.providers.account_holders import (
 )
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger.history import Actor
-from payments.services.ledger.locks import committed, database_alias
+from payments.services.ledger.locks import committed
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
@@ -70,7 +69,7 @@ def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> Acco
     Raises NotFoundError, and NotSupportedError where the provider keeps none.
     """
     _keeping_accounts(get_provider(provider_id))
-    rows = _holders().filter(provider=provider_id, customer_id=customer.pk)
+    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=customer.pk)
     return rows.exclude(provider_reference=None).first()
 
 
@@ -86,7 +85,7 @@ def create_account_holder(
     check_no_transaction()
     plugin = _keeping_accounts(usable_provider(provider_id))
     with committed():
-        holder, is_new = _holders().get_or_create(
+        holder, is_new = AccountHolder.objects.get_or_create(
             provider_id=provider_id,
             customer_id=customer.pk,
             defaults={"email": email or getattr(customer, "email", "") or ""},
@@ -135,7 +134,7 @@ def start_adding_payment_method(
             raise
     _forget_account(holder)
     create_account_holder(holder.customer, provider_id=holder.provider_id)
-    holder.refresh_from_db(using=database_alias())
+    holder.refresh_from_db()
     return _start_adding(holder, return_url)
 
 
@@ -180,10 +179,6 @@ def charge_saved_payment_method(
     return authorize_payment_session(session, saved_method=chosen, actor=actor, source=source)
 
 
-def _holders() -> QuerySet[AccountHolder]:
-    return AccountHolder.objects.using(database_alias())
-
-
 def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMethodSetup:
     plugin = _keeping_accounts(get_provider(holder.provider_id))
     request = AddMethodRequest(
@@ -198,16 +193,16 @@ def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMetho
 
 def _forget_account(holder: AccountHolder) -> None:
     """Write down that a customer has no account any more, unless somebody else has made it anew; end its key."""
-    deleted = _holders().filter(pk=holder.pk, provider_reference=holder.provider_reference)
+    deleted = AccountHolder.objects.filter(pk=holder.pk, provider_reference=holder.provider_reference)
     logger.warning("%s: the provider has deleted the account %s.", holder.pk, holder.provider_reference)
     refusals = holder.provider_data.get(REFUSALS, 0) + 1
     deleted.update(provider_reference=None, provider_data={REFUSALS: refusals}, updated_at=timezone.now())
-    holder.refresh_from_db(using=database_alias())
+    holder.refresh_from_db()
 
 
 def _record_account(holder: AccountHolder, result: CreateAccountResult) -> AccountHolder:
     """Write down which account it is, if nobody else has meanwhile; count a refusal, which ends the key."""
-    unanswered = _holders().filter(pk=holder.pk, provider_reference=None)
+    unanswered = AccountHolder.objects.filter(pk=holder.pk, provider_reference=None)
     refusals = holder.provider_data.get(REFUSALS, 0)
     if result.outcome == Outcome.DECLINED:
         unanswered.update(provider_data={REFUSALS: refusals + 1}, updated_at=timezone.now())
@@ -219,7 +214,7 @@ def _record_account(holder: AccountHolder, result: CreateAccountResult) -> Accou
         provider_data={**result.provider_data, REFUSALS: refusals},
         updated_at=timezone.now(),
     )
-    holder.refresh_from_db(using=database_alias())
+    holder.refresh_from_db()
     return holder
 
 
@@ -255,7 +250,7 @@ def _keeping_accounts(plugin: BaseProvider[Any]) -> AccountHolderProvider:
 
 def _holder_of(session: PaymentSession) -> AccountHolder:
     customer_id = session.collection.customer_id
-    holder = _holders().filter(provider=session.provider_id, customer=customer_id).first()
+    holder = AccountHolder.objects.filter(provider=session.provider_id, customer=customer_id).first()
     if customer_id is None or holder is None:
         raise _no_account()
     return holder

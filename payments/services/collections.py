@@ -120,10 +120,10 @@ def mark_payment_collection_as_paid(
     check_no_transaction()
     provider_id = mark_as_paid_provider()
     taken = _capture_leftovers(collection, provider_id, actor=actor, source=source)
-    collection.refresh_from_db(using=database_alias())
+    collection.refresh_from_db()
     if collection.authorized_amount < collection.amount:
         _pay_rest(collection, provider_id, actor=actor, source=source)
-        collection.refresh_from_db(using=database_alias())
+        collection.refresh_from_db()
     elif not taken:
         raise AmountError(_("There is nothing left to pay; capture what is authorized."), code="nothing_left")
     return collection
@@ -205,13 +205,13 @@ def claim_everything(books: Books) -> list[PaymentOperation]:
 def _capture_leftovers(
     collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str
 ) -> list[Payment]:
-    payments = Payment.objects.using(database_alias()).filter(collection=collection.pk, provider=provider_id)
+    payments = Payment.objects.filter(collection=collection.pk, provider=provider_id)
     held = [payment for payment in payments if payment.capturable_amount]
     return [capture_payment(payment, actor=actor, source=source) for payment in held]
 
 
 def _pay_rest(collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str) -> None:
-    sessions = PaymentSession.objects.using(database_alias()).filter(collection=collection.pk)
+    sessions = PaymentSession.objects.filter(collection=collection.pk)
     for split in sessions.unauthorized().filter(is_split=True):
         _abandon(split, actor=actor, source=source)
     session = create_payment_session(collection, provider_id=provider_id, actor=actor, source=source)
@@ -224,6 +224,6 @@ def _abandon(split: PaymentSession, *, actor: Actor, source: str) -> None:
     try:
         cancel_payment_session(split, actor=actor, source=source)
     except (DeclinedError, TransitionError):
-        split.refresh_from_db(using=database_alias())
+        split.refresh_from_db()
         if split.payment is None:
             raise

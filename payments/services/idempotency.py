@@ -26,7 +26,7 @@ from payments.services.ledger.history import (
     collecting_claims,
     serving,
 )
-from payments.services.ledger.locks import committed, database_alias, joined
+from payments.services.ledger.locks import committed, joined
 from payments.states import OperationStatus
 
 __all__ = [
@@ -106,7 +106,7 @@ def begin_request(identity: RequestIdentity, *, holder: Any = None) -> Idempoten
 
 def find_request(identity: RequestIdentity) -> IdempotencyRecord | None:
     """Return the record of a request that was made before, without taking its key; None where there is none."""
-    records = _records().filter(scope=identity.scope, key=identity.key)
+    records = IdempotencyRecord.objects.filter(scope=identity.scope, key=identity.key)
     return records.filter(fingerprint=identity.fingerprint, expires_at__gt=timezone.now()).first()
 
 
@@ -118,10 +118,10 @@ def serving_request(identity: RequestIdentity, record: IdempotencyRecord) -> Ite
     """
 
     def hold() -> None:
-        until = timezone.now() + LOCK
-        if not _held(record).update(locked_until=until):
+        if (
+            _held(record).select_for_update().first() is None
+        ):  # Locked, so that nobody takes it before the commit.
             raise _under_way()
-        record.locked_until = until
 
     with serving(ServedRequest(key=identity.request_key, hold=hold)):
         yield
@@ -142,7 +142,7 @@ def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
 
     One that certainly reached nobody is no reason not to try again.
     """
-    operations = PaymentOperation.objects.using(database_alias()).filter(request_key=identity.request_key)
+    operations = PaymentOperation.objects.filter(request_key=identity.request_key)
     return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
 
 
@@ -156,13 +156,15 @@ def _insert(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
         locked_until=now + LOCK,
         expires_at=now + LIFETIME,
     )
-    record.save(force_insert=True, using=database_alias())
+    record.save(force_insert=True)
     return record
 
 
 def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     now = timezone.now()
-    record = _records().select_for_update().filter(scope=identity.scope, key=identity.key).first()
+    record = (
+        IdempotencyRecord.objects.select_for_update().filter(scope=identity.scope, key=identity.key).first()
+    )
     if record is None:  # It had expired, and another request is just taking its place.
         raise _under_way()
     if record.expires_at <= now:
@@ -180,13 +182,9 @@ def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     return record
 
 
-def _records() -> QuerySet[IdempotencyRecord]:
-    return IdempotencyRecord.objects.using(database_alias())
-
-
 def _held(record: IdempotencyRecord) -> QuerySet[IdempotencyRecord]:
     """Select a record as long as it is locked as it was when it was read."""
-    return _records().filter(pk=record.pk, locked_until=record.locked_until)
+    return IdempotencyRecord.objects.filter(pk=record.pk, locked_until=record.locked_until)
 
 
 def _under_way() -> OperationInProgressError:

@@ -22,7 +22,6 @@ from payments.providers import (
 )
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.operations import raise_for_outcome
 from payments.services.ledger.records import Resolution, record_result
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus, Outcome
@@ -73,7 +72,7 @@ def resolve_operation(
     """
     if not reason.strip():
         raise InputError(_("Say how you know."), code="reason_required", field="reason")
-    operation.refresh_from_db(using=database_alias())
+    operation.refresh_from_db()
     check_resolution(operation, has_happened=has_happened)
     origin = Origin.of(actor=actor, source=source)
     return record_result(

@@ -121,7 +121,7 @@ def _locked(payable: PayableT) -> Iterator[PayableT]:
         features = connections[alias].features
         if not connections[database_alias()].features.has_select_for_update:
             # SQLite has one write lock, which any write takes, also one that finds no row.
-            PaymentCollection.objects.using(database_alias()).filter(pk="").update(updated_at=timezone.now())
+            PaymentCollection.objects.filter(pk="").update(updated_at=timezone.now())
         # Other rows of the shop may go on referring to the locked one, where the database can tell the difference.
         rows = type(payable)._base_manager.using(alias)
         row = (
@@ -134,7 +134,7 @@ def _locked(payable: PayableT) -> Iterator[PayableT]:
 
 def _current_collection(payable: models.Model) -> PaymentCollection | None:
     """Return the newest collection for which something may be paid, or else the newest that was paid."""
-    rows = PaymentCollection.objects.using(database_alias()).for_payable(payable)
+    rows = PaymentCollection.objects.for_payable(payable)
     kept = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
     unpaid = [row for row in kept if row.status != CollectionStatus.COMPLETED]
     return next(iter(unpaid or kept), None)
@@ -154,7 +154,7 @@ def _adopt_customer(collection: PaymentCollection, customer: AbstractBaseUser) -
 def _abandon_other_currencies(
     payable: models.Model, currency_code: str, *, actor: Actor, source: str
 ) -> None:
-    rows = PaymentCollection.objects.using(database_alias()).for_payable(payable)
+    rows = PaymentCollection.objects.for_payable(payable)
     for collection in rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency_code):
         origin = Origin.of(actor=actor, source=source)
         perform(collection.pk, _claim_abandonment, origin=origin, scope=WHOLE).raise_first()
@@ -179,7 +179,7 @@ def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: 
     try:
         _change_amount(collection, amount, actor=actor, source=source)
     except AmountError as error:
-        collection.refresh_from_db(using=database_alias())
+        collection.refresh_from_db()
         if collection.status != CollectionStatus.COMPLETED:
             raise TransitionError(
                 _(
@@ -188,7 +188,7 @@ def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: 
                 code="amount_changed",
             ) from error
     except ProviderError as error:
-        collection.refresh_from_db(using=database_alias())
+        collection.refresh_from_db()
         if collection.amount != amount:
             raise
         logger.warning("A session of %s doesn't have its new amount: %s", collection.pk, error.code)
@@ -204,7 +204,7 @@ def _change_amount(collection: PaymentCollection, amount: Decimal, *, actor: Act
 
 def _cancel_sessions_for_the_rest(collection: PaymentCollection, *, actor: Actor, source: str) -> None:
     """Cancel the sessions that cover what is left with a provider that can't change them."""
-    sessions = PaymentSession.objects.using(database_alias()).filter(collection=collection.pk, is_split=False)
+    sessions = PaymentSession.objects.filter(collection=collection.pk, is_split=False)
     for session in sessions.unauthorized():
         try:
             cancel_payment_session(session, actor=actor, source=source)

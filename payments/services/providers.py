@@ -11,7 +11,6 @@ from payments.conf import provider_aliases
 from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.providers import BaseProvider, get_provider
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.payers import is_for_payers
 
 
@@ -70,8 +69,7 @@ def check_input(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> 
 
 def _row_of(alias: str) -> PaymentProvider:
     """Return a provider's row, making it if it is missing."""
-    rows = PaymentProvider.objects.using(database_alias())
-    return rows.filter(pk=alias).first() or rows.get_or_create(pk=alias)[0]
+    return PaymentProvider.objects.get_or_create(pk=alias)[0]
 
 
 def _switch(provider: PaymentProvider, *, is_enabled: bool) -> PaymentProvider:

@@ -176,20 +176,18 @@ def cancel_payment_session(
         refresh_totals(books)
         return operations
 
-    payment = session.payment if is_release else None
     performance = perform(
         session.collection_id,
         claim,
         origin=Origin.of(actor=actor, source=source),
-        scope=Scope(payment_id=None if payment is None else payment.pk),
+        scope=Scope(session_id=session.pk),
     )
     return _handed_over(performance, session)
 
 
 def check_session_cancelation(session: PaymentSession) -> None:
     """Raise what `cancel_payment_session` raises before any call, where a session can't be canceled now."""
-    payment = session.payment
-    scope = Scope(payment_id=None if payment is None else payment.pk)
+    scope = Scope(session_id=session.pk)
     books = open_books(session.collection_id, origin=Origin(), scope=scope, is_locked=False)
     claims.check_session_cancelation(books, books.session(session.pk))
 

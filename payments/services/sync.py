@@ -13,7 +13,6 @@ from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.operations import refused_key
 from payments.states import EventSource, Outcome
 
@@ -55,12 +54,12 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
         _note_absence(session, origin)
     else:
         record_fact(session, result.fact, origin=origin)
-    session.refresh_from_db(using=database_alias())
+    session.refresh_from_db()
     return Synchronization(session=session, is_known=result.fact is not None)
 
 
 def _note_absence(session: PaymentSession, origin: Origin) -> None:
-    events = PaymentEvent.objects.using(database_alias()).filter(session=session.pk)
+    events = PaymentEvent.objects.filter(session=session.pk)
     last = events.order_by("-id").values_list("type", flat=True).first()
     if last == NOT_FOUND:  # A sweep asks again and again.
         return

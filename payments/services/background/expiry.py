@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentOperation, PaymentSession
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.operations import survived
 from payments.services.payments import cancel_payment
 from payments.services.sessions import cancel_payment_session
@@ -60,14 +59,12 @@ def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> Swee
 
 
 def _expired_sessions(limit: int) -> list[PaymentSession]:
-    rows = (
-        PaymentSession.objects.using(database_alias()).unauthorized().filter(expires_at__lte=timezone.now())
-    )
+    rows = PaymentSession.objects.unauthorized().filter(expires_at__lte=timezone.now())
     return list(rows.select_related("collection").order_by(_is_stuck("session"), "expires_at")[:limit])
 
 
 def _expired_payments(limit: int) -> list[Payment]:
-    rows = Payment.objects.using(database_alias()).filter(status__in=_HOLDING, expires_at__lte=timezone.now())
+    rows = Payment.objects.filter(status__in=_HOLDING, expires_at__lte=timezone.now())
     held = rows.filter(amount__gt=F("captured_amount") + F("canceled_amount"))
     related = held.select_related("session__collection")
     return list(related.order_by(_is_stuck("payment"), "expires_at")[:limit])
@@ -114,5 +111,5 @@ def _look_instead(row: PaymentSession | Payment) -> bool:
     except PaymentError as error:
         logger.info("%s can't be looked up now: %s", session.pk, error.code)
         return False
-    row.refresh_from_db(using=database_alias())
+    row.refresh_from_db()
     return not (row.is_unauthorized if isinstance(row, PaymentSession) else row.capturable_amount)

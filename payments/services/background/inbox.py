@@ -46,7 +46,6 @@ from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     LeaseLostError,
     committed,
-    database_alias,
     held_rows,
     lease_rows,
     new_owner,
@@ -91,12 +90,12 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     if not plugin.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
     event = _event_of(plugin, _parse(plugin, request))
-    PaymentProvider.objects.using(database_alias()).get_or_create(pk=provider_id)
+    PaymentProvider.objects.get_or_create(pk=provider_id)
     try:
         with committed():
-            event.save(force_insert=True, using=database_alias())
+            event.save(force_insert=True)
     except IntegrityError:
-        known = _events().get(provider=provider_id, event_id=event.event_id)
+        known = WebhookEvent.objects.get(provider=provider_id, event_id=event.event_id)
         return Receipt(event=known, is_new=False)
     except DataError as error:
         # A character that the database can't hold won't be one the next time either.
@@ -129,7 +128,7 @@ def process_event(
         record_fact(
             session, fact, origin=origin, ending=lambda recorded: _mark_applied(event, recorded, owner)
         )
-        event.refresh_from_db(using=database_alias())
+        event.refresh_from_db()
     return event
 
 
@@ -174,7 +173,7 @@ def replay_webhook_event(
     """
     origin = Origin.of(actor=actor, source=source)
     event.attempts = 0
-    _events().filter(pk=event.pk).update(attempts=0, updated_at=timezone.now())
+    WebhookEvent.objects.filter(pk=event.pk).update(attempts=0, updated_at=timezone.now())
     process_event(event, origin=origin)
     if event.session is not None:
         _note_replay(event, event.session, origin)
@@ -217,7 +216,7 @@ def _malformed() -> WebhookVerificationError:
 
 def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
     """Return the row that keeps an event; one that carries its fact is the receiver's to apply first."""
-    session = _sessions().filter(pk=result.session_id or "", provider=plugin.alias).first()
+    session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
     fact = None if result.fact is None else encode_fact(publishable_fact(plugin, result.fact))
     return WebhookEvent(
         provider_id=plugin.alias,
@@ -238,14 +237,14 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
 
 def _due() -> QuerySet[WebhookEvent]:
     waiting = Q(status__in=[Status.RECEIVED, Status.DEFERRED], next_attempt_at__lte=timezone.now())
-    return _events().filter(waiting).order_by("created_at", "id")
+    return WebhookEvent.objects.filter(waiting).order_by("created_at", "id")
 
 
 def _session_of(event: WebhookEvent) -> PaymentSession | None:
     """Find the session that an event is about: only ever one of the same provider."""
     if event.session is not None:
         return event.session
-    sessions = _sessions().select_related("collection").filter(provider=event.provider_id)
+    sessions = PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
     named = event.payload.get("session_id")
     if named:
         return sessions.filter(pk=named).first()
@@ -263,7 +262,7 @@ def _by_capture(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> Paym
     reference = event.payload.get("capture_reference")
     if not reference:
         return None
-    captures = Capture.objects.using(database_alias()).filter(provider_reference=reference)
+    captures = Capture.objects.filter(provider_reference=reference)
     found = sessions.filter(pk__in=captures.values("payment__session"))[:2]
     return found[0] if len(found) == 1 else None
 
@@ -284,7 +283,7 @@ def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
     else:
         succeeded = [row for row in fact.movements if row.status == MovementStatus.SUCCEEDED]
         references = [row.provider_reference for row in succeeded if row.provider_reference]
-        refunds = Refund.objects.using(database_alias())
+        refunds = Refund.objects
         failed = refunds.filter(payment__session=session, status=MovementStatus.FAILED)
         is_in_doubt = failed.filter(provider_reference__in=references).exists()
     return is_in_doubt and _can_be_asked(session)
@@ -334,7 +333,7 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
     is_foreign = bool(event.payload.get("session_id")) or is_nameless
     if is_foreign or event.attempts >= len(BACKOFF) - 1:
         _write(event, owner, status=Status.IGNORED, detail="foreign", next_attempt_at=None)
-        event.refresh_from_db(using=database_alias())
+        event.refresh_from_db()
         return event
     return _defer(event, detail="no session yet", owner=owner)
 
@@ -342,7 +341,7 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
 def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
     """Try an event again later whose application has failed, in whatever way."""
     logger.warning("The webhook event %s failed.", event.pk, exc_info=error)
-    event.refresh_from_db(using=database_alias())
+    event.refresh_from_db()
     if event.lease_owner == owner:
         _defer(
             event,
@@ -370,13 +369,13 @@ def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEve
             next_attempt_at=None if is_over else timezone.now() + BACKOFF[attempts],
             detail=detail,
         )
-    event.refresh_from_db(using=database_alias())
+    event.refresh_from_db()
     return event
 
 
 def _write(event: WebhookEvent, owner: str | None, *, is_unchanged: bool = False, **values: Any) -> None:
     """Write these values into a stored event and end its lease; raise LeaseLostError where it is another's by now."""
-    rows = _events().filter(pk=event.pk)
+    rows = WebhookEvent.objects.filter(pk=event.pk)
     if owner is not None:
         rows = rows.filter(lease_owner=owner)
     if is_unchanged:
@@ -384,14 +383,6 @@ def _write(event: WebhookEvent, owner: str | None, *, is_unchanged: bool = False
     ended = {"lease_owner": "", "lease_expires_at": None, "updated_at": timezone.now()}
     if not rows.update(**values, **ended):
         raise LeaseLostError(event.pk)
-
-
-def _events() -> QuerySet[WebhookEvent]:
-    return WebhookEvent.objects.using(database_alias())
-
-
-def _sessions() -> QuerySet[PaymentSession]:
-    return PaymentSession.objects.using(database_alias())
 
 
 def _note_replay(event: WebhookEvent, session: PaymentSession, origin: Origin) -> None:

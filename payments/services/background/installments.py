@@ -20,7 +20,6 @@ from payments.models.sessions import PaymentSessionQuerySet
 from payments.services.account_holders import charge_saved_payment_method
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.history import Origin
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.operations import survived
 from payments.states import EventSource, SessionStatus
 
@@ -73,11 +72,11 @@ def _safely(
 
 
 def _sessions() -> PaymentSessionQuerySet:
-    return PaymentSession.objects.using(database_alias()).select_related("collection")
+    return PaymentSession.objects.select_related("collection")
 
 
 def _events_of_session(event_type: str) -> QuerySet[PaymentEvent]:
-    return PaymentEvent.objects.using(database_alias()).filter(session=OuterRef("pk"), type=event_type)
+    return PaymentEvent.objects.filter(session=OuterRef("pk"), type=event_type)
 
 
 def _due() -> QuerySet[PaymentSession]:
@@ -86,13 +85,13 @@ def _due() -> QuerySet[PaymentSession]:
         is_automatic=True, status=SessionStatus.PENDING, due_at__lte=now, due_at__gt=now - PATIENCE
     )
     attempts = _events_of_session(_ATTEMPT).filter(created_at__gt=now - PAUSE)
-    under_way = PaymentOperation.objects.using(database_alias()).open().filter(session=OuterRef("pk"))
+    under_way = PaymentOperation.objects.open().filter(session=OuterRef("pk"))
     return rows.exclude(Exists(attempts)).exclude(Exists(under_way))
 
 
 def _notify(session: PaymentSession) -> bool:
     def rule(books: Books) -> bool:
-        told = PaymentEvent.objects.using(database_alias()).filter(session=session.pk, type=_DUE)
+        told = PaymentEvent.objects.filter(session=session.pk, type=_DUE)
         if told.exists():
             return False
         locked = books.session(session.pk)

@@ -27,7 +27,6 @@ from payments.services.ledger.history import Origin
 from payments.services.ledger.locks import (
     LEASE,
     LeaseLostError,
-    database_alias,
     lease_rows,
     new_owner,
 )
@@ -85,7 +84,7 @@ def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progr
     operations = lease_rows(_due(), owner=owner, limit=limit)
     for operation in operations:
         if _reconcile_safely(operation, owner) and progress is not None:
-            operation.refresh_from_db(using=database_alias())
+            operation.refresh_from_db()
             progress(operation)
     return len(operations)
 
@@ -238,15 +237,11 @@ class _Turn:
         return self.require_attention(AttentionReason.LATE_AUTHORIZATION)
 
 
-def _operations() -> QuerySet[PaymentOperation]:
-    return PaymentOperation.objects.using(database_alias())
-
-
 def _due() -> QuerySet[PaymentOperation]:
     now = timezone.now()
     abandoned = Q(status=OperationStatus.PROCESSING, lease_expires_at__lte=now)
     waiting = Q(status__in=_WAITING, next_attempt_at__lte=now)
-    return _operations().filter(abandoned | waiting).order_by("created_at", "id")
+    return PaymentOperation.objects.filter(abandoned | waiting).order_by("created_at", "id")
 
 
 def _reconcile_safely(operation: PaymentOperation, owner: str) -> bool:
@@ -282,7 +277,12 @@ def _is_overtaken(books: Books, operation: PaymentOperation) -> bool:
 def _age_of(operation: PaymentOperation) -> timedelta:
     """Return how long ago an operation was sent first, by the database's clock or ours: whichever says longer."""
     by_database = ExpressionWrapper(DatabaseNow() - F("sent_at"), output_field=DurationField())
-    age = _operations().filter(pk=operation.pk).annotate(age=by_database).values_list("age", flat=True).get()
+    age = (
+        PaymentOperation.objects.filter(pk=operation.pk)
+        .annotate(age=by_database)
+        .values_list("age", flat=True)
+        .get()
+    )
     ours = timezone.now() - operation.created_at
     return ours if age is None else max(age, ours)
 

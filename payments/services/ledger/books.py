@@ -69,18 +69,23 @@ class StaleBooksError(Exception):
 class Scope:
     """What is read when books are opened, besides the collection, its sessions and payments and open operations.
 
-    Of the payment `payment_id` those captures and refunds are read that are still open: the rest is known as a sum.
-    `is_whole` has every row read. `operation_id` names an operation that may have ended. `account_at` is the provider
-    whose account of the customer is wanted, and `has_customer` asks for the customer. `tries` reads the times that a
-    limit counts.
+    Of the payment `payment_id`, or of what the session `session_id` has become, those captures and refunds are read
+    that are still open: the rest is known as a sum. `is_whole` has every row read. `operation_id` names an operation
+    that may have ended. `account_at` is the provider whose account of the customer is wanted, and `has_customer` asks
+    for the customer. `tries` reads the times that a limit counts.
     """
 
     payment_id: str | None = None
+    session_id: str | None = None
     is_whole: bool = False
     operation_id: str = ""
     account_at: str | None = None
     has_customer: bool = False
     tries: Callable[[str], Sequence[Sequence[datetime]]] | None = None
+
+    def includes(self, payment: Payment) -> bool:
+        """Return whether the open captures and refunds of a payment are read."""
+        return payment.pk == self.payment_id or bool(payment.session_id == self.session_id)
 
 
 WHOLE: Final = Scope(is_whole=True)
@@ -174,7 +179,7 @@ class Books:
 
     def knows(self, payment: Payment) -> bool:
         """Return whether the books have all captures and refunds of a payment that aren't closed."""
-        return self.scope.is_whole or self.scope.payment_id == payment.pk or payment.pk in self._made
+        return self.scope.is_whole or self.scope.includes(payment) or payment.pk in self._made
 
     # What a rule does to them
 
@@ -435,7 +440,7 @@ def _movements(
         if not payments:
             return [], []
         return tuple(_ALL_MOVEMENTS[model](alias, collection=collection_id) for model in (Capture, Refund))  # type: ignore[return-value]
-    payment = next((row for row in payments if row.pk == scope.payment_id), None)
+    payment = next(filter(scope.includes, payments), None)
     if payment is None:
         return [], []
     captures = _OPEN_MOVEMENTS[Capture](alias, payment=payment.pk)
@@ -445,9 +450,7 @@ def _movements(
 
 
 def _account_of(alias: str, collection: PaymentCollection, provider_id: str) -> str | None:
-    accounts = AccountHolder.objects.using(alias).filter(
-        provider=provider_id, customer=collection.customer_id
-    )
+    accounts = AccountHolder.objects.filter(provider=provider_id, customer=collection.customer_id)
     return accounts.values_list("provider_reference", flat=True).first()
 
 
@@ -530,7 +533,7 @@ def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:
     Where receivers of signals have been told, they may have gone on with it, so that it is read anew.
     """
     if books.was_told:
-        row.refresh_from_db(using=database_alias())
+        row.refresh_from_db()
         return row
     vars(row).update(_copy(stored))
     row._state.fields_cache = dict(stored._state.fields_cache)

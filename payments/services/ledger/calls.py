@@ -33,7 +33,6 @@ from payments.providers import (
     call_provider,
     get_provider,
 )
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.operations import OUR_KEYS, REASON, REFUSES_SAVED, SAVED_METHOD
 from payments.states import OperationKind
 
@@ -57,7 +56,7 @@ def provider_for(row: PaymentSession | Payment | PaymentOperation) -> BaseProvid
 
 def retrieve(session: PaymentSession) -> RetrieveResult:
     """Ask the provider about a session as it is stored now, and return its answer as it is."""
-    stored = PaymentSession.objects.using(database_alias()).select_related("collection")
+    stored = PaymentSession.objects.select_related("collection")
     session = stored.get(pk=session.pk)
     provider = provider_for(session)
     if not provider.supports_retrieve:

@@ -9,7 +9,6 @@ from typing import Final
 from payments.ids import new_operation_id
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.ledger.books import Books, Report
-from payments.services.ledger.locks import database_alias
 from payments.services.ledger.operations import note_attention
 from payments.states import AttentionReason, OperationKind, OperationStatus
 
@@ -94,7 +93,7 @@ def _known_reports(books: Books, session: PaymentSession) -> set[Report]:
     This is the one thing that is read only where it is needed: most books never hold a discrepancy.
     """
     if session.pk not in books.reports:
-        events = PaymentEvent.objects.using(database_alias()).filter(session=session.pk, type=EVENT_TYPE)
+        events = PaymentEvent.objects.filter(session=session.pk, type=EVENT_TYPE)
         told = [(pk, Discrepancy(**data).key) for pk, data in events.values_list("operation_id", "data")]
         books.reports[session.pk] = {(subject, *key) for pk, key in told for subject in (pk, None)}
     return books.reports[session.pk]

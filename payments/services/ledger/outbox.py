@@ -19,7 +19,6 @@ from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
 from payments.models import PaymentCollection, PaymentEvent
-from payments.models.events import PaymentEventQuerySet
 from payments.services.ledger.history import by_itself
 from payments.services.ledger.locks import (
     database_alias,
@@ -63,7 +62,7 @@ def enqueue(collection_id: str, events: Sequence[PaymentEvent]) -> bool:
     if not heard:
         insert(alias, events)
         return False
-    is_first = not _waiting().filter(collection=collection_id).exists()
+    is_first = not PaymentEvent.objects.unpublished().filter(collection=collection_id).exists()
     for event in heard:
         event.lease_expires_at = now + LEASE if is_first else None
     _insert_with_keys(alias, events)
@@ -96,7 +95,7 @@ def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> 
             if progress is not None:
                 progress(event)
     finally:
-        _events().filter(pk__in=[event.pk for event in heard]).update(
+        PaymentEvent.objects.filter(pk__in=[event.pk for event in heard]).update(
             published_at=timezone.now(), lease_expires_at=None
         )
     return len(heard)
@@ -104,7 +103,7 @@ def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> 
 
 def publish_new(events: list[PaymentEvent]) -> None:
     """Publish what was just committed with a lease, then what others have committed meanwhile."""
-    rows = _events().filter(pk__in=[event.pk for event in events])
+    rows = PaymentEvent.objects.filter(pk__in=[event.pk for event in events])
     # The rows at hand are the books' own, which receivers must not change.
     publish(list(rows.select_related(*_ROWS).order_by("id")))
     catch_up(events[0].collection_id)
@@ -115,7 +114,7 @@ def catch_up(collection_id: str) -> None:
 
     Who commits behind a publisher calls this too: the publisher may have looked for more a moment too early.
     """
-    if _waiting().filter(collection=collection_id).exists():
+    if PaymentEvent.objects.unpublished().filter(collection=collection_id).exists():
         publish_collection(collection_id)
 
 
@@ -132,17 +131,9 @@ def publish_due(*, limit: int = 100, progress: Progress | None = None) -> int:
     return count + _retry(limit, progress)
 
 
-def _events() -> PaymentEventQuerySet:
-    return PaymentEvent.objects.using(database_alias())
-
-
-def _waiting() -> PaymentEventQuerySet:
-    return _events().unpublished()
-
-
 def _insert_with_keys(alias: str, events: Sequence[PaymentEvent]) -> None:
     if connections[alias].features.can_return_rows_from_bulk_insert:
-        _events().bulk_create(events)
+        PaymentEvent.objects.bulk_create(events)
         return
     for event in events:  # MySQL doesn't tell the ids of rows inserted together.
         event.save(using=alias, force_insert=True)
@@ -163,7 +154,7 @@ def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
 
 def _left_behind(limit: int) -> list[str]:
     """Return the collections with events that nobody has a lease on, those that wait longest first."""
-    rows = _waiting().order_by().values("collection_id")
+    rows = PaymentEvent.objects.unpublished().order_by().values("collection_id")
     waiting = rows.annotate(first=Min("id"), leased=Max("lease_expires_at"))
     free = waiting.filter(Q(leased=None) | Q(leased__lte=timezone.now()))
     return list(free.order_by("first").values_list("collection_id", flat=True)[:limit])
@@ -171,7 +162,7 @@ def _left_behind(limit: int) -> list[str]:
 
 def _lease(collection_ids: Sequence[str]) -> list[list[PaymentEvent]]:
     locked = lock_free(PaymentCollection.objects.filter(pk__in=collection_ids).order_by("pk"))
-    waiting = _waiting().filter(collection__in=locked)
+    waiting = PaymentEvent.objects.unpublished().filter(collection__in=locked)
     rows = sorted(waiting.select_related(*_ROWS), key=lambda event: (event.collection_id, event.pk))
     by_collection = [list(events) for _key, events in groupby(rows, lambda event: event.collection_id)]
     free = [events for events in by_collection if _are_free(events)]
@@ -190,7 +181,7 @@ def _publish_safely(events: list[PaymentEvent], progress: Progress | None) -> in
 
 def _claim(collection_id: str) -> list[PaymentEvent]:
     """Lease all unpublished events of a collection, unless another publisher has a lease on it."""
-    waiting = _waiting().filter(collection=collection_id)
+    waiting = PaymentEvent.objects.unpublished().filter(collection=collection_id)
     if not _are_free(waiting):
         return []  # without a lock, so that a receiver that comes back here doesn't wait for anybody
 
@@ -204,7 +195,7 @@ def _claim(collection_id: str) -> list[PaymentEvent]:
 
 def _take_lease(events: list[PaymentEvent]) -> list[PaymentEvent]:
     expires_at = timezone.now() + LEASE
-    _events().filter(pk__in=[event.pk for event in events]).update(lease_expires_at=expires_at)
+    PaymentEvent.objects.filter(pk__in=[event.pk for event in events]).update(lease_expires_at=expires_at)
     for event in events:
         event.lease_expires_at = expires_at
     return events
@@ -225,7 +216,7 @@ def _keeps_lease(events: list[PaymentEvent]) -> bool:
     expires_at, now = events[0].lease_expires_at, timezone.now()
     if expires_at is None or now < expires_at - LEASE / 2:
         return True
-    mine = _waiting().filter(pk__in=[event.pk for event in events])
+    mine = PaymentEvent.objects.unpublished().filter(pk__in=[event.pk for event in events])
     renewed = mine.filter(lease_expires_at=expires_at).update(lease_expires_at=now + LEASE)
     for event in events:
         event.lease_expires_at = now + LEASE
@@ -233,13 +224,13 @@ def _keeps_lease(events: list[PaymentEvent]) -> bool:
 
 
 def _retry(limit: int, progress: Progress | None) -> int:
-    due = _events().filter(next_attempt_at__lte=timezone.now()).order_by("id")
+    due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("id")
     return sum(publish([event], progress=progress) for event in due[:limit] if _lease_retry(event))
 
 
 def _lease_retry(event: PaymentEvent) -> bool:
     """Push an event's next attempt into the future, if nobody else has done so."""
-    rows = _events().filter(pk=event.pk, next_attempt_at=event.next_attempt_at)
+    rows = PaymentEvent.objects.filter(pk=event.pk, next_attempt_at=event.next_attempt_at)
     return rows.update(next_attempt_at=timezone.now() + LEASE) == 1
 
 
@@ -249,7 +240,7 @@ def _note_answer(event: PaymentEvent, *, is_taken: bool) -> None:
         return
     has_given_up = event.failed_attempts >= len(RETRIES)
     retry_at = None if is_taken or has_given_up else timezone.now() + RETRIES[event.failed_attempts]
-    _events().filter(pk=event.pk).update(
+    PaymentEvent.objects.filter(pk=event.pk).update(
         next_attempt_at=retry_at, failed_attempts=F("failed_attempts") + int(not is_taken)
     )
 

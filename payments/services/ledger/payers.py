@@ -23,7 +23,6 @@ from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import BaseProvider
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import Origin
-from payments.services.ledger.locks import database_alias
 from payments.states import EventSource, OperationKind
 
 
@@ -60,12 +59,11 @@ class Limit:
             )
 
     def _counted(self) -> list[QuerySet[Any]]:
-        alias = database_alias()
         rows: list[QuerySet[Any]] = []
         if self.kind is not None:
-            rows.append(PaymentOperation.objects.using(alias).filter(kind=self.kind))
+            rows.append(PaymentOperation.objects.filter(kind=self.kind))
         if self.event_type is not None:
-            rows.append(PaymentEvent.objects.using(alias).filter(type=self.event_type))
+            rows.append(PaymentEvent.objects.filter(type=self.event_type))
         return rows
 
 

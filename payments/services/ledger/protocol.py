@@ -25,7 +25,7 @@ from payments.services.ledger.calls import call_for, provider_for, retrieve
 from payments.services.ledger.claims import refusal_of_call
 from payments.services.ledger.facts import apply_fact
 from payments.services.ledger.history import Origin, note_claim, served_request
-from payments.services.ledger.locks import LEASE, CommitInDoubtError, database_alias
+from payments.services.ledger.locks import LEASE, CommitInDoubtError
 from payments.services.ledger.operations import Checkpoint, outcome_unknown, raise_for_outcome, reach
 from payments.services.ledger.records import record_answer, withdraw
 from payments.services.ledger.totals import refresh_totals
@@ -176,7 +176,7 @@ def _look_again(performance: Performance, operation: PaymentOperation) -> Paymen
 
 
 def _version_of(collection_id: str) -> int:
-    rows = PaymentCollection.objects.using(database_alias()).filter(pk=collection_id)
+    rows = PaymentCollection.objects.filter(pk=collection_id)
     return rows.values_list("version", flat=True).get()
 
 
