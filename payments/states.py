@@ -132,6 +132,7 @@ class AttentionReason(models.TextChoices):
         _("The provider doesn't know of it, and its key no longer protects"),
     )
     UNRESOLVED = "unresolved", _("The provider gave no usable answer")
+    OVERTAKEN = "overtaken", _("Something else has happened meanwhile, so it isn't sent again")
     STILL_PENDING = "still_pending", _("The provider has left it pending")
     PROVIDER_NOT_CONFIGURED = "provider_not_configured", _("The provider has left the settings")
     CURRENCY_MISMATCH = "currency_mismatch", _("The provider reports another currency")

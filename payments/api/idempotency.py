@@ -27,10 +27,12 @@ from payments.models import IdempotencyRecord
 from payments.services.idempotency import (
     RequestIdentity,
     begin_request,
+    check_held,
     check_key,
     claimed_operation,
     complete_request,
     joined,
+    reconnecting,
     release_request,
     serving_request,
 )
@@ -85,7 +87,7 @@ class Once:
                 answer, is_kept = self._run(request, record, **kwargs)
         finally:
             if not is_kept:
-                release_request(record)
+                reconnecting(lambda: release_request(record))
         if self._view.earlier is not None:
             answer[REPLAYED] = "true"
         return answer
@@ -95,7 +97,9 @@ class Once:
             with (
                 joined()
             ):  # The answer is stored together with what was done, so that a crash can't part them.
-                return self._store(self._post(request, **kwargs), record)
+                answer = self._post(request, **kwargs)
+                check_held(record)
+                return self._store(answer, record)
         try:
             answer = self._post(request, **kwargs)
         except Exception as error:  # noqa: BLE001 - the view's own handler raises what it doesn't know
@@ -107,7 +111,7 @@ class Once:
         if is_kept:
             unstored = self._view.unstored
             body = {name: value for name, value in answer.data.items() if name not in unstored}
-            complete_request(record, status=answer.status_code, body=body)
+            reconnecting(lambda: complete_request(record, status=answer.status_code, body=body))
         return answer, is_kept
 
     def _replay(self, record: IdempotencyRecord) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 from payments.exceptions import OutcomeUnknownError
 from payments.models import PaymentOperation
-from payments.services.idempotency import collecting_claims
+from payments.services.idempotency import collecting_claims, reconnecting
 from payments.services.operations import raise_for_outcome
 from payments.states import OperationKind
 
@@ -23,7 +23,7 @@ def run_verb(verb: Callable[[], object]) -> str | None:
             verb()
         except OutcomeUnknownError as error:
             return operation_of(error)
-    return open_operation(pk__in=claims)
+    return reconnecting(lambda: open_operation(pk__in=claims))
 
 
 def open_operation(**conditions: Any) -> str | None:

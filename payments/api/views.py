@@ -5,11 +5,13 @@ Views are exempt from `ATOMIC_REQUESTS`, on every database: a provider can't be 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypedDict
 
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -27,7 +29,10 @@ from payments.api.parsers import JSONParser
 from payments.api.serializers import InputSerializer, NoInput
 from payments.models import PaymentOperation
 from payments.services import Actor
+from payments.services.idempotency import collecting_claims, outcome_unknown
 from payments.states import EventSource, OperationKind
+
+logger = logging.getLogger("payments.api")
 
 
 class OriginArguments(TypedDict):
@@ -67,12 +72,27 @@ class PaymentsView(APIView):
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
 
+    claims: Sequence[str] = ()
+    """The ids of the operations that the request has claimed so far, which may have done something."""
+
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Prepare the view, with every POST heeding an `Idempotency-Key`."""
         super().setup(request, *args, **kwargs)
         post = getattr(self, "post", None)
         if post is not None:
             vars(self)["post"] = Once(self, post)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer a request, knowing what it has claimed."""
+        with collecting_claims() as self.claims:
+            return super().dispatch(request, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer an error; one of the database says of nothing that was claimed that it wasn't done."""
+        if isinstance(exc, OperationalError | InterfaceError) and self.claims:
+            logger.error("The database failed behind a call to a provider.", exc_info=exc)
+            exc = outcome_unknown(self.claims[-1])
+        return super().handle_exception(exc)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let in who may come in, and turn away what can't be read, and card data."""

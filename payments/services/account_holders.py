@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -36,7 +37,7 @@ from payments.providers.account_holders import (
 )
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger.history import Actor
-from payments.services.ledger.locks import committed
+from payments.services.ledger.locks import committed, drop_lost_connection
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
@@ -100,7 +101,11 @@ def create_account_holder(
         is_retry=not is_new,
     )
     result = call_provider(plugin.create_account, request, result_class=CreateAccountResult)
-    return _record_account(holder, result)
+    try:
+        return _record_account(holder, result)
+    except DatabaseError as error:
+        drop_lost_connection()
+        raise _unknown_outcome() from error
 
 
 def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMethod, ...]:

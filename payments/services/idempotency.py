@@ -8,13 +8,13 @@ See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -26,7 +26,8 @@ from payments.services.ledger.history import (
     collecting_claims,
     serving,
 )
-from payments.services.ledger.locks import committed, joined
+from payments.services.ledger.locks import committed, drop_lost_connection, joined
+from payments.services.ledger.operations import outcome_unknown
 from payments.states import OperationStatus
 
 __all__ = [
@@ -35,15 +36,20 @@ __all__ = [
     "MAX_KEY",
     "RequestIdentity",
     "begin_request",
+    "check_held",
     "check_key",
     "claimed_operation",
     "collecting_claims",
     "complete_request",
     "find_request",
     "joined",
+    "outcome_unknown",
+    "reconnecting",
     "release_request",
     "serving_request",
 ]
+
+T = TypeVar("T")
 
 LIFETIME: Final = timedelta(hours=72)
 LOCK: Final = timedelta(minutes=2)
@@ -117,19 +123,28 @@ def serving_request(identity: RequestIdentity, record: IdempotencyRecord) -> Ite
     A request may wait so long that it is sent again, and the second try takes its key. Then it claims nothing more.
     """
 
-    def hold() -> None:
-        if (
-            _held(record).select_for_update().first() is None
-        ):  # Locked, so that nobody takes it before the commit.
-            raise _under_way()
-
-    with serving(ServedRequest(key=identity.request_key, hold=hold)):
+    with serving(ServedRequest(key=identity.request_key, hold=lambda: check_held(record))):
         yield
 
 
-def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> None:
-    """Store a request's answer, to be given again for 72 hours; not where another try has taken its key."""
-    _held(record).update(response_status=status, response_body=body, locked_until=None)
+def reconnecting(read: Callable[[], T]) -> T:
+    """Read something after a verb; once more, on another connection, where the one at hand was lost meanwhile."""
+    try:
+        return read()
+    except (OperationalError, InterfaceError):
+        drop_lost_connection()
+        return read()
+
+
+def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> bool:
+    """Store a request's answer, to be given again for 72 hours; return whether its key is still its own."""
+    return bool(_held(record).update(response_status=status, response_body=body, locked_until=None))
+
+
+def check_held(record: IdempotencyRecord) -> None:
+    """Raise OperationInProgressError where another try of a request has taken its key; keep it until the commit."""
+    if _held(record).select_for_update().first() is None:
+        raise _under_way()
 
 
 def release_request(record: IdempotencyRecord) -> None:

@@ -16,6 +16,30 @@ from tests.webhooks.deliveries import SECRET
 Prepare = Callable[[], None] | None
 
 
+MARKERS = (
+    "row_locks: needs row locks, so it doesn't run on SQLite.",
+    "postgresql: is about PostgreSQL, so it runs on no other database.",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the markers of tests that not every database can show something with."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the chosen database can't show."""
+    database = config.getoption("database")
+    unshown = {"row_locks"} if database == "sqlite" else set()
+    if database != "postgresql":
+        unshown.add("postgresql")
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in unshown)]
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
+
+
 def repeatable_read() -> None:
     """Have this connection's transactions keep the snapshot of their first read, as MariaDB does by default."""
     with connection.cursor() as cursor:

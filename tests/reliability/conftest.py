@@ -13,6 +13,7 @@ from payments.services import (
 )
 from payments.simulator import SimulatorService
 from payments.testing import simulator_settings
+from tests.reliability.banks import Bank, open_bank
 from tests.reliability.clocks import TestClock, moving_clock
 
 TIMEOUT = 2.0
@@ -31,6 +32,13 @@ def simulator(_service: SimulatorService) -> Iterator[SimulatorService]:
     with simulator_settings(_service, timeout=TIMEOUT):
         yield _service
     _service.reset()
+
+
+@pytest.fixture
+def bank() -> Iterator[Bank]:
+    """Return a bank in memory, to which the provider `bank` talks."""
+    with open_bank() as bank:
+        yield bank
 
 
 @pytest.fixture

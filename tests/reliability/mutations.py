@@ -66,12 +66,9 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path=f"{LEDGER}/protocol.py",
-                old="""    try:
-        return keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)""",
-                new="""    from django.db import transaction
-    transaction.atomic().__enter__()
-    try:
-        return keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)""",
+                old="    try:\n        claimed = keep(",
+                new="    __import__('django.db.transaction').db.transaction.atomic().__enter__()\n"
+                "    try:\n        claimed = keep(",
             ),
             Edit(path=f"{LEDGER}/locks.py", old="durable=True", new="durable=False"),
             Edit(

@@ -19,12 +19,11 @@ from tests.reliability.books import (
     assert_books_agree,
     assert_invariants,
     assert_references_moved_once,
-    event_count,
     row_counts,
 )
 from tests.reliability.clocks import TestClock
 from tests.reliability.crashes import crash_at
-from tests.reliability.verbs import VERBS, Payer, Verb, session_of
+from tests.reliability.verbs import VERBS, Payer, Verb, session_of, times_done
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,13 +50,6 @@ def assert_done_once(verb: Verb, collection: PaymentCollection, service: Simulat
     assert verb.is_done(session)
     assert times_done(verb, collection) == 1
     assert_settled(collection, service)
-
-
-def times_done(verb: Verb, collection: PaymentCollection) -> int:
-    """Count how often the history says that the verb was carried out; of an initiation only its operation tells."""
-    if verb.event_type is not None:
-        return event_count(collection, verb.event_type)
-    return collection.operations.filter(kind=verb.kind, status="succeeded").count()
 
 
 def assert_settled(collection: PaymentCollection, service: SimulatorService) -> None:

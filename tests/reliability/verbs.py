@@ -17,7 +17,8 @@ from payments.services import (
     refund_payment,
     update_payment_session,
 )
-from payments.states import OperationKind
+from payments.states import OperationKind, OperationStatus
+from tests.reliability.books import event_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,13 @@ class Verb:
 def session_of(collection: PaymentCollection) -> PaymentSession:
     """Return a collection's newest session, as it is in the database."""
     return collection.sessions.select_related("authorized_payment").order_by("created_at", "id").reverse()[0]
+
+
+def times_done(verb: Verb, collection: PaymentCollection) -> int:
+    """Count how often the history says that the verb was carried out; of an initiation only its operation tells."""
+    if verb.event_type is not None:
+        return event_count(collection, verb.event_type)
+    return collection.operations.filter(kind=verb.kind, status=OperationStatus.SUCCEEDED).count()
 
 
 def payment_of(collection: PaymentCollection) -> Payment:

@@ -59,10 +59,10 @@ def moved(
 
 
 def books() -> dict[str, list[dict[str, Any]]]:
-    """Return every row of `payments`, with all that it holds but the time of its last change."""
+    """Return every row of `payments`, with all that it holds but when, and how often, it was changed."""
     return {
         model.__name__: [
-            {name: value for name, value in row.items() if name != "updated_at"}
+            {name: value for name, value in row.items() if name not in ("updated_at", "version")}
             for row in model._default_manager.order_by("pk").values()
         ]
         for model in apps.get_app_config("payments").get_models()

@@ -238,8 +238,8 @@ def test_nameless_movement_could_be_told_twice_and_is_not_booked(taken: Payment)
 
 
 def test_reference_of_another_payment_is_not_taken_over(collection: PaymentCollection, card: Script) -> None:
+    card.will("initiate", *[InitiateResult(outcome=Outcome.SUCCEEDED)] * 2)
     first = services.create_payment_session(collection, provider_id="card", amount="60.00")
-    card.will("initiate", InitiateResult(outcome=Outcome.SUCCEEDED))
     second = services.create_payment_session(collection, provider_id="card")
     card.will("authorize", authorized("60.00", provider_reference="ch_1"))
     services.authorize_payment_session(first)

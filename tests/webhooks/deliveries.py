@@ -101,10 +101,10 @@ def intent_of(session: PaymentSession) -> str:
 
 
 def books() -> dict[str, list[dict[str, Any]]]:
-    """Return every row that may stand for money, and the whole history; but not when a row was looked at."""
+    """Return every row that may stand for money, and the whole history; but not when a row was changed."""
     return {
         model.__name__: [
-            {name: value for name, value in row.items() if name != "updated_at"}
+            {name: value for name, value in row.items() if name not in ("updated_at", "version")}
             for row in model._default_manager.order_by("pk").values()
         ]
         for model in BOOKS

@@ -14,6 +14,7 @@ from payments.admin.actions.base import Action, Report, Values, report_error, re
 from payments.admin.actions.once import Holder, Turn
 from payments.admin.actions.versions import version_of
 from payments.exceptions import OperationInProgressError, PaymentError
+from payments.services.idempotency import reconnecting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Desk:
 
     def reread(self, row: Any) -> Any:
         """Return a row as it is now."""
-        return self.model_admin.get_queryset(self.request).get(pk=row.pk)
+        return reconnecting(lambda: self.model_admin.get_queryset(self.request).get(pk=row.pk))
 
     def log(self, row: Any, action: Action[Any], report: Report) -> None:
         """Write into the admin's log who did what, and what came of it."""

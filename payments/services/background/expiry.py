@@ -6,7 +6,7 @@ The history says that it had expired, in the same transaction as the cancelation
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -16,13 +16,24 @@ from django.utils import timezone
 
 from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.services.ledger.books import Books, Scope
+from payments.services.ledger.claims import claim_abandonment, claim_release
+from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import survived
-from payments.services.payments import cancel_payment
-from payments.services.sessions import cancel_payment_session
+from payments.services.ledger.protocol import perform
+from payments.services.ledger.totals import refresh_totals
 from payments.services.sync import sync_payment_session
-from payments.states import OPEN_OPERATION_STATUSES, EventSource, OperationKind, PaymentStatus
+from payments.states import (
+    OPEN_OPERATION_STATUSES,
+    EventSource,
+    OperationKind,
+    PaymentStatus,
+    SessionStatus,
+)
 
 logger = logging.getLogger("payments.expiry")
+
+SWEEPER: Final = Origin(source=EventSource.SYSTEM)
 
 PATIENCE: Final = timedelta(hours=1)
 """How long what couldn't be canceled stands behind what wasn't tried yet."""
@@ -38,36 +49,45 @@ Progress = Callable[[PaymentSession | Payment], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepReport:
-    """How many one sweep canceled, and how many it must leave for the next."""
+    """How many one sweep canceled, and how many it must leave for the next.
+
+    `seen_to` counts the rows that were not tried before, and that the next sweep doesn't begin with.
+    """
 
     canceled: int
     left: int
+    seen_to: int
 
 
 def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> SweepReport:
     """Cancel up to `limit` expired sessions and as many expired authorizations.
 
-    Whatever is in the middle of something else, or whose provider can't be reached, is left for the next sweep.
+    Whatever is in the middle of something else, or whose provider can't be reached, is left for the next sweep, and
+    stands behind what wasn't tried yet.
     """
     rows: list[PaymentSession | Payment] = [*_expired_sessions(limit), *_expired_payments(limit)]
-    canceled = 0
+    canceled = left = seen_to = 0
     for row in rows:
-        canceled += _cancel_safely(row)
+        is_settled = _cancel_safely(row)
+        canceled += is_settled and _is_canceled(row)
+        left += not is_settled
+        seen_to += is_settled or (not vars(row)["is_stuck"] and _is_behind(row))
         if progress is not None:
             progress(row)
-    return SweepReport(canceled=canceled, left=len(rows) - canceled)
+    return SweepReport(canceled=canceled, left=left, seen_to=seen_to)
 
 
 def _expired_sessions(limit: int) -> list[PaymentSession]:
     rows = PaymentSession.objects.unauthorized().filter(expires_at__lte=timezone.now())
-    return list(rows.select_related("collection").order_by(_is_stuck("session"), "expires_at")[:limit])
+    ordered = rows.annotate(is_stuck=_is_stuck("session")).order_by("is_stuck", "expires_at")
+    return list(ordered.select_related("collection")[:limit])
 
 
 def _expired_payments(limit: int) -> list[Payment]:
     rows = Payment.objects.filter(status__in=_HOLDING, expires_at__lte=timezone.now())
     held = rows.filter(amount__gt=F("captured_amount") + F("canceled_amount"))
-    related = held.select_related("session__collection")
-    return list(related.order_by(_is_stuck("payment"), "expires_at")[:limit])
+    ordered = held.annotate(is_stuck=_is_stuck("payment")).order_by("is_stuck", "expires_at")
+    return list(ordered.select_related("session__collection")[:limit])
 
 
 def _is_stuck(name: str) -> Exists:
@@ -77,11 +97,13 @@ def _is_stuck(name: str) -> Exists:
     return Exists(operations.filter(is_tried | Q(status__in=OPEN_OPERATION_STATUSES)))
 
 
-def _cancel_safely(row: PaymentSession | Payment) -> bool:
-    """Cancel one row, so that its trouble doesn't keep the others waiting; return whether that settled it.
+def _is_behind(row: PaymentSession | Payment) -> bool:
+    name = "session" if isinstance(row, PaymentSession) else "payment"
+    return type(row)._default_manager.filter(_is_stuck(name), pk=row.pk).exists()
 
-    What can't be canceled stands behind what wasn't tried yet in the next sweep: see `_is_stuck`.
-    """
+
+def _cancel_safely(row: PaymentSession | Payment) -> bool:
+    """Cancel one row, so that its trouble doesn't keep the others waiting; return whether that settled it."""
     outcome: list[bool] = []
     error = survived(lambda: outcome.append(_cancel(row)))
     if error is not None:
@@ -92,24 +114,51 @@ def _cancel_safely(row: PaymentSession | Payment) -> bool:
 
 
 def _cancel(row: PaymentSession | Payment) -> bool:
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        operations = _claim(books, row)
+        refresh_totals(books)
+        return operations
+
+    is_session = isinstance(row, PaymentSession)
+    scope = Scope(session_id=row.pk) if is_session else Scope(payment_id=row.pk)
     try:
-        if isinstance(row, PaymentSession):
-            cancel_payment_session(row, source=EventSource.SYSTEM)
-        else:
-            cancel_payment(row, source=EventSource.SYSTEM)
+        perform(row.collection_id, claim, origin=SWEEPER, scope=scope).raise_first()
     except PaymentError as error:
         logger.info("%s has expired and can't be canceled now: %s", row.pk, error.code)
         return _look_instead(row)
-    return True
+    return _is_settled(row)
+
+
+def _claim(books: Books, row: PaymentSession | Payment) -> Sequence[PaymentOperation]:
+    """Claim that a row is given up whose time is still over, now that nobody else can change it."""
+    now = timezone.now()
+    if isinstance(row, PaymentSession):
+        session = books.session(row.pk)
+        return claim_abandonment(books, session) if session.is_expired(now) else ()
+    payment = books.payment(row.pk)
+    is_expired = payment.expires_at is not None and payment.expires_at <= now
+    return claim_release(books, payment) if is_expired else ()
 
 
 def _look_instead(row: PaymentSession | Payment) -> bool:
     """Ask the provider where a row stands that it wouldn't cancel; return whether that settled it."""
     session = row if isinstance(row, PaymentSession) else row.session
     try:
-        sync_payment_session(session, source=EventSource.SYSTEM)
+        sync_payment_session(session, source=SWEEPER.source)
     except PaymentError as error:
         logger.info("%s can't be looked up now: %s", session.pk, error.code)
         return False
+    return _is_settled(row)
+
+
+def _is_canceled(row: PaymentSession | Payment) -> bool:
+    """Return whether a row was given up, and not paid or prolonged meanwhile."""
+    return (
+        row.status == SessionStatus.CANCELED if isinstance(row, PaymentSession) else row.canceled_amount > 0
+    )
+
+
+def _is_settled(row: PaymentSession | Payment) -> bool:
+    """Return whether nothing of a row, as it is now, waits to be given up."""
     row.refresh_from_db()
     return not (row.is_unauthorized if isinstance(row, PaymentSession) else row.capturable_amount)

@@ -10,7 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ from payments.providers.handler import publishable_fact
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import provider_for, retrieve
-from payments.services.ledger.facts import record_fact
+from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     LeaseLostError,
@@ -116,6 +116,8 @@ def process_event(
     if session is None:
         return _defer_or_ignore(event, owner)
     fact = _fact_of(event)
+    if fact is not None and fact.provider_reference is None:
+        fact = replace(fact, provider_reference=event.provider_reference)
     if fact is None or _may_be_outdated(session, fact):
         answer = retrieve(session)
         if answer.fact is None and (fact is None or event.attempts < len(BACKOFF) - 1):
@@ -152,12 +154,13 @@ def process_due_events(
     """Apply up to `limit` stored events that are due; return how many there were. Workers may run side by side."""
     owner = owner or new_owner()
     events = lease_rows(_due(), owner=owner, limit=limit)
-    for event in held_rows(events, owner=owner):
-        error = survived(lambda: process_event(event, owner=owner))  # noqa: B023 - runs at once
+    for event in held_rows(events):
+        lease = str(event.lease_owner)
+        error = survived(lambda: process_event(event, owner=lease))  # noqa: B023 - runs at once
         if isinstance(error, LeaseLostError):
             continue
         if error is not None:
-            _put_back(event, error, owner)
+            _put_back(event, error, lease)
         if progress is not None:
             progress(event)
     return len(events)
@@ -303,7 +306,8 @@ def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: O
     authorized any more is left as it is. Raises ProviderUnavailableError and OperationInProgressError: it has to be
     tried again.
     """
-    if not (fact.awaits_authorization and session.is_unauthorized):
+    is_ours = other_reference(session, fact.provider_reference) is None
+    if not (fact.awaits_authorization and session.is_unauthorized and is_ours):
         return
     try:
         authorize_payment_session(session, actor=origin.actor, source=origin.source)

@@ -58,17 +58,19 @@ def charge_due_installments(*, limit: int = 100, progress: Progress | None = Non
 def _safely(
     step: Callable[[PaymentSession], bool], session: PaymentSession, progress: Progress | None
 ) -> bool:
-    """Do one installment's step, so that its trouble doesn't keep the others waiting; return whether it was done."""
+    """Do one installment's step, so that its trouble doesn't keep the others waiting.
+
+    Return whether it is done, by this worker or by another; a step itself returns whether it was this one.
+    """
     done: list[bool] = []
     error = survived(lambda: done.append(step(session)))
     if error is not None:
         logger.error("The due installment %s can't be seen to now.", session.pk, exc_info=error)
         if isinstance(error, KeyboardInterrupt):
             raise error
-        return True
-    if done == [True] and progress is not None:
+    if any(done) and progress is not None:
         progress(session)
-    return done == [True]
+    return error is None
 
 
 def _sessions() -> PaymentSessionQuerySet:

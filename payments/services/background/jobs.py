@@ -16,14 +16,18 @@ from payments.services.background.reconciler import reconcile_due
 from payments.services.ledger.outbox import publish_due
 
 Report = Callable[[str], None]
+Batch = Callable[[int, Report], int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Name a piece of background work; `run` takes a limit and a function that is told of each row."""
+    """A piece of background work; `run` takes a limit and a function that is told of each row.
+
+    It returns how many rows were seen to: fewer than the limit only where nothing more is due.
+    """
 
     name: str
-    run: Callable[[int, Report], int]
+    run: Batch
 
 
 def _inbox(limit: int, report: Report) -> int:
@@ -48,7 +52,7 @@ def _outbox(limit: int, report: Report) -> int:
 
 
 def _expiry(limit: int, report: Report) -> int:
-    return sweep_expired(limit=limit, progress=lambda row: report(f"{row.pk}: {row.status}")).canceled
+    return sweep_expired(limit=limit, progress=lambda row: report(f"{row.pk}: {row.status}")).seen_to
 
 
 def _installments(limit: int, report: Report) -> int:
@@ -63,19 +67,35 @@ def _charges(limit: int, report: Report) -> int:
     )
 
 
+def _filled(batch: Batch) -> Batch:
+    """Go on until a batch is full or nothing is due: of a short one, another worker may have taken the rest."""
+
+    def run(limit: int, report: Report) -> int:
+        total = 0
+        while total < limit and (count := batch(limit - total, report)):
+            total += count
+        return total
+
+    return run
+
+
 JOBS: Final = {
-    job.name: job
-    for job in (
-        Job(name="inbox", run=_inbox),
-        Job(name="reconciler", run=_reconciler),
-        Job(name="outbox", run=_outbox),
-        Job(name="expiry", run=_expiry),
-        Job(name="installments", run=_installments),
-        Job(name="charges", run=_charges),
+    name: Job(name=name, run=_filled(batch))
+    for name, batch in (
+        ("inbox", _inbox),
+        ("reconciler", _reconciler),
+        ("outbox", _outbox),
+        ("expiry", _expiry),
+        ("installments", _installments),
+        ("charges", _charges),
     )
 }
 
 
 def run_job(name: str, limit: int) -> int:
-    """Run a job on up to `limit` rows, telling nobody of each; return how many were due."""
-    return JOBS[name].run(limit, lambda line: None)
+    """Run a job in batches of up to `limit` rows as long as they are full; return how many were due."""
+    total, count = 0, limit
+    while count >= limit:
+        count = JOBS[name].run(limit, lambda line: None)
+        total += count
+    return total

@@ -21,7 +21,7 @@ from payments.models import PaymentOperation
 from payments.providers import BaseProvider, ProviderResult, RetrieveResult
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
-from payments.services.ledger.claims import refusal_of_call
+from payments.services.ledger.claims import is_abandonment, refusal_of_call
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Origin
 from payments.services.ledger.locks import (
@@ -83,7 +83,7 @@ def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progr
     owner = owner or new_owner()
     operations = lease_rows(_due(), owner=owner, limit=limit)
     for operation in operations:
-        if _reconcile_safely(operation, owner) and progress is not None:
+        if _reconcile_safely(operation) and progress is not None:
             operation.refresh_from_db()
             progress(operation)
     return len(operations)
@@ -168,7 +168,12 @@ class _Turn:
                 _attend(books, current, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)
                 return False
             if _is_overtaken(books, current):
-                _attend(books, current, AttentionReason.LATE_AUTHORIZATION)
+                is_paid = is_abandonment(current) or current.kind == OperationKind.UPDATE
+                _attend(
+                    books,
+                    current,
+                    AttentionReason.LATE_AUTHORIZATION if is_paid else AttentionReason.OVERTAKEN,
+                )
                 return False
             current.attempts += 1
             return True
@@ -180,8 +185,10 @@ class _Turn:
 
         `is_found` tells that the provider knows the operation's session, or can't be asked whether it does.
         """
+        reach(Checkpoint.CLAIMED, self.operation)
+        if not self._is_still_ours():
+            return self.operation
         operation = self.operation
-        reach(Checkpoint.CLAIMED, operation)
         result = call_for(operation)
         reach(Checkpoint.CALLED, operation)
         is_elsewhere = not is_found and operation.kind != OperationKind.INITIATE
@@ -208,11 +215,25 @@ class _Turn:
         self.keep(rule)
         return self.operation
 
+    def _is_still_ours(self) -> bool:
+        """Return whether nobody has ended or taken over the operation since it was decided to send it."""
+
+        def rule(books: Books, current: PaymentOperation) -> bool:
+            return bool(current.status == OperationStatus.UNKNOWN and not _is_overtaken(books, current))
+
+        return self.books.is_current() or bool(self.keep(rule))
+
     def _record(self, result: ProviderResult) -> PaymentOperation:
-        self.books, self.operation = record_answer(self.books, self.operation, result)
-        if self.operation.status in _WAITING:
-            self.owner = ""  # The lease ended with the recording.
-            self.reschedule()
+        if result.outcome != Outcome.UNKNOWN:
+            self.books, self.operation = record_answer(self.books, self.operation, result)
+            return self.operation
+
+        def rule(books: Books, current: PaymentOperation) -> None:
+            if current.status == OperationStatus.UNKNOWN:
+                lose_track(books, current, result)
+                _look_later(books, current)
+
+        self.keep(rule)
         return self.operation
 
     def _may_be_overtaken(self) -> bool:
@@ -244,8 +265,9 @@ def _due() -> QuerySet[PaymentOperation]:
     return PaymentOperation.objects.filter(abandoned | waiting).order_by("created_at", "id")
 
 
-def _reconcile_safely(operation: PaymentOperation, owner: str) -> bool:
+def _reconcile_safely(operation: PaymentOperation) -> bool:
     """Reconcile one operation, so that its trouble doesn't keep the others waiting; return whether it was ours."""
+    owner = operation.lease_owner
     error = survived(lambda: reconcile_operation(operation, owner=owner))
     if error is None or isinstance(error, LeaseLostError):
         return error is None

@@ -98,7 +98,6 @@ class Books:
     `events` wait to be written. `reports` are the discrepancies that the history tells of, by session; they are read
     where one is to be told. `taken` names the sessions of other collections that have a provider's reference.
     `was_told` says that receivers of signals have heard of what was written, so that they may have changed it.
-    `is_locked` says that nobody else can have written since the books were read.
     """
 
     collection: PaymentCollection
@@ -115,7 +114,6 @@ class Books:
     taken: Mapping[Reference, str] = field(default_factory=dict)
     events: list[PaymentEvent] = field(default_factory=list)
     was_told: bool = False
-    is_locked: bool = False
 
     def __post_init__(self) -> None:
         self._link()
@@ -181,6 +179,11 @@ class Books:
         """Return whether the books have all captures and refunds of a payment that aren't closed."""
         return self.scope.is_whole or self.scope.includes(payment) or payment.pk in self._made
 
+    def is_current(self) -> bool:
+        """Return whether nobody has written since they were read or closed; this asks the database."""
+        rows = PaymentCollection.objects.filter(pk=self.collection.pk, version=self.collection.version)
+        return rows.exists()
+
     # What a rule does to them
 
     def add(self, row: Row) -> None:
@@ -206,8 +209,7 @@ class Books:
         if not (changed or self._added or self.events):
             return False
         alias, now = database_alias(), timezone.now()
-        if changed or self._added or not self.is_locked:  # An event alone changes nothing that books hold.
-            self._write_collection(alias, now)
+        self._write_collection(alias, now)
         for model, rows in _grouped(
             (row, names) for row, names in changed if row is not self.collection
         ).items():
@@ -219,7 +221,7 @@ class Books:
             self.was_told = outbox.enqueue(self.collection.pk, self.events) or self.was_told
         for row in (*self._added, *(row for row, _names in changed)):
             _show_as_stored(row)
-        self.events, self._added, self.is_locked = [], [], False
+        self.events, self._added = [], []
         self._keep_copies()
         return True
 
@@ -372,7 +374,6 @@ def open_books(
         account_reference=account_reference,
         tries=() if scope.tries is None else scope.tries(collection_id),
         taken=taken or {},
-        is_locked=is_locked,
     )
 
 

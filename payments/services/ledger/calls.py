@@ -33,7 +33,7 @@ from payments.providers import (
     call_provider,
     get_provider,
 )
-from payments.services.ledger.operations import OUR_KEYS, REASON, REFUSES_SAVED, SAVED_METHOD
+from payments.services.ledger.operations import OUR_KEYS, REFUSES_SAVED, SAVED_METHOD
 from payments.states import OperationKind
 
 
@@ -82,18 +82,30 @@ def call_for(operation: PaymentOperation) -> ProviderResult:
 
 
 def _common(operation: PaymentOperation) -> dict[str, Any]:
-    session, payment = operation.session, operation.payment
-    holder = payment or session
     return {
         "operation_id": operation.pk,
         "idempotency_key": operation.idempotency_key,
         "collection_id": operation.collection_id,
-        "session_id": session.pk,
+        "session_id": operation.session_id,
         "amount": operation.amount,
         "currency_code": operation.currency_code,
-        "provider_reference": holder.provider_reference,
-        "data": session.data,
-        "provider_data": holder.provider_data,
+        **_kept(operation),
+    }
+
+
+def _kept(operation: PaymentOperation) -> dict[str, Any]:
+    """Return the provider's own data as it was when the operation was claimed, whatever has been renewed since."""
+    holder = operation.payment or operation.session
+    if operation.sent is None:
+        return {
+            "provider_reference": holder.provider_reference,
+            "data": operation.session.data,
+            "provider_data": holder.provider_data,
+        }
+    return {
+        "provider_reference": operation.sent.get("provider_reference"),
+        "data": operation.sent.get("data", {}),
+        "provider_data": operation.sent.get("provider_data", {}),
     }
 
 
@@ -142,7 +154,7 @@ def _refund(provider: BaseProvider[Any], operation: PaymentOperation) -> Provide
         **_common(operation),
         payment_id=payment.pk,
         refund_id=refund.pk,
-        reason=operation.input.get(REASON),
+        reason=(operation.sent or {}).get("reason"),
     )
     return call_provider(provider.refund, request, result_class=RefundResult)
 

@@ -31,7 +31,6 @@ from payments.services.ledger.books import Books
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.history import note_claim
 from payments.services.ledger.operations import (
-    REASON,
     REFUSES_SAVED,
     check_idle,
     claim_operation,
@@ -250,8 +249,8 @@ def claim_refund(
     """Claim the refund of an amount, or of all that is left."""
     chosen = choose_refund(books, payment, amount)
     refund = Refund(payment=payment, amount=chosen, reason=reason, note=note)
-    sent = {} if reason is None else {REASON: reason.label}
-    return [_claim_movement(books, refund, OperationKind.REFUND, sent=sent)]
+    words = None if reason is None else reason.label
+    return [_claim_movement(books, refund, OperationKind.REFUND, reason=words)]
 
 
 def choose_capture(books: Books, payment: Payment, amount: Amount) -> Decimal:
@@ -285,12 +284,7 @@ def new_amount(books: Books, session: PaymentSession, amount: Amount, provider: 
 
 def check_abandonment(books: Books, session: PaymentSession) -> None:
     """Raise where an unauthorized session can't be abandoned now."""
-    if session.payment is not None:
-        raise TransitionError(
-            _("The session has been authorized meanwhile: release or refund its payment instead."),
-            code="already_authorized",
-            field="status",
-        )
+    _check_not_authorized(session)
     check_idle(books, session.pk)
 
 
@@ -314,20 +308,25 @@ def check_session_cancelation(books: Books, session: PaymentSession) -> None:
     check_release(books, session.payment)
 
 
+def is_abandonment(operation: PaymentOperation) -> bool:
+    """Return whether an operation is to cancel a session, and not to release what a payment holds."""
+    return bool(operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id)
+
+
 def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError | None:
     """Return why an operation must not be sent, or sent again: because of what has happened since it was claimed.
 
-    A session that was to be abandoned, or changed, may have been authorized; one that was to be initiated may have been
-    overtaken by the one that it was to replace, and nobody pays twice.
+    A session that was to be abandoned, or changed, may have been authorized; one that was to be authorized may have
+    been overtaken by another, and nobody pays twice. A payment may hold, or have taken, less than it did.
     """
-    session = operation.session
-    is_about_session = operation.target_id == session.pk
+    session, payment = operation.session, operation.payment
     try:
-        if is_about_session and operation.kind in (OperationKind.CANCEL, OperationKind.UPDATE):
-            if session.payment is not None:
-                check_abandonment(books, session)
-        elif operation.kind == OperationKind.INITIATE:
+        if is_abandonment(operation) or operation.kind == OperationKind.UPDATE:
+            _check_not_authorized(session)
+        elif operation.kind in (OperationKind.INITIATE, OperationKind.AUTHORIZE):
             check_overauthorization(books, session)
+        elif payment is not None:
+            _check_covered(operation, payment)
     except (AmountError, TransitionError) as error:
         return error
     return None
@@ -346,6 +345,26 @@ def _waits_for_provider(books: Books, session: PaymentSession) -> bool:
             note_claim(operation.pk)
             return True
     return False
+
+
+def _check_covered(operation: PaymentOperation, payment: Payment) -> None:
+    """Raise AmountError where a payment has less left than an operation that was claimed is for."""
+    if operation.kind == OperationKind.REFUND:
+        left = payment.captured_amount - payment.refunded_amount - payment.withdrawn_amount
+    else:
+        left = payment.capturable_amount
+    needed = operation.amount if operation.kind in (OperationKind.CAPTURE, OperationKind.REFUND) else 0
+    if left <= 0 or left < needed:
+        raise AmountError(_("There is nothing left to pay."), code="nothing_left")
+
+
+def _check_not_authorized(session: PaymentSession) -> None:
+    if session.payment is not None:
+        raise TransitionError(
+            _("The session has been authorized meanwhile: release or refund its payment instead."),
+            code="already_authorized",
+            field="status",
+        )
 
 
 def _check_authorization(books: Books, session: PaymentSession) -> None:
@@ -373,7 +392,7 @@ def _claim_movement(
     kind: OperationKind,
     *,
     is_final: bool = False,
-    sent: Mapping[str, Any] | None = None,
+    reason: str | None = None,
 ) -> PaymentOperation:
     books.add(movement)
     payment = movement.payment
@@ -385,7 +404,7 @@ def _claim_movement(
         payment=payment,
         amount=movement.amount,
         is_final=is_final,
-        sent=sent,
+        reason=reason,
     )
 
 

@@ -102,7 +102,7 @@ class FactRecorder:
                 reported=fact.currency_code,
             )
             return
-        if (known := self._other_reference_than(fact)) is not None:
+        if (known := other_reference(self.session, fact.provider_reference)) is not None:
             self._differ(AttentionReason.REFERENCE_MISMATCH, expected=known, reported=fact.provider_reference)
             return
         if (nonsense := impossible_amount(fact)) is not None:
@@ -121,19 +121,6 @@ class FactRecorder:
         self._record_money(fact)
         if had_payment:
             self._compare_with_payment(fact)
-
-    def _other_reference_than(self, fact: SessionFact) -> str | None:
-        """Return the reference that is known where a report is about another one at the provider.
-
-        Such as one made elsewhere from a copy of what we had sent: what becomes of that isn't this session's. The
-        answer to our own call may name the payment otherwise than the session, once.
-        """
-        rows = [self.session.payment, self.session]
-        if self.session.payment is None and self.operation is not None:
-            return None
-        known = [row.provider_reference for row in rows if row is not None and row.provider_reference]
-        is_other = bool(known) and bool(fact.provider_reference) and fact.provider_reference not in known
-        return known[0] if is_other else None
 
     def _record_money(self, fact: SessionFact) -> None:
         payment = self.session.payment
@@ -264,8 +251,9 @@ class FactRecorder:
         if self.session.status in UNAUTHORIZED_STATUSES:
             cancel_session(self.books, self.session)
         self._confirm(OperationKind.CANCEL)
-        for operation in self._open_operations(OperationKind.AUTHORIZE):
-            operation.decline(code="canceled", message="")
+        for kind in (OperationKind.AUTHORIZE, OperationKind.UPDATE):
+            for operation in self._open_operations(kind):
+                operation.decline(code="canceled", message="")
 
     def _record_update(self, fact: SessionFact) -> None:
         if fact.amount is None:
@@ -347,6 +335,16 @@ class FactRecorder:
 
     def _differ(self, code: AttentionReason, *, expected: object, reported: object) -> None:
         self.discrepancies.append(Discrepancy.between(code, expected=expected, reported=reported))
+
+
+def other_reference(session: PaymentSession, reported: str | None) -> str | None:
+    """Return the reference that is known where a report, or an answer, is about another one at the provider.
+
+    Such as one made elsewhere from a copy of what we had sent: what becomes of that isn't this session's.
+    """
+    rows = (session.payment, session)
+    known = [row.provider_reference for row in rows if row is not None and row.provider_reference]
+    return known[0] if known and reported and reported not in known else None
 
 
 def has_taken_money(fact: SessionFact) -> bool:

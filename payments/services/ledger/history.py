@@ -90,6 +90,8 @@ def collecting_claims() -> Iterator[list[str]]:
         yield claims
     finally:
         _claims.reset(token)
+        for operation_id in claims:
+            note_claim(operation_id)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ _CONFLICTS: Final = frozenset({"40001", "40P01", 1213})
 _LOCK_TIMEOUTS: Final = frozenset({"55P03", 1205, 3572, "SQLITE_BUSY", "SQLITE_LOCKED"})
 """A lock that was waited for as long as the database is told to (https://www.sqlite.org/rescode.html)."""
 
+_LONGEST_OWNER: Final = 55
+
 _WAITS: Final = 3
 """How often a lock is waited for anew: how long one wait takes, the project has set."""
 
@@ -118,6 +120,11 @@ def _code_of(error: BaseException) -> object:
         name = getattr(cause, "sqlite_errorname", None) or ""
         return "_".join(name.split("_")[:2])  # SQLITE_BUSY_SNAPSHOT is a SQLITE_BUSY
     return cause.args[0] if isinstance(error, DatabaseError) and cause.args else None
+
+
+def drop_lost_connection() -> None:
+    """Close a connection that was lost, so that the next query opens another."""
+    connections[database_alias()].close_if_unusable_or_obsolete()
 
 
 def check_snapshot() -> None:
@@ -224,10 +231,12 @@ def is_free() -> Q:
 def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT]:
     """Lease up to `limit` of these rows to a worker; rows that another worker is leasing right now are skipped.
 
-    The model must have `lease_owner` and `lease_expires_at`. Where its rows are below a collection, that is locked and
-    gets a new version; one that is busy is skipped as well, so that nothing here waits for a lock.
+    Each lease has a name of its own, which begins with the worker's: it is the fence behind which nobody writes who has
+    lost it. The model must have `lease_owner` and `lease_expires_at`. Where its rows are below a collection, that is
+    locked and gets a new version; one that is busy is skipped as well, so that nothing here waits for a lock.
     """
     free = rows.using(database_alias()).filter(is_free())
+    name = f"{owner[:_LONGEST_OWNER]}:{uuid.uuid4().hex[:8]}"
 
     def lease() -> list[Any]:
         chosen = lock_free(free, limit)
@@ -236,20 +245,21 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
         plain = _all(free.model)
         # The condition decides between two on a database without row locks.
         leased = [pk for pk in chosen if _skips_locks() or free.filter(pk=pk).exists()]
-        plain.filter(pk__in=leased).update(lease_owner=owner, lease_expires_at=timezone.now() + LEASE)
+        plain.filter(pk__in=leased).update(lease_owner=name, lease_expires_at=timezone.now() + LEASE)
         return leased
 
-    found = _all(free.model).in_bulk(chosen := repeated(lease))
-    return [found[pk] for pk in chosen]
+    chosen = repeated(lease)
+    found = _all(free.model).filter(lease_owner=name).in_bulk(chosen)
+    return [found[pk] for pk in chosen if pk in found]
 
 
-def held_rows(rows: Sequence[ModelT], *, owner: str) -> Iterator[ModelT]:
+def held_rows(rows: Sequence[Any]) -> Iterator[Any]:
     """Yield leased rows one by one, each with its lease renewed; those that another worker has by now are left out.
 
     A batch may so take longer than one lease, and is still not done twice.
     """
     for row in rows:
-        mine = _all(type(row)).filter(pk=row.pk, lease_owner=owner)
+        mine = _all(type(row)).filter(pk=row.pk, lease_owner=row.lease_owner)
         if mine.update(lease_expires_at=timezone.now() + LEASE):
             yield row
 

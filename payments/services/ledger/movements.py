@@ -184,7 +184,7 @@ class MovementRecorder:
             return
         pending = [row for row in self._rows(kind) if row.status == MovementStatus.PENDING]
         explanations = _adding_up_to(missing, pending)
-        if len(explanations) > 1:
+        if explanations is None or len(explanations) > 1:
             self._differ(
                 AttentionReason(f"{kind}_without_reference"), "which of those under way it is", total, None
             )
@@ -286,10 +286,12 @@ def _failed_after_all(row: Movement) -> bool:
     return row.status == MovementStatus.FAILED and row.succeeded_at is not None
 
 
-def _adding_up_to(amount: Decimal, rows: list[Movement]) -> list[tuple[Movement, ...]]:
-    """Return in which ways rows add up to an amount exactly, the fewest rows first."""
+def _adding_up_to(amount: Decimal, rows: list[Movement]) -> list[tuple[Movement, ...]] | None:
+    """Return in which ways rows add up to an amount exactly; None where there are too many to try them all."""
+    if sum((row.amount for row in rows), ZERO) <= amount:
+        return [tuple(rows)] if rows and sum((row.amount for row in rows), ZERO) == amount else []
     if len(rows) > MAX_GUESSED:
-        return []
+        return None
     choices = (choice for size in range(1, len(rows) + 1) for choice in combinations(rows, size))
     return [choice for choice in choices if sum((row.amount for row in choice), ZERO) == amount]
 

@@ -47,11 +47,7 @@ SAVED_METHOD: Final = "#saved_method"
 REFUSES_SAVED: Final = "#refuses_saved"
 """Under which key an operation keeps that whoever asked for it may not pay with what a customer has saved."""
 
-REASON: Final = "#reason"
-"""Under which key a refund's operation keeps the label of its reason, as it was when the refund was asked for."""
-
-
-OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED, REASON})
+OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED})
 """The keys of an operation's `input` that no payer has sent."""
 
 
@@ -112,13 +108,21 @@ def claim_operation(
     sent: Mapping[str, Any] | None = None,
     is_final: bool = False,
     makes_split: bool = False,
+    reason: str | None = None,
 ) -> PaymentOperation:
     """Write down that a provider is about to be called; the caller has looked that the target is idle.
 
-    Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one.
+    Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one. `sent`
+    is what a payer sends, `reason` what a refund is for.
     """
     operation_id = new_operation_id()
-    request = served_request()
+    request, holder = served_request(), payment or session
+    along = {
+        "provider_reference": holder.provider_reference,
+        "data": session.data,
+        "provider_data": holder.provider_data,
+        "reason": reason,
+    }
     operation = PaymentOperation(
         id=operation_id,
         kind=kind,
@@ -134,6 +138,7 @@ def claim_operation(
         idempotency_key=operation_id,
         request_key=None if request is None else request.key,
         input=dict(sent or {}),
+        sent={name: value for name, value in along.items() if value},
         is_final=is_final,
         makes_split=makes_split,
         source=books.origin.source,

@@ -84,7 +84,10 @@ def publish_collection(collection_id: str, *, progress: Progress | None = None) 
 
 
 def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> int:
-    """Publish leased events in their order, and mark those that were; return how many."""
+    """Publish leased events in their order, and mark those that were; return how many.
+
+    Whoever has lost a lease marks nothing: another publisher tells, and says so.
+    """
     heard: list[PaymentEvent] = []
     try:
         for position, event in enumerate(events):
@@ -95,9 +98,9 @@ def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> 
             if progress is not None:
                 progress(event)
     finally:
-        PaymentEvent.objects.filter(pk__in=[event.pk for event in heard]).update(
-            published_at=timezone.now(), lease_expires_at=None
-        )
+        leases = {event.lease_expires_at for event in heard}
+        mine = PaymentEvent.objects.unpublished().filter(pk__in=[event.pk for event in heard])
+        mine.filter(lease_expires_at__in=leases).update(published_at=timezone.now(), lease_expires_at=None)
     return len(heard)
 
 
@@ -224,25 +227,34 @@ def _keeps_lease(events: list[PaymentEvent]) -> bool:
 
 
 def _retry(limit: int, progress: Progress | None) -> int:
-    due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("id")
-    return sum(publish([event], progress=progress) for event in due[:limit] if _lease_retry(event))
+    """Send up to `limit` events again that a receiver didn't take; return how many."""
+    count = 0
+    while count < limit:
+        due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("id")
+        found = list(due[: limit - count])
+        if not found:
+            break
+        count += sum(publish([event], progress=progress) for event in found if _lease_retry(event))
+    return count
 
 
 def _lease_retry(event: PaymentEvent) -> bool:
     """Push an event's next attempt into the future, if nobody else has done so."""
-    rows = PaymentEvent.objects.filter(pk=event.pk, next_attempt_at=event.next_attempt_at)
-    return rows.update(next_attempt_at=timezone.now() + LEASE) == 1
+    before, event.next_attempt_at = event.next_attempt_at, timezone.now() + LEASE
+    rows = PaymentEvent.objects.filter(pk=event.pk, next_attempt_at=before)
+    return rows.update(next_attempt_at=event.next_attempt_at) == 1
 
 
 def _note_answer(event: PaymentEvent, *, is_taken: bool) -> None:
-    """Schedule an event that a receiver didn't take for later, or end the retries."""
+    """Schedule an event that a receiver didn't take, or end its retries; not where another tells it by now."""
     if is_taken and event.next_attempt_at is None:
         return
     has_given_up = event.failed_attempts >= len(RETRIES)
     retry_at = None if is_taken or has_given_up else timezone.now() + RETRIES[event.failed_attempts]
-    PaymentEvent.objects.filter(pk=event.pk).update(
-        next_attempt_at=retry_at, failed_attempts=F("failed_attempts") + int(not is_taken)
+    mine = PaymentEvent.objects.filter(
+        pk=event.pk, next_attempt_at=event.next_attempt_at, lease_expires_at=event.lease_expires_at
     )
+    mine.update(next_attempt_at=retry_at, failed_attempts=F("failed_attempts") + int(not is_taken))
 
 
 def _send(event: PaymentEvent) -> bool:

@@ -17,15 +17,15 @@ from django.db import Error
 from django.utils import timezone
 
 from payments.exceptions import PaymentError
-from payments.models import PaymentCollection, PaymentOperation
+from payments.models import PaymentOperation
 from payments.providers import Failure
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
-from payments.services.ledger.claims import refusal_of_call
+from payments.services.ledger.claims import is_abandonment, refusal_of_call
 from payments.services.ledger.facts import apply_fact
 from payments.services.ledger.history import Origin, note_claim, served_request
-from payments.services.ledger.locks import LEASE, CommitInDoubtError
+from payments.services.ledger.locks import LEASE, CommitInDoubtError, drop_lost_connection
 from payments.services.ledger.operations import Checkpoint, outcome_unknown, raise_for_outcome, reach
 from payments.services.ledger.records import record_answer, withdraw
 from payments.services.ledger.totals import refresh_totals
@@ -96,15 +96,21 @@ def _claimed(
         return tuple(latest)
 
     try:
-        return keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)
+        claimed = keep(collection_id, rule, origin=origin, scope=scope, ending=_about_to_commit)
     except CommitInDoubtError as error:
         if not latest:
             raise
         # Nothing was sent, but if the claim is in force, the reconciler will send it.
+        drop_lost_connection()
+        _note(latest)
         raise outcome_unknown(latest[0].pk) from error
-    finally:
-        for operation in latest:
-            note_claim(operation.pk)
+    _note(latest)
+    return claimed
+
+
+def _note(operations: Sequence[PaymentOperation]) -> None:
+    for operation in operations:
+        note_claim(operation.pk)
 
 
 def _about_to_commit(operations: Sequence[PaymentOperation]) -> None:
@@ -129,6 +135,7 @@ def _carry_out(performance: Performance, operation: PaymentOperation) -> None:
         performance.steps.append(Step(operation=operation, error=error))
     except Error as error:
         logger.exception("%s: the database failed while the operation was under way.", operation.pk)
+        drop_lost_connection()
         unknown = outcome_unknown(operation.pk)
         unknown.__cause__ = error
         performance.steps.append(Step(operation=operation, error=unknown))
@@ -144,17 +151,17 @@ def call_and_record(performance: Performance, operation: PaymentOperation) -> Pa
 
 
 def _look_again(performance: Performance, operation: PaymentOperation) -> PaymentError | None:
-    """Return why an operation isn't to be called any more, where its call comes late; renew its lease where it is.
+    """Return why a provider isn't to be called any more, where the call comes late; renew the operation's lease else.
 
     Others may have worked on the collection since the claim: the payer, the bank, or the reconciler, who takes over
-    what was abandoned.
+    what was abandoned. Before a session is abandoned there is always a look, for its payer may just have paid.
     """
     age = timezone.now() - operation.created_at
-    is_first = not performance.steps
-    if is_first and timedelta(0) <= age < LATE:
+    is_prompt = not performance.steps and timedelta(0) <= age < LATE
+    if is_prompt and not is_abandonment(operation):
         return None
     books = performance.books
-    is_current = age < LEASE / 2 and _version_of(operation.collection_id) == books.collection.version
+    is_current = age < LEASE / 2 and books.is_current()
     if is_current and refusal_of_call(books, books.operation(operation.pk)) is None:
         return None
 
@@ -175,11 +182,6 @@ def _look_again(performance: Performance, operation: PaymentOperation) -> Paymen
     return refusal
 
 
-def _version_of(collection_id: str) -> int:
-    rows = PaymentCollection.objects.filter(pk=collection_id)
-    return rows.values_list("version", flat=True).get()
-
-
 def _learn_from_refusal(performance: Performance, operation: PaymentOperation) -> PaymentOperation:
     """Ask a provider why it has refused something, and record what it reports: mostly the session stands elsewhere.
 
@@ -190,16 +192,19 @@ def _learn_from_refusal(performance: Performance, operation: PaymentOperation) -
         return operation
     try:
         result = retrieve(operation.session)
+        if result.outcome != Outcome.SUCCEEDED or (fact := result.fact) is None:
+            return operation
+
+        def rule(books: Books) -> PaymentOperation:
+            apply_fact(books, books.session(operation.session_id), fact)
+            refresh_totals(books)
+            return books.operation(operation.pk)
+
+        performance.books, current = keep(operation.collection_id, rule, origin=performance.books.origin)
+        return current
     except PaymentError as error:
         logger.info("%s can't be looked up after a refusal: %s", operation.session_id, error.code)
-        return operation
-    if result.outcome != Outcome.SUCCEEDED or (fact := result.fact) is None:
-        return operation
-
-    def rule(books: Books) -> PaymentOperation:
-        apply_fact(books, books.session(operation.session_id), fact)
-        refresh_totals(books)
-        return books.operation(operation.pk)
-
-    performance.books, current = keep(operation.collection_id, rule, origin=performance.books.origin)
-    return current
+    except Error:
+        logger.exception("%s can't be looked up after a refusal.", operation.session_id)
+        drop_lost_connection()
+    return operation

@@ -28,7 +28,7 @@ from payments.providers import (
 )
 from payments.services.ledger.books import WHOLE, Books, amend, keep
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
-from payments.services.ledger.facts import apply_fact
+from payments.services.ledger.facts import apply_fact, other_reference
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import FIRST_RETRY, KEY_REFUSED, Checkpoint, reach
@@ -73,12 +73,14 @@ def record_answer(
     Return the books, and the operation as it is in them.
     """
 
-    def rule(current: Books) -> PaymentOperation:
-        return _recorded(current, current.operation(operation.pk), result)
+    as_sent = (operation.status, operation.attempts, operation.lease_owner)
 
-    if (
-        getattr(result, "fact", None) is not None
-    ):  # It may tell of captures and refunds that aren't in these books.
+    def rule(current: Books) -> PaymentOperation:
+        found = current.operation(operation.pk)
+        return _recorded(current, found, result) if _counts(found, as_sent, result) else found
+
+    if getattr(result, "fact", None) is not None:
+        # It may tell of captures and refunds that aren't in these books.
         return keep(books.collection.pk, rule, origin=books.origin, ending=_recording)
     return amend(books, rule, scope=WHOLE, ending=_recording)
 
@@ -108,9 +110,26 @@ def record_result(
     return recorded
 
 
-def lose_track(books: Books, operation: PaymentOperation) -> None:
+def lose_track(
+    books: Books,
+    operation: PaymentOperation,
+    result: ProviderResult | None = None,
+) -> None:
     """Record that nobody knows what became of an operation; the caller refreshes the totals."""
-    _record_unknown(books, operation, ProviderResult(outcome=Outcome.UNKNOWN))
+    _record_unknown(books, operation, result or ProviderResult(outcome=Outcome.UNKNOWN))
+
+
+def _counts(operation: PaymentOperation, as_sent: tuple[str, int, str], result: ProviderResult) -> bool:
+    """Return whether an answer still says something of an operation that others may have taken over since it was sent.
+
+    Money that has moved has moved. A refusal says nothing once somebody else has sent the same again, and what isn't
+    certain is less than what they have found out.
+    """
+    if result.outcome == Outcome.SUCCEEDED:
+        return True
+    if result.outcome == Outcome.DECLINED:
+        return bool(operation.attempts == as_sent[1])
+    return (operation.status, operation.attempts, operation.lease_owner) == as_sent
 
 
 def _recording(operation: PaymentOperation) -> None:
@@ -172,10 +191,29 @@ def _record_success(books: Books, operation: PaymentOperation, result: ProviderR
     if operation.kind == OperationKind.SYNC:
         operation.succeed()
         return
+    if _is_older_than_an_authorization(operation, result):
+        late = Discrepancy.between(
+            AttentionReason.LATE_AUTHORIZATION,
+            expected=SessionStatus.CANCELED,
+            reported=SessionStatus.AUTHORIZED,
+        )
+        report_discrepancies(books, operation.session, [late], operation=operation)
+        return
     fact = _fact_of(books, operation, result)
     needs_attention = apply_fact(books, operation.session, fact, operation=operation)
     if operation.status != OperationStatus.SUCCEEDED and not needs_attention:
         operation.succeed()
+
+
+def _is_older_than_an_authorization(operation: PaymentOperation, result: ProviderResult) -> bool:
+    """Return whether a session is said to be canceled of which a report has told since that it is authorized.
+
+    An answer that knows of the authorization is the younger one, and tells how the session stands.
+    """
+    is_abandonment = operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id
+    fact = result.fact if isinstance(result, CancelResult) else None
+    knows_of_it = fact is not None and bool(fact.authorized_amount)
+    return is_abandonment and operation.session.payment is not None and not knows_of_it
 
 
 def _record_pending(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
@@ -263,6 +301,11 @@ def _release(books: Books, operation: PaymentOperation, failure: Failure) -> Non
 def _record_update(books: Books, operation: PaymentOperation, result: UpdateResult) -> bool:
     """Record the new amount; return whether the provider has it as it was asked to."""
     session = operation.session
+    if (known := other_reference(session, result.provider_reference)) is not None:
+        code = AttentionReason.REFERENCE_MISMATCH
+        difference = Discrepancy.between(code, expected=known, reported=result.provider_reference)
+        report_discrepancies(books, session, [difference], operation=operation)
+        return False
     reported = (result.amount, result.currency_code)
     if reported != (operation.amount, session.currency_code):
         difference = Discrepancy.between(
@@ -349,10 +392,13 @@ def _movement_fact(
 def _released(
     books: Books, operation: PaymentOperation, result: MovementResult, amount: Decimal
 ) -> Decimal | None:
-    """Return what a payment doesn't hold any more once a capture has ended it; a report may have told of it before."""
+    """Return what a payment doesn't hold any more once a capture has ended it; a report may have told of it before.
+
+    What other captures may have taken, whose outcome isn't known yet, isn't counted: the provider will say.
+    """
     payment, capture = operation.payment, operation.capture
     if not (isinstance(result, CaptureResult) and result.releases_remainder) or payment is None:
         return None
-    captured = books.succeeded(payment, MovementKind.CAPTURE)
-    is_counted = capture is not None and capture.status == MovementStatus.SUCCEEDED
-    return Decimal(payment.amount - captured - (0 if is_counted else amount))
+    taken = books.succeeded(payment, MovementKind.CAPTURE) + books.pending(payment, MovementKind.CAPTURE)
+    is_counted = capture is not None and capture.status in (MovementStatus.PENDING, MovementStatus.SUCCEEDED)
+    return Decimal(payment.amount - taken - (0 if is_counted else amount))

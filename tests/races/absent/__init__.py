@@ -1,0 +1,1 @@
+"""A database backend for a server that nobody may ask: see `tests.races.replicas`."""
