@@ -23,13 +23,13 @@ def run_verb(verb: Callable[[], object]) -> str | None:
             verb()
         except OutcomeUnknownError as error:
             return operation_of(error)
-    return reconnecting(lambda: open_operation(pk__in=claims))
+    return open_operation(pk__in=claims)
 
 
 def open_operation(**conditions: Any) -> str | None:
-    """Return the id of the newest open operation that meets the conditions, or None."""
-    rows = PaymentOperation.objects.open().filter(**conditions)
-    newest = rows.order_by("-created_at", "-id").first()
+    """Return the id of the newest open operation that meets the conditions, or None; for after a verb."""
+    rows = PaymentOperation.objects.open().filter(**conditions).order_by("-created_at", "-id")
+    newest = reconnecting(rows.first)
     return None if newest is None else str(newest.pk)
 
 

@@ -1,8 +1,9 @@
-"""Benchmarks, run by hand: how fast the verbs are, what SQL they send and where their time goes.
+"""Benchmarks, run by hand: how fast the verbs are, what SQL they send, where their time goes, and how workers share.
 
 `python -m tests.benchmarks.flow` measures flows, beside other checkouts and beside bare SQL;
 `python -m tests.benchmarks.statements` prints the SQL of each verb;
-`python -m tests.benchmarks.profile` tells which code takes the processor's time.
+`python -m tests.benchmarks.profile` tells which code takes the processor's time;
+`python -m tests.benchmarks.workers` measures how much a second worker of the inbox or the outbox helps.
 
 Each makes a database of its own on the server that `tests.databases` finds, and drops it. POSTGRESQL_URL and
 MARIADB_URL choose the server: the embedded PostgreSQL doesn't wait for its disk, which flatters whatever commits.

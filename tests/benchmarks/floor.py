@@ -252,6 +252,7 @@ class Floor:
             self._note(
                 {**links, "payment_id": payment, "operation_id": operation},
                 ("session.authorized", _moved("pending", "authorized") | {"amount": AMOUNT}),
+                ("payment.authorized", {"to_status": "authorized", "amount": AMOUNT}),
                 ("collection.authorized", _moved("awaiting", "authorized")),
             )
             self._change(HOLD, AMOUNT, collection)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from payments.services.idempotency import LOCK as KEY_LOCK
+from payments.services.ledger import locks
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.services.ledger.outbox import LEASE as PUBLISHER_LEASE
 
-__all__ = ["KEY_LOCK", "PUBLISHER_LEASE", "Checkpoint", "watching"]
+__all__ = ["KEY_LOCK", "PUBLISHER_LEASE", "Checkpoint", "locks", "watching"]

@@ -26,7 +26,7 @@ from tests.outbox.listeners import Listener
 from tests.races.isolation import wait_until_it_waits
 from tests.races.locks import connection_number
 from tests.races.outages import when
-from tests.races.places import Checkpoint
+from tests.races.places import Checkpoint, locks
 from tests.reliability.books import (
     assert_books_agree,
     assert_invariants,
@@ -187,8 +187,14 @@ def assert_done_once(
         assert_references_moved_once(simulator, session)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a transaction be repeated for half a second at most."""
+    monkeypatch.setattr(locks, "PATIENCE", 0.5)
+
+
 def test_claim_that_is_given_up_again_and_again_leaves_nothing(
-    payment: Payment, simulator: SimulatorService
+    payment: Payment, simulator: SimulatorService, impatient: None
 ) -> None:
     before, troubles = row_counts(payment.collection), Troubles("deadlock", number=1_000)
     troubles.begins.set()
@@ -201,7 +207,7 @@ def test_claim_that_is_given_up_again_and_again_leaves_nothing(
 
 
 def test_record_that_is_given_up_again_and_again_is_an_unknown_outcome(
-    payment: Payment, simulator: SimulatorService
+    payment: Payment, simulator: SimulatorService, impatient: None
 ) -> None:
     troubles = Troubles("deadlock", number=1_000)
 
