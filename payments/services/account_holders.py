@@ -37,7 +37,7 @@ from payments.providers.account_holders import (
 )
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger.history import Actor
-from payments.services.ledger.locks import committed, drop_lost_connection
+from payments.services.ledger.locks import drop_lost_connection, repeated
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
@@ -85,12 +85,13 @@ def create_account_holder(
     """
     check_no_transaction()
     plugin = _keeping_accounts(usable_provider(provider_id))
-    with committed():
-        holder, is_new = AccountHolder.objects.get_or_create(
+    holder, is_new = repeated(
+        lambda: AccountHolder.objects.get_or_create(
             provider_id=provider_id,
             customer_id=customer.pk,
             defaults={"email": email or getattr(customer, "email", "") or ""},
         )
+    )
     if holder.provider_reference is not None:
         return holder
     request = CreateAccountRequest(

@@ -24,7 +24,7 @@ from payments.providers.handler import check_no_transaction
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.locks import database_alias, joined
+from payments.services.ledger.locks import database_alias, joined, reconnecting
 from payments.services.ledger.operations import check_idle
 from payments.services.ledger.outbox import enqueue
 from payments.services.ledger.protocol import perform
@@ -120,10 +120,10 @@ def mark_payment_collection_as_paid(
     check_no_transaction()
     provider_id = mark_as_paid_provider()
     taken = _capture_leftovers(collection, provider_id, actor=actor, source=source)
-    collection.refresh_from_db()
+    reconnecting(collection.refresh_from_db)
     if collection.authorized_amount < collection.amount:
         _pay_rest(collection, provider_id, actor=actor, source=source)
-        collection.refresh_from_db()
+        reconnecting(collection.refresh_from_db)
     elif not taken:
         raise AmountError(_("There is nothing left to pay; capture what is authorized."), code="nothing_left")
     return collection
@@ -206,7 +206,7 @@ def _capture_leftovers(
     collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str
 ) -> list[Payment]:
     payments = Payment.objects.filter(collection=collection.pk, provider=provider_id)
-    held = [payment for payment in payments if payment.capturable_amount]
+    held = [payment for payment in reconnecting(lambda: list(payments)) if payment.capturable_amount]
     return [capture_payment(payment, actor=actor, source=source) for payment in held]
 
 
@@ -224,6 +224,6 @@ def _abandon(split: PaymentSession, *, actor: Actor, source: str) -> None:
     try:
         cancel_payment_session(split, actor=actor, source=source)
     except (DeclinedError, TransitionError):
-        split.refresh_from_db()
+        reconnecting(split.refresh_from_db)
         if split.payment is None:
             raise

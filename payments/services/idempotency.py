@@ -8,13 +8,13 @@ See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -26,7 +26,7 @@ from payments.services.ledger.history import (
     collecting_claims,
     serving,
 )
-from payments.services.ledger.locks import committed, drop_lost_connection, joined
+from payments.services.ledger.locks import joined, reconnecting, repeated
 from payments.services.ledger.operations import outcome_unknown
 from payments.states import OperationStatus
 
@@ -48,8 +48,6 @@ __all__ = [
     "release_request",
     "serving_request",
 ]
-
-T = TypeVar("T")
 
 LIFETIME: Final = timedelta(hours=72)
 LOCK: Final = timedelta(minutes=2)
@@ -103,11 +101,9 @@ def begin_request(identity: RequestIdentity, *, holder: Any = None) -> Idempoten
     is under way.
     """
     try:
-        with committed():
-            return _insert(identity, holder)
+        return repeated(lambda: _insert(identity, holder))
     except IntegrityError:
-        with committed():
-            return _take_over(identity, holder)
+        return repeated(lambda: _take_over(identity, holder))
 
 
 def find_request(identity: RequestIdentity) -> IdempotencyRecord | None:
@@ -125,15 +121,6 @@ def serving_request(identity: RequestIdentity, record: IdempotencyRecord) -> Ite
 
     with serving(ServedRequest(key=identity.request_key, hold=lambda: check_held(record))):
         yield
-
-
-def reconnecting(read: Callable[[], T]) -> T:
-    """Read something after a verb; once more, on another connection, where the one at hand was lost meanwhile."""
-    try:
-        return read()
-    except (OperationalError, InterfaceError):
-        drop_lost_connection()
-        return read()
 
 
 def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> bool:

@@ -35,7 +35,7 @@ from payments.services.collections import (
 )
 from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, keep
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.locks import committed, database_alias
+from payments.services.ledger.locks import database_alias, repeated
 from payments.services.ledger.protocol import perform
 from payments.services.sessions import cancel_payment_session
 from payments.states import CollectionStatus, EventSource
@@ -79,10 +79,17 @@ def open_payment_collection(
     currency = normalize_currency(resolved.currency_code)
     amount = parse_amount(resolved.amount, currency)
     _abandon_other_currencies(resolved.payable, currency, actor=actor, source=source)
-    with _locked(resolved.payable) as payable:
-        collection = _current_collection(payable)
-        if collection is None:
+
+    def find_or_create() -> tuple[PaymentCollection, bool]:
+        with _locked(resolved.payable) as payable:
+            found = _current_collection(payable)
+            if found is not None:
+                return found, False
             return _create(resolved, actor=actor, source=source), True
+
+    collection, is_new = repeated(find_or_create)
+    if is_new:
+        return collection, True
     if resolved.customer is not None and collection.customer_id is None:
         _adopt_customer(collection, resolved.customer)
     if collection.amount != amount:
@@ -115,9 +122,9 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str) -> PaymentC
 
 @contextmanager
 def _locked(payable: PayableT) -> Iterator[PayableT]:
-    """Lock the payable's row in its own table, in a transaction that is committed when the block ends."""
+    """Lock the payable's row in its own table; that is committed when the block ends, or with our own transaction."""
     alias = router.db_for_write(type(payable), instance=payable)
-    with committed(), transaction.atomic(using=alias):
+    with transaction.atomic(using=alias):
         features = connections[alias].features
         if not connections[database_alias()].features.has_select_for_update:
             # SQLite has one write lock, which any write takes, also one that finds no row.

@@ -11,6 +11,7 @@ from payments.conf import provider_aliases
 from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.providers import BaseProvider, get_provider
+from payments.services.ledger.locks import repeated
 from payments.services.ledger.payers import is_for_payers
 
 
@@ -20,7 +21,7 @@ def usable_provider(provider_id: str) -> BaseProvider[Any]:
     Raises NotFoundError (`unknown_provider`) and InputError (`provider_disabled`), both naming `provider_id`.
     """
     provider = get_provider(provider_id)
-    if not _row_of(provider_id).is_enabled:
+    if not provider_row(provider_id).is_enabled:
         raise InputError(
             _("The payment provider “%(alias)s” is disabled."),
             code="provider_disabled",
@@ -32,7 +33,7 @@ def usable_provider(provider_id: str) -> BaseProvider[Any]:
 
 def list_providers() -> list[PaymentProvider]:
     """Return the rows of all configured providers, making those that are missing, in the setting's order."""
-    return [_row_of(alias) for alias in provider_aliases()]
+    return [provider_row(alias) for alias in provider_aliases()]
 
 
 def list_offered_providers() -> list[PaymentProvider]:
@@ -67,9 +68,12 @@ def check_input(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> 
     return dict(data)
 
 
-def _row_of(alias: str) -> PaymentProvider:
+def provider_row(provider_id: str) -> PaymentProvider:
     """Return a provider's row, making it if it is missing."""
-    return PaymentProvider.objects.get_or_create(pk=alias)[0]
+    found = PaymentProvider.objects.filter(pk=provider_id).first()
+    if found is not None:
+        return found
+    return repeated(lambda: PaymentProvider.objects.get_or_create(pk=provider_id)[0], joins=True)
 
 
 def _switch(provider: PaymentProvider, *, is_enabled: bool) -> PaymentProvider:

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from payments.services.background.jobs import run_job
 from payments.services.ledger.operations import Checkpoint, Watcher, watching
+from payments.services.ledger.protocol import LATE
 
-__all__ = ["Checkpoint", "Watcher", "run_job", "watching"]
+__all__ = ["LATE", "Checkpoint", "Watcher", "run_job", "watching"]

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -40,7 +41,7 @@ from tests.reliability.banks import Bank, before_answering, lost, open_collectio
 from tests.reliability.books import assert_books_agree, assert_invariants
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import thoroughly
-from tests.reliability.places import Checkpoint, watching
+from tests.reliability.places import LATE, Checkpoint, watching
 from tests.reliability.verbs import VERBS, Payer, Verb, session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -325,7 +326,8 @@ def expire_the_lease() -> None:
 
 
 def wake_up(process: subprocess.Popen[str]) -> str:
-    """Have a stopped process go on, and return what came of it."""
+    """Have a process go on that was stopped for a while, and return what came of it."""
+    time.sleep(LATE.total_seconds())
     process.send_signal(signal.SIGCONT)
     output, _errors = process.communicate(timeout=120)
     assert process.returncode == 0

@@ -26,7 +26,7 @@ from payments.exceptions import (
     ProviderUnavailableError,
     WebhookVerificationError,
 )
-from payments.models import Capture, PaymentProvider, PaymentSession, Refund, WebhookEvent
+from payments.models import Capture, PaymentSession, Refund, WebhookEvent
 from payments.providers import (
     BaseProvider,
     SessionFact,
@@ -45,12 +45,13 @@ from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     LeaseLostError,
-    committed,
     held_rows,
     lease_rows,
     new_owner,
+    repeated,
 )
 from payments.services.ledger.operations import survived
+from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
 
@@ -90,10 +91,9 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     if not plugin.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
     event = _event_of(plugin, _parse(plugin, request))
-    PaymentProvider.objects.get_or_create(pk=provider_id)
+    provider_row(provider_id)
     try:
-        with committed():
-            event.save(force_insert=True)
+        repeated(lambda: event.save(force_insert=True))
     except IntegrityError:
         known = WebhookEvent.objects.get(provider=provider_id, event_id=event.event_id)
         return Receipt(event=known, is_new=False)

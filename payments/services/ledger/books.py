@@ -116,7 +116,9 @@ class Books:
     was_told: bool = False
 
     def __post_init__(self) -> None:
-        self._link()
+        self._by_id: dict[str, Any] = {}
+        for row in self._rows():
+            self._link_row(row)
         self._added: list[Model] = []
         self._made: set[str] = set()
         self._before: dict[int, dict[str, Any]] = {}
@@ -138,15 +140,18 @@ class Books:
 
     def session(self, session_id: str) -> PaymentSession:
         """Return a session; raise NotFoundError where the collection has none of this id."""
-        return _by_id(self.sessions, session_id)
+        found: PaymentSession = self._row(session_id)
+        return found
 
     def payment(self, payment_id: str) -> Payment:
         """Return a payment; raise NotFoundError where the collection has none of this id."""
-        return _by_id(self.payments, payment_id)
+        found: Payment = self._row(payment_id)
+        return found
 
     def operation(self, operation_id: str) -> PaymentOperation:
         """Return an operation; raise NotFoundError where it isn't in the books."""
-        return _by_id(self.operations, operation_id)
+        found: PaymentOperation = self._row(operation_id)
+        return found
 
     def open_operations(self, *kinds: OperationKind, target_id: str | None = None) -> list[PaymentOperation]:
         """Return the open operations of these kinds, or of any, on one row, or on any."""
@@ -205,7 +210,8 @@ class Books:
 
         Raises StaleBooksError, with nothing written, where somebody else has written since the books were read.
         """
-        changed = [(row, names) for row in self._stored_rows() if (names := self._changes(row))]
+        stored = (row for row in (self.collection, *self._rows()) if id(row) in self._before)
+        changed = [(row, names) for row in stored if (names := self._changes(row))]
         if not (changed or self._added or self.events):
             return False
         alias, now = database_alias(), timezone.now()
@@ -231,40 +237,27 @@ class Books:
         if not update(alias, self.collection, self._changes(self.collection), version=before):
             raise StaleBooksError(self.collection.pk)
 
-    def _stored_rows(self) -> list[Any]:
-        rows = [
-            self.collection,
-            *self.sessions,
-            *self.payments,
-            *self.captures,
-            *self.refunds,
-            *self.operations,
-        ]
-        return [row for row in rows if id(row) in self._before]
-
     def _changes(self, row: Model) -> list[str]:
         before, now = self._before[id(row)], vars(row)
         return [name for name, value in before.items() if now[name] is not value and now[name] != value]
 
     def _keep_copies(self) -> None:
-        rows = [
-            self.collection,
-            *self.sessions,
-            *self.payments,
-            *self.captures,
-            *self.refunds,
-            *self.operations,
-        ]
-        self._before = {id(row): _copy(row) for row in rows}
+        self._before = {id(row): _copy(row) for row in (self.collection, *self._rows())}
 
     # How the rows hang together
 
-    def _link(self) -> None:
-        for row in (*self.sessions, *self.payments, *self.captures, *self.refunds, *self.operations):
-            self._link_row(row)
+    def _rows(self) -> list[Any]:
+        """Return all rows below the collection, those above others first."""
+        return [*self.sessions, *self.payments, *self.captures, *self.refunds, *self.operations]
+
+    def _row(self, row_id: str) -> Any:
+        if row_id not in self._by_id:
+            raise NotFoundError(_("There is no “%(id)s” in this payment collection."), params={"id": row_id})
+        return self._by_id[row_id]
 
     def _link_row(self, row: Any) -> None:
         """Have a row share the rows above it with all others, so that nothing is read twice."""
+        self._by_id[row.pk] = row
         cache = row._state.fields_cache
         if isinstance(row, PaymentSession):
             cache["collection"] = self.collection
@@ -281,8 +274,8 @@ class Books:
         cache["collection"], cache["session"] = self.collection, self.session(row.session_id)
         if row.payment_id is not None:
             cache["payment"] = self.payment(row.payment_id)
-        for name, rows in (("capture", self.captures), ("refund", self.refunds)):
-            found = next((each for each in rows if each.pk == getattr(row, f"{name}_id")), None)
+        for name in ("capture", "refund"):
+            found = self._by_id.get(getattr(row, f"{name}_id"))
             if found is not None:
                 cache[name] = found
 
@@ -468,13 +461,6 @@ def _references_of_others(books: Books) -> dict[Reference, str]:
             ):
                 found[type(row), row.provider_id, row.provider_reference] = other
     return found
-
-
-def _by_id(rows: Iterable[ModelT], row_id: str) -> ModelT:
-    for row in rows:
-        if row.pk == row_id:
-            return row
-    raise NotFoundError(_("There is no “%(id)s” in this payment collection."), params={"id": row_id})
 
 
 def _in_order(rows: list[Any]) -> list[Any]:

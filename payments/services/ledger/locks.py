@@ -17,7 +17,16 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from django.db import DatabaseError, Error, IntegrityError, connections, router, transaction
+from django.db import (
+    DatabaseError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Model, Q, QuerySet
 from django.utils import timezone
@@ -78,11 +87,14 @@ def joined() -> Iterator[None]:
         yield
 
 
-def repeated(step: Callable[[], T]) -> T:
+def repeated(step: Callable[[], T], *, joins: bool = False) -> T:
     """Run a step in a transaction of its own, and anew where it met another transaction.
 
-    Raises CommitInDoubtError where the connection is lost while it commits, and what the step raises.
+    With `joins`, it runs in the caller's transaction, where there is one, and isn't repeated. Raises
+    CommitInDoubtError where the connection is lost while it commits, and what the step raises.
     """
+    if joins and connections[database_alias()].in_atomic_block:
+        return step()
     started, conflicts, waits = time.monotonic(), 0, 0
     while True:
         has_ended = False
@@ -125,6 +137,15 @@ def _code_of(error: BaseException) -> object:
 def drop_lost_connection() -> None:
     """Close a connection that was lost, so that the next query opens another."""
     connections[database_alias()].close_if_unusable_or_obsolete()
+
+
+def reconnecting(read: Callable[[], T]) -> T:
+    """Read something after a verb; once more, on another connection, where the one at hand was lost meanwhile."""
+    try:
+        return read()
+    except (OperationalError, InterfaceError):
+        drop_lost_connection()
+        return read()
 
 
 def check_snapshot() -> None:

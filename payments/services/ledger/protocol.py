@@ -35,7 +35,7 @@ logger = logging.getLogger("payments.ledger")
 
 Claim = Callable[[Books], Sequence[PaymentOperation]]
 
-LATE: Final = timedelta(seconds=1)
+LATE: Final = timedelta(milliseconds=50)
 """How long after its claim a call is made without another look."""
 
 _TELLING: Final = frozenset(
