@@ -115,14 +115,7 @@ def claim_operation(
     Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one. `sent`
     is what a payer sends, `reason` what a refund is for.
     """
-    operation_id = new_operation_id()
-    request, holder = served_request(), payment or session
-    along = {
-        "provider_reference": holder.provider_reference,
-        "data": session.data,
-        "provider_data": holder.provider_data,
-        "reason": reason,
-    }
+    operation_id, request = new_operation_id(), served_request()
     operation = PaymentOperation(
         id=operation_id,
         kind=kind,
@@ -138,7 +131,7 @@ def claim_operation(
         idempotency_key=operation_id,
         request_key=None if request is None else request.key,
         input=dict(sent or {}),
-        sent={name: value for name, value in along.items() if value},
+        sent=_sent_along(session, payment or session, reason),
         is_final=is_final,
         makes_split=makes_split,
         source=books.origin.source,
@@ -148,6 +141,19 @@ def claim_operation(
     )
     books.add(operation)
     return operation
+
+
+def _sent_along(
+    session: PaymentSession, holder: PaymentSession | Payment, reason: str | None
+) -> dict[str, Any]:
+    """Return what the rows say now, so that sending the operation again sends the same."""
+    along = {
+        "provider_reference": holder.provider_reference,
+        "data": session.data,
+        "provider_data": holder.provider_data,
+        "reason": reason,
+    }
+    return {name: value for name, value in along.items() if value}
 
 
 def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:
