@@ -1,6 +1,7 @@
 """System checks: each says what is wrong with the settings, and what to type instead.
 
-A check reads settings and the URLconf, and nothing else: no row, no network. Ids are never reused.
+A check reads settings, routers and the URLconf, and nothing else: no row, no network. Only a database that is named, as
+`migrate` and `check --database` name one, is asked what it can do. Ids are never reused.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from importlib import metadata
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
@@ -257,6 +259,37 @@ def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     return messages
 
 
+def check_routers(
+    app_configs: AppConfigs = None, *, databases: Sequence[str] | None = None, **_options: Any
+) -> Checks:
+    """Check that routers have all rows written to one database (E018), and that it has transactions (E019)."""
+    models: dict[str, str] = {}
+    for model in apps.get_app_config("payments").get_models():
+        models.setdefault(router.db_for_write(model), model._meta.label)
+    if len(models) > 1:
+        places = ", ".join(f"{label} to {alias!r}" for alias, label in models.items())
+        return [
+            Error(
+                f"DATABASE_ROUTERS has models of payments written to several databases ({places}), and what belongs "
+                "together is written in one transaction.",
+                hint='Type into db_for_write of your router: if model._meta.app_label == "payments": return "default". '
+                "Reads may go anywhere.",
+                id="payments.E018",
+            )
+        ]
+    (alias,) = models
+    if alias not in (databases or ()) or connections[alias].features.supports_transactions:
+        return []
+    return [
+        Error(
+            f'DATABASES["{alias}"] has no transactions, so a call to a provider could be forgotten, or made twice.',
+            hint='On MariaDB or MySQL, type: "OPTIONS": {"init_command": "SET default_storage_engine=InnoDB"}, and '
+            "create the tables anew.",
+            id="payments.E019",
+        )
+    ]
+
+
 def check_urls(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     """Warn where no URLconf includes `payments.urls` (W016): no storefront could ask, and no webhook arrive."""
     if not getattr(settings, "ROOT_URLCONF", None):
@@ -297,6 +330,7 @@ def register_checks() -> None:
     register(check_settings, "payments")
     register(check_distributions, "payments")
     register(check_databases, "payments", "database")
+    register(check_routers, "payments", "database")
     register(check_urls, "payments", "urls")
     register(check_deployment, "payments", deploy=True)
 

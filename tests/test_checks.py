@@ -9,6 +9,8 @@ import pytest
 from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.models import Model
 from pytest_django import Settings
 
 from payments import checks
@@ -172,6 +174,44 @@ def test_databases_that_get_in_the_way_are_warned_of(
 ) -> None:
     monkeypatch.setattr("django.conf.settings.DATABASES", {"default": database})
     assert ids(checks.check_databases()) == expected
+
+
+class Router:
+    """A router that writes one model to one database, the others to another, and reads from a third."""
+
+    def __init__(self, **elsewhere: str) -> None:
+        self.elsewhere = elsewhere
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str:
+        """Name the replica."""
+        return "replica"
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str:
+        """Name the model's own database, or else the others'."""
+        return self.elsewhere.get(model.__name__, "default")
+
+
+def test_router_for_reads_is_fine(settings: Settings) -> None:
+    settings.DATABASE_ROUTERS = [Router()]
+    assert checks.check_routers(databases=["default"]) == []
+
+
+def test_router_that_writes_to_several_databases_is_an_error(settings: Settings) -> None:
+    settings.DATABASE_ROUTERS = [Router(PaymentEvent="archive")]
+    (message,) = run_checks(tags=["database"])
+    assert message.id == "payments.E018"
+    assert "payments.PaymentEvent to 'archive'" in message.msg
+    assert "db_for_write" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    ("databases", "expected"), [(None, []), (["other"], []), (["default"], ["payments.E019"])]
+)
+def test_database_without_transactions_is_an_error_where_it_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, databases: list[str] | None, expected: list[str]
+) -> None:
+    monkeypatch.setattr(connection.features, "supports_transactions", False)
+    assert ids(checks.check_routers(databases=databases)) == expected
 
 
 @pytest.mark.parametrize(
