@@ -1,7 +1,8 @@
 """What all tests share: which database they run on, what is left out on which, and what many of them start from.
 
-`pytest --database sqlite|postgresql|mariadb` chooses the database. With pytest-xdist the controller finds or
-starts the server once and hands its address to the workers, each of which makes a database of its own there.
+`pytest --database sqlite|postgresql|mariadb` chooses the database, `--prepared` has PostgreSQL prepare statements, and
+`--plain-orm` has the ledger compile none. With pytest-xdist the controller finds or starts the server once and hands
+its address to the workers, each of which makes a database of its own there.
 
 The rows begin with a `session`, which each package that wants them makes with a provider of its own.
 """
@@ -12,6 +13,7 @@ import gc
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import hypothesis
@@ -21,7 +23,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import TestCase
 
 from payments import services
+from payments.conf import payments_setting
 from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.services.ledger import statements
 from payments.simulator import SimulatorService
 from payments.testing import Script, running_simulator, scripted_provider
 from tests.databases import DATABASES, database_url, settings_for_tests
@@ -36,7 +40,7 @@ hypothesis.settings.load_profile("payments")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--database`."""
+    """Add `--database`, `--prepared` and `--plain-orm`."""
     parser.addoption(
         "--database",
         choices=DATABASES,
@@ -46,6 +50,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             "mariadb: the server at MARIADB_URL, or else root on 127.0.0.1:3306. Default: sqlite."
         ),
     )
+    parser.addoption(
+        "--prepared",
+        action="store_true",
+        help="Have PostgreSQL bind the parameters of statements, and prepare each that is sent twice.",
+    )
+    parser.addoption(
+        "--plain-orm",
+        action="store_true",
+        help="Have the ledger's statements go through the plain ORM, as where COMPILE_STATEMENTS is False.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     config.stash[URL] = worker[WORKER_URL] if worker else _controller_url(config)
-    _use_database(settings_for_tests(config.stash[URL]))
+    _use_database(settings_for_tests(config.stash[URL], is_prepared=config.getoption("prepared")))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,8 +78,9 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Say on which database the tests run."""
-    return f"database: {config.getoption('database')}"
+    """Say on which database the tests run, and how its statements are made."""
+    ways = [way for way in ("prepared", "plain_orm") if config.getoption(way)]
+    return f"database: {', '.join([config.getoption('database'), *ways])}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,6 +116,17 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
     with django_db_blocker.unblock():
         remember_permissions()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_orm(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile no statements, where that is asked for; a test that sets COMPILE_STATEMENTS itself has what it sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("plain_orm"):
+            patch.setattr(
+                statements, "compiles_statements", partial(payments_setting, "COMPILE_STATEMENTS", False)
+            )
+        yield
 
 
 @pytest.fixture(scope="module")

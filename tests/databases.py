@@ -27,6 +27,9 @@ SQLITE_TEST_OPTIONS = SQLITE_OPTIONS | {
     "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
 }
 
+# Django lets psycopg prepare only what it sends apart from its parameters; here, whatever is sent twice.
+PREPARED = {"server_side_binding": True, "prepare_threshold": 1}
+
 
 @contextlib.contextmanager
 def database_url(kind: str) -> Iterator[str]:
@@ -39,9 +42,16 @@ def database_url(kind: str) -> Iterator[str]:
         yield url
 
 
-def settings_for_tests(url: str) -> dict[str, Any]:
-    """Return Django's settings of the database at this address, for a test run."""
+def settings_for_tests(url: str, *, is_prepared: bool = False) -> dict[str, Any]:
+    """Return Django's settings of the database at this address, for a test run.
+
+    Raises `pytest.UsageError` where another than PostgreSQL is to prepare statements.
+    """
     settings = parse_database_url(url)
+    if is_prepared:
+        if not settings["ENGINE"].endswith("postgresql"):
+            raise pytest.UsageError("--prepared goes with --database postgresql.")
+        return settings | {"OPTIONS": settings["OPTIONS"] | PREPARED}
     if settings["ENGINE"].endswith("sqlite3"):
         # A file and not memory, so that threads and other processes can share it.
         return settings | {"OPTIONS": SQLITE_TEST_OPTIONS, "TEST": {"NAME": settings["NAME"]}}

@@ -23,6 +23,17 @@ def test_connection_is_to_the_database_asked_for(request: pytest.FixtureRequest)
 
 
 @pytest.mark.django_db
+def test_postgresql_prepares_statements_where_that_is_asked_for(request: pytest.FixtureRequest) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL is asked to prepare statements")
+    with connection.cursor() as cursor:
+        for _each in range(3):
+            cursor.execute("SELECT %s::integer", [1])
+        cursor.execute("SELECT count(*) > 0 FROM pg_prepared_statements")
+        assert cursor.fetchone() == (request.config.getoption("prepared"),)
+
+
+@pytest.mark.django_db
 def test_migrated_tables_enforce_their_constraints() -> None:
     Order.objects.create(number="1001", total="10.00", currency_code="eur")
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -26,6 +26,9 @@ from payments.conf import compiles_statements
 logger = logging.getLogger("payments.ledger")
 
 ModelT = TypeVar("ModelT", bound=Model)
+
+_CHANGED: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What is raised where a release of Django has changed what is used here."""
 
 
 class DatabaseNow(Now):
@@ -65,12 +68,11 @@ class Select(Generic[ModelT]):
         self._model = model
         self._build = build
         self._markers = {name: f"«{name}»" for name in parameters}
-        self._plans: dict[tuple[str, str], _Plan | None] = {}
 
     def __call__(self, alias: str, **parameters: str) -> list[ModelT]:
         """Return the rows that are found; a SELECT that locks needs a transaction."""
         connection = connections[alias]
-        plan = self._plan(connection) if compiles_statements() else None
+        plan = _plan(self, alias, connection.vendor) if compiles_statements() else None
         if plan is None:
             return list(self._rows(alias, parameters))
         values = {self._markers[name]: value for name, value in parameters.items()}
@@ -80,29 +82,36 @@ class Select(Generic[ModelT]):
     def _rows(self, alias: str, parameters: Mapping[str, str]) -> QuerySet[ModelT]:
         return self._build(QuerySet(self._model, using=alias).order_by(), **parameters)
 
-    def _plan(self, connection: BaseDatabaseWrapper) -> _Plan | None:
-        key = (connection.alias, connection.vendor)
-        if key not in self._plans:
-            self._plans[key] = self._compiled(connection)
-        return self._plans[key]
-
-    def _compiled(self, connection: BaseDatabaseWrapper) -> _Plan | None:
+    def compiled(self, alias: str) -> _Plan | None:
         """Have Django compile the query, with markers for its parameters; None where it makes something else of it."""
         try:
-            query = self._rows(connection.alias, self._markers).query
-            compiler: Any = query.get_compiler(connection.alias)
+            compiler = _compiler(self._rows(alias, self._markers))
             text, values = compiler.as_sql()
             columns = [expression for expression, _sql, _name in compiler.select]
             names = tuple(column.target.attname for column in columns)
             converters = [
                 (at, tuple(each), column) for at, (each, column) in compiler.get_converters(columns).items()
             ]
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except _CHANGED:
             names, text, values, converters = (), "", (), []
         if names != _names(self._model) or not set(self._markers.values()) <= set(values):
-            logger.error("The query of %s isn't compiled; it goes through the ORM.", self._model.__name__)
+            _warn("SELECT", self._model)
             return None
         return _Plan(text=text, values=tuple(values), converters=converters)
+
+
+@cache
+def _plan(select: Select[Any], alias: str, vendor: str) -> _Plan | None:
+    return select.compiled(alias)
+
+
+def _compiler(rows: QuerySet[Any]) -> Any:
+    return rows.query.get_compiler(rows.db)
+
+
+def _warn(verb: str, model: type[Model]) -> None:
+    """Say that a statement is built anew each time, which is slower and otherwise the same."""
+    logger.warning("This %s of %s can't be compiled, so it goes through the ORM.", verb, model.__name__)
 
 
 def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) -> None:
@@ -110,8 +119,9 @@ def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) 
 
     Neither these nor a key that the database makes are read back.
     """
-    if compiles_statements():
-        _insert_compiled(alias, rows, stamped)
+    text = _insert_text(alias, type(rows[0]), stamped) if compiles_statements() else None
+    if text is not None:
+        _insert_compiled(alias, rows, stamped, *text)
     else:
         _insert_with_orm(alias, rows, stamped)
     for row in rows:
@@ -153,13 +163,14 @@ def _written(model: type[Model]) -> list[Any]:
     return [field for field in _fields(model).values() if not isinstance(field, AutoField)]
 
 
-def _insert_compiled(alias: str, rows: Sequence[Model], stamped: tuple[str, ...]) -> None:
+def _insert_compiled(
+    alias: str, rows: Sequence[Model], stamped: tuple[str, ...], start: str, group: str
+) -> None:
     connection = connections[alias]
     given = [field for field in _written(type(rows[0])) if field.attname not in stamped]
     parameters = [
         field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in given
     ]
-    start, group = _insert_text(alias, type(rows[0]), stamped)
     with connection.cursor() as cursor:
         cursor.execute(f"{start} {', '.join([group] * len(rows))}", parameters)
 
@@ -174,11 +185,14 @@ def _insert_with_orm(alias: str, rows: Sequence[Model], stamped: tuple[str, ...]
 
 
 @cache
-def _insert_text(alias: str, model: type[Model], stamped: tuple[str, ...]) -> tuple[str, str]:
-    """Return an INSERT up to its values, and the place of one row's values."""
+def _insert_text(alias: str, model: type[Model], stamped: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return an INSERT up to its values, and the place of one row's values; None where Django makes neither."""
     quote = connections[alias].ops.quote_name
-    compiler: Any = QuerySet(model, using=alias).query.get_compiler(alias)
-    now = str(compiler.compile(DatabaseNow())[0])
+    try:
+        now = str(_compiler(QuerySet(model, using=alias)).compile(DatabaseNow())[0])
+    except _CHANGED:
+        _warn("INSERT", model)
+        return None
     fields = _written(model)
     columns = ", ".join(quote(field.column) for field in fields)
     group = ", ".join(now if field.attname in stamped else "%s" for field in fields)
