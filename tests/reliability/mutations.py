@@ -90,6 +90,17 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        name="version-of-a-row",
+        test="tests/services/test_statements.py::test_row_that_has_another_version_is_not_written[plain]",
+        edits=(
+            Edit(
+                path=f"{LEDGER}/statements.py",
+                old='guard = {} if version is None else {"version": version}',
+                new="guard = {}",
+            ),
+        ),
+    ),
+    Mutation(
         name="recorded-once",
         test=f"{HERE}/test_reconciler.py::test_answer_of_an_overtaken_update_changes_nothing",
         edits=(
