@@ -22,9 +22,9 @@ from payments.providers import (
 )
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.operations import raise_for_outcome
+from payments.services.ledger.operations import is_recorded, raise_for_outcome
 from payments.services.ledger.records import Resolution, record_result
-from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus, Outcome
+from payments.states import EventSource, OperationKind, OperationStatus, Outcome
 
 __all__ = [
     "Discrepancy",
@@ -90,7 +90,7 @@ def check_resolution(operation: PaymentOperation, *, has_happened: bool) -> None
         raise TransitionError(
             _("Only an operation that needs attention can be resolved."), code="not_in_attention"
         )
-    if not has_happened and _is_recorded(operation):
+    if not has_happened and is_recorded(operation):
         raise TransitionError(
             _("This has happened: refund or cancel it instead of resolving it as not done."),
             code="already_recorded",
@@ -102,14 +102,6 @@ def resolved_amount(operation: PaymentOperation) -> Decimal:
     """Return of how much, in major units, the books will say that it has happened if a person says so."""
     payment = operation.session.payment if operation.kind == OperationKind.AUTHORIZE else None
     return operation.amount if payment is None else payment.amount
-
-
-def _is_recorded(operation: PaymentOperation) -> bool:
-    """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
-    row = operation.capture or operation.refund
-    if row is not None:
-        return bool(row.status == MovementStatus.SUCCEEDED)
-    return operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None
 
 
 def _answer_for(operation: PaymentOperation, *, has_happened: bool, reference: str | None) -> ProviderResult:

@@ -34,7 +34,7 @@ from payments.providers import SessionFact
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import served_request
 from payments.services.ledger.locks import LEASE
-from payments.states import EventSource, OperationKind, OperationStatus
+from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
 
 FIRST_RETRY: Final = timedelta(minutes=1)
 
@@ -163,6 +163,14 @@ def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:
             _("Another operation on this payment is in progress. Ask again in a moment."),
             operation_id=operation.pk,
         )
+
+
+def is_recorded(operation: PaymentOperation) -> bool:
+    """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
+    row = operation.capture or operation.refund
+    if row is not None:
+        return bool(row.status == MovementStatus.SUCCEEDED)
+    return operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None
 
 
 def note_attention(books: Books, operation: PaymentOperation, detail: str) -> None:

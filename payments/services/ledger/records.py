@@ -31,7 +31,7 @@ from payments.services.ledger.discrepancies import Discrepancy, report_discrepan
 from payments.services.ledger.facts import apply_fact, other_reference
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import fail_movement
-from payments.services.ledger.operations import FIRST_RETRY, KEY_REFUSED, Checkpoint, reach
+from payments.services.ledger.operations import FIRST_RETRY, KEY_REFUSED, Checkpoint, is_recorded, reach
 from payments.services.ledger.totals import change_amount, fail_session, refresh_totals
 from payments.states import (
     AttentionReason,
@@ -169,13 +169,15 @@ def _note_resolution(books: Books, operation: PaymentOperation, resolution: Reso
 def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
     """Return whether an answer can tell something that isn't known.
 
-    An operation that needs a person only heeds a certain answer. One that has ended, because a report was faster than
-    the answer, still learns from a success: the money has moved, or the answer holds what the report didn't.
+    An operation that needs a person only heeds a certain answer, and no refusal of what the books hold: money that has
+    moved isn't undone by being refused. One that has ended, because a report was faster than the answer, still learns
+    from a success: the money has moved, or the answer holds what the report didn't.
     """
     if not operation.is_open:
         return result.outcome == Outcome.SUCCEEDED and operation.kind in _LASTING
     if operation.status == OperationStatus.ATTENTION:
-        return result.outcome in (Outcome.SUCCEEDED, Outcome.DECLINED)
+        is_refusal = result.outcome == Outcome.DECLINED and not is_recorded(operation)
+        return is_refusal or result.outcome == Outcome.SUCCEEDED
     return True
 
 
