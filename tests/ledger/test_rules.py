@@ -1,0 +1,139 @@
+"""The rules alone, in memory: whatever anybody does, answers or reports, the books are sound after every step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+import pytest
+from django.db import connection
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from payments.models import PaymentCollection
+from payments.providers import AuthorizeResult, CaptureResult, InitiateResult, PaymentContext, get_provider
+from payments.services.ledger import claims
+from payments.services.ledger.facts import apply_fact
+from payments.services.ledger.records import _recorded as record
+from payments.services.ledger.totals import refresh_totals
+from payments.states import MovementStatus, OperationStatus, Outcome
+from tests.ledger.shelf import Shelf, assert_sound
+from tests.ledger.stories import STEP, Story
+from tests.services.facts import captured
+
+pytestmark = pytest.mark.database_independent
+
+PROVIDERS = pytest.mark.parametrize("is_honest", [True, False], ids=["an honest provider", "any provider"])
+
+STORIES: Final = st.lists(st.binary(min_size=STEP, max_size=STEP), min_size=30, max_size=80)
+
+PER_MINUTE: Final = 100_000
+
+EVENTS: Final = {
+    "collection.authorized",
+    "collection.canceled",
+    "collection.completed",
+    "session.created",
+    "session.updated",
+    "session.requires_more",
+    "session.authorized",
+    "session.failed",
+    "session.canceled",
+    "payment.authorized",
+    "payment.captured",
+    "payment.refunded",
+    "payment.released",
+    "payment.canceled",
+    "payment.charged_back",
+    "payment.reinstated",
+    "payment.expired",
+    "capture.failed",
+    "refund.failed",
+    "operation.attention",
+    "fact.discrepancy",
+}
+"""What the stories of a provider that does anything come to, taken together."""
+
+
+def stories(count: int, *, is_honest: bool) -> list[Story]:
+    """Tell so many stories, and return those that were told."""
+    told: list[Story] = []
+
+    @settings(max_examples=count)
+    @given(steps=STORIES)
+    def tell(steps: list[bytes]) -> None:
+        story = Story(is_honest=is_honest)
+        told.append(story)
+        try:
+            story.go_on(b"".join(steps))
+        finally:
+            note("\n".join(story.told))
+
+    tell()
+    return told
+
+
+@PROVIDERS
+def test_rules_keep_the_books_sound(is_honest: bool) -> None:
+    stories(40, is_honest=is_honest)
+
+
+@pytest.mark.thorough
+@PROVIDERS
+def test_rules_are_tried_by_the_hundred_thousand(is_honest: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Take as many steps, each in its share of a minute of the processor's: a busy machine is slow, not wrong."""
+    started, steps, refused, events = time.process_time(), 0, 0, set()
+    while steps < PER_MINUTE:
+        for story in stories(500, is_honest=is_honest):
+            steps += story.steps
+            refused += story.refused
+            events |= {event_type for event_type, _to_status in story.shelf.events}
+    rate = round(steps / (time.process_time() - started) * 60)
+    with capsys.disabled():
+        print(f"\n{rate:,} steps a minute: {steps:,} taken, {refused:,} of them refused")  # noqa: T201 - the result
+    assert rate >= PER_MINUTE
+    assert is_honest or events >= EVENTS, EVENTS - events
+
+
+def test_rules_run_with_the_database_closed() -> None:
+    with pytest.raises(RuntimeError, match="Database access not allowed"):
+        connection.ensure_connection()
+    story = Story(is_honest=True)
+    story.go_on(bytes(value % 251 for value in range(60 * STEP)))
+    assert story.steps > 40
+    assert connection.connection is None or not connection.queries
+
+
+def test_refusal_says_nothing_of_money_that_has_moved() -> None:
+    books = Shelf.of(PaymentCollection(amount=Decimal(100), currency_code="eur")).open()
+
+    def keep(rule: Callable[[], Any]) -> Any:
+        result = rule()
+        refresh_totals(books)
+        books.close()
+        return result
+
+    session = keep(
+        lambda: claims.insert_session(
+            books, get_provider("card"), None, context=PaymentContext(), lifetime=None
+        )
+    )
+    initiation = keep(lambda: claims.claim_initiation(books, session))
+    keep(lambda: record(books, initiation, InitiateResult(outcome=Outcome.SUCCEEDED)))
+    [authorization] = keep(lambda: claims.claim_authorization(books, session, {}))
+    held = AuthorizeResult(outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur")
+    keep(lambda: record(books, authorization, held))
+    [operation] = keep(lambda: claims.claim_capture(books, books.payments[0], None))
+    # A clerk takes 10.00 at the provider meanwhile, so that our own 100.00 are more than was held.
+    keep(lambda: apply_fact(books, session, captured("10")))
+    done = CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur")
+    keep(lambda: record(books, operation, done))
+    assert operation.status == OperationStatus.ATTENTION
+
+    keep(lambda: record(books, operation, CaptureResult(outcome=Outcome.DECLINED)))
+
+    assert operation.status == OperationStatus.ATTENTION
+    assert operation.capture.status == MovementStatus.SUCCEEDED
+    assert_sound(books)
