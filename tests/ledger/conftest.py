@@ -1,4 +1,4 @@
-"""What the tests of the ledger share: two scripted providers."""
+"""What the tests of the ledger share: a scripted provider, and the shop itself as one."""
 
 from __future__ import annotations
 
@@ -14,4 +14,6 @@ SCRIPTED = {"BACKEND": "tests.services.scripted.ScriptedProvider"}
 @pytest.fixture(autouse=True)
 def _providers(settings: Any) -> None:
     SCRIPTS.clear()
-    settings.PAYMENTS = {"PROVIDERS": {"card": SCRIPTED}}
+    settings.PAYMENTS = {
+        "PROVIDERS": {"card": SCRIPTED, "system": {"BACKEND": "payments.providers.system.SystemProvider"}},
+    }
