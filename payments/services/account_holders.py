@@ -37,7 +37,7 @@ from payments.providers.account_holders import (
 )
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger.history import Actor
-from payments.services.ledger.locks import drop_lost_connection, repeated
+from payments.services.ledger.locks import drop_lost_connection, get_or_insert
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
@@ -85,12 +85,11 @@ def create_account_holder(
     """
     check_no_transaction()
     plugin = _keeping_accounts(usable_provider(provider_id))
-    holder, is_new = repeated(
-        lambda: AccountHolder.objects.get_or_create(
-            provider_id=provider_id,
-            customer_id=customer.pk,
-            defaults={"email": email or getattr(customer, "email", "") or ""},
-        )
+    holder, is_new = get_or_insert(
+        AccountHolder.objects.all(),
+        provider_id=provider_id,
+        customer_id=customer.pk,
+        defaults={"email": email or getattr(customer, "email", "") or ""},
     )
     if holder.provider_reference is not None:
         return holder

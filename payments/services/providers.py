@@ -11,7 +11,7 @@ from payments.conf import provider_aliases
 from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.providers import BaseProvider, get_provider
-from payments.services.ledger.locks import repeated
+from payments.services.ledger.locks import get_or_insert
 from payments.services.ledger.payers import is_for_payers
 
 
@@ -70,10 +70,7 @@ def check_input(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> 
 
 def provider_row(provider_id: str) -> PaymentProvider:
     """Return a provider's row, making it if it is missing."""
-    found = PaymentProvider.objects.filter(pk=provider_id).first()
-    if found is not None:
-        return found
-    return repeated(lambda: PaymentProvider.objects.get_or_create(pk=provider_id)[0], joins=True)
+    return get_or_insert(PaymentProvider.objects.all(), pk=provider_id)[0]
 
 
 def _switch(provider: PaymentProvider, *, is_enabled: bool) -> PaymentProvider:

@@ -156,7 +156,7 @@ class ShelvedBooks(Books):
 
     def close(self) -> bool:
         """Put on the shelf what a database would be given."""
-        changed = [(row, names) for row in self._stored_rows() if (names := self._changes(row))]
+        changed = self._changed()
         if not (changed or self._added or self.events):
             return False
         self.shelf.check_references([*self._added, *(row for row, _names in changed)])

@@ -210,8 +210,7 @@ class Books:
 
         Raises StaleBooksError, with nothing written, where somebody else has written since the books were read.
         """
-        stored = (row for row in (self.collection, *self._rows()) if id(row) in self._before)
-        changed = [(row, names) for row in stored if (names := self._changes(row))]
+        changed = self._changed()
         if not (changed or self._added or self.events):
             return False
         alias, now = database_alias(), timezone.now()
@@ -236,6 +235,11 @@ class Books:
         self.collection.version, self.collection.updated_at = before + 1, now
         if not update(alias, self.collection, self._changes(self.collection), version=before):
             raise StaleBooksError(self.collection.pk)
+
+    def _changed(self) -> list[tuple[Any, list[str]]]:
+        """Return the rows that were read and then changed, each with the changed columns."""
+        stored = (row for row in (self.collection, *self._rows()) if id(row) in self._before)
+        return [(row, names) for row in stored if (names := self._changes(row))]
 
     def _changes(self, row: Model) -> list[str]:
         before, now = self._before[id(row)], vars(row)

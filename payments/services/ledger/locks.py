@@ -12,7 +12,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -94,7 +94,8 @@ def repeated(step: Callable[[], T], *, joins: bool = False) -> T:
     CommitInDoubtError where the connection is lost while it commits, and what the step raises.
     """
     if joins and connections[database_alias()].in_atomic_block:
-        return step()
+        with joined():
+            return step()
     started, conflicts, waits = time.monotonic(), 0, 0
     while True:
         has_ended = False
@@ -115,6 +116,22 @@ def repeated(step: Callable[[], T], *, joins: bool = False) -> T:
             if has_ended and not isinstance(error, IntegrityError):
                 raise CommitInDoubtError(*error.args) from error
             raise
+
+
+def get_or_insert(
+    rows: QuerySet[ModelT], *, defaults: Mapping[str, Any] | None = None, **names: Any
+) -> tuple[ModelT, bool]:
+    """Return the row of these names, and whether it was made now; also where two make it at once.
+
+    Unlike `get_or_create`, it never looks for the other's row in a transaction that may be too old to show it.
+    """
+    found = rows.filter(**names).first()
+    if found is not None:
+        return found, False
+    try:
+        return repeated(lambda: rows.create(**names, **(defaults or {})), joins=True), True
+    except IntegrityError:
+        return rows.get(**names), False
 
 
 def is_conflict(error: BaseException) -> bool:
