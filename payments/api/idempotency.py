@@ -94,9 +94,8 @@ class Once:
 
     def _run(self, request: Request, record: IdempotencyRecord, **kwargs: str) -> tuple[Response, bool]:
         if not self._view.calls_providers:
-            with (
-                joined()
-            ):  # The answer is stored together with what was done, so that a crash can't part them.
+            # The answer is stored together with what was done, so that a crash can't part them.
+            with joined():
                 answer = self._post(request, **kwargs)
                 check_held(record)
                 return self._store(answer, record)
