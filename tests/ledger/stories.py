@@ -523,17 +523,25 @@ def _any_movement(
     session: PaymentSession, amount: Decimal, choices: Choices, books: ShelvedBooks
 ) -> MovementFact:
     kind = choices.pick(*MovementKind)
-    asked = [row for row in books.operations if row.kind == kind and row.session_id == session.pk]
-    operation = choices.pick(None, *asked)
-    row = None if operation is None else operation.capture or operation.refund
-    references = [None, "m_1", "m_2", "m_3", *(() if row is None else (row.provider_reference,))]
+    payment = session.payment
+    row = choices.pick(None, *(() if payment is None else books.movements(payment, kind)))
+    if row is None:
+        reference = choices.pick(None, "m_1", "m_2", "m_3")
+        return MovementFact(
+            kind=kind,
+            status=choices.pick(MovementStatus.SUCCEEDED, *MovementStatus),
+            amount=amount,
+            currency_code="eur",
+            provider_reference=reference,
+        )
+    operations = [each.pk for each in books.operations if each.target_id == row.pk]
     return MovementFact(
         kind=kind,
-        status=choices.pick(MovementStatus.SUCCEEDED, *MovementStatus),
-        amount=amount if operation is None else choices.pick(operation.amount, amount),
+        status=choices.pick(*MovementStatus),
+        amount=choices.pick(row.amount, row.amount, amount),
         currency_code="eur",
-        operation_id=None if operation is None else choices.pick(operation.pk, None),
-        provider_reference=choices.pick(*references),
+        operation_id=choices.pick(*operations, None),
+        provider_reference=choices.pick(row.provider_reference, None, "m_1"),
     )
 
 
