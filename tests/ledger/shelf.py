@@ -19,8 +19,8 @@ from django.db.models import Model
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
 from payments.money import ZERO
 from payments.services.ledger.books import WHOLE, Books, Reference, Report, Scope
-from payments.services.ledger.discrepancies import EVENT_TYPE, Discrepancy
-from payments.services.ledger.history import Origin
+from payments.services.ledger.discrepancies import Discrepancy
+from payments.services.ledger.history import DISCREPANCY, Origin
 from payments.states import (
     OPEN_OPERATION_STATUSES,
     MovementKind,
@@ -81,7 +81,7 @@ class Shelf:
                 PaymentOperation, lambda row: scope.is_whole or row["status"] in OPEN_OPERATION_STATUSES
             ),
             scope=scope,
-            reports={session: set(self.reports.get(session, ())) for session in self.rows[PaymentSession]},
+            reports={session: set(told) for session, told in self.reports.items()},
             taken=_OTHERS,
             shelf=self,
         )
@@ -125,7 +125,7 @@ class Shelf:
             moved = event.capture_id or event.refund_id
             assert moved not in self.moved, f"{moved} has moved its money twice"
             self.moved.add(moved)
-        if event.type == EVENT_TYPE:
+        if event.type == DISCREPANCY:
             key = Discrepancy(**event.data).key
             self.reports.setdefault(event.session_id, set()).update(
                 {(event.operation_id, *key), (None, *key)}
@@ -141,12 +141,6 @@ class ShelvedBooks(Books):
     """Books that are written on their shelf."""
 
     shelf: Shelf
-
-    def add(self, row: Any) -> None:
-        """Add a new row; a session that is new has no history to be read."""
-        super().add(row)
-        if isinstance(row, PaymentSession):
-            self.reports[row.pk] = set()
 
     def has_target(self, operation: PaymentOperation) -> bool:
         """Return whether the capture or refund of an operation is in the books, if it has one."""

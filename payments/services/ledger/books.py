@@ -8,6 +8,7 @@ written is the collection's next version, on the condition that it still has the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +16,9 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final, TypeVar
 
+from django.contrib.auth import get_user_model
 from django.db import Error, IntegrityError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -33,7 +35,7 @@ from payments.models import (
 )
 from payments.money import ZERO, AmountField
 from payments.services.ledger import outbox
-from payments.services.ledger.history import Origin, Row, event_of
+from payments.services.ledger.history import DISCREPANCY, Origin, Row, event_of
 from payments.services.ledger.locks import (
     committed,
     database_alias,
@@ -63,6 +65,10 @@ Report = tuple[str | None, str, str]
 
 class StaleBooksError(Exception):
     """Books that somebody else has written in since they were read."""
+
+
+class UnreadReportsError(Exception):
+    """Books in which a discrepancy is to be told, and that were opened without those that were told before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +101,10 @@ WHOLE: Final = Scope(is_whole=True)
 class Books:
     """A collection's rows as they were read, and what a rule has changed, added and noted since.
 
-    `events` wait to be written. `reports` are the discrepancies that the history tells of, by session; they are read
-    where one is to be told. `taken` names the sessions of other collections that have a provider's reference.
-    `was_told` says that receivers of signals have heard of what was written, so that they may have changed it.
+    `events` wait to be written. `reports` are the discrepancies that the history tells of, by session, or None where
+    they weren't read, for most books never hold one. `taken` names the sessions of other collections that have a
+    provider's reference. `was_told` says that receivers of signals have heard of what was written, so that they may
+    have changed it.
     """
 
     collection: PaymentCollection
@@ -110,7 +117,7 @@ class Books:
     scope: Scope = WHOLE
     account_reference: str | None = None
     tries: Sequence[Sequence[datetime]] = ()
-    reports: dict[str, set[Report]] = field(default_factory=dict)
+    reports: dict[str, set[Report]] | None = None
     taken: Mapping[Reference, str] = field(default_factory=dict)
     events: list[PaymentEvent] = field(default_factory=list)
     was_told: bool = False
@@ -340,6 +347,7 @@ def open_books(
     scope: Scope = WHOLE,
     is_locked: bool = True,
     taken: Mapping[Reference, str] | None = None,
+    has_reports: bool = False,
 ) -> Books:
     """Read a collection's books, under its lock unless they are only looked into; raise NotFoundError."""
     alias = database_alias()
@@ -350,11 +358,6 @@ def open_books(
     )
     payments = _PAYMENTS(alias, collection=collection_id)
     captures, refunds = _movements(alias, collection_id, payments, scope)
-    account_reference = None
-    if scope.account_at is not None and collection.customer_id is not None:
-        account_reference = _account_of(alias, collection, scope.account_at)
-    if scope.has_customer:
-        collection.customer  # noqa: B018 - read now, so that no rule has to
     return Books(
         collection=collection,
         origin=origin,
@@ -368,8 +371,9 @@ def open_books(
             else _OPERATIONS(alias, collection=collection_id, operation=scope.operation_id)
         ),
         scope=scope,
-        account_reference=account_reference,
+        account_reference=_read_customer(alias, collection, scope),
         tries=() if scope.tries is None else scope.tries(collection_id),
+        reports=_reports(alias, collection_id) if has_reports else None,
         taken=taken or {},
     )
 
@@ -385,18 +389,23 @@ def keep(
     """Open books, apply a rule and close them, in a transaction of its own; return them, and what the rule returned.
 
     `ending` is called with that when all is written and nothing is committed. A rule is applied anew where the database
-    has undone the transaction, and where a reference that it gave to a row turns out to be another collection's.
+    has undone the transaction, where a reference that it gave to a row turns out to be another collection's, and where
+    it has a discrepancy to tell, with those that were told before.
     """
     taken: dict[Reference, str] = {}
+    has_reports = False
+    books: list[Books] = []
+
+    def step() -> tuple[Books, T]:
+        opened = open_books(collection_id, origin=origin, scope=scope, taken=taken, has_reports=has_reports)
+        books[:] = [opened]
+        return opened, _applied(opened, rule, ending)
+
     while True:
-        books: list[Books] = []
-
-        def step() -> tuple[Books, T]:
-            books[:] = [open_books(collection_id, origin=origin, scope=scope, taken=taken)]  # noqa: B023 - runs at once
-            return books[0], _applied(books[0], rule, ending)  # noqa: B023 - as above
-
         try:
             return repeated(step)
+        except UnreadReportsError:
+            has_reports = True
         except IntegrityError:
             found = _references_of_others(books[0]) if books else {}
             if not found.keys() - taken.keys():
@@ -415,7 +424,7 @@ def amend(
     try:
         with committed():
             return books, _applied(books, rule, ending)
-    except (StaleBooksError, IntegrityError):
+    except (StaleBooksError, UnreadReportsError, IntegrityError):
         pass
     except Error as error:
         if not is_conflict(error):
@@ -447,9 +456,31 @@ def _movements(
     return captures, refunds  # type: ignore[return-value]
 
 
-def _account_of(alias: str, collection: PaymentCollection, provider_id: str) -> str | None:
-    accounts = AccountHolder.objects.filter(provider=provider_id, customer=collection.customer_id)
-    return accounts.values_list("provider_reference", flat=True).first()
+def _read_customer(alias: str, collection: PaymentCollection, scope: Scope) -> str | None:
+    """Read the collection's customer, where that is wanted; return their account's reference, where that is."""
+    if collection.customer_id is None or not (scope.has_customer or scope.account_at):
+        return None
+    account = AccountHolder.objects.filter(provider=scope.account_at or "", customer=OuterRef("pk"))
+    found = (
+        QuerySet(get_user_model(), using=alias)
+        .annotate(account_reference=Subquery(account.values("provider_reference")[:1]))
+        .get(pk=collection.customer_id)
+    )
+    collection.customer = found
+    reference: str | None = found.account_reference
+    return reference
+
+
+def _reports(alias: str, collection_id: str) -> dict[str, set[Report]]:
+    """Return what the history tells of each session: every discrepancy with its operation, and by itself."""
+    found: defaultdict[str, set[Report]] = defaultdict(set)
+    told: QuerySet[PaymentEvent] = QuerySet(PaymentEvent, using=alias).filter(
+        collection=collection_id, type=DISCREPANCY
+    )
+    for event in told.only("session_id", "operation_id", "data"):
+        key = (event.data["code"], event.data["reported"])
+        found[str(event.session_id)] |= {(event.operation_id, *key), (None, *key)}
+    return found
 
 
 def _references_of_others(books: Books) -> dict[Reference, str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
 
 from payments.ids import new_operation_id
-from payments.models import PaymentEvent, PaymentOperation, PaymentSession
-from payments.services.ledger.books import Books, Report
+from payments.models import PaymentOperation, PaymentSession
+from payments.services.ledger.books import Books, UnreadReportsError
+from payments.services.ledger.history import DISCREPANCY
 from payments.services.ledger.operations import note_attention
 from payments.states import AttentionReason, OperationKind, OperationStatus
-
-EVENT_TYPE: Final = "fact.discrepancy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +72,9 @@ def report_discrepancies(
     """
     if not discrepancies:
         return
-    known = _known_reports(books, session)
+    if books.reports is None:
+        raise UnreadReportsError(session.pk)
+    known = books.reports.setdefault(session.pk, set())
     for discrepancy in discrepancies:
         subject = _subject_of(books, discrepancy, operation)
         is_known = (subject.pk if subject else None, *discrepancy.key) in known
@@ -87,18 +87,6 @@ def report_discrepancies(
             known |= {(subject.pk, *discrepancy.key), (None, *discrepancy.key)}
 
 
-def _known_reports(books: Books, session: PaymentSession) -> set[Report]:
-    """Return what the history of a session tells of: each discrepancy with its operation, and by itself.
-
-    This is the one thing that is read only where it is needed: most books never hold a discrepancy.
-    """
-    if session.pk not in books.reports:
-        events = PaymentEvent.objects.filter(session=session.pk, type=EVENT_TYPE)
-        told = [(pk, Discrepancy(**data).key) for pk, data in events.values_list("operation_id", "data")]
-        books.reports[session.pk] = {(subject, *key) for pk, key in told for subject in (pk, None)}
-    return books.reports[session.pk]
-
-
 def _require_attention(books: Books, subject: PaymentOperation, discrepancy: Discrepancy) -> None:
     if subject.status != OperationStatus.ATTENTION:
         note_attention(books, subject, str(discrepancy))
@@ -108,7 +96,7 @@ def _require_attention(books: Books, subject: PaymentOperation, discrepancy: Dis
 
 def _note(books: Books, session: PaymentSession, discrepancy: Discrepancy, subject: PaymentOperation) -> None:
     books.note(
-        EVENT_TYPE,
+        DISCREPANCY,
         session,
         operation=subject,
         data={"code": discrepancy.code, "expected": discrepancy.expected, "reported": discrepancy.reported},

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -21,6 +21,9 @@ from payments.models import (
     Refund,
 )
 from payments.states import EventSource
+
+DISCREPANCY: Final = "fact.discrepancy"
+"""The event that tells of a report which the books can't hold."""
 
 Actor = AbstractBaseUser | AnonymousUser | None
 Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
