@@ -173,17 +173,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="lease",
-        test=f"{HERE}/test_workers.py::test_reconcilers_share_what_is_due",
+        test="tests/webhooks/test_inbox.py::test_what_a_dead_worker_had_in_hand_is_taken_over",
         edits=(
             Edit(
                 path=f"{LEDGER}/locks.py",
                 old="free = rows.using(database_alias()).filter(is_free())",
                 new="free = rows.using(database_alias())",
-            ),
-            Edit(
-                path=f"{BACKGROUND}/reconciler.py",
-                old="if self.owner != current.lease_owner and self.owner:",
-                new="if False:",
             ),
         ),
     ),
