@@ -26,12 +26,21 @@ else:
 class KeyField(_CharField):
     """Hold an identifier, compared byte by byte.
 
-    MariaDB and MySQL would otherwise take “abc” and “ABC” for one key, which a provider's references aren't.
+    MariaDB and MySQL would otherwise take “abc” and “ABC” for one key, which a provider's references aren't. On
+    PostgreSQL, Django makes a second index for `LIKE` of each one, and of each foreign key to it, where its type is
+    called varchar. Nobody looks for the beginning of a key, so it is called by its other name.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", MAX_LENGTH)
         super().__init__(*args, **kwargs)
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        """Return the type of the column, and of those that refer to it."""
+        usual = super().db_type(connection)
+        if connection.vendor != "postgresql" or usual is None:
+            return usual
+        return usual.replace("varchar", "character varying", 1)
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         """Ask MariaDB and MySQL for a binary collation; the others compare bytes anyway."""

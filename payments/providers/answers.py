@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -48,15 +48,16 @@ def require_usable(answer: Any) -> None:
 
 def _misfit(value: Any, hint: Any, name: str) -> str | None:
     """Return the name of the innermost part that isn't what it should be, or None."""
-    if get_origin(hint) in (Union, UnionType):
-        misfits = [_misfit(value, each, name) for each in get_args(hint)]
+    origin, arguments = _parts(hint)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in arguments:
+            return None
+        misfits = [_misfit(value, each, name) for each in arguments]
         return None if None in misfits else max(filter(None, misfits), key=len)
     if is_dataclass(hint):
         return _misfit_within(value, hint, name)
-    if get_origin(hint) is tuple:
-        rows = (
-            [_misfit(row, get_args(hint)[0], name) for row in value] if isinstance(value, tuple) else [name]
-        )
+    if origin is tuple:
+        rows = [_misfit(row, arguments[0], name) for row in value] if isinstance(value, tuple) else [name]
         return next(filter(None, rows), None)
     return None if _fits(value, hint, name) else name
 
@@ -73,15 +74,21 @@ def _misfit_within(value: Any, hint: Any, name: str) -> str | None:
 
 
 @cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
+
+
+@cache
 def _hints(dataclass: type) -> dict[str, Any]:
     return get_type_hints(dataclass)
 
 
 def _fits(value: Any, hint: Any, name: str) -> bool:
     """Return whether a value that has no parts of its own is of a type."""
-    if get_origin(hint) is Mapping:
+    origin, arguments = _parts(hint)
+    if origin is Mapping:
         return isinstance(value, Mapping) and _is_json(value)
-    choices = get_args(hint) or (tuple(hint) if issubclass(hint, Enum) else ())
+    choices = arguments or (tuple(hint) if issubclass(hint, Enum) else ())
     if choices:
         return value in choices
     if hint is str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
@@ -11,8 +11,11 @@ from payments.conf import provider_aliases
 from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.providers import BaseProvider, get_provider
-from payments.services.ledger.locks import get_or_insert
+from payments.services.ledger.locks import database_alias, get_or_insert
 from payments.services.ledger.payers import is_for_payers
+from payments.services.ledger.statements import Select
+
+_ROWS: Final = Select(PaymentProvider, lambda rows, provider: rows.filter(pk=provider), "provider")
 
 
 def usable_provider(provider_id: str) -> BaseProvider[Any]:
@@ -70,7 +73,8 @@ def check_input(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> 
 
 def provider_row(provider_id: str) -> PaymentProvider:
     """Return a provider's row, making it if it is missing."""
-    return get_or_insert(PaymentProvider.objects.all(), pk=provider_id)[0]
+    found = _ROWS(database_alias(), provider=provider_id)
+    return found[0] if found else get_or_insert(PaymentProvider.objects.all(), pk=provider_id)[0]
 
 
 def _switch(provider: PaymentProvider, *, is_enabled: bool) -> PaymentProvider:

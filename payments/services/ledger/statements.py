@@ -159,6 +159,7 @@ def _names(model: type[Model]) -> tuple[str, ...]:
     return tuple(_fields(model))
 
 
+@cache
 def _written(model: type[Model]) -> list[Any]:
     return [field for field in _fields(model).values() if not isinstance(field, AutoField)]
 
@@ -168,8 +169,9 @@ def _insert_compiled(
 ) -> None:
     connection = connections[alias]
     given = [field for field in _written(type(rows[0])) if field.attname not in stamped]
+    values = ((field, field.pre_save(row, True)) for row in rows for field in given)
     parameters = [
-        field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in given
+        None if value is None else field.get_db_prep_save(value, connection) for field, value in values
     ]
     with connection.cursor() as cursor:
         cursor.execute(f"{start} {', '.join([group] * len(rows))}", parameters)
