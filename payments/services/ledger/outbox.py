@@ -147,8 +147,9 @@ def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
 
     That is nothing only where nothing waits: where others are leasing just what was found, it looks again.
     """
-    while collection_ids := _left_behind(limit):
-        found = repeated(lambda: _lease(collection_ids))
+    # Others may be at the first ones, so there is more to choose from than is taken.
+    while collection_ids := _left_behind(4 * limit):
+        found = repeated(lambda: _lease(collection_ids, limit))
         if found:
             return found
         time.sleep(0.01)
@@ -163,8 +164,8 @@ def _left_behind(limit: int) -> list[str]:
     return list(free.order_by("first").values_list("collection_id", flat=True)[:limit])
 
 
-def _lease(collection_ids: Sequence[str]) -> list[list[PaymentEvent]]:
-    locked = lock_free(PaymentCollection.objects.filter(pk__in=collection_ids).order_by("pk"))
+def _lease(collection_ids: Sequence[str], limit: int) -> list[list[PaymentEvent]]:
+    locked = lock_free(PaymentCollection.objects.filter(pk__in=collection_ids).order_by("pk"), limit)
     waiting = PaymentEvent.objects.unpublished().filter(collection__in=locked)
     rows = sorted(waiting.select_related(*_ROWS), key=lambda event: (event.collection_id, event.pk))
     by_collection = [list(events) for _key, events in groupby(rows, lambda event: event.collection_id)]
