@@ -254,6 +254,21 @@ def test_a_slow_publisher_keeps_its_lease(
 
 
 @pytest.mark.shows(
+    "Somebody keeps a collection locked that has something to tell",
+    "the worker goes on, and comes back to it",
+)
+def test_a_collection_that_somebody_keeps_locked_is_left_for_the_next_run(
+    unpublished: PaymentSession, listener: Listener, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.advance(outbox.LEASE)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "lock_free", lambda *_rows: [])
+        assert services.publish_due() == 0
+    assert services.publish_due() > 0
+    assert not PaymentEvent.objects.unpublished().exists()
+
+
+@pytest.mark.shows(
     "A receiver that hangs for longer than the lease", "another goes on; the first stops behind it"
 )
 def test_a_publisher_that_lost_its_lease_stops(

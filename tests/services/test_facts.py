@@ -333,3 +333,18 @@ def test_challenge_answers_are_not_undone_by_their_report(session: PaymentSessio
     services.authorize_payment_session(session)
     tell(session, REQUIRES_MORE)
     assert session.status == "error"
+
+
+@pytest.mark.parametrize("status", [MovementStatus.SUCCEEDED, MovementStatus.FAILED])
+def test_report_that_names_only_the_providers_reference_ends_the_operation_too(
+    payment: Payment, card: Script, status: MovementStatus
+) -> None:
+    pending = CaptureResult(
+        outcome=Outcome.PENDING, amount=Decimal(40), currency_code="eur", provider_reference="c1"
+    )
+    card.will("capture", pending)
+    services.capture_payment(payment, amount=40)
+    tell(payment.session, moved(MovementKind.CAPTURE, "40", status, provider_reference="c1"))
+    operation = payment.operations.get(kind="capture")
+    assert not operation.is_open
+    assert payment.captures.get().status == status

@@ -160,7 +160,11 @@ def process_due_events(
         if isinstance(error, LeaseLostError):
             continue
         if error is not None:
-            _put_back(event, error, lease)
+            later = survived(lambda: _put_back(event, error, lease))  # noqa: B023 - as above
+            if later is not None:
+                logger.error("%s keeps its lease until that expires.", event.pk, exc_info=later)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
         if progress is not None:
             progress(event)
     return len(events)
@@ -352,8 +356,6 @@ def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
             detail=error.code if isinstance(error, PaymentError) else type(error).__qualname__,
             owner=owner,
         )
-    if isinstance(error, KeyboardInterrupt):
-        raise error
 
 
 def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEvent:

@@ -29,6 +29,7 @@ from payments.services.ledger.locks import (
     LeaseLostError,
     lease_rows,
     new_owner,
+    reconnecting,
 )
 from payments.services.ledger.operations import (
     FIRST_RETRY,
@@ -84,7 +85,7 @@ def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progr
     operations = lease_rows(_due(), owner=owner, limit=limit)
     for operation in operations:
         if _reconcile_safely(operation) and progress is not None:
-            operation.refresh_from_db()
+            reconnecting(operation.refresh_from_db)
             progress(operation)
     return len(operations)
 
@@ -292,7 +293,13 @@ def _put_back(operation: PaymentOperation, owner: str) -> None:
 
 
 def _is_overtaken(books: Books, operation: PaymentOperation) -> bool:
-    """Return whether a payer authorized what an operation was to abandon or to change."""
+    """Return whether what has happened since forbids that an operation is sent again.
+
+    A capture may be sent though less is held than it is for: a provider takes no more than it holds, and its refusal is
+    certain. An initiation moves no money.
+    """
+    if operation.kind == OperationKind.CAPTURE:
+        return operation.capture_id is not None and not books.is_pending(operation.capture_id)
     return operation.kind != OperationKind.INITIATE and refusal_of_call(books, operation) is not None
 
 

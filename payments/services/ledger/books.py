@@ -41,6 +41,7 @@ from payments.services.ledger.locks import (
     database_alias,
     is_conflict,
     lock_collection,
+    reconnecting,
     repeated,
     the_collection,
 )
@@ -177,6 +178,11 @@ class Books:
         self._require(payment)
         return [row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk]
 
+    def is_pending(self, movement_id: str) -> bool:
+        """Return whether a capture or refund is in the books whose outcome isn't known yet."""
+        row = self._by_id.get(movement_id)
+        return row is not None and row.status == MovementStatus.PENDING
+
     def succeeded(self, payment: Payment, kind: MovementKind) -> Decimal:
         """Return what was captured or refunded of a payment, in major units."""
         loaded = self._sum(payment, kind, MovementStatus.SUCCEEDED)
@@ -209,6 +215,10 @@ class Books:
     def note(self, event_type: str, row: Row, **values: Any) -> None:
         """Note what happened to a row, with the values that `event_of` takes."""
         self.events.append(event_of(self.collection, event_type, row, self.origin, **values))
+
+    def spoil(self) -> None:
+        """Have nobody take the books for current: a rule has changed them, and that was not written."""
+        self.collection.version = -1
 
     # How they are written
 
@@ -424,10 +434,10 @@ def amend(
     try:
         with committed():
             return books, _applied(books, rule, ending)
-    except (StaleBooksError, UnreadReportsError, IntegrityError):
-        pass
-    except Error as error:
-        if not is_conflict(error):
+    except BaseException as error:
+        books.spoil()
+        is_stale = isinstance(error, StaleBooksError | UnreadReportsError | IntegrityError)
+        if not is_stale and not (isinstance(error, Error) and is_conflict(error)):
             raise
     return keep(books.collection.pk, rule, origin=books.origin, scope=scope, ending=ending)
 
@@ -555,7 +565,7 @@ def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:
     Where receivers of signals have been told, they may have gone on with it, so that it is read anew.
     """
     if books.was_told:
-        row.refresh_from_db()
+        reconnecting(row.refresh_from_db)
         return row
     vars(row).update(_copy(stored))
     row._state.fields_cache = dict(stored._state.fields_cache)

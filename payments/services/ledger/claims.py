@@ -320,7 +320,10 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
     been overtaken by another, and nobody pays twice. A payment may hold, or have taken, less than it did.
     """
     session, payment = operation.session, operation.payment
+    reserved = operation.capture_id or operation.refund_id
     try:
+        if reserved is not None and not books.is_pending(reserved):
+            raise TransitionError(_("There is nothing left to pay."), code="nothing_left")
         if is_abandonment(operation) or operation.kind == OperationKind.UPDATE:
             _check_not_authorized(session)
         elif operation.kind in (OperationKind.INITIATE, OperationKind.AUTHORIZE):

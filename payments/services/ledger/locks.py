@@ -46,8 +46,11 @@ PATIENCE: Final = 30.0
 """For how many seconds a transaction is begun anew before its caller is told of the conflict."""
 
 _LONGEST_PAUSE: Final = 0.25
-_CONFLICTS: Final = frozenset({"40001", "40P01", 1213})
-"""A serialization failure or a deadlock: PostgreSQL's (Appendix A of its manual), MariaDB's and MySQL's."""
+_CONFLICTS: Final = frozenset({"40001", "40P01", 1213, 1020})
+"""A serialization failure or a deadlock: PostgreSQL's (Appendix A of its manual), MariaDB's and MySQL's.
+
+1020 is what MariaDB says of a row that was changed since a snapshot was made (`innodb_snapshot_isolation`).
+"""
 
 _LOCK_TIMEOUTS: Final = frozenset({"55P03", 1205, 3572, "SQLITE_BUSY", "SQLITE_LOCKED"})
 """A lock that was waited for as long as the database is told to (https://www.sqlite.org/rescode.html)."""

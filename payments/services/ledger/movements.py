@@ -12,7 +12,7 @@ from django.utils import timezone
 from payments.models import Capture, Payment, PaymentOperation, Refund
 from payments.money import ZERO
 from payments.providers import Failure, MovementFact, SessionFact
-from payments.services.ledger.books import Books, Movement
+from payments.services.ledger.books import Books, Movement, StaleBooksError
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.operations import FIRST_RETRY
 from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
@@ -69,6 +69,8 @@ class MovementRecorder:
     def _record_movement(self, movement: MovementFact, total: Decimal | None) -> None:
         operation = self._operation_of(movement)
         row = self._row_of(movement, operation)
+        if operation is None and row is not None:  # The provider names its own reference only.
+            operation = next(iter(self.books.open_operations(target_id=row.pk)), None)
         if movement.currency_code != self.payment.currency_code:
             self._differ(
                 AttentionReason.CURRENCY_MISMATCH,
@@ -252,7 +254,10 @@ class MovementRecorder:
     def _row_of(self, movement: MovementFact, operation: PaymentOperation | None) -> Movement | None:
         rows = self._rows(movement.kind)
         if operation is not None:
-            return next(row for row in rows if row.pk == operation.target_id)
+            found = next((row for row in rows if row.pk == operation.target_id), None)
+            if found is None:  # It has ended, and the books were opened without what has.
+                raise StaleBooksError(operation.target_id)
+            return found
         if movement.provider_reference:
             return next((row for row in rows if row.provider_reference == movement.provider_reference), None)
         return None

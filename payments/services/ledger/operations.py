@@ -19,6 +19,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
+from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -33,7 +34,7 @@ from payments.models import Capture, Payment, PaymentOperation, PaymentSession, 
 from payments.providers import SessionFact
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import served_request
-from payments.services.ledger.locks import LEASE
+from payments.services.ledger.locks import LEASE, drop_lost_connection
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
 
 FIRST_RETRY: Final = timedelta(minutes=1)
@@ -93,6 +94,8 @@ def survived(step: Callable[[], object]) -> BaseException | None:
     except BaseException as error:
         if _watchers and not isinstance(error, Exception):
             raise  # A test has the process die here.
+        if isinstance(error, Error):
+            drop_lost_connection()
         return error
     return None
 

@@ -46,6 +46,8 @@ RETRIES: Final = (
 Progress = Callable[[PaymentEvent], None]
 
 _ROWS: Final = ("collection", "session", "payment", "capture", "refund")
+_LOOKS: Final = 20
+
 _SHARE: Final = 25
 """How many collections a worker leases at once: what it leaves behind when it dies waits for their lease to end."""
 
@@ -145,12 +147,14 @@ def _insert_with_keys(alias: str, events: Sequence[PaymentEvent]) -> None:
 def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
     """Lease the events of up to `limit` collections that nobody is publishing; return them by collection.
 
-    That is nothing only where nothing waits: where others are leasing just what was found, it looks again.
+    Where others are leasing just what was found, it looks again a few times; a collection that somebody keeps locked is
+    left for the next run.
     """
-    # Others may be at the first ones, so there is more to choose from than is taken.
-    while collection_ids := _left_behind(4 * limit):
-        found = repeated(lambda: _lease(collection_ids, limit))
-        if found:
+    for _attempt in range(_LOOKS):
+        # Others may be at the first ones, so there is more to choose from than is taken.
+        collection_ids = _left_behind(4 * limit)
+        found = repeated(lambda: _lease(collection_ids, limit)) if collection_ids else []  # noqa: B023 - runs at once
+        if found or not collection_ids:
             return found
         time.sleep(0.01)
     return []
