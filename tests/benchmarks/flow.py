@@ -3,7 +3,7 @@
 The sides are this checkout (`ours`), on PostgreSQL the floor of bare SQL (`floor`), and other checkouts of the project.
 Each has a database and processes of its own. They take turns in short slices, so that whatever else the machine does
 meets all of them alike: trust the ratios, not the absolute figures. `--concurrency 1 8 2x4` measures one thread, eight
-threads, and two processes with four threads each.
+threads, and two processes with four threads each. A side that is `plain` has no prepared statements.
 """
 
 from __future__ import annotations
@@ -75,16 +75,18 @@ class Side:
     name: str
     checkout: Path
     kind: str = "ours"
+    is_plain: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Side:
-        """Return the side that `NAME=PATH` means; raise ValueError for anything else."""
-        name, _, path = text.partition("=")
+        """Return the side that `NAME=PATH` or `NAME=PATH,plain` means; raise ValueError for anything else."""
+        name, _, place = text.partition("=")
+        path, _, manner = place.partition(",")
         checkout = Path(path).resolve()
         is_name = re.fullmatch("[a-z][a-z0-9_]*", name) and name not in {"ours", "floor"}
-        if not is_name or not (checkout / "payments").is_dir():
+        if not is_name or manner not in {"", "plain"} or not (checkout / "payments").is_dir():
             raise ValueError(text)
-        return cls(name=name, checkout=checkout)
+        return cls(name=name, checkout=checkout, is_plain=manner == "plain")
 
 
 class Child:
@@ -217,7 +219,9 @@ def _measure(
     """Have the sides take turns, once around in each round."""
     with ExitStack() as stack:
         teams = {
-            side.name: stack.enter_context(team(side, urls[side.name], concurrency, is_plain=chosen.plain))
+            side.name: stack.enter_context(
+                team(side, urls[side.name], concurrency, is_plain=chosen.plain or side.is_plain)
+            )
             for side in sides
         }
         for name, each in teams.items():
@@ -243,7 +247,7 @@ def _part(chosen: argparse.Namespace, number: int) -> int | None:
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--database", choices=DATABASES, default="postgresql")
-    parser.add_argument("--beside", type=Side.parse, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--beside", type=Side.parse, action="append", default=[], metavar="NAME=PATH[,plain]")
     parser.add_argument("--concurrency", type=Concurrency.parse, nargs="+", default=[Concurrency.parse("1")])
     parser.add_argument("--rounds", type=int, default=20, help="how often each side has its turn")
     parser.add_argument("--slice", type=float, default=0.5, help="how many seconds a turn takes")

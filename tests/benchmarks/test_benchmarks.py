@@ -68,6 +68,14 @@ def test_statements_are_printed_and_counted(tmp_path: Path) -> None:
     assert "COMMIT" not in printed
 
 
+def test_side_is_a_checkout_that_may_be_plain() -> None:
+    assert Side.parse(f"before={ROOT}") == Side(name="before", checkout=ROOT)
+    assert Side.parse(f"before={ROOT},plain") == Side(name="before", checkout=ROOT, is_plain=True)
+    for text in (f"before={ROOT},fast", f"ours={ROOT}", "before=/nowhere"):
+        with pytest.raises(ValueError, match=text):
+            Side.parse(text)
+
+
 def test_workers_are_compared_with_one(tmp_path: Path) -> None:
     path = tmp_path / "workers.json"
     run("workers", "--database", "sqlite", "--rows", "10", "--rounds", "1", "--json", path)
