@@ -323,7 +323,7 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
     reserved = operation.capture_id or operation.refund_id
     try:
         if reserved is not None and not books.is_pending(reserved):
-            raise TransitionError(_("There is nothing left to pay."), code="nothing_left")
+            raise AmountError(_("There is nothing left to pay."), code="nothing_left")
         if is_abandonment(operation) or operation.kind == OperationKind.UPDATE:
             _check_not_authorized(session)
         elif operation.kind in (OperationKind.INITIATE, OperationKind.AUTHORIZE):
