@@ -73,11 +73,11 @@ def build_scene(ended: int) -> Scene:
 
 
 def statements_of(verb: Callable[[Scene], Any], scene: Scene) -> list[str]:
-    """Return what a verb sends to the database, with what begins and ends its transactions."""
+    """Return what a verb sends to the database, with what begins and ends its transactions, all names quoted alike."""
     with CaptureQueriesContext(connection) as queries:
         result = verb(scene)
     kept = result if isinstance(result, CaptureQueriesContext) else queries
-    return [query["sql"] for query in kept.captured_queries]
+    return [query["sql"].replace("`", '"') for query in kept.captured_queries]
 
 
 def transactions(statements: Sequence[str]) -> list[Transaction]:
