@@ -21,7 +21,7 @@ from payments.models import PaymentOperation
 from payments.providers import BaseProvider, ProviderResult, RetrieveResult
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
-from payments.services.ledger.claims import is_abandonment, refusal_of_call
+from payments.services.ledger.claims import refusal_of_call
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Origin
 from payments.services.ledger.locks import (
@@ -34,6 +34,7 @@ from payments.services.ledger.locks import (
 from payments.services.ledger.operations import (
     FIRST_RETRY,
     Checkpoint,
+    is_abandonment,
     note_attention,
     reach,
     survived,
@@ -243,10 +244,8 @@ class _Turn:
         What it is told then may be its first answer, repeated under the same key, and older than an authorization.
         """
         operation = self.operation
-        is_abandonment = (
-            operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id
-        )
-        return is_abandonment and operation.attempts > 1 and provider_for(operation).supports_retrieve
+        may_repeat = is_abandonment(operation) and operation.attempts > 1
+        return may_repeat and provider_for(operation).supports_retrieve
 
     def _look_whether_it_lasts(self, result: ProviderResult) -> PaymentOperation:
         """Have the provider say how things stand after a cancelation; a person sees to what is held all the same."""
@@ -299,7 +298,7 @@ def _is_overtaken(books: Books, operation: PaymentOperation) -> bool:
     certain. An initiation moves no money.
     """
     if operation.kind == OperationKind.CAPTURE:
-        return operation.capture_id is not None and not books.is_pending(operation.capture_id)
+        return not books.has_reserved(operation)
     return operation.kind != OperationKind.INITIATE and refusal_of_call(books, operation) is not None
 
 

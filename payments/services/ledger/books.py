@@ -178,10 +178,11 @@ class Books:
         self._require(payment)
         return [row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk]
 
-    def is_pending(self, movement_id: str) -> bool:
-        """Return whether a capture or refund is in the books whose outcome isn't known yet."""
+    def has_reserved(self, operation: PaymentOperation) -> bool:
+        """Return whether the capture or refund of an operation is still open, or it has none."""
+        movement_id = operation.capture_id or operation.refund_id
         row = self._by_id.get(movement_id)
-        return row is not None and row.status == MovementStatus.PENDING
+        return movement_id is None or (row is not None and row.status == MovementStatus.PENDING)
 
     def succeeded(self, payment: Payment, kind: MovementKind) -> Decimal:
         """Return what was captured or refunded of a payment, in major units."""

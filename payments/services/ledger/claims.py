@@ -25,7 +25,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, RefundReason
-from payments.money import parse_amount, require_multiple
+from payments.money import ZERO, parse_amount, require_multiple
 from payments.providers import BaseProvider, PaymentContext
 from payments.services.ledger.books import Books
 from payments.services.ledger.calls import provider_for
@@ -34,6 +34,7 @@ from payments.services.ledger.operations import (
     REFUSES_SAVED,
     check_idle,
     claim_operation,
+    is_abandonment,
 )
 from payments.services.ledger.payers import AUTHORIZATIONS, is_asked_by_another
 from payments.services.ledger.totals import (
@@ -308,11 +309,6 @@ def check_session_cancelation(books: Books, session: PaymentSession) -> None:
     check_release(books, session.payment)
 
 
-def is_abandonment(operation: PaymentOperation) -> bool:
-    """Return whether an operation is to cancel a session, and not to release what a payment holds."""
-    return bool(operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id)
-
-
 def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError | None:
     """Return why an operation must not be sent, or sent again: because of what has happened since it was claimed.
 
@@ -320,16 +316,13 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
     been overtaken by another, and nobody pays twice. A payment may hold, or have taken, less than it did.
     """
     session, payment = operation.session, operation.payment
-    reserved = operation.capture_id or operation.refund_id
     try:
-        if reserved is not None and not books.is_pending(reserved):
-            raise AmountError(_("There is nothing left to pay."), code="nothing_left")
         if is_abandonment(operation) or operation.kind == OperationKind.UPDATE:
             _check_not_authorized(session)
         elif operation.kind in (OperationKind.INITIATE, OperationKind.AUTHORIZE):
             check_overauthorization(books, session)
         elif payment is not None:
-            _check_covered(operation, payment)
+            _check_covered(books, operation, payment)
     except (AmountError, TransitionError) as error:
         return error
     return None
@@ -350,14 +343,12 @@ def _waits_for_provider(books: Books, session: PaymentSession) -> bool:
     return False
 
 
-def _check_covered(operation: PaymentOperation, payment: Payment) -> None:
-    """Raise AmountError where a payment has less left than an operation that was claimed is for."""
-    if operation.kind == OperationKind.REFUND:
-        left = payment.captured_amount - payment.refunded_amount - payment.withdrawn_amount
-    else:
-        left = payment.capturable_amount
-    needed = operation.amount if operation.kind in (OperationKind.CAPTURE, OperationKind.REFUND) else 0
-    if left <= 0 or left < needed:
+def _check_covered(books: Books, operation: PaymentOperation, payment: Payment) -> None:
+    """Raise AmountError where a payment has less left than is claimed of it, or what was reserved has ended."""
+    is_refund = operation.kind == OperationKind.REFUND
+    left = payment.refundable_amount if is_refund else payment.capturable_amount
+    needed = ZERO if operation.kind == OperationKind.CANCEL else operation.amount
+    if left <= ZERO or left < needed or not books.has_reserved(operation):
         raise AmountError(_("There is nothing left to pay."), code="nothing_left")
 
 

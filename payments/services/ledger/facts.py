@@ -56,14 +56,26 @@ def record_fact(
     `ending` is called with it before the commit: what it writes is in force exactly if the fact is recorded.
     """
 
+    _books, recorded = keep_fact(session, fact, origin=origin, ending=ending)
+    return recorded
+
+
+def keep_fact(
+    session: PaymentSession,
+    fact: SessionFact,
+    *,
+    origin: Origin,
+    ending: Callable[[PaymentSession], None] | None = None,
+) -> tuple[Books, PaymentSession]:
+    """Do what `record_fact` does, and return the books too."""
+
     def rule(books: Books) -> PaymentSession:
         locked = books.session(session.pk)
         apply_fact(books, locked, fact)
         refresh_totals(books)
         return locked
 
-    _books, recorded = keep(session.collection_id, rule, origin=origin, ending=ending)
-    return recorded
+    return keep(session.collection_id, rule, origin=origin, ending=ending)
 
 
 def apply_fact(

@@ -168,6 +168,11 @@ def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:
         )
 
 
+def is_abandonment(operation: PaymentOperation) -> bool:
+    """Return whether an operation is to cancel a session, and not to release what a payment holds."""
+    return bool(operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id)
+
+
 def is_recorded(operation: PaymentOperation) -> bool:
     """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
     row = operation.capture or operation.refund

@@ -22,11 +22,17 @@ from payments.providers import Failure
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
-from payments.services.ledger.claims import is_abandonment, refusal_of_call
-from payments.services.ledger.facts import apply_fact
+from payments.services.ledger.claims import refusal_of_call
+from payments.services.ledger.facts import keep_fact
 from payments.services.ledger.history import Origin, note_claim, served_request
 from payments.services.ledger.locks import LEASE, CommitInDoubtError, drop_lost_connection
-from payments.services.ledger.operations import Checkpoint, outcome_unknown, raise_for_outcome, reach
+from payments.services.ledger.operations import (
+    Checkpoint,
+    is_abandonment,
+    outcome_unknown,
+    raise_for_outcome,
+    reach,
+)
 from payments.services.ledger.records import record_answer, withdraw
 from payments.services.ledger.totals import refresh_totals
 from payments.states import OperationKind, OperationStatus, Outcome
@@ -194,14 +200,8 @@ def _learn_from_refusal(performance: Performance, operation: PaymentOperation) -
         result = retrieve(operation.session)
         if result.outcome != Outcome.SUCCEEDED or (fact := result.fact) is None:
             return operation
-
-        def rule(books: Books) -> PaymentOperation:
-            apply_fact(books, books.session(operation.session_id), fact)
-            refresh_totals(books)
-            return books.operation(operation.pk)
-
-        performance.books, current = keep(operation.collection_id, rule, origin=performance.books.origin)
-        return current
+        performance.books, _session = keep_fact(operation.session, fact, origin=performance.books.origin)
+        return performance.books.operation(operation.pk)
     except PaymentError as error:
         logger.info("%s can't be looked up after a refusal: %s", operation.session_id, error.code)
     except Error:

@@ -31,7 +31,14 @@ from payments.services.ledger.discrepancies import Discrepancy, report_discrepan
 from payments.services.ledger.facts import apply_fact, other_reference
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import fail_movement
-from payments.services.ledger.operations import FIRST_RETRY, KEY_REFUSED, Checkpoint, is_recorded, reach
+from payments.services.ledger.operations import (
+    FIRST_RETRY,
+    KEY_REFUSED,
+    Checkpoint,
+    is_abandonment,
+    is_recorded,
+    reach,
+)
 from payments.services.ledger.totals import change_amount, fail_session, refresh_totals
 from payments.states import (
     AttentionReason,
@@ -212,10 +219,9 @@ def _is_older_than_an_authorization(operation: PaymentOperation, result: Provide
 
     An answer that knows of the authorization is the younger one, and tells how the session stands.
     """
-    is_abandonment = operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id
     fact = result.fact if isinstance(result, CancelResult) else None
     knows_of_it = fact is not None and bool(fact.authorized_amount)
-    return is_abandonment and operation.session.payment is not None and not knows_of_it
+    return is_abandonment(operation) and operation.session.payment is not None and not knows_of_it
 
 
 def _record_pending(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
