@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from payments import signals
 from payments.models import (
-    Payment,
     PaymentCollection,
     PaymentEvent,
     PaymentProvider,
@@ -19,7 +18,6 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.services import (
-    authorize_payment_session,
     process_due_events,
     publish_due,
 )
@@ -54,13 +52,6 @@ def collection(transactional_db: None, bank: Bank, clock: TestClock) -> PaymentC
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount at the bank, not authorized yet."""
     return open_session(collection)
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(session)
-    return Payment.objects.select_related("session__collection").get()
 
 
 # Webhook events

@@ -23,7 +23,6 @@ from payments.models import (
 )
 from payments.providers import CaptureResult, MovementFact, SessionFact
 from payments.services import (
-    authorize_payment_session,
     cancel_payment_session,
     capture_payment,
     reconcile_due,
@@ -69,13 +68,6 @@ def collection(transactional_db: None, bank: Bank, clock: TestClock) -> PaymentC
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount at the bank, not authorized yet."""
     return open_session(collection)
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(session)
-    return Payment.objects.select_related("session__collection").get()
 
 
 def lose_cancelation(bank: Bank, session: PaymentSession) -> PaymentOperation:

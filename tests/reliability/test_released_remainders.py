@@ -13,7 +13,6 @@ from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import SessionFact
 from payments.services import (
-    authorize_payment_session,
     capture_payment,
     record_fact,
     sync_payment_session,
@@ -54,13 +53,6 @@ def collection(bank: Bank, clock: TestClock, db: None) -> PaymentCollection:
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount at the bank, not authorized yet."""
     return open_session(collection)
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(session)
-    return Payment.objects.select_related("session__collection").get()
 
 
 def by_its_operation(bank: Bank, session: PaymentSession) -> SessionFact:

@@ -80,13 +80,6 @@ def session(collection: PaymentCollection) -> PaymentSession:
     return open_session(collection)
 
 
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(session)
-    return Payment.objects.select_related("session__collection").get()
-
-
 def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) -> PaymentOperation:
     """Do something whose request gets lost, so often, and return its operation."""
     bank.next(verb, *[lost] * times)

@@ -17,7 +17,6 @@ from payments.models import (
     PaymentSession,
 )
 from payments.services import (
-    authorize_payment_session,
     capture_payment,
     charge_due_installments,
     create_account_holder,
@@ -69,13 +68,6 @@ def collection(bank: Bank, clock: TestClock, db: None) -> PaymentCollection:
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount at the bank, not authorized yet."""
     return open_session(collection)
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(session)
-    return Payment.objects.select_related("session__collection").get()
 
 
 def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) -> PaymentOperation:
