@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
@@ -24,7 +24,7 @@ from payments.admin.bars import collection_bar
 from payments.admin.customers import customer_html, customer_link
 from payments.admin.documents import document_panel
 from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
-from payments.admin.links import links_of, short_id
+from payments.admin.links import Links, links_of, short_id
 from payments.admin.overview.pages import export_view, overview
 from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
 from payments.admin.payables import Payable, load_payables
@@ -33,6 +33,7 @@ from payments.admin.reasons import detail_text
 from payments.admin.searches import Search, collections_for
 from payments.admin.tables import operation_table, payment_table, session_table
 from payments.admin.timelines import timeline_panel
+from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges, unclear_of
 from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO
@@ -48,7 +49,6 @@ class Surroundings:
 
     payable: Payable | None
     providers: tuple[str, ...]
-    attention_count: int
 
 
 class PaymentCollectionAdminMixin(ActionsAdminMixin):
@@ -128,12 +128,11 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         super().prepare_rows(request, rows)
         payables = load_payables(rows)
         providers = _providers_of(rows)
-        attention = _attention_of(rows)
+        attach_unclear(rows, "collection")
         for row in rows:
             row.__dict__[_ATTRIBUTE] = Surroundings(
                 payable=payables.get(row.pk),
                 providers=tuple(providers[row.pk]),
-                attention_count=attention.get(row.pk, 0),
             )
 
     @admin.display(description=_("collection"), ordering="created_at")
@@ -220,24 +219,19 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         )
 
     def _alerts(self, request: HttpRequest, obj: PaymentCollection) -> Iterable[Alert]:
-        count = _surroundings(obj).attention_count
-        if count:
+        links = self.links(request)
+        yield from unclear_alerts(obj, links)
+        waiting = [each for each in unclear_of(obj) if each.status == OperationStatus.ATTENTION]
+        if waiting:
             yield Alert(
-                text=lines(_attention_text(count), *self._attention_reasons(request, obj)),
-                url=self.links(request).listing(
+                text=lines(_attention_text(len(waiting)), *_attention_reasons(waiting, links)),
+                url=links.listing(
                     PaymentOperation,
                     collection__id__exact=obj.pk,
                     status__exact=OperationStatus.ATTENTION.value,
                 ),
                 link=gettext("Show"),
             )
-
-    def _attention_reasons(self, request: HttpRequest, obj: PaymentCollection) -> Iterable[str]:
-        if not self.links(request).may_view(PaymentOperation):
-            return []
-        waiting = obj.operations.filter(status=OperationStatus.ATTENTION).order_by("created_at", "id")
-        details = waiting.values_list("detail", flat=True)[:_MOST_REASONS]
-        return dict.fromkeys(detail_text(each, obj.currency_code) for each in details)
 
 
 def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
@@ -246,8 +240,14 @@ def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
         yield badge(gettext("Fully refunded"), Tone.RETURNED)
     elif collection.refunded_amount:
         yield badge(gettext("Partly refunded"), Tone.RETURNED)
-    if _surroundings(collection).attention_count:
-        yield badge(gettext("Needs attention"), Tone.ALERT)
+    yield from unclear_badges(collection)
+
+
+def _attention_reasons(waiting: Sequence[PaymentOperation], links: Links) -> Iterable[str]:
+    if not links.may_view(PaymentOperation):
+        return []
+    reasons = (detail_text(each.detail, each.currency_code) for each in waiting[:_MOST_REASONS])
+    return dict.fromkeys(reasons)
 
 
 def _attention_text(count: int) -> str:
@@ -267,8 +267,3 @@ def _providers_of(collections: Sequence[PaymentCollection]) -> defaultdict[str, 
     for collection_id, provider_id in sessions.values_list("collection_id", "provider_id").distinct():
         found[collection_id].append(provider_id)
     return found
-
-
-def _attention_of(collections: Sequence[PaymentCollection]) -> dict[str, int]:
-    waiting = PaymentOperation.objects.filter(collection__in=collections, status=OperationStatus.ATTENTION)
-    return dict(waiting.order_by().values_list("collection_id").annotate(count=Count("pk")))

@@ -14,14 +14,16 @@ from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.badges import status_badge
 from payments.admin.documents import document_panel, private_panel
-from payments.admin.links import links_of, short_id
+from payments.admin.links import Links, links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts
 from payments.admin.reasons import detail_text, is_settled, resolution_text, trouble_html
 from payments.admin.searches import Search
 from payments.admin.tables import operation_origin
 from payments.admin.timelines import timeline_panel
+from payments.admin.unclear import check_url, unclear_alert
 from payments.admin.words import age, amount_html, amount_text, lines, moment, quiet
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
+from payments.services.operations import is_unclear
 from payments.states import OperationKind, OperationStatus
 
 
@@ -128,7 +130,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             headline=_headline(obj),
             badges=(status_badge(obj.status, OperationStatus),),
             facts=self._facts(obj),
-            alerts=tuple(_alerts(obj)),
+            alerts=tuple(_alerts(obj, self.links(request))),
         )
 
     def get_panels(self, request: HttpRequest, obj: PaymentOperation) -> Iterable[Panel | None]:
@@ -196,16 +198,17 @@ def _request_for_a_person(operation: PaymentOperation) -> str:
     return gettext("This operation needs a person to decide what happened.")
 
 
-def _alerts(operation: PaymentOperation) -> Iterable[Alert]:
+def _alerts(operation: PaymentOperation, links: Links) -> Iterable[Alert]:
     if is_settled(operation):
         return
     reason = trouble_html(operation, operation.currency_code)
     if operation.status == OperationStatus.ATTENTION:
-        yield Alert(text=lines(_request_for_a_person(operation), reason))
-    elif operation.status == OperationStatus.UNKNOWN:
-        told = gettext(
-            "It isn't known whether the provider did this. It will be asked; the amount stays reserved."
+        yield Alert(
+            text=lines(_request_for_a_person(operation), reason),
+            url=check_url(operation, links),
+            link=gettext("Check now"),
         )
-        yield Alert(text=lines(told, reason))
+    elif is_unclear(operation):
+        yield unclear_alert(operation, links, reason)
     elif reason:
         yield Alert(text=reason)

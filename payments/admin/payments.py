@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -22,6 +23,7 @@ from payments.admin.plugins import reference_html
 from payments.admin.searches import Search
 from payments.admin.tables import operation_table, payment_table
 from payments.admin.timelines import timeline_panel
+from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import PaymentStatus
@@ -77,6 +79,11 @@ class PaymentAdminMixin(ActionsAdminMixin):
     )
     readonly_fields = fields
 
+    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Read what is unclear of all rows at once."""
+        super().prepare_rows(request, rows)
+        attach_unclear(rows, "payment")
+
     @admin.display(description=_("payment"), ordering="id")
     def id_column(self, obj: Payment) -> SafeString:
         """Show the shortened id, and below it the provider."""
@@ -84,8 +91,8 @@ class PaymentAdminMixin(ActionsAdminMixin):
 
     @admin.display(description=_("status"))
     def status_column(self, obj: Payment) -> SafeString:
-        """Show the status."""
-        return status_badge(obj.status, PaymentStatus)
+        """Show the status, and what is unclear."""
+        return lines(status_badge(obj.status, PaymentStatus), *unclear_badges(obj))
 
     @admin.display(description=_("authorized"))
     def amount_column(self, obj: Payment) -> SafeString:
@@ -117,14 +124,14 @@ class PaymentAdminMixin(ActionsAdminMixin):
         currency = obj.currency_code
         return Summary(
             headline=amount_text(obj.amount, currency),
-            badges=(status_badge(obj.status, PaymentStatus),),
+            badges=(status_badge(obj.status, PaymentStatus), *unclear_badges(obj)),
             figures=(
                 Fact(label=gettext("Authorized"), value=amount_html(obj.amount, currency)),
                 Fact(label=gettext("Captured"), value=amount_html(obj.captured_amount, currency)),
                 Fact(label=gettext("Refunded"), value=amount_html(obj.refunded_amount, currency)),
                 Fact(label=gettext("Released"), value=amount_html(obj.canceled_amount, currency)),
             ),
-            alerts=tuple(_alerts(obj)),
+            alerts=(*unclear_alerts(obj, self.links(request)), *_alerts(obj)),
             bar=payment_bar(obj),
             facts=self._facts(obj),
         )

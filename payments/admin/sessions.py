@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -21,6 +22,7 @@ from payments.admin.plugins import reference_html
 from payments.admin.searches import Search
 from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
 from payments.admin.timelines import timeline_panel
+from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import SessionStatus
@@ -74,6 +76,11 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
     )
     readonly_fields = fields
 
+    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Read what is unclear of all rows at once."""
+        super().prepare_rows(request, rows)
+        attach_unclear(rows, "session")
+
     @admin.display(description=_("session"), ordering="id")
     def id_column(self, obj: PaymentSession) -> SafeString:
         """Show the shortened id, and below it the provider."""
@@ -81,8 +88,8 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
 
     @admin.display(description=_("status"))
     def status_column(self, obj: PaymentSession) -> SafeString:
-        """Show the status."""
-        return status_badge(obj.status, SessionStatus)
+        """Show the status, and what is unclear."""
+        return lines(status_badge(obj.status, SessionStatus), *unclear_badges(obj))
 
     @admin.display(description=_("amount"))
     def amount_column(self, obj: PaymentSession) -> SafeString:
@@ -113,9 +120,9 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         """Say how much is to be authorized by whom, and what became of it."""
         return Summary(
             headline=amount_text(obj.amount, obj.currency_code),
-            badges=(status_badge(obj.status, SessionStatus),),
+            badges=(status_badge(obj.status, SessionStatus), *unclear_badges(obj)),
             facts=self._facts(obj),
-            alerts=tuple(_alerts(obj)),
+            alerts=(*unclear_alerts(obj, self.links(request)), *_alerts(obj)),
         )
 
     def get_panels(self, request: HttpRequest, obj: PaymentSession) -> Iterable[Panel | None]:

@@ -206,6 +206,8 @@ class PaymentOperation(KeptModel):
         """Need a person; from an ended status when a later fact contradicts it."""
         self.detail = detail
         self.finished_at = None
+        self.lease_owner = ""
+        self.lease_expires_at = None
         self.in_flight_key = self.key_in_flight(target_id=self.target_id, kind=self.kind)
 
     @transition(

@@ -1,15 +1,17 @@
-"""Resolving by hand what nobody could find out: a person decides, with a reason, and the history keeps both."""
+"""Finding out what became of an operation: by asking the provider at once, or by a person's decision, with a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError, TransitionError
-from payments.models import PaymentOperation
+from payments.models import PaymentEvent, PaymentOperation
 from payments.providers import (
     AuthorizeResult,
     CancelResult,
@@ -20,15 +22,23 @@ from payments.providers import (
     RefundResult,
     UpdateResult,
 )
+from payments.providers.handler import check_no_transaction
+from payments.services.background.reconciler import reconcile_now
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import reconnecting
 from payments.services.ledger.operations import is_recorded, raise_for_outcome
 from payments.services.ledger.records import Resolution, record_result
+from payments.services.sync import events_since, last_event_of, synchronize
 from payments.states import EventSource, OperationKind, OperationStatus, Outcome
 
 __all__ = [
     "Discrepancy",
+    "Finding",
+    "check_operation",
     "check_resolution",
+    "is_unclear",
+    "look_into",
     "raise_for_outcome",
     "resolve_operation",
     "resolved_amount",
@@ -48,6 +58,52 @@ _RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
 _WITH_AMOUNT: Final = frozenset(
     {OperationKind.UPDATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND}
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """An operation as it is after it was looked into, and what has happened to its session meanwhile."""
+
+    operation: PaymentOperation
+    news: Sequence[PaymentEvent] = ()
+
+
+def check_operation(
+    operation: PaymentOperation, *, actor: Actor = None, source: str = EventSource.API
+) -> PaymentOperation:
+    """Do for an open operation at once what the reconciler would do next, and return it as it is then.
+
+    The provider is asked what it knows. What it doesn't know of is sent again under the same key, as long as that
+    protects; what needs a person is only asked about. One that is over is returned as it is.
+
+    Raises OperationInProgressError where it is being worked on. For one that needs a person it raises
+    as `sync_payment_session` does.
+    """
+    return look_into(operation, origin=Origin.of(actor=actor, source=source)).operation
+
+
+def look_into(operation: PaymentOperation, *, origin: Origin) -> Finding:
+    """Do what `check_operation` does, and say what was news; raise as it does."""
+    check_no_transaction()
+    operation.refresh_from_db()
+    last = last_event_of(operation.session)
+    if operation.status == OperationStatus.ATTENTION:
+        synchronize(operation.session, origin=origin)
+    elif operation.is_open:
+        reconcile_now(operation, origin=origin)
+    reconnecting(operation.refresh_from_db)
+    return Finding(operation=operation, news=events_since(operation.session, last))
+
+
+def is_unclear(operation: PaymentOperation) -> bool:
+    """Return whether nobody knows what became of an operation, or a report that nobody has looked at is open.
+
+    One whose answer is still waited for isn't unclear, until that takes longer than a call may.
+    """
+    if operation.status == OperationStatus.PROCESSING:
+        ends = operation.lease_expires_at
+        return ends is None or ends <= timezone.now()
+    return operation.status in (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
 
 
 def resolve_operation(

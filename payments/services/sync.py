@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import OutcomeUnknownError, ProviderUnavailableError
@@ -31,10 +33,11 @@ def sync_payment_session(
 
 @dataclass(frozen=True, kw_only=True)
 class Synchronization:
-    """A session as it is after its provider was asked, and whether the provider knows of it at all."""
+    """A session as it is after its provider was asked, whether the provider knows of it, and what was news."""
 
     session: PaymentSession
     is_known: bool
+    news: Sequence[PaymentEvent] = ()
 
 
 def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
@@ -42,6 +45,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
 
     That it doesn't is written into the history, once until something else happens to the session.
     """
+    last = last_event_of(session)
     result = retrieve(session)
     if result.outcome == Outcome.NOT_SENT:
         words = refused_key(result.failure.code if result.failure else "", origin.source)
@@ -55,7 +59,20 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
     else:
         record_fact(session, result.fact, origin=origin)
     session.refresh_from_db()
-    return Synchronization(session=session, is_known=result.fact is not None)
+    return Synchronization(
+        session=session, is_known=result.fact is not None, news=events_since(session, last)
+    )
+
+
+def last_event_of(session: PaymentSession) -> int:
+    """Return the id of the last event in a session's history, for `events_since`."""
+    return PaymentEvent.objects.filter(session=session.pk).aggregate(last=Max("id"))["last"] or 0
+
+
+def events_since(session: PaymentSession, last: int) -> list[PaymentEvent]:
+    """Return what has happened to a session since an event, in its order, whoever has caused it."""
+    news = PaymentEvent.objects.filter(session=session.pk, id__gt=last).exclude(type=NOT_FOUND)
+    return list(news.select_related("collection", "refund", "capture").order_by("id"))
 
 
 def _note_absence(session: PaymentSession, origin: Origin) -> None:

@@ -20,6 +20,8 @@ from payments.providers import (
     ProviderResult,
     RefundRequest,
     RefundResult,
+    RetrieveRequest,
+    RetrieveResult,
     UpdateRequest,
     UpdateResult,
 )
@@ -89,6 +91,10 @@ class ScriptedProvider(BaseProvider[NoOptions]):
     def cancel(self, request: CancelRequest) -> CancelResult:
         """Let go."""
         return self._answer(CancelResult(outcome=Outcome.SUCCEEDED))
+
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        """Know nothing of the session."""
+        return self._answer(RetrieveResult(outcome=Outcome.SUCCEEDED))
 
     def _answer(self, usual: ResultT) -> ResultT:
         answer = self.answers.pop(0) if self.answers else usual

@@ -104,6 +104,7 @@ STAFF = (
     Route(method="POST", path="staff/payment-providers/system/disable/", body={}),
     Route(method="GET", path="staff/operations/"),
     Route(method="GET", path="staff/operations/{operation}/"),
+    Route(method="POST", path="staff/operations/{operation}/check/", body={}),
     Route(
         method="POST",
         path="staff/operations/{operation}/resolve/",

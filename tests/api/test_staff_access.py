@@ -48,6 +48,7 @@ ROUTES = [
     ("POST", "payment-providers/system/disable/", "change_paymentprovider"),
     ("GET", "operations/", "view_paymentoperation"),
     ("GET", "operations/{operation}/", "view_paymentoperation"),
+    ("POST", "operations/{operation}/check/", "sync_session"),
     ("POST", "operations/{operation}/resolve/", "resolve_operation"),
     ("GET", "webhook-events/", "view_webhookevent"),
     ("GET", "webhook-events/{event}/", "view_webhookevent"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from payments.models import Payment, PaymentEvent, PaymentOperation, WebhookEvent
 from payments.providers import CaptureResult, MovementFact, RetrieveResult, SessionFact, encode_fact
@@ -166,3 +168,30 @@ def test_an_event_that_is_about_nothing_of_ours_is_ignored_again(boss: Visitor, 
     event = WebhookEventFactory.create(ignored=True)
 
     assert boss.post(f"staff/webhook-events/{event.pk}/replay/").body["status"] == "ignored"
+
+
+def test_an_operation_is_looked_into_at_once(boss: Visitor, payment: Payment, script: Script) -> None:
+    script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
+    boss.post(f"staff/payments/{payment.pk}/capture/", {"amount": "40.00"})
+    operation = PaymentOperation.objects.get(kind="capture")
+
+    looked = boss.post(f"staff/operations/{operation.pk}/check/")
+
+    assert (looked.status, looked.body["status"], set(looked.body)) == (200, "succeeded", OPERATION_KEYS)
+    assert len(script.requests("capture")) == 2
+    assert boss.post(f"staff/operations/{operation.pk}/check/").body["status"] == "succeeded"
+
+
+def test_an_operation_that_a_worker_is_at_is_left_to_it(
+    boss: Visitor, payment: Payment, script: Script
+) -> None:
+    script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
+    boss.post(f"staff/payments/{payment.pk}/capture/", {"amount": "40.00"})
+    operation = PaymentOperation.objects.get(kind="capture")
+    PaymentOperation.objects.filter(pk=operation.pk).update(
+        lease_owner="worker", lease_expires_at=timezone.now() + timedelta(minutes=1)
+    )
+
+    refused = boss.post(f"staff/operations/{operation.pk}/check/")
+
+    assert refused.error == (409, "conflict", "operation_in_progress", [])

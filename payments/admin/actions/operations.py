@@ -12,13 +12,59 @@ from django.utils.translation import gettext_lazy
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
 from payments.admin.panels import Text
-from payments.admin.plugins import provider_name
+from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.reasons import detail_lines, detail_text
+from payments.admin.unclear import news_text, next_look, unclear_text
 from payments.admin.words import amount_text
 from payments.models import Payment, PaymentOperation
-from payments.services import resolve_operation
-from payments.services.operations import check_resolution, resolved_amount
+from payments.services import Origin, resolve_operation
+from payments.services.operations import check_resolution, look_into, resolved_amount
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
+
+
+class CheckOperation(Action[PaymentOperation]):
+    """Find out at once what became of an operation."""
+
+    slug = "check"
+    label = gettext_lazy("Check now")
+    heading = gettext_lazy("Find out what became of an operation")
+    permission = "sync_session"
+
+    def is_offered(self, row: PaymentOperation) -> bool:
+        """Offer it while the operation is open, and where there is a way to find out."""
+        plugin = plugin_of(row.provider_id)
+        can_be_asked = plugin is not None and plugin.supports_retrieve
+        is_waiting = row.is_open and row.status != OperationStatus.ATTENTION
+        return is_waiting or (_waits(row) and can_be_asked)
+
+    def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
+        """Say who is asked, and that nothing happens twice."""
+        yield _("%(provider)s is asked how this stands, and what it reports is recorded.") % {
+            "provider": provider_name(row.provider_id)
+        }
+        if row.status != OperationStatus.ATTENTION:
+            yield _(
+                "What it doesn't know of may be sent again under the same key, as it would be later anyway: it can't "
+                "happen twice."
+            )
+
+    def run(self, row: PaymentOperation, values: Values, actor: Any) -> Report:
+        """Ask, and say what was news, and whether it is clear now."""
+        finding = look_into(row, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
+        news, operation = news_text(finding.news), finding.operation
+        if not operation.is_open:
+            status = OperationStatus(operation.status).label
+            told = _("The operation is over. Status: %(status)s.") % {"status": status}
+            return Report(text=" ".join(filter(None, [news, told])))
+        said = [news or _("Nothing new.")]
+        if operation.status == OperationStatus.ATTENTION:
+            said.append(
+                _("The operation needs attention: %(detail)s")
+                % {"detail": detail_text(operation.detail, operation.currency_code)}
+            )
+        else:
+            said += [unclear_text(operation), next_look(operation)]
+        return Report(text=" ".join(filter(None, said)), level=messages.WARNING)
 
 
 class ResolveOperation(Action[PaymentOperation]):
@@ -121,7 +167,7 @@ class AcknowledgeReport(Action[PaymentOperation]):
         return Report(text=_("The report is acknowledged. Nobody has to look at it any more."))
 
 
-OPERATION_ACTIONS: Final = (ResolveOperation(), AcknowledgeReport())
+OPERATION_ACTIONS: Final = (CheckOperation(), ResolveOperation(), AcknowledgeReport())
 
 
 def _waits(row: PaymentOperation) -> bool:

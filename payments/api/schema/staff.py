@@ -210,6 +210,7 @@ OPERATIONS: Final = (
     _change(providers.DisableProviderView, "disable_payment_provider", *_PROVIDER),
     _list(operations.OperationsView, "operations", *_CALL, status=OperationStatus, kind=OperationKind),
     _get(operations.OperationView, "operation", *_CALL),
+    _change(operations.CheckOperationView, "check_operation", *_CALL),
     _change(
         operations.ResolveOperationView,
         "resolve_operation",

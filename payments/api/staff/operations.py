@@ -132,6 +132,20 @@ class OperationView(StaffView):
         return self.answer(lookups.get(operation_rows(), operation_id))
 
 
+class CheckOperationView(StaffView):
+    """Find out at once what became of an operation."""
+
+    permissions = {"POST": "sync_session"}
+    output = OperationSerializer
+
+    def post(self, request: Request, operation_id: str) -> Response:
+        """Do what the reconciler would do next, and answer with the operation as it is then."""
+        operation = lookups.get(operation_rows(), operation_id)
+        self.read()
+        services.check_operation(operation, **self.origin())
+        return self.answer(lookups.get(operation_rows(), operation_id))
+
+
 class ResolveOperationView(StaffView):
     """Resolve an operation that needs attention."""
 

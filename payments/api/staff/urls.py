@@ -90,6 +90,11 @@ urlpatterns = [
     path("operations/", operations.OperationsView.as_view(), name="staff-operations"),
     path("operations/<str:operation_id>/", operations.OperationView.as_view(), name="staff-operation"),
     path(
+        "operations/<str:operation_id>/check/",
+        operations.CheckOperationView.as_view(),
+        name="staff-operation-check",
+    ),
+    path(
         "operations/<str:operation_id>/resolve/",
         operations.ResolveOperationView.as_view(),
         name="staff-operation-resolve",

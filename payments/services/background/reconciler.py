@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import PaymentError, ProviderUnavailableError
+from payments.exceptions import OperationInProgressError, PaymentError, ProviderUnavailableError
 from payments.models import PaymentOperation
 from payments.providers import BaseProvider, ProviderResult, RetrieveResult
 from payments.services.ledger.books import Books, Scope, keep
@@ -96,7 +97,26 @@ def reconcile_operation(operation: PaymentOperation, *, owner: str = "") -> Paym
 
     `owner` is the worker that has leased it. Raises LeaseLostError where another has it by now.
     """
-    turn = _Turn(operation, owner)
+    return _take_step(_Turn(operation, owner))
+
+
+def reconcile_now(operation: PaymentOperation, *, origin: Origin) -> PaymentOperation:
+    """Do the next step for an operation whose outcome isn't known at once, because somebody wants to know.
+
+    It uses up none of the looks that are still to come. Raises OperationInProgressError where somebody else is at it.
+    """
+    turn = _Turn(operation, "", origin=origin, is_extra=True)
+    turn.take(new_owner())
+    try:
+        return _take_step(turn)
+    except LeaseLostError:
+        return reconnecting(lambda: PaymentOperation.objects.get(pk=operation.pk))
+    except Exception:
+        survived(turn.release)
+        raise
+
+
+def _take_step(turn: _Turn) -> PaymentOperation:
     current = turn.begin()
     if current.status not in _WAITING:
         return current
@@ -113,11 +133,23 @@ def reconcile_operation(operation: PaymentOperation, *, owner: str = "") -> Paym
 
 
 class _Turn:
-    """One worker's turn with one operation: `operation` is it as it was written last, in `books`."""
+    """One worker's turn with one operation: `operation` is it as it was written last, in `books`.
 
-    def __init__(self, operation: PaymentOperation, owner: str) -> None:
+    An extra turn is one that somebody asks for, besides those that the backoff has.
+    """
+
+    def __init__(
+        self,
+        operation: PaymentOperation,
+        owner: str,
+        *,
+        origin: Origin = RECONCILER,
+        is_extra: bool = False,
+    ) -> None:
         self.operation = operation
         self.owner = owner
+        self.origin = origin
+        self.is_extra = is_extra
 
     def keep(self, rule: Callable[[Books, PaymentOperation], Any]) -> Any:
         """Apply a rule to the operation in its collection's books; raise LeaseLostError where it is another's."""
@@ -130,9 +162,29 @@ class _Turn:
 
         scope = Scope(payment_id=self.operation.payment_id, operation_id=self.operation.pk)
         self.books, (self.operation, result) = keep(
-            self.operation.collection_id, with_operation, origin=RECONCILER, scope=scope
+            self.operation.collection_id, with_operation, origin=self.origin, scope=scope
         )
         return result
+
+    def take(self, owner: str) -> None:
+        """Lease the operation; raise OperationInProgressError where it is being worked on."""
+
+        def rule(_books: Books, current: PaymentOperation) -> None:
+            if current.status not in _UNRECORDED:
+                return
+            if current.lease_expires_at is not None and current.lease_expires_at > timezone.now():
+                raise OperationInProgressError(
+                    _("The provider is being asked about this right now. Look again in a minute."),
+                    operation_id=current.pk,
+                )
+            current.lease_owner, current.lease_expires_at = owner, timezone.now() + LEASE
+
+        self.keep(rule)
+        self.owner = owner
+
+    def release(self) -> None:
+        """Leave the operation to the others, to be looked at when it would have been."""
+        self.keep(_release)
 
     def begin(self) -> PaymentOperation:
         """Take the turn: renew the lease, and give up on a call whose caller has vanished."""
@@ -153,7 +205,7 @@ class _Turn:
         """Record what the provider knows of the operation's session, and return its answer."""
         answer = retrieve(self.operation.session)
         if answer.outcome == Outcome.SUCCEEDED and answer.fact is not None:
-            record_fact(self.operation.session, answer.fact, origin=RECONCILER)
+            record_fact(self.operation.session, answer.fact, origin=self.origin)
         return answer
 
     def decide(self, provider: BaseProvider[Any]) -> bool:
@@ -163,7 +215,7 @@ class _Turn:
 
         def rule(books: Books, current: PaymentOperation) -> bool:
             if current.status == OperationStatus.PENDING:
-                _wait(books, current) if provider.supports_retrieve else _look_later(books, current)
+                self._pause(books, current, _wait if provider.supports_retrieve else _look_later)
             if current.status != OperationStatus.UNKNOWN:
                 return False
             if not is_protected:
@@ -204,7 +256,7 @@ class _Turn:
 
     def reschedule(self) -> PaymentOperation:
         """Look again later, each time after a longer pause; after the last look a person has to."""
-        self.keep(_look_later)
+        self.keep(lambda books, current: self._pause(books, current, _look_later))
         return self.operation
 
     def require_attention(self, reason: AttentionReason) -> PaymentOperation:
@@ -216,6 +268,15 @@ class _Turn:
 
         self.keep(rule)
         return self.operation
+
+    def _pause(
+        self, books: Books, current: PaymentOperation, pause: Callable[[Books, PaymentOperation], None]
+    ) -> None:
+        """Put the operation back: for as long as it takes, or where this turn was an extra one, as it was."""
+        if self.is_extra:
+            _release(books, current)
+        else:
+            pause(books, current)
 
     def _is_still_ours(self) -> bool:
         """Return whether nobody has ended or taken over the operation since it was decided to send it."""
@@ -233,7 +294,7 @@ class _Turn:
         def rule(books: Books, current: PaymentOperation) -> None:
             if current.status == OperationStatus.UNKNOWN:
                 lose_track(books, current, result)
-                _look_later(books, current)
+                self._pause(books, current, _look_later)
 
         self.keep(rule)
         return self.operation
@@ -337,6 +398,11 @@ def _pause(operation: PaymentOperation) -> None:
     operation.checks += 1
     operation.next_attempt_at = timezone.now() + pause
     operation.lease_owner, operation.lease_expires_at = "", None
+
+
+def _release(_books: Books, operation: PaymentOperation) -> None:
+    if operation.is_open:
+        operation.lease_owner, operation.lease_expires_at = "", None
 
 
 def _attend(books: Books, operation: PaymentOperation, reason: AttentionReason) -> None:

@@ -1,0 +1,171 @@
+"""What nobody knows yet of what a provider was asked, in words: on badges, in banners, and before it is asked again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from django.contrib.admin.utils import quote
+from django.db.models import Model, QuerySet
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.functional import Promise
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from payments.admin.badges import Tone, badge
+from payments.admin.links import Links
+from payments.admin.panels import Alert, Text
+from payments.admin.words import amount_text, lines, localized
+from payments.models import PaymentEvent, PaymentOperation
+from payments.services.operations import is_unclear
+from payments.states import EventSource, OperationKind, OperationStatus
+
+_ATTRIBUTE: Final = "_payments_admin_unclear"
+
+_MAY_HAVE: Final[dict[str, Promise]] = {
+    OperationKind.REFUND: gettext_lazy(
+        "A refund of %(amount)s by %(who)s at %(when)s is still unclear; it may have reached the customer."
+    ),
+    OperationKind.CAPTURE: gettext_lazy(
+        "A capture of %(amount)s by %(who)s at %(when)s is still unclear; it may have taken the money."
+    ),
+    OperationKind.AUTHORIZE: gettext_lazy(
+        "An authorization of %(amount)s by %(who)s at %(when)s is still unclear; the amount may be held."
+    ),
+}
+_OTHERWISE: Final = gettext_lazy("%(kind)s of %(amount)s by %(who)s at %(when)s is still unclear.")
+
+_DONE: Final[dict[str, Promise]] = {
+    "payment.captured": gettext_lazy("the capture of %(amount)s has gone through"),
+    "payment.refunded": gettext_lazy("the refund of %(amount)s has gone through"),
+    "payment.authorized": gettext_lazy("%(amount)s is authorized"),
+    "payment.released": gettext_lazy("%(amount)s that was held is released"),
+    "payment.charged_back": gettext_lazy("the payer's bank took %(amount)s back"),
+    "payment.reinstated": gettext_lazy("%(amount)s that the payer's bank had taken back came back"),
+    "capture.failed": gettext_lazy("the capture of %(amount)s has failed"),
+    "refund.failed": gettext_lazy("the refund of %(amount)s has failed"),
+    "session.failed": gettext_lazy("the authorization of %(amount)s was refused"),
+    "session.canceled": gettext_lazy("the session of %(amount)s is canceled"),
+    "session.updated": gettext_lazy("the session's amount is %(amount)s"),
+    "session.requires_more": gettext_lazy("the payer has to do something more"),
+    "fact.discrepancy": gettext_lazy("a report that differs from the books"),
+}
+_MADE_ELSEWHERE: Final[dict[str, Promise]] = {
+    "payment.captured": gettext_lazy("a capture of %(amount)s made at the provider"),
+    "payment.refunded": gettext_lazy("a refund of %(amount)s made at the provider"),
+}
+
+
+def attach_unclear(rows: Sequence[Model], path: str) -> None:
+    """Read of all rows at once what is unclear; `path` leads from an operation to its row."""
+    found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
+    lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in rows]}
+    for operation in _open_rows().filter(**lookups):
+        if is_unclear(operation):
+            found[getattr(operation, f"{path}_id")].append(operation)
+    for row in rows:
+        row.__dict__[_ATTRIBUTE] = found[row.pk]
+
+
+def unclear_of(row: Model) -> list[PaymentOperation]:
+    """Return the operations that were attached to a row, those that need a person among them."""
+    operations: list[PaymentOperation] = row.__dict__[_ATTRIBUTE]
+    return operations
+
+
+def unclear_badges(row: Model) -> Iterable[SafeString]:
+    """Yield a badge for each operation that is unclear, and one where a person is needed."""
+    operations = unclear_of(row)
+    for operation in operations:
+        if operation.status != OperationStatus.ATTENTION:
+            yield badge(_("%(what)s unclear") % {"what": what_of(operation)}, Tone.ALERT)
+    if any(operation.status == OperationStatus.ATTENTION for operation in operations):
+        yield badge(_("Needs attention"), Tone.ALERT)
+
+
+def unclear_alerts(row: Model, links: Links) -> Iterable[Alert]:
+    """Yield for each operation of a row that is unclear what may have happened, and the way to look into it.
+
+    What needs a person has an alert of its own.
+    """
+    for operation in unclear_of(row):
+        if operation.status != OperationStatus.ATTENTION:
+            yield unclear_alert(operation, links)
+
+
+def unclear_alert(operation: PaymentOperation, links: Links, reason: Text = "") -> Alert:
+    """Return what may have happened, when it is looked at next, and the way to look at once."""
+    return Alert(
+        text=lines(unclear_text(operation), next_look(operation), reason),
+        url=check_url(operation, links),
+        link=_("Check now"),
+    )
+
+
+def check_url(operation: PaymentOperation, links: Links) -> str | None:
+    """Return the address that asks the provider at once, and leads back here; None where this user may not."""
+    user: Any = links.request.user
+    if links.url(PaymentOperation, operation.pk) is None or not user.has_perm("payments.sync_session"):
+        return None
+    name = f"{links.site.name}:payments_paymentoperation_action"
+    query = urlencode({"next": links.request.path})
+    return f"{reverse(name, args=[quote(operation.pk), 'check'])}?{query}"
+
+
+def what_of(operation: PaymentOperation) -> str:
+    """Return what was asked, and of how much."""
+    amount = amount_text(operation.amount, operation.currency_code)
+    return _("%(kind)s of %(amount)s") % {"kind": OperationKind(operation.kind).label, "amount": amount}
+
+
+def unclear_text(operation: PaymentOperation) -> str:
+    """Return what was asked by whom and when, and what it may have done."""
+    parts = {
+        "kind": OperationKind(operation.kind).label,
+        "amount": amount_text(operation.amount, operation.currency_code),
+        "who": operation.actor.get_username()
+        if operation.actor
+        else str(EventSource(operation.source).label),
+        "when": formats.date_format(localized(operation.created_at), "SHORT_DATETIME_FORMAT"),
+    }
+    return str(_MAY_HAVE.get(operation.kind, _OTHERWISE)) % parts
+
+
+def next_look(operation: PaymentOperation) -> str:
+    """Return when the provider is asked next; nothing where a person has to."""
+    if operation.status == OperationStatus.ATTENTION or operation.next_attempt_at is None:
+        return ""
+    if operation.next_attempt_at <= timezone.now():
+        return _(
+            "The provider is asked again as soon as the reconciler runs; the amount stays reserved until it is known."
+        )
+    at = formats.date_format(localized(operation.next_attempt_at), "SHORT_DATETIME_FORMAT")
+    told = _("The provider is asked again at %(when)s; the amount stays reserved until it is known.")
+    return told % {"when": at}
+
+
+def news_text(news: Iterable[PaymentEvent]) -> str:
+    """Return what asking a provider has brought to light, as a sentence; nothing where all was known."""
+    told = dict.fromkeys(filter(None, (_piece_of(event) for event in news)))
+    if not told:
+        return ""
+    return _("New: %(news)s.") % {"news": ", ".join(told)}
+
+
+def _piece_of(event: PaymentEvent) -> str:
+    words = _DONE.get(event.type)
+    if event.operation_id is None:
+        words = _MADE_ELSEWHERE.get(event.type, words)
+    if words is None:
+        return ""
+    amount = "" if event.amount is None else amount_text(event.amount, event.collection.currency_code)
+    return str(words) % {"amount": amount}
+
+
+def _open_rows() -> QuerySet[PaymentOperation]:
+    rows = PaymentOperation.objects.open().select_related("collection", "actor")
+    return rows.defer("input", "exchange", "sent", "collection__metadata").order_by("created_at", "id")

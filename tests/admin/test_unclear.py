@@ -1,0 +1,124 @@
+"""What nobody knows yet is seen on every page that shows the row, and can be looked into from there."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import models
+from django.test import Client
+
+from payments.exceptions import OutcomeUnknownError
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.providers import MovementFact, RetrieveResult, SessionFact
+from payments.services import capture_payment, refund_payment
+from payments.states import MovementKind, MovementStatus, Outcome
+from tests.admin.acting import act, action_url, told
+from tests.admin.conftest import Viewer
+from tests.admin.pages import html, listing, page, text
+from tests.admin.scenes import make_attention, make_authorized, make_collection
+from tests.admin.scripted import answering
+
+pytestmark = pytest.mark.django_db
+
+BADGE = "Refund of 20.00 EUR unclear"
+
+
+@pytest.fixture
+def lost(olivia: Any) -> PaymentOperation:
+    """Return a refund of 20.00 euros of 100.00, asked for by olivia, whose answer got lost."""
+    payment = capture_payment(make_authorized(make_collection("100.00")))
+    with answering(TimeoutError()), pytest.raises(OutcomeUnknownError):
+        refund_payment(payment, amount="20.00", actor=olivia, source="admin")
+    return PaymentOperation.objects.get(status="unknown")
+
+
+def around(operation: PaymentOperation) -> list[models.Model]:
+    """Return the rows whose pages show an operation: its collection, session and payment."""
+    assert operation.payment is not None
+    return [operation.collection, operation.session, operation.payment]
+
+
+def refunded(operation: PaymentOperation | None, amount: str = "20.00") -> RetrieveResult:
+    """Return the answer of a provider that has given money back, for an operation or by itself."""
+    movement = MovementFact(
+        kind=MovementKind.REFUND,
+        status=MovementStatus.SUCCEEDED,
+        amount=Decimal(amount),
+        currency_code="eur",
+        operation_id=None if operation is None else operation.pk,
+        provider_reference=f"re_{amount}",
+    )
+    fact = SessionFact(currency_code="eur", movements=(movement,))
+    return RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact)
+
+
+def test_every_page_and_list_says_what_is_unclear_and_offers_to_look(
+    lost: PaymentOperation, operator: Client
+) -> None:
+    for row in around(lost):
+        shown = html(operator, page(row))
+        words = text(shown)
+        assert BADGE in words, row
+        assert "A refund of 20.00 EUR by olivia at " in words, row
+        assert "is still unclear; it may have reached the customer. The provider is asked again at" in words
+        assert f"{action_url(lost, 'check')}?next=" in shown, row
+    for model in (PaymentCollection, PaymentSession, Payment):
+        assert BADGE in text(html(operator, listing(model))), model
+    assert action_url(lost, "check") in html(operator, page(lost))
+
+
+def test_nothing_is_said_where_all_is_clear(operator: Client) -> None:
+    payment = capture_payment(make_authorized(make_collection("100.00")))
+    for row in (payment, payment.session, payment.collection):
+        assert "unclear" not in text(html(operator, page(row))), row
+
+
+def test_who_may_not_ask_is_told_without_the_way_to_it(lost: PaymentOperation, viewer: Viewer) -> None:
+    client = viewer("view_paymentcollection", "view_payment", "view_paymentoperation")
+    shown = html(client, page(lost.collection))
+    assert BADGE in text(shown)
+    assert "Check now" not in text(shown)
+    assert client.get(action_url(lost, "check")).status_code == 403
+
+
+def test_looking_says_what_came_of_it(lost: PaymentOperation, operator: Client) -> None:
+    with answering(refunded(lost)):
+        response = act(operator, lost, "check")
+    assert (
+        told(response) == "New: the refund of 20.00 EUR has gone through. The operation is over. "
+        "Status: Succeeded."
+    )
+    assert "unclear" not in text(html(operator, page(lost.collection)))
+
+
+def test_looking_says_what_was_found_besides(lost: PaymentOperation, operator: Client) -> None:
+    with answering(refunded(None, "15.00"), TimeoutError()):
+        response = act(operator, lost, "check")
+    words = told(response)
+    assert words.startswith("New: a refund of 15.00 EUR made at the provider. A refund of 20.00 EUR by")
+    assert "The provider is asked again at" in words
+
+
+def test_looking_in_vain_says_so(lost: PaymentOperation, operator: Client) -> None:
+    with answering(TimeoutError()):
+        response = act(operator, lost, "check")
+    assert told(response).startswith("Nothing new. A refund of 20.00 EUR by olivia at ")
+
+
+def test_the_same_can_be_looked_into_again(lost: PaymentOperation, operator: Client) -> None:
+    for _time in range(2):
+        with answering(TimeoutError()):
+            response = act(operator, lost, "check")
+        assert told(response).startswith("Nothing new.")
+
+
+def test_what_needs_a_person_is_looked_into_first(operator: Client) -> None:
+    operation = make_attention()
+    for row in [operation, *around(operation)[:1]]:
+        assert "Needs attention" in text(html(operator, page(row)))
+    assert f"{action_url(operation, 'check')}?next=" in html(operator, page(operation))
+    with answering(RetrieveResult(outcome=Outcome.SUCCEEDED)):
+        response = act(operator, operation, "check")
+    assert told(response).startswith("Nothing new. The operation needs attention: Another amount was")
