@@ -42,14 +42,14 @@ class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
 class PaymentOperation(KeptModel):
     """Record one intended call to a provider, and what came of it.
 
-    `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set
-    as long as the operation is open and unique, so the database itself allows one per target and kind; a partial
-    unique index would do the same, but not on MariaDB. `is_final` tells a capture that takes all that is left,
-    `makes_split` an update that gives a session an amount of its own; both are decided when the operation is claimed,
-    so that sending it again asks for the same. So is `sent`, which is private: what goes along of the session's or the
-    payment's own data, and of words that may be changed. `sent_at` is when it was claimed, by the database's own clock:
-    its key protects from then on. `request_key` names the HTTP request that asked for it, where that had an
-    `Idempotency-Key`.
+    `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set as
+    long as the operation is open and unique, so the database itself allows one per target and kind; a partial unique
+    index would do the same, but not on MariaDB. `is_final` tells a capture that takes all that is left, `makes_split`
+    an update that gives a session an amount of its own; both are decided when the operation is claimed, so that sending
+    it again asks for the same. So is `sent`, which is private: what goes along of the session's or the payment's own
+    data, and of words that may be changed. `sent_at` is when it was claimed, by the database's own clock: its key
+    protects from then on; `unclear_since` is when its outcome became unknown last, by the same clock. `request_key`
+    names the HTTP request that asked for it, where that had an `Idempotency-Key`.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_operation_id, editable=False)
@@ -113,6 +113,7 @@ class PaymentOperation(KeptModel):
     )
     sent = models.JSONField(_("sent"), null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
+    unclear_since = models.DateTimeField(_("unclear since"), null=True, blank=True, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     checks = models.PositiveIntegerField(_("checks"), default=0)
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")

@@ -2,62 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import InputError, TransitionError
-from payments.models import PaymentEvent, PaymentOperation
-from payments.providers import (
-    AuthorizeResult,
-    CancelResult,
-    CaptureResult,
-    Failure,
-    InitiateResult,
-    ProviderResult,
-    RefundResult,
-    UpdateResult,
-)
+from payments.exceptions import InputError
+from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers.handler import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
+from payments.services.ledger.books import Books, keep, open_books
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.locks import reconnecting
-from payments.services.ledger.operations import is_recorded, raise_for_outcome
-from payments.services.ledger.records import Resolution, record_result
+from payments.services.ledger.locks import database_alias, reconnecting
+from payments.services.ledger.operations import raise_for_outcome
+from payments.services.ledger.records import Resolution
+from payments.services.ledger.resolutions import (
+    KINDS_WITH_AMOUNT,
+    Outlook,
+    Statement,
+    check_decidable,
+    look_ahead,
+    reported_of,
+    resolve,
+)
+from payments.services.ledger.statements import database_time
 from payments.services.sync import events_since, last_event_of, synchronize
-from payments.states import EventSource, OperationKind, OperationStatus, Outcome
+from payments.states import EventSource, OperationStatus
 
 __all__ = [
+    "KINDS_WITH_AMOUNT",
     "Discrepancy",
     "Finding",
+    "Outlook",
     "check_operation",
-    "check_resolution",
+    "check_resolvable",
+    "foresee",
     "is_unclear",
     "look_into",
     "raise_for_outcome",
+    "reported_of",
     "resolve_operation",
-    "resolved_amount",
 ]
 
-NOT_DONE: Final = Failure(code="resolved_as_not_done")
-
-_RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
-    OperationKind.INITIATE: InitiateResult,
-    OperationKind.UPDATE: UpdateResult,
-    OperationKind.AUTHORIZE: AuthorizeResult,
-    OperationKind.CAPTURE: CaptureResult,
-    OperationKind.REFUND: RefundResult,
-    OperationKind.CANCEL: CancelResult,
-    OperationKind.SYNC: ProviderResult,
-}
-_WITH_AMOUNT: Final = frozenset(
-    {OperationKind.UPDATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND}
-)
+Amount = Decimal | int | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,62 +102,78 @@ def resolve_operation(
     *,
     has_happened: bool,
     reason: str,
+    amount: Amount = None,
     evidence: str = "",
     provider_reference: str | None = None,
+    accept_excess: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> PaymentOperation:
-    """Record that an operation in `attention` did or did not happen, as a person found out.
+    """Record that an operation did or did not happen, as a person found out, and with which amount (major units).
 
-    What follows is what would have followed from the provider's own answer; a mere report is only acknowledged.
-    `reason` says how they know, `evidence` may name a document. `provider_reference` is what the provider calls what
-    has happened: without it, a session whose initiation got lost may be of no use, and a report that names a movement
-    in no other way counts as another one.
+    It may be one that needs attention, or one whose outcome has been unknown for ten minutes. What follows is what
+    would have followed from the provider's own answer; a mere report is only acknowledged. Without `amount`, what was
+    asked has happened. `reason` says how they know, `evidence` may name a document. `provider_reference` is what the
+    provider calls what has happened: without it, a session whose initiation got lost may be of no use. Where a capture
+    or refund in the books has that reference, or that id, it is the same money, and nothing is booked again.
 
-    Raises InputError without a reason, and TransitionError for an operation that needs no attention, and for one that
-    the books already know to have happened: only a refund or a cancelation undoes that.
+    Raises InputError without a reason, and for an amount where none is expected; AmountError for one that can't be, and
+    for more than the provider can have moved (`exceeds_possible`), TransitionError for what may be in the books already
+    (`possibly_booked`): both unless `accept_excess` says that it is meant. Raises TransitionError for an operation that
+    nobody may decide about (`not_in_attention`, `too_early`), and where the books know better (`already_recorded`).
     """
+    statement = Statement(
+        has_happened=has_happened,
+        amount=amount,
+        reference=provider_reference,
+        accepts_excess=accept_excess,
+    )
+    origin = Origin.of(actor=actor, source=source)
+    resolution = _resolution(origin, reason, evidence)
+    now = _database_time(operation)
+
+    def rule(books: Books) -> PaymentOperation:
+        current = books.operation(operation.pk)
+        check_decidable(current, now)
+        resolve(books, current, statement, resolution)
+        return current
+
+    _books, resolved = keep(operation.collection_id, rule, origin=origin)
+    return resolved
+
+
+def foresee(
+    operation: PaymentOperation,
+    *,
+    has_happened: bool,
+    amount: Amount = None,
+    provider_reference: str | None = None,
+    accept_excess: bool = False,
+) -> Outlook:
+    """Return what `resolve_operation` would do with the same arguments; raise what it would raise."""
+    statement = Statement(
+        has_happened=has_happened, amount=amount, reference=provider_reference, accepts_excess=accept_excess
+    )
+    books, current = _look_into(operation)
+    return look_ahead(books, current, statement)
+
+
+def check_resolvable(operation: PaymentOperation) -> None:
+    """Raise what `resolve_operation` raises whatever is said: nobody may decide about the operation, or not yet."""
+    check_decidable(_look_into(operation)[1], _database_time(operation))
+
+
+def _look_into(operation: PaymentOperation) -> tuple[Books, PaymentOperation]:
+    books = open_books(operation.collection_id, origin=Origin(), is_locked=False)
+    return books, books.operation(operation.pk)
+
+
+def _database_time(operation: PaymentOperation) -> datetime:
+    rows = PaymentCollection.objects.filter(pk=operation.collection_id)
+    return database_time(database_alias(), rows)
+
+
+def _resolution(origin: Origin, reason: str, evidence: str) -> Resolution:
     if not reason.strip():
         raise InputError(_("Say how you know."), code="reason_required", field="reason")
-    operation.refresh_from_db()
-    check_resolution(operation, has_happened=has_happened)
-    origin = Origin.of(actor=actor, source=source)
-    return record_result(
-        operation,
-        _answer_for(operation, has_happened=has_happened, reference=provider_reference),
-        origin=origin,
-        resolution=Resolution(actor=origin.actor, reason=reason, evidence=evidence),
-        check=lambda current: check_resolution(current, has_happened=has_happened),
-    )
-
-
-def check_resolution(operation: PaymentOperation, *, has_happened: bool) -> None:
-    """Raise TransitionError where an operation can't be resolved in this way, as `resolve_operation` does."""
-    if operation.status != OperationStatus.ATTENTION:
-        raise TransitionError(
-            _("Only an operation that needs attention can be resolved."), code="not_in_attention"
-        )
-    if not has_happened and is_recorded(operation):
-        raise TransitionError(
-            _("This has happened: refund or cancel it instead of resolving it as not done."),
-            code="already_recorded",
-            field="has_happened",
-        )
-
-
-def resolved_amount(operation: PaymentOperation) -> Decimal:
-    """Return of how much, in major units, the books will say that it has happened if a person says so."""
-    payment = operation.session.payment if operation.kind == OperationKind.AUTHORIZE else None
-    return operation.amount if payment is None else payment.amount
-
-
-def _answer_for(operation: PaymentOperation, *, has_happened: bool, reference: str | None) -> ProviderResult:
-    """Return what the provider would have answered."""
-    kind = OperationKind(operation.kind)
-    build = _RESULTS[kind]
-    if not has_happened:
-        return build(outcome=Outcome.DECLINED, failure=NOT_DONE)
-    stated: dict[str, Any] = {}
-    if kind in _WITH_AMOUNT:
-        stated = {"amount": resolved_amount(operation), "currency_code": operation.currency_code}
-    return build(outcome=Outcome.SUCCEEDED, provider_reference=reference or None, **stated)
+    return Resolution(actor=origin.actor, reason=reason, evidence=evidence)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,11 +32,10 @@ def sync_payment_session(
 
 @dataclass(frozen=True, kw_only=True)
 class Synchronization:
-    """A session as it is after its provider was asked, whether the provider knows of it, and what was news."""
+    """A session as it is after its provider was asked, and whether the provider knows of it at all."""
 
     session: PaymentSession
     is_known: bool
-    news: Sequence[PaymentEvent] = ()
 
 
 def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
@@ -45,7 +43,6 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
 
     That it doesn't is written into the history, once until something else happens to the session.
     """
-    last = last_event_of(session)
     result = retrieve(session)
     if result.outcome == Outcome.NOT_SENT:
         words = refused_key(result.failure.code if result.failure else "", origin.source)
@@ -59,9 +56,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
     else:
         record_fact(session, result.fact, origin=origin)
     session.refresh_from_db()
-    return Synchronization(
-        session=session, is_known=result.fact is not None, news=events_since(session, last)
-    )
+    return Synchronization(session=session, is_known=result.fact is not None)
 
 
 def last_event_of(session: PaymentSession) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from payments.admin.reasons import detail_text
+from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentEvent, PaymentOperation
-from payments.providers import CaptureResult, SessionFact
+from payments.providers import CaptureResult, MovementFact, SessionFact
 from payments.services import Origin, capture_payment, record_fact
-from payments.states import AttentionReason, Outcome, SessionStatus
+from payments.states import AttentionReason, MovementKind, MovementStatus, Outcome, SessionStatus
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
@@ -40,14 +43,89 @@ def test_page_says_why_somebody_has_to_decide_and_what_the_answers_do(operator: 
     assert "Has it happened at the provider?" in words
 
 
-def test_review_of_a_yes_says_that_the_books_take_what_was_asked_and_not_what_was_reported(
+def test_review_of_a_yes_fills_in_what_was_reported_and_says_what_the_books_take(
     operator: Client,
 ) -> None:
     operation = make_attention()
     sent = {**open_form(operator, operation, "resolve"), "has_happened": "yes", "reason": "Seen"}
     words = text(operator.post(action_url(operation, "resolve"), sent).content.decode())
     assert MISMATCH in words
+    assert "The books will say that 54.00 EUR has moved: Capture. 55.00 EUR was asked for." in words
+    assert "Captured so far 0.00 EUR; with this 54.00 EUR." in words
+
+
+def test_review_of_what_was_asked_says_so(operator: Client) -> None:
+    operation = make_attention()
+    sent = {**open_form(operator, operation, "resolve"), "has_happened": "yes", "reason": "Seen"}
+    assert sent["amount"] == "54.00"
+    response = operator.post(action_url(operation, "resolve"), {**sent, "amount": "55.00"})
+    words = text(response.content.decode())
     assert "The books will say that this has happened as it was asked for: Capture, 55.00 EUR." in words
+
+
+def test_more_than_was_authorized_asks_for_a_tick(operator: Client) -> None:
+    operation = make_attention()
+    sent = {
+        **open_form(operator, operation, "resolve"),
+        "has_happened": "yes",
+        "amount": "65.00",
+        "reason": "Seen",
+    }
+    assert 'type="checkbox"' not in html(operator, action_url(operation, "resolve"))
+    response = operator.post(action_url(operation, "resolve"), sent)
+    shown = response.content.decode()
+    told_excess = (
+        "Captured so far 0.00 EUR; with this 65.00 EUR, which is 10.00 EUR more than was authorized."
+    )
+    assert (response.status_code, told_excess in text(shown)) == (409, True)
+    assert 'type="checkbox"' in shown
+    assert confirm(operator, operation, "resolve", sent).status_code == 409
+    ticked = {**sent, "accept_excess": "on"}
+    review = operator.post(action_url(operation, "resolve"), ticked).content.decode()
+    assert told_excess in text(review)
+    assert "confirmed" in inputs(review)
+    confirm(operator, operation, "resolve", inputs(review))
+    assert Payment.objects.get().captured_amount == Decimal(65)
+
+
+def test_money_that_a_webhook_has_booked_meanwhile_is_told_and_not_booked_again(operator: Client) -> None:
+    operation = make_attention()
+    movement = MovementFact(
+        kind=MovementKind.CAPTURE,
+        status=MovementStatus.SUCCEEDED,
+        amount=Decimal(54),
+        currency_code="eur",
+        provider_reference="cap_54",
+    )
+    record_fact(
+        operation.session,
+        SessionFact(currency_code="eur", movements=(movement,)),
+        origin=Origin.of(source="webhook"),
+    )
+    sent = {**open_form(operator, operation, "resolve"), "has_happened": "yes", "reason": "Seen"}
+    refused = text(operator.post(action_url(operation, "resolve"), sent).content.decode())
+    assert "54.00 EUR has been booked meanwhile, as the provider reported it: capt_" in refused
+    named = {**sent, "provider_reference": "cap_54"}
+    words = text(operator.post(action_url(operation, "resolve"), named).content.decode())
+    assert "it is the same money, and isn't booked again" in words
+    assert "Captured so far 54.00 EUR; with this 54.00 EUR." in words
+    confirm(operator, operation, "resolve", named)
+    assert Payment.objects.get().captured_amount == Decimal(54)
+
+
+def test_unknown_outcome_is_resolved_when_ten_minutes_are_over(operator: Client) -> None:
+    payment = make_authorized(make_collection("55.00"))
+    with answering(TimeoutError()), pytest.raises(OutcomeUnknownError):
+        capture_payment(payment)
+    operation = PaymentOperation.objects.get(status="unknown")
+    early = operator.get(action_url(operation, "resolve"))
+    assert told(early) == "The outcome is unknown for less than ten minutes: ask the provider first."
+    PaymentOperation.objects.filter(pk=operation.pk).update(
+        unclear_since=F("unclear_since") - timedelta(minutes=10)
+    )
+    act(operator, operation, "resolve", has_happened="yes", reason="Seen")
+    operation.refresh_from_db()
+    assert operation.status == "succeeded"
 
 
 def test_no_to_what_the_books_hold_is_refused_before_it_is_confirmed(operator: Client) -> None:

@@ -26,11 +26,13 @@ from payments.providers import (
     AuthorizeResult,
     CancelRequest,
     CancelResult,
+    CaptureResult,
     InitiateResult,
+    MovementFact,
     RetrieveResult,
     SessionFact,
 )
-from payments.states import EventSource, Outcome, SessionStatus
+from payments.states import EventSource, MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import Script, ScriptedProvider, scripted_provider
 from payments.testing.factories import RefundReasonFactory
 from payments.testing.settings import configured_provider
@@ -331,6 +333,45 @@ def decided(world: World, *, has_happened: bool, times: int = 1) -> Answer:
     return [world.boss.post(path, body) for _ in range(times)][-1]
 
 
+def said_of_lost_movement(
+    kind: str = "capture", *, known: str = "", is_ours: bool = False, age: int = 11, **said: Any
+) -> Callable[[World], Answer]:
+    """Say what became of a capture or refund of 60.00 euros, `age` minutes old, whose answer got lost.
+
+    `known` is the amount of another one that has succeeded under the reference `tx_9`, one of ours or the provider's.
+    """
+
+    def run(world: World) -> Answer:
+        path = world.payment_path(captured=kind == "refund")
+        world.script.next("capture" if kind == "capture" else "refund", TimeoutError())
+        world.boss.post(f"{path}{kind}/", {"amount": "60.00"})
+        operation = PaymentOperation.objects.get(status="unknown")
+        PaymentOperation.objects.update(unclear_since=F("unclear_since") - timedelta(minutes=age))
+        if known and is_ours:
+            done = CaptureResult(
+                outcome=Outcome.SUCCEEDED,
+                amount=Decimal(known),
+                currency_code="eur",
+                provider_reference="tx_9",
+            )
+            world.script.next("capture", done)
+            world.boss.post(f"{path}capture/", {"amount": known})
+        elif known:
+            movement = MovementFact(
+                kind=MovementKind(kind),
+                status=MovementStatus.SUCCEEDED,
+                amount=Decimal(known),
+                currency_code="eur",
+                provider_reference="tx_9",
+            )
+            fact = SessionFact(currency_code="eur", movements=(movement,))
+            services.record_fact(operation.session, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+        body = {"has_happened": True, "reason": "Seen."} | said
+        return world.boss.post(f"staff/operations/{operation.pk}/resolve/", body)
+
+    return run
+
+
 def paid_while_others_are_canceled(world: World) -> Answer:
     first, second = (world.session(amount=amount) for amount in ("60.00", "40.00"))
 
@@ -456,4 +497,13 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("refund_reason_in_use", 409): reason_in_use,
     ("not_in_attention", 409): lambda world: decided(world, has_happened=True, times=2),
     ("already_recorded", 409): lambda world: decided(world, has_happened=False),
+    ("too_early", 409): said_of_lost_movement(age=9),
+    ("possibly_booked", 409): said_of_lost_movement("refund", known="60.00"),
+    ("amount_not_expected", 400): said_of_lost_movement(has_happened=False, amount="1.00"),
+    ("exceeds_possible", 400): said_of_lost_movement(amount="100.01"),
+    ("exceeds_captured", 400): said_of_lost_movement("refund", amount="100.01"),
+    ("reference_has_other_amount", 400): said_of_lost_movement(known="50.00", provider_reference="tx_9"),
+    ("reference_taken", 400): said_of_lost_movement(
+        known="10.00", is_ours=True, amount="10.00", provider_reference="tx_9"
+    ),
 }

@@ -108,7 +108,14 @@ STAFF = (
     Route(
         method="POST",
         path="staff/operations/{operation}/resolve/",
-        body={"has_happened": True, "reason": "r", "evidence": "e", "provider_reference": "p"},
+        body={
+            "has_happened": True,
+            "amount": "1.00",
+            "reason": "r",
+            "evidence": "e",
+            "provider_reference": "p",
+            "accept_excess": False,
+        },
     ),
     Route(method="GET", path="staff/webhook-events/"),
     Route(method="GET", path="staff/webhook-events/{event}/"),

@@ -105,7 +105,12 @@ def test_an_operation_is_resolved_with_a_reason(
         ({"has_happened": 1, "reason": "x"}, "has_happened", "invalid"),
         ({"has_happened": None, "reason": "x"}, "has_happened", "null"),
         ({"has_happened": True, "reason": "x" * 2001}, "reason", "max_length"),
-        ({"has_happened": True, "reason": "x", "amount": "1"}, "amount", "unknown_field"),
+        ({"has_happened": True, "reason": "x", "sum": "1"}, "sum", "unknown_field"),
+        ({"has_happened": True, "reason": "x", "amount": "1.001"}, "amount", "too_many_decimals"),
+        ({"has_happened": True, "reason": "x", "amount": 1.5}, "amount", "float_not_allowed"),
+        ({"has_happened": True, "reason": "x", "amount": "200.00"}, "amount", "exceeds_possible"),
+        ({"has_happened": False, "reason": "x", "amount": "20.00"}, "amount", "amount_not_expected"),
+        ({"has_happened": True, "reason": "x", "accept_excess": "yes"}, "accept_excess", "invalid"),
     ],
 )
 def test_a_resolution_that_says_too_little_is_refused(
@@ -115,6 +120,27 @@ def test_a_resolution_that_says_too_little_is_refused(
 
     assert refused.error == (400, "invalid_request", code, [(field, code)])
     assert PaymentOperation.objects.get(pk=stuck.pk).status == "attention"
+
+
+def test_an_operation_is_resolved_with_another_amount_than_was_asked(
+    boss: Visitor, stuck: PaymentOperation
+) -> None:
+    path = f"staff/operations/{stuck.pk}/resolve/"
+    body = {"has_happened": True, "reason": "Seen in the dashboard", "amount": "35.00"}
+
+    resolved = boss.post(path, body)
+
+    assert (resolved.status, resolved.body["status"], resolved.body["amount"]) == (200, "succeeded", "40.00")
+    assert boss.get(f"staff/payments/{stuck.payment_id}/").body["captured_amount"] == "35.00"
+
+
+def test_more_than_possible_is_booked_when_it_is_said_again(boss: Visitor, stuck: PaymentOperation) -> None:
+    path = f"staff/operations/{stuck.pk}/resolve/"
+    body = {"has_happened": True, "reason": "Seen", "amount": "120.00"}
+    assert boss.post(path, body).error[2] == "exceeds_possible"
+
+    assert boss.post(path, body | {"accept_excess": True}).status == 200
+    assert boss.get(f"staff/payments/{stuck.payment_id}/").body["captured_amount"] == "120.00"
 
 
 def test_an_operation_that_needs_no_attention_is_not_resolved(boss: Visitor, captured: Payment) -> None:

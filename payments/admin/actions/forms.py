@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
@@ -16,9 +17,20 @@ from payments.exceptions import PaymentError
 from payments.models import RefundReason
 from payments.money import exponent, format_amount, is_known, parse_amount
 from payments.redaction import has_card_number
+from payments.services.operations import KINDS_WITH_AMOUNT
 
 MAX_NOTE: Final = 2000
 _GROUPED: Final = 3
+
+
+class SecondWordField(forms.BooleanField):
+    """A tick that says that something unusual is meant; `codes` are the refusals after which it is shown."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self, *, codes: Collection[str], **kwargs: Any) -> None:
+        self.codes = codes
+        super().__init__(required=False, **kwargs)
 
 
 class ActionForm(forms.Form):
@@ -30,6 +42,9 @@ class ActionForm(forms.Form):
     def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
         self.row = row
         super().__init__(*args, **{"label_suffix": "", **kwargs})
+        for name, field in self.fields.items():
+            if isinstance(field, SecondWordField) and self.data.get(name):
+                self.show_tick(name)
 
     @property
     def is_asking(self) -> bool:
@@ -39,7 +54,18 @@ class ActionForm(forms.Form):
     @property
     def values(self) -> dict[str, Any]:
         """What was filled in, as the action takes it."""
-        return {field.name: self.cleaned_data.get(field.name) for field in self.visible_fields()}
+        names = set(self.fields) - {"version", "next"}
+        return {name: self.cleaned_data.get(name) for name in names}
+
+    def take_refusal(self, code: str) -> None:
+        """Ask for a second word, which a tick stands for, where the services want one before they act."""
+        for name, field in self.fields.items():
+            if isinstance(field, SecondWordField) and code in field.codes:
+                self.show_tick(name)
+
+    def show_tick(self, name: str) -> None:
+        """Show a tick that isn't asked for until it is needed."""
+        self.fields[name].widget = forms.CheckboxInput(attrs={"class": "payments-tick"})
 
     def summary(self) -> list[tuple[str | Promise, str]]:
         """Return what was filled in, to be looked over."""
@@ -112,10 +138,7 @@ class AmountForm(ActionForm):
 
     def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
-        field = self.fields["amount"]
-        assert isinstance(field, AmountField)  # noqa: S101 - declared above
-        field.currency_code = row.currency_code
-        field.label = _("Amount in %(currency)s") % {"currency": row.currency_code.upper()}
+        _name_currency(self.fields["amount"], row.currency_code)
 
 
 class NoteField(forms.CharField):
@@ -191,7 +214,7 @@ class AcknowledgeForm(ActionForm):
 
 
 class ResolveForm(ActionForm):
-    """Ask what a person found out, and how they know."""
+    """Ask what a person found out, with which amount, and how they know."""
 
     YES: ClassVar[str] = "yes"
 
@@ -199,6 +222,11 @@ class ResolveForm(ActionForm):
         label=_("Has it happened at the provider?"),
         choices=[(YES, _("Yes, it has happened")), ("no", _("No, it has not happened"))],
         widget=forms.RadioSelect,
+    )
+    amount = AmountField(
+        label=_("Amount"),
+        required=False,
+        help_text=_("If it has happened: how much has moved, which may be another amount than was asked."),
     )
     reason = NoteField(
         label=_("How do you know?"),
@@ -215,6 +243,18 @@ class ResolveForm(ActionForm):
         ),
     )
 
+    accept_excess = SecondWordField(
+        label=_("I have made sure that this is other money, and that the amount is right. Book it."),
+        codes=("exceeds_possible", "possibly_booked"),
+    )
+
+    def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        if row.kind in KINDS_WITH_AMOUNT:
+            _name_currency(self.fields["amount"], row.currency_code)
+        else:
+            del self.fields["amount"]
+
     def clean_has_happened(self) -> bool:
         """Return it as a truth value."""
         return bool(self.cleaned_data["has_happened"] == self.YES)
@@ -227,6 +267,12 @@ class ResolveForm(ActionForm):
             (_("Provider's reference"), str(self.cleaned_data.get("provider_reference") or "")),
         ]
         return [(label, value) for label, value in rows if value]
+
+
+def _name_currency(field: forms.Field, currency_code: str) -> None:
+    assert isinstance(field, AmountField)  # noqa: S101 - declared above
+    field.currency_code = currency_code
+    field.label = _("Amount in %(currency)s") % {"currency": currency_code.upper()}
 
 
 def _digits(currency_code: str) -> int:

@@ -6,19 +6,28 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.contrib import messages
+from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
 from payments.admin.panels import Text
-from payments.admin.plugins import plugin_of, provider_name
+from payments.admin.plugins import plugin_of, provider_name, reference_html
 from payments.admin.reasons import detail_lines, detail_text
 from payments.admin.unclear import news_text, next_look, unclear_text
 from payments.admin.words import amount_text
 from payments.models import Payment, PaymentOperation
 from payments.services import Origin, resolve_operation
-from payments.services.operations import check_resolution, look_into, resolved_amount
+from payments.services.operations import (
+    Outlook,
+    check_resolvable,
+    foresee,
+    is_unclear,
+    look_into,
+    reported_of,
+)
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
 
 
@@ -78,43 +87,74 @@ class ResolveOperation(Action[PaymentOperation]):
     is_grave = True
 
     def is_offered(self, row: PaymentOperation) -> bool:
-        """Offer it in `attention` only, and where something was asked that has happened or not."""
-        return _waits(row) and row.kind != OperationKind.SYNC
+        """Offer it where something was asked that may have happened, and nobody can find out, or not soon."""
+        return is_unclear(row) and row.kind != OperationKind.SYNC
+
+    def check(self, row: PaymentOperation) -> None:
+        """Refuse where nobody may decide yet."""
+        check_resolvable(row)
+
+    def initial(self, row: PaymentOperation) -> dict[str, Any]:
+        """Fill in what the provider has reported, or else what was asked."""
+        reported = reported_of(row)
+        return {"amount": reported.amount or row.amount, "provider_reference": reported.reference}
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
         """Say why somebody has to decide, and what the books will hold."""
-        parts = {
-            "kind": OperationKind(row.kind).label,
-            "amount": amount_text(resolved_amount(row), row.currency_code),
-            "provider": provider_name(row.provider_id),
-        }
         yield from _reason(row)
         if values is None:
-            yield _("Look into %(provider)s's dashboard: has this happened? %(kind)s, %(amount)s.") % parts
+            yield self._question(row)
             yield _(
                 "Your answer is recorded as if the provider had given it. Nothing is sent to the provider."
             )
             return
-        check_resolution(row, has_happened=values["has_happened"])
-        if values["has_happened"]:
-            told = _("The books will say that this has happened as it was asked for: %(kind)s, %(amount)s.")
-        else:
+        outlook = foresee(row, **_said(values))
+        parts = {"kind": OperationKind(row.kind).label, "amount": amount_text(row.amount, row.currency_code)}
+        if not values["has_happened"]:
             told = _(
                 "The books will say that this has not happened: %(kind)s, %(amount)s. What it reserved goes free."
             )
-        yield told % parts
+            yield told % parts
+            return
+        yield from self._bookings(row, outlook, parts)
 
     def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
         """Record it."""
         resolve_operation(
             row,
-            has_happened=values["has_happened"],
+            **_said(values),
             reason=values["reason"],
             evidence=values["evidence"] or "",
-            provider_reference=values["provider_reference"] or None,
             actor=actor,
             source=EventSource.ADMIN,
         )
+
+    def _question(self, row: PaymentOperation) -> Text:
+        """Ask what has happened, with the way to where that can be looked up."""
+        holder = row.payment or row.session
+        told = _("Look into %(provider)s's dashboard: has this happened? %(kind)s, %(amount)s.") % {
+            "kind": OperationKind(row.kind).label,
+            "amount": amount_text(row.amount, row.currency_code),
+            "provider": provider_name(row.provider_id),
+        }
+        return format_html("{} {}", told, reference_html(row.provider_id, holder.provider_reference))
+
+    def _bookings(self, row: PaymentOperation, outlook: Outlook, parts: dict[str, Any]) -> Iterable[Text]:
+        """Say what is booked, and what that makes of the sum."""
+        currency = row.currency_code
+        if outlook.twin is not None:
+            yield _(
+                "%(amount)s is in the books already, as %(id)s: it is the same money, and isn't booked again."
+            ) % {"amount": amount_text(outlook.twin.amount, currency), "id": outlook.twin.pk}
+        elif outlook.amount is None or outlook.amount == row.amount:
+            yield (
+                _("The books will say that this has happened as it was asked for: %(kind)s, %(amount)s.")
+                % parts
+            )
+        else:
+            told = _("The books will say that %(moved)s has moved: %(kind)s. %(amount)s was asked for.")
+            yield told % {**parts, "moved": amount_text(outlook.amount, currency)}
+        yield from _totals(row, outlook)
 
     def report(self, row: PaymentOperation, values: Values) -> Report:
         """Say how it stands now."""
@@ -168,6 +208,47 @@ class AcknowledgeReport(Action[PaymentOperation]):
 
 
 OPERATION_ACTIONS: Final = (CheckOperation(), ResolveOperation(), AcknowledgeReport())
+
+
+_TOTALS: Final[dict[str, tuple[Promise, Promise]]] = {
+    OperationKind.CAPTURE: (
+        gettext_lazy("Captured so far %(before)s; with this %(after)s."),
+        gettext_lazy(
+            "Captured so far %(before)s; with this %(after)s, which is %(excess)s more than was authorized."
+        ),
+    ),
+    OperationKind.REFUND: (
+        gettext_lazy("Refunded so far %(before)s; with this %(after)s."),
+        gettext_lazy(
+            "Refunded so far %(before)s; with this %(after)s, which is %(excess)s more than the payer's bank has left."
+        ),
+    ),
+    OperationKind.AUTHORIZE: (
+        gettext_lazy("%(after)s will be held."),
+        gettext_lazy("%(after)s will be held, which is %(excess)s more than was asked."),
+    ),
+}
+
+
+def _totals(row: PaymentOperation, outlook: Outlook) -> Iterable[str]:
+    """Yield the sum that an answer is about, as it is and as it will be."""
+    words = _TOTALS.get(row.kind)
+    if words is not None:
+        sums = {"before": outlook.before, "after": outlook.after, "excess": outlook.excess}
+        told = words[1] if outlook.excess else words[0]
+        yield str(told) % {name: amount_text(value, row.currency_code) for name, value in sums.items()}
+
+
+def _said(values: Values) -> dict[str, Any]:
+    """Return what was said of an operation, as the services take it: of what hasn't happened, nothing more."""
+    if not values["has_happened"]:
+        return {"has_happened": False}
+    return {
+        "has_happened": True,
+        "amount": values.get("amount"),
+        "provider_reference": values["provider_reference"] or None,
+        "accept_excess": bool(values["accept_excess"]),
+    }
 
 
 def _waits(row: PaymentOperation) -> bool:

@@ -121,6 +121,7 @@ class ActionPage:
         """Show the form again with the reason why the services refused; nothing was done."""
         field = error.field if error.field in {each.name for each in form.visible_fields()} else None
         form.add_error(field, error.message)
+        form.take_refusal(error.code)
         return self._show(form, status=CONFLICT)
 
     def _show_anew(self, form: ActionForm) -> HttpResponse:

@@ -219,6 +219,7 @@ OPERATIONS: Final = (
         body=operations.ResolveInput,
         example={
             "has_happened": True,
+            "amount": "15.00",
             "reason": "Seen in the dashboard.",
             "evidence": "Case 7",
             "provider_reference": "re_5f2a",

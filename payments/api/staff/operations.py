@@ -77,9 +77,11 @@ class ResolveInput(InputSerializer):
     """Read what a person found out about an operation, and how."""
 
     has_happened = FlagField()
+    amount = AmountField(required=False)
     reason = serializers.CharField(max_length=MAX_REASON)
     evidence = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON)
     provider_reference = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REFERENCE)
+    accept_excess = FlagField(required=False)
 
 
 def operation_rows() -> QuerySet[PaymentOperation]:
@@ -147,7 +149,7 @@ class CheckOperationView(StaffView):
 
 
 class ResolveOperationView(StaffView):
-    """Resolve an operation that needs attention."""
+    """Resolve an operation that needs a person."""
 
     permissions = {"POST": "resolve_operation"}
     output = OperationSerializer
@@ -155,5 +157,6 @@ class ResolveOperationView(StaffView):
     def post(self, request: Request, operation_id: str) -> Response:
         """Record that it has happened, or that it has not, as a person found out."""
         operation = lookups.get(operation_rows(), operation_id)
-        services.resolve_operation(operation, **self.read(ResolveInput), **self.origin())
+        values = self.read(ResolveInput, currency_code=operation.currency_code)
+        services.resolve_operation(operation, **values, **self.origin())
         return self.answer(lookups.get(operation_rows(), operation_id))

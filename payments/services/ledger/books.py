@@ -45,7 +45,7 @@ from payments.services.ledger.locks import (
     repeated,
     the_collection,
 )
-from payments.services.ledger.statements import Select, insert, update
+from payments.services.ledger.statements import DatabaseNow, Select, insert, update
 from payments.states import OPEN_OPERATION_STATUSES, MovementKind, MovementStatus, OperationKind
 
 T = TypeVar("T")
@@ -550,6 +550,7 @@ def _write_changes(alias: str, model: type[Model], rows: list[tuple[Any, list[st
     if len(rows) == 1:
         row, names = rows[0]
         update(alias, row, [*names, "updated_at"])
+        _forget_stamps(row, names)
         return
     changed = {name for _row, names in rows for name in names}
     fields = [
@@ -558,6 +559,15 @@ def _write_changes(alias: str, model: type[Model], rows: list[tuple[Any, list[st
         if each.attname in changed or each.name == "updated_at"
     ]
     QuerySet(model, using=alias).bulk_update([row for row, _names in rows], fields)
+    for row, names in rows:
+        _forget_stamps(row, names)
+
+
+def _forget_stamps(row: Model, names: list[str]) -> None:
+    """Have a row's columns that got the database's own time be unread: it isn't read back."""
+    for name in names:
+        if isinstance(getattr(row, name), DatabaseNow):
+            setattr(row, name, None)
 
 
 def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:

@@ -6,7 +6,7 @@ one that breaks an invariant is written down all the same, and an operation asks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -79,16 +79,23 @@ def keep_fact(
 
 
 def apply_fact(
-    books: Books, session: PaymentSession, fact: SessionFact, *, operation: PaymentOperation | None = None
+    books: Books,
+    session: PaymentSession,
+    fact: SessionFact,
+    *,
+    operation: PaymentOperation | None = None,
+    accepted: Collection[AttentionReason] = (),
 ) -> bool:
     """Apply a fact to a session in the books; the caller refreshes the totals afterwards.
 
-    `operation` is the one whose answer the fact is, if it is one's. Return whether the fact needs a person's attention.
+    `operation` is the one whose answer the fact is, if it is one's. Return whether the fact needs a person's attention;
+    what is `accepted` doesn't.
     """
     recorder = FactRecorder(books=books, session=session, operation=operation)
     recorder.record(fact)
-    report_discrepancies(books, session, recorder.discrepancies, operation=operation)
-    return bool(recorder.discrepancies)
+    discrepancies = [each for each in recorder.discrepancies if each.code not in accepted]
+    report_discrepancies(books, session, discrepancies, operation=operation)
+    return bool(discrepancies)
 
 
 @dataclass(kw_only=True)

@@ -82,7 +82,7 @@ class MovementRecorder:
             self._record_foreign(movement, total)
         elif movement.amount != row.amount:
             self._differ(
-                AttentionReason(f"{movement.kind}_amount_mismatch"), row.amount, movement.amount, operation
+                AttentionReason(f"{movement.kind}_amount_mismatch"), row.amount, _named(movement), operation
             )
         elif self._takes_reference(row, movement.provider_reference, operation):
             self._advance(row, movement, operation)
@@ -281,7 +281,7 @@ class MovementRecorder:
         )
 
 
-def _named(row: Movement) -> str:
+def _named(row: Movement | MovementFact) -> str:
     """Return a movement's amount, and the name by which the provider knows it."""
     return f"{row.amount.normalize():f} {row.provider_reference or ''}".rstrip()
 

@@ -5,8 +5,8 @@ If somebody else has recorded the operation meanwhile, as a webhook may, nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ from payments.services.ledger.operations import (
     is_recorded,
     reach,
 )
+from payments.services.ledger.statements import DatabaseNow
 from payments.services.ledger.totals import change_amount, fail_session, refresh_totals
 from payments.states import (
     AttentionReason,
@@ -65,11 +66,12 @@ UNANSWERED: Final = Failure(code="outcome_unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A person's decision what became of an operation, and how they know."""
+    """A person's decision what became of an operation, and how they know; `told` is what the history keeps of it."""
 
     actor: Any
     reason: str
     evidence: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 def record_answer(
@@ -97,24 +99,46 @@ def record_result(
     result: ProviderResult,
     *,
     origin: Origin | None = None,
-    resolution: Resolution | None = None,
-    check: Callable[[PaymentOperation], None] | None = None,
 ) -> PaymentOperation:
-    """Record what became of an operation, and return it as it is afterwards; `origin` is who asked for it, if None.
-
-    With a `resolution`, the answer is not the provider's but a person's. `check` looks at the operation under the lock,
-    and raises where nothing may be recorded.
-    """
+    """Record what became of an operation, and return it as it is afterwards; `origin` is who asked for it, if None."""
 
     def rule(books: Books) -> PaymentOperation:
-        current = books.operation(operation.pk)
-        if check is not None:
-            check(current)
-        return _recorded(books, current, result, resolution=resolution)
+        return _recorded(books, books.operation(operation.pk), result)
 
     told_by = origin or Origin.of_operation(operation)
     _books, recorded = keep(operation.collection_id, rule, origin=told_by, ending=_recording)
     return recorded
+
+
+def record_word(
+    books: Books,
+    operation: PaymentOperation,
+    result: ProviderResult,
+    resolution: Resolution,
+    accepted: Collection[AttentionReason] = (),
+) -> None:
+    """Record what a person says that the provider has answered; what they have accepted needs nobody's attention."""
+    if not _is_news(operation, result):
+        return
+    note_resolution(books, operation, resolution)
+    if result.outcome == Outcome.SUCCEEDED:
+        _record_success(books, operation, result, accepted)
+    else:
+        _record_decline(books, operation, result)
+    refresh_totals(books)
+
+
+def note_resolution(books: Books, operation: PaymentOperation, resolution: Resolution) -> None:
+    """Write down who has decided about an operation, and why."""
+    operation.resolved_by = resolution.actor
+    operation.resolution_reason = resolution.reason
+    operation.resolution_evidence = resolution.evidence
+    books.note(
+        "operation.resolved",
+        operation,
+        operation=operation,
+        data={"reason": resolution.reason, "evidence": resolution.evidence, **resolution.told},
+    )
 
 
 def lose_track(
@@ -143,34 +167,14 @@ def _recording(operation: PaymentOperation) -> None:
     reach(Checkpoint.RECORDING, operation)
 
 
-def _recorded(
-    books: Books,
-    operation: PaymentOperation,
-    result: ProviderResult,
-    *,
-    resolution: Resolution | None = None,
-) -> PaymentOperation:
+def _recorded(books: Books, operation: PaymentOperation, result: ProviderResult) -> PaymentOperation:
     if not _is_news(operation, result):
         return operation
-    if resolution is not None:
-        _note_resolution(books, operation, resolution)
-    elif result.exchange:
+    if result.exchange:
         operation.exchange = dict(result.exchange)
     _RECORDS[Outcome(result.outcome)](books, operation, result)
     refresh_totals(books)
     return operation
-
-
-def _note_resolution(books: Books, operation: PaymentOperation, resolution: Resolution) -> None:
-    operation.resolved_by = resolution.actor
-    operation.resolution_reason = resolution.reason
-    operation.resolution_evidence = resolution.evidence
-    books.note(
-        "operation.resolved",
-        operation,
-        operation=operation,
-        data={"reason": resolution.reason, "evidence": resolution.evidence},
-    )
 
 
 def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
@@ -188,7 +192,12 @@ def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
     return True
 
 
-def _record_success(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
+def _record_success(
+    books: Books,
+    operation: PaymentOperation,
+    result: ProviderResult,
+    accepted: Collection[AttentionReason] = (),
+) -> None:
     if _lacks_amount(operation, result):
         if operation.is_open:
             _record_unknown(books, operation, replace(result, failure=UNANSWERED))
@@ -209,7 +218,7 @@ def _record_success(books: Books, operation: PaymentOperation, result: ProviderR
         report_discrepancies(books, operation.session, [late], operation=operation)
         return
     fact = _fact_of(books, operation, result)
-    needs_attention = apply_fact(books, operation.session, fact, operation=operation)
+    needs_attention = apply_fact(books, operation.session, fact, operation=operation, accepted=accepted)
     if operation.status != OperationStatus.SUCCEEDED and not needs_attention:
         operation.succeed()
 
@@ -243,6 +252,7 @@ def _record_unknown(books: Books, operation: PaymentOperation, result: ProviderR
     operation.detail = (result.failure or UNANSWERED).detail
     if operation.status in (OperationStatus.PROCESSING, OperationStatus.PENDING):
         operation.lose_track()
+        operation.unclear_since = DatabaseNow()
     _wait_again(books, operation)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
@@ -59,6 +60,14 @@ class _Plan:
                 for converter in converters:
                     row[position] = converter(row[position], expression, connection)
         return found
+
+
+def database_time(alias: str, rows: QuerySet[Any]) -> datetime:
+    """Return the time by the database's own clock, read along with the first of these rows."""
+    found: datetime = (
+        rows.using(alias).annotate(database_time=DatabaseNow()).values_list("database_time", flat=True)[0]
+    )
+    return found
 
 
 class Select(Generic[ModelT]):
@@ -132,10 +141,11 @@ def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) 
 def update(alias: str, row: Model, names: Sequence[str], *, version: int | None = None) -> bool:
     """Write some columns of a row, named by attribute; return whether there was such a row.
 
-    With `version`, the row must still have that one.
+    With `version`, the row must still have that one. For `DatabaseNow`, the database's own time is written.
     """
     guard = {} if version is None else {"version": version}
-    if not compiles_statements():
+    is_stamped = any(isinstance(getattr(row, name), DatabaseNow) for name in names)
+    if is_stamped or not compiles_statements():
         values = {name: getattr(row, name) for name in names}
         return QuerySet(type(row), using=alias).filter(pk=row.pk, **guard).update(**values) == 1
     connection = connections[alias]

@@ -1,0 +1,421 @@
+"""Resolutions: what a person says became of an operation, held against what its provider can have moved.
+
+The person's word is recorded as the provider's answer would be. It may tell of another amount than was asked, and of
+money that a report has brought into the books meanwhile, which is then not booked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.conf import provider_aliases
+from payments.exceptions import (
+    AmountError,
+    InputError,
+    OperationInProgressError,
+    PaymentError,
+    TransitionError,
+)
+from payments.models import Capture, Payment, PaymentOperation, Refund
+from payments.money import ZERO, display_amount, parse_amount, require_multiple
+from payments.providers import (
+    AuthorizeResult,
+    CancelResult,
+    CaptureResult,
+    Failure,
+    InitiateResult,
+    ProviderResult,
+    RefundResult,
+    UpdateResult,
+)
+from payments.services.ledger.books import Books, Movement
+from payments.services.ledger.calls import provider_for
+from payments.services.ledger.discrepancies import Discrepancy
+from payments.services.ledger.movements import fail_movement
+from payments.services.ledger.operations import is_recorded
+from payments.services.ledger.records import Resolution, note_resolution, record_word
+from payments.services.ledger.totals import change_amount, refresh_totals
+from payments.states import (
+    AttentionReason,
+    MovementKind,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    Outcome,
+)
+
+NOT_DONE: Final = Failure(code="resolved_as_not_done")
+BOOKED_OTHERWISE: Final = Failure(code="booked_otherwise")
+"""Why a capture or refund moved nothing: what was asked is in the books as another one."""
+
+RESOLVABLE_AFTER: Final = timedelta(minutes=10)
+"""For how long an outcome has to be unknown before a person may decide."""
+
+_RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
+    OperationKind.INITIATE: InitiateResult,
+    OperationKind.UPDATE: UpdateResult,
+    OperationKind.AUTHORIZE: AuthorizeResult,
+    OperationKind.CAPTURE: CaptureResult,
+    OperationKind.REFUND: RefundResult,
+    OperationKind.CANCEL: CancelResult,
+    OperationKind.SYNC: ProviderResult,
+}
+KINDS_WITH_AMOUNT: Final = frozenset(
+    {OperationKind.UPDATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND}
+)
+_MISMATCHES: Final = frozenset(
+    {
+        AttentionReason.AUTHORIZED_AMOUNT_MISMATCH,
+        AttentionReason.CAPTURE_AMOUNT_MISMATCH,
+        AttentionReason.REFUND_AMOUNT_MISMATCH,
+        AttentionReason.UPDATE_MISMATCH,
+    }
+)
+_EXCESSES: Final = frozenset(
+    {
+        AttentionReason.AUTHORIZED_MORE_THAN_DUE,
+        AttentionReason.CAPTURED_MORE_THAN_AUTHORIZED,
+        AttentionReason.CAPTURED_AFTER_RELEASE,
+        AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """What a person says of an operation; `amount` (major units) is what has moved, None what was asked.
+
+    `reference` is what the provider calls it, or the id of a capture or refund in the books that is the same money.
+    `accepts_excess` says that it is meant, though it is more than the provider can have moved by the books.
+    """
+
+    has_happened: bool
+    amount: Decimal | int | str | None = None
+    reference: str | None = None
+    accepts_excess: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a statement would do to the sum that it is about: what was captured, say, of a payment so far.
+
+    `excess` is by how much it would pass what the provider can have moved. `twin` is the capture or refund in the books
+    that is the same money, so that nothing is booked.
+    """
+
+    amount: Decimal | None = None
+    before: Decimal = ZERO
+    after: Decimal = ZERO
+    excess: Decimal = ZERO
+    twin: Movement | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What a provider has reported of an operation that needs a person: how much, and what it calls it."""
+
+    amount: Decimal | None = None
+    reference: str = ""
+
+
+def reported_of(operation: PaymentOperation) -> Reported:
+    """Return what was reported with another amount than was asked, the latest last; nothing where nothing was."""
+    found = Reported()
+    for line in operation.detail.splitlines():
+        discrepancy = Discrepancy.read(line)
+        if discrepancy is not None and discrepancy.code in _MISMATCHES:
+            found = _read(discrepancy.reported, operation.currency_code) or found
+    return found
+
+
+def check_decidable(operation: PaymentOperation, now: datetime) -> None:
+    """Raise where a person can't decide about an operation; `now` is the database's time."""
+    status = operation.status
+    if status == OperationStatus.ATTENTION:
+        return
+    if status != OperationStatus.UNKNOWN:
+        raise TransitionError(
+            _("Only an operation that needs attention, or whose outcome is unknown, can be resolved."),
+            code="not_in_attention",
+        )
+    if operation.lease_expires_at is not None and operation.lease_expires_at > timezone.now():
+        raise OperationInProgressError(
+            _("The provider is being asked about this right now. Look again in a minute."),
+            operation_id=operation.pk,
+        )
+    since = operation.unclear_since or operation.created_at
+    if now - since < RESOLVABLE_AFTER:
+        raise TransitionError(
+            _("The outcome is unknown for less than ten minutes: ask the provider first."),
+            code="too_early",
+        )
+
+
+def look_ahead(books: Books, operation: PaymentOperation, statement: Statement) -> Outlook:
+    """Return what a statement would do; raise PaymentError where it can't be recorded, or needs the second word."""
+    amount = _amount_of(operation, statement)
+    if not statement.has_happened:
+        if is_recorded(operation):
+            raise TransitionError(
+                _("This has happened: refund or cancel it instead of resolving it as not done."),
+                code="already_recorded",
+                field="has_happened",
+            )
+        return Outlook()
+    row = operation.capture or operation.refund
+    if is_recorded(operation):
+        _check_as_recorded(operation, amount)
+    if row is None or operation.payment is None:
+        return _look_at_session(operation, amount, statement)
+    if row.status == MovementStatus.SUCCEEDED:
+        total = books.succeeded(operation.payment, MovementKind(operation.kind))
+        return Outlook(amount=amount, before=total, after=total)
+    assert amount is not None  # noqa: S101 - a movement has one
+    return _look_at_movement(books, operation, row, amount, statement)
+
+
+def resolve(
+    books: Books, operation: PaymentOperation, statement: Statement, resolution: Resolution
+) -> Outlook:
+    """Record what a person says became of an operation; raise as `look_ahead` does, with nothing changed."""
+    outlook = look_ahead(books, operation, statement)
+    told: dict[str, Any] = {"has_happened": statement.has_happened}
+    if outlook.amount is not None:
+        told["amount"] = f"{outlook.amount.normalize():f}"
+    resolution = replace(resolution, told=told)
+    row = operation.capture or operation.refund
+    if outlook.twin is not None and row is not None:
+        _settle_with_twin(books, operation, row, outlook.twin, resolution)
+        return outlook
+    if operation.kind == OperationKind.UPDATE and outlook.amount is not None:
+        _settle_update(books, operation, outlook.amount, resolution)
+        return outlook
+    if outlook.amount is not None:
+        _take_amount(books, operation, row, outlook.amount)
+    accepted = _EXCESSES if statement.accepts_excess else frozenset()
+    record_word(books, operation, _answer_for(operation, statement, outlook.amount), resolution, accepted)
+    return outlook
+
+
+def _read(text: str, currency_code: str) -> Reported | None:
+    number, _separator, name = text.partition(" ")
+    try:
+        amount = parse_amount(number, currency_code)
+    except PaymentError:
+        return None
+    return Reported(amount=amount, reference="" if name == currency_code else name)
+
+
+def _amount_of(operation: PaymentOperation, statement: Statement) -> Decimal | None:
+    """Return how much has moved, in major units; None where no amount is a part of the answer."""
+    is_asked = statement.has_happened and operation.kind in KINDS_WITH_AMOUNT
+    if not is_asked:
+        if statement.amount is not None:
+            raise InputError(
+                _(
+                    "An amount is only said of an update, an authorization, a capture or a refund that has happened."
+                ),
+                code="amount_not_expected",
+                field="amount",
+            )
+        return None
+    if statement.amount is None:
+        payment = operation.session.payment if operation.kind == OperationKind.AUTHORIZE else None
+        return Decimal(operation.amount if payment is None else payment.amount)
+    amount = parse_amount(statement.amount, operation.currency_code)
+    _check_step(operation, amount)
+    return amount
+
+
+def _check_step(operation: PaymentOperation, amount: Decimal) -> None:
+    """Raise AmountError for an amount that the provider can't have moved; one that left the settings isn't asked."""
+    if operation.provider_id in provider_aliases():
+        step = provider_for(operation).amount_step(operation.currency_code)
+        require_multiple(amount, operation.currency_code, step)
+
+
+def _check_as_recorded(operation: PaymentOperation, amount: Decimal | None) -> None:
+    row = operation.capture or operation.refund or operation.session.payment
+    if row is not None and amount is not None and amount != row.amount:
+        raise TransitionError(
+            _("The books have this with %(amount)s already, as the provider has told."),
+            code="already_recorded",
+            field="amount",
+            params={"amount": display_amount(row.amount, operation.currency_code)},
+        )
+
+
+def _look_at_session(operation: PaymentOperation, amount: Decimal | None, statement: Statement) -> Outlook:
+    if operation.kind != OperationKind.AUTHORIZE or amount is None or is_recorded(operation):
+        return Outlook(amount=amount, after=amount or ZERO)
+    excess = max(amount - operation.session.amount, ZERO)
+    if excess and not statement.accepts_excess:
+        raise _more_than_possible(ZERO, amount, excess, operation)
+    return Outlook(amount=amount, after=amount, excess=excess)
+
+
+def _look_at_movement(
+    books: Books, operation: PaymentOperation, row: Movement, amount: Decimal, statement: Statement
+) -> Outlook:
+    payment, kind = row.payment, MovementKind(operation.kind)
+    before = books.succeeded(payment, kind)
+    twin = _twin_of(books, operation, row, amount, statement)
+    if twin is not None:
+        return Outlook(amount=amount, before=before, after=before, twin=twin)
+    after = before + amount
+    excess = max(after - _possible(books, payment, kind), ZERO)
+    if kind == MovementKind.REFUND and after > books.succeeded(payment, MovementKind.CAPTURE):
+        raise AmountError(
+            _("More would be refunded than was captured: see to the captures first."),
+            code="exceeds_captured",
+        )
+    if excess and not statement.accepts_excess:
+        raise _more_than_possible(before, amount, excess, operation)
+    return Outlook(amount=amount, before=before, after=after, excess=excess)
+
+
+def _possible(books: Books, payment: Payment, kind: MovementKind) -> Decimal:
+    """Return how much of a payment can have been captured, or refunded, in all by what the books know."""
+    if kind == MovementKind.CAPTURE:
+        return payment.amount - payment.canceled_amount
+    return books.succeeded(payment, MovementKind.CAPTURE) - payment.withdrawn_amount
+
+
+def _more_than_possible(
+    before: Decimal, amount: Decimal, excess: Decimal, operation: PaymentOperation
+) -> AmountError:
+    told = {
+        OperationKind.AUTHORIZE: _("%(after)s would be held, which is %(excess)s more than was asked."),
+        OperationKind.CAPTURE: _(
+            "Captured so far %(before)s; with this %(after)s, which is %(excess)s more than was authorized."
+        ),
+        OperationKind.REFUND: _(
+            "Refunded so far %(before)s; with this %(after)s, which is %(excess)s more than the payer's bank has left."
+        ),
+    }[OperationKind(operation.kind)]
+    parts = {"before": before, "after": before + amount, "excess": excess}
+    return AmountError(
+        told,
+        code="exceeds_possible",
+        params={name: display_amount(value, operation.currency_code) for name, value in parts.items()},
+    )
+
+
+def _twin_of(
+    books: Books, operation: PaymentOperation, row: Movement, amount: Decimal, statement: Statement
+) -> Movement | None:
+    """Return what is in the books and is the same money by its reference; None where nothing is.
+
+    Raises where it would have another amount or is another operation's, and where what a report has told of since may
+    be the same money, unless its reference or the second word says that it isn't.
+    """
+    kind = MovementKind(operation.kind)
+    others: list[Movement] = [
+        each
+        for each in books.movements(row.payment, kind)
+        if each is not row and each.status == MovementStatus.SUCCEEDED
+    ]
+    if statement.reference:
+        for each in others:
+            if statement.reference in (each.provider_reference, each.pk):
+                _check_twin(books, each, amount, operation)
+                return each
+    alike = (each for each in others if _may_be_same(books, each, operation, amount, statement.reference))
+    found = next(alike, None)
+    if found is not None and not statement.accepts_excess:
+        raise TransitionError(
+            _(
+                "%(amount)s has been booked meanwhile, as the provider reported it: %(id)s. If that is this money, say "
+                "so by its reference (%(reference)s)."
+            ),
+            code="possibly_booked",
+            field="provider_reference",
+            params={
+                "amount": display_amount(found.amount, operation.currency_code),
+                "id": found.pk,
+                "reference": found.provider_reference or found.pk,
+            },
+        )
+    return None
+
+
+def _check_twin(books: Books, twin: Movement, amount: Decimal, operation: PaymentOperation) -> None:
+    if any(each.target_id == twin.pk for each in books.operations):
+        raise InputError(
+            _("This is the reference of what another operation has done."),
+            code="reference_taken",
+            field="provider_reference",
+        )
+    if twin.amount != amount:
+        raise InputError(
+            _("Under this reference %(amount)s is in the books."),
+            code="reference_has_other_amount",
+            field="amount",
+            params={"amount": display_amount(twin.amount, operation.currency_code)},
+        )
+
+
+def _may_be_same(
+    books: Books, other: Movement, operation: PaymentOperation, amount: Decimal, reference: str | None
+) -> bool:
+    """Return whether a movement that nobody here has asked for, and that is younger, may be what an operation did."""
+    is_foreign = all(each.target_id != other.pk for each in books.operations)
+    is_alike = other.amount == amount and other.created_at >= operation.created_at
+    return is_foreign and is_alike and not (reference and other.provider_reference)
+
+
+def _settle_with_twin(
+    books: Books, operation: PaymentOperation, row: Movement, twin: Movement, resolution: Resolution
+) -> None:
+    """Have what a report has brought into the books be what an operation did; what it had reserved goes free."""
+    note_resolution(books, operation, resolution)
+    if row.status == MovementStatus.PENDING:
+        fail_movement(books, row, BOOKED_OTHERWISE)
+    operation.target_id = twin.pk
+    if isinstance(twin, Capture):
+        operation.capture = twin
+    else:
+        operation.refund = twin
+    operation.succeed()
+    refresh_totals(books)
+
+
+def _settle_update(
+    books: Books, operation: PaymentOperation, amount: Decimal, resolution: Resolution
+) -> None:
+    """End an update with the amount that the session has at the provider, whatever was asked."""
+    note_resolution(books, operation, resolution)
+    if operation.session.is_unauthorized:
+        change_amount(books, operation.session, amount, makes_split=operation.makes_split)
+    operation.succeed()
+    refresh_totals(books)
+
+
+def _take_amount(
+    books: Books, operation: PaymentOperation, row: Capture | Refund | None, amount: Decimal
+) -> None:
+    """Have what was reserved be what has moved."""
+    if row is not None and row.status != MovementStatus.SUCCEEDED:
+        row.amount = amount
+    session = operation.session
+    if operation.kind == OperationKind.AUTHORIZE and session.payment is None and amount > session.amount:
+        old, session.amount = session.amount, amount
+        books.note("session.updated", session, amount=amount, data={"old_amount": str(old)})
+
+
+def _answer_for(operation: PaymentOperation, statement: Statement, amount: Decimal | None) -> ProviderResult:
+    """Return what the provider would have answered."""
+    build = _RESULTS[OperationKind(operation.kind)]
+    if not statement.has_happened:
+        return build(outcome=Outcome.DECLINED, failure=NOT_DONE)
+    stated: dict[str, Any] = (
+        {} if amount is None else {"amount": amount, "currency_code": operation.currency_code}
+    )
+    return build(outcome=Outcome.SUCCEEDED, provider_reference=statement.reference or None, **stated)
