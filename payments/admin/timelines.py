@@ -74,6 +74,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "refund.failed": _("Refund failed"),
     "operation.attention": _("Operation needs attention"),
     "operation.resolved": _("Operation resolved by a person"),
+    "operation.corrected": _("Resolution corrected by a person"),
     "webhook.replayed": _("Webhook event replayed"),
     "fact.discrepancy": _("Provider's report differs from the books"),
 }
@@ -149,8 +150,10 @@ def remark(event: PaymentEvent) -> str:
     if "expected" in data and "reported" in data:
         parts = {name: data.get(name, "") for name in ("code", "expected", "reported")}
         return detail_text(str(Discrepancy(**parts)), currency)
-    if event.type == "operation.resolved":
-        return resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
+    if event.type in ("operation.resolved", "operation.corrected"):
+        told = resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
+        said = [_said(each, currency) for each in (data.get("before"), data) if each]
+        return " · ".join(each for each in (told, " → ".join(filter(None, said))) if each)
     detail = detail_text(str(data.get("detail") or ""), currency)
     if _is_report(event):
         return detail
@@ -160,6 +163,16 @@ def remark(event: PaymentEvent) -> str:
     if "old_amount" in data:
         found.append(gettext("before: %(amount)s") % {"amount": _old_amount(event, data["old_amount"])})
     return " · ".join(str(each) for each in found if each)
+
+
+def _said(data: Any, currency_code: str) -> str:
+    """Return what a person has said of an operation: whether it has happened, and with which amount."""
+    if not isinstance(data, dict) or "has_happened" not in data:
+        return ""
+    if not data["has_happened"]:
+        return gettext("not done")
+    amount = data.get("amount")
+    return gettext("done") if amount is None else amount_text(Decimal(str(amount)), currency_code)
 
 
 def change(event: PaymentEvent) -> SafeString:

@@ -11,7 +11,7 @@ from django_fsm import transition
 
 from payments import ids
 from payments.models.base import KeptModel, KeptQuerySet, status_is_known
-from payments.models.fields import KeyField, StatusField
+from payments.models.fields import KeyField, StatusField, was_booked_by_person
 from payments.models.payments import Payment
 from payments.money import AmountField, display_amount
 from payments.states import MovementStatus as Status
@@ -30,6 +30,7 @@ class Capture(KeptModel):
     error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
     error_message = models.TextField(_("error message"), blank=True, default="")
     succeeded_at = models.DateTimeField(_("succeeded at"), null=True, blank=True)
+    is_by_person = models.BooleanField(_("booked by a person"), default=False, editable=False)
 
     objects: ClassVar[KeptQuerySet[Capture]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -65,3 +66,10 @@ class Capture(KeptModel):
         """Have moved nothing, for certain; the amount is free again."""
         self.error_code = code
         self.error_message = message
+
+    @transition(status, source=[Status.SUCCEEDED], target=Status.FAILED, conditions=[was_booked_by_person])
+    def correct(self, *, code: str) -> None:
+        """Have been booked by mistake by a person, and reported by no provider; the amount is free again."""
+        self.error_code = code
+        self.succeeded_at = None
+        self.is_by_person = False

@@ -156,15 +156,27 @@ class PaymentCollection(DerivedStatusModel):
 
     @transition(
         status,
-        source=[Status.AWAITING, Status.PARTIALLY_AUTHORIZED, Status.AUTHORIZED],
+        source=[
+            Status.AWAITING,
+            Status.PARTIALLY_AUTHORIZED,
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.COMPLETED,
+        ],
         target=Status.NOT_PAID,
     )
     def reset(self) -> None:
-        """Have nothing open and nothing authorized any more."""
+        """Have nothing open and nothing authorized any more; from `completed` when a person corrected it."""
 
     @transition(
         status,
-        source=[Status.NOT_PAID, Status.PARTIALLY_AUTHORIZED, Status.AUTHORIZED],
+        source=[
+            Status.NOT_PAID,
+            Status.PARTIALLY_AUTHORIZED,
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.COMPLETED,
+        ],
         target=Status.AWAITING,
     )
     def await_authorization(self) -> None:
@@ -172,7 +184,14 @@ class PaymentCollection(DerivedStatusModel):
 
     @transition(
         status,
-        source=[Status.NOT_PAID, Status.AWAITING, Status.AUTHORIZED, Status.CANCELED],
+        source=[
+            Status.NOT_PAID,
+            Status.AWAITING,
+            Status.AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.COMPLETED,
+            Status.CANCELED,
+        ],
         target=Status.PARTIALLY_AUTHORIZED,
     )
     def authorize_partially(self) -> None:
@@ -180,11 +199,18 @@ class PaymentCollection(DerivedStatusModel):
 
     @transition(
         status,
-        source=[Status.NOT_PAID, Status.AWAITING, Status.PARTIALLY_AUTHORIZED, Status.CANCELED],
+        source=[
+            Status.NOT_PAID,
+            Status.AWAITING,
+            Status.PARTIALLY_AUTHORIZED,
+            Status.PARTIALLY_CAPTURED,
+            Status.COMPLETED,
+            Status.CANCELED,
+        ],
         target=Status.AUTHORIZED,
     )
     def authorize(self) -> None:
-        """Have the whole amount authorized."""
+        """Have the whole amount authorized; from `completed` when a person corrected a capture."""
 
     @transition(
         status,

@@ -94,3 +94,8 @@ class StatusField(FSMField):
         name, path, args, kwargs = super().deconstruct()
         kwargs.pop("protected", None)
         return name, path, args, kwargs
+
+
+def was_booked_by_person(row: Any) -> bool:
+    """Return whether a person has booked a row, and no provider has reported what it stands for."""
+    return bool(row.is_by_person)

@@ -31,6 +31,11 @@ from payments.states import OperationStatus as Status
 _OPEN: Final = sorted(OPEN_OPERATION_STATUSES)
 
 
+def _was_decided(operation: Any) -> bool:
+    """Return whether a person has said what became of an operation."""
+    return bool(operation.resolution_reason)
+
+
 class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
     """Select operations."""
 
@@ -246,6 +251,12 @@ class PaymentOperation(KeptModel):
         self._finish()
         self.error_code = code
         self.error_message = message
+
+    @transition(status, source=[Status.SUCCEEDED], target=Status.DECLINED, conditions=[_was_decided])
+    def correct(self, *, code: str) -> None:
+        """Have been resolved as done by mistake."""
+        self._finish()
+        self.error_code = code
 
     def _finish(self) -> None:
         self.finished_at = timezone.now()

@@ -59,10 +59,12 @@ class Payment(DerivedStatusModel):
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     expires_at = models.DateTimeField(_("authorization expires at"), null=True, blank=True)
+    is_by_person = models.BooleanField(_("booked by a person"), default=False, editable=False)
     captured_at = models.DateTimeField(_("captured at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
 
     transitions: ClassVar[Mapping[Status, str]] = {
+        Status.AUTHORIZED: "hold_again",
         Status.PARTIALLY_CAPTURED: "capture_partially",
         Status.CAPTURED: "capture",
         Status.PARTIALLY_REFUNDED: "refund_partially",
@@ -146,13 +148,17 @@ class Payment(DerivedStatusModel):
             return Status.REFUNDED if is_over else Status.PARTIALLY_REFUNDED
         return Status.CAPTURED if self.capturable_amount == ZERO else Status.PARTIALLY_CAPTURED
 
+    @transition(status, source=[Status.PARTIALLY_CAPTURED, Status.CAPTURED], target=Status.AUTHORIZED)
+    def hold_again(self) -> None:
+        """Have nothing taken after all: a person has corrected a capture that a person had booked."""
+
     @transition(
         status,
-        source=[Status.AUTHORIZED, Status.CANCELED, Status.PARTIALLY_REFUNDED],
+        source=[Status.AUTHORIZED, Status.CAPTURED, Status.CANCELED, Status.PARTIALLY_REFUNDED],
         target=Status.PARTIALLY_CAPTURED,
     )
     def capture_partially(self) -> None:
-        """Have a part taken; from `partially_refunded` when the only refund failed after all."""
+        """Have a part taken; from `captured` when a person corrected a capture, and when the only refund failed."""
 
     @transition(
         status,
@@ -196,6 +202,10 @@ class Payment(DerivedStatusModel):
     def refund(self) -> None:
         """Have all that was taken given back, with nothing left to capture."""
 
-    @transition(status, source=[Status.AUTHORIZED], target=Status.CANCELED)
+    @transition(
+        status,
+        source=[Status.AUTHORIZED, Status.PARTIALLY_CAPTURED, Status.CAPTURED],
+        target=Status.CANCELED,
+    )
     def cancel(self) -> None:
-        """Have the whole amount released."""
+        """Have the whole amount released; from `captured` when a person corrected the only capture."""

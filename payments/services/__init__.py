@@ -31,7 +31,7 @@ from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.outbox import publish_due
 from payments.services.ledger.payers import is_for_payers
-from payments.services.operations import check_operation, resolve_operation
+from payments.services.operations import check_operation, correct_operation, resolve_operation
 from payments.services.payables import ResolvedPayable, open_payment_collection, payment_context
 from payments.services.payments import cancel_payment, capture_payment, refund_payment
 from payments.services.providers import (
@@ -61,6 +61,7 @@ __all__ = [
     "charge_due_installments",
     "charge_saved_payment_method",
     "check_operation",
+    "correct_operation",
     "create_account_holder",
     "create_installment_plan",
     "create_payment_collection",

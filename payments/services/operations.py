@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,7 @@ from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers.handler import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
+from payments.services.ledger import resolutions
 from payments.services.ledger.books import Books, keep, open_books
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
@@ -22,9 +24,11 @@ from payments.services.ledger.operations import raise_for_outcome
 from payments.services.ledger.records import Resolution
 from payments.services.ledger.resolutions import (
     KINDS_WITH_AMOUNT,
+    MONEY_KINDS,
     Outlook,
     Statement,
     check_decidable,
+    correct,
     look_ahead,
     reported_of,
     resolve,
@@ -35,11 +39,14 @@ from payments.states import EventSource, OperationStatus
 
 __all__ = [
     "KINDS_WITH_AMOUNT",
+    "MONEY_KINDS",
     "Discrepancy",
     "Finding",
     "Outlook",
+    "check_correctable",
     "check_operation",
     "check_resolvable",
+    "correct_operation",
     "foresee",
     "is_unclear",
     "look_into",
@@ -49,6 +56,8 @@ __all__ = [
 ]
 
 Amount = Decimal | int | str | None
+
+_RESOLUTIONS: Final = ("operation.resolved", "operation.corrected")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +149,55 @@ def resolve_operation(
 
     _books, resolved = keep(operation.collection_id, rule, origin=origin)
     return resolved
+
+
+def correct_operation(
+    operation: PaymentOperation,
+    *,
+    has_happened: bool,
+    reason: str,
+    amount: Amount = None,
+    evidence: str = "",
+    provider_reference: str | None = None,
+    accept_excess: bool = False,
+    actor: Actor = None,
+    source: str = EventSource.API,
+) -> PaymentOperation:
+    """Record that a person was mistaken when they resolved an authorization, a capture or a refund.
+
+    The arguments say what has happened instead, as those of `resolve_operation` do. What was booked by mistake stays in
+    the history, and nothing of it in the sums. Raises TransitionError where the provider has told of it since
+    (`already_recorded`), where something was done with the money (`depended_on`), where no person has decided
+    (`not_correctable`) and where the books say so already (`nothing_to_correct`); and what `resolve_operation` raises.
+    """
+    statement = Statement(
+        has_happened=has_happened,
+        amount=amount,
+        reference=provider_reference,
+        accepts_excess=accept_excess,
+    )
+    origin = Origin.of(actor=actor, source=source)
+    resolution = _resolution(origin, reason, evidence)
+    room = _room_of(operation)
+
+    def rule(books: Books) -> PaymentOperation:
+        current = books.operation(operation.pk)
+        correct(books, current, statement, resolution, room=room)
+        return current
+
+    _books, corrected = keep(operation.collection_id, rule, origin=origin)
+    return corrected
+
+
+def check_correctable(operation: PaymentOperation) -> None:
+    """Raise what `correct_operation` raises whatever is said: nothing that a person has booked can be corrected."""
+    resolutions.check_correctable(_look_into(operation)[1])
+
+
+def _room_of(operation: PaymentOperation) -> dict[str, str]:
+    """Return by how much a payment was made larger for what a person has booked of an operation last."""
+    told = PaymentEvent.objects.filter(operation=operation, type__in=_RESOLUTIONS).order_by("-id").first()
+    return {} if told is None else told.data.get("room", {})
 
 
 def foresee(

@@ -327,3 +327,24 @@ def test_confirming_twice_is_told_with_the_same_words(report: PaymentOperation, 
     confirm(operator, report, "acknowledge", sent, reason="Known")
     again = confirm(operator, report, "acknowledge", sent, reason="Known")
     assert "You have done this already" in told(again)
+
+
+def test_what_was_said_by_mistake_is_corrected(operator: Client) -> None:
+    operation = make_attention()
+    act(operator, operation, "resolve", has_happened="yes", reason="Seen", amount="54.00")
+    assert "Correct…" in html(operator, page(operation))
+    words = text(html(operator, action_url(operation, "correct")))
+    assert "So far: Succeeded. Seen" in words
+    response = act(operator, operation, "correct", has_happened="no", reason="Another order's")
+    assert told(response) == "The operation is corrected. Status: Declined."
+    assert Payment.objects.get().captured_amount == Decimal(0)
+    shown = panel(html(operator, page(operation.collection)), "history")
+    assert "Operation resolved by a person Seen · 54.00 EUR" in shown
+    assert "Resolution corrected by a person Another order's · 54.00 EUR → not done" in shown
+
+
+def test_what_the_provider_has_answered_is_not_offered_for_correction(operator: Client) -> None:
+    capture_payment(make_authorized(make_collection("60.00")))
+    operation = PaymentOperation.objects.get(kind="capture")
+    assert "Correct…" not in html(operator, page(operation))
+    assert operator.get(action_url(operation, "correct")).status_code == 302

@@ -333,6 +333,21 @@ def decided(world: World, *, has_happened: bool, times: int = 1) -> Answer:
     return [world.boss.post(path, body) for _ in range(times)][-1]
 
 
+def corrected(said_first: dict[str, Any] | None, **said: Any) -> Callable[[World], Answer]:
+    """Correct what was said first of a capture, or say of one that nobody has decided about that it is corrected."""
+
+    def run(world: World) -> Answer:
+        first = said_of_lost_movement(**({"age": 0} if said_first is None else said_first))(world)
+        operation = PaymentOperation.objects.get(kind="capture")
+        if said.pop("refunded", False):
+            world.boss.post(f"staff/payments/{operation.payment_id}/refund/", {"amount": "60.00"})
+        assert first.status == (409 if said_first is None else 200)
+        body = {"has_happened": False, "reason": "Another order's."} | said
+        return world.boss.post(f"staff/operations/{operation.pk}/correct/", body)
+
+    return run
+
+
 def said_of_lost_movement(
     kind: str = "capture", *, known: str = "", is_ours: bool = False, age: int = 11, **said: Any
 ) -> Callable[[World], Answer]:
@@ -497,6 +512,9 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("refund_reason_in_use", 409): reason_in_use,
     ("not_in_attention", 409): lambda world: decided(world, has_happened=True, times=2),
     ("already_recorded", 409): lambda world: decided(world, has_happened=False),
+    ("not_correctable", 409): corrected(None),
+    ("nothing_to_correct", 409): corrected({"has_happened": False}),
+    ("depended_on", 409): corrected({}, refunded=True),
     ("too_early", 409): said_of_lost_movement(age=9),
     ("possibly_booked", 409): said_of_lost_movement("refund", known="60.00"),
     ("amount_not_expected", 400): said_of_lost_movement(has_happened=False, amount="1.00"),

@@ -117,6 +117,11 @@ STAFF = (
             "accept_excess": False,
         },
     ),
+    Route(
+        method="POST",
+        path="staff/operations/{operation}/correct/",
+        body={"has_happened": False, "reason": "r", "evidence": "e"},
+    ),
     Route(method="GET", path="staff/webhook-events/"),
     Route(method="GET", path="staff/webhook-events/{event}/"),
     Route(method="POST", path="staff/webhook-events/{event}/replay/", body={}),

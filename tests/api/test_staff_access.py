@@ -50,6 +50,7 @@ ROUTES = [
     ("GET", "operations/{operation}/", "view_paymentoperation"),
     ("POST", "operations/{operation}/check/", "sync_session"),
     ("POST", "operations/{operation}/resolve/", "resolve_operation"),
+    ("POST", "operations/{operation}/correct/", "resolve_operation"),
     ("GET", "webhook-events/", "view_webhookevent"),
     ("GET", "webhook-events/{event}/", "view_webhookevent"),
     ("POST", "webhook-events/{event}/replay/", "replay_webhook"),

@@ -42,6 +42,8 @@ HANDED_ON: Final = frozenset(
         "self.code",
         "str(code)",
         "str(reason)",
+        "CORRECTED.code",
+        "NOT_DONE.code",
         "NOT_SENT.code",
     }
 )

@@ -34,10 +34,22 @@ COLLECTION: Final = Graph(
     statuses=CollectionStatus,
     initial="not_paid",
     edges={
-        "reset": ("not_paid", {"awaiting", "partially_authorized", "authorized"}),
-        "await_authorization": ("awaiting", {"not_paid", "partially_authorized", "authorized"}),
-        "authorize_partially": ("partially_authorized", {"not_paid", "awaiting", "authorized", "canceled"}),
-        "authorize": ("authorized", {"not_paid", "awaiting", "partially_authorized", "canceled"}),
+        "reset": (
+            "not_paid",
+            {"awaiting", "partially_authorized", "authorized", "partially_captured", "completed"},
+        ),
+        "await_authorization": (
+            "awaiting",
+            {"not_paid", "partially_authorized", "authorized", "partially_captured", "completed"},
+        ),
+        "authorize_partially": (
+            "partially_authorized",
+            {"not_paid", "awaiting", "authorized", "partially_captured", "completed", "canceled"},
+        ),
+        "authorize": (
+            "authorized",
+            {"not_paid", "awaiting", "partially_authorized", "partially_captured", "completed", "canceled"},
+        ),
         "capture_partially": (
             "partially_captured",
             {"not_paid", "awaiting", "partially_authorized", "authorized", "completed", "canceled"},
@@ -71,7 +83,11 @@ PAYMENT: Final = Graph(
     statuses=PaymentStatus,
     initial="authorized",
     edges={
-        "capture_partially": ("partially_captured", {"authorized", "canceled", "partially_refunded"}),
+        "hold_again": ("authorized", {"partially_captured", "captured"}),
+        "capture_partially": (
+            "partially_captured",
+            {"authorized", "captured", "canceled", "partially_refunded"},
+        ),
         "capture": (
             "captured",
             {"authorized", "partially_captured", "canceled", "partially_refunded", "refunded"},
@@ -84,7 +100,7 @@ PAYMENT: Final = Graph(
             "refunded",
             {"authorized", "partially_captured", "captured", "partially_refunded", "canceled"},
         ),
-        "cancel": ("canceled", {"authorized"}),
+        "cancel": ("canceled", {"authorized", "partially_captured", "captured"}),
     },
 )
 
@@ -92,14 +108,22 @@ CAPTURE: Final = Graph(
     model=Capture,
     statuses=MovementStatus,
     initial="pending",
-    edges={"succeed": ("succeeded", {"pending", "failed"}), "fail": ("failed", {"pending"})},
+    edges={
+        "succeed": ("succeeded", {"pending", "failed"}),
+        "fail": ("failed", {"pending"}),
+        "correct": ("failed", {"succeeded"}),
+    },
 )
 
 REFUND: Final = Graph(
     model=Refund,
     statuses=MovementStatus,
     initial="pending",
-    edges={"succeed": ("succeeded", {"pending", "failed"}), "fail": ("failed", {"pending", "succeeded"})},
+    edges={
+        "succeed": ("succeeded", {"pending", "failed"}),
+        "fail": ("failed", {"pending", "succeeded"}),
+        "correct": ("failed", {"succeeded"}),
+    },
 )
 
 OPERATION: Final = Graph(
@@ -119,6 +143,7 @@ OPERATION: Final = Graph(
         ),
         "decline": ("declined", {"processing", "pending", "unknown", "attention"}),
         "withdraw": ("not_sent", {"processing", "unknown", "attention"}),
+        "correct": ("declined", {"succeeded"}),
     },
 )
 
@@ -129,4 +154,5 @@ ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "decline": REFUSAL,
     "withdraw": REFUSAL,
     "require_attention": {"detail": "captured twice"},
+    "correct": {"code": "corrected"},
 }

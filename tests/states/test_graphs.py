@@ -31,6 +31,9 @@ def _row(graph: Graph, status: str | None = None) -> Any:
     above = {"collection": collection, "session": session, "payment": payment}
     names = {field.name for field in graph.model._meta.get_fields()}
     values: dict[str, Any] = {name: row for name, row in above.items() if name in names}
+    # What a person has booked, a person may correct.
+    values |= {"is_by_person": True} if "is_by_person" in names else {}
+    values |= {"resolution_reason": "Seen."} if "resolution_reason" in names else {}
     if status is not None:
         values["status"] = status
     return graph.model(amount=Decimal(100), **values)

@@ -15,13 +15,15 @@ from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
 from payments.admin.panels import Text
 from payments.admin.plugins import plugin_of, provider_name, reference_html
-from payments.admin.reasons import detail_lines, detail_text
+from payments.admin.reasons import detail_lines, detail_text, resolution_text
 from payments.admin.unclear import news_text, next_look, unclear_text
 from payments.admin.words import amount_text
 from payments.models import Payment, PaymentOperation
-from payments.services import Origin, resolve_operation
+from payments.services import Origin, correct_operation, resolve_operation
 from payments.services.operations import (
+    MONEY_KINDS,
     Outlook,
+    check_correctable,
     check_resolvable,
     foresee,
     is_unclear,
@@ -166,6 +168,63 @@ class ResolveOperation(Action[PaymentOperation]):
         return Report(text=_("The operation is resolved. Status: %(status)s.") % {"status": status})
 
 
+class CorrectOperation(ResolveOperation):
+    """Record what has happened instead of what a person had said by mistake."""
+
+    slug = "correct"
+    label = gettext_lazy("Correct…")
+    heading = gettext_lazy("Correct what was said of an operation")
+
+    def is_offered(self, row: PaymentOperation) -> bool:
+        """Offer it where a person has decided."""
+        return not row.is_open and bool(row.resolution_reason) and row.kind in MONEY_KINDS
+
+    def check(self, row: PaymentOperation) -> None:
+        """Refuse where the provider has told of it."""
+        check_correctable(row)
+
+    def initial(self, row: PaymentOperation) -> dict[str, Any]:
+        """Fill in what is in the books."""
+        booked = row.capture or row.refund or row.session.payment
+        return {"amount": row.amount if booked is None else booked.amount}
+
+    def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
+        """Say what was said, and what the books will hold instead."""
+        yield _("So far: %(status)s. %(reason)s") % {
+            "status": OperationStatus(row.status).label,
+            "reason": resolution_text(row.resolution_reason, row.resolution_evidence),
+        }
+        if values is None:
+            yield _("What was booked by mistake stays in the history, and nothing of it in the sums.")
+            return
+        parts = {
+            "kind": OperationKind(row.kind).label,
+            "amount": amount_text(values.get("amount") or row.amount, row.currency_code),
+        }
+        if values["has_happened"]:
+            told = _("The books will say that this has happened: %(kind)s, %(amount)s.")
+        else:
+            told = _("The books will say that this has not happened: %(kind)s.")
+        yield told % parts
+        yield _("No money moves.")
+
+    def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
+        """Record it."""
+        correct_operation(
+            row,
+            **_said(values),
+            reason=values["reason"],
+            evidence=values["evidence"] or "",
+            actor=actor,
+            source=EventSource.ADMIN,
+        )
+
+    def report(self, row: PaymentOperation, values: Values) -> Report:
+        """Say how it stands now."""
+        status = OperationStatus(row.status).label
+        return Report(text=_("The operation is corrected. Status: %(status)s.") % {"status": status})
+
+
 class AcknowledgeReport(Action[PaymentOperation]):
     """Record that a person knows of what a provider has reported unasked."""
 
@@ -207,7 +266,7 @@ class AcknowledgeReport(Action[PaymentOperation]):
         return Report(text=_("The report is acknowledged. Nobody has to look at it any more."))
 
 
-OPERATION_ACTIONS: Final = (CheckOperation(), ResolveOperation(), AcknowledgeReport())
+OPERATION_ACTIONS: Final = (CheckOperation(), ResolveOperation(), CorrectOperation(), AcknowledgeReport())
 
 
 _TOTALS: Final[dict[str, tuple[Promise, Promise]]] = {

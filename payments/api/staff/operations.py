@@ -160,3 +160,17 @@ class ResolveOperationView(StaffView):
         values = self.read(ResolveInput, currency_code=operation.currency_code)
         services.resolve_operation(operation, **values, **self.origin())
         return self.answer(lookups.get(operation_rows(), operation_id))
+
+
+class CorrectOperationView(StaffView):
+    """Correct what a person has said of an operation by mistake."""
+
+    permissions = {"POST": "resolve_operation"}
+    output = OperationSerializer
+
+    def post(self, request: Request, operation_id: str) -> Response:
+        """Record what has happened instead."""
+        operation = lookups.get(operation_rows(), operation_id)
+        values = self.read(ResolveInput, currency_code=operation.currency_code)
+        services.correct_operation(operation, **values, **self.origin())
+        return self.answer(lookups.get(operation_rows(), operation_id))

@@ -99,6 +99,11 @@ urlpatterns = [
         operations.ResolveOperationView.as_view(),
         name="staff-operation-resolve",
     ),
+    path(
+        "operations/<str:operation_id>/correct/",
+        operations.CorrectOperationView.as_view(),
+        name="staff-operation-correct",
+    ),
     path("webhook-events/", webhook_events.WebhookEventsView.as_view(), name="staff-webhook-events"),
     path(
         "webhook-events/<str:event_id>/",

@@ -38,6 +38,7 @@ from payments.states import (
     MovementStatus,
     OperationKind,
     OperationStatus,
+    PaymentStatus,
     SessionStatus,
 )
 
@@ -184,7 +185,23 @@ class FactRecorder:
                 )
                 return
             self._authorize(fact, amount)
+        else:
+            self._confirm_payment()
         self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
+
+    def _confirm_payment(self) -> None:
+        """Have what a person has booked be the provider's own word; say so where a person has taken it back since."""
+        payment = self.session.payment
+        if payment is None or not payment.is_by_person:
+            return
+        if payment.status == PaymentStatus.CANCELED:
+            self._differ(
+                AttentionReason.LATE_AUTHORIZATION,
+                expected=SessionStatus.CANCELED,
+                reported=SessionStatus.AUTHORIZED,
+            )
+        else:
+            payment.is_by_person = False
 
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
         before = str(self.session.status)
@@ -295,6 +312,7 @@ class FactRecorder:
         if is_news:
             self.books.note("payment.released", payment, amount=released - payment.canceled_amount)
             payment.canceled_amount = released
+            payment.is_by_person = False
             note_expiry(self.books, payment)
         if released == payment.amount and self.session.status == SessionStatus.AUTHORIZED:
             cancel_session(self.books, self.session)

@@ -101,9 +101,10 @@ class MovementRecorder:
 
     def _advance(self, row: Movement, movement: MovementFact, operation: PaymentOperation | None) -> None:
         if movement.status == MovementStatus.SUCCEEDED:
+            row.is_by_person = False
             is_news = row.status != MovementStatus.SUCCEEDED and not _failed_after_all(row)
             if is_news and self._has_room(row, operation):
-                self._succeed(row, operation)
+                self._succeed(row, operation or self._operation_on(row))
         elif movement.status == MovementStatus.PENDING:
             self._await(operation)
         else:
@@ -181,8 +182,10 @@ class MovementRecorder:
 
         Where it could be explained in more than one way, nobody knows which: all stays open, and a person is told.
         """
-        missing = ZERO if total is None else total - self._sum(kind)
-        if missing <= ZERO:
+        missing = None if total is None else total - self._sum(kind)
+        if missing is not None and missing >= ZERO:
+            self._confirm(kind)
+        if missing is None or missing <= ZERO:
             return
         pending = [row for row in self._rows(kind) if row.status == MovementStatus.PENDING]
         explanations = _adding_up_to(missing, pending)
@@ -197,6 +200,12 @@ class MovementRecorder:
                 self._succeed(row, operation)
         if not explanations:
             self._insert(kind, missing, MovementStatus.SUCCEEDED, None)
+
+    def _confirm(self, kind: MovementKind) -> None:
+        """Have what people have booked be the provider's own word: its total has room for all of it."""
+        for row in self._rows(kind):
+            if row.status == MovementStatus.SUCCEEDED:
+                row.is_by_person = False
 
     def _operation_on(self, row: Movement) -> PaymentOperation | None:
         return next((each for each in self.books.operations if each.target_id == row.pk), None)

@@ -66,12 +66,16 @@ UNANSWERED: Final = Failure(code="outcome_unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A person's decision what became of an operation, and how they know; `told` is what the history keeps of it."""
+    """A person's decision what became of an operation, and how they know; `told` is what the history keeps of it.
+
+    A correction takes the place of an earlier one.
+    """
 
     actor: Any
     reason: str
     evidence: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)
+    is_correction: bool = False
 
 
 def record_answer(
@@ -134,7 +138,7 @@ def note_resolution(books: Books, operation: PaymentOperation, resolution: Resol
     operation.resolution_reason = resolution.reason
     operation.resolution_evidence = resolution.evidence
     books.note(
-        "operation.resolved",
+        "operation.corrected" if resolution.is_correction else "operation.resolved",
         operation,
         operation=operation,
         data={"reason": resolution.reason, "evidence": resolution.evidence, **resolution.told},

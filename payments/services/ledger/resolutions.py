@@ -6,7 +6,7 @@ money that a report has brought into the books meanwhile, which is then not book
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -41,7 +41,7 @@ from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import is_recorded
 from payments.services.ledger.records import Resolution, note_resolution, record_word
-from payments.services.ledger.totals import change_amount, refresh_totals
+from payments.services.ledger.totals import cancel_session, change_amount, refresh_totals
 from payments.states import (
     AttentionReason,
     MovementKind,
@@ -52,6 +52,7 @@ from payments.states import (
 )
 
 NOT_DONE: Final = Failure(code="resolved_as_not_done")
+CORRECTED: Final = Failure(code="corrected")
 BOOKED_OTHERWISE: Final = Failure(code="booked_otherwise")
 """Why a capture or refund moved nothing: what was asked is in the books as another one."""
 
@@ -70,6 +71,7 @@ _RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
 KINDS_WITH_AMOUNT: Final = frozenset(
     {OperationKind.UPDATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND}
 )
+MONEY_KINDS: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
 _MISMATCHES: Final = frozenset(
     {
         AttentionReason.AUTHORIZED_AMOUNT_MISMATCH,
@@ -186,10 +188,8 @@ def resolve(
 ) -> Outlook:
     """Record what a person says became of an operation; raise as `look_ahead` does, with nothing changed."""
     outlook = look_ahead(books, operation, statement)
-    told: dict[str, Any] = {"has_happened": statement.has_happened}
-    if outlook.amount is not None:
-        told["amount"] = f"{outlook.amount.normalize():f}"
-    resolution = replace(resolution, told=told)
+    resolution = replace(resolution, told={**resolution.told, **_told_of(operation, statement, outlook)})
+    was_recorded = is_recorded(operation)
     row = operation.capture or operation.refund
     if outlook.twin is not None and row is not None:
         _settle_with_twin(books, operation, row, outlook.twin, resolution)
@@ -201,7 +201,145 @@ def resolve(
         _take_amount(books, operation, row, outlook.amount)
     accepted = _EXCESSES if statement.accepts_excess else frozenset()
     record_word(books, operation, _answer_for(operation, statement, outlook.amount), resolution, accepted)
+    if is_recorded(operation) and not was_recorded:
+        _booked_row(operation).is_by_person = True
     return outlook
+
+
+def check_correctable(operation: PaymentOperation) -> None:
+    """Raise where nothing that a person has booked can be corrected: a provider has told of it, or nobody decided."""
+    if operation.is_open or not operation.resolution_reason or operation.kind not in MONEY_KINDS:
+        raise TransitionError(
+            _("Only what a person has said of an authorization, a capture or a refund can be corrected."),
+            code="not_correctable",
+        )
+    if is_recorded(operation) and not _booked_row(operation).is_by_person:
+        raise TransitionError(
+            _("The provider has told of this, so it can't be corrected: refund or cancel it instead."),
+            code="already_recorded",
+        )
+
+
+def correct(
+    books: Books,
+    operation: PaymentOperation,
+    statement: Statement,
+    resolution: Resolution,
+    *,
+    room: Mapping[str, str],
+) -> Outlook:
+    """Take back what a person has booked, and record what they say instead; raise with nothing changed.
+
+    `room` is by how much the payment was made larger for it: it becomes smaller again.
+    """
+    check_correctable(operation)
+    was_done = operation.status == OperationStatus.SUCCEEDED
+    if not was_done and not statement.has_happened:
+        raise _nothing_to_correct()
+    row = _booked_row(operation)
+    before = {"has_happened": was_done, "reason": operation.resolution_reason}
+    if was_done:
+        _check_difference(operation, row, statement)
+        before["amount"] = f"{row.amount.normalize():f}"
+    resolution = replace(resolution, is_correction=True, told={"before": before})
+    if was_done and isinstance(row, Payment):
+        return _correct_hold(books, operation, row, statement, resolution)
+    if was_done:
+        _take_back(books, operation, row, room)
+    if statement.has_happened:
+        return resolve(books, operation, statement, resolution)
+    _note_as_not_done(books, operation, resolution)
+    return Outlook()
+
+
+def _check_difference(operation: PaymentOperation, row: Any, statement: Statement) -> None:
+    """Raise TransitionError where a correction says what the books have."""
+    is_same = statement.reference in (None, "", row.provider_reference)
+    if statement.has_happened and is_same and _amount_of(operation, statement) == row.amount:
+        raise _nothing_to_correct()
+
+
+def _nothing_to_correct() -> TransitionError:
+    return TransitionError(_("The books say this already."), code="nothing_to_correct")
+
+
+def _note_as_not_done(books: Books, operation: PaymentOperation, resolution: Resolution) -> None:
+    note_resolution(books, operation, replace(resolution, told={**resolution.told, "has_happened": False}))
+    refresh_totals(books)
+
+
+def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: Mapping[str, str]) -> None:
+    """Have a capture or refund that only a person has told of have moved nothing."""
+    payment = row.payment
+    if isinstance(row, Capture):
+        left = books.succeeded(payment, MovementKind.CAPTURE) - row.amount
+        gone = books.succeeded(payment, MovementKind.REFUND) + books.pending(payment, MovementKind.REFUND)
+        _check_free(left >= gone + payment.withdrawn_amount)
+        payment.amount -= Decimal(room.get("amount", 0))
+        payment.canceled_amount += Decimal(room.get("canceled", 0))
+    before = str(row.status)
+    row.correct(code=CORRECTED.code)
+    books.note(
+        f"{operation.kind}.failed",
+        row,
+        from_status=before,
+        amount=row.amount,
+        data={"code": CORRECTED.code},
+    )
+    operation.correct(code=NOT_DONE.code)
+
+
+def _correct_hold(
+    books: Books,
+    operation: PaymentOperation,
+    payment: Payment,
+    statement: Statement,
+    resolution: Resolution,
+) -> Outlook:
+    """Have a payment that only a person has told of hold another amount, or nothing."""
+    is_busy = any(row.payment_id == payment.pk for row in books.open_operations())
+    _check_free(not (is_busy or payment.captured_amount or payment.canceled_amount))
+    if not statement.has_happened:
+        payment.canceled_amount = payment.amount
+        cancel_session(books, payment.session)
+        operation.correct(code=NOT_DONE.code)
+        _note_as_not_done(books, operation, resolution)
+        return Outlook()
+    amount = _amount_of(operation, statement) or payment.amount
+    excess = max(amount - payment.session.amount, ZERO)
+    if excess and not statement.accepts_excess:
+        raise _more_than_possible(ZERO, amount, excess, operation)
+    outlook = Outlook(amount=amount, before=payment.amount, after=amount, excess=excess)
+    payment.amount = amount
+    told = {**resolution.told, **_told_of(operation, statement, outlook)}
+    note_resolution(books, operation, replace(resolution, told=told))
+    refresh_totals(books)
+    return outlook
+
+
+def _check_free(is_free: bool) -> None:
+    if not is_free:
+        raise TransitionError(
+            _("Something has been done with this money since, so it can't be corrected: undo that first."),
+            code="depended_on",
+        )
+
+
+def _told_of(operation: PaymentOperation, statement: Statement, outlook: Outlook) -> dict[str, Any]:
+    """Return what the history keeps of a statement: also by how much a payment is made larger for it."""
+    told: dict[str, Any] = {"has_happened": statement.has_happened}
+    if outlook.amount is not None:
+        told["amount"] = f"{outlook.amount.normalize():f}"
+    payment = operation.payment
+    if operation.kind == OperationKind.CAPTURE and outlook.excess and payment is not None:
+        growth = max(outlook.after - payment.amount, ZERO)
+        told["room"] = {"amount": str(growth), "canceled": str(outlook.excess - growth)}
+    return told
+
+
+def _booked_row(operation: PaymentOperation) -> Any:
+    """Return the row that holds what an operation has done."""
+    return operation.capture or operation.refund or operation.session.payment
 
 
 def _read(text: str, currency_code: str) -> Reported | None:

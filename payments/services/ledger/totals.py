@@ -175,12 +175,14 @@ def _refresh_payment(books: Books, payment: Payment) -> None:
     payment.captured_amount = books.succeeded(payment, MovementKind.CAPTURE)
     payment.refunded_amount = books.succeeded(payment, MovementKind.REFUND)
     before = str(payment.status)
+    if not payment.captured_amount:
+        payment.captured_at = None
     if not payment.move_to(payment.derive_status()):
         return
     if payment.status == PaymentStatus.CANCELED:
         payment.canceled_at = timezone.now()
         books.note("payment.canceled", payment, from_status=before, amount=payment.canceled_amount)
-    elif payment.captured_at is None:
+    elif payment.captured_at is None and payment.captured_amount:
         payment.captured_at = timezone.now()
 
 

@@ -1,0 +1,300 @@
+"""What a person has booked by mistake a person can correct: a new entry, with the sums as if it had never been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django_fsm import TransitionNotAllowed
+
+from payments.exceptions import AmountError, InputError, PaymentError, TransitionError
+from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation
+from payments.providers import CaptureResult, MovementFact, RefundResult, SessionFact
+from payments.services import (
+    cancel_payment,
+    capture_payment,
+    correct_operation,
+    record_fact,
+    refund_payment,
+    resolve_operation,
+)
+from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.testing import Script, scripted_provider
+from tests.reliability.books import assert_invariants
+from tests.reliability.test_resolutions import CASES
+from tests.reliability.test_resolved_amounts import WEBHOOK, booked, tell, unknown
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MONEY = ["authorize", "capture", "refund"]
+
+
+@pytest.fixture
+def script(transactional_db: None) -> Iterator[Script]:
+    """Return what the provider `scripted` answers."""
+    with scripted_provider() as script:
+        yield script
+
+
+@pytest.fixture
+def staff(transactional_db: None) -> Any:
+    """Return a user who works at the shop."""
+    return get_user_model().objects.create_user("alice", is_staff=True)
+
+
+def decided(script: Script, kind: str, *, has_happened: bool = True, **said: Any) -> PaymentOperation:
+    """Return an operation of 60.00 of 100.00 euros, or an authorization of 100.00, that a person has decided about."""
+    operation = unknown(CASES[kind], script)
+    return resolve_operation(operation, has_happened=has_happened, reason="Seen.", **said)
+
+
+def sums(collection: PaymentCollection) -> tuple[Any, ...]:
+    """Return what the books say in all."""
+    collection.refresh_from_db()
+    figures = collection.payments.order_by("created_at", "id").values_list(
+        "status", "amount", "captured_amount", "refunded_amount", "canceled_amount"
+    )
+    totals = (collection.authorized_amount, collection.captured_amount, collection.refunded_amount)
+    return collection.status, totals, list(figures)
+
+
+def amounts(payment: Payment) -> list[Decimal]:
+    """Return what a payment is for, what of it is captured, and what is released."""
+    payment.refresh_from_db()
+    return [payment.amount, payment.captured_amount, payment.canceled_amount]
+
+
+@pytest.mark.shows(
+    "A person said by mistake that a capture, a refund or an authorization has happened, and corrects that",
+    "The sums are as if it had never been booked, and the history keeps both",
+)
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+def test_yes_becomes_no(script: Script, staff: Any, kind: str) -> None:
+    operation = unknown(CASES[kind], script)
+    before = sums(operation.collection)
+    resolve_operation(operation, has_happened=True, reason="Seen.")
+    corrected = correct_operation(
+        operation, has_happened=False, reason="It was another order's.", actor=staff, source="admin"
+    )
+    assert (corrected.status, corrected.error_code) == ("declined", "resolved_as_not_done")
+    assert sums(operation.collection) == before
+    assert corrected.resolved_by == staff
+    event = PaymentEvent.objects.get(type="operation.corrected")
+    assert (event.source, event.actor, event.data["has_happened"]) == ("admin", staff, False)
+    assert event.data["before"] == {"has_happened": True, "reason": "Seen.", "amount": "60"}
+    assert PaymentEvent.objects.filter(type="operation.resolved").count() == 1
+    assert PaymentEvent.objects.get(type=f"{kind}.failed").data == {"code": "corrected"}
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+@pytest.mark.parametrize("amount", ["10.00", "60.01", "100.00"])
+def test_amount_becomes_another(script: Script, kind: str, amount: str) -> None:
+    operation = decided(script, kind)
+    corrected = correct_operation(operation, has_happened=True, amount=amount, reason="Misread.")
+    assert corrected.status == "succeeded"
+    assert booked(operation) == Decimal(amount)
+    again = correct_operation(operation, has_happened=True, amount="60.00", reason="Not misread.")
+    assert (again.status, booked(operation)) == ("succeeded", Decimal(60))
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.parametrize("kind", MONEY)
+def test_no_becomes_yes(script: Script, kind: str) -> None:
+    operation = decided(script, kind, has_happened=False)
+    corrected = correct_operation(operation, has_happened=True, reason="Found it.")
+    assert (corrected.status, corrected.error_code) == ("succeeded", "")
+    assert booked(operation) == (100 if kind == "authorize" else 60)
+    assert_invariants(operation.collection)
+    correct_operation(operation, has_happened=False, reason="It wasn't it.")
+    assert_invariants(operation.collection)
+
+
+def test_authorization_becomes_none_and_the_rest_is_to_be_paid_again(script: Script) -> None:
+    operation = decided(script, "authorize")
+    correct_operation(operation, has_happened=False, reason="Another order's.")
+    assert sums(operation.collection) == (
+        "not_paid",
+        (0, 0, 0),
+        [("canceled", Decimal(100), 0, 0, Decimal(100))],
+    )
+    assert_invariants(operation.collection)
+
+
+def test_authorization_becomes_one_of_another_amount(script: Script) -> None:
+    operation = decided(script, "authorize")
+    correct_operation(operation, has_happened=True, amount="70", reason="Misread.")
+    assert booked(operation) == 70
+    with pytest.raises(AmountError) as refusal:
+        correct_operation(operation, has_happened=True, amount="101", reason="Misread.")
+    assert refusal.value.code == "exceeds_possible"
+    correct_operation(operation, has_happened=True, amount="80", reason="Misread.")
+    assert booked(operation) == 80
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.shows(
+    "What the provider has reported since is corrected by a person",
+    "Refused: only a refund or a cancelation undoes what the provider has told of",
+)
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+@pytest.mark.parametrize("way", ["operation", "reference", "total"])
+def test_what_the_provider_has_told_of_cannot_be_corrected(script: Script, kind: str, way: str) -> None:
+    operation = decided(script, kind, provider_reference="tx_1")
+    movement = MovementFact(
+        kind=MovementKind(kind),
+        status=MovementStatus.SUCCEEDED,
+        amount=Decimal(60),
+        currency_code="eur",
+        operation_id=operation.pk if way == "operation" else None,
+        provider_reference="tx_1",
+    )
+    total: Any = {f"{'captured' if kind == 'capture' else 'refunded'}_amount": Decimal(60)}
+    fact = (
+        SessionFact(currency_code="eur", **total)
+        if way == "total"
+        else SessionFact(currency_code="eur", movements=(movement,))
+    )
+    record_fact(operation.session, fact, origin=WEBHOOK)
+    for has_happened in (True, False):
+        with pytest.raises(TransitionError) as refusal:
+            correct_operation(operation, has_happened=has_happened, reason="No.")
+        assert refusal.value.code == "already_recorded"
+    assert booked(operation) == 60
+
+
+def test_authorization_that_the_provider_has_told_of_cannot_be_corrected(script: Script) -> None:
+    operation = decided(script, "authorize")
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100))
+    record_fact(operation.session, fact, origin=WEBHOOK)
+    with pytest.raises(TransitionError) as refusal:
+        correct_operation(operation, has_happened=False, reason="No.")
+    assert refusal.value.code == "already_recorded"
+
+
+@pytest.mark.shows(
+    "A provider reports after all what a person has corrected to not done", "The report is recorded"
+)
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+def test_later_report_outdoes_a_correction(script: Script, kind: str) -> None:
+    operation = decided(script, kind, provider_reference="tx_9")
+    correct_operation(operation, has_happened=False, reason="Another order's.")
+    tell(operation, "60.00", "tx_9")
+    operation.refresh_from_db()
+    assert booked(operation) == 60
+    assert_invariants(operation.collection)
+    with pytest.raises(TransitionError):
+        correct_operation(operation, has_happened=False, reason="No.")
+
+
+def test_report_of_a_hold_that_was_corrected_needs_a_person(script: Script) -> None:
+    operation = decided(script, "authorize")
+    correct_operation(operation, has_happened=False, reason="Another order's.")
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100))
+    record_fact(operation.session, fact, origin=WEBHOOK)
+    (report,) = PaymentOperation.objects.filter(status="attention")
+    assert report.detail == "late_authorization: expected canceled, reported authorized"
+
+
+@pytest.mark.shows(
+    "Money that a person has booked by mistake was refunded, captured or released since",
+    "The correction is refused until that is undone",
+)
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.PENDING, Outcome.UNKNOWN])
+def test_capture_that_was_refunded_is_not_corrected_away(script: Script, outcome: Outcome) -> None:
+    operation = decided(script, "capture")
+    assert operation.payment is not None
+    script.next("refund", RefundResult(outcome=outcome, amount=Decimal(1), currency_code="eur"))
+    try:
+        refund_payment(operation.payment, amount="1.00")
+    except PaymentError:
+        assert outcome == Outcome.UNKNOWN
+    for said in ({"has_happened": False}, {"has_happened": True, "amount": "0.50"}):
+        with pytest.raises(PaymentError) as refusal:
+            correct_operation(operation, reason="No.", **said)
+        assert refusal.value.code == "depended_on"
+    assert booked(operation) == 60
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.parametrize("verb", ["capture", "lost capture", "release"])
+def test_hold_that_something_was_done_with_is_not_corrected_away(script: Script, verb: str) -> None:
+    operation = decided(script, "authorize")
+    payment = Payment.objects.get()
+    if verb == "lost capture":
+        script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
+    try:
+        cancel_payment(payment) if verb == "release" else capture_payment(payment, amount="1.00")
+    except PaymentError:
+        assert verb == "lost capture"
+    with pytest.raises(TransitionError) as refusal:
+        correct_operation(operation, has_happened=False, reason="No.")
+    assert refusal.value.code in ("depended_on", "already_recorded")
+
+
+def test_room_that_an_excess_took_is_given_back(script: Script) -> None:
+    operation = unknown(CASES["capture"], script)
+    fact = SessionFact(currency_code="eur", canceled_amount=Decimal(30))
+    record_fact(operation.session, fact, origin=WEBHOOK)
+    before = sums(operation.collection)
+    resolve_operation(operation, has_happened=True, amount="110", reason="Seen.", accept_excess=True)
+    payment = Payment.objects.get()
+    assert amounts(payment) == [110, 110, 0]
+    correct_operation(operation, has_happened=True, amount="90", reason="Misread.", accept_excess=True)
+    assert amounts(payment) == [100, 90, 10]
+    correct_operation(operation, has_happened=False, reason="Another order's.")
+    assert sums(operation.collection) == before
+    assert_invariants(operation.collection)
+
+
+def test_excess_is_refused_in_a_correction_too_and_leaves_everything(script: Script) -> None:
+    operation = decided(script, "capture")
+    before, events = sums(operation.collection), PaymentEvent.objects.count()
+    with pytest.raises(AmountError) as refusal:
+        correct_operation(operation, has_happened=True, amount="100.01", reason="Misread.")
+    assert refusal.value.code == "exceeds_possible"
+    assert sums(operation.collection) == before
+    assert PaymentEvent.objects.count() == events
+
+
+@pytest.mark.parametrize("name", ["initiate", "update", "cancel a session", "cancel a payment"])
+def test_what_moves_no_money_is_not_corrected(script: Script, name: str) -> None:
+    operation = decided(script, name)
+    with pytest.raises(TransitionError) as refusal:
+        correct_operation(operation, has_happened=False, reason="No.")
+    assert refusal.value.code == "not_correctable"
+
+
+@pytest.mark.parametrize("kind", MONEY)
+def test_what_the_provider_has_answered_is_not_corrected(script: Script, kind: str) -> None:
+    operation = unknown(CASES[kind], script)
+    with pytest.raises(TransitionError) as refusal:
+        correct_operation(operation, has_happened=False, reason="No.")
+    assert refusal.value.code == "not_correctable"
+    for each in PaymentOperation.objects.filter(status="succeeded"):
+        with pytest.raises(TransitionError):
+            correct_operation(each, has_happened=False, reason="No.")
+        with pytest.raises(TransitionNotAllowed):
+            each.correct(code="corrected")
+
+
+@pytest.mark.parametrize("kind", MONEY)
+def test_correction_that_changes_nothing_is_refused(script: Script, kind: str) -> None:
+    operation = decided(script, kind)
+    with pytest.raises(TransitionError) as refusal:
+        correct_operation(operation, has_happened=True, reason="The same.")
+    assert refusal.value.code == "nothing_to_correct"
+    with pytest.raises(InputError):
+        correct_operation(operation, has_happened=False, reason=" ")
+
+
+def test_movement_of_the_provider_has_no_way_to_be_corrected(script: Script) -> None:
+    operation = decided(script, "refund")
+    assert operation.payment is not None
+    capture = operation.payment.captures.get()
+    assert not capture.is_by_person
+    with pytest.raises(TransitionNotAllowed):
+        capture.correct(code="corrected")
