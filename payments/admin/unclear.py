@@ -64,7 +64,7 @@ def attach_unclear(rows: Sequence[Model], path: str) -> None:
     """Read of all rows at once what is unclear; `path` leads from an operation to its row."""
     found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
     lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in rows]}
-    for operation in _open_rows().filter(**lookups):
+    for operation in open_rows().filter(**lookups):
         if is_unclear(operation):
             found[getattr(operation, f"{path}_id")].append(operation)
     for row in rows:
@@ -166,6 +166,7 @@ def _piece_of(event: PaymentEvent) -> str:
     return str(words) % {"amount": amount}
 
 
-def _open_rows() -> QuerySet[PaymentOperation]:
+def open_rows() -> QuerySet[PaymentOperation]:
+    """Return the operations that aren't over, with what is said of them."""
     rows = PaymentOperation.objects.open().select_related("collection", "actor")
     return rows.defer("input", "exchange", "sent", "collection__metadata").order_by("created_at", "id")

@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError
@@ -20,7 +19,7 @@ from payments.services.ledger.books import Books, keep, open_books
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, reconnecting
-from payments.services.ledger.operations import raise_for_outcome
+from payments.services.ledger.operations import is_unclear, raise_for_outcome
 from payments.services.ledger.records import Resolution
 from payments.services.ledger.resolutions import (
     KINDS_WITH_AMOUNT,
@@ -93,17 +92,6 @@ def look_into(operation: PaymentOperation, *, origin: Origin) -> Finding:
         reconcile_now(operation, origin=origin)
     reconnecting(operation.refresh_from_db)
     return Finding(operation=operation, news=events_since(operation.session, last))
-
-
-def is_unclear(operation: PaymentOperation) -> bool:
-    """Return whether nobody knows what became of an operation, or a report that nobody has looked at is open.
-
-    One whose answer is still waited for isn't unclear, until that takes longer than a call may.
-    """
-    if operation.status == OperationStatus.PROCESSING:
-        ends = operation.lease_expires_at
-        return ends is None or ends <= timezone.now()
-    return operation.status in (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
 
 
 def resolve_operation(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from payments.models import Payment, PaymentOperation, RefundReason
+from payments.money import ZERO
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, open_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import amount_to_capture, amount_to_refund
-from payments.states import EventSource
+from payments.states import EventSource, MovementKind, OperationKind
 
 Amount = Decimal | int | str | None
 
@@ -20,18 +21,21 @@ def capture_payment(
     payment: Payment,
     *,
     amount: Amount = None,
+    despite_unclear: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> Payment:
     """Take money that a payment holds: `amount` in major units, or all that is left.
 
-    Raises AmountError where less is left, TransitionError where nothing can be captured any more,
-    OperationInProgressError, NotSupportedError, and for the provider's answer DeclinedError, ProviderUnavailableError
-    or OutcomeUnknownError. While the outcome is unknown, the amount stays reserved.
+    Raises AmountError where less is left, TransitionError where nothing can be captured any more, and where it is
+    unclear whether the same amount has been captured already (`possible_repetition`), unless `despite_unclear` says
+    that this is another one. Raises OperationInProgressError, NotSupportedError, and for the provider's answer
+    DeclinedError, ProviderUnavailableError or OutcomeUnknownError. While the outcome is unknown, the amount stays
+    reserved.
     """
     return _perform(
         payment,
-        lambda books, row: claims.claim_capture(books, row, amount),
+        lambda books, row: claims.claim_capture(books, row, amount, despite_unclear=despite_unclear),
         origin=Origin.of(actor=actor, source=source),
     )
 
@@ -42,13 +46,16 @@ def refund_payment(
     amount: Amount = None,
     reason: RefundReason | None = None,
     note: str = "",
+    despite_unclear: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
 ) -> Payment:
     """Give back captured money: `amount` in major units, or all that is left. Raises as `capture_payment` does."""
     return _perform(
         payment,
-        lambda books, row: claims.claim_refund(books, row, amount, reason=reason, note=note),
+        lambda books, row: claims.claim_refund(
+            books, row, amount, reason=reason, note=note, despite_unclear=despite_unclear
+        ),
         origin=Origin.of(actor=actor, source=source),
     )
 
@@ -82,6 +89,18 @@ def left_to_capture(payment: Payment) -> Decimal:
 def left_to_refund(payment: Payment) -> Decimal:
     """Return what was taken and isn't going back, in major units, whatever parts of it the provider would give back."""
     return amount_to_refund(*_look_into(payment), None)
+
+
+def surely_kept(payment: Payment) -> Decimal:
+    """Return what was taken and certainly stays, in major units: a refund that is under way counts as gone."""
+    books, row = _look_into(payment)
+    return max(row.refundable_amount - books.pending(row, MovementKind.REFUND), ZERO)
+
+
+def check_repetition(payment: Payment, kind: OperationKind, amount: Decimal) -> None:
+    """Raise TransitionError where a capture or refund of this amount (major units) may have happened already."""
+    books, row = _look_into(payment)
+    claims.check_repetition(books, row, kind, amount)
 
 
 def check_release(payment: Payment) -> None:

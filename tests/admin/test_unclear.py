@@ -14,7 +14,7 @@ from payments.models import Payment, PaymentCollection, PaymentOperation, Paymen
 from payments.providers import MovementFact, RetrieveResult, SessionFact
 from payments.services import capture_payment, refund_payment
 from payments.states import MovementKind, MovementStatus, Outcome
-from tests.admin.acting import act, action_url, told
+from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, listing, page, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
@@ -122,3 +122,38 @@ def test_what_needs_a_person_is_looked_into_first(operator: Client) -> None:
     with answering(RetrieveResult(outcome=Outcome.SUCCEEDED)):
         response = act(operator, operation, "check")
     assert told(response).startswith("Nothing new. The operation needs attention: Another amount was")
+
+
+def test_refund_page_warns_of_the_one_before_and_wants_a_tick_for_the_same(
+    lost: PaymentOperation, operator: Client
+) -> None:
+    payment = lost.payment
+    assert payment is not None
+    shown = html(operator, action_url(payment, "refund"))
+    warning = "A refund of 20.00 EUR by olivia at "
+    assert warning in text(shown)
+    assert inputs(shown)["amount"] == "80.00"
+    assert 'type="checkbox"' not in shown
+    sent = {**open_form(operator, payment, "refund"), "amount": "20.00"}
+    refused = operator.post(action_url(payment, "refund"), sent)
+    again = refused.content.decode()
+    assert (refused.status_code, 'type="checkbox"' in again) == (409, True)
+    assert "It isn't known yet whether the same has happened already: Refund of 20.00 EUR" in text(again)
+    assert confirm(operator, payment, "refund", sent).status_code == 409
+    assert PaymentOperation.objects.filter(kind="refund").count() == 1
+    ticked = {**sent, "despite_unclear": "on"}
+    review = operator.post(action_url(payment, "refund"), ticked).content.decode()
+    assert warning in text(review)
+    assert "60.00 EUR of this payment is kept." in text(review)
+    done = confirm(operator, payment, "refund", inputs(review))
+    assert told(done) == "20.00 EUR was refunded. 60.00 EUR of this payment is kept."
+
+
+def test_another_amount_needs_no_tick_and_is_warned_of(lost: PaymentOperation, operator: Client) -> None:
+    payment = lost.payment
+    assert payment is not None
+    sent = {**open_form(operator, payment, "refund"), "amount": "30.00"}
+    review = operator.post(action_url(payment, "refund"), sent).content.decode()
+    assert "A refund of 20.00 EUR by olivia at " in text(review)
+    done = confirm(operator, payment, "refund", inputs(review))
+    assert told(done) == "30.00 EUR was refunded. 50.00 EUR of this payment is kept."

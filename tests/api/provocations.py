@@ -333,6 +333,12 @@ def decided(world: World, *, has_happened: bool, times: int = 1) -> Answer:
     return [world.boss.post(path, body) for _ in range(times)][-1]
 
 
+def repeated_refund(world: World) -> Answer:
+    path = world.payment_path(captured=True)
+    world.script.next("refund", TimeoutError())
+    return [world.boss.post(f"{path}refund/", {"amount": "20.00"}) for _ in range(2)][-1]
+
+
 def corrected(said_first: dict[str, Any] | None, **said: Any) -> Callable[[World], Answer]:
     """Correct what was said first of a capture, or say of one that nobody has decided about that it is corrected."""
 
@@ -515,6 +521,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("not_correctable", 409): corrected(None),
     ("nothing_to_correct", 409): corrected({"has_happened": False}),
     ("depended_on", 409): corrected({}, refunded=True),
+    ("possible_repetition", 409): repeated_refund,
     ("too_early", 409): said_of_lost_movement(age=9),
     ("possibly_booked", 409): said_of_lost_movement("refund", known="60.00"),
     ("amount_not_expected", 400): said_of_lost_movement(has_happened=False, amount="1.00"),

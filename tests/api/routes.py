@@ -78,11 +78,20 @@ STAFF = (
     Route(method="POST", path="staff/payment-sessions/{session}/sync/", body={}),
     Route(method="GET", path="staff/payments/"),
     Route(method="GET", path="staff/payments/{payment}/"),
-    Route(method="POST", path="staff/payments/{payment}/capture/", body={"amount": "1.00"}),
+    Route(
+        method="POST",
+        path="staff/payments/{payment}/capture/",
+        body={"amount": "1.00", "despite_unclear": False},
+    ),
     Route(
         method="POST",
         path="staff/payments/{payment}/refund/",
-        body={"amount": "1.00", "refund_reason_id": "{reason}", "note": "a dent"},
+        body={
+            "amount": "1.00",
+            "refund_reason_id": "{reason}",
+            "note": "a dent",
+            "despite_unclear": False,
+        },
     ),
     Route(method="POST", path="staff/payments/{payment}/cancel/", body={}),
     Route(method="POST", path="staff/payments/{payment}/sync/", body={}),

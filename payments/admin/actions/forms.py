@@ -135,6 +135,10 @@ class AmountForm(ActionForm):
     """Ask how much is to move; `left` is how much can."""
 
     amount = AmountField(label=_("Amount"))
+    despite_unclear = SecondWordField(
+        label=_("This is another one: do it although the one before is unclear."),
+        codes=("possible_repetition",),
+    )
 
     def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)

@@ -15,18 +15,22 @@ from payments.admin.actions.forms import AmountForm, RefundForm
 from payments.admin.actions.sessions import ask_provider
 from payments.admin.panels import Text
 from payments.admin.plugins import plugin_of, provider_name
+from payments.admin.unclear import open_rows, unclear_text
 from payments.admin.words import amount_text
 from payments.models import Payment
 from payments.services import Origin, cancel_payment, capture_payment, refund_payment
+from payments.services.operations import is_unclear
 from payments.services.payments import (
     capturable,
     check_release,
+    check_repetition,
     left_to_capture,
     left_to_refund,
     refundable,
+    surely_kept,
 )
 from payments.services.sync import synchronize
-from payments.states import EventSource, PaymentStatus
+from payments.states import EventSource, OperationKind, PaymentStatus
 
 
 class CapturePayment(Action[Payment]):
@@ -58,6 +62,7 @@ class CapturePayment(Action[Payment]):
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much is taken and how much stays."""
         left, name = left_to_capture(row), provider_name(row.provider_id)
+        yield from _unclear(row, OperationKind.CAPTURE)
         if values is None:
             yield _("%(provider)s holds %(held)s; up to %(left)s can be captured now.") % {
                 "provider": name,
@@ -66,6 +71,8 @@ class CapturePayment(Action[Payment]):
             }
             return
         amount = capturable(row, values["amount"])
+        if not values.get("despite_unclear"):
+            check_repetition(row, OperationKind.CAPTURE, amount)
         yield _("%(amount)s will be taken from the payer through %(provider)s.") % {
             "amount": _text(row, amount),
             "provider": name,
@@ -75,7 +82,13 @@ class CapturePayment(Action[Payment]):
 
     def run(self, row: Payment, values: Values, actor: Any) -> None:
         """Take it."""
-        capture_payment(row, amount=values["amount"], actor=actor, source=EventSource.ADMIN)
+        capture_payment(
+            row,
+            amount=values["amount"],
+            despite_unclear=bool(values.get("despite_unclear")),
+            actor=actor,
+            source=EventSource.ADMIN,
+        )
 
     def report(self, row: Payment, values: Values) -> Report:
         """Say what was taken and what is still held."""
@@ -121,6 +134,7 @@ class RefundPayment(Action[Payment]):
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much goes back and how much is kept."""
         left, name = left_to_refund(row), provider_name(row.provider_id)
+        yield from _unclear(row, OperationKind.REFUND)
         if values is None:
             yield _("%(captured)s was captured through %(provider)s; up to %(left)s can go back now.") % {
                 "captured": _text(row, row.captured_amount),
@@ -129,11 +143,13 @@ class RefundPayment(Action[Payment]):
             }
             return
         amount = refundable(row, values["amount"])
+        if not values["despite_unclear"]:
+            check_repetition(row, OperationKind.REFUND, amount)
         yield _("%(amount)s will go back to the payer through %(provider)s.") % {
             "amount": _text(row, amount),
             "provider": name,
         }
-        yield _("%(kept)s of this payment is kept.") % {"kept": _text(row, left - amount)}
+        yield _("%(kept)s of this payment is kept.") % {"kept": _text(row, surely_kept(row) - amount)}
 
     def run(self, row: Payment, values: Values, actor: Any) -> None:
         """Give it back."""
@@ -142,6 +158,7 @@ class RefundPayment(Action[Payment]):
             amount=values["amount"],
             reason=values["reason"],
             note=values["note"] or "",
+            despite_unclear=bool(values["despite_unclear"]),
             actor=actor,
             source=EventSource.ADMIN,
         )
@@ -150,7 +167,7 @@ class RefundPayment(Action[Payment]):
         """Say what went back."""
         text = _("%(amount)s was refunded. %(kept)s of this payment is kept.") % {
             "amount": _text(row, values["amount"]),
-            "kept": _text(row, row.refundable_amount),
+            "kept": _text(row, surely_kept(row)),
         }
         return Report(text=text)
 
@@ -233,6 +250,13 @@ class SyncPayment(Action[Payment]):
 
 
 PAYMENT_ACTIONS = (CapturePayment(), RefundPayment(), CancelPayment(), SyncPayment())
+
+
+def _unclear(payment: Payment, kind: OperationKind) -> Iterable[str]:
+    """Yield what the same verb may have done already."""
+    for operation in open_rows().filter(payment=payment, kind=kind):
+        if is_unclear(operation):
+            yield unclear_text(operation)
 
 
 def _text(payment: Payment, amount: Decimal) -> str:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import AmountField, MomentField, ObjectField, WordField
+from payments.api.fields import AmountField, FlagField, MomentField, ObjectField, WordField
 from payments.api.serializers import InputSerializer, NoInput
 from payments.api.staff import filters
 from payments.api.staff.movements import CaptureSerializer, RefundSerializer
@@ -59,6 +59,7 @@ class CaptureInput(InputSerializer):
     """Read how much is to be captured; without an amount, all that is left."""
 
     amount = AmountField(required=False)
+    despite_unclear = FlagField(required=False)
 
 
 class RefundInput(InputSerializer):
@@ -67,6 +68,7 @@ class RefundInput(InputSerializer):
     amount = AmountField(required=False)
     refund_reason_id = serializers.CharField(required=False, allow_null=True, max_length=MAX_LENGTH)
     note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE)
+    despite_unclear = FlagField(required=False)
 
 
 def payment_rows() -> QuerySet[Payment]:

@@ -25,7 +25,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, RefundReason
-from payments.money import ZERO, parse_amount, require_multiple
+from payments.money import ZERO, display_amount, parse_amount, require_multiple
 from payments.providers import BaseProvider, PaymentContext
 from payments.services.ledger.books import Books
 from payments.services.ledger.calls import provider_for
@@ -35,6 +35,7 @@ from payments.services.ledger.operations import (
     check_idle,
     claim_operation,
     is_abandonment,
+    is_unclear,
 )
 from payments.services.ledger.payers import AUTHORIZATIONS, is_asked_by_another
 from payments.services.ledger.totals import (
@@ -236,19 +237,31 @@ def claim_whole_release(books: Books, payment: Payment) -> list[PaymentOperation
     return claim_release(books, payment)
 
 
-def claim_capture(books: Books, payment: Payment, amount: Amount) -> list[PaymentOperation]:
+def claim_capture(
+    books: Books, payment: Payment, amount: Amount, *, despite_unclear: bool = False
+) -> list[PaymentOperation]:
     """Claim the capture of an amount, or of all that is left."""
     chosen = choose_capture(books, payment, amount)
+    if not despite_unclear:
+        check_repetition(books, payment, OperationKind.CAPTURE, chosen)
     is_final = chosen == payment.capturable_amount
     capture = Capture(payment=payment, amount=chosen)
     return [_claim_movement(books, capture, OperationKind.CAPTURE, is_final=is_final)]
 
 
 def claim_refund(
-    books: Books, payment: Payment, amount: Amount, *, reason: RefundReason | None, note: str
+    books: Books,
+    payment: Payment,
+    amount: Amount,
+    *,
+    reason: RefundReason | None,
+    note: str,
+    despite_unclear: bool = False,
 ) -> list[PaymentOperation]:
     """Claim the refund of an amount, or of all that is left."""
     chosen = choose_refund(books, payment, amount)
+    if not despite_unclear:
+        check_repetition(books, payment, OperationKind.REFUND, chosen)
     refund = Refund(payment=payment, amount=chosen, reason=reason, note=note)
     words = None if reason is None else reason.label
     return [_claim_movement(books, refund, OperationKind.REFUND, reason=words)]
@@ -269,6 +282,25 @@ def choose_refund(books: Books, payment: Payment, amount: Amount) -> Decimal:
     chosen = amount_to_refund(books, payment, _parse(amount, payment))
     _check_refund_support(payment, chosen)
     return chosen
+
+
+def check_repetition(books: Books, payment: Payment, kind: OperationKind, amount: Decimal) -> None:
+    """Raise TransitionError where a capture or refund of the same amount may have happened already."""
+    for operation in books.open_operations(kind):
+        is_same = operation.payment_id == payment.pk and operation.amount == amount
+        if is_same and is_unclear(operation):
+            raise TransitionError(
+                _(
+                    "It isn't known yet whether the same has happened already: %(kind)s of %(amount)s (%(id)s). Find "
+                    "that out first, or say that this is another one."
+                ),
+                code="possible_repetition",
+                params={
+                    "kind": OperationKind(kind).label,
+                    "amount": display_amount(amount, payment.currency_code),
+                    "id": operation.pk,
+                },
+            )
 
 
 def new_amount(books: Books, session: PaymentSession, amount: Amount, provider: BaseProvider[Any]) -> Decimal:

@@ -173,6 +173,17 @@ def is_abandonment(operation: PaymentOperation) -> bool:
     return bool(operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id)
 
 
+def is_unclear(operation: PaymentOperation) -> bool:
+    """Return whether nobody knows what became of an operation, or a report that nobody has looked at is open.
+
+    One whose answer is still waited for isn't unclear, until that takes longer than a call may.
+    """
+    if operation.status == OperationStatus.PROCESSING:
+        ends = operation.lease_expires_at
+        return ends is None or ends <= timezone.now()
+    return operation.status in (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
+
+
 def is_recorded(operation: PaymentOperation) -> bool:
     """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
     row = operation.capture or operation.refund
