@@ -124,9 +124,13 @@ class _OperationError(PaymentError):
 
 
 class OperationInProgressError(_OperationError):
-    """Say that another operation holds the target; ask again when it has ended."""
+    """Say that another operation holds the target; `retry_after` says in how many seconds it may have ended."""
 
     default_code = "operation_in_progress"
+
+    def __init__(self, message: Any, *, retry_after: int = 2, **values: Any) -> None:
+        super().__init__(message, **values)
+        self.retry_after = retry_after
 
 
 class LimitError(PaymentError):

@@ -104,6 +104,7 @@ class EventSource(models.TextChoices):
     ADMIN = "admin", _("Admin")
     WEBHOOK = "webhook", _("Webhook")
     RECONCILER = "reconciler", _("Reconciler")
+    PROVIDER = "provider", _("Found at the provider")
     SYSTEM = "system", _("System")
 
 

@@ -206,6 +206,8 @@ def subject(event: PaymentEvent, links: Links) -> SafeString:
 
 def _source(source: str, name: str) -> str:
     label = EventSource(source).label if source in EventSource.values else source
+    if source == EventSource.PROVIDER and name:
+        return gettext("Found at the provider (asked by %(name)s)") % {"name": name}
     return f"{label} · {name}" if name else str(label)
 
 

@@ -20,7 +20,7 @@ from payments.admin.badges import Tone, badge
 from payments.admin.links import Links
 from payments.admin.panels import Alert, Text
 from payments.admin.words import amount_text, lines, localized
-from payments.models import PaymentEvent, PaymentOperation
+from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.operations import is_unclear
 from payments.states import EventSource, OperationKind, OperationStatus
 
@@ -37,7 +37,16 @@ _MAY_HAVE: Final[dict[str, Promise]] = {
         "An authorization of %(amount)s by %(who)s at %(when)s is still unclear; the amount may be held."
     ),
 }
-_OTHERWISE: Final = gettext_lazy("%(kind)s of %(amount)s by %(who)s at %(when)s is still unclear.")
+_OTHERWISE: Final = gettext_lazy("%(what)s by %(who)s at %(when)s is still unclear.")
+_WHAT: Final[dict[str, Promise]] = {
+    OperationKind.INITIATE: gettext_lazy("Session of %(amount)s"),
+    OperationKind.UPDATE: gettext_lazy("Change to %(amount)s"),
+    OperationKind.AUTHORIZE: gettext_lazy("Authorization of %(amount)s"),
+    OperationKind.CAPTURE: gettext_lazy("Capture of %(amount)s"),
+    OperationKind.REFUND: gettext_lazy("Refund of %(amount)s"),
+    OperationKind.CANCEL: gettext_lazy("Cancelation of %(amount)s"),
+    OperationKind.SYNC: gettext_lazy("Report about %(amount)s"),
+}
 
 _DONE: Final[dict[str, Promise]] = {
     "payment.captured": gettext_lazy("the capture of %(amount)s has gone through"),
@@ -75,6 +84,12 @@ def unclear_of(row: Model) -> list[PaymentOperation]:
     """Return the operations that were attached to a row, those that need a person among them."""
     operations: list[PaymentOperation] = row.__dict__[_ATTRIBUTE]
     return operations
+
+
+def was_lost(session: PaymentSession) -> bool:
+    """Return whether a session's provider may know of it, though it never said so."""
+    operations = session.__dict__.get(_ATTRIBUTE, ())
+    return any(operation.kind == OperationKind.INITIATE for operation in operations)
 
 
 def unclear_badges(row: Model) -> Iterable[SafeString]:
@@ -118,14 +133,13 @@ def check_url(operation: PaymentOperation, links: Links) -> str | None:
 
 def what_of(operation: PaymentOperation) -> str:
     """Return what was asked, and of how much."""
-    amount = amount_text(operation.amount, operation.currency_code)
-    return _("%(kind)s of %(amount)s") % {"kind": OperationKind(operation.kind).label, "amount": amount}
+    return str(_WHAT[operation.kind]) % {"amount": amount_text(operation.amount, operation.currency_code)}
 
 
 def unclear_text(operation: PaymentOperation) -> str:
     """Return what was asked by whom and when, and what it may have done."""
     parts = {
-        "kind": OperationKind(operation.kind).label,
+        "what": what_of(operation),
         "amount": amount_text(operation.amount, operation.currency_code),
         "who": operation.actor.get_username()
         if operation.actor

@@ -18,7 +18,7 @@ fields that are to blame, dotted where they are nested; it is empty where no sin
 | no such method; not JSON asked for or sent; too large       | 4xx    | invalid_request      |             |
 | a body of unknown length                                    | 411    | invalid_request      |             |
 | TransitionError: the state graph forbids it                 | 409    | conflict             |             |
-| OperationInProgressError: the target is being worked on     | 409    | conflict             | 2           |
+| OperationInProgressError: the target is being worked on     | 409    | conflict             | as it takes |
 | IdempotencyError: the key was used for another request      | 422    | idempotency_error    |             |
 | card data anywhere in the request                           | 422    | invalid_request      |             |
 | LimitError: tried too often on one collection               | 429    | throttled            | as it takes |
@@ -98,7 +98,7 @@ UNAVAILABLE: Final = Rule(status=503, type="unavailable", retry_after=RETRY_DATA
 PAYMENT_RULES: Final[tuple[tuple[type[PaymentError], Rule], ...]] = (
     (TransitionError, Rule(status=409, type="conflict")),
     (IdempotencyError, Rule(status=422, type="idempotency_error")),
-    (OperationInProgressError, Rule(status=409, type="conflict", retry_after=RETRY_SOON)),
+    (OperationInProgressError, Rule(status=409, type="conflict")),
     (LimitError, Rule(status=429, type="throttled")),
     (OpenTransactionError, Rule(status=500, type="server_error")),
     (DeclinedError, Rule(status=402, type="provider_error")),
@@ -147,7 +147,7 @@ def _answer_payment_error(error: PaymentError, context: dict[str, Any]) -> Respo
         rule = NOT_FOUND
     if isinstance(error, OpenTransactionError):
         logger.error("A payment view ran inside a transaction.", exc_info=error)
-    if isinstance(error, LimitError):
+    if isinstance(error, LimitError | OperationInProgressError):
         rule = replace(rule, retry_after=error.retry_after)
     named = [FieldError(field=error.field, code=error.code, message=error.message)] if error.field else []
     return _answer(rule, error.code, error.message, named)

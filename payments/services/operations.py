@@ -89,7 +89,7 @@ def look_into(operation: PaymentOperation, *, origin: Origin) -> Finding:
     if operation.status == OperationStatus.ATTENTION:
         synchronize(operation.session, origin=origin)
     elif operation.is_open:
-        reconcile_now(operation, origin=origin)
+        reconcile_now(operation, origin=origin.finding())
     reconnecting(operation.refresh_from_db)
     return Finding(operation=operation, news=events_since(operation.session, last))
 

@@ -54,7 +54,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
     if result.fact is None:
         _note_absence(session, origin)
     else:
-        record_fact(session, result.fact, origin=origin)
+        record_fact(session, result.fact, origin=origin.finding())
     session.refresh_from_db()
     return Synchronization(session=session, is_known=result.fact is not None)
 

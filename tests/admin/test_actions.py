@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
 from django.db import models
 from django.test import Client
 
@@ -101,6 +102,37 @@ def test_second_click_does_nothing_again(captured: Payment, operator: Client) ->
     assert LogEntry.objects.count() == 1
 
 
+def test_second_form_with_another_amount_is_warned_that_it_was_not_done(
+    captured: Payment, operator: Client
+) -> None:
+    first, second = (open_form(operator, captured, "refund") for _tab in range(2))
+    confirm(operator, captured, "refund", first, amount="5.00")
+    response = confirm(operator, captured, "refund", second, amount="6.00")
+    assert told(response).endswith(
+        "Not done: 6.00 EUR. You have changed this since you opened the page: 5.00 EUR was refunded. 55.00 EUR of "
+        "this payment is kept."
+    )
+    assert [message.level_tag for message in get_messages(response.wsgi_request)][-1] == "warning"
+    assert Refund.objects.get().amount == Decimal(5)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("-5", "Write the amount without a sign: it has to be more than zero."),
+        ("abc", "Write the amount in digits, like 1234.00."),
+        ("10.005", "An amount in EUR has at most 2 decimals."),
+        ("1,000.00", "Write the amount without thousands separators, like 1234.00."),
+    ],
+)
+def test_amount_that_cannot_be_read_is_refused_with_its_own_words(
+    captured: Payment, operator: Client, typed: str, words: str
+) -> None:
+    sent = open_form(operator, captured, "refund")
+    shown = operator.post(action_url(captured, "refund"), {**sent, "amount": typed}).content.decode()
+    assert words in text(shown)
+
+
 def test_two_operators_at_once_one_acts_and_the_other_is_told(
     captured: Payment, operator: Client, viewer: Viewer
 ) -> None:
@@ -180,12 +212,14 @@ def test_outcome_that_is_not_known_yet_is_told_as_such(captured: Payment, operat
     sent = open_form(operator, captured, "refund")
     with answering(TimeoutError()):
         response = confirm(operator, captured, "refund", sent, amount="10.00")
-    assert "It isn't known yet whether the payment provider did this" in told(response)
-    assert "don't do it again elsewhere" in told(response)
+    assert "The provider didn't answer. Refund of 10.00 EUR may or may not have gone through." in told(
+        response
+    )
+    assert "Don't do it again, or in the provider's dashboard." in told(response)
     again = confirm(operator, captured, "refund", sent, amount="10.00")
     assert "You have done this already" in told(again)
     assert Refund.objects.count() == 1
-    assert "isn't known yet" in LogEntry.objects.get().get_change_message()
+    assert "may or may not have gone through" in LogEntry.objects.get().get_change_message()
 
 
 def test_answer_that_is_pending_is_told_as_such(payment: Payment, operator: Client) -> None:
@@ -291,8 +325,11 @@ def test_session_and_payment_are_synced_where_their_provider_can_be_asked(
         asked.append((session.pk, origin.source))
         return Synchronization(session=session, is_known=True)
 
-    monkeypatch.setattr("payments.admin.actions.payments.synchronize", answer)
-    assert "Status: Authorized, captured 0.00 EUR" in told(act(operator, payment, "sync"))
+    monkeypatch.setattr("payments.admin.actions.sessions.synchronize", answer)
+    assert (
+        told(act(operator, payment, "sync"))
+        == "Nothing new. The payment's status: Authorized, captured 0.00 EUR, refunded 0.00 EUR."
+    )
     act(operator, payment, "sync")  # nothing has changed, so it may be asked again at once
     assert asked == [(payment.session_id, "admin")] * 2
     system = make_authorized(make_collection("60.00"), provider_id="system")

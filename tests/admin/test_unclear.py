@@ -10,13 +10,24 @@ from django.db import models
 from django.test import Client
 
 from payments.exceptions import OutcomeUnknownError
-from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.models import (
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+)
 from payments.providers import MovementFact, RetrieveResult, SessionFact
-from payments.services import capture_payment, refund_payment
+from payments.services import (
+    capture_payment,
+    create_installment_plan,
+    create_payment_session,
+    refund_payment,
+)
 from payments.states import MovementKind, MovementStatus, Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.conftest import Viewer
-from tests.admin.pages import html, listing, page, text
+from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
 from tests.admin.scripted import answering
 
@@ -157,3 +168,42 @@ def test_another_amount_needs_no_tick_and_is_warned_of(lost: PaymentOperation, o
     assert "A refund of 20.00 EUR by olivia at " in text(review)
     done = confirm(operator, payment, "refund", inputs(review))
     assert told(done) == "30.00 EUR was refunded. 50.00 EUR of this payment is kept."
+
+
+def test_refund_that_was_found_is_not_told_as_done_by_who_asked(operator: Client, olivia: Any) -> None:
+    payment = capture_payment(make_authorized(make_collection("100.00")))
+    with answering(refunded(None, "15.00")):
+        response = act(operator, payment, "sync")
+    assert told(response) == (
+        "New: a refund of 15.00 EUR made at the provider. The payment's status: Partially refunded, captured 100.00 "
+        "EUR, refunded 15.00 EUR."
+    )
+    event = PaymentEvent.objects.get(type="payment.refunded")
+    assert (event.source, event.actor, event.operation) == ("provider", olivia, None)
+    assert (event.from_status, event.to_status) == ("", "succeeded")
+    shown = panel(html(operator, page(payment.collection)), "history")
+    told_of = shown[shown.index("Money refunded") :][:250]
+    assert "Found at the provider (asked by olivia)" in told_of
+    assert "Pending" not in told_of
+    with answering(refunded(None, "15.00")):
+        again = act(operator, payment, "sync")
+    assert told(again).startswith("Nothing new. ")
+
+
+def test_refund_of_ours_that_was_found_names_who_wanted_it(lost: PaymentOperation, operator: Client) -> None:
+    with answering(refunded(lost)):
+        act(operator, lost, "check")
+    event = PaymentEvent.objects.get(type="payment.refunded")
+    assert (event.source, event.operation) == ("provider", lost)
+    assert (event.from_status, event.to_status) == ("pending", "succeeded")
+
+
+def test_session_that_was_never_opened_there_is_not_synced(operator: Client) -> None:
+    collection = make_collection("100.00")
+    create_installment_plan(collection, provider_id="card", count=2, interval="month")
+    for session in collection.sessions.all():
+        assert action_url(session, "sync") not in html(operator, page(session))
+    with answering(TimeoutError()), pytest.raises(OutcomeUnknownError):
+        create_payment_session(make_collection("50.00"), provider_id="card")
+    session = PaymentSession.objects.get(operations__kind="initiate", operations__status="unknown")
+    assert action_url(session, "sync") in html(operator, page(session))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from payments import services
-from payments.models import Payment, RefundReason
+from payments.models import Payment, PaymentOperation, RefundReason
 from payments.providers import CaptureResult, Failure, SessionFact
 from payments.states import Outcome
 from payments.testing import Script, scripted_provider
@@ -34,6 +36,7 @@ PAYMENT_KEYS = {
     "refundable_amount",
     "captures",
     "refunds",
+    "unclear",
     "metadata",
     "provider_data",
     "expires_at",
@@ -179,3 +182,50 @@ def test_what_the_bank_took_back_is_shown(boss: Visitor, captured: Payment, path
 
     assert (shown["captured_amount"], shown["charged_back_amount"]) == ("100.00", "40.00")
     assert shown["refundable_amount"] == "60.00"
+
+
+def test_a_payment_shows_what_is_unclear_and_when_it_is_looked_at(
+    boss: Visitor, captured: Payment, path: str, script: Script
+) -> None:
+    script.next("refund", TimeoutError())
+    accepted = boss.post(f"{path}refund/", {"amount": "20.00"})
+
+    (unclear,) = boss.get(path).body["unclear"]
+
+    assert unclear["operation_id"] == accepted.body["operation_id"]
+    assert (unclear["kind"], unclear["status"], unclear["amount"]) == ("refund", "unknown", "20.00")
+    assert unclear["next_attempt_at"] is not None
+    collection = boss.get(f"staff/payment-collections/{captured.collection_id}/").body
+    assert collection["payments"][0]["unclear"] == [unclear]
+
+
+def test_the_same_refund_again_is_refused_while_the_first_is_unclear(
+    boss: Visitor, captured: Payment, path: str, script: Script
+) -> None:
+    script.next("refund", TimeoutError())
+    boss.post(f"{path}refund/", {"amount": "20.00"})
+
+    assert boss.post(f"{path}refund/", {"amount": "20.00"}).error == (
+        409,
+        "conflict",
+        "possible_repetition",
+        [],
+    )
+    assert boss.post(f"{path}refund/", {"amount": "20.00", "despite_unclear": True}).status == 200
+
+
+def test_what_is_in_the_way_is_told_truly_and_with_its_time(
+    boss: Visitor, payment: Payment, path: str, script: Script
+) -> None:
+    script.next("capture", TimeoutError())
+    boss.post(f"{path}capture/")
+    PaymentOperation.objects.filter(kind="capture").update(
+        next_attempt_at=timezone.now() + timedelta(minutes=15)
+    )
+
+    refused = boss.post(f"{path}cancel/")
+
+    assert refused.error == (409, "conflict", "operation_in_progress", [])
+    assert refused.body["message"].startswith("Unclear since ")
+    assert "Capture, 100.00 EUR. Next look at " in refused.body["message"]
+    assert 890 <= int(refused.headers["Retry-After"]) <= 900

@@ -26,7 +26,7 @@ def test_what_the_provider_knows_is_recorded(session: PaymentSession, card: Scri
     assert session.payment is not None
     assert (session.status, session.payment.captured_amount) == ("authorized", Decimal(60))
     event = PaymentEvent.objects.get(type="payment.captured")
-    assert (event.source, event.actor_label) == ("admin", "alice")
+    assert (event.source, event.actor_label) == ("provider", "alice")
 
 
 def test_provider_is_asked_about_the_session_as_it_is_now(session: PaymentSession, card: Script) -> None:

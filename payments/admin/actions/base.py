@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 
 from payments.admin.actions.forms import ActionForm
 from payments.admin.panels import Text
+from payments.admin.reasons import detail_text
+from payments.admin.unclear import next_look, open_rows, what_of
 from payments.exceptions import (
     DeclinedError,
     OperationInProgressError,
@@ -23,6 +25,7 @@ from payments.exceptions import (
     ProviderError,
 )
 from payments.models import PaymentOperation
+from payments.states import OperationStatus
 
 RowT = TypeVar("RowT", bound=Model)
 Values = Mapping[str, Any]
@@ -106,10 +109,7 @@ def report_success(
 def report_error(error: PaymentError) -> Report | None:
     """Say what came of an action that raised; None where it was refused before anything was sent."""
     if isinstance(error, OutcomeUnknownError):
-        # Without an operation nothing was asked for that could have moved money, so it may be done again.
-        is_only_asked = error.operation_id is None
-        told = "%(message)s" if is_only_asked else _("%(message)s Until then don't do it again elsewhere.")
-        return Report(text=told % {"message": error.message}, level=messages.WARNING)
+        return Report(text=_unknown_text(error), level=messages.WARNING)
     if isinstance(error, DeclinedError):
         told = _("The provider refused: %(message)s Nothing was changed.")
         return Report(text=told % {"message": error.message}, level=messages.ERROR)
@@ -118,3 +118,21 @@ def report_error(error: PaymentError) -> Report | None:
     if isinstance(error, OperationInProgressError):
         return Report(text=error.message, level=messages.WARNING)
     return None
+
+
+def _unknown_text(error: OutcomeUnknownError) -> str:
+    """Say what may have happened and who finds out; without an operation nothing was asked that could move money."""
+    operation = None if error.operation_id is None else open_rows().filter(pk=error.operation_id).first()
+    if operation is None:
+        return error.message
+    if operation.status == OperationStatus.ATTENTION:
+        told = _(
+            "%(what)s needs attention: %(detail)s Say what became of it, and don't do it again elsewhere."
+        )
+        detail = detail_text(operation.detail, operation.currency_code)
+        return told % {"what": what_of(operation), "detail": detail}
+    told = _(
+        "The provider didn't answer. %(what)s may or may not have gone through. %(next)s Don't do it again, or in the "
+        "provider's dashboard."
+    )
+    return told % {"what": what_of(operation), "next": next_look(operation)}

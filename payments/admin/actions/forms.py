@@ -110,7 +110,30 @@ class AmountField(forms.Field):
 
     def _plain(self, text: str) -> str:
         separator = _decimal_separator()
+        if re.fullmatch(r"[-\u2212+].*", text):
+            raise forms.ValidationError(
+                _("Write the amount without a sign: it has to be more than zero."), code="signed"
+            )
+        if not re.search(r"\d", text):
+            raise forms.ValidationError(
+                _("Write the amount in digits, like %(example)s."),
+                code="not_a_number",
+                params={"example": self.prepare_value(Decimal(1234))},
+            )
         found = re.fullmatch(r"(\d{1,20})(?:([.,\u066b])(\d{1,20}))?", text)
+        if found is not None and found[2] == separator and len(found[3]) > _digits(self.currency_code):
+            raise forms.ValidationError(
+                _(
+                    "An amount in %(currency)s has at most %(count)s decimals. Write it without thousands separators, "
+                    "like %(example)s."
+                ),
+                code="too_many_decimals",
+                params={
+                    "currency": self.currency_code.upper(),
+                    "count": _digits(self.currency_code),
+                    "example": self.prepare_value(Decimal(1234)),
+                },
+            )
         if found is None or not self._is_certain(found, separator):
             raise forms.ValidationError(
                 _("Write the amount without thousands separators, like %(example)s."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Model
@@ -28,11 +29,12 @@ from payments.services.idempotency import (
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """Tell who has acted upon a version already, and what came of it."""
+    """Tell who has acted upon a version already, with which amount, if with one, and what came of it."""
 
     actor: str
     action: str
     report: Report
+    amount: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +88,15 @@ class Turn:
         """Return the call to a provider that was made in this turn last, if one was."""
         return claimed_operation(self._identity)
 
-    def end(self, report: Report | None) -> None:
+    def end(self, report: Report | None, *, amount: Decimal | None = None) -> None:
         """End the turn: with what came of it, or with nothing, so that the version may be acted upon after all."""
         if self._record is None:
             return
         if report is None:
             release_request(self._record)
         else:
-            body = {**asdict(self._holder), "text": report.text, "level": report.level}
+            asked = "" if amount is None else f"{amount.normalize():f}"
+            body = {**asdict(self._holder), "text": report.text, "level": report.level, "amount": asked}
             complete_request(self._record, status=200, body=body)
         self._record = None
 
@@ -103,4 +106,5 @@ def _earlier(body: Any) -> Earlier:
         actor=str(body["actor"]),
         action=str(body["action"]),
         report=Report(text=str(body["text"]), level=int(body["level"])),
+        amount=str(body.get("amount", "")),
     )

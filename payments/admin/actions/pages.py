@@ -9,6 +9,7 @@ A page that isn't current any more is shown anew, with status 409; nothing was d
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from django.contrib import messages
@@ -23,6 +24,7 @@ from payments.admin.actions.once import Earlier
 from payments.admin.actions.owners import name_owners
 from payments.admin.actions.performing import Desk, perform, report_holder
 from payments.admin.actions.versions import version_of
+from payments.admin.words import amount_text
 from payments.exceptions import OperationInProgressError, PaymentError
 
 TEMPLATE: Final = "admin/payments/action.html"
@@ -53,7 +55,7 @@ class ActionPage:
             return self._show_without_version(next_url=sent.cleaned_data.get("next", ""))
         earlier = self._earlier(sent.cleaned_data["version"])
         if earlier is not None:
-            return self._leave(sent, self._tell_of(earlier))
+            return self._leave(sent, self._tell_of(earlier, self._asked_amount()))
         form = self._action.form_class(self._request.POST, row=self._row)
         if not form.is_valid() or "edit" in self._request.POST:
             return self._show(form)
@@ -93,7 +95,7 @@ class ActionPage:
         except OperationInProgressError as error:
             return self._leave(form, report_holder(self._desk, self._action, turn, error))
         if earlier is not None:
-            return self._leave(form, self._tell_of(earlier))
+            return self._leave(form, self._tell_of(earlier, form.values.get("amount")))
         if version != version_of(self._row):
             turn.end(None)
             return self._show_anew(form)
@@ -103,9 +105,26 @@ class ActionPage:
             return self._refuse(form, error)
         return self._leave(form, report)
 
-    def _tell_of(self, earlier: Earlier) -> Report:
-        """Say that this has been done before, by the same person's second click or by somebody else."""
+    def _asked_amount(self) -> Decimal | None:
+        """Return the amount that was filled in, as far as it can be read."""
+        form = self._action.form_class(self._request.POST, row=self._row)
+        form.is_valid()
+        amount: Decimal | None = form.cleaned_data.get("amount")
+        return amount
+
+    def _tell_of(self, earlier: Earlier, amount: Decimal | None) -> Report:
+        """Say that this has been done before, by the same person's second click or by somebody else.
+
+        Another amount than was asked before is not what was done.
+        """
         is_own = earlier.actor == self._desk.username and earlier.action == self._action.slug
+        if is_own and amount is not None and earlier.amount not in ("", f"{amount.normalize():f}"):
+            told = _("Not done: %(amount)s. You have changed this since you opened the page: %(report)s")
+            parts = {
+                "amount": amount_text(amount, self._row.currency_code),
+                "report": earlier.report.text,
+            }
+            return Report(text=told % parts, level=messages.WARNING)
         if is_own:
             return Report(
                 text=_("You have done this already, so it was not done again. %(report)s")

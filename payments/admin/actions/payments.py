@@ -6,19 +6,18 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import messages
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AmountForm, RefundForm
-from payments.admin.actions.sessions import ask_provider
+from payments.admin.actions.sessions import ask_provider, sync
 from payments.admin.panels import Text
 from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.unclear import open_rows, unclear_text
 from payments.admin.words import amount_text
 from payments.models import Payment
-from payments.services import Origin, cancel_payment, capture_payment, refund_payment
+from payments.services import cancel_payment, capture_payment, refund_payment
 from payments.services.operations import is_unclear
 from payments.services.payments import (
     capturable,
@@ -29,7 +28,6 @@ from payments.services.payments import (
     refundable,
     surely_kept,
 )
-from payments.services.sync import synchronize
 from payments.states import EventSource, OperationKind, PaymentStatus
 
 
@@ -232,21 +230,7 @@ class SyncPayment(Action[Payment]):
 
     def run(self, row: Payment, values: Values, actor: Any) -> Report | None:
         """Ask."""
-        answer = synchronize(row.session, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
-        if answer.is_known:
-            return None
-        told = _("The provider doesn't know this payment. Nothing was changed.")
-        return Report(text=told, level=messages.WARNING)
-
-    def report(self, row: Payment, values: Values) -> Report:
-        """Say how it stands."""
-        told = _("The provider was asked. Status: %(status)s, captured %(captured)s, refunded %(refunded)s.")
-        parts = {
-            "status": PaymentStatus(row.status).label,
-            "captured": _text(row, row.captured_amount),
-            "refunded": _text(row, row.refunded_amount),
-        }
-        return Report(text=told % parts, level=messages.INFO)
+        return sync(row.session, actor, _("The provider doesn't know this payment. Nothing was changed."))
 
 
 PAYMENT_ACTIONS = (CapturePayment(), RefundPayment(), CancelPayment(), SyncPayment())

@@ -61,7 +61,7 @@ def perform(desk: Desk, row: Any, action: Action[Any], values: Values, turn: Tur
     finally:
         # Where nothing has changed, such as after a refusal, the same page may be used again.
         is_used = report is not None and version_of(desk.reread(row)) != version
-        turn.end(report if is_used else None)
+        turn.end(report if is_used else None, amount=values.get("amount"))
 
 
 def report_holder(desk: Desk, action: Action[Any], turn: Turn, error: OperationInProgressError) -> Report:

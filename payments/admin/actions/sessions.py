@@ -13,12 +13,13 @@ from django.utils.translation import gettext_lazy
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.panels import Text
 from payments.admin.plugins import plugin_of, provider_name
+from payments.admin.unclear import news_text, was_lost
 from payments.admin.words import amount_text
 from payments.models import PaymentSession
 from payments.services import Origin, authorize_payment_session, cancel_payment_session
 from payments.services.sessions import check_session_cancelation
-from payments.services.sync import synchronize
-from payments.states import EventSource, SessionStatus
+from payments.services.sync import events_since, last_event_of, synchronize
+from payments.states import EventSource, PaymentStatus, SessionStatus
 
 
 class AuthorizeSession(Action[PaymentSession]):
@@ -116,9 +117,10 @@ class SyncSession(Action[PaymentSession]):
     permission = "sync_session"
 
     def is_offered(self, row: PaymentSession) -> bool:
-        """Offer it where the provider can be asked."""
+        """Offer it where the provider can be asked, and has been told of the session, or may have been."""
         plugin = plugin_of(row.provider_id)
-        return plugin is not None and plugin.supports_retrieve
+        is_told = row.initiated_at is not None or row.provider_reference is not None or was_lost(row)
+        return plugin is not None and plugin.supports_retrieve and is_told
 
     def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
         """Say that no money moves."""
@@ -126,19 +128,33 @@ class SyncSession(Action[PaymentSession]):
 
     def run(self, row: PaymentSession, values: Values, actor: Any) -> Report | None:
         """Ask."""
-        answer = synchronize(row, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
-        if answer.is_known:
-            return None
-        told = _("The provider doesn't know this session. Nothing was changed.")
-        return Report(text=told, level=messages.WARNING)
-
-    def report(self, row: PaymentSession, values: Values) -> Report:
-        """Say how it stands."""
-        told = _("The provider was asked. The session's status: %(status)s.")
-        return Report(text=told % {"status": SessionStatus(row.status).label}, level=messages.INFO)
+        return sync(row, actor, _("The provider doesn't know this session. Nothing was changed."))
 
 
 SESSION_ACTIONS: Final = (AuthorizeSession(), CancelSession(), SyncSession())
+
+
+def sync(session: PaymentSession, actor: Any, unknown: str) -> Report:
+    """Ask a provider how a session stands, and return what was news; `unknown` says that it doesn't know of it."""
+    last = last_event_of(session)
+    answer = synchronize(session, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
+    news = news_text(events_since(session, last))
+    if not answer.is_known:
+        return Report(text=unknown, level=messages.WARNING)
+    told = f"{news or _('Nothing new.')} {_standing(answer.session)}"
+    return Report(text=told, level=messages.SUCCESS if news else messages.INFO)
+
+
+def _standing(session: PaymentSession) -> str:
+    """Return how a session stands, or what it has become."""
+    payment, currency = session.payment, session.currency_code
+    if payment is None:
+        return _("The session's status: %(status)s.") % {"status": SessionStatus(session.status).label}
+    return _("The payment's status: %(status)s, captured %(captured)s, refunded %(refunded)s.") % {
+        "status": PaymentStatus(payment.status).label,
+        "captured": amount_text(payment.captured_amount, currency),
+        "refunded": amount_text(payment.refunded_amount, currency),
+    }
 
 
 def ask_provider(provider_id: str) -> Iterable[Text]:

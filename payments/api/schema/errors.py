@@ -104,7 +104,7 @@ _TEXTS: Final[dict[int, tuple[str, str, str, str]]] = {
 
 _MESSAGES: Final = {
     "exceeds_remaining": "120.00 EUR is more than the 100.00 EUR left to pay.",
-    "operation_in_progress": "Another operation on this payment is in progress. Ask again in a moment.",
+    "operation_in_progress": "Refund, 15.00 EUR is in progress. Ask again in a moment.",
     "idempotency_mismatch": "This key was used for another request.",
     "declined": "The card was declined.",
 }

@@ -132,6 +132,7 @@ PAYMENT: Final[Example] = {
     "refundable_amount": "85.00",
     "captures": [CAPTURE],
     "refunds": [REFUND],
+    "unclear": [],
     "metadata": {},
     "provider_data": {"vault": "v_5f2a"},
     "expires_at": None,

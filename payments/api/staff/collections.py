@@ -20,7 +20,7 @@ from payments.api.outcomes import open_operation, run_verb
 from payments.api.progress import with_progress
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
-from payments.api.staff.payments import PaymentSerializer
+from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, StaffView
 from payments.exceptions import AmountError, NotFoundError
@@ -94,9 +94,7 @@ def collection_rows() -> QuerySet[PaymentCollection]:
     sessions: Any = with_progress(
         PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
     )
-    payments: Any = Payment.objects.prefetch_related("captures", "refunds__reason").order_by(
-        "created_at", "id"
-    )
+    payments: Any = Payment.objects.prefetch_related(*PARTS).order_by("created_at", "id")
     return PaymentCollection.objects.select_related("payable_type").prefetch_related(
         Prefetch("sessions", queryset=sessions), Prefetch("payments", queryset=payments)
     )

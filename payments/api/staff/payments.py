@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,17 +13,28 @@ from rest_framework.response import Response
 from payments import services
 from payments.api import lookups
 from payments.api.fields import AmountField, FlagField, MomentField, ObjectField, WordField
-from payments.api.serializers import InputSerializer, NoInput
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.movements import CaptureSerializer, RefundSerializer
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
-from payments.models import Payment, RefundReason
+from payments.models import Payment, PaymentOperation, RefundReason
 from payments.services.search import Search
-from payments.states import OperationKind, PaymentStatus
+from payments.states import OperationKind, OperationStatus, PaymentStatus
 
 MAX_NOTE = 2000
+
+
+class UnclearSerializer(OutputSerializer):
+    """Show an operation of which nobody knows yet what became of it, and when its provider is asked next."""
+
+    operation_id = serializers.CharField(source="pk", read_only=True)
+    kind = WordField(OperationKind)
+    status = WordField(OperationStatus)
+    amount = AmountField(read_only=True)
+    next_attempt_at = MomentField(allow_null=True)
+    created_at = MomentField()
 
 
 class PaymentSerializer(PrivateDataSerializer):
@@ -46,6 +57,7 @@ class PaymentSerializer(PrivateDataSerializer):
     refundable_amount = AmountField(read_only=True)
     captures = CaptureSerializer(many=True, read_only=True)
     refunds = RefundSerializer(many=True, read_only=True)
+    unclear = UnclearSerializer(source="unclear_operations", many=True, read_only=True)
     metadata = ObjectField(read_only=True)
     provider_data = ObjectField(read_only=True)
     expires_at = MomentField(allow_null=True)
@@ -71,9 +83,26 @@ class RefundInput(InputSerializer):
     despite_unclear = FlagField(required=False)
 
 
+_UNCLEAR = (OperationStatus.PENDING, OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
+
+PARTS: tuple[Any, ...] = (
+    "captures",
+    "refunds__reason",
+    Prefetch(
+        "operations",
+        queryset=PaymentOperation.objects.filter(status__in=_UNCLEAR)
+        .exclude(kind=OperationKind.SYNC)
+        .select_related("collection")
+        .order_by("created_at", "id"),
+        to_attr="unclear_operations",
+    ),
+)
+"""What is shown of a payment besides itself."""
+
+
 def payment_rows() -> QuerySet[Payment]:
     """Return payments with what their output needs."""
-    return Payment.objects.select_related("collection").prefetch_related("captures", "refunds__reason")
+    return Payment.objects.select_related("collection").prefetch_related(*PARTS)
 
 
 class PaymentsListView(MoneyListMixin):

@@ -20,7 +20,6 @@ from payments.exceptions import (
     AmountError,
     InputError,
     NotSupportedError,
-    OperationInProgressError,
     PaymentError,
     TransitionError,
 )
@@ -46,6 +45,7 @@ from payments.services.ledger.totals import (
     check_excess,
     check_overauthorization,
     check_return,
+    holder_of,
     refresh_totals,
     remaining_amount,
 )
@@ -325,7 +325,7 @@ def check_release(books: Books, payment: Payment) -> None:
     """Raise where a payment can't let go of anything now."""
     check_idle(books, payment.pk)
     if books.pending(payment, MovementKind.CAPTURE):
-        raise _capture_in_progress()
+        raise holder_of(books, payment, OperationKind.CAPTURE)
     if not payment.capturable_amount:
         raise TransitionError(
             _("Nothing is held any more: refund what was captured instead."), code="nothing_to_cancel"
@@ -465,7 +465,7 @@ def _check_capture_support(books: Books, payment: Payment, amount: Decimal) -> N
             raise _unsupported(_("The provider “%(alias)s” captures a payment only once."), provider.alias)
         # The one capture that the provider takes may be under way.
         if books.pending(payment, MovementKind.CAPTURE):
-            raise _capture_in_progress()
+            raise holder_of(books, payment, OperationKind.CAPTURE)
     if amount != payment.capturable_amount and not provider.supports_partial_capture:
         raise _unsupported(_("The provider “%(alias)s” only captures the whole amount."), provider.alias)
 
@@ -477,10 +477,6 @@ def _check_refund_support(payment: Payment, amount: Decimal) -> None:
     check_step(provider, amount, payment.currency_code)
     if amount != payment.captured_amount and not provider.supports_partial_refund:
         raise _unsupported(_("The provider “%(alias)s” only refunds the whole amount."), provider.alias)
-
-
-def _capture_in_progress() -> OperationInProgressError:
-    return OperationInProgressError(_("A capture of this payment is in progress. Ask again in a moment."))
 
 
 def _unsupported(message: object, alias: str, *, field: str | None = "amount") -> NotSupportedError:

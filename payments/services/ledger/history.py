@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -46,6 +46,10 @@ class Origin:
     def of_operation(cls, operation: PaymentOperation) -> Origin:
         """Build the origin of what follows from an operation: whoever asked for it."""
         return cls(source=EventSource(operation.source), actor=operation.actor)
+
+    def finding(self) -> Origin:
+        """Build the origin of what a provider reports because somebody asks: the actor is who asked, not who did it."""
+        return replace(self, source=EventSource.PROVIDER)
 
     @property
     def actor_label(self) -> str:

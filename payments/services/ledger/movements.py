@@ -110,12 +110,17 @@ class MovementRecorder:
         else:
             self._fail(row, movement.failure or FAILED, operation)
 
-    def _succeed(self, row: Movement, operation: PaymentOperation | None) -> None:
-        before = str(row.status)
+    def _succeed(self, row: Movement, operation: PaymentOperation | None, *, is_new: bool = False) -> None:
+        before = "" if is_new else str(row.status)
         row.succeed()
         row.succeeded_at = timezone.now()
         self.books.note(
-            _EVENTS[_kind_of(row)], row, from_status=before, amount=row.amount, operation=operation
+            _EVENTS[_kind_of(row)],
+            row,
+            from_status=before,
+            to_status=str(row.status),
+            amount=row.amount,
+            operation=operation,
         )
         if operation is not None and operation.status != OperationStatus.SUCCEEDED:
             operation.succeed()
@@ -219,7 +224,7 @@ class MovementRecorder:
             return
         self.books.add(row)
         if status == MovementStatus.SUCCEEDED:
-            self._succeed(row, None)
+            self._succeed(row, None, is_new=True)
 
     def _has_room(self, row: Movement, operation: PaymentOperation | None) -> bool:
         """Return whether the books can hold a movement; make room for a capture, whatever it takes."""

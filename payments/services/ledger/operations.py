@@ -12,15 +12,16 @@ the process die; nobody watches in production, so passing one costs a comparison
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 from django.db import Error
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import (
@@ -31,13 +32,18 @@ from payments.exceptions import (
 )
 from payments.ids import new_operation_id
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
+from payments.money import display_amount
 from payments.providers import SessionFact
 from payments.services.ledger.books import Books
-from payments.services.ledger.history import served_request
+from payments.services.ledger.history import Origin, served_request
 from payments.services.ledger.locks import LEASE, drop_lost_connection
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
 
 FIRST_RETRY: Final = timedelta(minutes=1)
+
+RETRY_SOON: Final = 2
+LONGEST_WAIT: Final = 3600
+"""After how many seconds somebody may ask again what becomes of an operation: at least, and at most."""
 
 KEY_REFUSED: Final = "api_key_refused"
 """The code with which a provider says that its third party refuses the credentials in the settings."""
@@ -162,10 +168,47 @@ def _sent_along(
 def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:
     """Raise OperationInProgressError where the target has an open operation of one of these kinds, or of any."""
     for operation in books.open_operations(*kinds, target_id=target_id):
-        raise OperationInProgressError(
-            _("Another operation on this payment is in progress. Ask again in a moment."),
-            operation_id=operation.pk,
+        raise in_progress(operation, books.origin)
+
+
+def in_progress(operation: PaymentOperation, origin: Origin) -> OperationInProgressError:
+    """Return the error that says of an open operation what it waits for, to an operator or to a payer, and how long."""
+    status, now = operation.status, timezone.now()
+    retry_after = RETRY_SOON
+    if status == OperationStatus.PROCESSING and not is_unclear(operation):
+        words: Any = _("%(what)s is in progress. Ask again in a moment.")
+    elif origin.source == EventSource.STOREFRONT:
+        words = _("We are still finding out about your last try. You need not pay again.")
+    elif status == OperationStatus.ATTENTION:
+        words = _("This needs a person since %(since)s: %(what)s. Say first what became of it.")
+    elif status == OperationStatus.PENDING:
+        words = _(
+            "In progress since %(since)s: %(what)s. The provider has accepted it and will tell how it ends."
         )
+    else:
+        words = _(
+            "Unclear since %(since)s: %(what)s. Next look at %(next)s; whoever can't wait may check now."
+        )
+    next_look = operation.next_attempt_at
+    if status != OperationStatus.PROCESSING:
+        wait = math.ceil((next_look - now).total_seconds()) if next_look is not None else LONGEST_WAIT
+        retry_after = min(max(RETRY_SOON, wait), LONGEST_WAIT)
+    return OperationInProgressError(
+        words,
+        retry_after=retry_after,
+        operation_id=operation.pk,
+        params={
+            "what": f"{OperationKind(operation.kind).label}, "
+            f"{display_amount(operation.amount, operation.currency_code)}",
+            "since": _moment(operation.created_at),
+            "next": _moment(next_look or now),
+        },
+    )
+
+
+def _moment(value: datetime) -> str:
+    local = timezone.localtime(value) if timezone.is_aware(value) else value
+    return formats.date_format(local, "SHORT_DATETIME_FORMAT")
 
 
 def is_abandonment(operation: PaymentOperation) -> bool:
@@ -219,15 +262,21 @@ def raise_for_outcome(operation: PaymentOperation) -> None:
             **arguments,
         )
     if operation.status not in (OperationStatus.SUCCEEDED, OperationStatus.PENDING):
-        raise outcome_unknown(operation.pk)
+        needs_person = operation.status == OperationStatus.ATTENTION
+        raise outcome_unknown(operation.pk, needs_person=needs_person)
 
 
-def outcome_unknown(operation_id: str) -> OutcomeUnknownError:
+def outcome_unknown(operation_id: str, *, needs_person: bool = False) -> OutcomeUnknownError:
     """Return the error that says of an operation that nobody knows yet what became of it."""
-    return OutcomeUnknownError(
-        _(
+    told = (
+        _("It isn't clear what the payment provider did (%(operation_id)s): somebody has to look at it.")
+        if needs_person
+        else _(
             "It isn't known yet whether the payment provider did this (%(operation_id)s). It will be found out."
-        ),
+        )
+    )
+    return OutcomeUnknownError(
+        told,
         params={"operation_id": operation_id},
         operation_id=operation_id,
     )

@@ -200,7 +200,9 @@ def _learn_from_refusal(performance: Performance, operation: PaymentOperation) -
         result = retrieve(operation.session)
         if result.outcome != Outcome.SUCCEEDED or (fact := result.fact) is None:
             return operation
-        performance.books, _session = keep_fact(operation.session, fact, origin=performance.books.origin)
+        performance.books, _session = keep_fact(
+            operation.session, fact, origin=performance.books.origin.finding()
+        )
         return performance.books.operation(operation.pk)
     except PaymentError as error:
         logger.info("%s can't be looked up after a refusal: %s", operation.session_id, error.code)

@@ -6,6 +6,7 @@ here too, each with what the history says of it; whoever calls one refreshes the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -17,6 +18,7 @@ from payments.models import Payment, PaymentSession
 from payments.money import ZERO, display_amount
 from payments.providers import Failure
 from payments.services.ledger.books import Books
+from payments.services.ledger.operations import in_progress
 from payments.states import (
     CollectionStatus,
     MovementKind,
@@ -111,6 +113,7 @@ def amount_to_capture(books: Books, payment: Payment, amount: Decimal | None) ->
         amount,
         total=payment.amount - payment.canceled_amount - captured,
         pending=books.pending(payment, MovementKind.CAPTURE),
+        held_by=lambda: holder_of(books, payment, OperationKind.CAPTURE),
         currency_code=payment.currency_code,
         nothing=_("There is nothing left to capture."),
         excess=_("%(amount)s is more than the %(left)s left to capture."),
@@ -124,9 +127,20 @@ def amount_to_refund(books: Books, payment: Payment, amount: Decimal | None) -> 
         amount,
         total=captured - books.succeeded(payment, MovementKind.REFUND) - payment.withdrawn_amount,
         pending=books.pending(payment, MovementKind.REFUND),
+        held_by=lambda: holder_of(books, payment, OperationKind.REFUND),
         currency_code=payment.currency_code,
         nothing=_("There is nothing left to refund."),
         excess=_("%(amount)s is more than the %(left)s left to refund."),
+    )
+
+
+def holder_of(books: Books, payment: Payment, kind: OperationKind) -> OperationInProgressError:
+    """Return the error that tells of the operation which holds what is left; a report alone has none."""
+    for operation in books.open_operations(kind):
+        if operation.payment_id == payment.pk:
+            return in_progress(operation, books.origin)
+    return OperationInProgressError(
+        _("What is left is held until the provider says how a report of it ends.")
     )
 
 
@@ -216,6 +230,7 @@ def _choose(
     *,
     total: Decimal,
     pending: Decimal,
+    held_by: Callable[[], OperationInProgressError],
     currency_code: str,
     nothing: object,
     excess: object,
@@ -227,9 +242,7 @@ def _choose(
         raise _exceeds(excess, wanted, total, currency_code)
     left = total - pending
     if left <= ZERO or (wanted > left and amount is not None):
-        raise OperationInProgressError(
-            _("What is left is held by an operation in progress. Ask again in a moment.")
-        )
+        raise held_by()
     return min(wanted, left)
 
 
