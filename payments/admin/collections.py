@@ -23,7 +23,12 @@ from payments.admin.badges import Tone, badge, status_badge
 from payments.admin.bars import collection_bar
 from payments.admin.customers import customer_html, customer_link
 from payments.admin.documents import document_panel
-from payments.admin.filters import CollectionProviderFilter, CurrencyFilter, OpenOperationsFilter
+from payments.admin.filters import (
+    CollectionProviderFilter,
+    CurrencyFilter,
+    OpenOperationsFilter,
+    RefundedFilter,
+)
 from payments.admin.links import Links, links_of, short_id
 from payments.admin.overview.pages import export_view, overview
 from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
@@ -63,6 +68,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     )
     list_filter = (
         "status",
+        RefundedFilter,
         OpenOperationsFilter,
         CurrencyFilter,
         CollectionProviderFilter,
@@ -235,9 +241,12 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
 
 
 def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
-    yield status_badge(collection.status, CollectionStatus)
-    if collection.is_fully_refunded:
-        yield badge(gettext("Fully refunded"), Tone.RETURNED)
+    is_refunded = collection.is_fully_refunded
+    # What gave all its money back has the status of a canceled one, and is shown as what it is.
+    if not (is_refunded and collection.status == CollectionStatus.CANCELED and not collection.is_canceled):
+        yield status_badge(collection.status, CollectionStatus)
+    if is_refunded:
+        yield badge(gettext("Refunded"), Tone.RETURNED)
     elif collection.refunded_amount:
         yield badge(gettext("Partly refunded"), Tone.RETURNED)
     yield from unclear_badges(collection)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin.timelines import SENTENCES
 from payments.models import PaymentCollection, PaymentOperation, PaymentProvider, PaymentSession
-from payments.states import OPEN_OPERATION_STATUSES, OperationStatus
+from payments.states import OPEN_OPERATION_STATUSES, CollectionStatus, OperationStatus
 
 _RECENT: Final = 1_000
 
@@ -85,6 +85,25 @@ class OpenOperationsFilter(admin.SimpleListFilter):
         # Such operations are few, so the collections are found by them and not the other way round.
         return queryset.filter(
             pk__in=PaymentOperation.objects.filter(status__in=wanted).order_by().values("collection")
+        )
+
+
+class RefundedFilter(admin.SimpleListFilter):
+    """Find the collections whose money all went back, which share their status with those that were never paid."""
+
+    title = _("refunds")
+    parameter_name = "refunded"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        """Return the one question."""
+        return [("fully", _("Refunded"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list down, along the index on the status."""
+        if self.value() != "fully":
+            return queryset
+        return queryset.filter(
+            status=CollectionStatus.CANCELED, captured_amount__gt=0, refunded_amount=F("captured_amount")
         )
 
 

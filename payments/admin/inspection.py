@@ -156,6 +156,15 @@ class InspectionAdminMixin(PaymentsAdminMixin):
         """Refuse: rows that may stand for money stay."""
         return False
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out the times of what hasn't happened."""
+        names = super().get_fields(request, obj)
+        return [
+            name
+            for name in names
+            if obj is None or not str(name).endswith("_at") or getattr(obj, str(name), "") is not None
+        ]
+
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Go to the history on the row's own page, or show the admin's log of a row that has none there.
 
