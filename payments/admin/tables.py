@@ -266,7 +266,9 @@ def _movement_row(movement: Capture | Refund, payment: Payment, links: Links, cu
 
 def _reason(movement: Capture | Refund) -> tuple[Text, ...]:
     if isinstance(movement, Capture):
-        return ()
+        received = movement.received_at
+        when = format_html("{} {}", _("received"), moment(received)) if received else ""
+        return (when, movement.reference, movement.note)
     return (str(movement.reason or ""), movement.note)
 
 

@@ -157,6 +157,8 @@ def remark(event: PaymentEvent) -> str:
     detail = detail_text(str(data.get("detail") or ""), currency)
     if _is_report(event):
         return detail
+    if "received_at" in data:
+        return " · ".join(str(data[name]) for name in ("reference", "note") if data.get(name))
     kind = data.get("kind")
     kind_label = OperationKind(kind).label if kind in OperationKind.values else kind
     found = [kind_label, data.get("code"), data.get("error_code"), detail]

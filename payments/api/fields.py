@@ -13,10 +13,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db import models
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from payments.api.moments import aware_moment
+from payments.api.moments import aware_moment, stored_moment
 from payments.exceptions import AmountError
 from payments.money import exact_decimal, format_amount, parse_amount
 from payments.states import SessionStatus
@@ -126,6 +127,28 @@ class MomentField(DescribedField):
     def to_representation(self, value: datetime) -> str:
         """Write the moment."""
         return aware_moment(value).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class MomentInputField(DescribedField):
+    """A moment that is read: ISO 8601 with a time zone, such as 2026-11-24T09:30:00Z."""
+
+    default_error_messages = {
+        "invalid_moment": _("Give a moment with its time zone, like 2026-11-24T09:30:00Z."),
+    }
+
+    def describe(self, *, is_input: bool) -> Description:
+        """Return a moment."""
+        return {"type": "string", "format": "date-time"}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """Read the moment."""
+        try:
+            moment = parse_datetime(data) if isinstance(data, str) else None
+            if moment is None or moment.tzinfo is None:
+                self.fail("invalid_moment")
+            return stored_moment(moment)
+        except (OverflowError, ValueError):
+            self.fail("invalid_moment")
 
 
 class ObjectField(DescribedField):

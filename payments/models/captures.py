@@ -18,7 +18,11 @@ from payments.states import MovementStatus as Status
 
 
 class Capture(KeptModel):
-    """Be one movement of money to the merchant. While it is pending, it reserves its amount."""
+    """Be one movement of money to the merchant. While it is pending, it reserves its amount.
+
+    Of money that was received outside of any provider, `received_at` says when, `reference` how the payer's bank calls
+    it, and `note` what else there is to know.
+    """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_capture_id, editable=False)
     payment = models.ForeignKey(
@@ -30,6 +34,9 @@ class Capture(KeptModel):
     error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
     error_message = models.TextField(_("error message"), blank=True, default="")
     succeeded_at = models.DateTimeField(_("succeeded at"), null=True, blank=True)
+    received_at = models.DateTimeField(_("received at"), null=True, blank=True)
+    reference = models.CharField(_("payer's reference"), max_length=255, blank=True, default="")
+    note = models.TextField(_("note"), blank=True, default="")
     is_by_person = models.BooleanField(_("booked by a person"), default=False, editable=False)
 
     objects: ClassVar[KeptQuerySet[Capture]] = KeptQuerySet.as_manager()  # type: ignore[assignment]

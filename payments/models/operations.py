@@ -32,8 +32,8 @@ _OPEN: Final = sorted(OPEN_OPERATION_STATUSES)
 
 
 def _was_decided(operation: Any) -> bool:
-    """Return whether a person has said what became of an operation."""
-    return bool(operation.resolution_reason)
+    """Return whether a person has said what became of an operation, or that its money came by another way."""
+    return bool(operation.resolution_reason or (operation.capture and operation.capture.received_at))
 
 
 class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
@@ -257,6 +257,7 @@ class PaymentOperation(KeptModel):
         """Have been resolved as done by mistake."""
         self._finish()
         self.error_code = code
+        self.error_message = ""
 
     def _finish(self) -> None:
         self.finished_at = timezone.now()

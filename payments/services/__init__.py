@@ -23,7 +23,6 @@ from payments.services.background.reconciler import reconcile_due
 from payments.services.collections import (
     cancel_payment_collection,
     create_payment_collection,
-    mark_payment_collection_as_paid,
     update_payment_collection,
 )
 from payments.services.installments import create_installment_plan
@@ -40,6 +39,7 @@ from payments.services.providers import (
     list_offered_providers,
     list_providers,
 )
+from payments.services.receipts import mark_payment_collection_as_paid
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,

@@ -1,4 +1,4 @@
-"""The verbs of a payment collection: create, update, cancel, mark as paid.
+"""The verbs of a payment collection: create, update, cancel.
 
 Creating one joins the caller's transaction, so that an order and its collection are born together; the others call
 providers, and refuse to.
@@ -16,26 +16,18 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.conf import mark_as_paid_provider
-from payments.exceptions import AmountError, DeclinedError, InputError, TransitionError
-from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.exceptions import AmountError, InputError, TransitionError
+from payments.models import PaymentCollection, PaymentOperation
 from payments.money import display_amount, normalize_currency, parse_amount
-from payments.providers.handler import check_no_transaction
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.locks import database_alias, joined, reconnecting
+from payments.services.ledger.locks import database_alias, joined
 from payments.services.ledger.operations import check_idle
 from payments.services.ledger.outbox import enqueue
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
 from payments.services.ledger.totals import held_amount, promised_amount, refresh_totals, remaining_amount
-from payments.services.payments import capture_payment
-from payments.services.sessions import (
-    authorize_payment_session,
-    cancel_payment_session,
-    create_payment_session,
-)
 from payments.states import EventSource
 
 
@@ -87,7 +79,7 @@ def update_payment_collection(
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
         _change_amount(books, parse_amount(amount, books.collection.currency_code))
-        return _claim_resizes(books)
+        return claim_resizes(books)
 
     performance = perform(collection.pk, claim, origin=Origin.of(actor=actor, source=source), scope=WHOLE)
     books = performance.raise_first()
@@ -106,27 +98,6 @@ def cancel_payment_collection(
     origin = Origin.of(actor=actor, source=source)
     books = perform(collection.pk, claim_everything, origin=origin, scope=WHOLE).raise_first()
     return hand_over(books, collection, books.collection)
-
-
-def mark_payment_collection_as_paid(
-    collection: PaymentCollection, *, actor: Actor = None, source: str = EventSource.API
-) -> PaymentCollection:
-    """Record that what is left was paid outside of any provider.
-
-    The unauthorized sessions are canceled; one with the `MARK_AS_PAID_PROVIDER` is created, authorized and captured.
-    What another provider already holds stays for its own capture. After an interruption, calling this again goes on.
-    Raises AmountError where nothing is left, TransitionError for a canceled collection.
-    """
-    check_no_transaction()
-    provider_id = mark_as_paid_provider()
-    taken = _capture_leftovers(collection, provider_id, actor=actor, source=source)
-    reconnecting(collection.refresh_from_db)
-    if collection.authorized_amount < collection.amount:
-        _pay_rest(collection, provider_id, actor=actor, source=source)
-        reconnecting(collection.refresh_from_db)
-    elif not taken:
-        raise AmountError(_("There is nothing left to pay; capture what is authorized."), code="nothing_left")
-    return collection
 
 
 def _link_to(payable: models.Model | None) -> dict[str, Any]:
@@ -157,7 +128,7 @@ def _change_amount(books: Books, amount: Decimal) -> None:
     refresh_totals(books, due_before=old)
 
 
-def _claim_resizes(books: Books) -> list[PaymentOperation]:
+def claim_resizes(books: Books) -> list[PaymentOperation]:
     """Claim that the session which covers what is left covers the new rest, or none where there is none."""
     left = remaining_amount(books)
     operations: list[PaymentOperation] = []
@@ -200,30 +171,3 @@ def claim_everything(books: Books) -> list[PaymentOperation]:
             operations += claims.claim_release(books, payment)
     refresh_totals(books)
     return operations
-
-
-def _capture_leftovers(
-    collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str
-) -> list[Payment]:
-    payments = Payment.objects.filter(collection=collection.pk, provider=provider_id)
-    held = [payment for payment in reconnecting(lambda: list(payments)) if payment.capturable_amount]
-    return [capture_payment(payment, actor=actor, source=source) for payment in held]
-
-
-def _pay_rest(collection: PaymentCollection, provider_id: str, *, actor: Actor, source: str) -> None:
-    sessions = PaymentSession.objects.filter(collection=collection.pk)
-    for split in sessions.unauthorized().filter(is_split=True):
-        _abandon(split, actor=actor, source=source)
-    session = create_payment_session(collection, provider_id=provider_id, actor=actor, source=source)
-    authorize_payment_session(session, actor=actor, source=source)
-    _capture_leftovers(collection, provider_id, actor=actor, source=source)
-
-
-def _abandon(split: PaymentSession, *, actor: Actor, source: str) -> None:
-    """Cancel a split, unless it turns out that it has been paid with meanwhile."""
-    try:
-        cancel_payment_session(split, actor=actor, source=source)
-    except (DeclinedError, TransitionError):
-        reconnecting(split.refresh_from_db)
-        if split.payment is None:
-            raise

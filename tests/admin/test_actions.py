@@ -11,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.messages import get_messages
 from django.db import models
 from django.test import Client
+from django.urls import reverse
 
 from payments.exceptions import DeclinedError, ProviderUnavailableError
 from payments.models import (
@@ -25,12 +26,19 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.providers import AuthorizeResult, CaptureResult, NextAction
-from payments.services import Origin, capture_payment, create_payment_session, refund_payment
+from payments.services import (
+    Origin,
+    cancel_payment_collection,
+    capture_payment,
+    create_installment_plan,
+    create_payment_session,
+    refund_payment,
+)
 from payments.services.sync import Synchronization
 from payments.states import Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
 from tests.admin.conftest import Viewer
-from tests.admin.pages import html, page, panel, text
+from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_webhook
 from tests.admin.scripted import answering
 
@@ -289,6 +297,54 @@ def test_authorization_that_holds_nothing_says_so(answer: Any, sentence: str, op
     sent = open_form(operator, session, "authorize")
     with answering(answer):
         assert told(confirm(operator, session, "authorize", sent)) == sentence
+
+
+def test_part_of_a_collection_is_marked_as_paid_with_date_and_reference(operator: Client) -> None:
+    collection = make_collection("38.00")
+    sent = open_form(operator, collection, "mark-as-paid")
+    assert sent["amount"] == "38.00"
+    values = {"amount": "20.00", "received_at": "2026-01-05", "reference": "RF18 5390", "note": "By transfer"}
+    review = operator.post(action_url(collection, "mark-as-paid"), {**sent, **values}).content.decode()
+    assert "20.00 EUR is recorded as received outside of any provider" in text(review)
+    assert "18.00 EUR stays open." in text(review)
+    assert "Received on Jan. 5, 2026 Reference RF18 5390 Note By transfer" in text(review)
+    response = confirm(operator, collection, "mark-as-paid", sent, **values)
+    assert told(response) == "Marked as paid: 20.00 EUR of 38.00 EUR is captured."
+    shown = html(operator, page(collection))
+    assert "received Jan. 5, 2026" in panel(shown, "payments")
+    assert "RF18 5390 By transfer" in panel(shown, "payments")
+    assert "Money captured RF18 5390 · By transfer" in panel(shown, "history")
+    lines: Any = operator.get(reverse("admin:payments_export") + "?days=7")
+    assert "RF18 5390,By transfer" in b"".join(lines.streaming_content).decode()
+
+
+def test_installment_is_marked_as_paid_and_the_others_stay(operator: Client) -> None:
+    collection = make_collection("100.00")
+    first, *_others = create_installment_plan(collection, provider_id="card", count=4, interval="month")
+    shown = html(operator, action_url(collection, "mark-as-paid"))
+    assert "Installment 1: 25.00 EUR, due" in text(shown)
+    act(operator, collection, "mark-as-paid", amount="25.00", session=first.pk)
+    assert collection.sessions.unauthorized().count() == 3
+    refused = act(operator, collection, "mark-as-paid", amount="25.00", received_at="2999-01-01")
+    assert "Money that is to come can't have been received." in text(refused.content.decode())
+
+
+def test_fully_refunded_collection_is_shown_as_refunded_and_can_not_be_canceled(
+    captured: Payment, operator: Client
+) -> None:
+    refund_payment(captured)
+    never_paid = make_collection("10.00")
+    cancel_payment_collection(never_paid)
+    shown = html(operator, page(captured.collection))
+    summary = text(shown.split('class="payments-summary"')[1].split("payments-figures")[0])
+    assert "Refunded" in summary
+    assert "Canceled" not in summary
+    assert action_url(captured.collection, "cancel") not in shown
+    assert "Canceled at" not in text(shown)
+    assert "Canceled at" in text(html(operator, page(never_paid)))
+    listed = html(operator, listing(PaymentCollection, "?refunded=fully"))
+    assert captured.collection_id in listed
+    assert never_paid.pk not in listed
 
 
 def test_collection_is_marked_as_paid(operator: Client) -> None:

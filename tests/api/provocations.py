@@ -333,6 +333,15 @@ def decided(world: World, *, has_happened: bool, times: int = 1) -> Answer:
     return [world.boss.post(path, body) for _ in range(times)][-1]
 
 
+def marked_as_paid(**body: Any) -> Callable[[World], Answer]:
+    return lambda world: world.boss.post(f"{STAFF}{world.collection.pk}/mark-as-paid/", body)
+
+
+def marked_canceled_session_as_paid(world: World) -> Answer:
+    session = services.cancel_payment_session(world.session())
+    return marked_as_paid(payment_session_id=session.pk)(world)
+
+
 def repeated_refund(world: World) -> Answer:
     path = world.payment_path(captured=True)
     world.script.next("refund", TimeoutError())
@@ -509,6 +518,10 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("unknown_refund_reason", 400): lambda world: world.boss.post(
         f"{world.payment_path(captured=True)}refund/", {"refund_reason_id": "refr_0"}
     ),
+    ("unknown_session", 400): marked_as_paid(payment_session_id="payses_0"),
+    ("session_not_open", 409): marked_canceled_session_as_paid,
+    ("received_later", 400): marked_as_paid(received_at="2999-01-01T00:00:00Z"),
+    ("invalid_moment", 400): marked_as_paid(received_at="yesterday"),
     ("not_unique", 400): same_label,
     ("unknown_parameter", 400): listed(nonsense="1"),
     ("invalid_value", 400): listed(created_at_gte="yesterday"),

@@ -70,7 +70,11 @@ STAFF = (
     Route(method="GET", path="staff/payment-collections/{collection}/"),
     Route(method="PATCH", path="staff/payment-collections/{collection}/", body={"amount": "120.00"}),
     Route(method="POST", path="staff/payment-collections/{collection}/cancel/", body={}),
-    Route(method="POST", path="staff/payment-collections/{collection}/mark-as-paid/", body={}),
+    Route(
+        method="POST",
+        path="staff/payment-collections/{collection}/mark-as-paid/",
+        body={"amount": "1.00", "received_at": "2026-01-01T00:00:00Z", "reference": "r", "note": "n"},
+    ),
     Route(method="GET", path="staff/payment-sessions/"),
     Route(method="GET", path="staff/payment-sessions/{session}/"),
     Route(method="POST", path="staff/payment-sessions/{session}/authorize/", body={}),

@@ -185,7 +185,6 @@ def test_marking_as_paid_completes_the_collection(boss: Visitor, collection: Pay
 def test_an_action_takes_no_values(boss: Visitor, payment: Payment) -> None:
     paths = [
         f"{PATH}{payment.collection_id}/cancel/",
-        f"{PATH}{payment.collection_id}/mark-as-paid/",
         f"staff/payment-sessions/{payment.session_id}/authorize/",
         f"staff/payment-sessions/{payment.session_id}/cancel/",
         f"staff/payment-sessions/{payment.session_id}/sync/",
@@ -260,3 +259,28 @@ def test_a_provider_that_can_not_be_asked_says_so(boss: Visitor, collection: Pay
     refused = boss.post(f"staff/payment-sessions/{session.pk}/sync/")
 
     assert refused.error == (400, "invalid_request", "not_supported", [])
+
+
+def test_a_part_is_marked_as_paid_with_when_and_under_which_reference(
+    boss: Visitor, collection: PaymentCollection
+) -> None:
+    body = {
+        "amount": "20.00",
+        "received_at": "2026-01-05T09:30:00+01:00",
+        "reference": "RF18 5390",
+        "note": "By transfer.",
+    }
+
+    paid = boss.post(f"{PATH}{collection.pk}/mark-as-paid/", body)
+
+    assert (paid.status, paid.body["status"], paid.body["captured_amount"]) == (
+        200,
+        "partially_captured",
+        "20.00",
+    )
+    (capture,) = paid.body["payments"][0]["captures"]
+    assert (capture["received_at"], capture["reference"], capture["note"]) == (
+        "2026-01-05T08:30:00.000000Z",
+        "RF18 5390",
+        "By transfer.",
+    )

@@ -63,7 +63,7 @@ def test_a_payment_shows_these_keys(boss: Visitor, captured: Payment, path: str)
     shown = boss.get(path).body
 
     assert set(shown) == PAYMENT_KEYS
-    assert set(shown["captures"][0]) == MOVEMENT_KEYS
+    assert set(shown["captures"][0]) == MOVEMENT_KEYS | {"received_at", "reference", "note"}
     assert set(shown["refunds"][0]) == MOVEMENT_KEYS | {"refund_reason", "note"}
     assert shown == boss.get("staff/payments/").body["results"][0]
 

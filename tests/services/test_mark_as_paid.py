@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from payments import services
-from payments.exceptions import AmountError, OutcomeUnknownError
+from payments.exceptions import AmountError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection
 from tests.services.scripted import Script
 
@@ -99,3 +101,146 @@ def _settle_by_hand(collection: PaymentCollection) -> None:
     operation.require_attention(detail="unresolved")
     operation.save_fields("status", "detail", "in_flight_key")
     services.resolve_operation(operation, has_happened=False, reason="Nothing on the statement.")
+
+
+@pytest.fixture
+def due(rows: None) -> PaymentCollection:
+    """Return a collection of 38.00 euros."""
+    return services.create_payment_collection(amount="38.00", currency_code="eur")
+
+
+def open_amounts(collection: PaymentCollection) -> list[Any]:
+    """Return what the payer's open sessions are for."""
+    return list(collection.sessions.unauthorized().order_by("created_at").values_list("amount", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("sessions", "left"),
+    [
+        ([], []),
+        ([None], ["18"]),
+        (["38.00"], ["18"]),
+        (["19.00", "19.00"], ["18"]),
+        (["10.00", "28.00"], ["10", "8"]),
+        (["15.00"], ["15"]),
+        (["10.00", None], ["10", "8"]),
+    ],
+)
+@pytest.mark.parametrize("supports_update", [True, False])
+def test_part_leaves_the_rest_open_and_the_payers_sessions_for_no_more(
+    due: PaymentCollection, card: Script, sessions: list[Any], left: list[str], supports_update: bool
+) -> None:
+    for amount in sessions:
+        services.create_payment_session(due, provider_id="card", amount=amount)
+    card.capabilities["supports_update"] = supports_update
+    services.mark_payment_collection_as_paid(due, amount="20.00")
+    assert [due.status, due.captured_amount, due.authorized_amount] == ["partially_captured", 20, 20]
+    if supports_update:
+        assert open_amounts(due) == [Decimal(amount) for amount in left]
+    assert sum(open_amounts(due)) <= 18
+    services.mark_payment_collection_as_paid(due)
+    assert [due.status, due.captured_amount, open_amounts(due)] == ["completed", 38, []]
+
+
+def test_when_and_under_which_reference_is_kept(due: PaymentCollection, staff: Any) -> None:
+    received_at = timezone.now() - timedelta(days=2)
+    services.mark_payment_collection_as_paid(
+        due,
+        amount="20.00",
+        received_at=received_at,
+        reference="RF18 5390",
+        note="By transfer.",
+        actor=staff,
+        source="admin",
+    )
+    capture = Payment.objects.get().captures.get()
+    assert (capture.received_at, capture.reference, capture.note) == (
+        received_at,
+        "RF18 5390",
+        "By transfer.",
+    )
+    event = due.events.get(type="payment.captured")
+    assert (event.data["reference"], event.data["note"], event.actor) == ("RF18 5390", "By transfer.", staff)
+
+
+def test_one_installment_is_paid_by_transfer_and_the_others_stay(
+    collection: PaymentCollection, card: Script
+) -> None:
+    plan = services.create_installment_plan(collection, provider_id="card", count=4, interval="month")
+    services.mark_payment_collection_as_paid(collection, session=plan[1])
+    assert [collection.captured_amount, open_amounts(collection)] == [25, [25, 25, 25]]
+    plan[1].refresh_from_db()
+    assert plan[1].status == "canceled"
+    services.mark_payment_collection_as_paid(collection, session=plan[2], amount="10.00")
+    assert [collection.captured_amount, open_amounts(collection)] == [35, [25, 15, 25]]
+    with pytest.raises(TransitionError) as refusal:
+        services.mark_payment_collection_as_paid(collection, session=plan[1])
+    assert refusal.value.code == "session_not_open"
+    with pytest.raises(AmountError):
+        services.mark_payment_collection_as_paid(collection, session=plan[3], amount="25.01")
+
+
+def test_part_of_what_was_expected_in_cash_is_taken_of_that(collection: PaymentCollection) -> None:
+    cash = services.create_payment_session(collection, provider_id="system", amount="40.00")
+    services.authorize_payment_session(cash)
+    services.mark_payment_collection_as_paid(collection, amount="30.00")
+    assert [collection.authorized_amount, collection.captured_amount] == [40, 30]
+    services.mark_payment_collection_as_paid(collection, amount="30.00")
+    assert [collection.authorized_amount, collection.captured_amount] == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"amount": "38.01"}, "exceeds_remaining"),
+        ({"amount": "0"}, "not_positive"),
+        ({"amount": "1.001"}, "too_many_decimals"),
+        ({"received_at": timezone.now() + timedelta(days=1)}, "received_later"),
+        ({"received_at": datetime(2026, 1, 1)}, "naive_datetime"),  # noqa: DTZ001 - that is the point
+    ],
+)
+def test_what_cannot_have_been_received_is_refused(
+    due: PaymentCollection, values: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(PaymentError) as refusal:
+        services.mark_payment_collection_as_paid(due, **values)
+    assert refusal.value.code == code
+    assert not due.sessions.exists()
+
+
+@pytest.mark.shows(
+    "A collection was marked as paid by mistake",
+    "A person corrects it: the money was never there, and it is to be paid again",
+)
+@pytest.mark.parametrize("amount", ["20.00", None])
+def test_mark_as_paid_is_corrected(due: PaymentCollection, amount: str | None) -> None:
+    services.mark_payment_collection_as_paid(due, amount=amount)
+    operation = due.operations.get(kind="capture")
+    corrected = services.correct_operation(operation, has_happened=False, reason="Another order's.")
+    due.refresh_from_db()
+    assert (corrected.status, due.status) == ("declined", "not_paid")
+    assert [due.authorized_amount, due.captured_amount] == [0, 0]
+    services.mark_payment_collection_as_paid(due)
+    assert [due.status, due.captured_amount] == ["completed", 38]
+
+
+def test_amount_that_was_marked_as_paid_is_corrected(due: PaymentCollection) -> None:
+    services.mark_payment_collection_as_paid(due)
+    operation = due.operations.get(kind="capture")
+    services.correct_operation(operation, has_happened=True, amount="30.00", reason="Misread.")
+    due.refresh_from_db()
+    assert [due.authorized_amount, due.captured_amount] == [30, 30]
+    services.correct_operation(operation, has_happened=False, reason="Another order's.")
+    due.refresh_from_db()
+    assert [due.status, due.authorized_amount] == ["not_paid", 0]
+
+
+def test_money_that_a_provider_took_is_not_corrected_as_marked(
+    due: PaymentCollection, settings: Any, wallet: Script
+) -> None:
+    settings.PAYMENTS = settings.PAYMENTS | {"MARK_AS_PAID_PROVIDER": "wallet"}
+    services.mark_payment_collection_as_paid(due)
+    operation = due.operations.get(kind="capture")
+    with pytest.raises(TransitionError) as refusal:
+        services.correct_operation(operation, has_happened=False, reason="No.")
+    assert refusal.value.code == "already_recorded"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from payments.admin.actions.base import Action, Report, Values
+from payments.admin.actions.forms import MarkAsPaidForm
 from payments.admin.panels import Text
 from payments.admin.plugins import provider_name
-from payments.admin.words import amount_text
+from payments.admin.words import amount_text, localized
 from payments.conf import mark_as_paid_provider
 from payments.models import PaymentCollection
 from payments.money import ZERO
@@ -29,21 +32,34 @@ class MarkAsPaid(Action[PaymentCollection]):
     heading = gettext_lazy("Mark a collection as paid")
     bulk_label = gettext_lazy("Mark as paid")
     permission = "mark_as_paid"
+    form_class = MarkAsPaidForm
 
     def is_offered(self, row: PaymentCollection) -> bool:
         """Offer it while something is left to pay."""
         return row.authorized_amount < row.amount and not row.is_canceled
 
+    def initial(self, row: PaymentCollection) -> dict[str, Any]:
+        """Fill in what is open, and today."""
+        return {"amount": _open(row), "received_at": localized(timezone.now()).date()}
+
     def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
         """Return what is recorded as received."""
-        return row.amount - row.authorized_amount
+        amount: Decimal | None = values.get("amount")
+        return _open(row) if amount is None else amount
 
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
         """Say how much is recorded as received, and what becomes of the rest."""
-        left = amount_text(row.amount - row.authorized_amount, row.currency_code)
+        values = values or {}
+        amount, left = self.moving_amount(row, values) or ZERO, _open(row)
         told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
-        yield told % {"left": left, "provider": provider_name(mark_as_paid_provider())}
-        yield from _canceled_sessions(row)
+        yield told % {
+            "left": amount_text(amount, row.currency_code),
+            "provider": provider_name(mark_as_paid_provider()),
+        }
+        if values.get("session") is None and amount == left:
+            yield from _canceled_sessions(row)
+        elif amount < left:
+            yield _("%(rest)s stays open.") % {"rest": amount_text(left - amount, row.currency_code)}
         held = _held(row)
         if held > ZERO:
             told = _("%(held)s that providers hold stays held, to be captured.")
@@ -51,7 +67,16 @@ class MarkAsPaid(Action[PaymentCollection]):
 
     def run(self, row: PaymentCollection, values: Values, actor: Any) -> None:
         """Record it."""
-        mark_payment_collection_as_paid(row, actor=actor, source=EventSource.ADMIN)
+        mark_payment_collection_as_paid(
+            row,
+            amount=values.get("amount"),
+            received_at=_moment_of(values.get("received_at")),
+            reference=values.get("reference") or "",
+            note=values.get("note") or "",
+            session=values.get("session"),
+            actor=actor,
+            source=EventSource.ADMIN,
+        )
 
     def report(self, row: PaymentCollection, values: Values) -> Report:
         """Say how much is paid now."""
@@ -73,9 +98,8 @@ class CancelCollection(Action[PaymentCollection]):
     is_grave = True
 
     def is_offered(self, row: PaymentCollection) -> bool:
-        """Offer it until it is canceled, and unless money was taken and is kept."""
-        is_over = row.status == CollectionStatus.CANCELED and row.is_canceled
-        return not is_over and row.captured_amount == row.refunded_amount
+        """Offer it until it is canceled, or all money went back, and unless money was taken and is kept."""
+        return row.status != CollectionStatus.CANCELED and row.captured_amount == row.refunded_amount
 
     def check(self, row: PaymentCollection) -> None:
         """Refuse where it can't be canceled now."""
@@ -106,6 +130,19 @@ class CancelCollection(Action[PaymentCollection]):
 
 
 COLLECTION_ACTIONS: Final = (MarkAsPaid(), CancelCollection())
+
+
+def _open(collection: PaymentCollection) -> Decimal:
+    return collection.amount - collection.authorized_amount
+
+
+def _moment_of(day: date | None) -> datetime | None:
+    """Return when on a day something was received: now, if it is today, and else at noon."""
+    now = localized(timezone.now())
+    if day is None or day == now.date():
+        return None
+    noon = datetime.combine(day, time(12))
+    return noon if timezone.is_naive(timezone.now()) else timezone.make_aware(noon)
 
 
 def _held(collection: PaymentCollection) -> Decimal:

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.versions import MAX_VERSION
 from payments.exceptions import PaymentError
-from payments.models import RefundReason
-from payments.money import exponent, format_amount, is_known, parse_amount
+from payments.models import PaymentSession, RefundReason
+from payments.money import display_amount, exponent, format_amount, is_known, parse_amount
 from payments.redaction import has_card_number
 from payments.services.operations import KINDS_WITH_AMOUNT
 
@@ -208,6 +208,56 @@ class RefundForm(AmountForm):
         return [(label, value) for label, value in rows if value]
 
 
+class MarkAsPaidForm(ActionForm):
+    """Ask how much was received when, under which reference, and for which installment."""
+
+    amount = AmountField(label=_("Amount"))
+    received_at = forms.DateField(
+        label=_("Received on"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+    )
+    session = forms.ModelChoiceField(
+        label=_("For"),
+        queryset=PaymentSession.objects.none(),
+        required=False,
+        empty_label=_("What is open"),
+        help_text=_("An installment that was paid so is canceled; all others stay."),
+    )
+    reference = NoteField(
+        label=_("Reference"),
+        required=False,
+        max_length=255,
+        help_text=_("Such as that of the bank transfer."),
+    )
+    note = NoteField(label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 3}))
+
+    def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        _name_currency(self.fields["amount"], row.currency_code)
+        installments = row.sessions.unauthorized().filter(installment__isnull=False)
+        if not installments.exists():
+            del self.fields["session"]
+            return
+        field = self.fields["session"]
+        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - declared above
+        field.queryset = installments.select_related("collection").order_by("due_at", "id")
+        field.label_from_instance = _installment_label  # type: ignore[assignment,method-assign]
+
+    def summary(self) -> list[tuple[str | Promise, str]]:
+        """Return when it was received, under which reference, and the note."""
+        said = self.cleaned_data
+        day = said.get("received_at")
+        rows = [
+            (_("Received on"), "" if day is None else formats.date_format(day, "DATE_FORMAT")),
+            (_("For"), "" if said.get("session") is None else _installment_label(said["session"])),
+            (_("Reference"), str(said.get("reference") or "")),
+            (_("Note"), str(said.get("note") or "")),
+        ]
+        return [(label, value) for label, value in rows if value]
+
+
 class EvidenceField(NoteField):
     """Read where what a person found out can be looked up."""
 
@@ -294,6 +344,15 @@ class ResolveForm(ActionForm):
             (_("Provider's reference"), str(self.cleaned_data.get("provider_reference") or "")),
         ]
         return [(label, value) for label, value in rows if value]
+
+
+def _installment_label(session: PaymentSession) -> str:
+    parts = {
+        "number": session.installment,
+        "amount": display_amount(session.amount, session.currency_code),
+        "due": "" if session.due_at is None else formats.date_format(session.due_at, "DATE_FORMAT"),
+    }
+    return _("Installment %(number)s: %(amount)s, due %(due)s") % parts
 
 
 def _name_currency(field: forms.Field, currency_code: str) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from django.db.models import Model
 from django.http import StreamingHttpResponse
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
@@ -69,6 +70,9 @@ def _rows(period: Period, links: Links, language: str) -> Iterator[Iterable[Any]
             _("Collection"),
             _("Payable"),
             _("Provider's reference"),
+            _("Received at"),
+            _("Payer's reference"),
+            _("Note"),
         )
         for label, rows, moment, payment in _parts(period, links):
             fields = (
@@ -81,6 +85,7 @@ def _rows(period: Period, links: Links, language: str) -> Iterator[Iterable[Any]
                 f"{payment}collection_id",
                 f"{payment}collection__payable_id",
                 "provider_reference",
+                *_SAID.get(rows.model, ()),
             )
             for row in rows.order_by(moment, "pk").values_list(*fields).iterator(chunk_size=_CHUNK):
                 yield _line(label, row)
@@ -95,8 +100,16 @@ def _parts(period: Period, links: Links) -> Iterator[tuple[str, Any, str, str]]:
             yield label, rows, "succeeded_at", "payment__"
 
 
+_SAID: Final[dict[type[Model], tuple[str, ...]]] = {
+    Capture: ("note", "received_at", "reference"),
+    Refund: ("note",),
+}
+"""What people have said of a movement, in the order in which it is read."""
+
+
 def _line(label: str, row: tuple[Any, ...]) -> Iterable[Any]:
-    moment, pk, provider, amount, currency, payment, collection, payable, reference = row
+    moment, pk, provider, amount, currency, payment, collection, payable, reference, *said = row
+    note, received, payers_reference = [*said, "", "", ""][:3]
     return (
         localized(moment).isoformat(timespec="seconds"),
         label,
@@ -108,4 +121,7 @@ def _line(label: str, row: tuple[Any, ...]) -> Iterable[Any]:
         collection,
         payable or "",
         reference or "",
+        localized(received).isoformat(timespec="seconds") if received else "",
+        payers_reference,
+        note,
     )

@@ -98,7 +98,7 @@ STAFF_SESSION: Final[Example] = {
     "created_at": CREATED,
     "updated_at": LATER,
 }
-CAPTURE: Final[Example] = {
+_MOVEMENT: Final[Example] = {
     "id": "capt_01M85K6A1B2C3D4E5F6G7H8J9K",
     "status": "succeeded",
     "amount": "100.00",
@@ -107,7 +107,8 @@ CAPTURE: Final[Example] = {
     "created_at": LATER,
     "succeeded_at": LATER,
 }
-REFUND: Final[Example] = CAPTURE | {
+CAPTURE: Final[Example] = _MOVEMENT | {"received_at": None, "reference": "", "note": ""}
+REFUND: Final[Example] = _MOVEMENT | {
     "id": "ref_01M85K6B1C2D3E4F5G6H7J8K9A",
     "amount": "15.00",
     "provider_reference": "re_5f2a",

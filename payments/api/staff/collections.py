@@ -15,7 +15,14 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api import lookups
-from payments.api.fields import AmountField, MomentField, ObjectField, UserKeyField, WordField
+from payments.api.fields import (
+    AmountField,
+    MomentField,
+    MomentInputField,
+    ObjectField,
+    UserKeyField,
+    WordField,
+)
 from payments.api.outcomes import open_operation, run_verb
 from payments.api.progress import with_progress
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
@@ -24,11 +31,13 @@ from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, StaffView
 from payments.exceptions import AmountError, NotFoundError
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.ids import MAX_LENGTH
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.services.search import Search
-from payments.states import CollectionStatus
+from payments.states import CollectionStatus, OperationKind
 
 MAX_KEY = 255
+MAX_NOTE = 2000
 
 
 class NamedPayable(TypedDict):
@@ -87,6 +96,16 @@ class UpdateCollectionInput(InputSerializer):
     """Read a collection's new amount."""
 
     amount = AmountField()
+
+
+class MarkAsPaidInput(InputSerializer):
+    """Read what was received outside of any provider; without an amount, all that is left."""
+
+    amount = AmountField(required=False)
+    received_at = MomentInputField(required=False)
+    reference = serializers.CharField(required=False, allow_blank=True, max_length=MAX_KEY)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE)
+    payment_session_id = serializers.CharField(required=False, max_length=MAX_LENGTH)
 
 
 def collection_rows() -> QuerySet[PaymentCollection]:
@@ -205,15 +224,36 @@ class MarkAsPaidView(CollectionBaseView):
     def post(self, request: Request, collection_id: str) -> Response:
         """Record that what is left was paid outside of any provider."""
         collection = lookups.get(PaymentCollection.objects.all(), collection_id)
-        self.read(NoInput)
-        return self.run(self._pay, collection)
+        values = self.read(MarkAsPaidInput, currency_code=collection.currency_code)
+        session_id = values.pop("payment_session_id", None)
+        if session_id is not None:
+            values["session"] = _session(collection, session_id)
+        return self.run(self._pay, collection, **values)
 
-    def _pay(self, collection: PaymentCollection, **origin: Any) -> None:
+    def _pay(self, collection: PaymentCollection, **values: Any) -> None:
+        if self.earlier is not None and self._has_received(self.earlier):
+            return
         try:
-            services.mark_payment_collection_as_paid(collection, **origin)
+            services.mark_payment_collection_as_paid(collection, **values)
         except AmountError as error:
             if self.earlier is None or error.code != "nothing_left":
                 raise  # What is paid since an earlier try of this very request is no error of this one.
+
+    def _has_received(self, earlier: PaymentOperation) -> bool:
+        """Return whether an earlier try of the request has recorded what was received: it isn't received twice."""
+        mine = PaymentOperation.objects.filter(request_key=earlier.request_key)
+        return mine.filter(kind=OperationKind.CAPTURE).exists()
+
+
+def _session(collection: PaymentCollection, session_id: str) -> PaymentSession:
+    session = lookups.find(collection.sessions.select_related("collection"), session_id)
+    if session is None:
+        raise NotFoundError(
+            _("The collection has no session with this id."),
+            code="unknown_session",
+            field="payment_session_id",
+        )
+    return session
 
 
 def _payable(named: dict[str, str] | None) -> Model | None:

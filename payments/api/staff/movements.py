@@ -32,7 +32,11 @@ class MovementSerializer(OutputSerializer):
 
 
 class CaptureSerializer(MovementSerializer):
-    """Show a capture."""
+    """Show a capture; of money that came by another way, when, under which reference of the payer's, and a note."""
+
+    received_at = MomentField(allow_null=True)
+    reference = serializers.CharField(read_only=True)
+    note = serializers.CharField(read_only=True)
 
 
 class RefundSerializer(MovementSerializer):

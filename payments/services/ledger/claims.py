@@ -8,7 +8,8 @@ other because somebody was faster.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -61,6 +62,15 @@ from payments.states import (
 Amount = Decimal | int | str | None
 
 _LOST: Final = (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a person says of money that was received outside of any provider."""
+
+    received_at: datetime
+    reference: str = ""
+    note: str = ""
 
 
 def check_open(books: Books) -> None:
@@ -238,14 +248,24 @@ def claim_whole_release(books: Books, payment: Payment) -> list[PaymentOperation
 
 
 def claim_capture(
-    books: Books, payment: Payment, amount: Amount, *, despite_unclear: bool = False
+    books: Books,
+    payment: Payment,
+    amount: Amount,
+    *,
+    despite_unclear: bool = False,
+    receipt: Receipt | None = None,
 ) -> list[PaymentOperation]:
-    """Claim the capture of an amount, or of all that is left."""
+    """Claim the capture of an amount, or of all that is left; `receipt` is of money that came by another way."""
     chosen = choose_capture(books, payment, amount)
     if not despite_unclear:
         check_repetition(books, payment, OperationKind.CAPTURE, chosen)
     is_final = chosen == payment.capturable_amount
     capture = Capture(payment=payment, amount=chosen)
+    if receipt is not None:
+        capture.received_at = receipt.received_at
+        capture.reference, capture.note = receipt.reference, receipt.note
+        # A provider that can't be asked knows of the money what a person has said.
+        capture.is_by_person = not provider_for(payment).supports_retrieve
     return [_claim_movement(books, capture, OperationKind.CAPTURE, is_final=is_final)]
 
 

@@ -101,7 +101,7 @@ class MovementRecorder:
 
     def _advance(self, row: Movement, movement: MovementFact, operation: PaymentOperation | None) -> None:
         if movement.status == MovementStatus.SUCCEEDED:
-            row.is_by_person = False
+            row.is_by_person = row.is_by_person and self._is_word_of_person(row)
             is_news = row.status != MovementStatus.SUCCEEDED and not _failed_after_all(row)
             if is_news and self._has_room(row, operation):
                 self._succeed(row, operation or self._operation_on(row))
@@ -121,6 +121,7 @@ class MovementRecorder:
             to_status=str(row.status),
             amount=row.amount,
             operation=operation,
+            data=_receipt_of(row),
         )
         if operation is not None and operation.status != OperationStatus.SUCCEEDED:
             operation.succeed()
@@ -205,6 +206,10 @@ class MovementRecorder:
                 self._succeed(row, operation)
         if not explanations:
             self._insert(kind, missing, MovementStatus.SUCCEEDED, None)
+
+    def _is_word_of_person(self, row: Movement) -> bool:
+        """Return whether what is recorded is only that a person has received money outside of any provider."""
+        return self.operation is not None and isinstance(row, Capture) and row.received_at is not None
 
     def _confirm(self, kind: MovementKind) -> None:
         """Have what people have booked be the provider's own word: its total has room for all of it."""
@@ -298,6 +303,14 @@ class MovementRecorder:
 def _named(row: Movement | MovementFact) -> str:
     """Return a movement's amount, and the name by which the provider knows it."""
     return f"{row.amount.normalize():f} {row.provider_reference or ''}".rstrip()
+
+
+def _receipt_of(row: Movement) -> dict[str, str]:
+    """Return what a person has said of money that was received outside of any provider."""
+    if not isinstance(row, Capture) or row.received_at is None:
+        return {}
+    told = {"received_at": row.received_at.isoformat(), "reference": row.reference, "note": row.note}
+    return {name: value for name, value in told.items() if value}
 
 
 def _failed_after_all(row: Movement) -> bool:

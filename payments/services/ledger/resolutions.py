@@ -208,7 +208,7 @@ def resolve(
 
 def check_correctable(operation: PaymentOperation) -> None:
     """Raise where nothing that a person has booked can be corrected: a provider has told of it, or nobody decided."""
-    if operation.is_open or not operation.resolution_reason or operation.kind not in MONEY_KINDS:
+    if operation.is_open or not _is_by_person(operation) or operation.kind not in MONEY_KINDS:
         raise TransitionError(
             _("Only what a person has said of an authorization, a capture or a refund can be corrected."),
             code="not_correctable",
@@ -218,6 +218,16 @@ def check_correctable(operation: PaymentOperation) -> None:
             _("The provider has told of this, so it can't be corrected: refund or cancel it instead."),
             code="already_recorded",
         )
+
+
+def _is_by_person(operation: PaymentOperation) -> bool:
+    """Return whether a person has said what became of an operation, or that its money came by another way."""
+    return bool(operation.resolution_reason) or _is_receipt(operation)
+
+
+def _is_receipt(operation: PaymentOperation) -> bool:
+    capture = operation.capture
+    return capture is not None and capture.received_at is not None
 
 
 def correct(
@@ -245,7 +255,11 @@ def correct(
     if was_done and isinstance(row, Payment):
         return _correct_hold(books, operation, row, statement, resolution)
     if was_done:
+        before_amount = row.amount
         _take_back(books, operation, row, room)
+        if _is_receipt(operation):
+            kept = (_amount_of(operation, statement) or ZERO) if statement.has_happened else ZERO
+            _let_go(books, row.payment, before_amount - kept)
     if statement.has_happened:
         return resolve(books, operation, statement, resolution)
     _note_as_not_done(books, operation, resolution)
@@ -287,6 +301,13 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: M
         data={"code": CORRECTED.code},
     )
     operation.correct(code=NOT_DONE.code)
+
+
+def _let_go(books: Books, payment: Payment, amount: Decimal) -> None:
+    """Have a payment hold no money that was never received."""
+    payment.canceled_amount += max(amount, ZERO)
+    if payment.canceled_amount == payment.amount:
+        cancel_session(books, payment.session)
 
 
 def _correct_hold(

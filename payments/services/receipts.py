@@ -1,0 +1,246 @@
+"""Money that was received outside of any provider: a bank transfer, cash. A person says so, and may be mistaken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.conf import mark_as_paid_provider
+from payments.exceptions import (
+    AmountError,
+    DeclinedError,
+    InputError,
+    NotSupportedError,
+    TransitionError,
+)
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.money import ZERO, parse_amount
+from payments.providers import PaymentContext
+from payments.providers.handler import check_no_transaction
+from payments.services.collections import claim_resizes
+from payments.services.ledger import claims
+from payments.services.ledger.books import Books, Scope, open_books
+from payments.services.ledger.claims import Receipt
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import reconnecting
+from payments.services.ledger.protocol import perform
+from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
+from payments.services.providers import usable_provider
+from payments.services.sessions import (
+    authorize_payment_session,
+    cancel_payment_session,
+    create_payment_session,
+    update_payment_session,
+)
+from payments.states import EventSource
+
+MAX_REFERENCE = 255
+
+
+def mark_payment_collection_as_paid(
+    collection: PaymentCollection,
+    *,
+    amount: Decimal | int | str | None = None,
+    received_at: datetime | None = None,
+    reference: str = "",
+    note: str = "",
+    session: PaymentSession | None = None,
+    actor: Actor = None,
+    source: str = EventSource.API,
+) -> PaymentCollection:
+    """Record that money was received outside of any provider: all that is left, or `amount` (major units) of it.
+
+    A session with the `MARK_AS_PAID_PROVIDER` is created, authorized and captured; its capture keeps when the money was
+    received (now, unless `received_at` says), under which `reference` of the payer's bank, and a `note`. Where all is
+    received, the unauthorized sessions are canceled. Where a part is, they are made smaller, or canceled where their
+    provider can't do that: first those that are due last. `session` is the installment that was paid so; others stay.
+
+    What another provider already holds stays for its own capture. After an interruption, calling this again without an
+    amount goes on. Raises AmountError where less is left, TransitionError for a canceled collection and for a session
+    that isn't open, InputError for a time that is to come or has no time zone.
+    """
+    check_no_transaction()
+    desk = _Desk(collection, _receipt(received_at, reference, note), actor=actor, source=source)
+    if session is not None:
+        desk.receive_for(session, amount)
+    elif amount is None or desk.is_all(amount):
+        desk.receive_all()
+    else:
+        desk.receive(parse_amount(amount, collection.currency_code))
+    reconnecting(collection.refresh_from_db)
+    return collection
+
+
+class _Desk:
+    """Where money is received for one collection."""
+
+    def __init__(self, collection: PaymentCollection, receipt: Receipt, *, actor: Actor, source: str) -> None:
+        self._collection = collection
+        self._receipt = receipt
+        self._origin: Any = {"actor": actor, "source": source}
+        self._provider_id = mark_as_paid_provider()
+
+    def is_all(self, amount: Decimal | int | str) -> bool:
+        """Return whether an amount is all that is still to be received; raise AmountError for more."""
+        reconnecting(self._collection.refresh_from_db)
+        held = sum((row.capturable_amount for row in self._held()), ZERO)
+        left = self._collection.amount - self._collection.authorized_amount + held
+        currency = self._collection.currency_code
+        wanted = parse_amount(amount, currency)
+        check_excess(wanted, left, currency)
+        return wanted == left
+
+    def receive_all(self) -> None:
+        """Receive all that is left, and cancel the unauthorized sessions."""
+        taken = self._capture(None)
+        collection = self._collection
+        reconnecting(collection.refresh_from_db)
+        if collection.authorized_amount < collection.amount:
+            for split in self._splits():
+                self._abandon(split)
+            session = create_payment_session(collection, provider_id=self._provider_id, **self._origin)
+            authorize_payment_session(session, **self._origin)
+            self._capture(None)
+        elif not taken:
+            raise AmountError(
+                _("There is nothing left to pay; capture what is authorized."), code="nothing_left"
+            )
+
+    def receive(self, amount: Decimal) -> None:
+        """Receive a part: of what is held for it, and then of what is open."""
+        rest = amount - self._capture(amount)
+        if rest > ZERO:
+            self._make_room(rest)
+            self._open(rest)
+
+    def receive_for(self, session: PaymentSession, amount: Decimal | int | str | None) -> None:
+        """Receive what one session is for, or a part of it."""
+        currency = self._collection.currency_code
+        reconnecting(session.refresh_from_db)
+        if session.collection_id != self._collection.pk or not session.is_unauthorized:
+            raise TransitionError(
+                _("Only an open session of the collection can be marked as paid."),
+                code="session_not_open",
+                field="session",
+            )
+        wanted = session.amount if amount is None else parse_amount(amount, currency)
+        check_excess(wanted, session.amount, currency)
+        self._shrink(session, wanted)
+        self._open(wanted)
+
+    def _capture(self, limit: Decimal | None) -> Decimal:
+        """Capture what the provider for such money holds, up to a limit; return how much that was."""
+        taken = ZERO
+        for payment in self._held():
+            left = None if limit is None else limit - taken
+            if left is not None and left <= ZERO:
+                break
+            part = payment.capturable_amount if left is None else min(left, payment.capturable_amount)
+            self._capture_payment(payment, part)
+            taken += part
+        return taken
+
+    def _capture_payment(self, payment: Payment, amount: Decimal) -> None:
+        perform(
+            payment.collection_id,
+            lambda books: claims.claim_capture(
+                books, books.payment(payment.pk), amount, despite_unclear=True, receipt=self._receipt
+            ),
+            origin=Origin.of(**self._origin),
+            scope=Scope(payment_id=payment.pk),
+        ).raise_first()
+
+    def _held(self) -> list[Payment]:
+        payments = Payment.objects.filter(collection=self._collection.pk, provider=self._provider_id)
+        rows = reconnecting(lambda: list(payments.order_by("created_at", "id")))
+        return [payment for payment in rows if payment.capturable_amount]
+
+    def _splits(self) -> list[PaymentSession]:
+        """Return the open splits, those that are due last first."""
+        sessions = PaymentSession.objects.filter(collection=self._collection.pk).unauthorized()
+        splits = list(sessions.filter(is_split=True).select_related("authorized_payment"))
+        return sorted(splits, key=lambda row: (row.due_at is not None, row.due_at, row.pk), reverse=True)
+
+    def _make_room(self, amount: Decimal) -> None:
+        """Have open splits keep nothing of what is received now."""
+        books = open_books(self._collection.pk, origin=Origin(), scope=Scope(), is_locked=False)
+        missing = amount - remaining_amount(books)
+        for split in self._splits():
+            if missing <= ZERO:
+                return
+            missing -= self._shrink(split, min(missing, split.amount))
+
+    def _shrink(self, split: PaymentSession, amount: Decimal) -> Decimal:
+        """Make a session smaller, or cancel it; return by how much less it is for."""
+        whole = split.amount
+        if amount < whole:
+            try:
+                update_payment_session(split, amount=whole - amount, **self._origin)
+            except NotSupportedError:
+                pass
+            else:
+                return amount
+        self._abandon(split)
+        return Decimal(whole)
+
+    def _open(self, amount: Decimal) -> None:
+        """Make a session for what is received now, and have what covers the rest be for the new rest."""
+        provider = usable_provider(self._provider_id)
+
+        def claim(books: Books) -> Sequence[PaymentOperation]:
+            session = claims.insert_session(books, provider, amount, context=PaymentContext(), lifetime=None)
+            operation = claims.claim_initiation(books, session)
+            refresh_totals(books)
+            return [operation]
+
+        origin = Origin.of(**self._origin)
+        performance = perform(self._collection.pk, claim, origin=origin, scope=Scope())
+        performance.raise_first()
+        session_id = performance.steps[-1].operation.session_id
+        session = authorize_payment_session(
+            PaymentSession.objects.select_related("collection").get(pk=session_id), **self._origin
+        )
+        if session.payment is not None:
+            self._capture_payment(session.payment, amount)
+        self._resize()
+
+    def _resize(self) -> None:
+        """Have a session that covers what is left cover the new rest; cancel it where its provider can't."""
+        try:
+            perform(self._collection.pk, claim_resizes, origin=Origin.of(**self._origin)).raise_first()
+        except NotSupportedError:
+            sessions = PaymentSession.objects.filter(collection=self._collection.pk).unauthorized()
+            for session in sessions.filter(is_split=False):
+                self._abandon(session)
+
+    def _abandon(self, session: PaymentSession) -> None:
+        """Cancel a session, unless it turns out that it has been paid with meanwhile."""
+        try:
+            cancel_payment_session(session, **self._origin)
+        except (DeclinedError, TransitionError):
+            reconnecting(session.refresh_from_db)
+            if session.payment is None:
+                raise
+
+
+def _receipt(received_at: datetime | None, reference: str, note: str) -> Receipt:
+    now = timezone.now()
+    moment = now if received_at is None else received_at
+    if timezone.is_naive(moment) != timezone.is_naive(now):
+        raise InputError(
+            _("When it was received needs a time zone."), code="naive_datetime", field="received_at"
+        )
+    if moment > now:
+        raise InputError(
+            _("Money that is to come can't have been received."),
+            code="received_later",
+            field="received_at",
+        )
+    if len(reference) > MAX_REFERENCE:
+        raise InputError(_("This text is too long."), code="max_length", field="reference")
+    return Receipt(received_at=moment, reference=reference, note=note)
