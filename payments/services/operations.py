@@ -21,8 +21,9 @@ from payments.providers import (
     UpdateResult,
 )
 from payments.services.ledger.discrepancies import Discrepancy
-from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.history import Actor
 from payments.services.ledger.operations import is_recorded, raise_for_outcome
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.records import Resolution, record_result
 from payments.states import EventSource, OperationKind, OperationStatus, Outcome
 
@@ -59,6 +60,7 @@ def resolve_operation(
     provider_reference: str | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentOperation:
     """Record that an operation in `attention` did or did not happen, as a person found out.
 
@@ -74,7 +76,7 @@ def resolve_operation(
         raise InputError(_("Say how you know."), code="reason_required", field="reason")
     operation.refresh_from_db()
     check_resolution(operation, has_happened=has_happened)
-    origin = Origin.of(actor=actor, source=source)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     return record_result(
         operation,
         _answer_for(operation, has_happened=has_happened, reference=provider_reference),
