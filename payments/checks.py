@@ -125,6 +125,20 @@ def check_session_lifetime() -> Checks:
     ]
 
 
+def check_payers_may_release() -> Checks:
+    """Check that PAYERS_MAY_RELEASE is True or False (E029)."""
+    chosen: Any = conf.payments_setting("PAYERS_MAY_RELEASE", False)
+    if isinstance(chosen, bool):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PAYERS_MAY_RELEASE"] = {chosen!r} is neither True nor False.',
+            hint='Leave it out, or type: "PAYERS_MAY_RELEASE": True',
+            id="payments.E029",
+        )
+    ]
+
+
 def check_return_url_origins() -> Checks:
     """Check that RETURN_URL_ORIGINS lists origins, each a scheme and a host (E008)."""
     origins: Any = conf.payments_setting("RETURN_URL_ORIGINS", ())
@@ -340,6 +354,7 @@ _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_payable_resolver,
     check_mark_as_paid_provider,
     check_session_lifetime,
+    check_payers_may_release,
     check_return_url_origins,
     check_authentication_classes,
     check_throttles,

@@ -30,6 +30,7 @@ SETTING_NAMES: Final = frozenset(
         "THROTTLES",
         "PROXIES",
         "METRICS_TOKEN",
+        "PAYERS_MAY_RELEASE",
         "COMPILE_STATEMENTS",
     }
 )
@@ -124,6 +125,11 @@ def mark_as_paid_provider() -> str:
     """Return the alias of the provider that stands for money taken outside of any provider."""
     alias: str = payments_setting("MARK_AS_PAID_PROVIDER", "system")
     return alias
+
+
+def payers_may_release() -> bool:
+    """Return whether a payer may let go of what was authorized, as the shop alone may otherwise."""
+    return payments_setting("PAYERS_MAY_RELEASE", False) is True
 
 
 def session_lifetime() -> timedelta | None:

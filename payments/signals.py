@@ -27,6 +27,7 @@ collection_created = Signal()
 collection_updated = Signal()
 collection_canceled = Signal()
 collection_authorized = Signal()
+collection_unauthorized = Signal()
 collection_completed = Signal()
 
 session_created = Signal()
@@ -57,6 +58,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     "collection.updated": collection_updated,
     "collection.canceled": collection_canceled,
     "collection.authorized": collection_authorized,
+    "collection.unauthorized": collection_unauthorized,
     "collection.completed": collection_completed,
     "session.created": session_created,
     "session.updated": session_updated,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_in
 from django.db.models import Q
 from django.http import HttpRequest
 
@@ -17,6 +19,17 @@ def remember_order(request: HttpRequest, order: Order) -> None:
     """Let this browser see an order that it placed, whether or not anybody is logged in."""
     placed = [*request.session.get(_PLACED, []), order.number]
     request.session[_PLACED] = placed[-_REMEMBERED:]
+
+
+def connect() -> None:
+    """Have what a guest has ordered become theirs when they log in; doing it twice is doing it once."""
+    user_logged_in.connect(adopt_orders, dispatch_uid="example_shop.adopt_orders")
+
+
+def adopt_orders(request: HttpRequest, user: AbstractBaseUser, **_signal: Any) -> None:
+    """Give a customer who logs in the orders that this browser has placed without anybody being logged in."""
+    placed = Order.objects.filter(number__in=request.session.get(_PLACED, []), customer__isnull=True)
+    placed.exclude(email="").update(customer=user)
 
 
 def find_order(request: HttpRequest, number: str) -> Order | None:

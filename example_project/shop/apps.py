@@ -15,6 +15,7 @@ class ShopConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from example_project.shop import payments  # noqa: PLC0415 - it imports models, which load after this
+        from example_project.shop import access, payments  # noqa: PLC0415 - they import models, which load later
 
+        access.connect()
         payments.connect()

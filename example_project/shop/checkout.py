@@ -55,6 +55,7 @@ _TEXTS: Final = {
         "There is still no answer. Your order is kept, and its page will show how this ends; please don't pay again."
     ),
     "done": _("Thank you: all of it is covered."),
+    "elsewhere": _("This was paid in another window."),
     "canceled": _("This order's payment was canceled, so nothing can be paid here any more."),
     "offline": _(
         "The payment service can't be reached right now. Nothing was changed; try again in a moment."

@@ -18,7 +18,7 @@ from example_project.shop.access import find_order
 from example_project.shop.models import Order, OrderStatus
 from payments import signals
 from payments.models import PaymentCollection
-from payments.services import ResolvedPayable
+from payments.services import ResolvedPayable, is_held_for
 from payments.states import CollectionStatus
 
 
@@ -44,10 +44,10 @@ def connect() -> None:
     """Have the receivers called; doing it twice is doing it once."""
     for signal in (
         signals.collection_authorized,
+        signals.collection_unauthorized,
         signals.collection_completed,
         signals.collection_canceled,
         signals.payment_captured,
-        signals.payment_canceled,
     ):
         signal.connect(update_order, dispatch_uid="example_shop.update_order")
 
@@ -64,9 +64,7 @@ def _status_for(order: Order, collection: PaymentCollection) -> OrderStatus:
     """Return how far an order is, measured by what it costs now: it may have changed since it was opened to be paid."""
     if collection.status == CollectionStatus.CANCELED:
         return OrderStatus.REFUNDED if collection.is_fully_refunded else OrderStatus.CANCELED
-    is_for_all = collection.currency_code == order.currency_code and collection.amount >= order.total
-    if is_for_all and collection.status == CollectionStatus.COMPLETED:
-        return OrderStatus.PAID
-    if is_for_all and collection.authorized_amount >= collection.amount:
-        return OrderStatus.CONFIRMED
+    if is_held_for(order, amount=order.total, currency_code=order.currency_code):
+        is_taken = collection.status == CollectionStatus.COMPLETED
+        return OrderStatus.PAID if is_taken else OrderStatus.CONFIRMED
     return OrderStatus.PARTLY_PAID if collection.captured_amount else OrderStatus.OPEN

@@ -49,6 +49,8 @@ SENTENCES: Final[dict[str, Promise]] = {
     "collection.created": _("Collection created"),
     "collection.updated": _("Amount of the collection changed"),
     "collection.authorized": _("Whole amount authorized"),
+    "collection.unauthorized": _("Whole amount no longer authorized"),
+    "collection.changed_hands": _("Given to another customer"),
     "collection.completed": _("Whole amount captured"),
     "collection.canceled": _("Collection canceled"),
     "session.created": _("Session created"),

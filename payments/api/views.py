@@ -40,12 +40,14 @@ class OriginArguments(TypedDict):
 
     actor: Actor
     source: str
+    by_payer: bool
 
 
 class PaymentsView(APIView):
     """Parse JSON, render JSON, answer errors in one shape, and pass on who asked."""
 
     source: ClassVar[EventSource]
+    is_for_payers: ClassVar[bool] = False
     calls_providers: ClassVar[bool] = True
 
     unstored: ClassVar[frozenset[str]] = frozenset()
@@ -153,7 +155,7 @@ class PaymentsView(APIView):
 
     def origin(self) -> OriginArguments:
         """Return what every verb is told about the request."""
-        return {"actor": self.actor, "source": self.source}
+        return {"actor": self.actor, "source": self.source, "by_payer": self.is_for_payers}
 
     def read(self, serializer_class: type[InputSerializer] = NoInput, **context: Any) -> dict[str, Any]:
         """Return the validated body; raise for anything that isn't declared."""

@@ -43,7 +43,8 @@ class PaymentCollection(DerivedStatusModel):
 
     Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
     `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow. `version` grows
-    with every change of this row and of any below it.
+    with every change of this row and of any below it. A new `secret_generation` ends the client secret that was
+    given out.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
@@ -75,6 +76,7 @@ class PaymentCollection(DerivedStatusModel):
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
     version = models.PositiveBigIntegerField(_("version"), default=0, editable=False)
+    secret_generation = models.PositiveIntegerField(_("generation of its secret"), default=0, editable=False)
 
     transitions: ClassVar[Mapping[Status, str]] = {
         Status.NOT_PAID: "reset",

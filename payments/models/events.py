@@ -95,6 +95,7 @@ class PaymentEvent(models.Model):
     to_status = models.CharField(_("to status"), max_length=32, blank=True, default="")
     amount = AmountField(_("amount"), null=True, blank=True)
     source = models.CharField(_("source"), max_length=16, choices=EventSource.choices)
+    is_by_payer = models.BooleanField(_("by the payer"), default=False)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("actor"),

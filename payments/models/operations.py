@@ -108,6 +108,7 @@ class PaymentOperation(KeptModel):
     source = models.CharField(
         _("source"), max_length=16, choices=EventSource.choices, default=EventSource.API
     )
+    is_by_payer = models.BooleanField(_("by the payer"), default=False)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("actor"),

@@ -45,7 +45,8 @@ class PaymentSession(KeptModel):
     `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the
     provider sets it when the session is initiated, and the storefront reads it. `provider_data` is private.
     `initiated_at` is empty until the provider knows of the session, which for an installment is when it falls due.
-    `is_automatic` tells an installment that is then charged by itself, with what its customer has saved.
+    `is_automatic` tells an installment that is then charged by itself, with what its customer has saved. `is_by_payer`
+    tells a session that a payer has made from one that the shop has, which payers neither change nor cancel.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_session_id, editable=False)
@@ -68,6 +69,7 @@ class PaymentSession(KeptModel):
     installment = models.PositiveSmallIntegerField(_("installment"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     is_automatic = models.BooleanField(_("charged by itself"), default=False)
+    is_by_payer = models.BooleanField(_("made by the payer"), default=False)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     initiated_at = models.DateTimeField(_("initiated at"), null=True, blank=True)
     authorized_at = models.DateTimeField(_("authorized at"), null=True, blank=True)

@@ -51,7 +51,7 @@ class InputRequest(ProviderRequest):
     """Carry what the payer's browser sent, in `input`: only keys that the provider declared in `input_keys`.
 
     `refuses_saved` says that whoever sent it isn't known to be the customer from whose account the session is paid: to
-    them, what a customer has saved is nothing that is there, whatever its id.
+    them, what a customer has saved is nothing that is there, whatever its id, and nothing of theirs is saved.
     """
 
     input: Mapping[str, Any] = field(default_factory=dict, repr=False)

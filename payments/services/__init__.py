@@ -29,9 +29,9 @@ from payments.services.installments import create_installment_plan
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.outbox import publish_due
-from payments.services.ledger.payers import is_for_payers
+from payments.services.ledger.payers import is_for_payers, is_from_anothers_account
 from payments.services.operations import check_operation, correct_operation, resolve_operation
-from payments.services.payables import ResolvedPayable, open_payment_collection, payment_context
+from payments.services.payables import ResolvedPayable, is_held_for, open_payment_collection, payment_context
 from payments.services.payments import cancel_payment, capture_payment, refund_payment
 from payments.services.providers import (
     disable_provider,
@@ -70,6 +70,8 @@ __all__ = [
     "enable_provider",
     "find_account_holder",
     "is_for_payers",
+    "is_from_anothers_account",
+    "is_held_for",
     "keeps_saved_payment_methods",
     "list_offered_providers",
     "list_providers",

@@ -1,7 +1,7 @@
 """The verbs of a payment collection: create, update, cancel.
 
 Creating one joins the caller's transaction, so that an order and its collection are born together; the others call
-providers, and refuse to.
+providers, and refuse to. These are the shop's alone, and raise InputError (`not_for_payers`) for a payer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import AmountError, InputError, TransitionError
-from payments.models import PaymentCollection, PaymentOperation
-from payments.money import display_amount, normalize_currency, parse_amount
+from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.money import ZERO, display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, joined
 from payments.services.ledger.operations import check_idle
 from payments.services.ledger.outbox import enqueue
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
-from payments.services.ledger.totals import held_amount, promised_amount, refresh_totals, remaining_amount
+from payments.services.ledger.totals import held_amount, promise_of, refresh_totals, remaining_amount
 from payments.states import EventSource
 
 
@@ -40,6 +41,7 @@ def create_payment_collection(
     metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentCollection:
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
 
@@ -56,7 +58,7 @@ def create_payment_collection(
             metadata=dict(metadata or {}),
             **_link_to(payable),
         )
-        books = Books(collection=collection, origin=Origin.of(actor=actor, source=source))
+        books = Books(collection=collection, origin=Origin.of(actor=actor, source=source, by_payer=by_payer))
         books.note("collection.created", collection, to_status=str(collection.status), amount=exact)
         insert(database_alias(), [collection])
         enqueue(collection.pk, books.events)
@@ -69,10 +71,13 @@ def update_payment_collection(
     amount: Decimal | int | str,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentCollection:
     """Change what is to be paid (major units), and with it the sessions that cover what is left.
 
-    Raises AmountError below what is authorized or promised by splits, TransitionError for a canceled collection,
+    Splits that don't fit any more are made smaller, or canceled, the newest first and those of a plan last.
+
+    Raises AmountError below what is authorized, TransitionError for a canceled collection,
     OperationInProgressError, NotSupportedError, and for the providers' answers DeclinedError, ProviderUnavailableError
     or OutcomeUnknownError.
     """
@@ -81,13 +86,18 @@ def update_payment_collection(
         _change_amount(books, parse_amount(amount, books.collection.currency_code))
         return claim_resizes(books)
 
-    performance = perform(collection.pk, claim, origin=Origin.of(actor=actor, source=source), scope=WHOLE)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    performance = perform(collection.pk, claim, origin=origin, scope=WHOLE)
     books = performance.raise_first()
     return hand_over(books, collection, books.collection)
 
 
 def cancel_payment_collection(
-    collection: PaymentCollection, *, actor: Actor = None, source: str = EventSource.API
+    collection: PaymentCollection,
+    *,
+    actor: Actor = None,
+    source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentCollection:
     """Abandon a collection: cancel its unauthorized sessions and release what its payments hold.
 
@@ -95,7 +105,7 @@ def cancel_payment_collection(
     Raises TransitionError where captured money was not refunded, OperationInProgressError, and for the providers'
     answers DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
-    origin = Origin.of(actor=actor, source=source)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     books = perform(collection.pk, claim_everything, origin=origin, scope=WHOLE).raise_first()
     return hand_over(books, collection, books.collection)
 
@@ -116,12 +126,12 @@ def _link_to(payable: models.Model | None) -> dict[str, Any]:
 def _change_amount(books: Books, amount: Decimal) -> None:
     claims.check_open(books)
     collection = books.collection
-    needed = held_amount(books) + promised_amount(books)
-    if amount < needed:
+    held = held_amount(books)
+    if amount < held:
         raise AmountError(
-            _("%(needed)s are authorized or promised by splits; cancel some of that first."),
+            _("%(held)s are authorized already; cancel some of that first."),
             code="below_authorized",
-            params={"needed": display_amount(needed, collection.currency_code)},
+            params={"held": display_amount(held, collection.currency_code)},
         )
     old, collection.amount = collection.amount, amount
     books.note("collection.updated", collection, amount=amount, data={"old_amount": str(old)})
@@ -129,9 +139,14 @@ def _change_amount(books: Books, amount: Decimal) -> None:
 
 
 def claim_resizes(books: Books) -> list[PaymentOperation]:
-    """Claim that the session which covers what is left covers the new rest, or none where there is none."""
-    left = remaining_amount(books)
+    """Claim that splits fit into the new amount, and that the session which covers what is left covers the new rest."""
     operations: list[PaymentOperation] = []
+    left = remaining_amount(books)
+    for split in sorted(books.unauthorized_sessions(), key=_yields_last):
+        if left < ZERO and (promised := promise_of(books, split)):
+            smaller = max(promised + left, ZERO)
+            operations += claims.claim_reduction(books, split, smaller)
+            left += promised - smaller
     for session in books.unauthorized_sessions():
         if session.is_split or session.amount == left:
             continue
@@ -141,6 +156,11 @@ def claim_resizes(books: Books) -> list[PaymentOperation]:
             operations += claims.claim_update(books, session, left)
     refresh_totals(books)
     return operations
+
+
+def _yields_last(session: PaymentSession) -> tuple[bool, float]:
+    """Sort the newest split first, and the parts of a plan last of all, beginning with the last one."""
+    return session.installment is not None, -session.created_at.timestamp()
 
 
 def check_collection_cancelation(collection: PaymentCollection) -> None:

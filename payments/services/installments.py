@@ -14,8 +14,9 @@ from payments.models import PaymentCollection, PaymentSession
 from payments.money import split_amount
 from payments.providers import PaymentContext
 from payments.services.ledger.books import Books, Scope, open_books
-from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.history import Actor
 from payments.services.ledger.locks import check_snapshot, joined
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
 from payments.services.payables import payment_context
 from payments.services.providers import usable_provider
@@ -40,6 +41,7 @@ def create_installment_plan(
     context: PaymentContext | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> list[PaymentSession]:
     """Divide what is left to pay exactly into `count` sessions that the provider can take, the remainder on the first.
 
@@ -51,16 +53,17 @@ def create_installment_plan(
     `return_url` is where a bank sends a customer back who has to confirm. Parts are numbered on from a plan that was
     wholly canceled.
 
-    Raises InputError, AmountError where a part would be nothing, or the provider can't take the whole in any parts,
-    DeclinedError where it doesn't take the currency, TransitionError for a canceled collection and while a part of an
-    earlier plan isn't canceled.
+    Raises InputError, also for a payer (`not_for_payers`), AmountError where a part would be nothing, or the provider
+    can't take the whole in any parts, DeclinedError where it doesn't take the currency, TransitionError for a canceled
+    collection and while a part of an earlier plan isn't canceled.
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
     check_snapshot()
     due_dates = _due_dates(first_due_at or timezone.now(), interval, count)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     with joined():
-        books = open_books(collection.pk, origin=Origin.of(actor=actor, source=source), scope=Scope())
+        books = open_books(collection.pk, origin=origin, scope=Scope())
         locked = books.collection
         first_number = _next_number(books)
         left = remaining_amount(books)

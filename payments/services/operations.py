@@ -20,6 +20,7 @@ from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, reconnecting
 from payments.services.ledger.operations import is_unclear, raise_for_outcome
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.records import Resolution
 from payments.services.ledger.resolutions import (
     KINDS_WITH_AMOUNT,
@@ -68,7 +69,11 @@ class Finding:
 
 
 def check_operation(
-    operation: PaymentOperation, *, actor: Actor = None, source: str = EventSource.API
+    operation: PaymentOperation,
+    *,
+    actor: Actor = None,
+    source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentOperation:
     """Do for an open operation at once what the reconciler would do next, and return it as it is then.
 
@@ -78,7 +83,9 @@ def check_operation(
     Raises OperationInProgressError where it is being worked on. For one that needs a person it raises
     as `sync_payment_session` does.
     """
-    return look_into(operation, origin=Origin.of(actor=actor, source=source)).operation
+    return look_into(
+        operation, origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    ).operation
 
 
 def look_into(operation: PaymentOperation, *, origin: Origin) -> Finding:
@@ -105,6 +112,7 @@ def resolve_operation(
     accept_excess: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentOperation:
     """Record that an operation did or did not happen, as a person found out, and with which amount (major units).
 
@@ -125,7 +133,7 @@ def resolve_operation(
         reference=provider_reference,
         accepts_excess=accept_excess,
     )
-    origin = Origin.of(actor=actor, source=source)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     resolution = _resolution(origin, reason, evidence)
     now = _database_time(operation)
 
@@ -150,6 +158,7 @@ def correct_operation(
     accept_excess: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentOperation:
     """Record that a person was mistaken when they resolved an authorization, a capture or a refund.
 
@@ -164,7 +173,7 @@ def correct_operation(
         reference=provider_reference,
         accepts_excess=accept_excess,
     )
-    origin = Origin.of(actor=actor, source=source)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     resolution = _resolution(origin, reason, evidence)
     room = _room_of(operation)
 

@@ -25,7 +25,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
-from payments.money import normalize_currency, parse_amount
+from payments.money import ZERO, normalize_currency, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.handler import check_no_transaction
 from payments.services.collections import (
@@ -33,10 +33,12 @@ from payments.services.collections import (
     create_payment_collection,
     update_payment_collection,
 )
-from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, keep
+from payments.services.ledger.books import WHOLE, Books, hand_over
+from payments.services.ledger.claims import claim_abandonment
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
 from payments.services.ledger.protocol import perform
+from payments.services.ledger.totals import refresh_totals
 from payments.services.sessions import cancel_payment_session
 from payments.states import CollectionStatus, EventSource
 
@@ -62,13 +64,21 @@ class ResolvedPayable:
 
 
 def open_payment_collection(
-    resolved: ResolvedPayable, *, actor: Actor = None, source: str = EventSource.API
+    resolved: ResolvedPayable,
+    *,
+    actor: Actor = None,
+    source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> tuple[PaymentCollection, bool]:
     """Return the collection of a payable, and whether it was created for it now.
 
     Requests for one payable queue up at its row, so that they all get one collection. An existing one is brought up to
     date with the amount; one in another currency is canceled first. A completed collection is returned as well: what
     was paid isn't asked for again, and nor is it given back where the payable costs less now.
+
+    The collection follows its payable into other hands: once `resolved` names another customer, or none any more, the
+    former one sees it no longer, the client secret that was given out ends, and so do sessions that nobody has paid
+    with. All of this is what the shop says of the payable, so a payer causes it (`by_payer`) and has no right to less.
 
     Raises AmountError, CurrencyError, NotFoundError where the row is gone, and TransitionError where money in another
     currency (`currency_changed`), or more than the new amount (`amount_changed`), is held or promised. Raises
@@ -78,23 +88,48 @@ def open_payment_collection(
     check_no_transaction()
     currency = normalize_currency(resolved.currency_code)
     amount = parse_amount(resolved.amount, currency)
-    _abandon_other_currencies(resolved.payable, currency, actor=actor, source=source)
+    origin = Origin.of(actor=actor, source=source)
+    _abandon_other_currencies(resolved.payable, currency, origin)
 
     def find_or_create() -> tuple[PaymentCollection, bool]:
         with _locked(resolved.payable) as payable:
             found = _current_collection(payable)
             if found is not None:
                 return found, False
-            return _create(resolved, actor=actor, source=source), True
+            return _create(resolved, actor=actor, source=source, by_payer=by_payer), True
 
     collection, is_new = repeated(find_or_create)
     if is_new:
         return collection, True
-    if resolved.customer is not None and collection.customer_id is None:
-        _adopt_customer(collection, resolved.customer)
+    if collection.customer_id != getattr(resolved.customer, "pk", None):
+        _follow_customer(collection, resolved.customer, origin)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, actor=actor, source=source)
     return collection, False
+
+
+def is_held_for(
+    payable: models.Model, *, amount: Decimal | int | str | None = None, currency_code: str | None = None
+) -> bool:
+    """Return whether all that a payable costs is held or was taken, as things stand now.
+
+    Give `amount` (major units) and `currency_code` (ISO 4217) as the shop knows them now: a collection has the amount
+    with which it was opened last. Without them that one counts. A signal tells of something that was so when it
+    happened, and may come late, twice, or in another order than a second one; this tells what is so now, so that no
+    such signal confirms an order which isn't paid. Money that the bank took back isn't held, and nothing is where all
+    of it was given back. A part that was given back is a price reduction by the shop, so it counts as paid.
+    """
+    rows = PaymentCollection.objects.for_payable(payable).exclude(status=CollectionStatus.CANCELED)
+    if currency_code is not None:
+        rows = rows.filter(currency_code=normalize_currency(currency_code))
+    held, due = ZERO, ZERO
+    for collection in rows.prefetch_related("payments"):
+        lost = sum((payment.withdrawn_amount for payment in collection.payments.all()), ZERO)
+        held += collection.authorized_amount - lost
+        due += collection.amount
+    if amount is not None:
+        due = Decimal(amount)
+    return ZERO < due <= held
 
 
 def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
@@ -108,7 +143,7 @@ def payment_context(collection: PaymentCollection, *, return_url: str | None = N
     )
 
 
-def _create(resolved: ResolvedPayable, *, actor: Actor, source: str) -> PaymentCollection:
+def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> PaymentCollection:
     return create_payment_collection(
         amount=resolved.amount,
         currency_code=resolved.currency_code,
@@ -117,6 +152,7 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str) -> PaymentC
         metadata={"description": resolved.description} if resolved.description else None,
         actor=actor,
         source=source,
+        by_payer=by_payer,
     )
 
 
@@ -147,23 +183,45 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
     return next(iter(unpaid or kept), None)
 
 
-def _adopt_customer(collection: PaymentCollection, customer: AbstractBaseUser) -> None:
-    """Give a guest's collection to the customer whom the shop has recognized meanwhile."""
+def _follow_customer(
+    collection: PaymentCollection, customer: AbstractBaseUser | None, origin: Origin
+) -> None:
+    """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another."""
 
-    def rule(books: Books) -> None:
-        if books.collection.customer_id is None:
-            books.collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
+    def claim(books: Books) -> list[PaymentOperation]:
+        former = books.collection.customer_id
+        if former == getattr(customer, "pk", None):
+            return []
+        books.collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
+        return [] if former is None else _claim_dispossession(books)
 
-    books, _nothing = keep(collection.pk, rule, origin=Origin(), scope=Scope())
+    books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
     hand_over(books, collection, books.collection)
 
 
-def _abandon_other_currencies(
-    payable: models.Model, currency_code: str, *, actor: Actor, source: str
-) -> None:
+def _claim_dispossession(books: Books) -> list[PaymentOperation]:
+    """Claim that a collection's former customer has nothing to do with it any more.
+
+    What they have begun to pay with ends, unless it isn't known how that stands. A part of a plan that no provider
+    knows of yet goes on, as the new customer's.
+    """
+    books.collection.secret_generation += 1
+    books.note("collection.changed_hands", books.collection)
+    theirs = payment_context(books.collection)
+    operations: list[PaymentOperation] = []
+    for session in books.unauthorized_sessions():
+        if session.initiated_at is None and session.installment is not None:
+            context = {"customer_id": theirs.customer_id, "email": theirs.email, "account_reference": None}
+            session.context = {**session.context, **context}
+        elif not books.open_operations(target_id=session.pk):
+            operations += claim_abandonment(books, session)
+    refresh_totals(books)
+    return operations
+
+
+def _abandon_other_currencies(payable: models.Model, currency_code: str, origin: Origin) -> None:
     rows = PaymentCollection.objects.for_payable(payable)
     for collection in rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency_code):
-        origin = Origin.of(actor=actor, source=source)
         perform(collection.pk, _claim_abandonment, origin=origin, scope=WHOLE).raise_first()
 
 
@@ -189,9 +247,7 @@ def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: 
         collection.refresh_from_db()
         if collection.status != CollectionStatus.COMPLETED:
             raise TransitionError(
-                _(
-                    "This costs less now than is authorized or promised already; some of that has to be canceled first."
-                ),
+                _("This costs less now than is authorized already; some of that has to be canceled first."),
                 code="amount_changed",
             ) from error
     except ProviderError as error:

@@ -1,4 +1,7 @@
-"""The verbs of a payment: capture, refund, cancel. Each refuses to run inside the caller's transaction."""
+"""The verbs of a payment: capture, refund, cancel. Each refuses to run inside the caller's transaction.
+
+They are the shop's alone: for a payer, each raises InputError (`not_for_payers`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from payments.money import ZERO
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, open_books
 from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import amount_to_capture, amount_to_refund
 from payments.states import EventSource, MovementKind, OperationKind
@@ -24,6 +28,7 @@ def capture_payment(
     despite_unclear: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> Payment:
     """Take money that a payment holds: `amount` in major units, or all that is left.
 
@@ -36,7 +41,7 @@ def capture_payment(
     return _perform(
         payment,
         lambda books, row: claims.claim_capture(books, row, amount, despite_unclear=despite_unclear),
-        origin=Origin.of(actor=actor, source=source),
+        origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer),
     )
 
 
@@ -49,6 +54,7 @@ def refund_payment(
     despite_unclear: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> Payment:
     """Give back captured money: `amount` in major units, or all that is left. Raises as `capture_payment` does."""
     return _perform(
@@ -56,17 +62,25 @@ def refund_payment(
         lambda books, row: claims.claim_refund(
             books, row, amount, reason=reason, note=note, despite_unclear=despite_unclear
         ),
-        origin=Origin.of(actor=actor, source=source),
+        origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer),
     )
 
 
-def cancel_payment(payment: Payment, *, actor: Actor = None, source: str = EventSource.API) -> Payment:
+def cancel_payment(
+    payment: Payment,
+    *,
+    actor: Actor = None,
+    source: str = EventSource.API,
+    by_payer: bool = False,
+) -> Payment:
     """Release what a payment holds and has not captured; a payment that is canceled already is returned as it is.
 
     Raises TransitionError where nothing is held any more, OperationInProgressError, and for the provider's answer
     DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
-    return _perform(payment, claims.claim_release, origin=Origin.of(actor=actor, source=source))
+    return _perform(
+        payment, claims.claim_release, origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    )
 
 
 def capturable(payment: Payment, amount: Amount = None) -> Decimal:

@@ -28,6 +28,7 @@ from payments.services.ledger.books import Books, Scope, open_books
 from payments.services.ledger.claims import Receipt
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
 from payments.services.providers import usable_provider
@@ -52,6 +53,7 @@ def mark_payment_collection_as_paid(
     session: PaymentSession | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentCollection:
     """Record that money was received outside of any provider: all that is left, or `amount` (major units) of it.
 
@@ -65,6 +67,7 @@ def mark_payment_collection_as_paid(
     that isn't open, InputError for a time that is to come or has no time zone.
     """
     check_no_transaction()
+    origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     desk = _Desk(collection, _receipt(received_at, reference, note), actor=actor, source=source)
     if session is not None:
         desk.receive_for(session, amount)

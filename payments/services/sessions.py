@@ -20,11 +20,18 @@ from payments.services.ledger.books import Books, Scope, hand_over, open_books
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.operations import SAVED_METHOD
-from payments.services.ledger.payers import AUTHORIZATIONS, SESSIONS, UPDATES, check_offered
+from payments.services.ledger.payers import (
+    AUTHORIZATIONS,
+    SESSIONS,
+    UPDATES,
+    Verb,
+    check_offered,
+    check_right,
+)
 from payments.services.ledger.protocol import Performance, perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.providers import check_input, usable_provider
-from payments.states import EventSource, OperationKind, OperationStatus
+from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
 
 
 def create_payment_session(
@@ -36,6 +43,7 @@ def create_payment_session(
     context: PaymentContext | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentSession:
     """Create a session with a provider and have the provider initiate it.
 
@@ -47,7 +55,7 @@ def create_payment_session(
     answer DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
     check_no_transaction()
-    origin = Origin.of(actor=actor, source=source)
+    origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     provider = usable_provider(provider_id)
     check_offered(provider, origin)
     sent = check_input(provider, data)
@@ -82,6 +90,7 @@ def update_payment_session(
     data: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentSession:
     """Change the amount of an unauthorized session, or what its payer sent, at the provider and here.
 
@@ -89,7 +98,7 @@ def update_payment_session(
     where the provider can't change a session.
     """
     check_no_transaction()
-    origin = Origin.of(actor=actor, source=source)
+    origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     if amount is None and data is None:
         raise InputError(_("Give an amount or data to change."), code="nothing_to_change", field="amount")
     provider = provider_for(session)
@@ -98,6 +107,7 @@ def update_payment_session(
     def claim(books: Books) -> Sequence[PaymentOperation]:
         locked = books.session(session.pk)
         claims.check_unauthorized(locked, _("Only an unauthorized session can be changed."))
+        check_right(books, locked, Verb.UPDATE)
         UPDATES.check(books)
         return claims.claim_update(
             books,
@@ -119,6 +129,7 @@ def authorize_payment_session(
     saved_method: str | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentSession:
     """Have a session's amount held by its provider; `session.payment` is set once it is.
 
@@ -131,7 +142,7 @@ def authorize_payment_session(
     OutcomeUnknownError.
     """
     check_no_transaction()
-    origin = Origin.of(actor=actor, source=source)
+    origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     provider = provider_for(session)
     check_offered(provider, origin)
     sent = check_input(provider, data)
@@ -156,20 +167,28 @@ def authorize_payment_session(
 
 
 def cancel_payment_session(
-    session: PaymentSession, *, actor: Actor = None, source: str = EventSource.API
+    session: PaymentSession,
+    *,
+    actor: Actor = None,
+    source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentSession:
     """Abandon an unauthorized session, or release the whole authorization of an authorized one.
 
-    Which of the two is meant, the given row says: a session that was authorized after it was read isn't released.
+    Which of the two is meant, the given row says: a session that was authorized after it was read isn't released. A
+    payer abandons what payers have made, and releases it only where the setting `PAYERS_MAY_RELEASE` says so.
 
-    Raises TransitionError where money was captured, or where the session was authorized meanwhile
-    (`already_authorized`), OperationInProgressError, and for the provider's answer DeclinedError,
-    ProviderUnavailableError or OutcomeUnknownError.
+    Raises TransitionError where money was captured, where the session was authorized meanwhile or only the shop may let
+    go of it (`already_authorized`), and where it isn't the payer's to cancel (`made_by_shop`, `planned`),
+    OperationInProgressError, and for the provider's answer DeclinedError, ProviderUnavailableError or
+    OutcomeUnknownError.
     """
     is_release = not session.is_unauthorized
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
         locked = books.session(session.pk)
+        is_held = locked.status == SessionStatus.AUTHORIZED
+        check_right(books, locked, Verb.RELEASE if is_held else Verb.CANCEL)
         if is_release and locked.payment is not None:
             return claims.claim_whole_release(books, locked.payment)
         operations = claims.claim_abandonment(books, locked)
@@ -179,7 +198,7 @@ def cancel_payment_session(
     performance = perform(
         session.collection_id,
         claim,
-        origin=Origin.of(actor=actor, source=source),
+        origin=Origin.of(actor=actor, source=source, by_payer=by_payer),
         scope=Scope(session_id=session.pk),
     )
     return _handed_over(performance, session)

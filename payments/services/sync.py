@@ -21,13 +21,17 @@ NOT_FOUND: Final = "session.not_found"
 
 
 def sync_payment_session(
-    session: PaymentSession, *, actor: Actor = None, source: str = EventSource.API
+    session: PaymentSession,
+    *,
+    actor: Actor = None,
+    source: str = EventSource.API,
+    by_payer: bool = False,
 ) -> PaymentSession:
     """Ask the provider about a session and record what it reports; a session it doesn't know stays as it is.
 
     Raises NotSupportedError where the provider can't be asked, ProviderUnavailableError and OutcomeUnknownError.
     """
-    return synchronize(session, origin=Origin.of(actor=actor, source=source)).session
+    return synchronize(session, origin=Origin.of(actor=actor, source=source, by_payer=by_payer)).session
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,9 @@ class World:
 
     def session(self, **values: Any) -> PaymentSession:
         """Create a session."""
-        return services.create_payment_session(self.collection, provider_id="scripted", **values)
+        return services.create_payment_session(
+            self.collection, provider_id="scripted", by_payer=True, **values
+        )
 
     def path(self, session: PaymentSession | None = None) -> str:
         """Return the address of a session, or of a new one."""
@@ -171,7 +173,7 @@ def taken_money(world: World) -> Answer:
     session = services.authorize_payment_session(world.session())
     assert session.payment is not None
     services.capture_payment(session.payment)
-    return world.guest.post(f"{world.path(session)}cancel/")
+    return world.boss.post(f"staff/payment-sessions/{session.pk}/cancel/")
 
 
 def other_currency(world: World) -> Answer:
@@ -199,10 +201,16 @@ def resolve_vanishing(_request: Any, reference: str) -> services.ResolvedPayable
     return services.ResolvedPayable(payable=order, amount=order.total, currency_code="eur", customer=None)
 
 
-def uninitiated(world: World) -> Answer:
-    services.create_installment_plan(world.collection, provider_id="scripted", count=2, interval="month")
-    session = PaymentSession.objects.order_by("installment").first()
-    return world.guest.patch(world.path(session), {"data": {"token": "t"}})
+def the_shops_session(world: World) -> Answer:
+    session = services.create_payment_session(world.collection, provider_id="scripted")
+    return world.guest.post(f"{world.path(session)}cancel/")
+
+
+def installment(world: World) -> Answer:
+    [session] = services.create_installment_plan(
+        world.collection, provider_id="scripted", count=1, interval="month"
+    )
+    return world.guest.post(f"{world.path(session)}cancel/")
 
 
 def withheld(world: World) -> Answer:
@@ -465,7 +473,6 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("nothing_left", 400): paid_already,
     ("exceeds_remaining", 400): amount("100.01"),
     ("nothing_to_change", 400): lambda world: world.guest.patch(world.path(), {}),
-    ("not_initiated", 400): uninitiated,
     ("unknown_provider", 400): lambda world: world.create(provider_id="nobody"),
     ("provider_disabled", 400): disabled,
     ("provider_not_offered", 400): withheld,
@@ -493,6 +500,8 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("collection_canceled", 409): canceled_collection,
     ("session_expired", 409): expired_session,
     ("already_authorized", 409): paid_while_others_are_canceled,
+    ("made_by_shop", 409): the_shops_session,
+    ("planned", 409): installment,
     ("already_captured", 409): taken_money,
     ("payment_canceled", 409): canceled_payment,
     ("nothing_to_cancel", 409): nothing_held,

@@ -59,7 +59,7 @@ def test_a_new_session_is_accepted_with_its_address(
 def test_what_a_payer_asks_of_a_session_is_accepted_with_its_address(
     guest: Visitor, collection: PaymentCollection, script: Script, verb: Any, outcome: Outcome
 ) -> None:
-    session = services.create_payment_session(collection, provider_id="scripted")
+    session = services.create_payment_session(collection, provider_id="scripted", by_payer=True)
     result = {"authorize": AuthorizeResult, "cancel": CancelResult, "update": UpdateResult}[verb]
     script.next(verb, result(outcome=outcome))
     path = f"storefront/payment-sessions/{session.pk}/"

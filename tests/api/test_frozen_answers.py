@@ -33,12 +33,12 @@ STOREFRONT: Final = {
     "provider": "id name supports_saved_payment_methods",
     "saved method": "brand expires id last4 type",
     "setup of one": "data next_action",
-    "collection": "amount authorized_amount canceled_at captured_amount completed_at created_at currency_code id "
-    "payment_sessions refunded_amount status",
-    "opened collection": "amount authorized_amount canceled_at captured_amount client_secret completed_at created_at "
-    "currency_code id payment_sessions refunded_amount status",
-    "session": "amount authorized_amount authorized_at created_at currency_code data due_at error expires_at id "
-    "in_progress next_action payment_collection_id provider_id status",
+    "collection": "accepts_saved_payment_methods amount authorized_amount canceled_at captured_amount completed_at "
+    "created_at currency_code id payment_sessions refunded_amount status",
+    "opened collection": "accepts_saved_payment_methods amount authorized_amount canceled_at captured_amount "
+    "client_secret completed_at created_at currency_code id payment_sessions refunded_amount status",
+    "session": "accepts_saved_payment_methods amount authorized_amount authorized_at created_at currency_code data "
+    "due_at error expires_at id in_progress next_action payment_collection_id provider_id status",
     "failure": FAILURE,
     "action": ACTION,
 }

@@ -87,4 +87,4 @@ def collection(transactional_db: None, simulator: SimulatorService) -> PaymentCo
 @pytest.fixture
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount, not authorized yet."""
-    return services.create_payment_session(collection, provider_id="simulator")
+    return services.create_payment_session(collection, provider_id="simulator", by_payer=True)

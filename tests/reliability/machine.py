@@ -13,21 +13,31 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from payments.exceptions import PaymentError
-from payments.models import Payment, PaymentEvent, PaymentOperation, PaymentSession, WebhookEvent
+from payments.ids import new_id
+from payments.models import (
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    WebhookEvent,
+)
 from payments.money import from_minor_units
 from payments.services import (
+    ResolvedPayable,
     authorize_payment_session,
     cancel_payment,
     cancel_payment_collection,
     cancel_payment_session,
     capture_payment,
-    create_payment_collection,
     create_payment_session,
+    open_payment_collection,
     process_due_events,
     publish_due,
     reconcile_due,
@@ -52,6 +62,7 @@ from tests.reliability.books import (
 from tests.reliability.clocks import TestClock
 from tests.reliability.crashes import ProcessDied
 from tests.reliability.operators import deliver, deliver_everything, see_to_attention, settle_everything
+from tests.shop.models import Order
 
 CURRENCIES = st.sampled_from(["eur", "jpy", "kwd"])
 CARDS = st.sampled_from(
@@ -138,6 +149,12 @@ def steps() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         (1, "cancel_session", pick | luck),
         (1, "cancel_collection", luck),
         (1, "sync", pick),
+        (3, "payer_creates", {"share": SHARES, **luck}),
+        (2, "payer_updates", {"share": SHARES, **pick, **luck}),
+        (3, "payer_authorizes", {"card": CARDS, **pick, **luck}),
+        (3, "payer_cancels", pick | luck),
+        (2, "order_changes", {"share": st.integers(min_value=50, max_value=150), **luck}),
+        (1, "order_changes_hands", {"customer": st.sampled_from(["ann", "ben", None]), **luck}),
         (5, "act_at_provider", {"act": ACTS, **pick}),
         (4, "deliver", {"picks": st.lists(st.integers(min_value=0, max_value=40), min_size=1, max_size=4)}),
         (6, "let_time_pass", {"jump": JUMPS, "is_anybody_there": st.booleans(), **luck}),
@@ -168,9 +185,10 @@ class PaymentMachine(RuleBasedStateMachine):
         forget_earlier_examples()
         self.service.reset()
         self.clock.advance(-self.clock.offset)
-        self.collection = create_payment_collection(
-            amount=from_minor_units(amount, currency), currency_code=currency
+        self.order = Order.objects.create(
+            number=new_id("order"), total=from_minor_units(amount, currency), currency_code=currency
         )
+        self.collection, _is_new = open_payment_collection(self._resolved(), by_payer=True)
         self.create_session(share=share, luck=GOOD_LUCK)
         if progress > 1:
             self.authorize(pick=0, card="card_ok", luck=GOOD_LUCK)
@@ -250,6 +268,88 @@ class PaymentMachine(RuleBasedStateMachine):
     def sync(self, pick: int) -> None:
         """Ask the provider."""
         self._with_session("retrieve", GOOD_LUCK, pick, sync_payment_session)
+
+    # What payers do for themselves, and what becomes of their order
+
+    def payer_creates(self, share: int | None, luck: Luck) -> None:
+        """Have a payer start to pay."""
+        amount = self._share(self.collection.amount, share)
+        self._by_payer(
+            "initiate",
+            luck,
+            lambda: create_payment_session(
+                self.collection, provider_id="simulator", amount=amount, by_payer=True
+            ),
+        )
+
+    def payer_updates(self, pick: int, share: int | None, luck: Luck) -> None:
+        """Have a payer change a part."""
+        amount = self._share(self.collection.amount, share)
+        session = self._session(pick)
+        if session is not None:
+            self._by_payer(
+                "update", luck, lambda: update_payment_session(session, amount=amount, data={}, by_payer=True)
+            )
+
+    def payer_authorizes(self, pick: int, card: str, luck: Luck) -> None:
+        """Have a payer pay."""
+        self._with_session(
+            "authorize",
+            luck,
+            pick,
+            lambda session: authorize_payment_session(session, data={"card": card}, by_payer=True),
+        )
+
+    def payer_cancels(self, pick: int, luck: Luck) -> None:
+        """Have a payer drop a session, or try to."""
+        session = self._session(pick)
+        if session is not None:
+            self._by_payer("cancel", luck, lambda: cancel_payment_session(session, by_payer=True))
+
+    def order_changes(self, share: int, luck: Luck) -> None:
+        """Have the order grow or shrink, and its payer open it anew."""
+        total = self._share(self.order.total, share)
+        assert total is not None
+        self.order.total = total
+        self.order.save()
+        self._open_anew(luck)
+
+    def order_changes_hands(self, customer: str | None, luck: Luck) -> None:
+        """Have the order be somebody else's, who opens it."""
+        users = get_user_model().objects
+        self.order.customer = None if customer is None else users.get_or_create(username=customer)[0]
+        self.order.save()
+        self._open_anew(luck)
+
+    def _open_anew(self, luck: Luck) -> None:
+        held = self._held()
+        self._attempt(
+            "cancel",
+            luck,
+            lambda: open_payment_collection(self._resolved(), source="storefront", by_payer=True),
+        )
+        assert self._held() >= held, "opening an order has let go of what was held"
+        newest = PaymentCollection.objects.for_payable(self.order).order_by("created_at", "id").last()
+        if newest is not None and newest.pk != self.collection.pk:
+            self.collection, self.counts = newest, {}
+
+    def _by_payer(self, operation: str, luck: Luck, act: Callable[[], object]) -> None:
+        """Have a payer do what can't lower what is held, for the shop may have been told of that and have shipped."""
+        held = self._held()
+        self._attempt(operation, luck, act)
+        assert self._held() >= held, "a payer has let go of what was held"
+
+    def _held(self) -> Decimal:
+        self.collection.refresh_from_db()
+        return Decimal(self.collection.authorized_amount)
+
+    def _resolved(self) -> ResolvedPayable:
+        return ResolvedPayable(
+            payable=self.order,
+            amount=self.order.total,
+            currency_code=self.order.currency_code,
+            customer=self.order.customer,
+        )
 
     # What the shopper and the banks do
 
@@ -334,9 +434,13 @@ class PaymentMachine(RuleBasedStateMachine):
     def _with_session(
         self, operation: str, luck: Luck, pick: int, act: Callable[[PaymentSession], object]
     ) -> None:
+        session = self._session(pick)
+        if session is not None:
+            self._attempt(operation, luck, lambda: act(session))
+
+    def _session(self, pick: int) -> PaymentSession | None:
         sessions = sorted(self.collection.sessions.order_by("created_at", "id"), key=_is_over)
-        if sessions:
-            self._attempt(operation, luck, lambda: act(sessions[pick % len(sessions)]))
+        return sessions[pick % len(sessions)] if sessions else None
 
     def _with_payment(self, operation: str, luck: Luck, pick: int, act: Callable[[Payment], object]) -> None:
         payments = sorted(self.collection.payments.order_by("created_at", "id"), key=_is_over)

@@ -76,7 +76,7 @@ def opened(payer: Payer) -> PaymentCollection:
 def initiated(payer: Payer) -> PaymentCollection:
     """Return a collection with a session over the whole amount."""
     collection = opened(payer)
-    create_payment_session(collection, provider_id=payer.provider_id)
+    create_payment_session(collection, provider_id=payer.provider_id, by_payer=True)
     return collection
 
 

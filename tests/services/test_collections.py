@@ -21,7 +21,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers import UpdateResult
+from payments.providers import UpdateResult, get_provider
 from tests.services.scripted import Script, declined
 from tests.shop.models import Order
 
@@ -109,11 +109,62 @@ def test_amount_cannot_go_below_what_is_authorized(payment: Payment) -> None:
     assert collection.amount == Decimal("99.99")
 
 
-def test_amount_cannot_go_below_what_splits_promise(collection: PaymentCollection) -> None:
-    services.create_payment_session(collection, provider_id="card", amount="60.00")
-    with pytest.raises(AmountError) as refusal:
-        services.update_payment_collection(collection, amount="59.99")
-    assert refusal.value.code == "below_authorized"
+def amounts_of(collection: PaymentCollection) -> dict[str, tuple[str, Decimal]]:
+    """Return what each session of a collection has come to, by the id of the session."""
+    rows = PaymentSession.objects.filter(collection=collection)
+    return {row.pk: (row.status, row.amount) for row in rows}
+
+
+def test_splits_that_stand_in_the_way_of_a_lower_amount_yield_to_it(collection: PaymentCollection) -> None:
+    old, middle, new = (
+        services.create_payment_session(collection, provider_id="card", amount=amount)
+        for amount in ("30.00", "30.00", "40.00")
+    )
+
+    services.update_payment_collection(collection, amount="50.00")
+
+    assert amounts_of(collection) == {
+        old.pk: ("pending", Decimal(30)),
+        middle.pk: ("pending", Decimal(20)),
+        new.pk: ("canceled", Decimal(40)),
+    }
+    assert (collection.amount, collection.status) == (Decimal(50), "awaiting")
+
+
+def test_a_split_yields_before_a_plan_and_a_plan_from_its_end(collection: PaymentCollection) -> None:
+    split = services.create_payment_session(collection, provider_id="card", amount="10.00")
+    first, second, third = services.create_installment_plan(
+        collection, provider_id="card", count=3, interval="month"
+    )
+    newer = services.update_payment_collection(collection, amount="110.00")
+    last_split = services.create_payment_session(newer, provider_id="card", amount="10.00")
+
+    services.update_payment_collection(collection, amount="50.00")
+
+    assert amounts_of(collection) == {
+        split.pk: ("canceled", Decimal(10)),
+        last_split.pk: ("canceled", Decimal(10)),
+        first.pk: ("pending", Decimal(30)),
+        second.pk: ("pending", Decimal(20)),
+        third.pk: ("canceled", Decimal(30)),
+    }
+
+
+@pytest.mark.parametrize("cause", ["can't change", "odd amount"])
+def test_a_split_that_its_provider_can_not_change_is_canceled_for_a_lower_amount(
+    collection: PaymentCollection, card: Script, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = services.create_payment_session(collection, provider_id="card", amount="60.00")
+    provider = get_provider("card")
+    if cause == "can't change":
+        monkeypatch.setattr(type(provider), "supports_update", False)
+    else:
+        monkeypatch.setattr(type(provider), "amount_step", lambda _self, _currency: Decimal(10))
+
+    services.update_payment_collection(collection, amount="55.00")
+
+    assert amounts_of(collection) == {split.pk: ("canceled", Decimal(60))}
+    assert collection.amount == Decimal(55)
 
 
 def test_completed_collection_can_be_raised_and_paid_up(captured: Payment) -> None:

@@ -13,6 +13,7 @@ class Order(models.Model):
     email = models.EmailField(blank=True)
     total = models.DecimalField(max_digits=19, decimal_places=4)
     currency_code = models.CharField(max_length=3)
+    is_paid = models.BooleanField(default=False)
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,

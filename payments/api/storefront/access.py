@@ -21,6 +21,7 @@ class StorefrontView(PaymentsView):
     """Answer a payer, logged in or not."""
 
     source = EventSource.STOREFRONT
+    is_for_payers = True
 
     def authentication_paths(self) -> tuple[str, ...] | None:
         """Return what the settings name for the storefront."""
@@ -60,8 +61,10 @@ class StorefrontView(PaymentsView):
 
     def _if_allowed(self, collection: PaymentCollection | None, asked_for: str) -> PaymentCollection:
         # The secret is compared in any case, so that the time doesn't tell whether there is such a row.
-        key = asked_for if collection is None else collection.pk
-        has_secret = is_client_secret(self.request.headers.get(HEADER, ""), key)
+        key, generation = (
+            (asked_for, 0) if collection is None else (collection.pk, collection.secret_generation)
+        )
+        has_secret = is_client_secret(self.request.headers.get(HEADER, ""), key, generation)
         if collection is None or not (has_secret or self._is_customer(collection)):
             raise lookups.not_found()
         return collection

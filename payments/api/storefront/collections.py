@@ -15,13 +15,17 @@ from payments.api.storefront.access import StorefrontView, load_collection
 from payments.api.storefront.client_secrets import client_secret
 from payments.api.storefront.payables import resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
+from payments.models import PaymentCollection
 from payments.states import CollectionStatus
 
 MAX_REFERENCE = 255
 
 
 class CollectionSerializer(OutputSerializer):
-    """Show a collection and its sessions to its payer."""
+    """Show a collection and its sessions to its payer, `actor` in the context.
+
+    `accepts_saved_payment_methods` tells whether the payer is the customer of whom a new session may use what is saved.
+    """
 
     id = serializers.CharField(read_only=True)
     status = WordField(CollectionStatus)
@@ -30,10 +34,16 @@ class CollectionSerializer(OutputSerializer):
     authorized_amount = AmountField(read_only=True)
     captured_amount = AmountField(read_only=True)
     refunded_amount = AmountField(read_only=True)
+    accepts_saved_payment_methods = serializers.SerializerMethodField()
     payment_sessions = SessionSerializer(source="sessions", many=True, read_only=True)
     completed_at = MomentField(allow_null=True)
     canceled_at = MomentField(allow_null=True)
     created_at = MomentField()
+
+    def get_accepts_saved_payment_methods(self, collection: PaymentCollection) -> bool:
+        """Return whether the payer is logged in as the collection's customer."""
+        actor = self.context.get("actor")
+        return actor is not None and collection.customer_id == actor.pk
 
 
 class OpenCollectionInput(InputSerializer):
@@ -55,13 +65,23 @@ class PaymentCollectionsView(StorefrontView):
         reference = self.read(OpenCollectionInput)["reference"]
         resolved = resolve_payable(request, reference)
         collection, is_new = services.open_payment_collection(resolved, **self.origin())
-        body = render_collection(collection.pk) | {"client_secret": client_secret(collection.pk)}
+        body = self._render(collection.pk)
         return Response(body, status=201 if is_new else 200)
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a stored answer with the secret as it is now, if the shop still says that the asker may pay."""
         resolve_payable(self.request, self.read(OpenCollectionInput)["reference"])
-        return CollectionSerializer().recall(body) | {"client_secret": client_secret(body["id"])}
+        return CollectionSerializer().recall(body) | {"client_secret": self._secret(body["id"])}
+
+    def _render(self, collection_id: str) -> dict[str, Any]:
+        """Return a collection as it is in the database now, with its secret."""
+        body = CollectionSerializer(load_collection(collection_id), context={"actor": self.actor}).data
+        return body | {"client_secret": self._secret(collection_id)}
+
+    def _secret(self, collection_id: str) -> str:
+        """Return a collection's secret as it is now."""
+        rows = PaymentCollection.objects.values_list("secret_generation", flat=True)
+        return client_secret(collection_id, rows.get(pk=collection_id))
 
 
 class PaymentCollectionView(StorefrontView):
@@ -69,9 +89,5 @@ class PaymentCollectionView(StorefrontView):
 
     def get(self, request: Request, collection_id: str) -> Response:
         """Answer with the collection and its sessions."""
-        return Response(CollectionSerializer(self.get_collection(collection_id)).data)
-
-
-def render_collection(collection_id: str) -> dict[str, Any]:
-    """Return a collection as it is in the database now."""
-    return dict(CollectionSerializer(load_collection(collection_id)).data)
+        collection = self.get_collection(collection_id)
+        return Response(CollectionSerializer(collection, context={"actor": self.actor}).data)

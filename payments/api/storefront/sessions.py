@@ -31,13 +31,18 @@ from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import get_provider
+from payments.services import Actor
 from payments.states import OperationKind, SessionStatus
 
 MAX_URL = 2048
 
 
 class SessionSerializer(OutputSerializer):
-    """Show a session to its payer: nothing private, and of the public data only what the provider declares today."""
+    """Show a session to its payer, `actor` in the context: nothing private, and only what the provider declares today.
+
+    The data of a payment from a customer's account are for that customer alone: whoever had them could have their own
+    card saved there. `accepts_saved_payment_methods` tells whether what the payer has saved can be used.
+    """
 
     id = serializers.CharField(read_only=True)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
@@ -49,6 +54,7 @@ class SessionSerializer(OutputSerializer):
     data = serializers.SerializerMethodField()  # type: ignore[assignment]  # a declared field hides no attribute
     in_progress = ProgressField()
     next_action = NextActionField()
+    accepts_saved_payment_methods = serializers.SerializerMethodField()
     error = ErrorField(status=SessionStatus.ERROR)
     due_at = MomentField(allow_null=True)
     expires_at = MomentField(allow_null=True)
@@ -59,10 +65,23 @@ class SessionSerializer(OutputSerializer):
         """Return the public data; a provider that is gone or broken publishes nothing."""
         return _published(session.provider_id, session.data)
 
+    def get_accepts_saved_payment_methods(self, session: PaymentSession) -> bool:
+        """Return whether the session is paid from the payer's own account."""
+        return bool(session.context.get("account_reference")) and not self._is_anothers(session)
+
+    def to_representation(self, session: PaymentSession) -> dict[str, Any]:
+        """Write a session, without the provider's data where these are another payer's, and no bank is waiting."""
+        is_hidden = self._is_anothers(session) and session.status != SessionStatus.REQUIRES_MORE
+        hidden: dict[str, Any] = {"data": {}} if is_hidden else {}
+        return super().to_representation(session) | hidden
+
     def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """Return what was written earlier, with no data but what is still public."""
         data = _published(written["provider_id"], written["data"])
         return super().recall(written) | {"data": data}
+
+    def _is_anothers(self, session: PaymentSession) -> bool:
+        return services.is_from_anothers_account(session, self.context.get("actor"))
 
 
 def _published(provider_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,13 +139,13 @@ class CollectionSessionsView(SessionActionView):
             session = services.create_payment_session(collection, **values, context=context, **self.origin())
         except OutcomeUnknownError as error:
             operation = PaymentOperation.objects.get(pk=operation_of(error))
-            return answer(operation.session_id, operation.pk)
+            return answer(self, operation.session_id, operation.pk)
         initiation = open_operation(session=session, kind=OperationKind.INITIATE)
-        return answer(session.pk, initiation, status=201)
+        return answer(self, session.pk, initiation, status=201)
 
     def _resume(self, operation: PaymentOperation) -> Response:
         """Answer with the session that an earlier try of the request had created."""
-        return answer(operation.session_id, outcome_of(operation), status=201)
+        return answer(self, operation.session_id, outcome_of(operation), status=201)
 
 
 class PaymentSessionView(StorefrontView):
@@ -134,14 +153,15 @@ class PaymentSessionView(StorefrontView):
 
     def get(self, request: Request, session_id: str) -> Response:
         """Answer with the session."""
-        return Response(SessionSerializer().to_representation(self.get_session(session_id)))
+        serializer = SessionSerializer(context={"actor": self.actor})
+        return Response(serializer.to_representation(self.get_session(session_id)))
 
     def patch(self, request: Request, session_id: str) -> Response:
         """Change its amount, which makes it a split, or what the payer sent."""
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return answer(session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
+        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
 
 
 class AuthorizeSessionView(SessionActionView):
@@ -152,7 +172,7 @@ class AuthorizeSessionView(SessionActionView):
         session = self.get_session(session_id)
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        return answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
 
 
 class CancelSessionView(SessionActionView):
@@ -163,17 +183,19 @@ class CancelSessionView(SessionActionView):
         session = self.get_session(session_id)
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
-        return answer(session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
+        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
 
 
-def answer(session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
+def answer(
+    view: StorefrontView, session_id: str, open_operation: str | None, *, status: int = 200
+) -> Response:
     """Return the session as it is now: with 202 and its address while an operation is open."""
-    body = render_session(session_id)
+    body = render_session(session_id, view.actor)
     if open_operation is None:
         return Response(body, status=status)
     return accepted(body, location=reverse("payments:storefront-payment-session", args=[session_id]))
 
 
-def render_session(session_id: str) -> dict[str, Any]:
-    """Return a session as it is in the database now."""
-    return SessionSerializer().to_representation(session_rows().get(pk=session_id))
+def render_session(session_id: str, actor: Actor) -> dict[str, Any]:
+    """Return a session as it is in the database now, to who asks."""
+    return SessionSerializer(context={"actor": actor}).to_representation(session_rows().get(pk=session_id))

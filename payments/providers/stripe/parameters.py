@@ -77,7 +77,10 @@ def update_intent(request: UpdateRequest) -> p.PaymentIntentUpdateParams:
 
 
 def confirm_intent(request: AuthorizeRequest) -> p.PaymentIntentConfirmParams:
-    """Return how to confirm an intent with what the payer sent, if anything, or has saved."""
+    """Return how to confirm an intent with what the payer sent, if anything, or has saved.
+
+    Who isn't the Customer of the intent has nothing saved there, whatever it was made with.
+    """
     params: p.PaymentIntentConfirmParams = {}
     if request.saved_method:
         params["payment_method"] = request.saved_method
@@ -86,6 +89,8 @@ def confirm_intent(request: AuthorizeRequest) -> p.PaymentIntentConfirmParams:
         params["confirmation_token"] = str(request.input["confirmation_token"])
     elif request.input.get("payment_method"):
         params["payment_method"] = str(request.input["payment_method"])
+    if request.refuses_saved:
+        params["setup_future_usage"] = ""
     if request.provider_data.get("return_url"):
         params["return_url"] = request.provider_data["return_url"]
     return params

@@ -51,6 +51,7 @@ from payments.services.ledger.locks import (
     repeated,
 )
 from payments.services.ledger.operations import survived
+from payments.services.ledger.payers import origin_of_shop
 from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
@@ -171,14 +172,14 @@ def process_due_events(
 
 
 def replay_webhook_event(
-    event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.API
+    event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.API, by_payer: bool = False
 ) -> WebhookEvent:
     """Apply a stored event again, whatever became of it before; facts only move forward, so this does no harm.
 
     The history of the event's session says who asked for it. Raises what asking the provider does, where the event
     carries no fact of its own.
     """
-    origin = Origin.of(actor=actor, source=source)
+    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     event.attempts = 0
     WebhookEvent.objects.filter(pk=event.pk).update(attempts=0, updated_at=timezone.now())
     process_event(event, origin=origin)

@@ -37,7 +37,13 @@ from payments.services.ledger.operations import (
     is_abandonment,
     is_unclear,
 )
-from payments.services.ledger.payers import AUTHORIZATIONS, is_asked_by_another
+from payments.services.ledger.payers import (
+    AUTHORIZATIONS,
+    Verb,
+    check_right,
+    context_of_payer,
+    is_asked_by_another,
+)
 from payments.services.ledger.totals import (
     amount_to_capture,
     amount_to_refund,
@@ -113,6 +119,7 @@ def insert_session(
         provider_id=provider.alias,
         amount=asked,
         is_split=amount is not None,
+        is_by_payer=books.origin.by_payer,
         context=dict(vars(context)),
         expires_at=None if lifetime is None else timezone.now() + lifetime,
     )
@@ -128,8 +135,7 @@ def claim_initiation(
     if session.status == SessionStatus.ERROR:
         change_amount(books, session, session.amount)
     # The account may be newer than the session, and what is sent has to be the same however often it is sent.
-    if books.account_reference is not None and session.context.get("account_reference") is None:
-        session.context = {**session.context, "account_reference": books.account_reference}
+    session.context = dict(vars(context_of_payer(books, PaymentContext(**session.context))))
     return claim_operation(
         books,
         OperationKind.INITIATE,
@@ -149,6 +155,7 @@ def claim_authorization(
     """
     if session.status == SessionStatus.AUTHORIZED or _waits_for_provider(books, session):
         return []
+    check_right(books, session, Verb.AUTHORIZE)
     _check_authorization(books, session)
     AUTHORIZATIONS.check(books)
     if session.initiated_at is None:
@@ -196,6 +203,16 @@ def claim_update(
     ]
 
 
+def claim_reduction(books: Books, session: PaymentSession, amount: Decimal) -> list[PaymentOperation]:
+    """Claim that a split is for less, or canceled where nothing is left for it, or its provider can't take that."""
+    if amount and session.provider_id in provider_aliases():
+        provider = provider_for(session)
+        step = provider.amount_step(books.collection.currency_code)
+        if (session.initiated_at is None or provider.supports_update) and amount % step == ZERO:
+            return claim_update(books, session, amount)
+    return claim_abandonment(books, session)
+
+
 def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOperation]:
     """Claim the cancelation of an unauthorized session; the caller refreshes the totals.
 
@@ -212,14 +229,15 @@ def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOper
 
 
 def claim_replacement(books: Books) -> list[PaymentOperation]:
-    """Claim the cancelation of every unauthorized session that was not given an amount.
+    """Claim the cancelation of every unauthorized session that was not given an amount; a payer's replace payers'.
 
     One is left as it is while nobody can authorize it anyway: it is being canceled, or it isn't known whether its
     provider knows of it. Waiting for that would keep the payer from going elsewhere.
     """
     claims: list[PaymentOperation] = []
     for session in books.unauthorized_sessions():
-        if not session.is_split and not _is_out_of_reach(books, session):
+        is_theirs = session.is_by_payer or not books.origin.by_payer
+        if is_theirs and not session.is_split and not _is_out_of_reach(books, session):
             claims += claim_abandonment(books, session)
     return claims
 
@@ -381,7 +399,7 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
 
 
 def _from_payer(books: Books, session: PaymentSession, sent: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a payer sent, and with it that they may not pay with what the customer has saved, if so."""
+    """Return what a payer sent, and with it that what a customer has saved isn't theirs, if so."""
     limits = {REFUSES_SAVED: True} if is_asked_by_another(books, session) else {}
     return {**(sent or {}), **limits}
 

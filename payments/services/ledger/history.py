@@ -31,21 +31,27 @@ Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentO
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a change comes from, and the user who made it, if one did."""
+    """Where a change comes from, the user who made it, if one did, and whether it was made for a payer.
+
+    `source` is a label for the history and decides nothing; every right and limit of payers hangs on `by_payer`.
+    """
 
     source: EventSource = EventSource.API
     actor: Any = None
+    by_payer: bool = False
 
     @classmethod
-    def of(cls, *, actor: Actor = None, source: str = EventSource.API) -> Origin:
+    def of(cls, *, actor: Actor = None, source: str = EventSource.API, by_payer: bool = False) -> Origin:
         """Build an origin from what a verb was given; an anonymous user is nobody."""
         known = actor if actor is not None and actor.is_authenticated else None
-        return cls(source=EventSource(source), actor=known)
+        return cls(source=EventSource(source), actor=known, by_payer=by_payer)
 
     @classmethod
     def of_operation(cls, operation: PaymentOperation) -> Origin:
         """Build the origin of what follows from an operation: whoever asked for it."""
-        return cls(source=EventSource(operation.source), actor=operation.actor)
+        return cls(
+            source=EventSource(operation.source), actor=operation.actor, by_payer=operation.is_by_payer
+        )
 
     def finding(self) -> Origin:
         """Build the origin of what a provider reports because somebody asks: the actor is who asked, not who did it."""
@@ -140,6 +146,7 @@ def event_of(
         amount=amount,
         operation=operation,
         source=origin.source,
+        is_by_payer=origin.by_payer,
         actor=origin.actor,
         actor_label=origin.actor_label,
         data=data or {},

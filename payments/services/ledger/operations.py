@@ -51,8 +51,9 @@ KEY_REFUSED: Final = "api_key_refused"
 SAVED_METHOD: Final = "#saved_method"
 """Under which key an operation keeps the payment method that the shop itself charges; no payer can send such a key."""
 
+
 REFUSES_SAVED: Final = "#refuses_saved"
-"""Under which key an operation keeps that whoever asked for it may not pay with what a customer has saved."""
+"""Under which key an operation keeps that who asked for it neither pays with what a customer has saved nor saves."""
 
 OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED})
 """The keys of an operation's `input` that no payer has sent."""
@@ -144,6 +145,7 @@ def claim_operation(
         is_final=is_final,
         makes_split=makes_split,
         source=books.origin.source,
+        is_by_payer=books.origin.by_payer,
         actor=books.origin.actor,
         attempts=1,
         lease_expires_at=timezone.now() + LEASE,
@@ -177,7 +179,7 @@ def in_progress(operation: PaymentOperation, origin: Origin) -> OperationInProgr
     retry_after = RETRY_SOON
     if status == OperationStatus.PROCESSING and not is_unclear(operation):
         words: Any = _("%(what)s is in progress. Ask again in a moment.")
-    elif origin.source == EventSource.STOREFRONT:
+    elif origin.by_payer:
         words = _("We are still finding out about your last try. You need not pay again.")
     elif status == OperationStatus.ATTENTION:
         words = _("This needs a person since %(since)s: %(what)s. Say first what became of it.")

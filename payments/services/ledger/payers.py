@@ -1,29 +1,59 @@
-"""What is different where a payer asks: which providers they may choose, how often they may try, whose account pays.
+"""What is different where a payer asks: what they may do, how often they may try it, and whose account pays.
 
-The limits are against those who test stolen cards on a shop. They count rows under the collection's lock, so that they
-hold however many requests come at once. Only what the storefront asks for counts: an operator, or the shop's own code,
-may go on.
+A verb is told with `by_payer` that it acts for a payer, as the storefront API always does. What a payer may do with a
+session is the table `PAYERS_MAY`; all that no row of it names, such as to capture or to refund, is the shop's alone.
+The limits are against those who test stolen cards on a shop. Both are looked at under the collection's lock, so that
+they hold however many requests come at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.conf import Rate, provider_config, throttle_rate
-from payments.exceptions import InputError, LimitError
+from payments.conf import Rate, payers_may_release, provider_aliases, provider_config, throttle_rate
+from payments.exceptions import InputError, LimitError, TransitionError
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import BaseProvider
+from payments.providers import BaseProvider, PaymentContext, get_provider
 from payments.services.ledger.books import Books
-from payments.services.ledger.history import Origin
-from payments.states import EventSource, OperationKind
+from payments.services.ledger.history import Actor, Origin
+from payments.states import OperationKind
+
+
+class Verb(StrEnum):
+    """What a payer may ask of a session that is there."""
+
+    AUTHORIZE = "authorize"
+    UPDATE = "update"
+    CANCEL = "cancel"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """With which sessions a payer may do something, besides those that payers have made at an offered provider.
+
+    `of_shop` are those that an operator or the shop's own code has made, and `of_plan` installments.
+    """
+
+    of_shop: bool = False
+    of_plan: bool = False
+
+
+PAYERS_MAY: Final[Mapping[Verb, Right]] = {
+    Verb.AUTHORIZE: Right(of_shop=True, of_plan=True),
+    Verb.UPDATE: Right(),
+    Verb.CANCEL: Right(),
+    Verb.RELEASE: Right(),  # only where the setting PAYERS_MAY_RELEASE says so
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +71,7 @@ class Limit:
     def tries_for(self, origin: Origin) -> Callable[[str], Sequence[Sequence[datetime]]] | None:
         """Return what reads a collection's latest tries; None where nobody counts."""
         rate = throttle_rate(self.name)
-        if origin.source != EventSource.STOREFRONT or rate is None:
+        if not origin.by_payer or rate is None:
             return None
         return lambda collection_id: [_latest(rows, collection_id, rate) for rows in self._counted()]
 
@@ -89,25 +119,83 @@ def is_for_payers(provider: BaseProvider[Any]) -> bool:
 
 def check_offered(provider: BaseProvider[Any], origin: Origin) -> None:
     """Raise InputError (`provider_not_offered`) where a payer asks for a provider that isn't for them."""
-    if origin.source == EventSource.STOREFRONT and not is_for_payers(provider):
-        raise InputError(
-            _("The payment provider “%(alias)s” can't be chosen here."),
-            code="provider_not_offered",
-            field="provider_id",
-            params={"alias": provider.alias},
+    if origin.by_payer and not is_for_payers(provider):
+        raise _not_offered(provider.alias)
+
+
+def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
+    """Raise where a payer asks for what the table gives them no right to with this session.
+
+    Raises InputError (`provider_not_offered`), or TransitionError: `already_authorized` where only the shop may let go
+    of what is held, `made_by_shop`, and `planned` for an installment.
+    """
+    if not books.origin.by_payer:
+        return
+    right = PAYERS_MAY[verb]
+    if session.provider_id not in provider_aliases() or not is_for_payers(get_provider(session.provider_id)):
+        raise _not_offered(session.provider_id)
+    if verb == Verb.RELEASE and not payers_may_release():
+        raise TransitionError(
+            _("This is paid already; only the shop can let go of it."), code="already_authorized"
+        )
+    if session.installment is not None and not right.of_plan:
+        raise TransitionError(_("Only the shop can change or cancel an installment."), code="planned")
+    if not (session.is_by_payer or right.of_shop or session.installment is not None):
+        raise TransitionError(
+            _("The shop has made this; only the shop can change or cancel it."), code="made_by_shop"
         )
 
 
+def origin_of_shop(*, actor: Actor, source: str, by_payer: bool) -> Origin:
+    """Return the origin of a verb that payers don't have; raise InputError (`not_for_payers`) where one asks."""
+    if by_payer:
+        raise InputError(_("This can't be done for a payer."), code="not_for_payers")
+    return Origin.of(actor=actor, source=source)
+
+
+def is_from_anothers_account(session: PaymentSession, actor: Any) -> bool:
+    """Return whether a session is paid from a customer's account, and `actor` isn't that customer.
+
+    It goes on to be theirs where what is paid for has become somebody else's: a provider may save a card there.
+    """
+    return bool(session.context.get("account_reference")) and not _is_customer_of(session, actor)
+
+
 def is_asked_by_another(books: Books, session: PaymentSession) -> bool:
-    """Return whether a session is paid from a customer's account, and a payer asks who isn't that customer."""
-    origin = books.origin
-    if origin.source != EventSource.STOREFRONT or not session.context.get("account_reference"):
-        return False
-    return origin.actor is None or origin.actor.pk != books.collection.customer_id
+    """Return whether a payer asks who isn't the customer: nothing saved is theirs, and nothing of theirs is saved."""
+    has_customer = books.collection.customer_id is not None or session.context.get("account_reference")
+    return bool(books.origin.by_payer and has_customer and not _is_customer_of(session, books.origin.actor))
+
+
+def context_of_payer(books: Books, context: PaymentContext) -> PaymentContext:
+    """Return what a provider is told of who pays: the customer's account, or nothing of a customer who isn't asking."""
+    origin, customer_id = books.origin, books.collection.customer_id
+    if customer_id is None:
+        return context
+    if origin.by_payer and (origin.actor is None or origin.actor.pk != customer_id):
+        is_customers = context.customer_id is not None
+        known = {"customer_id": None, "email": None} if is_customers else {}
+        return replace(context, account_reference=None, **known)
+    return replace(context, account_reference=context.account_reference or books.account_reference)
 
 
 def _latest(rows: QuerySet[Any], collection_id: str, rate: Rate) -> list[datetime]:
     """Return the times of the newest rows that count, as many as the rate allows."""
-    recent = Q(source=EventSource.STOREFRONT, created_at__gt=timezone.now() - rate.period)
+    recent = Q(is_by_payer=True, created_at__gt=timezone.now() - rate.period)
     found = rows.filter(recent, collection=collection_id).order_by("-created_at")
     return list(found.values_list("created_at", flat=True)[: rate.count])
+
+
+def _is_customer_of(session: PaymentSession, actor: Any) -> bool:
+    is_from_account = session.context.get("account_reference") and session.context.get("customer_id")
+    customer = session.context["customer_id"] if is_from_account else session.collection.customer_id
+    return actor is not None and str(actor.pk) == str(customer)
+
+
+def _not_offered(alias: str) -> InputError:
+    return InputError(
+        _("The payment provider “%(alias)s” can't be chosen here."),
+        code="provider_not_offered",
+        field="provider_id",
+        params={"alias": alias},
+    )

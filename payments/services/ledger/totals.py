@@ -40,8 +40,8 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
 
     `due_before` is what was to be paid (major units) before the collection's amount was changed.
     """
-    collection = books.collection
-    was_covered = collection.authorized_amount >= (collection.amount if due_before is None else due_before)
+    collection, held_before = books.collection, books.collection.authorized_amount
+    was_covered = held_before >= (collection.amount if due_before is None else due_before)
     for payment in books.payments:
         if books.knows(payment):
             _refresh_payment(books, payment)
@@ -50,6 +50,8 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
     is_newly_covered = not was_covered and collection.authorized_amount >= collection.amount
     _refresh_status(books, is_newly_covered=is_newly_covered)
+    if was_covered and collection.authorized_amount < min(held_before, collection.amount):
+        books.note("collection.unauthorized", collection, amount=collection.authorized_amount)
 
 
 def held_amount(books: Books) -> Decimal:
@@ -63,7 +65,17 @@ def promised_amount(books: Books, *, besides: PaymentSession | None = None) -> D
     One that is being raised, or made, counts with its new amount. One that failed keeps nothing from others, unless it
     is being authorized again: it may be held at any moment.
     """
-    return sum((_promise_of(books, row) for row in books.unauthorized_sessions() if row is not besides), ZERO)
+    return sum((promise_of(books, row) for row in books.unauthorized_sessions() if row is not besides), ZERO)
+
+
+def promise_of(books: Books, session: PaymentSession) -> Decimal:
+    """Return what an unauthorized session keeps from others."""
+    promised = session.amount if session.is_split and session.status in _WAITING else ZERO
+    for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
+        is_counted = operation.makes_split or (session.is_split and operation.kind == OperationKind.AUTHORIZE)
+        if operation.session_id == session.pk and is_counted:
+            promised = max(promised, operation.amount)
+    return promised
 
 
 def remaining_amount(books: Books, *, besides: PaymentSession | None = None) -> Decimal:
@@ -213,16 +225,6 @@ def _refresh_status(books: Books, *, is_newly_covered: bool) -> None:
         collection.completed_at = collection.completed_at or timezone.now()
     else:
         collection.completed_at = None
-
-
-def _promise_of(books: Books, session: PaymentSession) -> Decimal:
-    """Return what an unauthorized session keeps from others."""
-    promised = session.amount if session.is_split and session.status in _WAITING else ZERO
-    for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
-        is_counted = operation.makes_split or (session.is_split and operation.kind == OperationKind.AUTHORIZE)
-        if operation.session_id == session.pk and is_counted:
-            promised = max(promised, operation.amount)
-    return promised
 
 
 def _choose(

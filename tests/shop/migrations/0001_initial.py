@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ('email', models.EmailField(blank=True, max_length=254)),
                 ('total', models.DecimalField(decimal_places=4, max_digits=19)),
                 ('currency_code', models.CharField(max_length=3)),
+                ('is_paid', models.BooleanField(default=False)),
                 ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='orders', to=settings.AUTH_USER_MODEL)),
             ],
         ),

@@ -123,6 +123,8 @@ class Intents:
         card = self._card(method)
         self._check_owner(intent, method)
         intent.update(payment_method=method, next_action=None, last_payment_error=None)
+        if "setup_future_usage" in params:
+            intent["setup_future_usage"] = params["setup_future_usage"] or None
         if card.needs_authentication:
             return self._ask_for_authentication(intent, params)
         return self._attempt(intent, card, params)

@@ -40,6 +40,7 @@ CONFIRM_INTENT: Final[dict[str, Any]] = {
     "confirmation_token": "str",
     "return_url": "str",
     "off_session": "bool",
+    "setup_future_usage": _USAGE | {""},
     **_EXPAND,
 }
 CAPTURE_INTENT: Final[dict[str, Any]] = {

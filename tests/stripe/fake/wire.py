@@ -111,7 +111,7 @@ def _scalar(value: str, kind: Any, shown: str) -> Any:
         return value == "true"
     if isinstance(kind, frozenset) and value not in kind:
         raise invalid(f"Invalid {shown}: must be one of {', '.join(sorted(kind))}", param=shown)
-    if not value:
+    if not value and not isinstance(kind, frozenset):
         raise invalid(
             f"You passed an empty string for '{shown}'.", code="parameter_invalid_empty", param=shown
         )

@@ -26,7 +26,7 @@ async function start() {
   if (settings.isReturn) history.replaceState(null, "", settings.urls.checkout);
   view.show(collection, acts);
   // Without them, every other card still works.
-  const saved = await api.savedMethods().catch(() => []);
+  const saved = collection.accepts_saved_payment_methods ? await api.savedMethods().catch(() => []) : [];
   view.offer(await api.providers(), saved, (shares) => guarded(() => pay(shares)));
   if (settings.isReturn) await confirm();
   else await comeBack();
@@ -75,10 +75,14 @@ async function authorize(sessionId, data) {
   return answer.isKnown || watch(sessionId);
 }
 
-// What was refused or not finished makes room for the next try.
+// What was refused or not finished makes room for the next try; what the shop has made stays beside it.
 async function clearAway() {
   const stale = collection.payment_sessions.filter((session) => !session.due_at && ["error", "pending"].includes(session.status));
-  for (const session of stale) await api.cancel(session.id);
+  for (const session of stale) {
+    await api.cancel(session.id).catch((error) => {
+      if (error.code !== "made_by_shop") throw error;
+    });
+  }
   if (stale.length) await refresh();
 }
 
@@ -185,12 +189,32 @@ function isPartial(sums) {
 
 const acts = {
   drop: (session) => guarded(async () => {
+    await refresh();
+    // Another window may have paid with it since this one was drawn.
+    if (isOver(find(session.id))) return movedOn();
     await api.cancel(session.id);
     await refresh();
     view.hush();
-    conclude();
+    return conclude();
   }),
 };
+
+const isOver = (session) => ["authorized", "canceled"].includes(session?.status);
+
+// Another window of this checkout, or the shop, has gone on meanwhile: shows how things stand now, and says so.
+function movedOn() {
+  if (view.sums(collection).open > 0n) return conclude();
+  finish("good", "elsewhere");
+  return location.assign(settings.urls.order);
+}
+
+// Looks again when the payer comes back to this window: another one may have paid.
+async function lookAgain() {
+  if (document.hidden || !collection || view.isBusy) return;
+  const before = collection.status;
+  await refresh().catch(() => null);
+  if (collection.status !== before) movedOn();
+}
 
 async function guarded(work) {
   view.busy(true);
@@ -211,8 +235,11 @@ async function report(error) {
     return;
   }
   const isOffline = !(error instanceof ApiError) || error.status >= 500;
+  if (collection && error.status === 409 && view.sums(collection).open === 0n) return movedOn();
   if (collection) conclude();
   view.say("bad", isOffline ? view.text("offline") : view.text("failed", { message: error.message }));
 }
 
 guarded(start);
+document.addEventListener("visibilitychange", lookAgain);
+window.addEventListener("focus", lookAgain);

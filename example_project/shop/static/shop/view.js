@@ -50,6 +50,7 @@ export class View {
   }
 
   busy(isBusy) {
+    this.isBusy = isBusy;
     byId("checkout").setAttribute("aria-busy", String(isBusy));
     byId("pay").disabled = isBusy;
     if (isBusy) byId("pay").textContent = this.text("paying");
@@ -127,7 +128,8 @@ export class View {
     if (!["requires_more", "pending"].includes(state) || (session.due_at && state === "pending")) return null;
     const isAtBank = session.next_action?.type === "redirect";
     const onward = isAtBank ? element("a", { class: "button small", href: session.next_action.url, ...(session.due_at && NEW_TAB) }, this.text("toBank")) : null;
-    const drop = element("button", { class: "button quiet small", type: "button", onclick: () => acts.drop(session) }, this.text("drop"));
+    // An installment is the shop's to cancel.
+    const drop = session.due_at ? null : element("button", { class: "button quiet small", type: "button", onclick: () => acts.drop(session) }, this.text("drop"));
     return element("div", { class: "acts" }, ...[onward, drop].filter(Boolean));
   }
 

@@ -1,0 +1,364 @@
+"""What payers may do: every verb, in every status, whoever has made the session, by both doors that payers have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from itertools import product
+from typing import Any, Final
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from payments import services
+from payments.exceptions import InputError, PaymentError
+from payments.models import AccountHolder, PaymentCollection, PaymentEvent, PaymentSession
+from payments.providers import AuthorizeResult, Failure, NextAction
+from payments.services.ledger.payers import PAYERS_MAY, Verb
+from payments.states import Outcome
+from payments.testing import Script
+from tests.api.client import Visitor
+from tests.shop.models import Order
+
+pytestmark = pytest.mark.django_db
+
+STATUSES: Final = ("pending", "requires_more", "error", "authorized", "canceled")
+MAKERS: Final = ("payer", "shop", "plan")
+OFFERED: Final = (True, False)
+FACES: Final = ("service", "secret", "log-in")
+VERBS: Final = ("authorize", "update", "cancel")
+
+ANSWERS: Final = {
+    "requires_more": AuthorizeResult(
+        outcome=Outcome.SUCCEEDED, next_action=NextAction(type="redirect", url="https://bank.example/")
+    ),
+    "error": AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="declined", message="No.")),
+}
+
+
+def session_in(collection: PaymentCollection, script: Script, status: str, maker: str) -> PaymentSession:
+    """Make a session, by whom it is to be made, and bring it into a status by the shop's own verbs."""
+    if maker == "plan":
+        [session] = services.create_installment_plan(
+            collection, provider_id="scripted", count=1, interval="month"
+        )
+    else:
+        session = services.create_payment_session(
+            collection, provider_id="scripted", amount="60.00", by_payer=maker == "payer"
+        )
+    if status == "canceled":
+        return services.cancel_payment_session(session)
+    if status != "pending":
+        script.next("authorize", *([ANSWERS[status]] if status in ANSWERS else []))
+        session = services.authorize_payment_session(session)
+    assert session.status == status
+    return session
+
+
+def ask(visitor: Visitor, actor: Any, face: str, session: PaymentSession, verb: str) -> str | None:
+    """Ask for a verb as a payer; return the code of the refusal, or None."""
+    if face == "service":
+        values: dict[str, Any] = {"amount": "50.00"} if verb == "update" else {}
+        try:
+            getattr(services, f"{verb}_payment_session")(session, by_payer=True, actor=actor, **values)
+        except PaymentError as error:
+            return error.code
+        return None
+    path = f"storefront/payment-sessions/{session.pk}/"
+    answer = visitor.patch(path, {"amount": "50.00"}) if verb == "update" else visitor.post(f"{path}{verb}/")
+    return None if answer.status < 300 else str(answer.body["code"])
+
+
+def expected(
+    verb: str, status: str, maker: str, *, is_offered: bool, may_release: bool = False
+) -> str | None:
+    """Return the code with which the table refuses, written down once more and in other words; None if it doesn't."""
+    if verb == "update" and status in ("authorized", "canceled"):
+        return "invalid_transition"
+    if not is_offered:
+        return "provider_not_offered"
+    if verb == "authorize":
+        return "invalid_transition" if status == "canceled" else None
+    if verb == "cancel" and status == "authorized" and not may_release:
+        return "already_authorized"
+    return {"payer": None, "shop": "made_by_shop", "plan": "planned"}[maker]
+
+
+@pytest.fixture
+def offer(settings: Any) -> Callable[[bool], None]:
+    """Return a function that has the provider offered to payers, or withheld from them."""
+    providers = settings.PAYMENTS["PROVIDERS"]
+
+    def change(is_offered: bool) -> None:
+        entry = {**providers["scripted"], "STOREFRONT": is_offered}
+        settings.PAYMENTS = {**settings.PAYMENTS, "PROVIDERS": {**providers, "scripted": entry}}
+
+    return change
+
+
+@pytest.mark.shows(
+    "A payer asks for what isn't theirs: to release what is held, or to change what the shop or a plan has made",
+    "It is refused, by the API and by the services, whatever state the session is in; nothing that is held is less",
+)
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_payer_has_these_rights_and_no_others(
+    shopper: Any, offer: Callable[[bool], None], script: Script, face: str, verb: str
+) -> None:
+    for status, maker, is_offered in product(STATUSES, MAKERS, OFFERED):
+        order = Order.objects.create(
+            number=f"{status}-{maker}-{is_offered}", total=100, currency_code="eur", customer=shopper
+        )
+        visitor = Visitor(user=shopper)
+        opened = visitor.post("storefront/payment-collections/", {"reference": order.number}).body
+        if face == "secret":
+            visitor = Visitor(secret=opened["client_secret"])
+        offer(True)
+        session = session_in(PaymentCollection.objects.get(pk=opened["id"]), script, status, maker)
+        held = session.authorized_amount
+        offer(is_offered)
+
+        refusal = ask(visitor, shopper, face, session, verb)
+
+        case = (status, maker, is_offered)
+        assert refusal == expected(verb, status, maker, is_offered=is_offered), case
+        assert PaymentSession.objects.get(pk=session.pk).authorized_amount >= held, case
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_the_setting_lets_payers_release_what_payers_have_made(
+    guest: Visitor, collection: PaymentCollection, script: Script, settings: Any, maker: str
+) -> None:
+    settings.PAYMENTS = {**settings.PAYMENTS, "PAYERS_MAY_RELEASE": True}
+    session = session_in(collection, script, "authorized", maker)
+
+    refusal = ask(guest, None, "secret", session, "cancel")
+
+    assert refusal == expected("cancel", "authorized", maker, is_offered=True, may_release=True)
+    collection.refresh_from_db()
+    assert (collection.authorized_amount == 0) is (refusal is None)
+
+
+@pytest.mark.parametrize("value", ["True", 1, None])
+def test_only_true_lets_payers_release(
+    settings: Any, collection: PaymentCollection, script: Script, value: Any
+) -> None:
+    settings.PAYMENTS = {**settings.PAYMENTS, "PAYERS_MAY_RELEASE": value}
+    session = session_in(collection, script, "authorized", "payer")
+
+    assert ask(Visitor(), None, "service", session, "cancel") == "already_authorized"
+
+
+def test_the_table_names_every_verb_of_a_session() -> None:
+    assert set(PAYERS_MAY) == set(Verb)
+
+
+def shop_verbs(collection: PaymentCollection, script: Script) -> dict[str, Callable[..., Any]]:
+    session = session_in(collection, script, "authorized", "payer")
+    payment = session.payment
+    assert payment is not None
+    return {
+        "update_payment_collection": partial(services.update_payment_collection, collection, amount="70.00"),
+        "cancel_payment_collection": partial(services.cancel_payment_collection, collection),
+        "mark_payment_collection_as_paid": partial(services.mark_payment_collection_as_paid, collection),
+        "capture_payment": partial(services.capture_payment, payment),
+        "refund_payment": partial(services.refund_payment, payment),
+        "cancel_payment": partial(services.cancel_payment, payment),
+        "create_installment_plan": partial(
+            services.create_installment_plan, collection, provider_id="scripted", count=2, interval="month"
+        ),
+    }
+
+
+def test_what_is_the_shops_alone_is_done_for_no_payer(collection: PaymentCollection, script: Script) -> None:
+    verbs = shop_verbs(collection, script)
+    events = PaymentEvent.objects.count()
+
+    for name, verb in verbs.items():
+        with pytest.raises(InputError) as refusal:
+            verb(by_payer=True)
+        assert refusal.value.code == "not_for_payers", name
+
+    assert PaymentEvent.objects.count() == events
+
+
+def test_a_source_is_a_label_and_decides_nothing(collection: PaymentCollection, script: Script) -> None:
+    session = session_in(collection, script, "authorized", "shop")
+
+    services.cancel_payment_session(session, source="storefront")
+
+    assert session.status == "canceled"
+
+
+def test_a_payers_session_takes_the_place_of_payers_and_leaves_the_shops(
+    guest: Visitor, collection: PaymentCollection
+) -> None:
+    by_shop = services.create_payment_session(collection, provider_id="scripted")
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    first = guest.post(path, {"provider_id": "scripted"}).body["id"]
+    second = guest.post(path, {"provider_id": "scripted"}).body["id"]
+
+    statuses = dict(PaymentSession.objects.values_list("id", "status"))
+    assert statuses == {by_shop.pk: "pending", first: "canceled", second: "pending"}
+
+    services.create_payment_session(collection, provider_id="system")
+    assert set(PaymentSession.objects.exclude(provider="system").values_list("status", flat=True)) == {
+        "canceled"
+    }
+
+
+@pytest.fixture
+def owned(shopper: Any, make_order: Callable[..., Order]) -> PaymentCollection:
+    """Return the collection of the order A-1, which is the shopper's, who has an account at the provider."""
+    AccountHolder.objects.create(
+        provider_id=services.list_providers()[-1].pk, customer=shopper, provider_reference="acct_sam"
+    )
+    order = make_order(customer=shopper)
+    collection, _is_new = services.open_payment_collection(
+        services.ResolvedPayable(payable=order, amount=order.total, currency_code="eur", customer=shopper)
+    )
+    return collection
+
+
+def secret_of(user: Any) -> str:
+    return str(
+        Visitor(user=user).post("storefront/payment-collections/", {"reference": "A-1"}).body["client_secret"]
+    )
+
+
+def test_a_provider_is_told_of_no_customer_who_is_not_asking(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    path = f"storefront/payment-collections/{owned.pk}/payment-sessions/"
+    friend = Visitor(secret=secret_of(shopper))
+
+    friend.post(path, {"provider_id": "scripted"})
+    Visitor(user=shopper).post(path, {"provider_id": "scripted"})
+
+    told = [
+        (request.context.customer_id, request.context.email, request.context.account_reference)
+        for request in script.requests("initiate")
+    ]
+    assert told == [(None, None, None), (str(shopper.pk), shopper.email, "acct_sam")]
+
+
+def test_the_data_of_a_payment_from_an_account_are_its_customers(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    customer, friend = Visitor(user=shopper), Visitor(secret=secret_of(shopper))
+    path = f"storefront/payment-collections/{owned.pk}/"
+    session = customer.post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body
+
+    seen = [visitor.get(path).body for visitor in (customer, friend)]
+
+    assert session["data"]
+    assert [body["payment_sessions"][0]["data"] for body in seen] == [session["data"], {}]
+    assert [body["accepts_saved_payment_methods"] for body in seen] == [True, False]
+    assert [body["payment_sessions"][0]["accepts_saved_payment_methods"] for body in seen] == [True, False]
+    address = f"storefront/payment-sessions/{session['id']}/"
+    assert friend.get(address).body["data"] == {}
+    assert friend.post(f"{address}authorize/").body["data"] == {}
+    assert [request.refuses_saved for request in script.requests("authorize")] == [True]
+
+
+# An order that comes into other hands
+
+
+def hand_over(to: Any) -> None:
+    Order.objects.update(customer=to)
+
+
+@pytest.mark.parametrize("is_guest", [False, True])
+def test_an_order_that_changes_hands_takes_its_access_account_and_secret_with_it(
+    owned: PaymentCollection, shopper: Any, script: Script, is_guest: bool
+) -> None:
+    ben = None if is_guest else get_user_model().objects.create_user("ben", email="ben@shopper.example")
+    former, old_secret = Visitor(user=shopper), secret_of(shopper)
+    path = f"storefront/payment-collections/{owned.pk}/"
+    begun = former.post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body["id"]
+    hand_over(ben)
+
+    opened = Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    assert (opened.status, opened.body["id"]) == (200, owned.pk)
+    new = Visitor(user=ben, secret=opened.body["client_secret"])
+    assert opened.body["client_secret"] != old_secret
+    assert [visitor.get(path).status for visitor in (former, Visitor(secret=old_secret), new)] == [
+        404,
+        404,
+        200,
+    ]
+    assert PaymentSession.objects.get(pk=begun).status == "canceled"
+    new.post(f"{path}payment-sessions/", {"provider_id": "scripted"})
+    [request] = script.requests("initiate")[1:]
+    told = (request.context.customer_id, request.context.email, request.context.account_reference)
+    assert told == (None if ben is None else str(ben.pk), None if ben is None else ben.email, None)
+
+
+def test_a_guest_who_logs_in_keeps_the_secret_and_what_was_begun(
+    guest: Visitor, collection: PaymentCollection, shopper: Any
+) -> None:
+    path = f"storefront/payment-collections/{collection.pk}/"
+    session = guest.post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body
+    hand_over(shopper)
+
+    opened = Visitor(user=shopper).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    assert (opened.status, opened.body["id"]) == (200, collection.pk)
+    assert guest.get(path).status == 200
+    assert opened.body["payment_sessions"][0]["id"] == session["id"]
+    assert opened.body["payment_sessions"][0]["status"] == "pending"
+    assert Visitor(user=shopper).get(path).body["accepts_saved_payment_methods"] is True
+
+
+def test_what_was_paid_before_an_order_changed_hands_stays_paid(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    session = session_in(owned, script, "authorized", "payer")
+    hand_over(get_user_model().objects.create_user("ben"))
+
+    opened = Visitor(user=Order.objects.get().customer).post(
+        "storefront/payment-collections/", {"reference": "A-1"}
+    )
+
+    assert (opened.status, opened.body["authorized_amount"]) == (200, "60.00")
+    session.refresh_from_db()
+    assert session.status == "authorized"
+
+
+def test_a_session_whose_end_is_unknown_does_not_keep_an_order_from_its_new_hands(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    path = f"storefront/payment-collections/{owned.pk}/"
+    former = Visitor(user=shopper)
+    begun = former.post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body["id"]
+    script.next("authorize", TimeoutError())
+    assert former.post(f"storefront/payment-sessions/{begun}/authorize/").status == 202
+    ben = get_user_model().objects.create_user("ben")
+    hand_over(ben)
+
+    opened = Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    assert opened.status == 200
+    assert [visitor.get(path).status for visitor in (former, Visitor(user=ben))] == [404, 200]
+    assert opened.body["payment_sessions"][0]["data"] == {}
+
+
+def test_a_plan_goes_on_as_the_new_customers(owned: PaymentCollection, shopper: Any, script: Script) -> None:
+    first, second = services.create_installment_plan(
+        owned, provider_id="scripted", count=2, interval="month", first_due_at=timezone.now()
+    )
+    script.next("authorize", ANSWERS["error"])
+    services.authorize_payment_session(first)
+    ben = get_user_model().objects.create_user("ben", email="ben@shopper.example")
+    hand_over(ben)
+
+    Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == ("canceled", "pending")
+    assert (second.context["customer_id"], second.context["email"]) == (str(ben.pk), ben.email)
+    assert second.amount == Decimal(50)
