@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -28,7 +29,7 @@ from payments.services.payments import (
     refundable,
     surely_kept,
 )
-from payments.states import EventSource, OperationKind, PaymentStatus
+from payments.states import EventSource, MovementStatus, OperationKind, PaymentStatus
 
 
 class CapturePayment(Action[Payment]):
@@ -238,7 +239,9 @@ PAYMENT_ACTIONS = (CapturePayment(), RefundPayment(), CancelPayment(), SyncPayme
 
 def _unclear(payment: Payment, kind: OperationKind) -> Iterable[str]:
     """Yield what the same verb may have done already."""
-    for operation in open_rows().filter(payment=payment, kind=kind):
+    asked = open_rows().filter(payment=payment, kind=kind)
+    succeeded = Q(capture__status=MovementStatus.SUCCEEDED) | Q(refund__status=MovementStatus.SUCCEEDED)
+    for operation in asked.exclude(succeeded):
         if is_unclear(operation):
             yield unclear_text(operation)
 

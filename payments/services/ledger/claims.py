@@ -326,7 +326,7 @@ def check_repetition(books: Books, payment: Payment, kind: OperationKind, amount
     """Raise TransitionError where a capture or refund of the same amount may have happened already."""
     for operation in books.open_operations(kind):
         is_same = operation.payment_id == payment.pk and operation.amount == amount
-        if is_same and is_unclear(operation):
+        if is_same and is_unclear(operation) and books.has_reserved(operation):
             raise TransitionError(
                 _(
                     "It isn't known yet whether the same has happened already: %(kind)s of %(amount)s (%(id)s). Find "

@@ -59,6 +59,9 @@ BOOKED_OTHERWISE: Final = Failure(code="booked_otherwise")
 RESOLVABLE_AFTER: Final = timedelta(minutes=10)
 """For how long an outcome has to be unknown before a person may decide."""
 
+SKEW: Final = timedelta(minutes=5)
+"""By how much the clocks of the machines that write rows may differ."""
+
 _RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
     OperationKind.INITIATE: InitiateResult,
     OperationKind.UPDATE: UpdateResult,
@@ -526,7 +529,7 @@ def _may_be_same(
 ) -> bool:
     """Return whether a movement that nobody here has asked for, and that is younger, may be what an operation did."""
     is_foreign = all(each.target_id != other.pk for each in books.operations)
-    is_alike = other.amount == amount and other.created_at >= operation.created_at
+    is_alike = other.amount == amount and other.created_at >= operation.created_at - SKEW
     return is_foreign and is_alike and not (reference and other.provider_reference)
 
 
