@@ -172,8 +172,8 @@ def test_fully_refunded_collection_says_so(operator: Client) -> None:
     payment = capture_payment(make_authorized(collection))
     refund_payment(payment)
     words = text(html(operator, page(collection)))
-    assert "Fully refunded" in words
-    assert "Fully refunded" in text(html(operator, listing(PaymentCollection)))
+    assert "Refunded" in words
+    assert "Refunded" in text(html(operator, listing(PaymentCollection)))
 
 
 def test_installments_show_their_number_due_date_and_whether_they_are_overdue(operator: Client) -> None:

@@ -85,7 +85,7 @@ STAFF = (
     Route(
         method="POST",
         path="staff/payments/{payment}/capture/",
-        body={"amount": "1.00", "despite_unclear": False},
+        body={"amount": "1.00", "despite_unclear": True},
     ),
     Route(
         method="POST",
@@ -94,7 +94,7 @@ STAFF = (
             "amount": "1.00",
             "refund_reason_id": "{reason}",
             "note": "a dent",
-            "despite_unclear": False,
+            "despite_unclear": True,
         },
     ),
     Route(method="POST", path="staff/payments/{payment}/cancel/", body={}),
@@ -123,17 +123,16 @@ STAFF = (
         path="staff/operations/{operation}/resolve/",
         body={
             "has_happened": True,
-            "amount": "1.00",
             "reason": "r",
             "evidence": "e",
             "provider_reference": "p",
-            "accept_excess": False,
+            "accept_excess": True,
         },
     ),
     Route(
         method="POST",
         path="staff/operations/{operation}/correct/",
-        body={"has_happened": False, "reason": "r", "evidence": "e"},
+        body={"has_happened": True, "amount": "90.00", "reason": "r", "evidence": "e"},
     ),
     Route(method="GET", path="staff/webhook-events/"),
     Route(method="GET", path="staff/webhook-events/{event}/"),

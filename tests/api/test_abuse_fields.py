@@ -57,7 +57,11 @@ DANGEROUS: Final = frozenset(
         "webhook_url",
     }
 )
-OPTIONAL: Final = {"PATCH staff/refund-reasons/{reason}/": {"label", "metadata"}}
+OPTIONAL: Final = {
+    "PATCH staff/refund-reasons/{reason}/": {"label", "metadata"},
+    "POST staff/operations/{operation}/resolve/": {"amount"},
+    "POST staff/operations/{operation}/correct/": {"provider_reference"},
+}
 """What a body may say, and doesn't in the routes."""
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 
 from payments import services
+from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment
-from payments.providers import AuthorizeResult, CaptureResult, Failure, NextAction
+from payments.providers import AuthorizeResult, CaptureResult, Failure, NextAction, RefundResult
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.factories import PaymentOperationFactory
@@ -54,8 +55,9 @@ STAFF: Final = {
     "payment": "amount canceled_amount canceled_at capturable_amount captured_amount captured_at captures "
     "charged_back_amount created_at currency_code expires_at id metadata payment_collection_id payment_session_id "
     "provider_data provider_id provider_reference refundable_amount refunded_amount refunds reinstated_amount status "
-    "updated_at",
-    "capture": "amount created_at error id provider_reference status succeeded_at",
+    "unclear updated_at",
+    "capture": "amount created_at error id note provider_reference received_at reference status succeeded_at",
+    "unclear": "amount created_at kind next_attempt_at operation_id status",
     "refund": "amount created_at error id note provider_reference refund_reason status succeeded_at",
     "reason of a refund": "id label",
     "reason": "created_at description id label metadata updated_at",
@@ -96,6 +98,9 @@ def keys(owner: Visitor, payment: Payment, script: Script) -> dict[str, str]:
     Order.objects.update(total="200.00")
     collection = services.update_payment_collection(payment.collection, amount="200.00")
     services.refund_payment(services.capture_payment(payment, amount="60.00"), amount="10.00")
+    script.next("refund", RefundResult(outcome=Outcome.UNKNOWN))
+    with pytest.raises(OutcomeUnknownError):
+        services.refund_payment(payment, amount="1.00")
     action = NextAction(type="redirect", url="https://bank.example/")
     waiting = AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action)
     declined = AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="declined", message="No."))

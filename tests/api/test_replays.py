@@ -60,6 +60,9 @@ def test_a_replay_hides_what_its_asker_may_not_see_any_more(
         operation = PaymentOperation.objects.get(pk=keys["operation"])
         operation.require_attention(detail="")
         operation.save()
+    if "correct" in route.path:
+        PaymentOperation.objects.filter(pk=keys["operation"]).update(resolution_reason="Seen.")
+        Payment.objects.filter(pk=payment.pk).update(is_by_person=True)
     if "mark-as-paid" in route.path:
         services.update_payment_collection(payment.collection, amount="120.00")
     path, body = filled(route.path, keys), filled(route.body, keys)

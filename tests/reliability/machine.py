@@ -244,13 +244,19 @@ class PaymentMachine(RuleBasedStateMachine):
     def capture(self, pick: int, share: int | None, luck: Luck) -> None:
         """Take what is held, or a part of it."""
         self._with_payment(
-            "capture", luck, pick, lambda row: capture_payment(row, amount=self._share(row.amount, share))
+            "capture",
+            luck,
+            pick,
+            lambda row: capture_payment(row, amount=self._share(row.amount, share), despite_unclear=True),
         )
 
     def refund(self, pick: int, share: int | None, luck: Luck) -> None:
         """Give back what was taken, or a part of it."""
         self._with_payment(
-            "refund", luck, pick, lambda row: refund_payment(row, amount=self._share(row.amount, share))
+            "refund",
+            luck,
+            pick,
+            lambda row: refund_payment(row, amount=self._share(row.amount, share), despite_unclear=True),
         )
 
     def cancel_payment(self, pick: int, luck: Luck) -> None:

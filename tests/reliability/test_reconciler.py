@@ -192,7 +192,7 @@ def test_looks_grow_apart_until_a_person_has_to(
     ]
     assert Capture.objects.get().status == "pending"
     assert len(simulator.calls(operation="capture")) == 1
-    with pytest.raises(PaymentError, match="in progress"):
+    with pytest.raises(PaymentError, match="needs a person"):
         capture_payment(payment, amount="60.00")
 
 

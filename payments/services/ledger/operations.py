@@ -179,7 +179,7 @@ def in_progress(operation: PaymentOperation, origin: Origin) -> OperationInProgr
     retry_after = RETRY_SOON
     if status == OperationStatus.PROCESSING and not is_unclear(operation):
         words: Any = _("%(what)s is in progress. Ask again in a moment.")
-    elif origin.by_payer:
+    elif origin.by_payer or origin.source == EventSource.STOREFRONT:
         words = _("We are still finding out about your last try. You need not pay again.")
     elif status == OperationStatus.ATTENTION:
         words = _("This needs a person since %(since)s: %(what)s. Say first what became of it.")

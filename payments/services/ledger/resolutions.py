@@ -297,7 +297,7 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: M
     before = str(row.status)
     row.correct(code=CORRECTED.code)
     books.note(
-        f"{operation.kind}.failed",
+        "capture.failed" if isinstance(row, Capture) else "refund.failed",
         row,
         from_status=before,
         amount=row.amount,
