@@ -179,6 +179,15 @@ def test_refund_beyond_what_was_captured_is_not_booked(payment: Payment) -> None
     assert reports() == ["refunded_more_than_captured"]
 
 
+def test_the_total_of_a_refund_that_is_not_booked_explains_no_other_one(payment: Payment) -> None:
+    services.refund_payment(services.capture_payment(payment), amount="60.00")
+    fact = moved(REFUND, "100.00", provider_reference="re_late")
+    tell(payment.session, replace(fact, refunded_amount=Decimal(100)))
+    payment.refresh_from_db()
+    assert (payment.refunded_amount, payment.refunds.count()) == (Decimal(60), 1)
+    assert reports() == ["refunded_more_than_captured"]
+
+
 def test_our_refund_that_came_too_late_needs_a_person(payment: Payment, card: Script) -> None:
     services.capture_payment(payment)
     card.will("refund", TimeoutError())
