@@ -180,7 +180,8 @@ def test_refund_beyond_what_was_captured_is_not_booked(payment: Payment) -> None
 
 
 def test_the_total_of_a_refund_that_is_not_booked_explains_no_other_one(payment: Payment) -> None:
-    services.refund_payment(services.capture_payment(payment), amount="60.00")
+    services.capture_payment(payment)
+    tell(payment.session, moved(REFUND, "60.00", provider_reference="re_1"))
     fact = moved(REFUND, "100.00", provider_reference="re_late")
     tell(payment.session, replace(fact, refunded_amount=Decimal(100)))
     payment.refresh_from_db()
