@@ -22,7 +22,7 @@ from tests.shop.models import Order
 pytestmark = pytest.mark.django_db
 
 OPENING = "storefront/payment-collections/"
-PRIVATE = {"provider_data", "input", "exchange", "fact"}
+PRIVATE = {"provider_data", "context", "input", "exchange", "fact"}
 KEY = {"Idempotency-Key": "once"}
 
 

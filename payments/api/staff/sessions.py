@@ -24,6 +24,8 @@ from payments.states import OperationKind, SessionStatus
 class SessionSerializer(PrivateDataSerializer):
     """Show a session to an operator."""
 
+    private = ("provider_data", "context")
+
     id = serializers.CharField(read_only=True)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     payment_id = serializers.SerializerMethodField()
