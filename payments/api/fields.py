@@ -260,7 +260,7 @@ class ErrorField(DescribedField):
         is_due = self._status is None or value.status == self._status
         if not is_due or not (value.error_code or value.error_message):
             return None
-        return {"code": value.error_code, "message": value.error_message}
+        return {"code": value.error_code, "message": value.error_text}
 
 
 def _action(kind: str, url: Description) -> Description:

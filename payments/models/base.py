@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
 from payments.models.fields import being_read
+from payments.wording import told_words
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -77,6 +78,21 @@ class KeptModel(models.Model):
         with being_read(self):
             pinned = using or router.db_for_write(type(self), instance=self)
             super().refresh_from_db(using=pinned, fields=fields, from_queryset=from_queryset)
+
+
+class RefusableModel(KeptModel):
+    """A row that keeps why something was refused: a stable code, and words that are translated for each reader."""
+
+    error_code: Any
+    error_message: Any
+
+    class Meta:
+        abstract = True
+
+    @property
+    def error_text(self) -> str:
+        """The words of `error_message` in the active language."""
+        return told_words(self.error_message)
 
 
 class DerivedStatusModel(KeptModel):

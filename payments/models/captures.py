@@ -10,14 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, status_is_known
 from payments.models.fields import KeyField, StatusField
 from payments.models.payments import Payment
 from payments.money import AmountField, display_amount
 from payments.states import MovementStatus as Status
 
 
-class Capture(KeptModel):
+class Capture(RefusableModel):
     """Be one movement of money to the merchant. While it is pending, it reserves its amount."""
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_capture_id, editable=False)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, status_is_known
 from payments.models.captures import Capture
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
@@ -39,7 +39,7 @@ class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
         return self.filter(status__in=_OPEN)
 
 
-class PaymentOperation(KeptModel):
+class PaymentOperation(RefusableModel):
     """Record one intended call to a provider, and what came of it.
 
     `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set

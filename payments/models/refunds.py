@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, status_is_known
 from payments.models.fields import KeyField, StatusField
 from payments.models.payments import Payment
 from payments.models.refund_reasons import RefundReason
@@ -18,7 +18,7 @@ from payments.money import AmountField, display_amount
 from payments.states import MovementStatus as Status
 
 
-class Refund(KeptModel):
+class Refund(RefusableModel):
     """Be one movement of money to the payer. While it is pending, it reserves its amount."""
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_refund_id, editable=False)

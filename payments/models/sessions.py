@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
@@ -39,7 +39,7 @@ class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
         return self.filter(status__in=UNAUTHORIZED_STATUSES)
 
 
-class PaymentSession(KeptModel):
+class PaymentSession(RefusableModel):
     """Be an amount to be authorized, tied to one provider.
 
     `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the

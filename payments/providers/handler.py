@@ -27,6 +27,7 @@ from payments.providers.results import ProviderResult
 from payments.providers.tracing import call_span
 from payments.redaction import redact, redact_text
 from payments.states import Outcome
+from payments.wording import kept_words
 
 logger = logging.getLogger("payments.providers")
 
@@ -82,9 +83,9 @@ def _answer_to(
         require_usable(result)
         return result
     except DeclinedError as error:
-        return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
+        return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, kept_words(error)))
     except ProviderUnavailableError as error:
-        return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, error.message))
+        return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, kept_words(error)))
     except (KeyboardInterrupt, SystemExit):
         raise  # The process is to end: the reconciler finds out what became of the operation.
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
@@ -185,7 +186,7 @@ def _without_card_data(result: ResultT) -> ResultT:
 def _redacted(failure: Failure | None) -> Failure | None:
     if failure is None:
         return None
-    texts = {name: redact_text(str(getattr(failure, name))) for name in ("code", "message", "detail")}
+    texts = {name: redact_text(kept_words(getattr(failure, name))) for name in ("code", "message", "detail")}
     return replace(failure, **texts)
 
 

@@ -41,6 +41,7 @@ from payments.services.ledger.locks import drop_lost_connection, get_or_insert
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
+from payments.wording import told_words
 
 logger = logging.getLogger("payments.account_holders")
 
@@ -233,8 +234,10 @@ def _raise_for(result: ProviderResult) -> None:
     """Raise the error that an answer stands for; return where it is a success."""
     failure = result.failure
     if result.outcome == Outcome.DECLINED:
-        message = failure.message if failure and failure.message else _("The payment provider declined.")
-        raise DeclinedError(message, code=failure.code if failure else None)
+        message = told_words(str(failure.message)) if failure else ""
+        raise DeclinedError(
+            message or _("The payment provider declined."), code=failure.code if failure else None
+        )
     if result.outcome == Outcome.NOT_SENT:
         raise ProviderUnavailableError(
             _("The payment provider can't be reached right now. Nothing was changed; try again.")

@@ -44,7 +44,7 @@ def declined(driver: SessionDriver, result: ResultT) -> ResultT:
     assert failure.code, "A refusal has a code."
     assert len(failure.code) <= LONGEST_CODE, f"A code has at most {LONGEST_CODE} characters."
     assert failure.code.split() == [failure.code], "A code is one word, for programs."
-    assert failure.message.strip(), "A refusal has a message that a payer may read."
+    assert str(failure.message).strip(), "A refusal has a message that a payer may read."
     return result
 
 

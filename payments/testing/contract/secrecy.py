@@ -54,7 +54,7 @@ class SecrecyContract(ContractHooks):
         failure = declined(driver, driver.authorize()).failure
         assert failure is not None
         for private in (*self._secrets(), *self._private_texts(driver), "Traceback", 'File "'):
-            assert private not in failure.message
+            assert private not in str(failure.message)
 
     def test_facts_show_nothing_private(self) -> None:
         self.require("supports_retrieve")
