@@ -21,7 +21,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from payments import conf
-from payments.providers import get_provider
+from payments.providers import BaseProvider, get_provider
+from payments.providers.publishing import undeclarable
 
 AppConfigs = Sequence[AppConfig] | None
 Checks = list[CheckMessage]
@@ -62,7 +63,7 @@ def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
 
 
 def check_providers() -> Checks:
-    """Check the shape of PROVIDERS (E003), then each provider's backend and options (E004) and its own checks."""
+    """Check the shape of PROVIDERS (E003), then each one's backend and options (E004), public data (E028) and own."""
     providers = conf.payments_setting("PROVIDERS")
     if not isinstance(providers, Mapping) or not providers:
         return [
@@ -376,9 +377,23 @@ def _check_provider(alias: Any, entry: Any) -> Checks:
     if entry.get("STOREFRONT") not in (None, True, False):
         return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"]["STOREFRONT"] is neither True nor False.')]
     try:
-        return list(get_provider(alias).check())
+        provider = get_provider(alias)
+        return [*_check_public_data(provider), *provider.check()]
     except ImproperlyConfigured as error:
         return [_provider_error(str(error))]
+
+
+def _check_public_data(provider: BaseProvider[Any]) -> Checks:
+    wrong = undeclarable(provider.public_data_keys)
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"{type(provider).__qualname__}.public_data_keys has {', '.join(wrong)}, which declares nothing.",
+            hint='Type names: public_data_keys = frozenset({"client_token", "next.url", "methods[].id"})',
+            id="payments.E028",
+        )
+    ]
 
 
 def _provider_error(text: str) -> Error:

@@ -19,6 +19,7 @@ from rest_framework import serializers
 from payments.api.moments import aware_moment
 from payments.exceptions import AmountError
 from payments.money import exact_decimal, format_amount, parse_amount
+from payments.providers.publishing import holds_secret
 from payments.states import SessionStatus
 
 MAX_DEPTH: Final = 16
@@ -260,7 +261,8 @@ class ErrorField(DescribedField):
         is_due = self._status is None or value.status == self._status
         if not is_due or not (value.error_code or value.error_message):
             return None
-        return {"code": value.error_code, "message": value.error_text}
+        message = "" if holds_secret(value.error_message) else value.error_text
+        return {"code": value.error_code, "message": message}
 
 
 def _action(kind: str, url: Description) -> Description:

@@ -24,8 +24,8 @@ ACTION_TYPES: Final = ("redirect", "challenge", "provider_script")
 class Failure:
     """Say why something was refused.
 
-    `code` is stable, for programs; `detail` is for operators only. `message` may be shown to the payer: as a lazy
-    translation, it is told to each reader in their own language.
+    `code` is stable, for programs: one word of small letters, digits and `_`. `detail` is for operators only.
+    `message` may be shown to the payer: as a lazy translation, it is told to each reader in their own language.
     """
 
     code: str

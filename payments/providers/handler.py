@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -23,9 +23,10 @@ from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUna
 from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.base import BaseProvider
 from payments.providers.facts import Failure, SessionFact
+from payments.providers.publishing import learn_secrets, publication, texts_in
 from payments.providers.results import ProviderResult
 from payments.providers.tracing import call_span
-from payments.redaction import redact, redact_text
+from payments.redaction import redact
 from payments.states import Outcome
 from payments.wording import kept_words
 
@@ -52,6 +53,7 @@ def get_provider(alias: str) -> BaseProvider[Any]:
         provider = _build(config)
         # A copy, so that an option that is changed in place is noticed.
         _built[alias] = (replace(config, options=dict(config.options)), provider)
+        learn_secrets(each.options for _config, each in _built.values())
     return provider
 
 
@@ -79,27 +81,32 @@ def _answer_to(
     verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
 ) -> ResultT:
     try:
-        result = _publishable(verb, _without_card_data(_checked(verb(request), result_class)))
+        result = _without_card_data(_publishable(verb, request, _result_of(verb, request, result_class)))
         require_usable(result)
         return result
-    except DeclinedError as error:
-        return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, kept_words(error)))
-    except ProviderUnavailableError as error:
-        return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, kept_words(error)))
     except (KeyboardInterrupt, SystemExit):
         raise  # The process is to end: the reconciler finds out what became of the operation.
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
         return _unknown(verb, result_class, error)
 
 
+def _result_of(
+    verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
+) -> ResultT:
+    """Return what a verb answers, be it with an error that says what came of it."""
+    try:
+        return _checked(verb(request), result_class)
+    except DeclinedError as error:
+        failure = Failure(code=error.code, message=kept_words(error))
+        return result_class(outcome=Outcome.DECLINED, failure=failure)
+    except ProviderUnavailableError as error:
+        failure = Failure(code=error.code, message=kept_words(error))
+        return result_class(outcome=Outcome.NOT_SENT, failure=failure)
+
+
 def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionFact:
-    """Return a fact without the public data that its provider hasn't declared, and without card data in its words."""
-    return replace(
-        fact,
-        data=None if fact.data is None else _declared(provider, fact.data),
-        failure=_redacted(fact.failure),
-        movements=tuple(replace(row, failure=_redacted(row.failure)) for row in fact.movements),
-    )
+    """Return a fact that somebody has reported unasked, without anything that may not be kept or shown."""
+    return publication(provider, fact.provider_data, known=[fact.provider_reference]).fact(fact)
 
 
 def check_no_transaction() -> None:
@@ -155,10 +162,6 @@ def _build_options(config: ProviderConfig, options_class: type[Any]) -> Any:
         raise ImproperlyConfigured(f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"]: {error}') from error
 
 
-def _failure(code: str, message: str) -> Failure | None:
-    return _redacted(Failure(code=code, message=message))
-
-
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: BaseException) -> ResultT:
     # The exception's text may quote what was sent, so only its type is logged and kept.
     reason = type(error).__qualname__
@@ -178,38 +181,40 @@ def _checked(result: Any, result_class: type[ResultT]) -> ResultT:
 
 
 def _without_card_data(result: ResultT) -> ResultT:
-    """Take card data out of what operators and payers will read; a provider may quote what it was sent."""
-    cleaned = replace(result, failure=_redacted(result.failure), exchange=redact(result.exchange))
-    return result if cleaned == result else cleaned
+    """Take card data out of what operators will read; a provider may quote what it was sent."""
+    exchange = redact(result.exchange)
+    return result if exchange == result.exchange else replace(result, exchange=exchange)
 
 
-def _redacted(failure: Failure | None) -> Failure | None:
-    if failure is None:
-        return None
-    texts = {name: redact_text(kept_words(getattr(failure, name))) for name in ("code", "message", "detail")}
-    return replace(failure, **texts)
-
-
-def _publishable(verb: Callable[..., Any], result: ResultT) -> ResultT:
-    """Drop whatever the provider would publish without having declared it, also in a fact that it reports."""
+def _publishable(verb: Callable[..., Any], request: object, result: ResultT) -> ResultT:
+    """Return a result without what may not leave the server, also in a fact that it reports."""
     provider = getattr(verb, "__self__", None)
     if not isinstance(provider, BaseProvider):
         return result
-    changes: dict[str, Any] = {}
-    if getattr(result, "data", None) is not None:
-        changes["data"] = _declared(provider, result.data)  # type: ignore[attr-defined]
-    if getattr(result, "fact", None) is not None:
-        changes["fact"] = publishable_fact(provider, result.fact)  # type: ignore[attr-defined]
-    return replace(result, **changes) if changes else result
-
-
-def _declared(provider: BaseProvider[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    undeclared = sorted(set(data) - provider.public_data_keys)
-    if undeclared:
-        logger.warning(
-            "Provider %s returned undeclared public keys: %s", provider.alias, ", ".join(undeclared)
+    way = publication(
+        provider,
+        *(getattr(part, "provider_data", None) for part in (request, result, getattr(result, "fact", None))),
+        known=_known(request, result),
+    )
+    changes: dict[str, Any] = {
+        name: publish(getattr(result, name))
+        for name, publish in (
+            ("data", way.data),
+            ("failure", way.failure),
+            ("next_action", way.action),
+            ("fact", way.fact),
         )
-    return {key: value for key, value in data.items() if key in provider.public_data_keys}
+        if getattr(result, name, None) is not None
+    }
+    is_news = any(value != getattr(result, name) for name, value in changes.items())
+    return replace(result, **changes) if is_news else result
+
+
+def _known(request: object, result: ProviderResult) -> set[Any]:
+    """Return what isn't private to a provider although it keeps it: our ids, its own, and what the payer has sent."""
+    names = ("session_id", "collection_id", "operation_id", "payment_id", "provider_reference")
+    ids = (getattr(request, name, None) for name in names)
+    return {*ids, result.provider_reference, *texts_in(getattr(request, "input", {}))}
 
 
 def _alias(verb: Callable[..., Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import get_provider
+from payments.providers.publishing import publication
 from payments.services import Actor
 from payments.states import OperationKind, SessionStatus
 
@@ -63,7 +64,8 @@ class SessionSerializer(OutputSerializer):
 
     def get_data(self, session: PaymentSession) -> dict[str, Any]:
         """Return the public data; a provider that is gone or broken publishes nothing."""
-        return _published(session.provider_id, session.data)
+        known = (session.pk, session.collection_id, session.provider_reference)
+        return _published(session.provider_id, session.data, private=session.provider_data, known=known)
 
     def get_accepts_saved_payment_methods(self, session: PaymentSession) -> bool:
         """Return whether the session is paid from the payer's own account."""
@@ -84,12 +86,18 @@ class SessionSerializer(OutputSerializer):
         return services.is_from_anothers_account(session, self.context.get("actor"))
 
 
-def _published(provider_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def _published(
+    provider_id: str,
+    data: Mapping[str, Any],
+    *,
+    private: Mapping[str, Any] | None = None,
+    known: Iterable[str | None] = (),
+) -> dict[str, Any]:
     try:
-        declared = get_provider(provider_id).public_data_keys
+        provider = get_provider(provider_id)
     except (NotFoundError, ImproperlyConfigured):
         return {}
-    return {key: value for key, value in data.items() if key in declared}
+    return publication(provider, private, known=known, is_first=False).data(data)
 
 
 class CreateSessionInput(InputSerializer):

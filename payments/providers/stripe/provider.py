@@ -67,7 +67,9 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
     options_class = StripeOptions
     verbose_name = _("Stripe")
-    public_data_keys = frozenset({"intent_id", "client_secret", "publishable_key", "status", "next_action"})
+    public_data_keys = frozenset(
+        {"intent_id", "client_secret", "publishable_key", "status", "next_action.type", "next_action.url"}
+    )
     input_keys = frozenset({"payment_method", "confirmation_token"})
     supports_multiple_captures: ClassVar[bool] = False
     supports_webhooks: ClassVar[bool] = True

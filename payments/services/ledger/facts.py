@@ -18,6 +18,7 @@ from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
+from payments.providers.publishing import declared_data
 from payments.services.ledger.books import Books, keep
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
@@ -394,4 +395,4 @@ def _publishable(session: PaymentSession, data: Mapping[str, Any]) -> dict[str, 
         declared = provider_for(session).public_data_keys
     except ProviderUnavailableError:
         declared = frozenset()
-    return {key: value for key, value in data.items() if key in declared}
+    return declared_data(data, declared)[0]

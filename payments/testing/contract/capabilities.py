@@ -10,6 +10,7 @@ import pytest
 
 from payments.exceptions import NotSupportedError
 from payments.providers import BaseProvider, ProviderResult, WebhookRequest
+from payments.providers.publishing import undeclarable
 from payments.states import OperationKind, Outcome
 from payments.testing.contract.driver import SessionDriver
 from payments.testing.contract.hooks import ContractHooks
@@ -47,6 +48,8 @@ class CapabilityContract(ContractHooks):
         for keys in (provider.public_data_keys, provider.input_keys):
             assert isinstance(keys, frozenset)
             assert all(isinstance(key, str) for key in keys)
+        wrong = undeclarable(provider.public_data_keys)
+        assert not wrong, f'Not a name such as "token", "next.url" or "methods[].id": {", ".join(wrong)}'
         for window in (provider.idempotency_window, *map(provider.key_window, OperationKind)):
             assert window is None or window > timedelta(0)
         flags = [name for name in dir(provider) if name.startswith("supports_")]
