@@ -80,7 +80,7 @@ def admin_addresses() -> Iterator[str]:
         for pattern in model_admin.get_urls():
             if str(pattern.name).endswith(("_add", "_delete", "_history")):
                 continue
-            for arguments in ([], *([key] for key in keys[-2:])):
+            for arguments in ([], *([key] for key in keys[-1:])):
                 try:
                     yield reverse(f"admin:{pattern.name}", args=arguments)
                 except NoReverseMatch:

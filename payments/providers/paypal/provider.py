@@ -190,12 +190,13 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             return RetrieveResult(outcome=Outcome.SUCCEEDED)
         order = read_order(answer)
         taken = (capture for capture in order.captures if capture.is_taken)
-        disputes = [row for capture in taken for row in self._api.disputes(capture.id)]
+        # One dispute may be about several captures.
+        disputes = {row["dispute_id"]: row for capture in taken for row in self._api.disputes(capture.id)}
         return RetrieveResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=order.id,
             exchange=translation.exchange(order),
-            fact=translation.session_fact(order, self.options, disputes=disputes),
+            fact=translation.session_fact(order, self.options, disputes=list(disputes.values())),
         )
 
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:

@@ -111,11 +111,15 @@ def process_event(
 
     It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
     provider knows which of the two is older. A session that only waits to be authorized is authorized. `owner` is the
-    worker that has leased the event. Raises LeaseLostError, with nothing recorded, where that has lost it.
+    worker that has leased the event. Raises LeaseLostError, with nothing recorded, where that has lost it. Where the
+    event is about several sessions, the provider is asked about the others first.
     """
-    session = _session_of(event)
-    if session is None:
+    sessions = _sessions_of(event)
+    if not sessions:
         return _defer_or_ignore(event, owner)
+    origin, session = origin or Origin(source=EventSource.WEBHOOK), sessions[0]
+    if not all(_is_looked_up(other, origin) for other in sessions[1:]):
+        return _defer(event, detail="retrieve: another of its sessions", owner=owner)
     fact = _fact_of(event)
     if fact is not None and fact.provider_reference is None:
         fact = replace(fact, provider_reference=event.provider_reference)
@@ -126,7 +130,6 @@ def process_event(
             return _defer(event, detail=f"retrieve: {answer.outcome}", owner=owner)
         fact = answer.fact or fact
     if fact is not None:
-        origin = origin or Origin(source=EventSource.WEBHOOK)
         _authorize_approved(session, fact, origin=origin)
         record_fact(
             session, fact, origin=origin, ending=lambda recorded: _mark_applied(event, recorded, owner)
@@ -141,7 +144,8 @@ def process_quietly(event: WebhookEvent) -> None:
         return
     try:
         session, fact = _session_of(event), _fact_of(event)
-        if session is None or fact is None or not _asks_the_provider(session, fact):
+        asks = session is not None and fact is not None and _asks_the_provider(session, fact)
+        if not (asks or event.payload.get("other_captures")):
             process_event(event)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
@@ -236,6 +240,7 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
             **redact(result.payload),
             "session_id": result.session_id,
             "capture_reference": result.capture_reference,
+            "other_captures": list(result.other_captures),
         },
         fact=fact,
         occurred_at=result.occurred_at,
@@ -248,15 +253,29 @@ def _due() -> QuerySet[WebhookEvent]:
     return WebhookEvent.objects.filter(waiting).order_by("created_at", "id")
 
 
+def _sessions_of(event: WebhookEvent) -> list[PaymentSession]:
+    """Find the sessions that an event is about, the one that it names itself first."""
+    sessions = _sessions(event)
+    others = (_with_capture(sessions, reference) for reference in event.payload.get("other_captures") or ())
+    found = {row.pk: row for row in (_session_of(event), *others) if row is not None}
+    return list(found.values())
+
+
+def _sessions(event: WebhookEvent) -> QuerySet[PaymentSession]:
+    """Return the sessions that an event can be about: only ever those of the same provider."""
+    return PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
+
+
 def _session_of(event: WebhookEvent) -> PaymentSession | None:
-    """Find the session that an event is about: only ever one of the same provider."""
+    """Find the session that an event names first of all."""
     if event.session is not None:
         return event.session
-    sessions = PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
+    sessions = _sessions(event)
     named = event.payload.get("session_id")
     if named:
         return sessions.filter(pk=named).first()
-    return _by_reference(sessions, event) or _by_capture(sessions, event)
+    capture = event.payload.get("capture_reference")
+    return _by_reference(sessions, event) or _with_capture(sessions, capture)
 
 
 def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
@@ -265,14 +284,21 @@ def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> Pa
     return sessions.filter(provider_reference=event.provider_reference).first()
 
 
-def _by_capture(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
+def _with_capture(sessions: QuerySet[PaymentSession], reference: str | None) -> PaymentSession | None:
     """Find the one session that has a capture of this name: where several have, it is none's."""
-    reference = event.payload.get("capture_reference")
     if not reference:
         return None
     captures = Capture.objects.filter(provider_reference=reference)
     found = sessions.filter(pk__in=captures.values("payment__session"))[:2]
     return found[0] if len(found) == 1 else None
+
+
+def _is_looked_up(session: PaymentSession, origin: Origin) -> bool:
+    """Record what the provider says of a session; return whether it says anything."""
+    fact = retrieve(session).fact
+    if fact is not None:
+        record_fact(session, fact, origin=origin)
+    return fact is not None
 
 
 def _fact_of(event: WebhookEvent) -> SessionFact | None:
