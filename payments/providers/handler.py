@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -104,9 +104,18 @@ def _result_of(
         return result_class(outcome=Outcome.NOT_SENT, failure=failure)
 
 
-def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionFact:
-    """Return a fact that somebody has reported unasked, without anything that may not be kept or shown."""
-    return publication(provider, fact.provider_data, known=[fact.provider_reference]).fact(fact)
+def publishable_fact(
+    provider: BaseProvider[Any],
+    fact: SessionFact,
+    *private: Mapping[str, Any] | None,
+    known: Iterable[Any] = (),
+) -> SessionFact:
+    """Return a fact that a provider has reported unasked, without what may not leave the server.
+
+    `private` is what it keeps of the session so far, and `known` what in that isn't private.
+    """
+    way = publication(provider, fact.provider_data, *private, known=[fact.provider_reference, *known])
+    return way.fact(fact)
 
 
 def check_no_transaction() -> None:

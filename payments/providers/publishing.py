@@ -57,6 +57,13 @@ class Shape:
     members: dict[str, Shape] = field(default_factory=dict)
 
 
+_NOTHING: Final = Shape()
+_GONE: Final = object()
+_WORDS: Final = ("code", "message", "detail")
+
+_secrets: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Publication:
     """The way out of the server for what one provider returns; `private` are the texts that may not take it.
@@ -163,7 +170,7 @@ def publication(
 def declared_data(data: Mapping[str, Any], declared: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     """Return what of public data is declared, and the names of the rest."""
     undeclared: list[str] = []
-    kept = _pruned(data, _shape(frozenset(declared)), "", undeclared)
+    kept = _pruned_members(data, _shape(frozenset(declared)), "", undeclared)
     return kept, sorted(set(undeclared))
 
 
@@ -213,11 +220,6 @@ def _named(options: Any) -> dict[str, Any]:
     return {option.name: getattr(options, option.name) for option in fields(options)}
 
 
-_secrets: frozenset[str] = frozenset()
-_GONE: Final = object()
-_WORDS: Final = ("code", "message", "detail")
-
-
 @cache
 def _shape(declared: frozenset[str]) -> Shape:
     whole = Shape()
@@ -231,12 +233,8 @@ def _shape(declared: frozenset[str]) -> Shape:
 
 def _pruned(value: Any, shape: Shape, path: str, undeclared: list[str]) -> Any:
     """Return what of a value its shape has; `undeclared` learns the names of the rest."""
-    if isinstance(value, Mapping) and (shape.members.keys() - {_ITEMS} or not path):
-        parts = {
-            name: _pruned(each, shape.members.get(name, _NOTHING), f"{path}.{name}".lstrip("."), undeclared)
-            for name, each in value.items()
-        }
-        return {name: each for name, each in parts.items() if each is not _GONE}
+    if isinstance(value, Mapping) and shape.members.keys() - {_ITEMS}:
+        return _pruned_members(value, shape, f"{path}.", undeclared)
     if isinstance(value, list | tuple) and _ITEMS in shape.members:
         rows = [_pruned(each, shape.members[_ITEMS], f"{path}{_ITEMS}", undeclared) for each in value]
         return [each for each in rows if each is not _GONE]
@@ -247,4 +245,11 @@ def _pruned(value: Any, shape: Shape, path: str, undeclared: list[str]) -> Any:
     return _GONE
 
 
-_NOTHING: Final = Shape()
+def _pruned_members(
+    value: Mapping[str, Any], shape: Shape, prefix: str, undeclared: list[str]
+) -> dict[str, Any]:
+    parts = {
+        name: _pruned(each, shape.members.get(name, _NOTHING), f"{prefix}{name}", undeclared)
+        for name, each in value.items()
+    }
+    return {name: each for name, each in parts.items() if each is not _GONE}

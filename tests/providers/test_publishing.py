@@ -185,6 +185,7 @@ class TestDeclarations:
             ({"labels": "a"}, {}, ["labels"]),
             ({"grid": [[1, 2], [3]]}, {"grid": [[1, 2], [3]]}, []),
             ({"next.url": "y", "labels[]": 1}, {}, ["labels[]", "next.url"]),
+            ({"": {"token": "t"}, ".": {"type": 1}}, {}, ["", "."]),
         ],
     )
     def test_only_what_is_declared_gets_through(
@@ -317,6 +318,8 @@ class TestSecrets:
         provider.answers["retrieve"] = RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact)
         request = RetrieveRequest(session_id="payses_1", amount=Decimal(1), currency_code="eur")
         answered = call_provider(provider.retrieve, request, result_class=RetrieveResult).fact
+        unasked = publishable_fact(provider, replace(fact, provider_data=None), {"vault": VAULT})
+        assert unasked.data == {"status": "ok"}
         for told in (answered, publishable_fact(provider, fact)):
             assert told is not None
             assert told.data == {"status": "ok"}

@@ -229,7 +229,7 @@ def _malformed() -> WebhookVerificationError:
 def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
     """Return the row that keeps an event; one that carries its fact is the receiver's to apply first."""
     session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
-    fact = None if result.fact is None else encode_fact(publishable_fact(plugin, result.fact))
+    fact = None if result.fact is None else encode_fact(_publishable(plugin, result.fact, session))
     return WebhookEvent(
         provider_id=plugin.alias,
         event_id=result.event_id,
@@ -246,6 +246,13 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
         occurred_at=result.occurred_at,
         next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
     )
+
+
+def _publishable(plugin: BaseProvider[Any], fact: SessionFact, session: PaymentSession | None) -> SessionFact:
+    if session is None:
+        return publishable_fact(plugin, fact)
+    known = (session.pk, session.collection_id, session.provider_reference)
+    return publishable_fact(plugin, fact, session.provider_data, known=known)
 
 
 def _due() -> QuerySet[WebhookEvent]:
