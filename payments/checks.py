@@ -6,6 +6,7 @@ A check reads settings, routers and the URLconf, and nothing else: no row, no ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from importlib import metadata
@@ -21,7 +22,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from payments import conf
-from payments.providers import BaseProvider, get_provider
+from payments.providers import BaseProvider, configured_providers, get_provider
+from payments.providers.pretend import is_refused
 from payments.providers.publishing import undeclarable
 
 AppConfigs = Sequence[AppConfig] | None
@@ -29,7 +31,13 @@ Checks = list[CheckMessage]
 
 MAX_ALIAS: Final = 64
 MIN_TOKEN: Final = 20
+LONGEST_LIFETIME: Final = timedelta(days=36_500)
 CLIENT_THROTTLE: Final = "payments.api.throttling.ClientThrottle"
+
+_TOKEN: Final = re.compile(rf"[\x21-\x7e]{{{MIN_TOKEN},}}")
+_ORIGIN: Final = re.compile(
+    r"https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?"
+)
 
 DJANGO_PAYMENTS: Final = "django-payments is installed, and has a package `payments` too."
 HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
@@ -39,7 +47,7 @@ HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
 
 
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E015)."""
+    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E026)."""
     configured = getattr(settings, "PAYMENTS", None)
     if not isinstance(configured, Mapping):
         return [
@@ -93,9 +101,10 @@ def check_payable_resolver() -> Checks:
 
 def check_mark_as_paid_provider() -> Checks:
     """Check that MARK_AS_PAID_PROVIDER is a configured provider (E006, or W006 where only the default is missing)."""
-    alias = conf.mark_as_paid_provider()
-    if alias in conf.provider_aliases():
-        return []
+    alias: Any = conf.mark_as_paid_provider()
+    providers = conf.payments_setting("PROVIDERS")
+    if not isinstance(providers, Mapping) or alias in tuple(providers):
+        return []  # in the first case E003 comes first
     hint = (
         f'Add it: "PROVIDERS": {{"{alias}": {{"BACKEND": "payments.providers.system.SystemProvider"}}}}, '
         'or name another: "MARK_AS_PAID_PROVIDER": "<alias>"'
@@ -113,13 +122,14 @@ def check_mark_as_paid_provider() -> Checks:
 
 
 def check_session_lifetime() -> Checks:
-    """Check that SESSION_LIFETIME is a positive timedelta (E007)."""
+    """Check that SESSION_LIFETIME is a positive timedelta, of which the calendar has room for the end (E007)."""
     lifetime: Any = conf.session_lifetime()
-    if lifetime is None or (isinstance(lifetime, timedelta) and lifetime > timedelta(0)):
+    if lifetime is None or (isinstance(lifetime, timedelta) and timedelta(0) < lifetime <= LONGEST_LIFETIME):
         return []
     return [
         Error(
-            f'PAYMENTS["SESSION_LIFETIME"] = {lifetime!r} is not a positive timedelta.',
+            f'PAYMENTS["SESSION_LIFETIME"] = {lifetime!r} is not a positive timedelta of at most '
+            f"{LONGEST_LIFETIME.days} days.",
             hint='Type: "SESSION_LIFETIME": timedelta(hours=24)',
             id="payments.E007",
         )
@@ -141,7 +151,7 @@ def check_payers_may_release() -> Checks:
 
 
 def check_return_url_origins() -> Checks:
-    """Check that RETURN_URL_ORIGINS lists origins, each a scheme and a host (E008)."""
+    """Check that RETURN_URL_ORIGINS lists origins, each a scheme, a host and perhaps a port (E008)."""
     origins: Any = conf.payments_setting("RETURN_URL_ORIGINS", ())
     listed = list(origins) if isinstance(origins, list | tuple | set | frozenset) else [origins]
     wrong = [origin for origin in listed if not _is_origin(origin)]
@@ -150,7 +160,9 @@ def check_return_url_origins() -> Checks:
     return [
         Error(
             f'PAYMENTS["RETURN_URL_ORIGINS"] has {wrong or origins!r}, which is no list of origins.',
-            hint='Type: "RETURN_URL_ORIGINS": ["https://shop.example"]',
+            hint='Type: "RETURN_URL_ORIGINS": ["https://shop.example", "http://localhost:8000"], each http or https, '
+            "one host in ASCII and perhaps a port, with nothing behind it. There are no wildcards: list every host. "
+            "An app's own scheme (myapp://) won't do, for any app may claim it: have yours claim an https address.",
             id="payments.E008",
         )
     ]
@@ -161,9 +173,7 @@ def check_authentication_classes() -> Checks:
     messages: Checks = []
     for name in ("STOREFRONT_AUTHENTICATION_CLASSES", "STAFF_AUTHENTICATION_CLASSES"):
         paths = conf.payments_setting(name)
-        if paths is None or (
-            isinstance(paths, list | tuple) and paths and all(map(_is_callable_path, paths))
-        ):
+        if paths is None or (paths and _are_classes(paths, "authenticate")):
             continue
         messages.append(
             Error(
@@ -188,7 +198,7 @@ def check_throttles() -> Checks:
         elif text is not None and (problem := _rate_problem(text)):
             messages.append(_throttles_error(f"{name}: {problem}"))
     paths = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", ())
-    if not isinstance(paths, list | tuple) or not all(map(_is_callable_path, paths)):
+    if not _are_classes(paths, "allow_request"):
         messages.append(
             Error(
                 f'PAYMENTS["STOREFRONT_THROTTLE_CLASSES"] = {paths!r} is not a list of dotted paths of classes.',
@@ -214,9 +224,14 @@ def check_proxies() -> Checks:
 
 
 def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn where payers are limited by their network address, and nobody has said through how many proxies (W017)."""
+    """Warn of unknown proxies (W017), and of pretend money that is meant (W022); what is wrong comes first."""
     if any(message.is_serious() for message in check_settings()):
-        return []  # what is wrong comes first
+        return []
+    return [*_proxy_warnings(), *_pretend_warnings()]
+
+
+def _proxy_warnings() -> Checks:
+    """Warn where payers are limited by their network address, and nobody has said through how many proxies."""
     is_limited = conf.throttle_rate("REQUESTS_PER_CLIENT") is not None
     if (
         CLIENT_THROTTLE not in conf.storefront_throttle_classes()
@@ -235,17 +250,45 @@ def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     ]
 
 
+def _pretend_warnings() -> Checks:
+    """Warn of providers that move no real money and may be used all the same."""
+    pretending = [alias for alias, each in configured_providers().items() if not each.moves_real_money]
+    if not pretending:
+        return []
+    return [
+        Warning(
+            f"Whoever pays with {', '.join(pretending)} really pays nothing, and that is allowed.",
+            hint='Take "ALLOW_PRETEND_MONEY" out, and DEBUG, where a shop is open; on a staging site, type: '
+            'SILENCED_SYSTEM_CHECKS = ["payments.W022"]',
+            id="payments.W022",
+        )
+    ]
+
+
 def check_metrics_token() -> Checks:
-    """Check that METRICS_TOKEN is long enough not to be guessed (E015)."""
+    """Check that METRICS_TOKEN is long enough not to be guessed, and can be sent (E015)."""
     token: Any = conf.metrics_token()
-    if token is None or (isinstance(token, str) and len(token) >= MIN_TOKEN and token.isascii()):
+    if token is None or (isinstance(token, str) and _TOKEN.fullmatch(token)):
         return []
     return [
         Error(
-            f'PAYMENTS["METRICS_TOKEN"] is not a text of at least {MIN_TOKEN} ASCII characters.',
+            f'PAYMENTS["METRICS_TOKEN"] is not a text of at least {MIN_TOKEN} ASCII characters without a space.',
             hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
             id="payments.E015",
         )
+    ]
+
+
+def check_flags() -> Checks:
+    """Check that what is on or off is either True or False (E026)."""
+    return [
+        Error(
+            f'PAYMENTS["{name}"] = {value!r} is neither True nor False.',
+            hint=f'Type: "{name}": {default}, or leave it out.',
+            id="payments.E026",
+        )
+        for name, default in (("ALLOW_PRETEND_MONEY", False), ("COMPILE_STATEMENTS", True))
+        if not isinstance(value := conf.payments_setting(name, default), bool)
     ]
 
 
@@ -361,26 +404,53 @@ _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_throttles,
     check_proxies,
     check_metrics_token,
+    check_flags,
 )
 
 
 def _check_provider(alias: Any, entry: Any) -> Checks:
-    if not isinstance(alias, str) or not 0 < len(alias) <= MAX_ALIAS:
+    if not (isinstance(alias, str) and 0 < len(alias) <= MAX_ALIAS and _fits_into_address(alias)):
         return [
-            _provider_error(f"The provider alias {alias!r} is not a text of 1 to {MAX_ALIAS} characters.")
+            _provider_error(
+                f"The provider alias {alias!r} is not a text of 1 to {MAX_ALIAS} printable characters without a slash: "
+                "it is a part of addresses."
+            )
         ]
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
-        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has no "BACKEND".')]
-    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS", "STOREFRONT"})
-    if surplus:
-        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has unknown keys {", ".join(surplus)}.')]
-    if entry.get("STOREFRONT") not in (None, True, False):
-        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"]["STOREFRONT"] is neither True nor False.')]
+    problem = _entry_problem(entry)
+    if problem:
+        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"]{problem}.')]
     try:
         provider = get_provider(alias)
-        return [*_check_public_data(provider), *provider.check()]
     except ImproperlyConfigured as error:
         return [_provider_error(str(error))]
+    return [*_money_errors(provider), *_check_public_data(provider), *provider.check()]
+
+
+def _entry_problem(entry: Any) -> str | None:
+    """Return what is wrong with the shape of a provider's entry, or None."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
+        return ' has no "BACKEND"'
+    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS", "STOREFRONT"})
+    if surplus:
+        return f" has unknown keys {', '.join(surplus)}"
+    if not isinstance(entry.get("OPTIONS", {}), Mapping):
+        return '["OPTIONS"] is no dict'
+    if not isinstance(entry.get("STOREFRONT"), bool | None):
+        return '["STOREFRONT"] is neither True nor False'
+    return None
+
+
+def _money_errors(provider: BaseProvider[Any]) -> Checks:
+    if not is_refused(provider):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PROVIDERS"]["{provider.alias}"] moves no real money, and DEBUG is off.',
+            hint="Use live keys, or take the provider out. Where pretend money is meant, as on a staging site, type: "
+            '"ALLOW_PRETEND_MONEY": True',
+            id="payments.E025",
+        )
+    ]
 
 
 def _check_public_data(provider: BaseProvider[Any]) -> Checks:
@@ -414,35 +484,42 @@ def _rate_problem(text: Any) -> str | None:
     return None
 
 
-def _is_callable_path(path: Any) -> bool:
-    return _callable_problem(path) is None
+def _fits_into_address(alias: str) -> bool:
+    """Return whether an alias can be one part of a path: browsers and proxies take dots alone for directories."""
+    return alias.isprintable() and "/" not in alias and alias.strip(" ") not in ("", ".", "..")
+
+
+def _are_classes(paths: Any, method: str) -> bool:
+    """Return whether these are dotted paths of classes that have a method."""
+    if not isinstance(paths, list | tuple):
+        return False
+    named = [None if _callable_problem(path) else import_string(path) for path in paths]
+    return all(isinstance(each, type) and hasattr(each, method) for each in named)
 
 
 def _callable_problem(path: Any) -> str | None:
+    if not isinstance(path, str):
+        return f"it is a {type(path).__name__}"
     try:
         return None if callable(import_string(path)) else "what it names can't be called"
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - what is imported may raise anything
+        return str(error) or type(error).__name__
 
 
 def _is_origin(origin: Any) -> bool:
-    if not isinstance(origin, str):
+    if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
         return False
     try:
         parts = urlsplit(origin)
-    except ValueError:
+        return parts.port != 0 and ".." not in parts.netloc
+    except ValueError:  # a port beyond 65535, or what is in brackets and no IPv6 address
         return False
-    return (
-        parts.scheme in ("http", "https")
-        and origin == f"{parts.scheme}://{parts.netloc}"
-        and bool(parts.netloc)
-    )
 
 
 def _may_lock_up(database: Mapping[str, Any]) -> bool:
     if not str(database.get("ENGINE", "")).endswith("sqlite3"):
         return False
-    return str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper() not in (
+    return str((database.get("OPTIONS") or {}).get("transaction_mode", "")).upper() not in (
         "IMMEDIATE",
         "EXCLUSIVE",
     )

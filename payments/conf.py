@@ -6,6 +6,7 @@ is wrong with them is told by `payments.checks`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -32,6 +33,7 @@ SETTING_NAMES: Final = frozenset(
         "METRICS_TOKEN",
         "PAYERS_MAY_RELEASE",
         "COMPILE_STATEMENTS",
+        "ALLOW_PRETEND_MONEY",
     }
 )
 
@@ -41,6 +43,7 @@ DEFAULT_THROTTLES: Final[Mapping[str, str | None]] = {
     "UPDATES_PER_COLLECTION": "30/hour",
     "REQUESTS_PER_CLIENT": "120/minute",
 }
+_COUNT: Final = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _PERIODS: Final = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
@@ -53,14 +56,16 @@ _PERIODS: Final = {
 class ProviderConfig:
     """A provider's class, and the options that it is built with.
 
-    `storefront` says whether payers may choose it, or None where the provider's own word counts. `setting` is the whole
-    of `PAYMENTS["PROVIDERS"]`, which is another object once a project or a test has replaced it.
+    `storefront` says whether payers may choose it, or None where the provider's own word counts; `is_debug` whether
+    DEBUG is on, which allows options that are refused elsewhere. `setting` is the whole of `PAYMENTS["PROVIDERS"]`,
+    which is another object once a project or a test has replaced it.
     """
 
     alias: str
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict)
     storefront: bool | None = None
+    is_debug: bool = False
     setting: object = field(default=None, repr=False, compare=False)
 
 
@@ -75,7 +80,7 @@ class Rate:
     def parse(cls, text: Any) -> Rate:
         """Read "15/hour"; raise ImproperlyConfigured for anything else."""
         count, _slash, unit = text.partition("/") if isinstance(text, str) else ("", "", "")
-        if not (count.isascii() and count.isdigit() and int(count) > 0 and unit in _PERIODS):
+        if not (_COUNT.fullmatch(count) and unit in _PERIODS):
             raise ImproperlyConfigured(
                 f'{text!r} is no rate: write a number and one of {", ".join(_PERIODS)}, such as "15/hour", or None'
             )
@@ -111,6 +116,7 @@ def provider_config(alias: str) -> ProviderConfig:
         backend=entry["BACKEND"],
         options=entry.get("OPTIONS", {}),
         storefront=entry.get("STOREFRONT"),
+        is_debug=settings.DEBUG,
         setting=providers,
     )
 
@@ -176,6 +182,11 @@ def metrics_token() -> str | None:
     """Return the token with which a monitoring system may read the figures, or None where there is none."""
     token: str | None = payments_setting("METRICS_TOKEN")
     return token
+
+
+def allows_pretend_money() -> bool:
+    """Return whether providers may be used that move no real money: while developing, or where a setting says so."""
+    return settings.DEBUG or payments_setting("ALLOW_PRETEND_MONEY") is True
 
 
 def compiles_statements() -> bool:

@@ -63,8 +63,12 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 PAYMENTS: dict[str, Any] = {
     "PROVIDERS": {
         "system": {"BACKEND": "payments.providers.system.SystemProvider", "STOREFRONT": True},
-        "simulator": {"BACKEND": "payments.providers.simulator.SimulatorProvider"},
+        "simulator": {
+            "BACKEND": "payments.providers.simulator.SimulatorProvider",
+            "OPTIONS": {"api_key": "sk_sim_of_the_tests"},
+        },
     },
     "PAYABLE_RESOLVER": "tests.shop.payables.resolve_payable",
+    "ALLOW_PRETEND_MONEY": True,
     "THROTTLES": {"REQUESTS_PER_CLIENT": None},  # a test makes more requests than a person does
 }

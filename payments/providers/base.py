@@ -93,6 +93,15 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
         """
         return smallest_amount(currency_code)
 
+    @property
+    @abc.abstractmethod
+    def moves_real_money(self) -> bool:
+        """Whether a payer really pays: False for a simulation, a test key or a sandbox.
+
+        `moves_real_money = True` in the class says it for all its providers. One that says False is refused outside of
+        DEBUG, unless `PAYMENTS["ALLOW_PRETEND_MONEY"]` is True.
+        """
+
     @abc.abstractmethod
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Open a session at the provider."""

@@ -1,4 +1,4 @@
-"""Builds providers from `PAYMENTS["PROVIDERS"]`, once per process and setting, and makes the calls to them.
+"""Keeps the providers of `PAYMENTS["PROVIDERS"]`, built once per process and setting, and makes the calls to them.
 
 Every call to a provider goes through `call_provider`, which makes sure that no transaction is open and that whatever
 happens, the answer is one of the five outcomes. Nothing here knows a model.
@@ -9,19 +9,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import ProviderConfig, provider_aliases, provider_config
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
 from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.base import BaseProvider
+from payments.providers.building import build
 from payments.providers.facts import Failure, SessionFact
 from payments.providers.publishing import learn_secrets, publication, texts_in
 from payments.providers.results import ProviderResult
@@ -50,7 +49,7 @@ def get_provider(alias: str) -> BaseProvider[Any]:
     config = provider_config(alias)
     known, provider = _built.get(alias, (None, None))
     if provider is None or known is None or known != config or known.setting is not config.setting:
-        provider = _build(config)
+        provider = build(config)
         # A copy, so that an option that is changed in place is noticed.
         _built[alias] = (replace(config, options=dict(config.options)), provider)
         learn_secrets(each.options for _config, each in _built.values())
@@ -138,37 +137,6 @@ def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     return connection.connection is not None and not connection.autocommit
 
 
-def _build(config: ProviderConfig) -> BaseProvider[Any]:
-    provider_class = _provider_class(config)
-    return provider_class(alias=config.alias, options=_build_options(config, provider_class.options_class))
-
-
-def _provider_class(config: ProviderConfig) -> type[BaseProvider[Any]]:
-    try:
-        provider_class = import_string(config.backend)
-    except ImportError as error:
-        raise ImproperlyConfigured(
-            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["BACKEND"]: {config.backend} can\'t be imported: {error}'
-        ) from error
-    if not (isinstance(provider_class, type) and issubclass(provider_class, BaseProvider)):
-        raise ImproperlyConfigured(
-            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["BACKEND"]: {config.backend} is no BaseProvider subclass'
-        )
-    return provider_class
-
-
-def _build_options(config: ProviderConfig, options_class: type[Any]) -> Any:
-    known = {option.name for option in fields(options_class)}
-    unknown = sorted(set(config.options) - known)
-    if unknown:
-        raise ImproperlyConfigured(
-            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"] has unknown options {", ".join(unknown)}; '
-            f"{config.backend} takes {', '.join(sorted(known)) or 'none'}"
-        )
-    try:
-        return options_class(**config.options)
-    except (TypeError, ValueError) as error:
-        raise ImproperlyConfigured(f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"]: {error}') from error
 
 
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: BaseException) -> ResultT:

@@ -25,6 +25,7 @@ from payments.services.ledger.payers import (
     SESSIONS,
     UPDATES,
     Verb,
+    check_money,
     check_offered,
     check_right,
 )
@@ -144,6 +145,7 @@ def authorize_payment_session(
     check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     provider = provider_for(session)
+    check_money(provider)
     check_offered(provider, origin)
     sent = check_input(provider, data)
     if saved_method is not None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from payments.simulator.service import SimulatorService
-from payments.simulator.settings import DEFAULT_WEBHOOK_SECRET
+from payments.simulator.settings import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8001, help="port to listen on (default: %(default)s; 0: any free one)")
     add("--ledger", default="simulator.sqlite3", help="its database, or :memory: (default: %(default)s)")
-    add("--api-key", default="sk_sim_test", help="the key that merchants send (default: %(default)s)")
+    add("--api-key", default=DEFAULT_API_KEY, help="the key that merchants send (default: %(default)s)")
     add("--webhook-url", help="where signed events are posted (default: nowhere)")
     add("--webhook-secret", action="append", help="signs events; several while rotating")
     add("--public-url", help="the address that browsers see, if another")

@@ -10,10 +10,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, transaction
 from django.db.models import F
 from django.test import Client
+from django.test.utils import override_settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -216,6 +218,11 @@ def withheld(world: World) -> Answer:
         return world.create(provider_id="cash")
 
 
+def pretending(world: World) -> Answer:
+    with scripted_provider(), override_settings(PAYMENTS={**settings.PAYMENTS, "ALLOW_PRETEND_MONEY": False}):
+        return world.create(provider_id="scripted")
+
+
 def lacking(world: World) -> Answer:
     with scripted_provider(lacks={"update"}):
         return world.guest.patch(world.path(), {"amount": "1.00"})
@@ -405,6 +412,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("unknown_provider", 400): lambda world: world.create(provider_id="nobody"),
     ("provider_disabled", 400): disabled,
     ("provider_not_offered", 400): withheld,
+    ("pretend_money", 400): pretending,
     ("unknown_data_key", 400): lambda world: world.create(data={"capture_method": "manual"}),
     ("not_supported", 400): lacking,
     ("return_url_not_allowed", 400): lambda world: world.create(return_url="https://elsewhere.example/"),

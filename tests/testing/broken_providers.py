@@ -81,6 +81,10 @@ class PublishesItsApiKey(SimulatorProvider):
         return replace(result, data={**(result.data or {}), "client_token": f"Bearer {self.options.api_key}"})
 
 
+class MovesMoneyPerhaps(SimulatorProvider):
+    moves_real_money = None  # type: ignore[assignment]
+
+
 class DeclaresLessThanItDoes(SimulatorProvider):
     supports_update = False
     supports_multiple_captures = False

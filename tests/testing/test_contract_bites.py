@@ -56,6 +56,7 @@ BROKEN = [
         broken.DeclaresLessThanItDoes,
         {"test_what_is_declared_as_unsupported_is_not_done_quietly"},
     ),
+    (broken.MovesMoneyPerhaps, {"test_it_says_whether_it_moves_real_money"}),
     (broken.PrintsItsOptions, {"test_options_and_provider_print_no_secret"}),
     (
         broken.IgnoresTheIdempotencyKey,

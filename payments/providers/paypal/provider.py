@@ -81,6 +81,11 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
 
+    @property
+    def moves_real_money(self) -> bool:
+        """Whether it is PayPal itself and not its sandbox."""
+        return self.options.livemode
+
     def key_window(self, kind: OperationKind) -> timedelta | None:
         """Return how long PayPal keeps a key: those of payments for longer than those of orders."""
         return PAYMENT_KEYS_LAST if kind in _OF_PAYMENTS else self.idempotency_window

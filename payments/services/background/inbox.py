@@ -38,6 +38,7 @@ from payments.providers import (
 )
 from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.handler import publishable_fact
+from payments.providers.pretend import is_refused
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import provider_for, retrieve
@@ -89,7 +90,7 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     verified right now, and NotSupportedError where the provider sends no events.
     """
     plugin = get_provider(provider_id)
-    if not plugin.supports_webhooks:
+    if is_refused(plugin) or not plugin.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
     event = _event_of(plugin, _parse(plugin, request))
     provider_row(provider_id)
@@ -118,6 +119,8 @@ def process_event(
     if not sessions:
         return _defer_or_ignore(event, owner)
     origin, session = origin or Origin(source=EventSource.WEBHOOK), sessions[0]
+    if not _is_believed(session):
+        return _ignore(event, owner, detail="pretend money")
     if not all(_is_looked_up(other, origin) for other in sessions[1:]):
         return _defer(event, detail="retrieve: another of its sessions", owner=owner)
     fact = _fact_of(event)
@@ -330,6 +333,14 @@ def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
     return is_in_doubt and _can_be_asked(session)
 
 
+def _is_believed(session: PaymentSession) -> bool:
+    """Return whether what a session's provider says counts; also of one that has left the settings since."""
+    try:
+        return not is_refused(provider_for(session))
+    except ProviderUnavailableError:
+        return True
+
+
 def _can_be_asked(session: PaymentSession) -> bool:
     try:
         return provider_for(session).supports_retrieve
@@ -374,10 +385,14 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
     is_nameless = not (event.provider_reference or event.payload.get("capture_reference"))
     is_foreign = bool(event.payload.get("session_id")) or is_nameless
     if is_foreign or event.attempts >= len(BACKOFF) - 1:
-        _write(event, owner, status=Status.IGNORED, detail="foreign", next_attempt_at=None)
-        event.refresh_from_db()
-        return event
+        return _ignore(event, owner, detail="foreign")
     return _defer(event, detail="no session yet", owner=owner)
+
+
+def _ignore(event: WebhookEvent, owner: str | None, *, detail: str) -> WebhookEvent:
+    _write(event, owner, status=Status.IGNORED, detail=detail, next_attempt_at=None)
+    event.refresh_from_db()
+    return event
 
 
 def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:

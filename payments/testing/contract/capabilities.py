@@ -55,6 +55,11 @@ class CapabilityContract(ContractHooks):
         flags = [name for name in dir(provider) if name.startswith("supports_")]
         assert all(isinstance(getattr(provider, name), bool) for name in flags)
 
+    def test_it_says_whether_it_moves_real_money(self) -> None:
+        assert isinstance(self.provider.moves_real_money, bool), (
+            "Say moves_real_money = True, or in a property False for a test key, a sandbox or a simulation."
+        )
+
     def test_working_options_pass_the_provider_s_own_check(self) -> None:
         assert not list(self.provider.check())
 
