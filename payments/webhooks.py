@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from payments.exceptions import (
     NotFoundError,
@@ -42,6 +43,8 @@ MALFORMED: Final = "webhook_malformed"
 
 
 @csrf_exempt
+@sensitive_post_parameters()
+@sensitive_variables()
 def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
     """Verify, store, answer."""
     answer = _receive(request, provider_id) if request.method == "POST" else _not_allowed()

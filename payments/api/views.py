@@ -12,6 +12,8 @@ from typing import Any, ClassVar, TypedDict
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -84,8 +86,13 @@ class PaymentsView(APIView):
         if post is not None:
             vars(self)["post"] = Once(self, post)
 
+    @method_decorator(sensitive_post_parameters())
+    @sensitive_variables()
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer a request, knowing what it has claimed."""
+        """Answer a request, knowing what it has claimed.
+
+        No report of an error shows what it holds: a payer's token, or the secret of a collection.
+        """
         with collecting_claims() as self.claims:
             return super().dispatch(request, *args, **kwargs)
 

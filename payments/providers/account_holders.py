@@ -43,7 +43,7 @@ class CreateAccountRequest:
     account_holder_id: str
     idempotency_key: str
     customer_id: str
-    email: str | None = None
+    email: str | None = field(default=None, repr=False)
     is_retry: bool = False
 
 
@@ -92,7 +92,7 @@ class AddMethodResult(ProviderResult):
     `data` goes to the customer's browser, with keys that are declared public; `next_action` says what to do with it.
     """
 
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
     next_action: NextAction | None = None
 
 

@@ -98,7 +98,7 @@ class SessionFact:
     failure: Failure | None = None
     next_action: NextAction | None = None
     awaits_authorization: bool = False
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     occurred_at: datetime | None = None

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from payments.conf import ProviderConfig, provider_aliases, provider_config
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
@@ -76,6 +77,7 @@ def call_provider(
         return result
 
 
+@sensitive_variables()
 def _answer_to(
     verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
 ) -> ResultT:

@@ -23,14 +23,14 @@ class ProviderResult:
     outcome: Outcome
     failure: Failure | None = None
     provider_reference: str | None = None
-    exchange: Mapping[str, Any] = field(default_factory=dict)
+    exchange: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResult(ProviderResult):
     """Hold an answer that may renew a session's two data halves; None leaves a half as it is."""
 
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     next_action: NextAction | None = None
     expires_at: datetime | None = None
@@ -126,4 +126,4 @@ class WebhookResult:
     other_captures: tuple[str, ...] = ()
     fact: SessionFact | None = None
     occurred_at: datetime | None = None
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)

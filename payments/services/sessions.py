@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from payments.conf import session_lifetime
 from payments.exceptions import InputError
@@ -35,6 +36,7 @@ from payments.services.providers import check_input, usable_provider
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
 
 
+@sensitive_variables()
 def create_payment_session(
     collection: PaymentCollection,
     *,
@@ -84,6 +86,7 @@ def create_payment_session(
     return hand_over(books, session, session)
 
 
+@sensitive_variables()
 def update_payment_session(
     session: PaymentSession,
     *,
@@ -123,6 +126,7 @@ def update_payment_session(
     return _handed_over(performance, session)
 
 
+@sensitive_variables()
 def authorize_payment_session(
     session: PaymentSession,
     *,

@@ -18,11 +18,11 @@ from payments.api import lookups
 from payments.api.fields import AmountField, MomentField, ObjectField, UserKeyField, WordField
 from payments.api.outcomes import open_operation, run_verb
 from payments.api.progress import with_progress
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
+from payments.api.serializers import InputSerializer, NoInput
 from payments.api.staff import filters
 from payments.api.staff.payments import PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
-from payments.api.staff.views import MoneyListMixin, StaffView
+from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import AmountError, NotFoundError
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.services.search import Search
@@ -38,8 +38,10 @@ class NamedPayable(TypedDict):
     id: str
 
 
-class CollectionSerializer(OutputSerializer):
+class CollectionSerializer(PrivateDataSerializer):
     """Show a collection with its sessions and payments to an operator."""
+
+    private = {"payment_sessions": "view_paymentsession", "payments": "view_payment"}
 
     id = serializers.CharField(read_only=True)
     status = WordField(CollectionStatus)
