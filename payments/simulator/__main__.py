@@ -26,6 +26,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--webhook-secret", action="append", help="signs events; several while rotating")
     add("--public-url", help="the address that browsers see, if another")
     add(
+        "--allowed-host",
+        action="append",
+        help="a name under which it is asked, such as that of its container",
+    )
+    add(
         "--merchant", default="Your shop", help="the shop's name on the challenge page (default: %(default)s)"
     )
     add(
@@ -49,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         webhook_url=options.webhook_url,
         webhook_secret=options.webhook_secret or DEFAULT_WEBHOOK_SECRET,
         public_url=options.public_url,
+        allowed_hosts=tuple(options.allowed_host or ()),
         merchant=options.merchant,
         async_delay=options.async_delay,
         magic_amounts=not options.no_magic_amounts,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from payments.simulator.api import MerchantApi
 from payments.simulator.challenge import ChallengePage
@@ -17,7 +18,7 @@ from payments.simulator.pages import Pages
 from payments.simulator.saving import SavingPage
 from payments.simulator.server import Server
 from payments.simulator.settings import Settings
-from payments.simulator.wire import Answer, Request
+from payments.simulator.wire import Answer, Request, is_known_host
 
 
 class SimulatorService(Dashboard):
@@ -102,6 +103,16 @@ class SimulatorService(Dashboard):
         self.stop()
 
     def _answer(self, request: Request) -> Answer:
+        known = (
+            self._address[0],
+            urlsplit(self.settings.base_url).hostname or "",
+            *self.settings.allowed_hosts,
+        )
+        if not is_known_host(request.headers.get("host", ""), known):
+            message = (
+                "It is asked under a foreign name. Start it with --allowed-host, if that is one of yours."
+            )
+            return Answer.of_json({"error": {"code": "foreign_host", "message": message}}, 421)
         if request.path == "/v1" or request.path.startswith("/v1/"):
             return self._api.answer(request)
         if request.path.startswith("/_control/"):

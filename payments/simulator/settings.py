@@ -30,7 +30,8 @@ class Settings:
     Arguments: `async_delay` in seconds until something pending settles by itself (None: only by a control
     call) · `key_window` in seconds an idempotency key is kept · `authorization_lifetime` in seconds ·
     `webhook_secrets`, each of which signs (several during a rotation) · `webhook_retries`, the pauses in
-    seconds after each failed delivery · `magic_amounts`, whether amounts call up misbehaviours.
+    seconds after each failed delivery · `magic_amounts`, whether amounts call up misbehaviours ·
+    `allowed_hosts`, names under which it is asked besides its own.
     """
 
     api_key: str = field(default_factory=new_api_key)
@@ -40,6 +41,7 @@ class Settings:
     key_window: float = 24 * 3600.0
     authorization_lifetime: float = 7 * 24 * 3600.0
     magic_amounts: bool = True
+    allowed_hosts: tuple[str, ...] = ()
     webhook_url: str | None = None
     webhook_secrets: tuple[str, ...] = field(default_factory=new_webhook_secrets)
     webhook_timeout: float = 10.0
