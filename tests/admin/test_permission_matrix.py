@@ -64,7 +64,9 @@ def codename(kind: type[models.Model]) -> str:
     return f"view_{kind._meta.model_name}"
 
 
-@pytest.mark.shows("Rows within a row are shown to whoever may view rows of their kind, and to nobody else")
+@pytest.mark.shows(
+    "Staff who may view a collection, but not the rows within it", "those rows are in neither face"
+)
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("allowed", SUBSETS, ids=lambda kinds: "+".join(kind.__name__ for kind in kinds))
 def test_a_collection_shows_the_rows_within_it_by_their_own_permission(

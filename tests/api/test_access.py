@@ -118,7 +118,7 @@ def test_not_yours_and_not_there_are_the_same_answer_to_the_byte(
     assert PaymentSession.objects.get().status == "pending"
 
 
-@pytest.mark.shows("What isn't yours costs as many statements as what isn't there")
+@pytest.mark.shows("A stranger who measures what isn't theirs", "the same statements as for what isn't there")
 @pytest.mark.parametrize(("method", "route", "body"), ROUTES)
 def test_not_yours_and_not_there_take_the_same_statements(
     owned: PaymentCollection, method: str, route: str, body: Any

@@ -81,7 +81,10 @@ def broken(spot: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.shows("No error report holds a client secret or the token of a payer's card, whatever breaks")
+@pytest.mark.shows(
+    "A storefront view that breaks anywhere, and a report of that",
+    "holds no client secret and no payer's token",
+)
 @pytest.mark.parametrize("route", STOREFRONT, ids=str)
 def test_no_report_of_a_storefront_view_holds_a_secret(
     owner: Visitor, payment: Payment, mails: Mails, route: Route

@@ -208,7 +208,7 @@ def test_a_session_is_created_once(guest: Visitor, collection: PaymentCollection
 
 
 @pytest.mark.shows(
-    "A request that is sent again after SECRET_KEY was rotated, with the new secret, does nothing again"
+    "A request sent again with the new secret after SECRET_KEY was rotated", "the first answer; done once"
 )
 def test_a_request_under_its_key_stays_the_same_when_the_secret_is_renewed(
     guest: Visitor, collection: PaymentCollection, script: Script, settings: Any

@@ -83,7 +83,9 @@ def report_of(error: BaseException) -> str:
         return ExceptionReporter(None, type(error), error, inside).get_traceback_html()
 
 
-@pytest.mark.shows("No error report of a call to a provider holds its key, or the token of a payer's card")
+@pytest.mark.shows(
+    "A call to a provider that breaks off, and a report of that", "holds neither its key nor a payer's token"
+)
 @pytest.mark.parametrize("verb", CALLS)
 @pytest.mark.parametrize("name", MADE)
 def test_no_report_of_a_call_holds_a_key_or_a_token(name: str, verb: str) -> None:

@@ -79,7 +79,10 @@ def test_a_check_tells_of_pretend_money_unless_it_is_meant(name: str, is_open: b
     assert ("payments.W022" in warnings) == (not is_real and not is_refused)
 
 
-@pytest.mark.shows("Outside of DEBUG a provider of pretend money is neither offered nor usable, for anybody")
+@pytest.mark.shows(
+    "A session with pretend money, where a shop is open",
+    "`pretend_money`, for anybody; payers aren't offered it",
+)
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", PRETENDING)
 @pytest.mark.parametrize("source", EventSource)
@@ -118,7 +121,9 @@ def test_what_was_opened_before_is_not_authorized_any_more(opened: PaymentSessio
     assert services.cancel_payment_session(opened).status == "canceled"
 
 
-@pytest.mark.shows("Outside of DEBUG no event about pretend money is believed, and none that came before")
+@pytest.mark.shows(
+    "An event about pretend money, where a shop is open", "not stored; one that came before is ignored"
+)
 def test_no_event_about_pretend_money_is_believed(opened: PaymentSession, script: Script) -> None:
     script.next("parse_webhook", WebhookResult(event_id="1", event_type="paid", session_id=opened.pk))
     with pytest.raises(NotSupportedError):
@@ -135,7 +140,7 @@ DOCUMENTED = {"api_key": DEFAULT_API_KEY, "webhook_secrets": [DEFAULT_WEBHOOK_SE
 
 
 @pytest.mark.shows(
-    "An event signed with the simulator's published secret marks nothing as paid where a shop is open"
+    "An event signed with the secret that the documentation prints, where a shop is open", "nothing is paid"
 )
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.database_independent
 GOOD = {"amount": 100, "currency": "eur", "reference": "payses_1"}
 
 
-@pytest.mark.shows("A page elsewhere can't have a browser read the simulator under a name of its own")
+@pytest.mark.shows(
+    "A page elsewhere that points its own name at the simulator", "421, and nothing of its books"
+)
 @pytest.mark.parametrize("path", ["/", "/intents/x", "/challenge/x", "/v1/intents/x", "/_control/calls"])
 def test_a_foreign_name_is_refused(merchant: Merchant, path: str) -> None:
     for host in (
