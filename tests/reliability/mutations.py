@@ -26,6 +26,7 @@ BACKGROUND: Final = f"{SERVICES}/background"
 HERE: Final = "tests/reliability"
 RACES: Final = "tests/races"
 PAYPAL: Final = "tests/paypal"
+PRETEND: Final = "tests/providers/test_pretend_money.py"
 TESTS_FAILED: Final = 1
 
 
@@ -427,6 +428,45 @@ MUTATIONS: Final = (
         raise PayPalAnswerError("PayPal can't be asked what became of it.") from error""",
                 new="""    except ProviderUnavailableError:
         raise""",
+            ),
+        ),
+    ),
+    Mutation(
+        name="pretend-money-sessions",
+        test=f"{PRETEND}::test_nobody_opens_a_session_with_pretend_money",
+        edits=(Edit(path=f"{SERVICES}/providers.py", old="    check_money(provider)\n", new=""),),
+    ),
+    Mutation(
+        name="pretend-money-events",
+        test=f"{PRETEND}::test_no_event_about_pretend_money_is_believed",
+        edits=(
+            Edit(
+                path=f"{BACKGROUND}/inbox.py",
+                old="if is_refused(plugin) or not plugin.supports_webhooks:",
+                new="if not plugin.supports_webhooks:",
+            ),
+        ),
+    ),
+    Mutation(
+        name="published-secrets",
+        test=f"{PRETEND}::test_a_guest_pays_nothing_with_an_event_signed_by_the_documentation",
+        edits=(
+            Edit(
+                path="payments/providers/building.py",
+                old="published = [] if config.is_debug else published_options(options)",
+                new="published: list[str] = []",
+            ),
+        ),
+    ),
+    Mutation(
+        name="renewed-secret",
+        test="tests/api/test_idempotency.py"
+        "::test_a_request_under_its_key_stays_the_same_when_the_secret_is_renewed",
+        edits=(
+            Edit(
+                path="payments/api/storefront/access.py",
+                old="self._held = collection.pk if has_secret else None",
+                new="self._held = self.request.headers.get(HEADER)",
             ),
         ),
     ),
