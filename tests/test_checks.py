@@ -375,6 +375,7 @@ USES: dict[str, Callable[[], object]] = {
     "METRICS_TOKEN": lambda: str(conf.metrics_token()).encode("ascii"),
     "COMPILE_STATEMENTS": conf.compiles_statements,
     "ALLOW_PRETEND_MONEY": conf.allows_pretend_money,
+    "PAYERS_MAY_RELEASE": conf.payers_may_release,
 }
 """What each setting is for: to what passes the checks, this is done without an error."""
 

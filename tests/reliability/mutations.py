@@ -465,7 +465,7 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path="payments/api/storefront/access.py",
-                old="self._held = collection.pk if has_secret else None",
+                old='self._held = f"{collection.pk}:{generation}" if has_secret else None',
                 new="self._held = self.request.headers.get(HEADER)",
             ),
         ),
