@@ -139,8 +139,6 @@ def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     return connection.connection is not None and not connection.autocommit
 
 
-
-
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: BaseException) -> ResultT:
     # The exception's text may quote what was sent, so only its type is logged and kept.
     reason = type(error).__qualname__
