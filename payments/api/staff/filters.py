@@ -37,6 +37,8 @@ Condition = Callable[[str], Q]
 PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "order"})
 SEARCH: Final = "q"
 MAX_SEARCH: Final = 255
+MAX_VALUES: Final = 20
+"""How many values of one parameter may be asked for: each is a condition that the database plans."""
 
 _DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?![^T ])", re.ASCII)
 
@@ -225,6 +227,10 @@ def _any_of(
         raise ValidationError(
             _("There is no such parameter; there are %(known)s.") % {"known": ", ".join(known)},
             code="unknown_parameter",
+        )
+    if len(values) > MAX_VALUES:
+        raise ValidationError(
+            _("Ask for at most %(count)s values.") % {"count": MAX_VALUES}, code="invalid_value"
         )
     _refuse_nul(values)
     try:
