@@ -27,8 +27,8 @@ from payments.exceptions import (
     ProviderUnavailableError,
     WebhookVerificationError,
 )
+from payments.logs import log_answer
 from payments.providers import WebhookRequest
-from payments.redaction import has_card_number
 from payments.services.background.inbox import process_quietly, receive_webhook
 
 logger = logging.getLogger("payments.webhooks")
@@ -48,8 +48,7 @@ MALFORMED: Final = "webhook_malformed"
 def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
     """Verify, store, answer."""
     answer = _receive(request, provider_id) if request.method == "POST" else _not_allowed()
-    if has_card_number(request.path):
-        setattr(answer, "_has_been_logged", True)  # noqa: B010 - what django.utils.log.log_response looks at
+    log_answer(request, answer)
     return answer
 
 

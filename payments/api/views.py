@@ -22,13 +22,14 @@ from rest_framework.views import APIView
 
 from payments.api.authentication import SessionAuthentication, authenticators
 from payments.api.bodies import refuse_unread_body
-from payments.api.card_data import hide_card_data, refuse_card_data
+from payments.api.card_data import refuse_card_data
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import Once
 from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRenderer
 from payments.api.outcomes import outcome_of, run_verb
 from payments.api.parsers import JSONParser
 from payments.api.serializers import InputSerializer, NoInput
+from payments.logs import log_answer
 from payments.models import PaymentOperation
 from payments.services import Actor
 from payments.services.idempotency import collecting_claims, outcome_unknown
@@ -148,10 +149,10 @@ class PaymentsView(APIView):
         return exception_handler
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Forbid every cache to keep the answer, and every log to keep a card number."""
+        """Forbid every cache to keep the answer, and have Django log what may be logged."""
         final = super().finalize_response(request, response, *args, **kwargs)
         final["Cache-Control"] = "no-store"
-        hide_card_data(request, final)
+        log_answer(request, final)
         return final
 
     @property
