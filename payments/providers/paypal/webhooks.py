@@ -58,6 +58,9 @@ AHEAD: Final = 300.0
 
 _CAPTURE: Final = re.compile(r"/v2/payments/captures/([0-9A-Za-z-]+)/?$")
 _ALGORITHM: Final = "SHA256withRSA"
+_LENGTHS: Final = (256, 384, 512)
+"""How many bytes a signature has, by the length of its key: 2048, 3072 or 4096 bits."""
+
 _FAMILIES: Final = (
     "CHECKOUT.",
     "CUSTOMER.DISPUTE.",
@@ -110,13 +113,18 @@ def _check_time(header: str, tolerance: float) -> None:
 
 
 def _check_signature(request: WebhookRequest, options: PayPalOptions) -> None:
-    """Make sure that PayPal has signed this body for one of our webhooks."""
+    """Make sure that PayPal has signed this body for one of our webhooks.
+
+    A certificate is fetched for nothing that can't be a signature, and for nobody who expects none.
+    """
     headers = request.headers
+    if not options.webhook_ids:
+        raise WebhookVerificationError("No webhook ids are configured.")
     try:
         signature = base64.b64decode(headers.get("paypal-transmission-sig", ""), validate=True)
     except (binascii.Error, ValueError) as error:
         raise WebhookVerificationError("The signature is malformed.") from error
-    if headers.get("paypal-auth-algo") != _ALGORITHM:
+    if headers.get("paypal-auth-algo") != _ALGORITHM or len(signature) not in _LENGTHS:
         raise WebhookVerificationError("The signature is of an unknown kind.")
     certificate = certificate_at(headers.get("paypal-cert-url", ""), options)
     messages = (_message(request, webhook_id) for webhook_id in options.webhook_ids)
