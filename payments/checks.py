@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
@@ -44,6 +47,10 @@ HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
     "The two can't share an environment. Type: pip uninstall django-payments && "
     "pip install --force-reinstall django-payment-sessions"
 )
+
+
+FLAGS: Final = {"ALLOW_PRETEND_MONEY": False, "COMPILE_STATEMENTS": True, "PAYERS_MAY_RELEASE": False}
+"""The settings that are on or off, each with its default."""
 
 
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
@@ -136,20 +143,6 @@ def check_session_lifetime() -> Checks:
     ]
 
 
-def check_payers_may_release() -> Checks:
-    """Check that PAYERS_MAY_RELEASE is True or False (E029)."""
-    chosen: Any = conf.payments_setting("PAYERS_MAY_RELEASE", False)
-    if isinstance(chosen, bool):
-        return []
-    return [
-        Error(
-            f'PAYMENTS["PAYERS_MAY_RELEASE"] = {chosen!r} is neither True nor False.',
-            hint='Leave it out, or type: "PAYERS_MAY_RELEASE": True',
-            id="payments.E029",
-        )
-    ]
-
-
 def check_return_url_origins() -> Checks:
     """Check that RETURN_URL_ORIGINS lists origins, each a scheme, a host and perhaps a port (E008)."""
     origins: Any = conf.payments_setting("RETURN_URL_ORIGINS", ())
@@ -223,26 +216,45 @@ def check_proxies() -> Checks:
     ]
 
 
-def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn of unknown proxies (W017), and of pretend money that is meant (W022); what is wrong comes first."""
-    if any(message.is_serious() for message in check_settings()):
+def check_throttle_cache() -> Checks:
+    """Check that clients are counted in a cache that counts in one step (E022)."""
+    alias: Any = conf.throttle_cache()
+    backend = _cache_class(alias)
+    if not isinstance(backend, type):
+        problem = f"is no cache: {backend}"
+    elif not _counts_clients() or backend.incr is not BaseCache.incr:
         return []
-    return [*_proxy_warnings(), *_pretend_warnings()]
+    elif issubclass(backend, DummyCache) and settings.DEBUG:
+        return []  # nothing is cached while a shop is being written, and nobody tests cards on it
+    else:
+        problem = f"is a {backend.__name__}, which counts by reading and then writing: requests at once slip through"
+    return [
+        Error(
+            f'The cache in which clients are counted, CACHES["{alias}"], {problem}.',
+            hint='Name one that counts in one step, such as Redis or Memcached: CACHES = {..., "payments": {"BACKEND": '
+            '"django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379"}} and '
+            'PAYMENTS = {..., "THROTTLE_CACHE": "payments"}. Without either, type for "BACKEND" '
+            '"django.core.cache.backends.locmem.LocMemCache": each process then counts for itself.',
+            id="payments.E022",
+        )
+    ]
 
 
-def _proxy_warnings() -> Checks:
-    """Warn where payers are limited by their network address, and nobody has said through how many proxies."""
-    is_limited = conf.throttle_rate("REQUESTS_PER_CLIENT") is not None
-    if (
-        CLIENT_THROTTLE not in conf.storefront_throttle_classes()
-        or not is_limited
-        or conf.proxy_count() is not None
-    ):
+def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
+    """Warn of proxies (W017) and caches (W018) that are wrong for counting clients, and of pretend money (W022)."""
+    if any(message.is_serious() for message in check_settings()):
+        return []  # what is wrong comes first
+    counting = [*_proxies_warning(), *_local_cache_warning()] if _counts_clients() else []
+    return [*counting, *_pretend_warnings()]
+
+
+def _proxies_warning() -> Checks:
+    if conf.proxy_count() is not None:
         return []
     return [
         Warning(
-            'PAYMENTS["PROXIES"] is not set, so X-Forwarded-For is not believed: all payers behind one proxy share one '
-            'rate, PAYMENTS["THROTTLES"]["REQUESTS_PER_CLIENT"].',
+            'PAYMENTS["PROXIES"] is not set, so X-Forwarded-For is not believed: all payers behind one proxy share the '
+            'rates of one client, "REQUESTS_PER_CLIENT" and "DECLINES_PER_CLIENT".',
             hint="Type how many of your own proxies a request comes through, such as nginx or a load balancer: "
             '"PROXIES": 1; or "PROXIES": 0 where there is none.',
             id="payments.W017",
@@ -261,6 +273,24 @@ def _pretend_warnings() -> Checks:
             hint='Take "ALLOW_PRETEND_MONEY" out, and DEBUG, where a shop is open; on a staging site, type: '
             'SILENCED_SYSTEM_CHECKS = ["payments.W022"]',
             id="payments.W022",
+        )
+    ]
+
+
+def _local_cache_warning() -> Checks:
+    alias = conf.throttle_cache()
+    backend = _cache_class(alias)
+    if not (isinstance(backend, type) and issubclass(backend, LocMemCache)):
+        return []
+    return [
+        Warning(
+            f'CACHES["{alias}"], in which clients are counted, is each process\'s own and holds 300 keys by default: '
+            "each process lets a client have the whole rate, and many clients push each other's counts out.",
+            hint='Type: CACHES = {..., "payments": {"BACKEND": "django.core.cache.backends.redis.RedisCache", '
+            '"LOCATION": "redis://127.0.0.1:6379"}} and PAYMENTS = {..., "THROTTLE_CACHE": "payments"}; or, with one '
+            'process, a LocMemCache for it with "OPTIONS": {"MAX_ENTRIES": 100_000} and '
+            'SILENCED_SYSTEM_CHECKS = ["payments.W018"]',
+            id="payments.W018",
         )
     ]
 
@@ -287,7 +317,7 @@ def check_flags() -> Checks:
             hint=f'Type: "{name}": {default}, or leave it out.',
             id="payments.E026",
         )
-        for name, default in (("ALLOW_PRETEND_MONEY", False), ("COMPILE_STATEMENTS", True))
+        for name, default in FLAGS.items()
         if not isinstance(value := conf.payments_setting(name, default), bool)
     ]
 
@@ -398,11 +428,11 @@ _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_payable_resolver,
     check_mark_as_paid_provider,
     check_session_lifetime,
-    check_payers_may_release,
     check_return_url_origins,
     check_authentication_classes,
     check_throttles,
     check_proxies,
+    check_throttle_cache,
     check_metrics_token,
     check_flags,
 )
@@ -495,6 +525,25 @@ def _are_classes(paths: Any, method: str) -> bool:
         return False
     named = [None if _callable_problem(path) else import_string(path) for path in paths]
     return all(isinstance(each, type) and hasattr(each, method) for each in named)
+
+
+def _counts_clients() -> bool:
+    """Return whether anything is counted per client; rates that can't be read are told of elsewhere."""
+    throttles: Any = conf.payments_setting("THROTTLES", {})
+    rates = {**conf.DEFAULT_THROTTLES, **(throttles if isinstance(throttles, Mapping) else {})}
+    classes = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", (CLIENT_THROTTLE,))
+    is_ours = isinstance(classes, list | tuple) and CLIENT_THROTTLE in classes
+    counts_requests = rates["REQUESTS_PER_CLIENT"] is not None and is_ours
+    return counts_requests or rates["DECLINES_PER_CLIENT"] is not None
+
+
+def _cache_class(alias: Any) -> type[BaseCache] | str:
+    """Return the class of a cache, without making one; or what is wrong."""
+    try:
+        backend: type[BaseCache] = import_string(settings.CACHES[alias]["BACKEND"])
+    except (LookupError, TypeError, ImportError) as error:
+        return repr(error)
+    return backend
 
 
 def _callable_problem(path: Any) -> str | None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +30,7 @@ SETTING_NAMES: Final = frozenset(
         "STAFF_AUTHENTICATION_CLASSES",
         "STOREFRONT_THROTTLE_CLASSES",
         "THROTTLES",
+        "THROTTLE_CACHE",
         "PROXIES",
         "METRICS_TOKEN",
         "PAYERS_MAY_RELEASE",
@@ -42,6 +44,7 @@ DEFAULT_THROTTLES: Final[Mapping[str, str | None]] = {
     "AUTHORIZATIONS_PER_COLLECTION": "15/hour",
     "UPDATES_PER_COLLECTION": "30/hour",
     "REQUESTS_PER_CLIENT": "120/minute",
+    "DECLINES_PER_CLIENT": "10/hour",
 }
 _COUNT: Final = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _PERIODS: Final = {
@@ -170,6 +173,12 @@ def throttle_rate(name: str) -> Rate | None:
     configured = payments_setting("THROTTLES", {})
     text = configured.get(name, DEFAULT_THROTTLES[name])
     return None if text is None else Rate.parse(text)
+
+
+def throttle_cache() -> str:
+    """Return the alias of the cache in which requests and declines of clients are counted."""
+    alias: str = payments_setting("THROTTLE_CACHE", DEFAULT_CACHE_ALIAS)
+    return alias
 
 
 def proxy_count() -> int | None:

@@ -70,5 +70,8 @@ PAYMENTS: dict[str, Any] = {
     },
     "PAYABLE_RESOLVER": "tests.shop.payables.resolve_payable",
     "ALLOW_PRETEND_MONEY": True,
-    "THROTTLES": {"REQUESTS_PER_CLIENT": None},  # a test makes more requests than a person does
+    "THROTTLES": {  # a test makes more requests than a person does, and has more declined
+        "REQUESTS_PER_CLIENT": None,
+        "DECLINES_PER_CLIENT": None,
+    },
 }

@@ -31,6 +31,8 @@ from payments.providers.system import SystemProvider
 SYSTEM = {"BACKEND": "payments.providers.system.SystemProvider"}
 SIMULATOR = "payments.providers.simulator.SimulatorProvider"
 GOOD: dict[str, Any] = {"PROVIDERS": {"system": SYSTEM}}
+LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+REDIS = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379"}
 
 NO_ALIASES = (
     "stripe/eu",
@@ -220,8 +222,16 @@ def test_a_full_setting_is_silent(settings: Settings) -> None:
         ({**GOOD, "PROXIES": None}, ["payments.W017"]),
         ({**GOOD, "PROXIES": 0}, []),
         ({**GOOD, "PROXIES": 1}, []),
-        ({**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None}}, []),
-        ({**GOOD, "STOREFRONT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"]}, []),
+        ({**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None}}, ["payments.W017"]),
+        ({**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}}, []),
+        (
+            {
+                **GOOD,
+                "STOREFRONT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
+                "THROTTLES": {"DECLINES_PER_CLIENT": None},
+            },
+            [],
+        ),
         ({**GOOD, "THROTTLES": "15/hour"}, []),  # that is an error first
     ],
 )
@@ -229,18 +239,76 @@ def test_who_puts_a_shop_into_service_is_asked_for_its_proxies(
     settings: Settings, payments: Any, expected: list[str]
 ) -> None:
     settings.PAYMENTS = payments
+    settings.CACHES = {"default": REDIS}
     messages = checks.check_deployment()
     assert ids(messages) == expected
     assert all('"PROXIES": 1' in str(message.hint) for message in messages)
 
 
-def test_proxies_are_asked_for_in_deployment_alone(settings: Settings) -> None:
+def test_proxies_and_a_cache_for_all_are_asked_for_in_deployment_alone(settings: Settings) -> None:
     settings.PAYMENTS = GOOD
+    settings.CACHES = {"default": LOCAL}
     found = [
         ids(run_checks(tags=["payments"], include_deployment_checks=is_deployment))
         for is_deployment in (False, True)
     ]
-    assert ["payments.W017" in each for each in found] == [False, True]
+    for expected in ("payments.W017", "payments.W018"):
+        assert [expected in each for each in found] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("backend", "is_refused"),
+    [
+        ("django.core.cache.backends.locmem.LocMemCache", False),
+        ("django.core.cache.backends.redis.RedisCache", False),
+        ("django.core.cache.backends.memcached.PyMemcacheCache", False),
+        ("django.core.cache.backends.memcached.PyLibMCCache", False),
+        ("django.core.cache.backends.db.DatabaseCache", True),
+        ("django.core.cache.backends.filebased.FileBasedCache", True),
+        ("django.core.cache.backends.dummy.DummyCache", True),
+        ("shop.nowhere.Cache", True),
+    ],
+)
+def test_cache_that_does_not_count_in_one_step_is_an_error(
+    settings: Settings, backend: str, is_refused: bool
+) -> None:
+    settings.PAYMENTS = GOOD
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "x"}, "payments": LOCAL}
+    messages = checks.check_settings()
+    assert ids(messages) == ["payments.E022"] * is_refused
+    assert all('"THROTTLE_CACHE": "payments"' in str(message.hint) for message in messages)
+    settings.PAYMENTS = {**GOOD, "THROTTLE_CACHE": "payments"}
+    assert checks.check_settings() == []
+
+
+def test_cache_is_only_looked_at_where_clients_are_counted_in_it(settings: Settings) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "x"}}
+    settings.PAYMENTS = {**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}}
+    assert checks.check_settings() == []
+    settings.PAYMENTS = {**GOOD, "THROTTLE_CACHE": "nowhere"}
+    assert ids(checks.check_settings()) == ["payments.E022"]
+
+
+def test_shop_that_is_being_written_may_cache_nothing(settings: Settings) -> None:
+    settings.PAYMENTS = GOOD
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    settings.DEBUG = True
+    assert checks.check_settings() == []
+
+
+@pytest.mark.parametrize(("cache", "expected"), [("LOCAL", ["payments.W018"]), ("REDIS", [])])
+def test_cache_of_each_process_is_warned_of_in_production(
+    settings: Settings, cache: str, expected: list[str]
+) -> None:
+    settings.CACHES = {"default": {"LOCAL": LOCAL, "REDIS": REDIS}[cache]}
+    settings.PAYMENTS = {**GOOD, "PROXIES": 0}
+    assert ids(checks.check_deployment()) == expected
+    settings.PAYMENTS = {
+        **GOOD,
+        "PROXIES": 0,
+        "THROTTLES": {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None},
+    }
+    assert checks.check_deployment() == []
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ class PaymentsView(APIView):
 
     source: ClassVar[EventSource]
     is_for_payers: ClassVar[bool] = False
-    calls_providers: ClassVar[bool] = True
+
+    calling_methods: ClassVar[frozenset[str]] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+    """The methods that may call a provider. A GET that does is counted as a request that changes something."""
 
     unstored: ClassVar[frozenset[str]] = frozenset()
     """The keys of an answer that are never stored with it: `recall` tells them anew."""

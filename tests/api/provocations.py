@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.db import OperationalError, transaction
 from django.db.models import F
 from django.test import Client
@@ -267,7 +268,9 @@ def under_no_key(world: World) -> Answer:
 
 def throttled(name: str, tries: Callable[[World], Answer]) -> Callable[[World], Answer]:
     def run(world: World) -> Answer:
-        world.configure(THROTTLES={"REQUESTS_PER_CLIENT": None, name: "1/hour"})
+        cache.clear()
+        others = {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}
+        world.configure(THROTTLES={**others, name: "1/hour"})
         return tries(world)
 
     return run
@@ -280,6 +283,11 @@ def two_sessions(world: World) -> Answer:
 def two_authorizations(world: World) -> Answer:
     sessions = [world.create(amount="10.00").body["id"] for _ in range(2)]
     return [world.guest.post(f"storefront/payment-sessions/{key}/authorize/") for key in sessions][-1]
+
+
+def two_declines(world: World) -> Answer:
+    world.script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED))
+    return two_authorizations(world)
 
 
 def two_updates(world: World) -> Answer:
@@ -448,6 +456,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("card_data_refused", 422): lambda world: world.create(data={"token": "4242 4242 4242 4242"}),
     ("too_many_sessions", 429): throttled("SESSIONS_PER_COLLECTION", two_sessions),
     ("too_many_authorizations", 429): throttled("AUTHORIZATIONS_PER_COLLECTION", two_authorizations),
+    ("too_many_declines", 429): throttled("DECLINES_PER_CLIENT", two_declines),
     ("too_many_updates", 429): throttled("UPDATES_PER_COLLECTION", two_updates),
     ("throttled", 429): throttled("REQUESTS_PER_CLIENT", two_sessions),
     ("declined", 402): declined,

@@ -108,7 +108,7 @@ class PaymentCollectionsView(MoneyListMixin):
     """List and create collections."""
 
     permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
-    calls_providers = False
+    calling_methods = frozenset()
     output = CollectionSerializer
     conditions = {
         "status": filters.one_of("status", CollectionStatus),

@@ -26,6 +26,7 @@ from payments.api.progress import ProgressField
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, session_rows
 from payments.api.storefront.return_urls import check_return_url
+from payments.api.throttling import limiting_declines
 from payments.api.views import accepted
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
@@ -180,7 +181,12 @@ class AuthorizeSessionView(SessionActionView):
         session = self.get_session(session_id)
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+        if self.earlier is not None or not session.is_unauthorized:
+            return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+        with limiting_declines(request) as verdict:
+            response = answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+            verdict.is_declined = response.data["status"] == SessionStatus.ERROR
+        return response
 
 
 class CancelSessionView(SessionActionView):
