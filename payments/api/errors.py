@@ -3,7 +3,7 @@
     {"type", "code", "message", "errors": [{"field", "code", "message"}]}
 
 `type` is one of a dozen words to branch on, `code` is stable and exact, `message` is for people. `errors` names the
-fields that are to blame, dotted where they are nested, fifty at most; it is empty where no single field is.
+fields that are to blame, dotted where they are nested, 200 at most; it is empty where no single field is.
 
 | what happened                                               | status | type                 | Retry-After |
 |-------------------------------------------------------------|--------|----------------------|-------------|
@@ -70,7 +70,7 @@ from payments.exceptions import (
 
 logger = logging.getLogger("payments.api")
 
-MAX_BLAMED: Final = 50
+MAX_BLAMED: Final = 200
 """How many fields an answer blames: who sends thousands of wrong ones has not mistyped."""
 
 RETRY_SOON: Final = 2
