@@ -311,7 +311,7 @@ def test_looking_for_card_data_costs_no_more_than_the_size(piece: str) -> None:
 
 
 @pytest.mark.thorough
-@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from(PIECES) | st.text(max_size=3), min_size=1, max_size=4).map("".join),
     st.sampled_from(sorted(SHAPES)),
