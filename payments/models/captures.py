@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptQuerySet, RefusableModel, status_is_known
+from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField
 from payments.models.payments import Payment
 from payments.money import AmountField, display_amount
@@ -39,6 +39,12 @@ class Capture(RefusableModel):
         ordering = ["created_at", "id"]
         constraints = [
             status_is_known("payments_capture_status_known", Status),
+            status_has(
+                "payments_capture_succeeded_has_time",
+                Q(succeeded_at__isnull=False),
+                Status.SUCCEEDED,
+            ),
+            status_has("payments_capture_failed_has_code", ~Q(error_code=""), Status.FAILED),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_capture_amount_positive"),
             UniqueConstraint(
                 fields=["provider_reference", "payment"], name="payments_capture_provider_reference_unique"
@@ -63,5 +69,5 @@ class Capture(RefusableModel):
     @transition(status, source=[Status.PENDING], target=Status.FAILED)
     def fail(self, *, code: str, message: str) -> None:
         """Have moved nothing, for certain; the amount is free again."""
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message

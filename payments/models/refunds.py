@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptQuerySet, RefusableModel, status_is_known
+from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField
 from payments.models.payments import Payment
 from payments.models.refund_reasons import RefundReason
@@ -49,6 +49,13 @@ class Refund(RefusableModel):
         ordering = ["created_at", "id"]
         constraints = [
             status_is_known("payments_refund_status_known", Status),
+            status_has(
+                "payments_refund_succeeded_has_time",
+                Q(succeeded_at__isnull=False),
+                Status.SUCCEEDED,
+                either=[Status.FAILED],
+            ),
+            status_has("payments_refund_failed_has_code", ~Q(error_code=""), Status.FAILED),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_refund_amount_positive"),
             UniqueConstraint(
                 fields=["provider_reference", "payment"], name="payments_refund_provider_reference_unique"
@@ -73,5 +80,5 @@ class Refund(RefusableModel):
     @transition(status, source=[Status.PENDING, Status.SUCCEEDED], target=Status.FAILED)
     def fail(self, *, code: str, message: str) -> None:
         """Have moved nothing; from `succeeded` when the payer's bank sent the money back days later."""
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message

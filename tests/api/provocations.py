@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.test import Client
 from django.test.utils import override_settings
 from django.utils import timezone
@@ -100,7 +100,9 @@ class World:
         path = self.path()
 
         def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
-            PaymentCollection.objects.update(canceled_at=timezone.now(), version=F("version") + 1)
+            QuerySet(PaymentCollection).update(
+                status="canceled", canceled_at=timezone.now(), version=F("version") + 1
+            )
             return AuthorizeResult(
                 outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
             )

@@ -58,7 +58,7 @@ def test_a_replay_hides_what_its_asker_may_not_see_any_more(
         services.capture_payment(payment, amount="10.00")
     if "resolve" in route.path:
         operation = PaymentOperation.objects.get(pk=keys["operation"])
-        operation.require_attention(detail="")
+        operation.require_attention(detail="unresolved")
         operation.save()
     if "mark-as-paid" in route.path:
         services.update_payment_collection(payment.collection, amount="120.00")

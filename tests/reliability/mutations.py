@@ -96,8 +96,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path=f"{LEDGER}/statements.py",
-                old='guard = {} if version is None else {"version": version}',
-                new="guard = {}",
+                old="    if not compiles_statements():\n        values = {name: getattr",
+                new="    guard = {}\n    if not compiles_statements():\n        values = {name: getattr",
             ),
         ),
     ),
@@ -200,7 +200,7 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path=f"{BACKGROUND}/inbox.py",
-                old="    if owner is not None:\n        rows = rows.filter(lease_owner=owner)\n",
+                old='    if owner is not None:\n        guard["lease_owner"] = owner\n',
                 new="",
             ),
             Edit(path=f"{BACKGROUND}/inbox.py", old="if event.lease_owner == owner:", new="if True:"),

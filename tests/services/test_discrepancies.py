@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from payments import services
 from payments.exceptions import OutcomeUnknownError
@@ -121,7 +121,7 @@ def test_more_held_than_is_due_is_recorded_and_put_before_a_person(
 
 def test_attention_is_not_ended_by_hearing_the_same_again(session: PaymentSession, card: Script) -> None:
     def answer(request: object) -> AuthorizeResult:
-        rows = PaymentCollection.objects.filter(pk=session.collection_id)
+        rows: QuerySet[PaymentCollection] = QuerySet(PaymentCollection).filter(pk=session.collection_id)
         rows.update(amount=Decimal(50), version=F("version") + 1)
         return authorized("100.00")
 

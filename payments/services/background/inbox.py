@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -46,6 +47,7 @@ from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     LeaseLostError,
+    database_alias,
     held_rows,
     lease_rows,
     new_owner,
@@ -53,6 +55,7 @@ from payments.services.ledger.locks import (
 )
 from payments.services.ledger.operations import survived
 from payments.services.ledger.payers import origin_of_shop
+from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
@@ -70,6 +73,19 @@ BACKOFF: Final = (
 
 MAX_ID: Final = 255
 """No provider's ids are longer, in characters."""
+
+_MOVED: Final = (
+    "status",
+    "session_id",
+    "attempts",
+    "detail",
+    "lease_owner",
+    "lease_expires_at",
+    "next_attempt_at",
+    "applied_at",
+    "updated_at",
+)
+"""What a step of an event may change."""
 
 Status = WebhookEventStatus
 Progress = Callable[[WebhookEvent], None]
@@ -120,7 +136,7 @@ def process_event(
         return _defer_or_ignore(event, owner)
     origin, session = origin or Origin(source=EventSource.WEBHOOK), sessions[0]
     if not _is_believed(session):
-        return _ignore(event, owner, detail="pretend money")
+        return _move_on(event, lambda row: row.ignore(detail="pretend money"), owner)
     if not all(_is_looked_up(other, origin) for other in sessions[1:]):
         return _defer(event, detail="retrieve: another of its sessions", owner=owner)
     fact = _fact_of(event)
@@ -368,16 +384,7 @@ def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: O
 
 def _mark_applied(event: WebhookEvent, session: PaymentSession, owner: str | None) -> None:
     """Note on a stored event, in the transaction that records it, that what it states is in the books."""
-    now = timezone.now()
-    _write(
-        event,
-        owner,
-        session=session,
-        status=Status.APPLIED,
-        applied_at=now,
-        next_attempt_at=None,
-        detail="",
-    )
+    _move(event, lambda row: row.apply(session=session), owner)
 
 
 def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
@@ -385,14 +392,8 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
     is_nameless = not (event.provider_reference or event.payload.get("capture_reference"))
     is_foreign = bool(event.payload.get("session_id")) or is_nameless
     if is_foreign or event.attempts >= len(BACKOFF) - 1:
-        return _ignore(event, owner, detail="foreign")
+        return _move_on(event, lambda row: row.ignore(detail="foreign"), owner)
     return _defer(event, detail="no session yet", owner=owner)
-
-
-def _ignore(event: WebhookEvent, owner: str | None, *, detail: str) -> WebhookEvent:
-    _write(event, owner, status=Status.IGNORED, detail=detail, next_attempt_at=None)
-    event.refresh_from_db()
-    return event
 
 
 def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
@@ -408,35 +409,34 @@ def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
 
 
 def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEvent:
-    """Try an event again later; after the last time it counts as failed, and an operator may replay it.
+    """Try an event again later; after the last time it counts as failed, and an operator may replay it."""
 
-    One that somebody else has moved on in the meantime is left alone.
-    """
-    attempts = event.attempts + 1
-    is_over = attempts >= len(BACKOFF)
+    def step(row: WebhookEvent) -> None:
+        row.attempts += 1
+        if row.attempts < len(BACKOFF):
+            row.defer(until=timezone.now() + BACKOFF[row.attempts], detail=detail)
+        else:
+            row.fail(detail=detail)
+
+    return _move_on(event, step, owner)
+
+
+def _move_on(event: WebhookEvent, step: Progress, owner: str | None) -> WebhookEvent:
+    """Take a stored event a step further, unless somebody else has done so meanwhile; return it as it is then."""
     with suppress(LeaseLostError):
-        _write(
-            event,
-            owner,
-            is_unchanged=True,
-            status=Status.FAILED if is_over else Status.DEFERRED,
-            attempts=attempts,
-            next_attempt_at=None if is_over else timezone.now() + BACKOFF[attempts],
-            detail=detail,
-        )
+        _move(event, step, owner, status=event.status, attempts=event.attempts)
     event.refresh_from_db()
     return event
 
 
-def _write(event: WebhookEvent, owner: str | None, *, is_unchanged: bool = False, **values: Any) -> None:
-    """Write these values into a stored event and end its lease; raise LeaseLostError where it is another's by now."""
-    rows = WebhookEvent.objects.filter(pk=event.pk)
+def _move(event: WebhookEvent, step: Progress, owner: str | None, **guard: Any) -> None:
+    """Take a stored event a step further and end its lease; raise LeaseLostError where it is another's by now."""
+    moved = copy(event)  # What is written here may be undone.
+    step(moved)
+    moved.updated_at = timezone.now()
     if owner is not None:
-        rows = rows.filter(lease_owner=owner)
-    if is_unchanged:
-        rows = rows.filter(status=event.status, attempts=event.attempts)
-    ended = {"lease_owner": "", "lease_expires_at": None, "updated_at": timezone.now()}
-    if not rows.update(**values, **ended):
+        guard["lease_owner"] = owner
+    if not update(database_alias(), moved, _MOVED, **guard):
         raise LeaseLostError(event.pk)
 
 
