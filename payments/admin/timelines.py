@@ -76,6 +76,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "refund.failed": _("Refund failed"),
     "operation.attention": _("Operation needs attention"),
     "operation.resolved": _("Operation resolved by a person"),
+    "customer.erased": _("Customer's data erased"),
     "webhook.replayed": _("Webhook event replayed"),
     "fact.discrepancy": _("Provider's report differs from the books"),
 }

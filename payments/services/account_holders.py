@@ -30,6 +30,7 @@ from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountRequest,
     CreateAccountResult,
+    DeleteAccountResult,
     ListMethodsResult,
     RemoveMethodRequest,
     RemoveMethodResult,
@@ -123,6 +124,17 @@ def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMetho
             raise
         _forget_account(holder)
         return ()
+
+
+def delete_account(holder: AccountHolder) -> None:
+    """Have a provider delete a customer's account for good, with all that is saved in it, and forget it.
+
+    Raises as `create_account_holder` does, also where the provider can't.
+    """
+    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    request = AccountRequest(account_holder_id=holder.pk, account_reference=_reference(holder))
+    _call(plugin.delete_account, request, DeleteAccountResult)
+    _forget_account(holder)
 
 
 def start_adding_payment_method(

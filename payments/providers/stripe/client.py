@@ -127,6 +127,10 @@ class StripeApi:
         found = self._call(lambda api: api.customers.search({"query": query}))
         return next((row for row in found["data"] if not self.is_deleted(row["id"])), None)
 
+    def delete_customer(self, customer_id: str) -> Json:
+        """Delete a Customer for good, with all that they have saved."""
+        return self._call(lambda api: api.customers.delete(customer_id))
+
     def is_deleted(self, customer_id: str) -> bool:
         """Return whether a Customer was deleted, of which Stripe keeps a trace.
 

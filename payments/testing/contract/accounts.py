@@ -16,6 +16,7 @@ from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountRequest,
     CreateAccountResult,
+    DeleteAccountResult,
     ListMethodsResult,
     RemoveMethodRequest,
     RemoveMethodResult,
@@ -86,6 +87,13 @@ class AccountDriver:
             method_id=method_id,
         )
         return ask(self.provider.remove_method, request, RemoveMethodResult)
+
+    def delete(self) -> DeleteAccountResult:
+        """Have the account deleted for good."""
+        request = AccountRequest(
+            account_holder_id=self.account_holder_id, account_reference=self.account_reference
+        )
+        return ask(self.provider.delete_account, request, DeleteAccountResult)
 
 
 def ask(verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]) -> ResultT:
@@ -190,6 +198,16 @@ class AccountContract(ContractHooks):
         [method] = self._saved(account)
         account.remove(method.id)
         driver = self._paying(account)
+        declined(driver, driver.authorize(input={}, saved_method=method.id))
+
+    def test_a_deleted_account_pays_nothing_and_may_be_deleted_again(self) -> None:
+        account = self._account()
+        if type(account.provider).delete_account is AccountHolderProvider.delete_account:
+            self.skip("it deletes no accounts")
+        [method] = self._saved(account)
+        driver = self._paying(account)
+        for _time in range(2):
+            account.delete()
         declined(driver, driver.authorize(input={}, saved_method=method.id))
 
     def test_a_customer_whose_bank_wants_them_comes_back_and_authorizes(self) -> None:
