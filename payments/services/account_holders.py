@@ -137,6 +137,15 @@ def delete_account(holder: AccountHolder) -> None:
     _forget_account(holder)
 
 
+def forget_person(customer: AbstractBaseUser) -> None:
+    """Blank what our rows say of a customer's accounts, and end the keys under which these were asked for with it."""
+    for holder in AccountHolder.objects.filter(customer_id=customer.pk):
+        blank: dict[str, Any] = {"email": "", "data": {}, "metadata": {}}
+        if holder.provider_reference is None and holder.email:
+            blank["provider_data"] = {REFUSALS: holder.provider_data.get(REFUSALS, 0) + 1}
+        AccountHolder.objects.filter(pk=holder.pk).update(**blank, updated_at=timezone.now())
+
+
 def start_adding_payment_method(
     holder: AccountHolder, *, return_url: str | None = None
 ) -> PaymentMethodSetup:

@@ -29,7 +29,7 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.providers.handler import check_no_transaction
-from payments.services.account_holders import delete_account
+from payments.services.account_holders import delete_account, forget_person
 from payments.services.ledger.books import open_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
@@ -105,9 +105,7 @@ def erase_rows(user: AbstractBaseUser, *, origin: Origin) -> Erasure:
     operations: list[str] = []
     for collection_id in list(found):
         operations += repeated(lambda: person.erase_collection(collection_id, origin), joins=True)  # noqa: B023
-    AccountHolder.objects.filter(customer=user.pk).update(
-        email="", data={}, metadata={}, updated_at=timezone.now()
-    )
+    forget_person(user)
     waiting = _clear_webhook_events(user)
     person.erase_mentions()
     return Erasure(collections=len(found), operations=tuple(operations), webhook_events=waiting)

@@ -71,7 +71,7 @@ def test_payment_that_was_charged_back_says_so(eventful: PaymentCollection, oper
     assert "The payer's bank took 20.00 EUR back." in text(shown)
     assert "Kept 25.00 EUR, Refunded 15.00 EUR, Charged back 20.00 EUR" in shown
     assert "Charged back 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
-    Payment.objects.filter(pk=payment.pk).update(reinstated_amount="20.00")
+    QuerySet(Payment).filter(pk=payment.pk).update(reinstated_amount="20.00")
     assert "The payer's bank took" not in text(html(operator, page(payment)))
     assert "Reinstated 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
 

@@ -156,6 +156,10 @@ NEW: dict[str, Callable[[Any, Any, str], object]] = {
 }
 
 
+@pytest.mark.shows(
+    "The shop's code writes a status or an amount with `update`, `bulk_update` or `update_or_create`",
+    "Refused, on every model, in every status, by related managers too",
+)
 @pytest.mark.parametrize(("factory", "status"), CASES)
 def test_managers_refuse_to_write_a_status(factory: Any, status: str) -> None:
     row = _row(factory, status)
@@ -229,6 +233,10 @@ def test_managers_refuse_to_write_an_amount(factory: Any, name: str) -> None:
         assert (refusal.value.code, refusal.value.field) == ("services_only", name)
 
 
+@pytest.mark.shows(
+    "Raw SQL, or a row saved past its field, says another status than the row's facts",
+    "The database refuses it: a status is tied to its times, codes and amounts",
+)
 @pytest.mark.parametrize(("factory", "status"), CASES)
 def test_database_refuses_a_status_whose_facts_a_row_lacks(factory: Any, status: str) -> None:
     row = _row(factory, status)
@@ -274,6 +282,10 @@ HALF_DONE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 }
 
 
+@pytest.mark.shows(
+    "A transition is called on a row and saved, without the service that belongs to it",
+    "The database refuses a session, payment or movement that only says it has been authorized or moved",
+)
 @pytest.mark.parametrize("name", HALF_DONE)
 def test_transition_that_no_service_completes_is_not_stored(name: str) -> None:
     make, step = HALF_DONE[name]

@@ -319,6 +319,18 @@ def test_account_whose_deletion_was_not_answered_is_deleted_the_next_time(
     assert stripe.books.all("customer") == []
 
 
+def test_account_that_was_asked_for_in_vain_is_asked_for_anew_under_another_key(
+    customer: AbstractBaseUser, stripe: FakeStripe
+) -> None:
+    stripe.books.is_searchable = False
+    stripe.misbehave("customer", Fault.SILENCE_BEFORE)
+    with pytest.raises(OutcomeUnknownError):
+        services.create_account_holder(customer, provider_id="stripe")
+    assert services.erase_customer(customer).is_complete
+    assert left() == []
+    assert services.create_account_holder(customer, provider_id="stripe").provider_reference
+
+
 def test_account_at_the_simulator_is_deleted(customer: AbstractBaseUser, simulator: SimulatorService) -> None:
     holder = services.create_account_holder(customer, provider_id="simulator")
     services.start_adding_payment_method(holder, return_url="https://shop.example/back")
