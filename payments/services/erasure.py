@@ -150,17 +150,17 @@ class _Person:
 
     def erase_mentions(self) -> None:
         """Take the texts out of stored answers, and of events that belong to no session."""
-        self._erase_matching(IdempotencyRecord, "response_body")
-        self._erase_matching(WebhookEvent, "payload")
+        alias = database_alias()
+        self._erase_matching(QuerySet(IdempotencyRecord, using=alias), "response_body")
+        self._erase_matching(QuerySet(WebhookEvent, using=alias).filter(session=None), "payload")
 
     def _erase(self, row: Any) -> bool:
         """Blank what may hold anything, and take the texts out of the rest; return whether there was something."""
-        is_news = False
         blank: dict[str, Any] = {name: {} for name in _BLANKED if getattr(row, name, None)}
-        for name, value in (self._without_texts(row) | blank).items():
+        changes = self._without_texts(row) | blank
+        for name, value in changes.items():
             setattr(row, name, value)
-            is_news = True
-        return is_news
+        return bool(changes)
 
     def _without_texts(self, row: Model) -> dict[str, Any]:
         """Return what is otherwise in a row's texts and documents without the person."""
@@ -183,15 +183,13 @@ class _Person:
             is_news = is_news or is_new
         return is_news
 
-    def _erase_matching(self, model: type[Model], name: str) -> None:
+    def _erase_matching(self, rows: QuerySet[Any], name: str) -> None:
         """Take the texts out of a document, wherever it holds one of them, in JSON's spelling or not."""
-        spellings = {spelling for text in self.texts for spelling in (text, json.dumps(text)[1:-1])}
         wanted = Q()
-        for spelling in spellings:
-            wanted |= Q(written__icontains=spelling)
-        if not spellings:
+        for text in self.texts:
+            wanted |= Q(written__icontains=text) | Q(written__icontains=json.dumps(text)[1:-1])
+        if not wanted:
             return
-        rows: QuerySet[Any] = QuerySet(model, using=database_alias())
         for row in rows.annotate(written=Cast(name, TextField())).filter(wanted).iterator():
             setattr(row, name, self._cleaned(getattr(row, name)))
             update(database_alias(), row, [name])
