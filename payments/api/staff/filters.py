@@ -23,7 +23,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
-from payments.api.moments import stored_moment
+from payments.moments import stored_moment
 from payments.exceptions import AmountError
 from payments.models import Payment, PaymentSession
 from payments.money import exact_decimal, normalize_currency

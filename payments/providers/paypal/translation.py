@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from payments.exceptions import AmountError, CurrencyError
+from payments.moments import aware_moment
 from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.amounts import from_value
@@ -106,7 +107,7 @@ def session_fact(
     order: Order, options: PayPalOptions, *, disputes: Sequence[Mapping[str, Any]] = ()
 ) -> SessionFact:
     """Return the fact that an order states, together with the disputes about its captures."""
-    groups = refund_groups(order.refunds, now=timezone.now())
+    groups = refund_groups(order.refunds, now=aware_moment(timezone.now()))
     refunds = [row for group in groups for row in group]
     return SessionFact(
         currency_code=order.currency_code,

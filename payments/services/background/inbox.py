@@ -28,6 +28,7 @@ from payments.exceptions import (
     WebhookVerificationError,
 )
 from payments.models import Capture, PaymentSession, Refund, WebhookEvent
+from payments.moments import stored_moment
 from payments.providers import (
     BaseProvider,
     SessionFact,
@@ -262,7 +263,7 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
             "other_captures": list(result.other_captures),
         },
         fact=fact,
-        occurred_at=result.occurred_at,
+        occurred_at=None if result.occurred_at is None else stored_moment(result.occurred_at),
         next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
     )
 

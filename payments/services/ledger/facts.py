@@ -7,7 +7,7 @@ one that breaks an invariant is written down all the same, and an operation asks
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from django.utils import timezone
 from payments.exceptions import AmountError, ProviderUnavailableError
 from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.models.sessions import UNAUTHORIZED_STATUSES
+from payments.moments import stored_moment
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
 from payments.providers.publishing import declared_data
@@ -87,9 +88,16 @@ def apply_fact(
     `operation` is the one whose answer the fact is, if it is one's. Return whether the fact needs a person's attention.
     """
     recorder = FactRecorder(books=books, session=session, operation=operation)
-    recorder.record(fact)
+    recorder.record(_as_rows_hold_it(fact))
     report_discrepancies(books, session, recorder.discrepancies, operation=operation)
     return bool(recorder.discrepancies)
+
+
+def _as_rows_hold_it(fact: SessionFact) -> SessionFact:
+    """Return a fact with its moments as they are stored and compared here; a provider's have a time zone."""
+    moments = {"expires_at": fact.expires_at, "occurred_at": fact.occurred_at}
+    told = {name: stored_moment(moment) for name, moment in moments.items() if moment is not None}
+    return replace(fact, **told) if told else fact  # type: ignore[arg-type]  # the two are moments
 
 
 @dataclass(kw_only=True)
