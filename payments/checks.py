@@ -21,10 +21,10 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
-from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from payments import conf
+from payments.addresses import places_of
 from payments.providers import BaseProvider, configured_providers, get_provider
 from payments.providers.pretend import is_refused
 from payments.providers.publishing import undeclarable
@@ -379,19 +379,28 @@ def check_routers(
 
 
 def check_urls(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn where no URLconf includes `payments.urls` (W016): no storefront could ask, and no webhook arrive."""
+    """Warn where no URLconf includes `payments.urls` (W016), and refuse a place that hands on arguments (E023)."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
-    try:
-        reverse("payments:health")
-    except NoReverseMatch:
+    places = places_of("health")
+    if not places:
         hint = (
             'Type into your urlpatterns: path("payments/", include("payments.urls")); or, where only Python code and '
             'the admin are used, SILENCED_SYSTEM_CHECKS = ["payments.W016"]'
         )
         text = "payments.urls is included nowhere, so there is no API, and no webhook arrives."
         return [Warning(text, hint=hint, id="payments.W016")]
-    return []
+    return [
+        Error(
+            f"payments.urls is included below {place.route!r}, which hands arguments to every view; those of payments "
+            "take none, so each request would fail.",
+            hint='Type a path without a part such as <slug:tenant>: path("payments/", include("payments.urls")). The '
+            "PAYABLE_RESOLVER can tell from the request, or from the reference, which tenant is meant.",
+            id="payments.E023",
+        )
+        for place in places
+        if place.adds_arguments
+    ]
 
 
 def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Checks:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from django.contrib.auth.decorators import login_not_required
 from django.db import Error as AnyDatabaseError
 from django.db import connections, transaction
 from django.http import HttpRequest, JsonResponse
@@ -43,6 +44,7 @@ MALFORMED: Final = "webhook_malformed"
 
 
 @csrf_exempt
+@login_not_required  # a signature proves who sends, and a provider follows no redirect
 @sensitive_post_parameters()
 @sensitive_variables()
 def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
@@ -119,4 +121,9 @@ def _non_atomic() -> Callable[..., HttpResponseBase]:
     return view
 
 
-urlpatterns = [path("<str:provider_id>/", _non_atomic(), name="webhook")]
+_view = _non_atomic()
+
+urlpatterns = [
+    path("<str:provider_id>/", _view, name="webhook"),
+    path("<str:provider_id>", _view),  # as some enter it; a redirect to the slash would lose the event
+]

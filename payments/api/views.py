@@ -13,13 +13,16 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from payments.addresses import address_of
 from payments.api.authentication import SessionAuthentication, authenticators
 from payments.api.bodies import refuse_unread_body
 from payments.api.card_data import refuse_card_data
@@ -29,11 +32,13 @@ from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRe
 from payments.api.outcomes import outcome_of, run_verb
 from payments.api.parsers import JSONParser
 from payments.api.serializers import InputSerializer, NoInput
+from payments.exceptions import InputError
 from payments.logs import log_answer
 from payments.models import PaymentOperation
 from payments.services import Actor
 from payments.services.idempotency import collecting_claims, outcome_unknown
 from payments.states import EventSource, OperationKind
+from payments.users import user_of
 
 logger = logging.getLogger("payments.api")
 
@@ -106,6 +111,10 @@ class PaymentsView(APIView):
             exc = outcome_unknown(self.claims[-1])
         return super().handle_exception(exc)
 
+    def perform_authentication(self, request: Request) -> None:
+        """Recognize who asks."""
+        self.actor  # noqa: B018 - raises for what isn't a user
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let in who may come in, and turn away what can't be read, and card data."""
         super().initial(request, *args, **kwargs)
@@ -157,11 +166,15 @@ class PaymentsView(APIView):
         log_answer(request, final)
         return final
 
-    @property
-    def actor(self) -> Actor:
-        """Who asks, or None for somebody unknown."""
+    @cached_property
+    def actor(self) -> Any:
+        """The user who asks, or None for somebody unknown; what stands for no user may not come in."""
         user: Any = self.request.user  # None, where the project's UNAUTHENTICATED_USER is None
-        return user if user is not None and user.is_authenticated else None
+        try:
+            return user_of(user, field="actor")
+        except InputError as error:
+            logger.warning("An authentication class recognized what isn't a user: %s", type(user).__qualname__)
+            raise AuthenticationFailed(error.message, code=error.code) from error
 
     def origin(self) -> OriginArguments:
         """Return what every verb is told about the request."""
@@ -173,7 +186,7 @@ class PaymentsView(APIView):
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
-
-def accepted(body: dict[str, Any], *, location: str) -> Response:
-    """Return the answer to what isn't known to have happened yet: `location` is the address that tells later."""
-    return Response(body, status=202, headers={"Location": location, "Retry-After": str(RETRY_SOON)})
+    def accepted(self, body: dict[str, Any], *, name: str, key: str) -> Response:
+        """Return the answer to what isn't known to have happened yet, with the address of the view that tells later."""
+        location = address_of(name, key, request=self.request)
+        return Response(body, status=202, headers={"Location": location, "Retry-After": str(RETRY_SOON)})

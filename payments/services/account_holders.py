@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import (
     DeclinedError,
+    InputError,
     NotFoundError,
     NotSupportedError,
     OutcomeUnknownError,
@@ -42,6 +43,7 @@ from payments.services.ledger.locks import drop_lost_connection, get_or_insert
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
+from payments.users import email_of, user_of
 from payments.wording import told_words
 
 logger = logging.getLogger("payments.account_holders")
@@ -72,7 +74,10 @@ def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> Acco
     Raises NotFoundError, and NotSupportedError where the provider keeps none.
     """
     _keeping_accounts(get_provider(provider_id))
-    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=customer.pk)
+    user = user_of(customer, field="customer")
+    if user is None:
+        return None
+    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=user.pk)
     return rows.exclude(provider_reference=None).first()
 
 
@@ -87,18 +92,23 @@ def create_account_holder(
     """
     check_no_transaction()
     plugin = _keeping_accounts(usable_provider(provider_id))
+    user = user_of(customer, field="customer")
+    if user is None:
+        raise InputError(
+            _("A guest has no account with a payment provider."), code="unknown_user", field="customer"
+        )
     holder, is_new = get_or_insert(
         AccountHolder.objects.all(),
         provider_id=provider_id,
-        customer_id=customer.pk,
-        defaults={"email": email or getattr(customer, "email", "") or ""},
+        customer_id=user.pk,
+        defaults={"email": email or email_of(user) or ""},
     )
     if holder.provider_reference is not None:
         return holder
     request = CreateAccountRequest(
         account_holder_id=holder.pk,
         idempotency_key=f"{holder.pk}-{holder.provider_data.get(REFUSALS, 0)}",
-        customer_id=str(customer.pk),
+        customer_id=str(user.pk),
         email=holder.email or None,
         is_retry=not is_new,
     )

@@ -38,6 +38,7 @@ from payments.services.sessions import (
     create_payment_session,
 )
 from payments.states import EventSource
+from payments.users import user_of
 
 
 def create_payment_collection(
@@ -62,7 +63,7 @@ def create_payment_collection(
         collection = PaymentCollection(
             amount=exact,
             currency_code=currency,
-            customer=customer,  # type: ignore[misc]  # which user model it is, the settings decide
+            customer=user_of(customer, field="customer"),
             metadata=dict(metadata or {}),
             **_link_to(payable),
         )

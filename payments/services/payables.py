@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.sessions import cancel_payment_session
 from payments.states import CollectionStatus, EventSource
+from payments.users import email_of, user_of
 
 logger = logging.getLogger("payments.payables")
 
@@ -88,6 +89,7 @@ def open_payment_collection(
     check_no_transaction()
     currency = normalize_currency(resolved.currency_code)
     amount = parse_amount(resolved.amount, currency)
+    resolved = replace(resolved, customer=user_of(resolved.customer, field="customer"))
     origin = Origin.of(actor=actor, source=source)
     _abandon_other_currencies(resolved.payable, currency, origin)
 
@@ -137,7 +139,7 @@ def payment_context(collection: PaymentCollection, *, return_url: str | None = N
     customer = collection.customer
     return PaymentContext(
         customer_id=None if customer is None else str(customer.pk),
-        email=None if customer is None else getattr(customer, "email", "") or None,
+        email=None if customer is None else email_of(customer),
         description=collection.metadata.get("description"),
         return_url=return_url,
     )

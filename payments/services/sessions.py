@@ -34,6 +34,7 @@ from payments.services.ledger.protocol import Performance, perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.providers import check_input, usable_provider
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
+from payments.users import email_of
 
 
 @sensitive_variables()
@@ -221,7 +222,7 @@ def _default_context(collection: PaymentCollection) -> PaymentContext:
     customer = collection.customer
     if customer is None:
         return PaymentContext()
-    return PaymentContext(customer_id=str(customer.pk), email=getattr(customer, "email", "") or None)
+    return PaymentContext(customer_id=str(customer.pk), email=email_of(customer))
 
 
 def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:

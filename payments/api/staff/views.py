@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +15,7 @@ from payments.api.pagination import NEWEST_FIRST, Order, page_of
 from payments.api.serializers import OutputSerializer
 from payments.api.staff.filters import Condition, filtered
 from payments.api.staff.permissions import StaffPermission
-from payments.api.views import PaymentsView, accepted
+from payments.api.views import PaymentsView
 from payments.conf import staff_authentication_classes
 from payments.services.search import Search
 from payments.states import EventSource
@@ -47,7 +46,7 @@ class StaffView(PaymentsView):
 
     def output_context(self) -> dict[str, Any]:
         """Return what the output depends on: which permissions its reader has."""
-        return {"has_perm": self.request.user.has_perm}
+        return {"has_perm": self.actor.has_perm}
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a stored answer, without what the operator may not see any more."""
@@ -58,8 +57,9 @@ class StaffView(PaymentsView):
         body = dict(self.render(row))
         if open_operation is None:
             return Response(body)
-        location = reverse("payments:staff-operation", args=[open_operation])
-        return accepted(body | {"operation_id": open_operation}, location=location)
+        return self.accepted(
+            body | {"operation_id": open_operation}, name="staff-operation", key=open_operation
+        )
 
 
 class ListMixin(StaffView):

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,7 +26,6 @@ from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, session_rows
 from payments.api.storefront.return_urls import check_return_url
 from payments.api.throttling import limiting_declines
-from payments.api.views import accepted
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
@@ -123,7 +121,18 @@ class AuthorizeInput(InputSerializer):
     data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
 
 
-class SessionActionView(StorefrontView):
+class SessionBaseView(StorefrontView):
+    """Answer with a session."""
+
+    def answer(self, session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
+        """Return the session as it is now: with 202 and its address while an operation is open."""
+        body = render_session(session_id, self.actor)
+        if open_operation is None:
+            return Response(body, status=status)
+        return self.accepted(body, name="storefront-payment-session", key=session_id)
+
+
+class SessionActionView(SessionBaseView):
     """Answer with a session, as often as the request is sent."""
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -148,16 +157,16 @@ class CollectionSessionsView(SessionActionView):
             session = services.create_payment_session(collection, **values, context=context, **self.origin())
         except OutcomeUnknownError as error:
             operation = PaymentOperation.objects.get(pk=operation_of(error))
-            return answer(self, operation.session_id, operation.pk)
+            return self.answer(operation.session_id, operation.pk)
         initiation = open_operation(session=session, kind=OperationKind.INITIATE)
-        return answer(self, session.pk, initiation, status=201)
+        return self.answer(session.pk, initiation, status=201)
 
     def _resume(self, operation: PaymentOperation) -> Response:
         """Answer with the session that an earlier try of the request had created."""
-        return answer(self, operation.session_id, outcome_of(operation), status=201)
+        return self.answer(operation.session_id, outcome_of(operation), status=201)
 
 
-class PaymentSessionView(StorefrontView):
+class PaymentSessionView(SessionBaseView):
     """Show or change a session."""
 
     def get(self, request: Request, session_id: str) -> Response:
@@ -170,7 +179,7 @@ class PaymentSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
+        return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
 
 
 class AuthorizeSessionView(SessionActionView):
@@ -182,9 +191,9 @@ class AuthorizeSessionView(SessionActionView):
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
         if self.earlier is not None or not session.is_unauthorized:
-            return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+            return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
         with limiting_declines(request) as verdict:
-            response = answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+            response = self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
             verdict.is_declined = response.data["status"] == SessionStatus.ERROR
         return response
 
@@ -197,17 +206,7 @@ class CancelSessionView(SessionActionView):
         session = self.get_session(session_id)
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
-        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
-
-
-def answer(
-    view: StorefrontView, session_id: str, open_operation: str | None, *, status: int = 200
-) -> Response:
-    """Return the session as it is now: with 202 and its address while an operation is open."""
-    body = render_session(session_id, view.actor)
-    if open_operation is None:
-        return Response(body, status=status)
-    return accepted(body, location=reverse("payments:storefront-payment-session", args=[session_id]))
+        return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
 
 
 def render_session(session_id: str, actor: Actor) -> dict[str, Any]:
