@@ -39,7 +39,9 @@ def address_of(name: str, *args: str, request: HttpRequest | None = None) -> str
 
 def places_of(name: str) -> list[Place]:
     """Return every place at which the project's URLconf has the app's view of this name."""
-    return list(_places(get_resolver(get_urlconf()), name, Place(namespaces=(), route="", adds_arguments=False)))
+    return list(
+        _places(get_resolver(get_urlconf()), name, Place(namespaces=(), route="", adds_arguments=False))
+    )
 
 
 def _places(resolver: URLResolver, name: str, above: Place) -> Iterator[Place]:
@@ -67,4 +69,6 @@ def _adds_arguments(resolver: URLResolver) -> bool:
 def _shared(left: tuple[str, ...], right: tuple[str, ...]) -> int:
     """Return how many namespaces two places have in common, from the outermost on."""
     pairs = zip(left, right, strict=False)
-    return next((index for index, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right)))
+    return next(
+        (index for index, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right))
+    )

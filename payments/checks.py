@@ -21,6 +21,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
+from django.db.models import BinaryField, CompositePrimaryKey
 from django.utils.module_loading import import_string
 
 from payments import conf
@@ -102,6 +103,22 @@ def check_payable_resolver() -> Checks:
             f'PAYMENTS["PAYABLE_RESOLVER"] = {path!r} is not the dotted path of a function: {problem}.',
             hint='Type the path of your function: "PAYABLE_RESOLVER": "shop.payments.resolve_payable"',
             id="payments.E005",
+        )
+    ]
+
+
+def check_payable_models() -> Checks:
+    """Check that PAYABLE_MODELS lists models, whose keys a collection can keep (E024)."""
+    labels: Any = conf.payments_setting("PAYABLE_MODELS")
+    listed = list(labels) if isinstance(labels, list | tuple | set | frozenset) else [labels]
+    problems = [problem for label in listed if (problem := _model_problem(label))]
+    if labels is None or not problems:
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PAYABLE_MODELS"] is not a list of models that can be paid for: {"; ".join(problems)}.',
+            hint='Type the labels of the models of your orders: "PAYABLE_MODELS": ["shop.Order"]',
+            id="payments.E024",
         )
     ]
 
@@ -435,6 +452,7 @@ def register_checks() -> None:
 _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_providers,
     check_payable_resolver,
+    check_payable_models,
     check_mark_as_paid_provider,
     check_session_lifetime,
     check_return_url_origins,
@@ -553,6 +571,20 @@ def _cache_class(alias: Any) -> type[BaseCache] | str:
     except (LookupError, TypeError, ImportError) as error:
         return repr(error)
     return backend
+
+
+def _model_problem(label: Any) -> str | None:
+    if not isinstance(label, str):
+        return f"{label!r} is no label"
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError):
+        return f"there is no model {label!r}"
+    key: Any = model._meta.pk
+    while key.remote_field is not None:
+        key = key.target_field
+    is_text = not isinstance(key, CompositePrimaryKey | BinaryField)
+    return None if is_text else f"the key of {label!r} is composite or binary"
 
 
 def _callable_problem(path: Any) -> str | None:

@@ -23,6 +23,7 @@ SETTING_NAMES: Final = frozenset(
     {
         "PROVIDERS",
         "PAYABLE_RESOLVER",
+        "PAYABLE_MODELS",
         "MARK_AS_PAID_PROVIDER",
         "SESSION_LIFETIME",
         "RETURN_URL_ORIGINS",
@@ -128,6 +129,12 @@ def payable_resolver_path() -> str | None:
     """Return the dotted path of the function that turns a storefront's reference into something payable."""
     path: str | None = payments_setting("PAYABLE_RESOLVER")
     return path
+
+
+def payable_models() -> tuple[str, ...] | None:
+    """Return the labels of the models whose rows operators may name, or None where each needs its own permission."""
+    labels = payments_setting("PAYABLE_MODELS")
+    return None if labels is None else tuple(labels)
 
 
 def mark_as_paid_provider() -> str:

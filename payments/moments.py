@@ -1,4 +1,4 @@
-"""Moments, as requests and providers name them and as rows hold them: with a time zone, or without where `USE_TZ` is off.
+"""Moments as requests and providers name them, and as rows hold them: without a time zone where `USE_TZ` is off.
 
 None is from the first or the last year of all, for there are databases and time zones in which it would be from before
 or after all time.

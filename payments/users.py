@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import InputError
 
 
-
 def email_of(user: AbstractBaseUser) -> str | None:
     """Return the e-mail address of a user, from the field that the user model names for it."""
     return getattr(user, user.get_email_field_name(), None) or None

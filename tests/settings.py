@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "payments",
     "tests.shop",
     "tests.money.ledgerapp",
+    "tests.projects.stall",
 ]
 
 MIDDLEWARE = [

@@ -24,6 +24,7 @@ fields that are to blame, dotted where they are nested, 200 at most; it is empty
 | LimitError: tried too often on one collection               | 429    | throttled            | as it takes |
 | more requests from one client than it may make              | 429    | throttled            | as it takes |
 | OpenTransactionError: the server calls us in a transaction  | 500    | server_error         |             |
+| the PAYABLE_RESOLVER says what can't be paid                | 500    | server_error         |             |
 | no PAYABLE_RESOLVER is configured                           | 501    | server_error         |             |
 | ProviderUnavailableError: nothing was sent                  | 503    | provider_error       | 5           |
 | OutcomeUnknownError, where no row tells of it (a sync)      | 503    | provider_error       | 5           |
@@ -127,6 +128,12 @@ class NotConfigured(APIException):
 
     status_code = status.HTTP_501_NOT_IMPLEMENTED
     default_code = "not_configured"
+
+
+class PayableMisconfigured(APIException):
+    """Say that the shop's own word on what is to be paid can't be: nothing that the payer sent is to blame."""
+
+    default_code = "payable_misconfigured"
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

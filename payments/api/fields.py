@@ -16,8 +16,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from payments.moments import aware_moment
 from payments.exceptions import AmountError
+from payments.moments import aware_moment
 from payments.money import exact_decimal, format_amount, parse_amount
 from payments.providers.publishing import holds_secret
 from payments.states import SessionStatus

@@ -173,7 +173,9 @@ class PaymentsView(APIView):
         try:
             return user_of(user, field="actor")
         except InputError as error:
-            logger.warning("An authentication class recognized what isn't a user: %s", type(user).__qualname__)
+            logger.warning(
+                "An authentication class recognized what isn't a user: %s", type(user).__qualname__
+            )
             raise AuthenticationFailed(error.message, code=error.code) from error
 
     def origin(self) -> OriginArguments:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from django.conf import settings
-from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -21,6 +20,7 @@ from django_fsm import transition
 from payments import ids
 from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField
+from payments.models.payables import MAX_KEY, PayableForeignKey, names_of
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import CollectionStatus as Status
 
@@ -48,8 +48,11 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
 
     def for_payable(self, payable: models.Model) -> PaymentCollectionQuerySet:
         """Select the collections of one row of the shop."""
-        content_type = ContentType.objects.db_manager(self.db).get_for_model(payable)
-        return self.filter(payable_type=content_type, payable_id=str(payable.pk))
+        types = ContentType.objects.db_manager(self.db)
+        names = [
+            Q(payable_type=types.get_for_model(model), payable_id=key) for model, key in names_of(payable)
+        ]
+        return self.filter(Q(*names, _connector=Q.OR)) if names else self.none()
 
     def open(self) -> PaymentCollectionQuerySet:
         """Select the collections for which something may still be paid."""
@@ -80,8 +83,8 @@ class PaymentCollection(DerivedStatusModel):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    payable_id = models.CharField(_("payable id"), max_length=255, null=True, blank=True)  # noqa: DJ001 - with the type
-    payable = GenericForeignKey("payable_type", "payable_id")
+    payable_id = models.CharField(_("payable id"), max_length=MAX_KEY, null=True, blank=True)  # noqa: DJ001 - with the type
+    payable = PayableForeignKey("payable_type", "payable_id")
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("customer"),

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.conf import mark_as_paid_provider
 from payments.exceptions import AmountError, DeclinedError, InputError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.models.payables import key_text
 from payments.money import ZERO, display_amount, normalize_currency, parse_amount
 from payments.providers.handler import check_no_transaction
 from payments.services.ledger import claims
@@ -55,7 +56,8 @@ def create_payment_collection(
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
 
     `payable` is the row of the shop that is to be paid, `customer` the user who pays. It calls no provider and joins
-    the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved.
+    the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved or its key
+    can't be kept, and for a `customer` who is no user.
     """
     currency = normalize_currency(currency_code)
     exact = parse_amount(amount, currency)
@@ -148,14 +150,26 @@ def mark_payment_collection_as_paid(
 def _link_to(payable: models.Model | None) -> dict[str, Any]:
     if payable is None:
         return {}
-    if payable.pk is None:
+    key = payable_key(payable)
+    content_type = ContentType.objects.db_manager(database_alias()).get_for_model(payable)
+    return {"payable_type": content_type, "payable_id": key}
+
+
+def payable_key(payable: models.Model) -> str:
+    """Return the text that stands for the key of what is to be paid. Raises InputError where there can be none."""
+    if getattr(payable, "pk", None) is None:
         raise InputError(
             _("What is to be paid for isn't saved yet."), code="payable_not_saved", field="payable"
         )
-    content_type = ContentType.objects.db_manager(database_alias()).get_for_model(
-        payable, for_concrete_model=True
-    )
-    return {"payable_type": content_type, "payable_id": str(payable.pk)}
+    key = key_text(payable._meta.model, payable.pk)
+    if key is None:
+        raise InputError(
+            _("A collection can't refer to a %(model)s, whose key is no single value that can be a text."),
+            code="payable_key_unsupported",
+            field="payable",
+            params={"model": payable._meta.label},
+        )
+    return key
 
 
 def _change_amount(books: Books, amount: Decimal) -> None:

@@ -47,8 +47,9 @@ def create_installment_plan(
 ) -> list[PaymentSession]:
     """Divide what is left to pay exactly into `count` sessions that the provider can take, the remainder on the first.
 
-    They fall due `interval` apart, from `first_due_at` (now, if None) on, which needs a time zone unless `USE_TZ` is off; a month after January 31 is the last day of
-    February. Providers hear of a session when it is authorized, so this joins the caller's transaction.
+    They fall due `interval` apart, from `first_due_at` (now, if None) on; a month after January 31 is the last day of
+    February. It needs a time zone, unless `USE_TZ` is off. Providers hear of a session when it is authorized, so this
+    joins the caller's transaction.
 
     `is_automatic` says that the customer has agreed to be charged: the job `charges` does that on each due date, with
     what they have saved by then. `context` is what the shop tells the provider, as for `create_payment_session`; its

@@ -53,6 +53,14 @@ class RefusesAll(BaseAuthentication):
         raise AuthenticationFailed("This token is too old.")
 
 
+class Foreign(BaseAuthentication):
+    """Recognize an order, where a user is wanted."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None]:
+        """Return the order."""
+        return Order(), None
+
+
 class Breaks(BaseAuthentication):
     """Fail, as a service that tells users apart may."""
 
@@ -342,6 +350,14 @@ def not_permitted(world: World) -> Answer:
     return Visitor(user=get_user_model().objects.create_user("kim", is_staff=True)).get(STAFF)
 
 
+def resolved(**values: Any) -> Callable[[World], Answer]:
+    def run(world: World) -> Answer:
+        Order.objects.update(**values)
+        return world.guest.post("storefront/payment-collections/", {"reference": "A-1"})
+
+    return run
+
+
 def without_resolver(world: World) -> Answer:
     world.configure(PAYABLE_RESOLVER=None)
     return world.guest.post("storefront/payment-collections/", {"reference": "A-1"})
@@ -466,8 +482,11 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("provider_not_configured", 503): unconfigured,
     ("outcome_unknown", 503): unknown_sync,
     ("database_unavailable", 503): locked,
+    ("unknown_user", 401): recognized_by(Foreign),
     ("open_transaction", 500): in_a_transaction,
     ("error", 500): recognized_by(Breaks),
+    ("payable_misconfigured", 500): resolved(currency_code="xxq"),
+    ("nothing_to_pay", 500): resolved(total="0"),
     ("no_payable_resolver", 501): without_resolver,
     ("below_authorized", 400): below_what_is_held,
     ("unknown_currency", 400): created(currency_code="xxq"),

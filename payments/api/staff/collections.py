@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypedDict
 
 from django.contrib.auth import get_user_model
+from django.db import DataError
 from django.db.models import Model, Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -23,6 +24,7 @@ from payments.api.staff import filters
 from payments.api.staff.payments import PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.conf import payable_models
 from payments.exceptions import AmountError, NotFoundError
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.services.search import Search
@@ -145,7 +147,7 @@ class PaymentCollectionsView(MoneyListMixin):
         collection = services.create_payment_collection(
             amount=values["amount"],
             currency_code=values["currency_code"],
-            payable=_payable(values.get("payable")),
+            payable=_payable(values.get("payable"), self.actor),
             customer=_customer(values.get("customer_id")),
             metadata=values.get("metadata"),
             **self.origin(),
@@ -220,13 +222,15 @@ class MarkAsPaidView(CollectionBaseView):
                 raise  # What is paid since an earlier try of this very request is no error of this one.
 
 
-def _payable(named: dict[str, str] | None) -> Model | None:
+def _payable(named: dict[str, str] | None, operator: Any) -> Model | None:
+    """Return the row that an operator names; what they may not name is refused as what isn't there is."""
     if named is None:
         return None
     try:
         model = filters.model_named(named["type"])
-        row = model._base_manager.filter(pk=filters.key_of(model, named["id"])).first()
-    except ValueError:
+        key = filters.key_of(model, named["id"])
+        row = model._base_manager.filter(pk=key).first() if _may_name(operator, model) else None
+    except (ValueError, TypeError, OverflowError, DataError):
         row = None
     if row is None:
         raise NotFoundError(
@@ -235,6 +239,14 @@ def _payable(named: dict[str, str] | None) -> Model | None:
             field="payable",
         )
     return row
+
+
+def _may_name(operator: Any, model: type[Model]) -> bool:
+    """Return whether an operator may name rows of a model: one of the `PAYABLE_MODELS`, or else one they may view."""
+    labels = payable_models()
+    if labels is not None:
+        return model._meta.label_lower in {label.lower() for label in labels}
+    return bool(operator.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"))
 
 
 def _customer(key: str | None) -> Any:

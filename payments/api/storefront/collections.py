@@ -13,7 +13,7 @@ from payments.api.fields import AmountField, MomentField, WordField
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, with_sessions
 from payments.api.storefront.client_secrets import client_secret
-from payments.api.storefront.payables import resolve_payable
+from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
 from payments.models import PaymentCollection
 from payments.states import CollectionStatus
@@ -64,7 +64,8 @@ class PaymentCollectionsView(StorefrontView):
         """
         reference = self.read(OpenCollectionInput)["reference"]
         resolved = resolve_payable(request, reference)
-        collection, is_new = services.open_payment_collection(resolved, **self.origin())
+        with blaming_the_resolver(resolved):
+            collection, is_new = services.open_payment_collection(resolved, **self.origin())
         body = self._render(collection.pk)
         return Response(body, status=201 if is_new else 200)
 
