@@ -109,10 +109,14 @@ def check_payable_resolver() -> Checks:
 
 def check_payable_models() -> Checks:
     """Check that PAYABLE_MODELS lists models, whose keys a collection can keep (E024)."""
-    labels: Any = conf.payments_setting("PAYABLE_MODELS")
-    listed = list(labels) if isinstance(labels, list | tuple | set | frozenset) else [labels]
-    problems = [problem for label in listed if (problem := _model_problem(label))]
-    if labels is None or not problems:
+    labels: Any = conf.payments_setting("PAYABLE_MODELS", ())
+    if labels is None:
+        return []
+    is_list = isinstance(labels, list | tuple | set | frozenset)
+    listed = labels if is_list else ()
+    problems = [] if is_list else [f"it is {labels!r}"]
+    problems += [problem for label in listed if (problem := _model_problem(label))]
+    if not problems:
         return []
     return [
         Error(

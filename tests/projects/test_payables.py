@@ -54,6 +54,11 @@ def opened(row: Any) -> PaymentCollection:
     return collection
 
 
+def _saved(row: models.Model) -> models.Model:
+    row.save()
+    return row
+
+
 ROWS: dict[str, Callable[[], models.Model]] = {
     "integer": lambda: Shelf.objects.create(name="A"),
     "uuid": lambda: UuidRow.objects.create(id=KEY),
@@ -64,7 +69,7 @@ ROWS: dict[str, Callable[[], models.Model]] = {
     "another row's": lambda: LinkedRow.objects.create(row=UuidRow.objects.create(id=KEY)),
     "a proxy": lambda: EarlyBooking.objects.create(name="A"),
     "a child": lambda: MobileBooking.objects.create(name="A"),
-    "a child with its own": lambda: CodedBooking.objects.create(name="A", code="C-1"),
+    "a child with its own": lambda: _saved(CodedBooking(name="A", code="C-1")),
 }
 
 
@@ -100,8 +105,8 @@ def _family(kind: type[Booking]) -> list[Booking]:
     extra = {"code": "C-1"} if kind is CodedBooking else {}
     row = kind.objects.create(name="A", **extra)
     id_ = Booking.objects.get().pk
-    lower = [model.objects.get(id=id_) for model in (WebBooking, Booking) if issubclass(kind, model)]
-    return [row, EarlyBooking.objects.get(), *lower]
+    lower: list[Any] = [model for model in (WebBooking, Booking) if model in kind.__mro__]
+    return [row, EarlyBooking.objects.get(), *(model.objects.get(id=id_) for model in lower)]
 
 
 @pytest.mark.shows(
@@ -121,7 +126,11 @@ def test_one_row_has_one_collection_under_all_its_names(kind: type[Booking]) -> 
 
 
 def test_rows_of_one_family_are_not_mixed_up() -> None:
-    rows = [WebBooking.objects.create(name="A"), WebBooking.objects.create(name="B"), TextRow.objects.create(id="1")]
+    rows = [
+        WebBooking.objects.create(name="A"),
+        WebBooking.objects.create(name="B"),
+        TextRow.objects.create(id="1"),
+    ]
 
     assert len({opened(row).pk for row in rows}) == 3
 
@@ -302,7 +311,9 @@ def test_reference_that_a_lookup_stumbles_over_is_unknown(
     assert "_raising" in caplog.text
 
 
-@pytest.mark.parametrize("error", [TypeError("a mistake"), AttributeError("a mistake"), KeyError("a mistake")])
+@pytest.mark.parametrize(
+    "error", [TypeError("a mistake"), AttributeError("a mistake"), KeyError("a mistake")]
+)
 def test_mistake_of_the_resolver_stays_one(settings: Any, error: Exception) -> None:
     ERROR[:] = [error]
     settings.PAYMENTS = {**settings.PAYMENTS, "PAYABLE_RESOLVER": f"{__name__}._raising"}

@@ -66,37 +66,47 @@ class EarlyBooking(Booking):
         proxy = True
 
 
-class UuidRow(models.Model):
+class Row(models.Model):
+    """A row that is known by its key alone."""
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class UuidRow(Row):
     """A row with a UUID for a key."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
 
 
-class TextRow(models.Model):
+class TextRow(Row):
     """A row with a text for a key."""
 
     id = models.CharField(max_length=20, primary_key=True)
 
 
-class DateRow(models.Model):
+class DateRow(Row):
     """A row with a day for a key."""
 
     id = models.DateField(primary_key=True)
 
 
-class DecimalRow(models.Model):
+class DecimalRow(Row):
     """A row with a decimal for a key."""
 
     id = models.DecimalField(max_digits=8, decimal_places=2, primary_key=True)
 
 
-class LinkedRow(models.Model):
+class LinkedRow(Row):
     """A row with another's key."""
 
     row = models.OneToOneField(UuidRow, on_delete=models.CASCADE, primary_key=True)
 
 
-class CompositeRow(models.Model):
+class CompositeRow(Row):
     """A row with a key of two parts."""
 
     pk: Any = models.CompositePrimaryKey("tenant", "number")
@@ -104,7 +114,7 @@ class CompositeRow(models.Model):
     number = models.CharField(max_length=10)
 
 
-class BinaryRow(models.Model):
+class BinaryRow(Row):
     """A row with bytes for a key, which not every database can have."""
 
     id = models.BinaryField(primary_key=True)
