@@ -45,9 +45,11 @@ class PayableForeignKey(GenericForeignKey):
 def key_text(model: Model, key: Any) -> str | None:
     """Return the text that stands for a key; None where no text gives the key back, as with a composite one."""
     field: Any = model._meta.pk
+    while field.remote_field is not None:
+        field = field.target_field
     try:
         exact = field.to_python(key)
-        text = str(exact)
+        text = f"{exact:.{field.decimal_places}f}" if isinstance(field, models.DecimalField) else str(exact)
         is_lossless = field.to_python(text) == exact
     except (ValidationError, ValueError, TypeError):
         return None

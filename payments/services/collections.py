@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.utils import timezone
@@ -47,7 +46,7 @@ def create_payment_collection(
     amount: Decimal | int | str,
     currency_code: str,
     payable: models.Model | None = None,
-    customer: AbstractBaseUser | None = None,
+    customer: Actor = None,
     metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import connections, models, router, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -53,14 +52,14 @@ class ResolvedPayable:
     """Say what is to be paid for a row of the shop, as the `PAYABLE_RESOLVER` decides it for one request.
 
     `amount` is all that is to be paid for `payable`, in major units of `currency_code` (ISO 4217, any case), also where
-    a part of it was paid already. `customer` is the user who may pay, None for a guest. `description` is what a
-    provider may show to the payer.
+    a part of it was paid already. `customer` is the user who may pay, None or an AnonymousUser for a guest.
+    `description` is what a provider may show to the payer.
     """
 
     payable: models.Model
     amount: Decimal | int | str
     currency_code: str
-    customer: AbstractBaseUser | None = None
+    customer: Actor = None
     description: str | None = None
 
 
@@ -81,10 +80,10 @@ def open_payment_collection(
     former one sees it no longer, the client secret that was given out ends, and so do sessions that nobody has paid
     with. All of this is what the shop says of the payable, so a payer causes it (`by_payer`) and has no right to less.
 
-    Raises AmountError, CurrencyError, NotFoundError where the row is gone, and TransitionError where money in another
-    currency (`currency_changed`), or more than the new amount (`amount_changed`), is held or promised. Raises
-    OperationInProgressError where a session that would have to change is being worked on, and ProviderError where a
-    provider doesn't let go of one.
+    Raises AmountError, CurrencyError, InputError for a row or a customer that a collection can't refer to,
+    NotFoundError where the row is gone, and TransitionError where money in another currency (`currency_changed`), or
+    more than the new amount (`amount_changed`), is held or promised. Raises OperationInProgressError where a session
+    that would have to change is being worked on, and ProviderError where a provider doesn't let go of one.
     """
     check_no_transaction()
     currency = normalize_currency(resolved.currency_code)
@@ -193,9 +192,7 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
     return next(iter(unpaid or kept), None)
 
 
-def _follow_customer(
-    collection: PaymentCollection, customer: AbstractBaseUser | None, origin: Origin
-) -> None:
+def _follow_customer(collection: PaymentCollection, customer: Actor, origin: Origin) -> None:
     """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another."""
 
     def claim(books: Books) -> list[PaymentOperation]:

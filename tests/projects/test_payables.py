@@ -66,6 +66,7 @@ ROWS: dict[str, Callable[[], models.Model]] = {
     "text": lambda: TextRow.objects.create(id="A/1 é"),
     "date": lambda: DateRow.objects.create(id=date(2026, 11, 29)),
     "decimal": lambda: DecimalRow.objects.create(id=Decimal("1.50")),
+    "decimal in a shorter form": lambda: DecimalRow.objects.create(id=Decimal("1.5")),
     "another row's": lambda: LinkedRow.objects.create(row=UuidRow.objects.create(id=KEY)),
     "a proxy": lambda: EarlyBooking.objects.create(name="A"),
     "a child": lambda: MobileBooking.objects.create(name="A"),
