@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, router
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError
@@ -26,13 +26,12 @@ def user_of(person: Any, *, field: str) -> Any:
     """
     if person is None or not getattr(person, "is_authenticated", True):
         return None
-    user_model = get_user_model()
-    if isinstance(person, user_model):
-        user = None if person._state.adding else person
-    elif isinstance(person, models.Model):
-        user = None  # The user with the same key is somebody else.
-    else:
-        user = _user_with_key(getattr(person, "pk", None))
+    is_row = isinstance(person, get_user_model())
+    if is_row and not person._state.adding:
+        return person
+    # Of another model, the user with the same key is somebody else.
+    is_foreign = isinstance(person, models.Model) and not is_row
+    user = None if is_foreign else _user_with_key(getattr(person, "pk", None))
     if user is None:
         raise InputError(
             _("This is no user of the project: “%(person)s”."),
@@ -44,7 +43,9 @@ def user_of(person: Any, *, field: str) -> Any:
 
 
 def _user_with_key(key: Any) -> Any:
+    user_model = get_user_model()
     try:
-        return None if key is None else get_user_model()._base_manager.filter(pk=key).first()
+        users = user_model._base_manager.using(router.db_for_write(user_model))
+        return None if key is None else users.filter(pk=key).first()
     except (TypeError, ValueError, OverflowError, ValidationError):
         return None

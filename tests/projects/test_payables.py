@@ -21,6 +21,7 @@ from payments import services
 from payments.admin import PayableAdminMixin
 from payments.admin.links import Links
 from payments.admin.payables import load_payables
+from payments.admin.searches import collections_for
 from payments.exceptions import InputError, NotFoundError
 from payments.models import PaymentCollection
 from payments.services import ResolvedPayable, open_payment_collection
@@ -161,6 +162,24 @@ def test_pages_of_the_shop_show_the_collections_of_all_names(admin_user: Any) ->
         assert shown is not None
         assert str(collection.pk)[-8:] in shown
         assert str(other.pk)[-8:] not in shown
+
+
+def test_search_finds_what_is_paid_under_the_name_that_has_a_page(admin_user: Any) -> None:
+    row, *_names = _family(WebBooking)
+    collection = opened(row)
+    opened(WebBooking.objects.create(name="other"))
+    request: Any = RequestFactory().get("/")
+    request.user = admin_user
+
+    class Searched(admin.ModelAdmin):  # type: ignore[type-arg]
+        search_fields = ("name",)
+
+    site = admin.AdminSite()
+    site.register(Booking, Searched)
+    site.register(MobileBooking, admin.ModelAdmin)
+    found = collections_for(Links(site=site, request=request), "A")
+
+    assert [str(key["pk"]) for keys in found for key in keys] == [collection.pk]
 
 
 def test_list_for_operators_finds_the_collection_under_any_name(admin_user: Any) -> None:

@@ -77,6 +77,7 @@ GIVEN: dict[str, Callable[[Any], Any]] = {
     "lazily": lambda kim: SimpleLazyObject(lambda: kim),
     "their key as it is": lambda kim: TokenUser(kim.pk),
     "their key as a text": lambda kim: TokenUser(str(kim.pk)),
+    "a row that has only their key": lambda kim: get_user_model()(pk=kim.pk),
     "lazily, their key": lambda kim: SimpleLazyObject(lambda: TokenUser(kim.pk)),
 }
 STRANGERS: dict[str, Callable[[], Any]] = {
