@@ -132,7 +132,6 @@ def test_the_suites_own_settings_are_fine() -> None:
         ({**GOOD, "PAYABLE_MODELS": ["Order"]}, "payments.E024"),
         ({**GOOD, "PAYABLE_MODELS": [None]}, "payments.E024"),
         ({**GOOD, "PAYABLE_MODELS": ["shop.Order", "stall.CompositeRow"]}, "payments.E024"),
-        ({**GOOD, "PAYABLE_MODELS": ["stall.BinaryRow"]}, "payments.E024"),
         ({**GOOD, "MARK_AS_PAID_PROVIDER": "cash"}, "payments.E006"),
         ({"PROVIDERS": {"cash": SYSTEM}}, "payments.W006"),
         ({**GOOD, "SESSION_LIFETIME": 3600}, "payments.E007"),

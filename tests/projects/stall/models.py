@@ -112,12 +112,3 @@ class CompositeRow(Row):
     pk: Any = models.CompositePrimaryKey("tenant", "number")
     tenant = models.IntegerField()
     number = models.CharField(max_length=10)
-
-
-class BinaryRow(Row):
-    """A row with bytes for a key, which not every database can have."""
-
-    id = models.BinaryField(primary_key=True)
-
-    class Meta:
-        managed = False
