@@ -40,9 +40,12 @@ CAPABILITIES: Final = {
 }
 
 BY_OPTION: Final = {
-    (name, "supports_multiple_captures"): "with `multicapture`" for name in ("paypal", "stripe")
+    ("paypal", "supports_multiple_captures"): "with `multicapture`",
+    ("stripe", "supports_multiple_captures"): "with `multicapture`",
+    ("paypal", "moves_real_money"): "with `livemode`",
+    ("stripe", "moves_real_money"): "with a live key",
 }
-"""What an option of the provider switches on, where its class says no."""
+"""What an option of the provider switches on, where its class doesn't say yes."""
 
 
 def features_page() -> str:
@@ -52,6 +55,7 @@ def features_page() -> str:
     rows = [
         ["Name on the button", *(str(each.verbose_name) for each in providers.values())],
         *([words, *_answers(name, providers)] for name, words in CAPABILITIES.items()),
+        ["Moves real money", *_answers("moves_real_money", providers)],
         ["Keeps saved payment methods", *(_yes(_keeps_accounts(each)) for each in providers.values())],
         ["The admin links its own pages", *(_yes(_has_pages(each)) for each in providers.values())],
         ["Payers may choose it", *(_offer(each.is_for_payers) for each in providers.values())],

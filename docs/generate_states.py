@@ -15,6 +15,7 @@ from typing import Any, Final
 import django
 from django.apps import apps
 from django.conf import settings
+from django.db.models import CheckConstraint
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "states.md"
@@ -27,6 +28,7 @@ MODELS: Final = (
     "Capture",
     "Refund",
     "PaymentOperation",
+    "WebhookEvent",
 )
 
 INTRODUCTION: Final = f"""\
@@ -34,9 +36,16 @@ INTRODUCTION: Final = f"""\
 
 <!-- Written by `{COMMAND}` from the transition methods in payments/models. Change those, not this page. -->
 
-What each row can be, and which transition method leads from where to where. Nobody else can change a status: assigning
-one raises `AttributeError`, a transition from another status raises `TransitionNotAllowed` and changes nothing, and the
-database refuses a status that isn't listed here.
+What each row can be, and which transition method leads from where to where. Nothing else changes a status:
+
+* Assigning one raises `AttributeError`, and a transition from another status raises `TransitionNotAllowed`. Neither
+  changes anything.
+* The managers, related ones too, refuse `update`, `bulk_update`, `update_or_create` and `bulk_create` of statuses and
+  amounts, and insert only rows with the first status: `TransitionError` with the code `services_only`. Other fields,
+  such as `metadata`, are written as usual.
+* The database itself refuses a status that isn't listed here, and one whose facts the row lacks. So neither raw SQL nor
+  a fixture nor a transition that no service completes (`session.authorize(); session.save()`) gets through:
+  `IntegrityError`. Each section names the constraints; they are the same on SQLite, PostgreSQL and MariaDB.
 
 The services choose the transitions. What a provider reports may arrive late, twice or out of order, so some of them
 lead back from statuses that look final: a canceled session turns out to be authorized, a refund fails after days.
@@ -72,6 +81,8 @@ def _section(model: Any) -> str:
             "",
             *_table(steps),
             "",
+            f"The database holds: {', '.join(_constraints(model))}.",
+            "",
         ]
     )
 
@@ -105,6 +116,12 @@ def _table(steps: Iterable[Step]) -> list[str]:
         for step in steps
     ]
     return ["| transition | from | to | meaning |", "|---|---|---|---|", *rows]
+
+
+def _constraints(model: Any) -> list[str]:
+    """Return the names of the constraints that say which status a row can have."""
+    checks = (each for each in model._meta.constraints if isinstance(each, CheckConstraint))
+    return [f"`{each.name}`" for each in checks if "'status" in str(each.condition)]
 
 
 def _first_line(documented: Callable[..., Any]) -> str:

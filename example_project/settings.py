@@ -3,7 +3,8 @@
 DEBUG is on unless DJANGO_DEBUG=0, so that the demo serves its static files and shows its logins. The environment may
 say more: DATABASE_URL (another database than the SQLite file beside `manage.py`), SIMULATOR_URL, SIMULATOR_API_KEY and
 SIMULATOR_WEBHOOK_SECRET (where the pretend payment service is), RETURN_URL_ORIGINS, DJANGO_SECRET_KEY and
-DJANGO_ALLOWED_HOSTS.
+DJANGO_ALLOWED_HOSTS. With DJANGO_DEBUG=0 keys and secrets have to be your own, and ALLOW_PRETEND_MONEY=1 says that
+nobody is to pay really.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _listed(name: str, default: str) -> list[str]:
 DEBUG = os.environ.get("DJANGO_DEBUG", "1") == "1"
 
 # Signs sessions, and derives the client secrets of payment collections: who knows it can look at and pay any of them.
-SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "only-for-the-example-project")
+SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "only-for-the-example-project")  # refused without DEBUG
 
 # Loopback only, so that a page elsewhere can't reach the demo through a name of its own (DNS rebinding).
 ALLOWED_HOSTS = _listed("DJANGO_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
@@ -102,7 +103,7 @@ PAYMENTS = {
             "BACKEND": "payments.providers.simulator.SimulatorProvider",
             "OPTIONS": {
                 "base_url": os.environ.get("SIMULATOR_URL", "http://127.0.0.1:8001"),
-                # A real provider's key and secrets come from the environment and have no default.
+                # Refused without DEBUG. A real provider's come from the environment and have no default.
                 "api_key": os.environ.get("SIMULATOR_API_KEY", "sk_sim_test"),
                 "webhook_secrets": _listed("SIMULATOR_WEBHOOK_SECRET", "whsec_simulator"),
                 "timeout": 5.0,
@@ -111,6 +112,7 @@ PAYMENTS = {
         # Who pays by transfer only promises to: this shop trusts them, and says so.
         "system": {"BACKEND": "payments.providers.system.SystemProvider", "STOREFRONT": True},
     },
+    "ALLOW_PRETEND_MONEY": os.environ.get("ALLOW_PRETEND_MONEY") == "1",
     "PAYABLE_RESOLVER": "example_project.shop.payments.resolve_payable",
     # Where a payer's browser may be sent back to, besides the address that it asked; anything else is refused.
     "RETURN_URL_ORIGINS": _listed("RETURN_URL_ORIGINS", "http://127.0.0.1:8000,http://localhost:8000"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
 import payments
@@ -28,5 +30,10 @@ class PaymentsConfig(AppConfig):
         super().import_models()
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and have a deleted user's data erased."""
         register_checks()
+        from payments.services.erasure import erase_deleted_user  # noqa: PLC0415 - models are loaded by now
+
+        pre_delete.connect(
+            erase_deleted_user, sender=settings.AUTH_USER_MODEL, dispatch_uid="payments_erasure"
+        )

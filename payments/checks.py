@@ -6,6 +6,7 @@ A check reads settings, routers and the URLconf, and nothing else: no row, no ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from importlib import metadata
@@ -14,21 +15,33 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
-from django.urls import NoReverseMatch, reverse
+from django.db.models import BinaryField, CompositePrimaryKey
 from django.utils.module_loading import import_string
 
 from payments import conf
-from payments.providers import get_provider
+from payments.addresses import places_of
+from payments.providers import BaseProvider, configured_providers, get_provider
+from payments.providers.pretend import is_refused
+from payments.providers.publishing import undeclarable
 
 AppConfigs = Sequence[AppConfig] | None
 Checks = list[CheckMessage]
 
 MAX_ALIAS: Final = 64
 MIN_TOKEN: Final = 20
+LONGEST_LIFETIME: Final = timedelta(days=36_500)
 CLIENT_THROTTLE: Final = "payments.api.throttling.ClientThrottle"
+
+_TOKEN: Final = re.compile(rf"[\x21-\x7e]{{{MIN_TOKEN},}}")
+_ORIGIN: Final = re.compile(
+    r"https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?"
+)
 
 DJANGO_PAYMENTS: Final = "django-payments is installed, and has a package `payments` too."
 HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
@@ -37,8 +50,12 @@ HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
 )
 
 
+FLAGS: Final = {"ALLOW_PRETEND_MONEY": False, "COMPILE_STATEMENTS": True, "PAYERS_MAY_RELEASE": False}
+"""The settings that are on or off, each with its default."""
+
+
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E015)."""
+    """Check that PAYMENTS is a dict of known settings (E001, E002), and each one of them (E003 to E026)."""
     configured = getattr(settings, "PAYMENTS", None)
     if not isinstance(configured, Mapping):
         return [
@@ -62,7 +79,7 @@ def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
 
 
 def check_providers() -> Checks:
-    """Check the shape of PROVIDERS (E003), then each provider's backend and options (E004) and its own checks."""
+    """Check the shape of PROVIDERS (E003), then each one's backend and options (E004), public data (E028) and own."""
     providers = conf.payments_setting("PROVIDERS")
     if not isinstance(providers, Mapping) or not providers:
         return [
@@ -90,11 +107,32 @@ def check_payable_resolver() -> Checks:
     ]
 
 
+def check_payable_models() -> Checks:
+    """Check that PAYABLE_MODELS lists models, whose keys a collection can keep (E024)."""
+    labels: Any = conf.payments_setting("PAYABLE_MODELS", ())
+    if labels is None:
+        return []
+    is_list = isinstance(labels, list | tuple | set | frozenset)
+    listed = labels if is_list else ()
+    problems = [] if is_list else [f"it is {labels!r}"]
+    problems += [problem for label in listed if (problem := _model_problem(label))]
+    if not problems:
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PAYABLE_MODELS"] is not a list of models that can be paid for: {"; ".join(problems)}.',
+            hint='Type the labels of the models of your orders: "PAYABLE_MODELS": ["shop.Order"]',
+            id="payments.E024",
+        )
+    ]
+
+
 def check_mark_as_paid_provider() -> Checks:
     """Check that MARK_AS_PAID_PROVIDER is a configured provider (E006, or W006 where only the default is missing)."""
-    alias = conf.mark_as_paid_provider()
-    if alias in conf.provider_aliases():
-        return []
+    alias: Any = conf.mark_as_paid_provider()
+    providers = conf.payments_setting("PROVIDERS")
+    if not isinstance(providers, Mapping) or alias in tuple(providers):
+        return []  # in the first case E003 comes first
     hint = (
         f'Add it: "PROVIDERS": {{"{alias}": {{"BACKEND": "payments.providers.system.SystemProvider"}}}}, '
         'or name another: "MARK_AS_PAID_PROVIDER": "<alias>"'
@@ -112,35 +150,22 @@ def check_mark_as_paid_provider() -> Checks:
 
 
 def check_session_lifetime() -> Checks:
-    """Check that SESSION_LIFETIME is a positive timedelta (E007)."""
+    """Check that SESSION_LIFETIME is a positive timedelta, of which the calendar has room for the end (E007)."""
     lifetime: Any = conf.session_lifetime()
-    if lifetime is None or (isinstance(lifetime, timedelta) and lifetime > timedelta(0)):
+    if lifetime is None or (isinstance(lifetime, timedelta) and timedelta(0) < lifetime <= LONGEST_LIFETIME):
         return []
     return [
         Error(
-            f'PAYMENTS["SESSION_LIFETIME"] = {lifetime!r} is not a positive timedelta.',
+            f'PAYMENTS["SESSION_LIFETIME"] = {lifetime!r} is not a positive timedelta of at most '
+            f"{LONGEST_LIFETIME.days} days.",
             hint='Type: "SESSION_LIFETIME": timedelta(hours=24)',
             id="payments.E007",
         )
     ]
 
 
-def check_payers_may_release() -> Checks:
-    """Check that PAYERS_MAY_RELEASE is True or False (E029)."""
-    chosen: Any = conf.payments_setting("PAYERS_MAY_RELEASE", False)
-    if isinstance(chosen, bool):
-        return []
-    return [
-        Error(
-            f'PAYMENTS["PAYERS_MAY_RELEASE"] = {chosen!r} is neither True nor False.',
-            hint='Leave it out, or type: "PAYERS_MAY_RELEASE": True',
-            id="payments.E029",
-        )
-    ]
-
-
 def check_return_url_origins() -> Checks:
-    """Check that RETURN_URL_ORIGINS lists origins, each a scheme and a host (E008)."""
+    """Check that RETURN_URL_ORIGINS lists origins, each a scheme, a host and perhaps a port (E008)."""
     origins: Any = conf.payments_setting("RETURN_URL_ORIGINS", ())
     listed = list(origins) if isinstance(origins, list | tuple | set | frozenset) else [origins]
     wrong = [origin for origin in listed if not _is_origin(origin)]
@@ -149,7 +174,9 @@ def check_return_url_origins() -> Checks:
     return [
         Error(
             f'PAYMENTS["RETURN_URL_ORIGINS"] has {wrong or origins!r}, which is no list of origins.',
-            hint='Type: "RETURN_URL_ORIGINS": ["https://shop.example"]',
+            hint='Type: "RETURN_URL_ORIGINS": ["https://shop.example", "http://localhost:8000"], each http or https, '
+            "one host in ASCII and perhaps a port, with nothing behind it. There are no wildcards: list every host. "
+            "An app's own scheme (myapp://) won't do, for any app may claim it: have yours claim an https address.",
             id="payments.E008",
         )
     ]
@@ -160,9 +187,7 @@ def check_authentication_classes() -> Checks:
     messages: Checks = []
     for name in ("STOREFRONT_AUTHENTICATION_CLASSES", "STAFF_AUTHENTICATION_CLASSES"):
         paths = conf.payments_setting(name)
-        if paths is None or (
-            isinstance(paths, list | tuple) and paths and all(map(_is_callable_path, paths))
-        ):
+        if paths is None or (paths and _are_classes(paths, "authenticate")):
             continue
         messages.append(
             Error(
@@ -187,7 +212,7 @@ def check_throttles() -> Checks:
         elif text is not None and (problem := _rate_problem(text)):
             messages.append(_throttles_error(f"{name}: {problem}"))
     paths = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", ())
-    if not isinstance(paths, list | tuple) or not all(map(_is_callable_path, paths)):
+    if not _are_classes(paths, "allow_request"):
         messages.append(
             Error(
                 f'PAYMENTS["STOREFRONT_THROTTLE_CLASSES"] = {paths!r} is not a list of dotted paths of classes.',
@@ -212,21 +237,45 @@ def check_proxies() -> Checks:
     ]
 
 
+def check_throttle_cache() -> Checks:
+    """Check that clients are counted in a cache that counts in one step (E022)."""
+    alias: Any = conf.throttle_cache()
+    backend = _cache_class(alias)
+    if not isinstance(backend, type):
+        problem = f"is no cache: {backend}"
+    elif not _counts_clients() or backend.incr is not BaseCache.incr:
+        return []
+    elif issubclass(backend, DummyCache) and settings.DEBUG:
+        return []  # nothing is cached while a shop is being written, and nobody tests cards on it
+    else:
+        problem = f"is a {backend.__name__}, which counts by reading and then writing: requests at once slip through"
+    return [
+        Error(
+            f'The cache in which clients are counted, CACHES["{alias}"], {problem}.',
+            hint='Name one that counts in one step, such as Redis or Memcached: CACHES = {..., "payments": {"BACKEND": '
+            '"django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379"}} and '
+            'PAYMENTS = {..., "THROTTLE_CACHE": "payments"}. Without either, type for "BACKEND" '
+            '"django.core.cache.backends.locmem.LocMemCache": each process then counts for itself.',
+            id="payments.E022",
+        )
+    ]
+
+
 def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn where payers are limited by their network address, and nobody has said through how many proxies (W017)."""
+    """Warn of proxies (W017) and caches (W018) that are wrong for counting clients, and of pretend money (W022)."""
     if any(message.is_serious() for message in check_settings()):
         return []  # what is wrong comes first
-    is_limited = conf.throttle_rate("REQUESTS_PER_CLIENT") is not None
-    if (
-        CLIENT_THROTTLE not in conf.storefront_throttle_classes()
-        or not is_limited
-        or conf.proxy_count() is not None
-    ):
+    counting = [*_proxies_warning(), *_local_cache_warning()] if _counts_clients() else []
+    return [*counting, *_pretend_warnings()]
+
+
+def _proxies_warning() -> Checks:
+    if conf.proxy_count() is not None:
         return []
     return [
         Warning(
-            'PAYMENTS["PROXIES"] is not set, so X-Forwarded-For is not believed: all payers behind one proxy share one '
-            'rate, PAYMENTS["THROTTLES"]["REQUESTS_PER_CLIENT"].',
+            'PAYMENTS["PROXIES"] is not set, so X-Forwarded-For is not believed: all payers behind one proxy share the '
+            'rates of one client, "REQUESTS_PER_CLIENT" and "DECLINES_PER_CLIENT".',
             hint="Type how many of your own proxies a request comes through, such as nginx or a load balancer: "
             '"PROXIES": 1; or "PROXIES": 0 where there is none.',
             id="payments.W017",
@@ -234,17 +283,63 @@ def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
     ]
 
 
+def _pretend_warnings() -> Checks:
+    """Warn of providers that move no real money and may be used all the same."""
+    pretending = [alias for alias, each in configured_providers().items() if not each.moves_real_money]
+    if not pretending:
+        return []
+    return [
+        Warning(
+            f"Whoever pays with {', '.join(pretending)} really pays nothing, and that is allowed.",
+            hint='Take "ALLOW_PRETEND_MONEY" out, and DEBUG, where a shop is open; on a staging site, type: '
+            'SILENCED_SYSTEM_CHECKS = ["payments.W022"]',
+            id="payments.W022",
+        )
+    ]
+
+
+def _local_cache_warning() -> Checks:
+    alias = conf.throttle_cache()
+    backend = _cache_class(alias)
+    if not (isinstance(backend, type) and issubclass(backend, LocMemCache)):
+        return []
+    return [
+        Warning(
+            f'CACHES["{alias}"], in which clients are counted, is each process\'s own and holds 300 keys by default: '
+            "each process lets a client have the whole rate, and many clients push each other's counts out.",
+            hint='Type: CACHES = {..., "payments": {"BACKEND": "django.core.cache.backends.redis.RedisCache", '
+            '"LOCATION": "redis://127.0.0.1:6379"}} and PAYMENTS = {..., "THROTTLE_CACHE": "payments"}; or, with one '
+            'process, a LocMemCache for it with "OPTIONS": {"MAX_ENTRIES": 100_000} and '
+            'SILENCED_SYSTEM_CHECKS = ["payments.W018"]',
+            id="payments.W018",
+        )
+    ]
+
+
 def check_metrics_token() -> Checks:
-    """Check that METRICS_TOKEN is long enough not to be guessed (E015)."""
+    """Check that METRICS_TOKEN is long enough not to be guessed, and can be sent (E015)."""
     token: Any = conf.metrics_token()
-    if token is None or (isinstance(token, str) and len(token) >= MIN_TOKEN and token.isascii()):
+    if token is None or (isinstance(token, str) and _TOKEN.fullmatch(token)):
         return []
     return [
         Error(
-            f'PAYMENTS["METRICS_TOKEN"] is not a text of at least {MIN_TOKEN} ASCII characters.',
+            f'PAYMENTS["METRICS_TOKEN"] is not a text of at least {MIN_TOKEN} ASCII characters without a space.',
             hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
             id="payments.E015",
         )
+    ]
+
+
+def check_flags() -> Checks:
+    """Check that what is on or off is either True or False (E026)."""
+    return [
+        Error(
+            f'PAYMENTS["{name}"] = {value!r} is neither True nor False.',
+            hint=f'Type: "{name}": {default}, or leave it out.',
+            id="payments.E026",
+        )
+        for name, default in FLAGS.items()
+        if not isinstance(value := conf.payments_setting(name, default), bool)
     ]
 
 
@@ -305,19 +400,28 @@ def check_routers(
 
 
 def check_urls(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn where no URLconf includes `payments.urls` (W016): no storefront could ask, and no webhook arrive."""
+    """Warn where no URLconf includes `payments.urls` (W016), and refuse a place that hands on arguments (E023)."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
-    try:
-        reverse("payments:health")
-    except NoReverseMatch:
+    places = places_of("health")
+    if not places:
         hint = (
             'Type into your urlpatterns: path("payments/", include("payments.urls")); or, where only Python code and '
             'the admin are used, SILENCED_SYSTEM_CHECKS = ["payments.W016"]'
         )
         text = "payments.urls is included nowhere, so there is no API, and no webhook arrives."
         return [Warning(text, hint=hint, id="payments.W016")]
-    return []
+    return [
+        Error(
+            f"payments.urls is included below {place.route!r}, which hands arguments to every view; those of payments "
+            "take none, so each request would fail.",
+            hint='Type a path without a part such as <slug:tenant>: path("payments/", include("payments.urls")). The '
+            "PAYABLE_RESOLVER can tell from the request, or from the reference, which tenant is meant.",
+            id="payments.E023",
+        )
+        for place in places
+        if place.adds_arguments
+    ]
 
 
 def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Checks:
@@ -352,33 +456,75 @@ def register_checks() -> None:
 _SETTING_CHECKS: Final[tuple[Callable[[], Checks], ...]] = (
     check_providers,
     check_payable_resolver,
+    check_payable_models,
     check_mark_as_paid_provider,
     check_session_lifetime,
-    check_payers_may_release,
     check_return_url_origins,
     check_authentication_classes,
     check_throttles,
     check_proxies,
+    check_throttle_cache,
     check_metrics_token,
+    check_flags,
 )
 
 
 def _check_provider(alias: Any, entry: Any) -> Checks:
-    if not isinstance(alias, str) or not 0 < len(alias) <= MAX_ALIAS:
+    if not (isinstance(alias, str) and 0 < len(alias) <= MAX_ALIAS and _fits_into_address(alias)):
         return [
-            _provider_error(f"The provider alias {alias!r} is not a text of 1 to {MAX_ALIAS} characters.")
+            _provider_error(
+                f"The provider alias {alias!r} is not a text of 1 to {MAX_ALIAS} printable characters without a slash: "
+                "it is a part of addresses."
+            )
         ]
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
-        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has no "BACKEND".')]
-    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS", "STOREFRONT"})
-    if surplus:
-        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"] has unknown keys {", ".join(surplus)}.')]
-    if entry.get("STOREFRONT") not in (None, True, False):
-        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"]["STOREFRONT"] is neither True nor False.')]
+    problem = _entry_problem(entry)
+    if problem:
+        return [_provider_error(f'PAYMENTS["PROVIDERS"]["{alias}"]{problem}.')]
     try:
-        return list(get_provider(alias).check())
+        provider = get_provider(alias)
     except ImproperlyConfigured as error:
         return [_provider_error(str(error))]
+    return [*_money_errors(provider), *_check_public_data(provider), *provider.check()]
+
+
+def _entry_problem(entry: Any) -> str | None:
+    """Return what is wrong with the shape of a provider's entry, or None."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
+        return ' has no "BACKEND"'
+    surplus = sorted(str(key) for key in set(entry) - {"BACKEND", "OPTIONS", "STOREFRONT"})
+    if surplus:
+        return f" has unknown keys {', '.join(surplus)}"
+    if not isinstance(entry.get("OPTIONS", {}), Mapping):
+        return '["OPTIONS"] is no dict'
+    if not isinstance(entry.get("STOREFRONT"), bool | None):
+        return '["STOREFRONT"] is neither True nor False'
+    return None
+
+
+def _money_errors(provider: BaseProvider[Any]) -> Checks:
+    if not is_refused(provider):
+        return []
+    return [
+        Error(
+            f'PAYMENTS["PROVIDERS"]["{provider.alias}"] moves no real money, and DEBUG is off.',
+            hint="Use live keys, or take the provider out. Where pretend money is meant, as on a staging site, type: "
+            '"ALLOW_PRETEND_MONEY": True',
+            id="payments.E025",
+        )
+    ]
+
+
+def _check_public_data(provider: BaseProvider[Any]) -> Checks:
+    wrong = undeclarable(provider.public_data_keys)
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"{type(provider).__qualname__}.public_data_keys has {', '.join(wrong)}, which declares nothing.",
+            hint='Type names: public_data_keys = frozenset({"client_token", "next.url", "methods[].id"})',
+            id="payments.E028",
+        )
+    ]
 
 
 def _provider_error(text: str) -> Error:
@@ -399,35 +545,75 @@ def _rate_problem(text: Any) -> str | None:
     return None
 
 
-def _is_callable_path(path: Any) -> bool:
-    return _callable_problem(path) is None
+def _fits_into_address(alias: str) -> bool:
+    """Return whether an alias can be one part of a path: browsers and proxies take dots alone for directories."""
+    return alias.isprintable() and "/" not in alias and alias.strip(" ") not in ("", ".", "..")
+
+
+def _are_classes(paths: Any, method: str) -> bool:
+    """Return whether these are dotted paths of classes that have a method."""
+    if not isinstance(paths, list | tuple):
+        return False
+    named = [None if _callable_problem(path) else import_string(path) for path in paths]
+    return all(isinstance(each, type) and hasattr(each, method) for each in named)
+
+
+def _counts_clients() -> bool:
+    """Return whether anything is counted per client; rates that can't be read are told of elsewhere."""
+    throttles: Any = conf.payments_setting("THROTTLES", {})
+    rates = {**conf.DEFAULT_THROTTLES, **(throttles if isinstance(throttles, Mapping) else {})}
+    classes = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", (CLIENT_THROTTLE,))
+    is_ours = isinstance(classes, list | tuple) and CLIENT_THROTTLE in classes
+    counts_requests = rates["REQUESTS_PER_CLIENT"] is not None and is_ours
+    return counts_requests or rates["DECLINES_PER_CLIENT"] is not None
+
+
+def _cache_class(alias: Any) -> type[BaseCache] | str:
+    """Return the class of a cache, without making one; or what is wrong."""
+    try:
+        backend: type[BaseCache] = import_string(settings.CACHES[alias]["BACKEND"])
+    except (LookupError, TypeError, ImportError) as error:
+        return repr(error)
+    return backend
+
+
+def _model_problem(label: Any) -> str | None:
+    if not isinstance(label, str):
+        return f"{label!r} is no label"
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError):
+        return f"there is no model {label!r}"
+    key: Any = model._meta.pk
+    while key.remote_field is not None:
+        key = key.target_field
+    is_text = not isinstance(key, CompositePrimaryKey | BinaryField)
+    return None if is_text else f"the key of {label!r} is composite or binary"
 
 
 def _callable_problem(path: Any) -> str | None:
+    if not isinstance(path, str):
+        return f"it is a {type(path).__name__}"
     try:
         return None if callable(import_string(path)) else "what it names can't be called"
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - what is imported may raise anything
+        return str(error) or type(error).__name__
 
 
 def _is_origin(origin: Any) -> bool:
-    if not isinstance(origin, str):
+    if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
         return False
     try:
         parts = urlsplit(origin)
-    except ValueError:
+        return parts.port != 0 and ".." not in parts.netloc
+    except ValueError:  # a port beyond 65535, or what is in brackets and no IPv6 address
         return False
-    return (
-        parts.scheme in ("http", "https")
-        and origin == f"{parts.scheme}://{parts.netloc}"
-        and bool(parts.netloc)
-    )
 
 
 def _may_lock_up(database: Mapping[str, Any]) -> bool:
     if not str(database.get("ENGINE", "")).endswith("sqlite3"):
         return False
-    return str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper() not in (
+    return str((database.get("OPTIONS") or {}).get("transaction_mode", "")).upper() not in (
         "IMMEDIATE",
         "EXCLUSIVE",
     )

@@ -6,12 +6,14 @@ is wrong with them is told by `payments.checks`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +23,7 @@ SETTING_NAMES: Final = frozenset(
     {
         "PROVIDERS",
         "PAYABLE_RESOLVER",
+        "PAYABLE_MODELS",
         "MARK_AS_PAID_PROVIDER",
         "SESSION_LIFETIME",
         "RETURN_URL_ORIGINS",
@@ -28,10 +31,12 @@ SETTING_NAMES: Final = frozenset(
         "STAFF_AUTHENTICATION_CLASSES",
         "STOREFRONT_THROTTLE_CLASSES",
         "THROTTLES",
+        "THROTTLE_CACHE",
         "PROXIES",
         "METRICS_TOKEN",
         "PAYERS_MAY_RELEASE",
         "COMPILE_STATEMENTS",
+        "ALLOW_PRETEND_MONEY",
     }
 )
 
@@ -40,7 +45,9 @@ DEFAULT_THROTTLES: Final[Mapping[str, str | None]] = {
     "AUTHORIZATIONS_PER_COLLECTION": "15/hour",
     "UPDATES_PER_COLLECTION": "30/hour",
     "REQUESTS_PER_CLIENT": "120/minute",
+    "DECLINES_PER_CLIENT": "10/hour",
 }
+_COUNT: Final = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _PERIODS: Final = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
@@ -53,14 +60,16 @@ _PERIODS: Final = {
 class ProviderConfig:
     """A provider's class, and the options that it is built with.
 
-    `storefront` says whether payers may choose it, or None where the provider's own word counts. `setting` is the whole
-    of `PAYMENTS["PROVIDERS"]`, which is another object once a project or a test has replaced it.
+    `storefront` says whether payers may choose it, or None where the provider's own word counts; `is_debug` whether
+    DEBUG is on, which allows options that are refused elsewhere. `setting` is the whole of `PAYMENTS["PROVIDERS"]`,
+    which is another object once a project or a test has replaced it.
     """
 
     alias: str
     backend: str
     options: Mapping[str, Any] = field(default_factory=dict)
     storefront: bool | None = None
+    is_debug: bool = False
     setting: object = field(default=None, repr=False, compare=False)
 
 
@@ -75,7 +84,7 @@ class Rate:
     def parse(cls, text: Any) -> Rate:
         """Read "15/hour"; raise ImproperlyConfigured for anything else."""
         count, _slash, unit = text.partition("/") if isinstance(text, str) else ("", "", "")
-        if not (count.isascii() and count.isdigit() and int(count) > 0 and unit in _PERIODS):
+        if not (_COUNT.fullmatch(count) and unit in _PERIODS):
             raise ImproperlyConfigured(
                 f'{text!r} is no rate: write a number and one of {", ".join(_PERIODS)}, such as "15/hour", or None'
             )
@@ -111,6 +120,7 @@ def provider_config(alias: str) -> ProviderConfig:
         backend=entry["BACKEND"],
         options=entry.get("OPTIONS", {}),
         storefront=entry.get("STOREFRONT"),
+        is_debug=settings.DEBUG,
         setting=providers,
     )
 
@@ -119,6 +129,12 @@ def payable_resolver_path() -> str | None:
     """Return the dotted path of the function that turns a storefront's reference into something payable."""
     path: str | None = payments_setting("PAYABLE_RESOLVER")
     return path
+
+
+def payable_models() -> tuple[str, ...] | None:
+    """Return the labels of the models whose rows operators may name, or None where each needs its own permission."""
+    labels = payments_setting("PAYABLE_MODELS")
+    return None if labels is None else tuple(labels)
 
 
 def mark_as_paid_provider() -> str:
@@ -166,6 +182,12 @@ def throttle_rate(name: str) -> Rate | None:
     return None if text is None else Rate.parse(text)
 
 
+def throttle_cache() -> str:
+    """Return the alias of the cache in which requests and declines of clients are counted."""
+    alias: str = payments_setting("THROTTLE_CACHE", DEFAULT_CACHE_ALIAS)
+    return alias
+
+
 def proxy_count() -> int | None:
     """Return how many proxies of one's own a request comes through, or None where nobody has said."""
     count: int | None = payments_setting("PROXIES")
@@ -176,6 +198,11 @@ def metrics_token() -> str | None:
     """Return the token with which a monitoring system may read the figures, or None where there is none."""
     token: str | None = payments_setting("METRICS_TOKEN")
     return token
+
+
+def allows_pretend_money() -> bool:
+    """Return whether providers may be used that move no real money: while developing, or where a setting says so."""
+    return settings.DEBUG or payments_setting("ALLOW_PRETEND_MONEY") is True
 
 
 def compiles_statements() -> bool:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from heapq import merge
+from html import unescape
 from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import unquote
@@ -29,6 +30,12 @@ _PRINTED: Final = re.compile(
     r"|[0-9]{4}([^0-9A-Za-z])[0-9]{6}\3[0-9]{4,5})(?![0-9A-Za-z_]))((?:(?:\2|\3)[0-9]{3}(?![0-9A-Za-z_]))?))"
 )
 """Digits in the groups that are embossed on cards, with always the same sign between them."""
+
+_IN_WORDS: Final = re.compile(
+    r"(?<![0-9A-Za-z_])(?:[A-Za-z_]{4,}+(?P<behind>[245][0-9]{15})|(?P<before>[245][0-9]{15})_?[A-Za-z]{3})"
+    r"(?![0-9A-Za-z_])"
+)
+"""Sixteen digits right behind a word, or before a currency's code; the prefixes of ids are shorter words."""
 
 _OTHER_NUMBERS: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:"
@@ -57,48 +64,60 @@ _EXPIRY_AND_CODE: Final = re.compile(
 
 _TRACK: Final = re.compile(r"(?:%B|;)[0-9]{13,19}[\^=]")
 _NAMES: Final = frozenset(
-    {"cvc", "cvc2", "cvv", "cvv2", "cid", "csc", "cardcode", "securitycode", "cardverificationcode"}
-    | {"cardcvc", "cardcvv", "cvccode", "cvvcode", "cardsecuritycode", "verificationvalue"}
+    {"cvc", "cvc2", "cvv", "cvv2", "cvn", "cvn2", "cid", "csc", "pin", "cardpin", "cardcode", "securitycode"}
+    | {"cardcvc", "cardcvv", "cardcvn", "cardsecurity", "cardsecuritycode", "cardverificationcode"}
+    | {"cvccode", "cvvcode", "cvncode", "verificationvalue"}
     | {"pan", "cardnumber", "cardno", "ccnumber", "creditcardnumber", "debitcardnumber"}
     | {"track", "track1", "track2", "trackdata", "magstripe"}
 )
 _DIGITS: Final = re.compile("[0-9]+")
-_DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
+_PLAIN: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 """What counts for every other figure: its double, or the sum of the two figures of that."""
 
 _SHORTEST: Final = 13
+_NUMBERS: Final = range(10 ** (_SHORTEST - 1), 10**19)
+"""The whole numbers that can be a card's."""
+
+_LONGEST_KEY: Final = 64
+"""How many characters a key may have that spells one of the names, with signs in between."""
+
 _DASHES: Final = frozenset({"Pd"})
 _BLANKS: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
 """Categories of Unicode that are read as a dash, and as a space or as nothing."""
 
+_SCALARS: Final = (str, int, float, bytes, type(None))
 _MASK: Final = re.compile(r"[^a-z0-9]")
 
 
-def find_card_data(value: Any, *, name: str = "") -> str | None:
+def find_card_data(value: Any) -> str | None:
     """Return the dotted name of the first value that looks like card data, or None.
 
     What counts is a card number anywhere in a text, by its length, its first digit and its check digit, and anything at
     all under a name such as `cvc` or `card_number`.
     """
-    return next((path for path, inner in _walk(value, name) if _is_card_data(path, inner)), None)
+    place = _place_of_card_data(value)
+    return None if place is None else ".".join(place)
 
 
-def redact(value: Any) -> Any:
-    """Return a copy of a JSON value with card data taken out."""
+def redact(value: Any, *, is_named: bool = False) -> Any:
+    """Return a copy of a JSON value with card data taken out; `is_named` says that it stands under a name of some."""
     if isinstance(value, Mapping):
         return {
-            redact(key): REDACTED if _is_card_data(str(key), inner) else redact(inner)
+            redact_text(key) if isinstance(key, str) else key: redact(
+                inner, is_named=is_named or _is_name(key)
+            )
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [redact(inner) for inner in value]
-    return redact_text(value) if isinstance(value, str) else value
+        return [redact(inner, is_named=is_named) for inner in value]
+    return REDACTED if _is_card_data(value, is_named=is_named) else value
 
 
 def redact_text(text: str) -> str:
     """Return a text with card numbers taken out, and the expiry date and code that follow one.
 
-    A text that hides one in percent-encoding is taken out as a whole.
+    A text that hides one in percent-encoding or in HTML is taken out as a whole.
     """
     parts, end, plain = [], 0, _in_ascii(text)
     for first, last in _card_numbers(plain):
@@ -107,12 +126,22 @@ def redact_text(text: str) -> str:
         tail = _EXPIRY_AND_CODE.match(plain, last)
         end = max(end, last if tail is None else tail.end())
     redacted = _TRACK.sub(REDACTED, "".join([*parts, text[end:]]))
-    return REDACTED if "%" in redacted and has_card_number(redacted) else redacted
+    return REDACTED if any(map(_has_plain_number, _decoded(redacted))) else redacted
 
 
 def has_card_number(text: str) -> bool:
-    """Return whether a text has a card number in it, be it percent-encoded."""
-    return _has_plain_number(text) or ("%" in text and _has_plain_number(unquote(text)))
+    """Return whether a text has a card number in it, be it percent-encoded or written in HTML."""
+    if len(text) < _SHORTEST:
+        return False
+    return _has_plain_number(text) or any(map(_has_plain_number, _decoded(text)))
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """Yield what else a text may mean."""
+    if "%" in text:
+        yield unquote(text)
+    if "&" in text:
+        yield unescape(text)
 
 
 def _has_plain_number(text: str) -> bool:
@@ -122,7 +151,7 @@ def _has_plain_number(text: str) -> bool:
 def _card_numbers(plain: str) -> Iterator[tuple[int, int]]:
     """Yield where card numbers begin and end, in order of their beginnings; they may overlap."""
     plain = _OTHER_NUMBERS.sub(_without_digits, plain)
-    return merge(_in_groups(plain), _as_printed(plain))
+    return merge(_in_groups(plain), _as_printed(plain), _in_words(plain))
 
 
 def _in_groups(plain: str) -> Iterator[tuple[int, int]]:
@@ -132,14 +161,26 @@ def _in_groups(plain: str) -> Iterator[tuple[int, int]]:
             continue
         groups = [(group.start(), group.end()) for group in _DIGITS.finditer(plain, *run.span())]
         digits = "".join(plain[first:last] for first, last in groups)
+        if len(digits) < _SHORTEST:
+            continue
+        sums = _running_sums(digits)
         counts = list(accumulate((last - first for first, last in groups), initial=0))
         ends = dict(zip(counts[1:], (last for _first, last in groups), strict=True))
         for (first, _last), count in zip(groups, counts, strict=False):
             for length in _lengths(digits[count : count + 4]):
-                last = ends.get(count + length)
-                if last is not None and _has_check_digit(digits[count : count + length]):
-                    yield first, last
+                end = count + length
+                if end in ends and (sums[end % 2][end] - sums[end % 2][count]) % 10 == 0:
+                    yield first, ends[end]
                     break
+
+
+def _running_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Return the sums up to each place that the check digit is about: of numbers ending at even places, and at odd."""
+    figures = digits.encode()
+    plain, doubled = figures.translate(_PLAIN), figures.translate(_DOUBLED)
+    for_even, for_odd = bytearray(plain), bytearray(plain)
+    for_even[0::2], for_odd[1::2] = doubled[0::2], doubled[1::2]
+    return list(accumulate(for_even, initial=0)), list(accumulate(for_odd, initial=0))
 
 
 def _as_printed(plain: str) -> Iterator[tuple[int, int]]:
@@ -149,6 +190,13 @@ def _as_printed(plain: str) -> Iterator[tuple[int, int]]:
             if len(digits) in _lengths(digits[:4]) and _has_check_digit(digits):
                 yield match.start(), last
                 break
+
+
+def _in_words(plain: str) -> Iterator[tuple[int, int]]:
+    for match in _IN_WORDS.finditer(plain):
+        group = match.lastgroup or 0
+        if len(match[group]) in _lengths(match[group][:4]) and _has_check_digit(match[group]):
+            yield match.span(group)
 
 
 @cache
@@ -183,30 +231,45 @@ def _plain(character: str) -> str:
     return " " if category in _BLANKS else "-" if category in _DASHES else character
 
 
-def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _place_of_card_data(value: Any, *, is_named: bool = False) -> list[str] | None:
+    """Return the keys that lead to the first card data; `is_named` says that a key before was a name of some."""
+    if isinstance(value, _SCALARS):
+        return [] if _is_card_data(value, is_named=is_named) else None
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _walk(key, path)
-            yield from _walk(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for inner in value:
-            yield from _walk(inner, path)
-    else:
-        yield path, value
+            if _is_card_data(key, is_named=is_named):
+                return []
+            place = _place_of_card_data(inner, is_named=is_named or _is_name(key))
+            if place is not None:
+                return [str(key), *place]
+        return None
+    for inner in value if isinstance(value, Sequence) else ():
+        place = _place_of_card_data(inner, is_named=is_named)
+        if place is not None:
+            return place
+    return None
 
 
-def _is_card_data(path: str, value: Any) -> bool:
-    name = _MASK.sub("", unicodedata.normalize("NFKC", path).rpartition(".")[2].lower())
-    is_given = value not in (None, "", False) and not isinstance(value, Mapping | list)
-    if is_given and name in _NAMES:
+def _is_name(key: Any) -> bool:
+    """Return whether a key is a name of card data, however it is spelled.
+
+    The end of a key says it: no more is normalized, which may make eighteen characters of one.
+    """
+    end = unicodedata.normalize("NFKC", str(key)[-_LONGEST_KEY:]).rpartition(".")[2]
+    return _MASK.sub("", end.lower()) in _NAMES
+
+
+def _is_card_data(value: Any, *, is_named: bool) -> bool:
+    """Return whether a scalar is card data: any that stands under a name, or one with a card number in it."""
+    if is_named and value not in (None, "", False):
         return True
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return isinstance(value, str | int) and not isinstance(value, bool) and has_card_number(str(value))
+    if isinstance(value, str):
+        return has_card_number(value)
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return is_whole and abs(int(value)) in _NUMBERS and has_card_number(str(abs(int(value))))
 
 
 def _has_check_digit(digits: str) -> bool:
     """Return whether the last digit is the check digit of the others (Luhn, ISO/IEC 7812-1 annex B)."""
     figures = digits.encode()
-    plain, doubled = figures[-1::-2], figures[-2::-2].translate(_DOUBLED)
-    return (sum(plain) + sum(doubled) - ord("0") * len(digits)) % 10 == 0
+    return (sum(figures[-1::-2].translate(_PLAIN)) + sum(figures[-2::-2].translate(_DOUBLED))) % 10 == 0

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from django.contrib.auth.decorators import login_not_required
 from django.db import Error as AnyDatabaseError
 from django.db import connections, transaction
 from django.http import HttpRequest, JsonResponse
@@ -19,6 +20,7 @@ from django.http.response import HttpResponseBase
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from payments.exceptions import (
     NotFoundError,
@@ -26,8 +28,8 @@ from payments.exceptions import (
     ProviderUnavailableError,
     WebhookVerificationError,
 )
+from payments.logs import log_answer
 from payments.providers import WebhookRequest
-from payments.redaction import has_card_number
 from payments.services.background.inbox import process_quietly, receive_webhook
 
 logger = logging.getLogger("payments.webhooks")
@@ -42,11 +44,13 @@ MALFORMED: Final = "webhook_malformed"
 
 
 @csrf_exempt
+@login_not_required  # a signature proves who sends, and a provider follows no redirect
+@sensitive_post_parameters()
+@sensitive_variables()
 def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
     """Verify, store, answer."""
     answer = _receive(request, provider_id) if request.method == "POST" else _not_allowed()
-    if has_card_number(request.path):
-        setattr(answer, "_has_been_logged", True)  # noqa: B010 - what django.utils.log.log_response looks at
+    log_answer(request, answer)
     return answer
 
 
@@ -117,4 +121,9 @@ def _non_atomic() -> Callable[..., HttpResponseBase]:
     return view
 
 
-urlpatterns = [path("<str:provider_id>/", _non_atomic(), name="webhook")]
+_view = _non_atomic()
+
+urlpatterns = [
+    path("<str:provider_id>/", _view, name="webhook"),
+    path("<str:provider_id>", _view),  # as some enter it; a redirect to the slash would lose the event
+]

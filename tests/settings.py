@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "payments",
     "tests.shop",
     "tests.money.ledgerapp",
+    "tests.projects.stall",
 ]
 
 MIDDLEWARE = [
@@ -63,8 +64,15 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 PAYMENTS: dict[str, Any] = {
     "PROVIDERS": {
         "system": {"BACKEND": "payments.providers.system.SystemProvider", "STOREFRONT": True},
-        "simulator": {"BACKEND": "payments.providers.simulator.SimulatorProvider"},
+        "simulator": {
+            "BACKEND": "payments.providers.simulator.SimulatorProvider",
+            "OPTIONS": {"api_key": "sk_sim_of_the_tests"},
+        },
     },
     "PAYABLE_RESOLVER": "tests.shop.payables.resolve_payable",
-    "THROTTLES": {"REQUESTS_PER_CLIENT": None},  # a test makes more requests than a person does
+    "ALLOW_PRETEND_MONEY": True,
+    "THROTTLES": {  # a test makes more requests than a person does, and has more declined
+        "REQUESTS_PER_CLIENT": None,
+        "DECLINES_PER_CLIENT": None,
+    },
 }

@@ -64,6 +64,24 @@ NUMBERS = [
     "378282246310005 1234",
     "4242424242424242.5555555555554444",
 ]
+HIDDEN = [
+    "4242&nbsp;4242&nbsp;4242&nbsp;4242",
+    "4242&#160;4242&#xa0;4242&nbsp;4242",
+    "&#52;242424242424242",
+    "card4242424242424242",
+    "card_4242424242424242",
+    "my_card_5555555555554444",
+    "4242424242424242EUR",
+    "4242424242424242_usd",
+]
+
+
+@pytest.mark.parametrize("number", HIDDEN)
+def test_a_card_number_in_html_or_beside_a_word_is_found_and_taken_out(number: str) -> None:
+    text = f"my card is {number}, thanks"
+    assert has_card_number(text)
+    assert not any(digits in redact_text(text) for digits in ("4242", "5555"))
+    assert find_card_data({"note": text}) == "note"
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -140,6 +158,14 @@ def test_our_own_ids_are_never_taken_for_cards() -> None:
         ({"ＣＶＣ": "123"}, "ＣＶＣ"),
         ({"card[cvv]": "123"}, "card[cvv]"),
         ({"security-code": 12}, "security-code"),
+        ({"cvn": "123"}, "cvn"),
+        ({"cardCvn": "123"}, "cardCvn"),
+        ({"card_security": "123"}, "card_security"),
+        ({"card_security_code": "123"}, "card_security_code"),
+        ({"pin": "1234"}, "pin"),
+        ({"cvc": ["", ["123"]]}, "cvc"),
+        ({"cvc": {"value": "123"}}, "cvc"),
+        ({f"{'x' * 10_000}.cvc": "123"}, f"{'x' * 10_000}.cvc"),
         ({"lines": [{"text": "ok"}, {"text": "5555555555554444"}]}, "lines.text"),
         ({"amount": 4242424242424242}, "amount"),
         ({"4242424242424242": "x"}, ""),
@@ -155,7 +181,8 @@ def test_the_first_place_is_named(value: Any, where: str) -> None:
     "value",
     [
         {"data": {"card": "card_3ds", "code": "123456"}},
-        {"cvc": None, "cvv": ""},
+        {"cvc": None, "cvv": "", "cvn": [], "pin": {}},
+        {"cvc" + "x" * 100: "123", "x" * 100 + "cvc": "123"},
         {"amount": "10.00", "note": "call +49 30 901820"},
         {"provider_id": "system", "return_url": "https://shop.example/orders/4711"},
         None,
@@ -169,6 +196,20 @@ def test_an_ordinary_body_is_fine(value: Any) -> None:
 def test_redacting_keeps_the_shape() -> None:
     value = {"a": [1, "4242424242424242"], "cvc": "123", "b": {"c": None}}
     assert redact(value) == {"a": [1, REDACTED], "cvc": REDACTED, "b": {"c": None}}
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        ({"cvc": ["123", ["4"]]}, {"cvc": [REDACTED, [REDACTED]]}),
+        ({"cvc": {"value": 123, "checked": None}}, {"cvc": {"value": REDACTED, "checked": None}}),
+        ({"seen": [4242424242424242, 4242424242424242.0]}, {"seen": [REDACTED, REDACTED]}),
+        ({"4242424242424242": 1}, {REDACTED: 1}),
+    ],
+)
+def test_card_data_is_taken_out_however_deep_it_is(value: Any, redacted: Any) -> None:
+    assert find_card_data(value) is not None
+    assert redact(value) == redacted
 
 
 JSON = st.recursive(
@@ -207,6 +248,15 @@ def a_ulid(random: Random) -> str:
     return f"payses_{''.join(random.choices('0123456789ABCDEFGHJKMNPQRSTVWXYZ', k=26))}"
 
 
+def a_hash(random: Random) -> str:
+    return f"{random.getrandbits(random.choice([64, 128, 256])):x}abc"
+
+
+def an_order_number(random: Random) -> str:
+    prefix = random.choice(["", "#", "A-", "R", "INV-", "ORDER-", "2026-", "order_"])
+    return f"{prefix}{random.randrange(10**4, 10**12)}"
+
+
 def a_time(random: Random) -> str:
     moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**15))
     return random.choice([moment.isoformat(), str(moment), f"{moment.timestamp()}"])
@@ -222,7 +272,17 @@ def a_telephone_number(random: Random) -> str:
 
 @pytest.mark.parametrize(
     "kind",
-    [an_id_of_a_provider, a_paypal_id, a_uuid, a_ulid, a_time, an_amount, a_telephone_number],
+    [
+        an_id_of_a_provider,
+        a_paypal_id,
+        a_uuid,
+        a_hash,
+        a_ulid,
+        an_order_number,
+        a_time,
+        an_amount,
+        a_telephone_number,
+    ],
 )
 def test_what_is_there_for_good_reasons_is_never_taken_for_a_card(kind: Callable[[Random], str]) -> None:
     random = Random(4242)  # noqa: S311

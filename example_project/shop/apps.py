@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+from example_project.shop.checks import check_secret_key
 
 
 class ShopConfig(AppConfig):
@@ -14,8 +17,9 @@ class ShopConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the receivers."""
+        """Connect the receivers, and have Django run the check."""
         from example_project.shop import access, payments  # noqa: PLC0415 - they import models, which load later
 
         access.connect()
         payments.connect()
+        register(check_secret_key, Tags.security)

@@ -10,13 +10,14 @@ from django.utils.safestring import SafeString
 
 from payments.admin.links import Links
 from payments.admin.words import lines, quiet
+from payments.users import email_of
 
 
 def customer_html(customer: Any, links: Links) -> SafeString:
     """Return a customer's e-mail address and user name, linked to their page if this site has one."""
     if customer is None:
         return SafeString()
-    name, email = customer.get_username(), _email(customer)
+    name, email = customer.get_username(), email_of(customer)
     return lines(customer_link(customer, links), quiet(name) if email and name != email else "")
 
 
@@ -24,10 +25,6 @@ def customer_link(customer: Any, links: Links) -> SafeString:
     """Return a customer's e-mail address, or else user name, linked to their page if this site has one."""
     if customer is None:
         return SafeString()
-    name, at, domain = (_email(customer) or customer.get_username()).partition("@")
+    name, at, domain = str(email_of(customer) or customer.get_username()).partition("@")
     label = format_html("{}{}<wbr>{}", name, at, domain) if at else name
     return links.to(get_user_model(), customer.pk, label)
-
-
-def _email(customer: Any) -> str:
-    return str(getattr(customer, customer.get_email_field_name(), "") or "")

@@ -33,7 +33,7 @@ def private_panel(
         title=title,
         slug=slug,
         text=None,
-        withheld=_("You lack the permission to see private provider data."),
+        withheld=withheld_words(),
     )
 
 
@@ -47,6 +47,11 @@ def provider_data_panel(request: HttpRequest, row: Any) -> DocumentPanel:
         slug="provider-data",
         note=_("What the provider needs later. The storefront never sees it."),
     )
+
+
+def withheld_words() -> str:
+    """Return the sentence that stands in the place of what is private."""
+    return _("You lack the permission to see private provider data.")
 
 
 def may_see_private_data(request: HttpRequest) -> bool:

@@ -46,8 +46,7 @@ class Links:
 
     def to(self, model: type[models.Model], pk: Any, label: object) -> SafeString:
         """Return a label that links to a row's page, if there is one for this user."""
-        url = self.url(model, pk)
-        return format_html("{}", label) if url is None else format_html('<a href="{}">{}</a>', url, label)
+        return link(self.url(model, pk), label)
 
     def to_id(self, model: type[models.Model], pk: str | None) -> SafeString:
         """Return a shortened id that links to its row's page."""
@@ -58,6 +57,11 @@ class Links:
 
     def _name(self, model: type[models.Model], page: str) -> str:
         return f"{self.site.name}:{model._meta.app_label}_{model._meta.model_name}_{page}"
+
+
+def link(url: str | None, label: object) -> SafeString:
+    """Return a label that links to an address, if there is one."""
+    return format_html("{}", label) if url is None else format_html('<a href="{}">{}</a>', url, label)
 
 
 def short_id(value: str) -> SafeString:

@@ -76,7 +76,7 @@ class MovementAdminMixin(InspectionAdminMixin):
     @admin.display(description=_("error"))
     def error_column(self, obj: Capture | Refund) -> SafeString | None:
         """Show why it failed."""
-        return failure(obj.error_code, obj.error_message) or None
+        return failure(obj.error_code, obj.error_text) or None
 
     @admin.display(description=_("age"), ordering="-id")
     def age_column(self, obj: Capture | Refund) -> SafeString:
@@ -85,7 +85,7 @@ class MovementAdminMixin(InspectionAdminMixin):
 
     def get_summary(self, request: HttpRequest, obj: Capture | Refund) -> Summary:
         """Say how much moved, and out of which payment."""
-        reason = failure(obj.error_code, obj.error_message)
+        reason = failure(obj.error_code, obj.error_text)
         return Summary(
             headline=amount_text(obj.amount, obj.currency_code),
             badges=(status_badge(obj.status, MovementStatus),),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.badges import status_badge
-from payments.admin.documents import document_panel, private_panel
+from payments.admin.documents import private_panel
 from payments.admin.links import Links, links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts
 from payments.admin.reasons import detail_text, is_settled, resolution_text, trouble_html
@@ -135,10 +135,12 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
 
     def get_panels(self, request: HttpRequest, obj: PaymentOperation) -> Iterable[Panel | None]:
         """Return what was asked and answered, and the history."""
-        yield document_panel(
+        yield private_panel(
+            request,
+            obj,
+            "exchange",
             title=gettext("Exchange with the provider"),
             slug="exchange",
-            value=obj.exchange,
             note=gettext("What was asked and answered, as the provider's plug-in recorded it."),
         )
         yield timeline_panel(

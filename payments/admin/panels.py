@@ -121,7 +121,8 @@ class DocumentPanel(Panel):
 class TimelineEntry:
     """Tell of one change: when, what in words, from where to where, how much; `origin` lists about what and by whom.
 
-    Where it is a provider's answer, `question` says what was asked, and `answer` is the answer as JSON, redacted.
+    Where it is a provider's answer, `question` says what was asked, and `answer` is the answer as JSON, redacted;
+    `withheld` is the sentence that stands in for one that this user may not read.
     """
 
     time: SafeString
@@ -132,6 +133,7 @@ class TimelineEntry:
     origin: tuple[Text, ...] = ()
     question: Text = ""
     answer: str = ""
+    withheld: Text = ""
 
 
 @dataclass(frozen=True, kw_only=True)

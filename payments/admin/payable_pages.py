@@ -19,6 +19,7 @@ from payments.admin.badges import status_badge
 from payments.admin.links import Links
 from payments.admin.words import amount_html, lines
 from payments.models import PaymentCollection
+from payments.models.payables import names_of
 from payments.states import CollectionStatus
 
 if TYPE_CHECKING:
@@ -61,18 +62,21 @@ class PayableAdminMixin(_ModelAdmin):
         links = Links(site=self.admin_site, request=request)
         if not links.may_view(PaymentCollection):
             return
-        collections = _collections_of(self.model, rows)
+        collections = _collections_of(rows)
         for row in rows:
-            row.__dict__[_ATTRIBUTE] = lines(*(_html(each, links) for each in collections[str(row.pk)]))
+            row.__dict__[_ATTRIBUTE] = lines(*(_html(each, links) for each in collections[row.pk]))
 
 
-def _collections_of(model: type[Model], rows: Iterable[Model]) -> defaultdict[str, list[PaymentCollection]]:
+def _collections_of(rows: Iterable[Model]) -> defaultdict[Any, list[PaymentCollection]]:
+    """Return the collections of many rows by the rows' keys, whatever other models the rows are known under."""
+    types = ContentType.objects.db_manager(PaymentCollection.objects.db)
+    named = {(types.get_for_model(model).pk, key): row.pk for row in rows for model, key in names_of(row)}
     found = PaymentCollection.objects.filter(
-        payable_type=ContentType.objects.get_for_model(model), payable_id__in=[str(row.pk) for row in rows]
+        payable_type__in={type_id for type_id, _key in named}, payable_id__in={key for _type, key in named}
     )
-    by_row: defaultdict[str, list[PaymentCollection]] = defaultdict(list)
+    by_row: defaultdict[Any, list[PaymentCollection]] = defaultdict(list)
     for collection in found.defer("metadata").order_by("created_at", "id"):
-        by_row[str(collection.payable_id)].append(collection)
+        by_row[named.get((collection.payable_type_id or 0, str(collection.payable_id)))].append(collection)
     return by_row
 
 

@@ -18,9 +18,10 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from payments.admin.links import Links
+from payments.admin.links import Links, link
 from payments.admin.words import quiet
 from payments.models import PaymentCollection
+from payments.models.payables import key_text, namesakes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +33,18 @@ class Payable:
     row: models.Model | None
 
     def html(self, links: Links) -> SafeString:
-        """Return its name, linked to its page on this admin site if it has one."""
+        """Return its name, linked to its page on this admin site if it has one; its key to who may not view it."""
         if self.row is None:
             return format_html("{} {} {}", self.kind, self.pk, quiet(_("(no longer there)")))
-        name = links.to(type(self.row), self.row.pk, str(self.row))
-        return format_html("{} {}", quiet(self.kind), name)
+        models_of_row = namesakes_of(type(self.row))
+        name = str(self.row) if links.may_view(models_of_row[0]) else self.pk
+        url = next(filter(None, (links.url(model, self.row.pk) for model in models_of_row)), None)
+        return format_html("{} {}", quiet(self.kind), link(url, name))
 
 
 def load_payables(collections: Iterable[PaymentCollection]) -> dict[str, Payable]:
     """Return the payables of many collections by the collections' ids, with one query per kind of payable."""
+    types = ContentType.objects.db_manager(PaymentCollection.objects.db)
     by_type: defaultdict[int, list[PaymentCollection]] = defaultdict(list)
     for collection in collections:
         if collection.payable_type_id is not None:
@@ -48,7 +52,7 @@ def load_payables(collections: Iterable[PaymentCollection]) -> dict[str, Payable
     return {
         collection.pk: payable
         for type_id, members in by_type.items()
-        for collection, payable in _load(ContentType.objects.get_for_id(type_id), members)
+        for collection, payable in _load(types.get_for_id(type_id), members)
     }
 
 
@@ -71,7 +75,7 @@ def _load(
 
 def _rows(model: type[models.Model], keys: set[str]) -> dict[str, models.Model]:
     found = model._base_manager.in_bulk([value for key in keys if (value := _key(model, key)) is not None])
-    return {str(pk): row for pk, row in found.items()}
+    return {text: row for pk, row in found.items() if (text := key_text(model, pk)) is not None}
 
 
 def _key(model: type[models.Model], text: str) -> object:
@@ -80,4 +84,4 @@ def _key(model: type[models.Model], text: str) -> object:
         key: object = model._meta.pk.to_python(text)
     except (ValidationError, ValueError, TypeError):
         return None
-    return key
+    return None if key_text(model, key) is None else key

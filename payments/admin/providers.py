@@ -20,6 +20,7 @@ from payments.admin.searches import Search
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider
 from payments.providers import get_provider
+from payments.providers.pretend import is_refused
 from payments.services import is_for_payers, list_providers
 
 _CAPABILITIES: Final = (
@@ -72,10 +73,12 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
 
     @admin.display(description=_("chosen by"))
     def offer_column(self, obj: PaymentProvider) -> str | None:
-        """Show whether payers may choose it, or only operators."""
+        """Show whether payers may choose it, or only operators, or nobody where real money is meant."""
         plugin = plugin_of(obj.pk)
         if plugin is None:
             return None
+        if is_refused(plugin):
+            return gettext("nobody: it moves no real money")
         return gettext("payers") if is_for_payers(plugin) else gettext("operators only")
 
     @admin.display(description=_("settings"))

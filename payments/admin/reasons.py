@@ -52,7 +52,7 @@ def trouble_html(operation: PaymentOperation, currency_code: str) -> SafeString:
     if is_settled(operation):
         return quiet(detail_text(operation.detail, currency_code))
     reasons = detail_lines(operation.detail, currency_code)
-    return lines(failure(operation.error_code, operation.error_message), *reasons)
+    return lines(failure(operation.error_code, operation.error_text), *reasons)
 
 
 def detail_text(detail: str, currency_code: str) -> str:

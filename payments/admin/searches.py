@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from payments.admin.links import Links
 from payments.models import PaymentCollection
+from payments.models.payables import namesakes_of
 from payments.services.search import Search, is_own_id
 
 __all__ = ["Search", "collections_for"]
@@ -42,19 +43,23 @@ def collections_for(links: Links, text: str) -> Iterator[QuerySet[Any]]:
 def _paid_types(links: Links) -> QuerySet[ContentType]:
     """Return the kinds of rows that collections pay for, as far as they can be searched here."""
     searched = [
-        ContentType.objects.get_for_model(model).pk
+        ContentType.objects.get_for_model(each).pk
         for model, model_admin in links.site._registry.items()
         if model._meta.app_label != PaymentCollection._meta.app_label and model_admin.search_fields
+        for each in namesakes_of(model)
     ]
     paid = PaymentCollection._base_manager.filter(payable_type=OuterRef("pk"))
     return ContentType.objects.filter(Exists(paid), pk__in=searched)
 
 
 def _found(links: Links, content_type: ContentType, term: str) -> list[str]:
-    model: type[Model] | None = content_type.model_class()
-    if model is None or not links.site.is_registered(model) or not links.may_view(model):
+    paid = content_type.model_class()
+    registered = links.site._registry
+    names = () if paid is None else namesakes_of(paid)
+    found = (registered[each] for each in names if each in registered and links.may_view(each))
+    model_admin = next((each for each in found if each.search_fields), None)
+    if model_admin is None:
         return []
-    model_admin = links.site.get_model_admin(model)
     rows, has_doubles = model_admin.get_search_results(
         links.request, model_admin.get_queryset(links.request), term
     )

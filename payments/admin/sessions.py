@@ -109,7 +109,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("error"))
     def error_column(self, obj: PaymentSession) -> SafeString | None:
         """Show why it was refused."""
-        return failure(obj.error_code, obj.error_message) or None
+        return failure(obj.error_code, obj.error_text) or None
 
     @admin.display(description=_("age"), ordering="-created_at")
     def age_column(self, obj: PaymentSession) -> SafeString:
@@ -164,6 +164,6 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
 
 
 def _alerts(session: PaymentSession) -> Iterable[Alert]:
-    reason = failure(session.error_code, session.error_message)
+    reason = failure(session.error_code, session.error_text)
     if reason:
         yield Alert(text=reason)

@@ -211,7 +211,7 @@ def _session_row(session: PaymentSession, links: Links, currency_code: str) -> R
             amount_html(session.amount, currency_code),
             due_text(session),
             lines(
-                failure(session.error_code, session.error_message),
+                failure(session.error_code, session.error_text),
                 _labelled(_("Next action"), next_action_text(session.next_action)),
                 _labelled(_("Authorized"), moment(session.authorized_at)),
                 _labelled(_("Canceled"), moment(session.canceled_at)),
@@ -256,7 +256,7 @@ def _movement_row(movement: Capture | Refund, payment: Payment, links: Links, cu
             "" if is_capture else amount,
             moment(movement.succeeded_at or movement.created_at),
             lines(
-                failure(movement.error_code, movement.error_message),
+                failure(movement.error_code, movement.error_text),
                 *_reason(movement),
                 movement_reference_html(payment.provider_id, movement),
             ),

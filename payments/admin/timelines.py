@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin.badges import Tone, status_badge, tone_of
-from payments.admin.documents import pretty
+from payments.admin.documents import may_see_private_data, pretty, withheld_words
 from payments.admin.links import Links
 from payments.admin.panels import TimelineDay, TimelineEntry, TimelinePanel
 from payments.admin.plugins import provider_name
@@ -77,6 +77,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "operation.attention": _("Operation needs attention"),
     "operation.resolved": _("Operation resolved by a person"),
     "operation.corrected": _("Resolution corrected by a person"),
+    "customer.erased": _("Customer's data erased"),
     "webhook.replayed": _("Webhook event replayed"),
     "fact.discrepancy": _("Provider's report differs from the books"),
 }
@@ -125,8 +126,11 @@ def timeline_panel(
         calls = operations.select_related("actor", "collection").exclude(
             kind=OperationKind.SYNC, status=OperationStatus.ATTENTION
         )
+        shows_answers = may_see_private_data(links.request)
+        private = ("input",) if shows_answers else ("input", "exchange")
         happened += [
-            _call(each, links) for each in calls.defer("input").order_by("-created_at", "-id")[:LIMIT]
+            _call(each, links, shows_answer=shows_answers)
+            for each in calls.defer(*private).order_by("-created_at", "-id")[:LIMIT]
         ]
     happened.sort(key=itemgetter(0))
     return TimelinePanel(
@@ -252,7 +256,7 @@ def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
     )
 
 
-def _call(operation: PaymentOperation, links: Links) -> tuple[datetime, TimelineEntry]:
+def _call(operation: PaymentOperation, links: Links, *, shows_answer: bool) -> tuple[datetime, TimelineEntry]:
     """Return when a call to a provider ended, or began, and what is told of it."""
     is_report = operation.kind == OperationKind.SYNC
     at, currency = operation.finished_at or operation.created_at, operation.collection.currency_code
@@ -271,7 +275,8 @@ def _call(operation: PaymentOperation, links: Links) -> tuple[datetime, Timeline
             _source(operation.source, "" if operation.actor is None else operation.actor.get_username()),
         ),
         question="" if is_report else _question(operation, currency),
-        answer="" if is_report else pretty(operation.exchange),
+        answer=pretty(operation.exchange) if shows_answer and not is_report else "",
+        withheld="" if shows_answer else withheld_words(),
     )
     return at, entry
 

@@ -13,10 +13,9 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from payments.api.bodies import READ
-from payments.redaction import find_card_data, has_card_number
+from payments.redaction import find_card_data
 
 _ADDED_ON_THE_WAY: Final = frozenset(
     {"cookie", "referer", "host", "via", "forwarded", "traceparent", "tracestate", "baggage", "b3"}
@@ -43,12 +42,6 @@ def refuse_card_data(request: Request, path_values: Mapping[str, Any]) -> None:
         found = find_card_data(values)
         if found is not None:
             raise CardDataRefused(found)
-
-
-def hide_card_data(request: Any, response: Response) -> None:
-    """Keep an address with a card number in it out of Django's log of refused requests."""
-    if has_card_number(request.path):
-        setattr(response, "_has_been_logged", True)  # noqa: B010 - what django.utils.log.log_response looks at
 
 
 def _checked_headers(request: Request) -> dict[str, str]:

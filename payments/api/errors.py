@@ -3,7 +3,7 @@
     {"type", "code", "message", "errors": [{"field", "code", "message"}]}
 
 `type` is one of a dozen words to branch on, `code` is stable and exact, `message` is for people. `errors` names the
-fields that are to blame, dotted where they are nested; it is empty where no single field is.
+fields that are to blame, dotted where they are nested, 200 at most; it is empty where no single field is.
 
 | what happened                                               | status | type                 | Retry-After |
 |-------------------------------------------------------------|--------|----------------------|-------------|
@@ -24,6 +24,7 @@ fields that are to blame, dotted where they are nested; it is empty where no sin
 | LimitError: tried too often on one collection               | 429    | throttled            | as it takes |
 | more requests from one client than it may make              | 429    | throttled            | as it takes |
 | OpenTransactionError: the server calls us in a transaction  | 500    | server_error         |             |
+| the PAYABLE_RESOLVER says what can't be paid                | 500    | server_error         |             |
 | no PAYABLE_RESOLVER is configured                           | 501    | server_error         |             |
 | ProviderUnavailableError: nothing was sent                  | 503    | provider_error       | 5           |
 | OutcomeUnknownError, where no row tells of it (a sync)      | 503    | provider_error       | 5           |
@@ -43,6 +44,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, TypedDict
 
 from django.core.exceptions import PermissionDenied
@@ -68,6 +70,9 @@ from payments.exceptions import (
 )
 
 logger = logging.getLogger("payments.api")
+
+MAX_BLAMED: Final = 200
+"""How many fields an answer blames: who sends thousands of wrong ones has not mistyped."""
 
 RETRY_SOON: Final = 2
 RETRY_PROVIDER: Final = 5
@@ -125,6 +130,12 @@ class NotConfigured(APIException):
     default_code = "not_configured"
 
 
+class PayableMisconfigured(APIException):
+    """Say that the shop's own word on what is to be paid can't be: nothing that the payer sent is to blame."""
+
+    default_code = "payable_misconfigured"
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the answer to an error, or None for one that is not in the table."""
     if isinstance(error, PaymentError):
@@ -162,7 +173,8 @@ def _answer_api_error(error: APIException) -> Response:
     is_server_error = error.status_code >= status.HTTP_500_INTERNAL_SERVER_ERROR
     kind = TYPES.get(error.status_code, "server_error" if is_server_error else "invalid_request")
     rule = Rule(status=error.status_code, type=kind)
-    named = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else []
+    is_about_fields = isinstance(error, exceptions.ValidationError)
+    named = list(islice(_field_errors(error.detail), MAX_BLAMED)) if is_about_fields else []
     if len(named) > 1:
         answer = _answer(rule, "invalid_input", _("Several values are not as they should be."), named)
     elif named:

@@ -17,9 +17,10 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from payments.api.moments import aware_moment, stored_moment
 from payments.exceptions import AmountError
+from payments.moments import aware_moment, stored_moment
 from payments.money import exact_decimal, format_amount, parse_amount
+from payments.providers.publishing import holds_secret
 from payments.states import SessionStatus
 
 MAX_DEPTH: Final = 16
@@ -283,7 +284,8 @@ class ErrorField(DescribedField):
         is_due = self._status is None or value.status == self._status
         if not is_due or not (value.error_code or value.error_message):
             return None
-        return {"code": value.error_code, "message": value.error_message}
+        message = "" if holds_secret(value.error_message) else value.error_text
+        return {"code": value.error_code, "message": message}
 
 
 def _action(kind: str, url: Description) -> Description:

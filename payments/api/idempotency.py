@@ -93,7 +93,7 @@ class Once:
         return answer
 
     def _run(self, request: Request, record: IdempotencyRecord, **kwargs: str) -> tuple[Response, bool]:
-        if not self._view.calls_providers:
+        if "POST" not in self._view.calling_methods:
             # The answer is stored together with what was done, so that a crash can't part them.
             with joined():
                 answer = self._post(request, **kwargs)

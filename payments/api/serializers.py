@@ -29,10 +29,9 @@ class InputSerializer(serializers.Serializer[Any]):
         if not isinstance(data, Mapping):
             message = _("Give a JSON object, not %(type)s.") % {"type": _name(data)}
             raise serializers.ValidationError([message], code="not_an_object")
-        for name in data:
-            if name not in self.fields:
-                message = str(_("There is no such field here."))
-                errors[str(name)] = [serializers.ErrorDetail(message, code="unknown_field")]
+        unknown = serializers.ErrorDetail(str(_("There is no such field here.")), code="unknown_field")
+        fields = self.fields
+        errors.update((str(name), [unknown]) for name in data if name not in fields)
         try:
             values = super().to_internal_value(data)
         except serializers.ValidationError as error:

@@ -1,7 +1,8 @@
-"""How much one client may change: a count of requests in the cache, per user or else per network address.
+"""How much one client may do: requests, and cards that are declined, counted in a cache per user or network address.
 
-It slows down who tries many cards on many orders; what is tried on one order is counted in `payments.services.limits`.
-A cache that all processes share (Redis, Memcached, the database) makes the count one; each process has its own else.
+What is tried on one order is counted exactly, from rows, in `payments.services.ledger.payers`. A client is in no row,
+and an address needn't be kept longer than the limit lasts, so that these counts are the cache's. They hold however many
+requests come at once, if the cache counts in one step: `payments.checks` refuses one that doesn't.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import hashlib
 import ipaddress
 import logging
 import math
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from payments.conf import proxy_count, storefront_throttle_classes, throttle_rate
+from payments.conf import Rate, proxy_count, storefront_throttle_classes, throttle_cache, throttle_rate
+from payments.exceptions import LimitError
 
 logger = logging.getLogger("payments.api")
 
@@ -29,31 +35,136 @@ _IPV6_NETWORK: Final = 64
 """The bits of an IPv6 address that tell one household from another; the rest is the household's to choose."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counter:
+    """What one client has done of one kind: in this window of time, and in the one before as far as it still counts.
+
+    Of the window before counts the share that is less than a period ago, as if all had been spread over it: otherwise
+    there would be twice as much to be had around the end of a window. What is refused doesn't count.
+    """
+
+    name: str
+    client: str
+    rate: Rate
+    moment: float = field(default_factory=lambda: timezone.now().timestamp())
+
+    def take(self) -> float:
+        """Count one more and return 0; or return the seconds until there is room, and count nothing."""
+        wait: float = _asked(self._take)
+        return wait
+
+    def give_back(self) -> None:
+        """Have what was taken not count."""
+        _asked(lambda: self._cache.decr(self._key(self._window)))
+
+    def is_first_refusal(self) -> bool:
+        """Return whether nothing was refused in this window before."""
+        key = f"{self._key(self._window)}:refused"
+        return bool(_asked(lambda: self._cache.add(key, 1, timeout=math.ceil(self._seconds))))
+
+    def _take(self) -> float:
+        elapsed, key = self.moment % self._seconds / self._seconds, self._key(self._window)
+        before = self._cache.get(self._key(self._window - 1)) or 0
+        self._cache.add(key, 0, timeout=math.ceil(2 * self._seconds))
+        left: int = self.rate.count - self._cache.incr(key)
+        if left >= max(0, math.ceil(before * (1 - elapsed)) - 1):
+            return 0
+        self._cache.decr(key)
+        room_at = 1 if left < 0 else 1 - (left + 1) / before
+        return max(1.0, self._seconds * (room_at - elapsed))
+
+    def _key(self, window: int) -> str:
+        return f"payments:{self.name}:{hashlib.sha256(self.client.encode()).hexdigest()}:{window}"
+
+    @property
+    def _window(self) -> int:
+        return int(self.moment // self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return self.rate.period.total_seconds()
+
+    @property
+    def _cache(self) -> Any:
+        return caches[throttle_cache()]
+
+
 class ClientThrottle(BaseThrottle):
-    """Let each client make so many requests that change something in each window of time."""
+    """Let each client make so many requests that change something, or call a provider, in each period."""
 
     _wait = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Count a request; return whether it is still within the rate."""
         rate = throttle_rate("REQUESTS_PER_CLIENT")
-        if rate is None or request.method in SAFE_METHODS:
+        if rate is None or not _is_counted(request, view):
             return True
-        seconds, now = rate.period.total_seconds(), timezone.now().timestamp()
-        window = int(now // seconds)
-        self._wait = (window + 1) * seconds - now
-        key = f"payments:requests:{_digest(client_of(request))}:{window}"
-        is_allowed = _count(key, math.ceil(seconds)) <= rate.count
-        if not is_allowed and proxy_count() is None and _FORWARDED in request.META:
-            logger.warning(
-                "A request was one too many, and came through a proxy: all payers behind it count as one client. "
-                'Type how many of your own proxies a request comes through: PAYMENTS = {"PROXIES": 1, ...}'
-            )
-        return is_allowed
+        self._wait = Counter(name="requests", client=client_of(request), rate=rate).take()
+        if self._wait:
+            _tell_of_proxies(request)
+        return not self._wait
 
     def wait(self) -> float:
-        """Return the seconds until the window ends."""
+        """Return the seconds until there is room for a request."""
         return self._wait
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What came of an authorization, for who counts the declined ones."""
+
+    is_declined: bool = False
+
+
+@contextmanager
+def limiting_declines(request: Request) -> Iterator[Verdict]:
+    """Count what a payer has authorized in the block, if its verdict is that it was declined.
+
+    It is counted before, and given back where it wasn't declined: otherwise many at once could each be the last.
+    Raises LimitError where a client has had too many declined.
+    """
+    rate, verdict = throttle_rate("DECLINES_PER_CLIENT"), Verdict()
+    if rate is None:
+        yield verdict
+        return
+    counter = Counter(name="declines", client=client_of(request), rate=rate)
+    wait = counter.take()
+    if wait:
+        _refuse_more_declines(request, counter, wait)
+    try:
+        yield verdict
+    finally:
+        if not verdict.is_declined:
+            counter.give_back()
+
+
+def _refuse_more_declines(request: Request, counter: Counter, wait: float) -> NoReturn:
+    if counter.is_first_refusal():
+        logger.warning(
+            "Cards may be tested: %s had %s authorizations declined, and is refused more for now.",
+            counter.client,
+            counter.rate.count,
+        )
+    _tell_of_proxies(request)
+    raise LimitError(
+        _("Too many payments were declined. Wait a while, or ask the shop."),
+        code="too_many_declines",
+        retry_after=math.ceil(wait),
+    )
+
+
+def _is_counted(request: Request, view: Any) -> bool:
+    """Return whether a request changes something, or its view says that it calls a provider; HEAD is a GET."""
+    method = "GET" if request.method == "HEAD" else request.method
+    return method not in SAFE_METHODS or method in getattr(view, "calling_methods", ())
+
+
+def _tell_of_proxies(request: Request) -> None:
+    if proxy_count() is None and _FORWARDED in request.META:
+        logger.warning(
+            "A request was one too many, and came through a proxy: all payers behind it count as one client. "
+            'Type how many of your own proxies a request comes through: PAYMENTS = {"PROXIES": 1, ...}'
+        )
 
 
 def client_of(request: Request) -> str:
@@ -93,17 +204,12 @@ def _household(address: str) -> str:
     return str(ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False))
 
 
-def _count(key: str, seconds: int) -> int:
-    """Return which request of its window this is; a cache that is away stops nobody from paying."""
+def _asked(call: Callable[[], Any]) -> Any:
+    """Return what the cache answers, or 0; a cache that is away stops nobody from paying."""
     try:
-        cache.add(key, 0, timeout=seconds)
-        return cache.incr(key)
+        return call()
     except ValueError:
-        return 1  # It has just expired, or nothing is cached at all.
+        return 0  # It has just expired, or nothing is cached at all.
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own
-        logger.warning("Requests can't be counted: the cache raised %s.", type(error).__qualname__)
-        return 1
-
-
-def _digest(client: str) -> str:
-    return hashlib.sha256(client.encode()).hexdigest()
+        logger.warning("Clients can't be counted: the cache raised %s.", type(error).__qualname__)
+        return 0

@@ -12,25 +12,33 @@ from typing import Any, ClassVar, TypedDict
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from payments.addresses import address_of
 from payments.api.authentication import SessionAuthentication, authenticators
 from payments.api.bodies import refuse_unread_body
-from payments.api.card_data import hide_card_data, refuse_card_data
+from payments.api.card_data import refuse_card_data
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import Once
 from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRenderer
 from payments.api.outcomes import outcome_of, run_verb
 from payments.api.parsers import JSONParser
 from payments.api.serializers import InputSerializer, NoInput
+from payments.exceptions import InputError
+from payments.logs import log_answer
 from payments.models import PaymentOperation
 from payments.services import Actor
 from payments.services.idempotency import collecting_claims, outcome_unknown
 from payments.states import EventSource, OperationKind
+from payments.users import user_of
 
 logger = logging.getLogger("payments.api")
 
@@ -48,7 +56,9 @@ class PaymentsView(APIView):
 
     source: ClassVar[EventSource]
     is_for_payers: ClassVar[bool] = False
-    calls_providers: ClassVar[bool] = True
+
+    calling_methods: ClassVar[frozenset[str]] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+    """The methods that may call a provider. A GET that does is counted as a request that changes something."""
 
     unstored: ClassVar[frozenset[str]] = frozenset()
     """The keys of an answer that are never stored with it: `recall` tells them anew."""
@@ -84,8 +94,13 @@ class PaymentsView(APIView):
         if post is not None:
             vars(self)["post"] = Once(self, post)
 
+    @method_decorator(sensitive_post_parameters())
+    @sensitive_variables()
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer a request, knowing what it has claimed."""
+        """Answer a request, knowing what it has claimed.
+
+        No report of an error shows what it holds: a payer's token, or the secret of a collection.
+        """
         with collecting_claims() as self.claims:
             return super().dispatch(request, *args, **kwargs)
 
@@ -95,6 +110,10 @@ class PaymentsView(APIView):
             logger.error("The database failed behind a call to a provider.", exc_info=exc)
             exc = outcome_unknown(self.claims[-1])
         return super().handle_exception(exc)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Recognize who asks."""
+        self.actor  # noqa: B018 - raises for what isn't a user
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let in who may come in, and turn away what can't be read, and card data."""
@@ -141,17 +160,23 @@ class PaymentsView(APIView):
         return exception_handler
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Forbid every cache to keep the answer, and every log to keep a card number."""
+        """Forbid every cache to keep the answer, and have Django log what may be logged."""
         final = super().finalize_response(request, response, *args, **kwargs)
         final["Cache-Control"] = "no-store"
-        hide_card_data(request, final)
+        log_answer(request, final)
         return final
 
-    @property
-    def actor(self) -> Actor:
-        """Who asks, or None for somebody unknown."""
+    @cached_property
+    def actor(self) -> Any:
+        """The user who asks, or None for somebody unknown; what stands for no user may not come in."""
         user: Any = self.request.user  # None, where the project's UNAUTHENTICATED_USER is None
-        return user if user is not None and user.is_authenticated else None
+        try:
+            return user_of(user, field="actor")
+        except InputError as error:
+            logger.warning(
+                "An authentication class recognized what isn't a user: %s", type(user).__qualname__
+            )
+            raise AuthenticationFailed(error.message, code=error.code) from error
 
     def origin(self) -> OriginArguments:
         """Return what every verb is told about the request."""
@@ -163,7 +188,7 @@ class PaymentsView(APIView):
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
-
-def accepted(body: dict[str, Any], *, location: str) -> Response:
-    """Return the answer to what isn't known to have happened yet: `location` is the address that tells later."""
-    return Response(body, status=202, headers={"Location": location, "Retry-After": str(RETRY_SOON)})
+    def accepted(self, body: dict[str, Any], *, name: str, key: str) -> Response:
+        """Return the answer to what isn't known to have happened yet, with the address of the view that tells later."""
+        location = address_of(name, key, request=self.request)
+        return Response(body, status=202, headers={"Location": location, "Retry-After": str(RETRY_SOON)})

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.urls import reverse
+from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
+from payments.addresses import address_of
 from payments.exceptions import PaymentError
 from payments.providers import get_provider
 from payments.providers.endpoints import EndpointReport
@@ -41,7 +42,10 @@ class EndpointsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print what is missing."""
         provider = self._provider(options["provider"])
-        path = reverse("payments:webhook", args=[options["provider"]])
+        try:
+            path = address_of("webhook", options["provider"])
+        except NoReverseMatch as error:
+            raise CommandError(f"{error} No event of {self.service} can arrive.") from error
         try:
             reports = provider.endpoint_reports(path=path)
         except PaymentError as error:

@@ -1,12 +1,15 @@
 """What every row of the house has: times, and the promise that it stays.
 
-A row that may stand for money is never deleted, so deletion is refused here, for one row and for many.
+A row that may stand for money is never deleted, so deletion is refused here, for one row and for many. Statuses and
+amounts follow from what providers answer, so the managers refuse to write them past the services, and constraints tie
+each status to the facts that it stands for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from django.db import models, router
 from django.db.models import CheckConstraint, Q
@@ -14,7 +17,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
-from payments.models.fields import being_read
+from payments.models.fields import StatusField, being_read
+from payments.money import AmountField
+from payments.wording import told_words
+
+NAMELESS_FAILURE: Final = "failed"
+"""The code of a refusal for which a provider gives none."""
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -24,6 +32,38 @@ def refuse_deletion() -> NoReturn:
     raise TransitionError(
         _("Payment records are never deleted: cancel or refund instead."), code="never_deleted", field=None
     )
+
+
+def check_writable(model: type[models.Model], names: Iterable[str]) -> None:
+    """Raise TransitionError where one of these fields of a model is written by the services alone."""
+    for name in names:
+        if name in _guarded_names(model):
+            _refuse_write(model, name)
+
+
+def check_new(row: models.Model) -> None:
+    """Raise TransitionError where a new row has another status than the one that new rows have."""
+    for field in row._meta.concrete_fields:
+        if isinstance(field, StatusField) and getattr(row, field.attname) != field.get_default():
+            _refuse_write(type(row), field.name)
+
+
+def _refuse_write(model: type[models.Model], name: str) -> NoReturn:
+    raise TransitionError(
+        _(
+            "“%(field)s” of a %(model)s follows from what its provider answers. Use a verb of payments.services, which "
+            "also writes the history."
+        ),
+        code="services_only",
+        field=name,
+        params={"field": name, "model": model._meta.verbose_name},
+    )
+
+
+@cache
+def _guarded_names(model: type[models.Model]) -> frozenset[str]:
+    fields = model._meta.concrete_fields
+    return frozenset(each.name for each in fields if isinstance(each, StatusField | AmountField))
 
 
 class PinnedQuerySet(models.QuerySet[ModelT]):
@@ -42,11 +82,45 @@ class PinnedQuerySet(models.QuerySet[ModelT]):
 
 
 class KeptQuerySet(PinnedQuerySet[ModelT]):
-    """Rows that can't be deleted."""
+    """Rows that can't be deleted, and whose statuses and amounts can't be written past the services.
+
+    The services themselves write through `services.ledger.statements`, which asks plain querysets.
+    """
 
     def delete(self) -> NoReturn:
         """Refuse."""
         refuse_deletion()
+
+    def create(self, **values: Any) -> ModelT:
+        """Insert a row that has the first status."""
+        check_new(self.model(**values))
+        return super().create(**values)
+
+    def bulk_create(self, objs: Iterable[ModelT], *args: Any, **options: Any) -> list[ModelT]:
+        """Insert rows that have the first status."""
+        rows = list(objs)
+        for row in rows:
+            check_new(row)
+        check_writable(self.model, options.get("update_fields") or ())
+        return super().bulk_create(rows, *args, **options)
+
+    def update(self, **values: Any) -> int:
+        """Write anything but statuses and amounts."""
+        check_writable(self.model, values)
+        return super().update(**values)
+
+    def bulk_update(self, objs: Iterable[ModelT], fields: Iterable[str], *args: Any, **options: Any) -> int:
+        """Write anything but statuses and amounts."""
+        names = list(fields)
+        check_writable(self.model, names)
+        return super().bulk_update(objs, names, *args, **options)
+
+    def update_or_create(
+        self, defaults: Mapping[str, Any] | None = None, *args: Any, **values: Any
+    ) -> tuple[ModelT, bool]:
+        """Write anything but statuses and amounts, or insert a row that has the first status."""
+        check_writable(self.model, defaults or ())
+        return super().update_or_create(defaults, *args, **values)
 
 
 class KeptModel(models.Model):
@@ -79,6 +153,21 @@ class KeptModel(models.Model):
             super().refresh_from_db(using=pinned, fields=fields, from_queryset=from_queryset)
 
 
+class RefusableModel(KeptModel):
+    """A row that keeps why something was refused: a stable code, and words that are translated for each reader."""
+
+    error_code: Any
+    error_message: Any
+
+    class Meta:
+        abstract = True
+
+    @property
+    def error_text(self) -> str:
+        """The words of `error_message` in the active language."""
+        return told_words(self.error_message)
+
+
 class DerivedStatusModel(KeptModel):
     """Have a status that follows from other fields; `transitions` names the transition that leads to each."""
 
@@ -94,6 +183,27 @@ class DerivedStatusModel(KeptModel):
             return False
         getattr(self, self.transitions[status])()
         return True
+
+
+def status_has(
+    name: str, fact: Q, *statuses: models.TextChoices, either: Collection[models.TextChoices] = ()
+) -> CheckConstraint:
+    """Return a constraint by which rows in these statuses have a fact, and all others lack it.
+
+    Those in the statuses `either` may have it or not.
+    """
+    has = Q(status__in=sorted(statuses)) & fact
+    lacks = ~Q(status__in=sorted({*statuses, *either})) & ~fact
+    condition = has | lacks | Q(status__in=sorted(either)) if either else has | lacks
+    return CheckConstraint(condition=condition, name=name)
+
+
+def status_follows(name: str, facts: Mapping[Any, Q]) -> CheckConstraint:
+    """Return a constraint by which a row has the status whose facts hold."""
+    condition = Q()
+    for status, fact in facts.items():
+        condition |= Q(status=status) & fact
+    return CheckConstraint(condition=condition, name=name)
 
 
 def status_is_known(name: str, choices: type[models.TextChoices]) -> CheckConstraint:

@@ -10,14 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField, was_booked_by_person
 from payments.models.payments import Payment
 from payments.money import AmountField, display_amount
 from payments.states import MovementStatus as Status
 
 
-class Capture(KeptModel):
+class Capture(RefusableModel):
     """Be one movement of money to the merchant. While it is pending, it reserves its amount.
 
     Of money that was received outside of any provider, `received_at` says when, `reference` how the payer's bank calls
@@ -47,6 +47,12 @@ class Capture(KeptModel):
         ordering = ["created_at", "id"]
         constraints = [
             status_is_known("payments_capture_status_known", Status),
+            status_has(
+                "payments_capture_succeeded_has_time",
+                Q(succeeded_at__isnull=False),
+                Status.SUCCEEDED,
+            ),
+            status_has("payments_capture_failed_has_code", ~Q(error_code=""), Status.FAILED),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_capture_amount_positive"),
             UniqueConstraint(
                 fields=["provider_reference", "payment"], name="payments_capture_provider_reference_unique"
@@ -71,7 +77,7 @@ class Capture(KeptModel):
     @transition(status, source=[Status.PENDING], target=Status.FAILED)
     def fail(self, *, code: str, message: str) -> None:
         """Have moved nothing, for certain; the amount is free again."""
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message
 
     @transition(status, source=[Status.SUCCEEDED], target=Status.FAILED, conditions=[was_booked_by_person])

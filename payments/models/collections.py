@@ -7,10 +7,9 @@ the rows below, never counted up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.conf import settings
-from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -19,10 +18,29 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import DerivedStatusModel, KeptQuerySet, status_is_known
+from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField
+from payments.models.payables import MAX_KEY, PayableForeignKey, names_of
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import CollectionStatus as Status
+
+_IS_CANCELED: Final = Q(canceled_at__isnull=False)
+_IS_OVER: Final = (
+    Q(captured_amount__gt=ZERO, captured_amount=F("refunded_amount"), authorized_amount=F("captured_amount"))
+) & (_IS_CANCELED | Q(captured_amount__gte=F("amount")))
+_IS_NOTHING_HELD: Final = Q(authorized_amount=ZERO)
+_IS_HELD: Final = Q(authorized_amount__gt=ZERO, captured_amount=ZERO)
+_IS_TAKEN: Final = Q(captured_amount__gt=ZERO) & ~_IS_OVER
+_FACTS: Final[Mapping[Status, Q]] = {
+    Status.NOT_PAID: _IS_NOTHING_HELD & ~_IS_CANCELED,
+    Status.AWAITING: _IS_NOTHING_HELD & ~_IS_CANCELED,
+    Status.PARTIALLY_AUTHORIZED: _IS_HELD & Q(authorized_amount__lt=F("amount")),
+    Status.AUTHORIZED: _IS_HELD & Q(authorized_amount__gte=F("amount")),
+    Status.PARTIALLY_CAPTURED: _IS_TAKEN & Q(captured_amount__lt=F("amount")),
+    Status.COMPLETED: _IS_TAKEN & Q(captured_amount__gte=F("amount")),
+    Status.CANCELED: _IS_OVER | (_IS_NOTHING_HELD & _IS_CANCELED),
+}
+"""What `derive_status` says, in words of the database; whether a session waits is in another table."""
 
 
 class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
@@ -30,8 +48,11 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
 
     def for_payable(self, payable: models.Model) -> PaymentCollectionQuerySet:
         """Select the collections of one row of the shop."""
-        content_type = ContentType.objects.db_manager(self.db).get_for_model(payable)
-        return self.filter(payable_type=content_type, payable_id=str(payable.pk))
+        types = ContentType.objects.db_manager(self.db)
+        names = [
+            Q(payable_type=types.get_for_model(model), payable_id=key) for model, key in names_of(payable)
+        ]
+        return self.filter(Q(*names, _connector=Q.OR)) if names else self.none()
 
     def open(self) -> PaymentCollectionQuerySet:
         """Select the collections for which something may still be paid."""
@@ -62,8 +83,8 @@ class PaymentCollection(DerivedStatusModel):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    payable_id = models.CharField(_("payable id"), max_length=255, null=True, blank=True)  # noqa: DJ001 - with the type
-    payable = GenericForeignKey("payable_type", "payable_id")
+    payable_id = models.CharField(_("payable id"), max_length=MAX_KEY, null=True, blank=True)  # noqa: DJ001 - with the type
+    payable = PayableForeignKey("payable_type", "payable_id")
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("customer"),
@@ -96,6 +117,10 @@ class PaymentCollection(DerivedStatusModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             status_is_known("payments_collection_status_known", Status),
+            status_follows("payments_collection_status_follows_amounts", _FACTS),
+            status_has(
+                "payments_collection_completed_has_time", Q(completed_at__isnull=False), Status.COMPLETED
+            ),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_collection_amount_positive"),
             CheckConstraint(
                 condition=Q(authorized_amount__gte=0), name="payments_collection_authorized_gte_zero"

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.captures import Capture
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
@@ -44,7 +44,7 @@ class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
         return self.filter(status__in=_OPEN)
 
 
-class PaymentOperation(KeptModel):
+class PaymentOperation(RefusableModel):
     """Record one intended call to a provider, and what came of it.
 
     `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set as
@@ -145,12 +145,32 @@ class PaymentOperation(KeptModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             status_is_known("payments_operation_status_known", Status),
+            status_has(
+                "payments_operation_finished_has_time",
+                Q(finished_at__isnull=False),
+                Status.SUCCEEDED,
+                Status.DECLINED,
+                Status.NOT_SENT,
+            ),
+            status_has(
+                "payments_operation_refused_has_code",
+                ~Q(error_code=""),
+                Status.DECLINED,
+                Status.NOT_SENT,
+                either=OPEN_OPERATION_STATUSES,
+            ),
+            status_has(
+                "payments_operation_attention_has_detail",
+                ~Q(detail=""),
+                Status.ATTENTION,
+                either=set(Status) - {Status.ATTENTION},
+            ),
             CheckConstraint(condition=Q(kind__in=OperationKind.values), name="payments_operation_kind_known"),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_operation_amount_positive"),
-            CheckConstraint(
-                condition=Q(status__in=_OPEN, in_flight_key__isnull=False)
-                | (~Q(status__in=_OPEN) & Q(in_flight_key__isnull=True)),
-                name="payments_operation_in_flight_while_open",
+            status_has(
+                "payments_operation_in_flight_while_open",
+                Q(in_flight_key__isnull=False),
+                *OPEN_OPERATION_STATUSES,
             ),
             CheckConstraint(
                 condition=~Q(status__in=[Status.PENDING, Status.UNKNOWN]) | Q(next_attempt_at__isnull=False),
@@ -243,14 +263,14 @@ class PaymentOperation(KeptModel):
     def decline(self, *, code: str, message: str) -> None:
         """Have been refused, for certain."""
         self._finish()
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message
 
     @transition(status, source=[Status.PROCESSING, Status.UNKNOWN, Status.ATTENTION], target=Status.NOT_SENT)
     def withdraw(self, *, code: str, message: str) -> None:
         """Never have reached the provider, for certain."""
         self._finish()
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message
 
     @transition(status, source=[Status.SUCCEEDED], target=Status.DECLINED, conditions=[_was_decided])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -16,13 +16,25 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import DerivedStatusModel, KeptQuerySet, status_is_known
+from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import PaymentStatus as Status
+
+_ALL_DONE: Final = Q(amount=F("captured_amount") + F("canceled_amount"))
+_FACTS: Final[Mapping[Status, Q]] = {
+    Status.AUTHORIZED: Q(captured_amount=ZERO) & ~_ALL_DONE,
+    Status.CANCELED: Q(captured_amount=ZERO) & _ALL_DONE,
+    Status.PARTIALLY_CAPTURED: Q(captured_amount__gt=ZERO, refunded_amount=ZERO) & ~_ALL_DONE,
+    Status.CAPTURED: Q(captured_amount__gt=ZERO, refunded_amount=ZERO) & _ALL_DONE,
+    Status.PARTIALLY_REFUNDED: Q(refunded_amount__gt=ZERO)
+    & ~(Q(refunded_amount=F("captured_amount")) & _ALL_DONE),
+    Status.REFUNDED: Q(refunded_amount__gt=ZERO, refunded_amount=F("captured_amount")) & _ALL_DONE,
+}
+"""What `derive_status` says, in words of the database."""
 
 
 class PaymentQuerySet(KeptQuerySet["Payment"]):
@@ -80,6 +92,7 @@ class Payment(DerivedStatusModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             status_is_known("payments_payment_status_known", Status),
+            status_follows("payments_payment_status_follows_amounts", _FACTS),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_payment_amount_positive"),
             CheckConstraint(
                 condition=Q(captured_amount__gte=0, captured_amount__lte=F("amount")),

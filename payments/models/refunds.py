@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField, was_booked_by_person
 from payments.models.payments import Payment
 from payments.models.refund_reasons import RefundReason
@@ -18,7 +18,7 @@ from payments.money import AmountField, display_amount
 from payments.states import MovementStatus as Status
 
 
-class Refund(KeptModel):
+class Refund(RefusableModel):
     """Be one movement of money to the payer. While it is pending, it reserves its amount."""
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_refund_id, editable=False)
@@ -50,6 +50,13 @@ class Refund(KeptModel):
         ordering = ["created_at", "id"]
         constraints = [
             status_is_known("payments_refund_status_known", Status),
+            status_has(
+                "payments_refund_succeeded_has_time",
+                Q(succeeded_at__isnull=False),
+                Status.SUCCEEDED,
+                either=[Status.FAILED],
+            ),
+            status_has("payments_refund_failed_has_code", ~Q(error_code=""), Status.FAILED),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_refund_amount_positive"),
             UniqueConstraint(
                 fields=["provider_reference", "payment"], name="payments_refund_provider_reference_unique"
@@ -74,7 +81,7 @@ class Refund(KeptModel):
     @transition(status, source=[Status.PENDING, Status.SUCCEEDED], target=Status.FAILED)
     def fail(self, *, code: str, message: str) -> None:
         """Have moved nothing; from `succeeded` when the payer's bank sent the money back days later."""
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message
 
     @transition(status, source=[Status.SUCCEEDED], target=Status.FAILED, conditions=[was_booked_by_person])

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_is_known
+from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
@@ -39,7 +39,7 @@ class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
         return self.filter(status__in=UNAUTHORIZED_STATUSES)
 
 
-class PaymentSession(KeptModel):
+class PaymentSession(RefusableModel):
     """Be an amount to be authorized, tied to one provider.
 
     `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the
@@ -83,6 +83,16 @@ class PaymentSession(KeptModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             status_is_known("payments_session_status_known", Status),
+            status_has(
+                "payments_session_authorized_has_time",
+                Q(authorized_at__isnull=False),
+                Status.AUTHORIZED,
+                either=[Status.CANCELED],
+            ),
+            status_has("payments_session_canceled_has_time", Q(canceled_at__isnull=False), Status.CANCELED),
+            status_has(
+                "payments_session_error_has_code", ~Q(error_code=""), Status.ERROR, either=[Status.CANCELED]
+            ),
             CheckConstraint(condition=Q(amount__gt=0), name="payments_session_amount_positive"),
             UniqueConstraint(
                 fields=["provider_reference", "provider"], name="payments_session_provider_reference_unique"
@@ -159,7 +169,7 @@ class PaymentSession(KeptModel):
     @transition(status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.ERROR)
     def fail(self, *, code: str, message: str) -> None:
         """Have been refused; `message` may be shown to the payer, who may try again."""
-        self.error_code = code
+        self.error_code = code or NAMELESS_FAILURE
         self.error_message = message
         self.next_action = None
 

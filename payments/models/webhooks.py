@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+from django.db.models import Index, Q, UniqueConstraint
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet
-from payments.models.fields import KeyField
+from payments.models.base import KeptModel, KeptQuerySet, status_has, status_is_known
+from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
 from payments.states import WebhookEventStatus as Status
@@ -29,7 +32,7 @@ class WebhookEvent(KeptModel):
     )
     event_id = KeyField(_("event id"), max_length=255)
     type = models.CharField(_("type"), max_length=128)
-    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.RECEIVED)
+    status = StatusField(_("status"), max_length=16, choices=Status.choices, default=Status.RECEIVED)
     session = models.ForeignKey(
         PaymentSession,
         verbose_name=_("session"),
@@ -46,7 +49,7 @@ class WebhookEvent(KeptModel):
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
     lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
     occurred_at = models.DateTimeField(_("occurred at"), null=True, blank=True)
-    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True, default=timezone.now)
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
 
     objects: ClassVar[KeptQuerySet[WebhookEvent]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
@@ -57,7 +60,14 @@ class WebhookEvent(KeptModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             UniqueConstraint(fields=["event_id", "provider"], name="payments_webhook_event_unique"),
-            CheckConstraint(condition=Q(status__in=Status.values), name="payments_webhook_status_known"),
+            status_is_known("payments_webhook_status_known", Status),
+            status_has("payments_webhook_applied_has_time", Q(applied_at__isnull=False), Status.APPLIED),
+            status_has(
+                "payments_webhook_waiting_has_next_attempt",
+                Q(next_attempt_at__isnull=False),
+                Status.RECEIVED,
+                Status.DEFERRED,
+            ),
         ]
         indexes = [
             Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx"),
@@ -68,3 +78,49 @@ class WebhookEvent(KeptModel):
 
     def __str__(self) -> str:
         return f"{self.type} ({self.event_id})"
+
+    @transition(
+        status,
+        source=[Status.RECEIVED, Status.DEFERRED, Status.APPLIED, Status.IGNORED, Status.FAILED],
+        target=Status.APPLIED,
+    )
+    def apply(self, *, session: PaymentSession) -> None:
+        """Have what it states in the books of a session; once more when an operator has it replayed."""
+        self.session = session
+        self.applied_at = timezone.now()
+        self._settle(detail="")
+
+    @transition(
+        status,
+        source=[Status.RECEIVED, Status.DEFERRED, Status.APPLIED, Status.IGNORED, Status.FAILED],
+        target=Status.DEFERRED,
+    )
+    def defer(self, *, until: datetime, detail: str) -> None:
+        """Wait for another attempt; from a status that looks final when an operator has it replayed."""
+        self.applied_at = None
+        self._settle(detail=detail)
+        self.next_attempt_at = until
+
+    @transition(
+        status,
+        source=[Status.RECEIVED, Status.DEFERRED, Status.IGNORED, Status.FAILED],
+        target=Status.IGNORED,
+    )
+    def ignore(self, *, detail: str) -> None:
+        """Be about nothing of ours."""
+        self._settle(detail=detail)
+
+    @transition(
+        status,
+        source=[Status.RECEIVED, Status.DEFERRED, Status.IGNORED, Status.FAILED],
+        target=Status.FAILED,
+    )
+    def fail(self, *, detail: str) -> None:
+        """Have been tried for the last time."""
+        self._settle(detail=detail)
+
+    def _settle(self, *, detail: str) -> None:
+        self.detail = detail
+        self.lease_owner = ""
+        self.lease_expires_at = None
+        self.next_attempt_at = None

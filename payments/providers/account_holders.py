@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from payments.providers.facts import NextAction
+from payments.providers.facts import Failure, NextAction
 from payments.providers.results import ProviderResult
+from payments.states import Outcome
 
 ACCOUNT_DELETED: Final = "account_deleted"
 """The code of a refusal which says that an account was deleted for good, and all that was saved with it.
@@ -43,7 +44,7 @@ class CreateAccountRequest:
     account_holder_id: str
     idempotency_key: str
     customer_id: str
-    email: str | None = None
+    email: str | None = field(default=None, repr=False)
     is_retry: bool = False
 
 
@@ -92,13 +93,18 @@ class AddMethodResult(ProviderResult):
     `data` goes to the customer's browser, with keys that are declared public; `next_action` says what to do with it.
     """
 
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
     next_action: NextAction | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveMethodResult(ProviderResult):
     """Answer a RemoveMethodRequest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteAccountResult(ProviderResult):
+    """Answer an AccountRequest that asks to delete an account."""
 
 
 class AccountHolderProvider(abc.ABC):
@@ -119,3 +125,10 @@ class AccountHolderProvider(abc.ABC):
     @abc.abstractmethod
     def remove_method(self, request: RemoveMethodRequest) -> RemoveMethodResult:
         """Forget a saved payment method, if it is this account's."""
+
+    def delete_account(self, request: AccountRequest) -> DeleteAccountResult:
+        """Delete an account for good, with all that is saved in it; one that is gone already counts as deleted.
+
+        This is optional: where a provider can't, an erased customer's account is left to a person.
+        """
+        return DeleteAccountResult(outcome=Outcome.DECLINED, failure=Failure(code="not_supported"))

@@ -53,10 +53,11 @@ OptionsT = TypeVar("OptionsT")
 class BaseProvider(abc.ABC, Generic[OptionsT]):
     """Talk to one third party on behalf of the services.
 
-    `public_data_keys` are the only keys of `data` that the storefront may ever read; `input_keys` the only ones that it
-    may send. Within `idempotency_window` after a key was first used, sending it again can't move money twice; None
-    means for ever. `is_for_payers` says whether they may choose the provider, unless its `STOREFRONT` setting says
-    otherwise.
+    `public_data_keys` names all of `data` that the storefront may ever read, each a plain value: "token" stands in
+    `data` itself, "next.url" in an object in it, "methods[].id" in each object of a list. `input_keys` are the only
+    keys that it may send. Within `idempotency_window` after a key was first used, sending it again can't move money
+    twice; None means for ever. `is_for_payers` says whether they may choose the provider, unless its `STOREFRONT`
+    setting says otherwise.
     """
 
     options_class: ClassVar[type[Any]] = NoOptions
@@ -91,6 +92,15 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
         DeclinedError for a currency that it doesn't take.
         """
         return smallest_amount(currency_code)
+
+    @property
+    @abc.abstractmethod
+    def moves_real_money(self) -> bool:
+        """Whether a payer really pays: False for a simulation, a test key or a sandbox.
+
+        `moves_real_money = True` in the class says it for all its providers. One that says False is refused outside of
+        DEBUG, unless `PAYMENTS["ALLOW_PRETEND_MONEY"]` is True.
+        """
 
     @abc.abstractmethod
     def initiate(self, request: InitiateRequest) -> InitiateResult:

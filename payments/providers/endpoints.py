@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +24,8 @@ class EndpointReport:
     def is_good(self) -> bool:
         """Whether everything that is needed arrives."""
         return not (self.missing or self.problems)
+
+
+def leads_to(url: str, path: str) -> bool:
+    """Return whether a URL has this path, with a slash at its end or without."""
+    return urlsplit(url).path.rstrip("/") == path.rstrip("/")

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from django.utils.functional import Promise
+
 from payments.states import MovementKind, MovementStatus, SessionStatus
 
 ACTION_TYPES: Final = ("redirect", "challenge", "provider_script")
@@ -22,11 +24,12 @@ ACTION_TYPES: Final = ("redirect", "challenge", "provider_script")
 class Failure:
     """Say why something was refused.
 
-    `code` is stable, for programs; `message` may be shown to the payer; `detail` is for operators only.
+    `code` is stable, for programs: one word of small letters, digits and `_`. `detail` is for operators only.
+    `message` may be shown to the payer: as a lazy translation, it is told to each reader in their own language.
     """
 
     code: str
-    message: str = ""
+    message: str | Promise = ""
     detail: str = ""
 
 
@@ -48,7 +51,7 @@ class NextAction:
             raise ValueError(f"An action's type is one of {', '.join(ACTION_TYPES)}.")
         if self.type == "redirect" and self.url is None:
             raise ValueError("A redirect needs a url.")
-        if self.url is not None and not _is_web_address(self.url):
+        if self.url is not None and not is_web_address(self.url):
             raise ValueError("An action's url is absolute, with http or https and a host.")
 
 
@@ -95,13 +98,14 @@ class SessionFact:
     failure: Failure | None = None
     next_action: NextAction | None = None
     awaits_authorization: bool = False
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     occurred_at: datetime | None = None
 
 
-def _is_web_address(url: Any) -> bool:
+def is_web_address(url: Any) -> bool:
+    """Return whether a browser may be sent somewhere: by `https` or `http`, to a host, and nowhere else."""
     if not isinstance(url, str) or any(character <= " " or character in "\\\x7f" for character in url):
         return False
     try:

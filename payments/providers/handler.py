@@ -1,4 +1,4 @@
-"""Builds providers from `PAYMENTS["PROVIDERS"]`, once per process and setting, and makes the calls to them.
+"""Keeps the providers of `PAYMENTS["PROVIDERS"]`, built once per process and setting, and makes the calls to them.
 
 Every call to a provider goes through `call_provider`, which makes sure that no transaction is open and that whatever
 happens, the answer is one of the five outcomes. Nothing here knows a model.
@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from payments.conf import ProviderConfig, provider_aliases, provider_config
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
 from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.base import BaseProvider
+from payments.providers.building import build
 from payments.providers.facts import Failure, SessionFact
+from payments.providers.publishing import learn_secrets, publication, texts_in
 from payments.providers.results import ProviderResult
 from payments.providers.tracing import call_span
-from payments.redaction import redact, redact_text
+from payments.redaction import redact
 from payments.states import Outcome
+from payments.wording import kept_words
 
 logger = logging.getLogger("payments.providers")
 
@@ -48,9 +50,10 @@ def get_provider(alias: str) -> BaseProvider[Any]:
     config = provider_config(alias)
     known, provider = _built.get(alias, (None, None))
     if provider is None or known is None or known != config or known.setting is not config.setting:
-        provider = _build(config)
+        provider = build(config)
         # A copy, so that an option that is changed in place is noticed.
         _built[alias] = (replace(config, options=dict(config.options)), provider)
+        learn_secrets(each.options for _config, each in _built.values())
     return provider
 
 
@@ -74,31 +77,46 @@ def call_provider(
         return result
 
 
+@sensitive_variables()
 def _answer_to(
     verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
 ) -> ResultT:
     try:
-        result = _publishable(verb, _without_card_data(_checked(verb(request), result_class)))
+        result = _without_card_data(_publishable(verb, request, _result_of(verb, request, result_class)))
         require_usable(result)
         return result
-    except DeclinedError as error:
-        return result_class(outcome=Outcome.DECLINED, failure=_failure(error.code, error.message))
-    except ProviderUnavailableError as error:
-        return result_class(outcome=Outcome.NOT_SENT, failure=_failure(error.code, error.message))
     except (KeyboardInterrupt, SystemExit):
         raise  # The process is to end: the reconciler finds out what became of the operation.
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
         return _unknown(verb, result_class, error)
 
 
-def publishable_fact(provider: BaseProvider[Any], fact: SessionFact) -> SessionFact:
-    """Return a fact without the public data that its provider hasn't declared, and without card data in its words."""
-    return replace(
-        fact,
-        data=None if fact.data is None else _declared(provider, fact.data),
-        failure=_redacted(fact.failure),
-        movements=tuple(replace(row, failure=_redacted(row.failure)) for row in fact.movements),
-    )
+def _result_of(
+    verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
+) -> ResultT:
+    """Return what a verb answers, be it with an error that says what came of it."""
+    try:
+        return _checked(verb(request), result_class)
+    except DeclinedError as error:
+        failure = Failure(code=error.code, message=kept_words(error))
+        return result_class(outcome=Outcome.DECLINED, failure=failure)
+    except ProviderUnavailableError as error:
+        failure = Failure(code=error.code, message=kept_words(error))
+        return result_class(outcome=Outcome.NOT_SENT, failure=failure)
+
+
+def publishable_fact(
+    provider: BaseProvider[Any],
+    fact: SessionFact,
+    *private: Mapping[str, Any] | None,
+    known: Iterable[Any] = (),
+) -> SessionFact:
+    """Return a fact that a provider has reported unasked, without what may not leave the server.
+
+    `private` is what it keeps of the session so far, and `known` what in that isn't private.
+    """
+    way = publication(provider, fact.provider_data, *private, known=[fact.provider_reference, *known])
+    return way.fact(fact)
 
 
 def check_no_transaction() -> None:
@@ -121,43 +139,6 @@ def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     return connection.connection is not None and not connection.autocommit
 
 
-def _build(config: ProviderConfig) -> BaseProvider[Any]:
-    provider_class = _provider_class(config)
-    return provider_class(alias=config.alias, options=_build_options(config, provider_class.options_class))
-
-
-def _provider_class(config: ProviderConfig) -> type[BaseProvider[Any]]:
-    try:
-        provider_class = import_string(config.backend)
-    except ImportError as error:
-        raise ImproperlyConfigured(
-            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["BACKEND"]: {config.backend} can\'t be imported: {error}'
-        ) from error
-    if not (isinstance(provider_class, type) and issubclass(provider_class, BaseProvider)):
-        raise ImproperlyConfigured(
-            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["BACKEND"]: {config.backend} is no BaseProvider subclass'
-        )
-    return provider_class
-
-
-def _build_options(config: ProviderConfig, options_class: type[Any]) -> Any:
-    known = {option.name for option in fields(options_class)}
-    unknown = sorted(set(config.options) - known)
-    if unknown:
-        raise ImproperlyConfigured(
-            f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"] has unknown options {", ".join(unknown)}; '
-            f"{config.backend} takes {', '.join(sorted(known)) or 'none'}"
-        )
-    try:
-        return options_class(**config.options)
-    except (TypeError, ValueError) as error:
-        raise ImproperlyConfigured(f'PAYMENTS["PROVIDERS"]["{config.alias}"]["OPTIONS"]: {error}') from error
-
-
-def _failure(code: str, message: str) -> Failure | None:
-    return _redacted(Failure(code=code, message=message))
-
-
 def _unknown(verb: Callable[..., Any], result_class: type[ResultT], error: BaseException) -> ResultT:
     # The exception's text may quote what was sent, so only its type is logged and kept.
     reason = type(error).__qualname__
@@ -177,38 +158,40 @@ def _checked(result: Any, result_class: type[ResultT]) -> ResultT:
 
 
 def _without_card_data(result: ResultT) -> ResultT:
-    """Take card data out of what operators and payers will read; a provider may quote what it was sent."""
-    cleaned = replace(result, failure=_redacted(result.failure), exchange=redact(result.exchange))
-    return result if cleaned == result else cleaned
+    """Take card data out of what operators will read; a provider may quote what it was sent."""
+    exchange = redact(result.exchange)
+    return result if exchange == result.exchange else replace(result, exchange=exchange)
 
 
-def _redacted(failure: Failure | None) -> Failure | None:
-    if failure is None:
-        return None
-    texts = {name: redact_text(str(getattr(failure, name))) for name in ("code", "message", "detail")}
-    return replace(failure, **texts)
-
-
-def _publishable(verb: Callable[..., Any], result: ResultT) -> ResultT:
-    """Drop whatever the provider would publish without having declared it, also in a fact that it reports."""
+def _publishable(verb: Callable[..., Any], request: object, result: ResultT) -> ResultT:
+    """Return a result without what may not leave the server, also in a fact that it reports."""
     provider = getattr(verb, "__self__", None)
     if not isinstance(provider, BaseProvider):
         return result
-    changes: dict[str, Any] = {}
-    if getattr(result, "data", None) is not None:
-        changes["data"] = _declared(provider, result.data)  # type: ignore[attr-defined]
-    if getattr(result, "fact", None) is not None:
-        changes["fact"] = publishable_fact(provider, result.fact)  # type: ignore[attr-defined]
-    return replace(result, **changes) if changes else result
-
-
-def _declared(provider: BaseProvider[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    undeclared = sorted(set(data) - provider.public_data_keys)
-    if undeclared:
-        logger.warning(
-            "Provider %s returned undeclared public keys: %s", provider.alias, ", ".join(undeclared)
+    way = publication(
+        provider,
+        *(getattr(part, "provider_data", None) for part in (request, result, getattr(result, "fact", None))),
+        known=_known(request, result),
+    )
+    changes: dict[str, Any] = {
+        name: publish(getattr(result, name))
+        for name, publish in (
+            ("data", way.data),
+            ("failure", way.failure),
+            ("next_action", way.action),
+            ("fact", way.fact),
         )
-    return {key: value for key, value in data.items() if key in provider.public_data_keys}
+        if getattr(result, name, None) is not None
+    }
+    is_news = any(value != getattr(result, name) for name, value in changes.items())
+    return replace(result, **changes) if is_news else result
+
+
+def _known(request: object, result: ProviderResult) -> set[Any]:
+    """Return what isn't private to a provider although it keeps it: our ids, its own, and what the payer has sent."""
+    names = ("session_id", "collection_id", "operation_id", "payment_id", "provider_reference")
+    ids = (getattr(request, name, None) for name in names)
+    return {*ids, result.provider_reference, *texts_in(getattr(request, "input", {}))}
 
 
 def _alias(verb: Callable[..., Any]) -> str:

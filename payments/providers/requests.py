@@ -20,7 +20,7 @@ class PaymentContext:
     """
 
     customer_id: str | None = None
-    email: str | None = None
+    email: str | None = field(default=None, repr=False)
     description: str | None = None
     return_url: str | None = None
     account_reference: str | None = None
@@ -42,7 +42,7 @@ class ProviderRequest:
     amount: Decimal
     currency_code: str
     provider_reference: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     provider_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -77,7 +77,7 @@ class AuthorizeRequest(InputRequest):
     `saved_method` is the id of a saved payment method to charge while the customer is away: nobody can be asked.
     """
 
-    saved_method: str | None = None
+    saved_method: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,14 +23,14 @@ class ProviderResult:
     outcome: Outcome
     failure: Failure | None = None
     provider_reference: str | None = None
-    exchange: Mapping[str, Any] = field(default_factory=dict)
+    exchange: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResult(ProviderResult):
     """Hold an answer that may renew a session's two data halves; None leaves a half as it is."""
 
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     next_action: NextAction | None = None
     expires_at: datetime | None = None
@@ -112,8 +112,10 @@ class WebhookResult:
 
     What it is about is looked for by `session_id`, or else by `provider_reference`, or else by `capture_reference`: the
     provider's name for a capture of the session, which no other session's capture has. An event without any of them
-    isn't ours. `fact` is None where the event is only a hint that something happened: the services then ask the
-    provider. `payload` is redacted: what may be kept for replay and shown to an operator.
+    isn't ours. Where it is about several sessions at once, such as a dispute of several payments, `other_captures`
+    names captures of the others: the provider is asked about each. `fact` is None where the event is only a hint that
+    something happened: the services then ask the provider. `payload` is redacted: what may be kept for replay and shown
+    to an operator.
     """
 
     event_id: str
@@ -121,6 +123,7 @@ class WebhookResult:
     session_id: str | None = None
     provider_reference: str | None = None
     capture_reference: str | None = None
+    other_captures: tuple[str, ...] = ()
     fact: SessionFact | None = None
     occurred_at: datetime | None = None
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)

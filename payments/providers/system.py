@@ -31,6 +31,7 @@ class SystemProvider(BaseProvider[NoOptions]):
     """Agree to everything, because the merchant sees to the money."""
 
     verbose_name = _("Handled by the merchant")
+    moves_real_money = True
     idempotency_window = None
     is_for_payers = False  # whoever chose it would owe nothing but a promise
     supports_retrieve = False

@@ -25,6 +25,7 @@ from payments.services.collections import (
     create_payment_collection,
     update_payment_collection,
 )
+from payments.services.erasure import Erasure, erase_abandoned_accounts, erase_customer
 from payments.services.installments import create_installment_plan
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Actor, Origin
@@ -50,6 +51,7 @@ from payments.services.sync import sync_payment_session
 
 __all__ = [
     "Actor",
+    "Erasure",
     "Origin",
     "PaymentMethodSetup",
     "ResolvedPayable",
@@ -68,6 +70,8 @@ __all__ = [
     "create_payment_session",
     "disable_provider",
     "enable_provider",
+    "erase_abandoned_accounts",
+    "erase_customer",
     "find_account_holder",
     "is_for_payers",
     "is_from_anothers_account",

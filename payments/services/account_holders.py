@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import (
     DeclinedError,
+    InputError,
     NotFoundError,
     NotSupportedError,
     OutcomeUnknownError,
@@ -30,6 +31,7 @@ from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountRequest,
     CreateAccountResult,
+    DeleteAccountResult,
     ListMethodsResult,
     RemoveMethodRequest,
     RemoveMethodResult,
@@ -41,6 +43,8 @@ from payments.services.ledger.locks import drop_lost_connection, get_or_insert
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
+from payments.users import email_of, user_of
+from payments.wording import told_words
 
 logger = logging.getLogger("payments.account_holders")
 
@@ -70,7 +74,10 @@ def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> Acco
     Raises NotFoundError, and NotSupportedError where the provider keeps none.
     """
     _keeping_accounts(get_provider(provider_id))
-    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=customer.pk)
+    user = user_of(customer, field="customer")
+    if user is None:
+        return None
+    rows = AccountHolder.objects.filter(provider=provider_id, customer_id=user.pk)
     return rows.exclude(provider_reference=None).first()
 
 
@@ -85,18 +92,23 @@ def create_account_holder(
     """
     check_no_transaction()
     plugin = _keeping_accounts(usable_provider(provider_id))
+    user = user_of(customer, field="customer")
+    if user is None:
+        raise InputError(
+            _("A guest has no account with a payment provider."), code="unknown_user", field="customer"
+        )
     holder, is_new = get_or_insert(
         AccountHolder.objects.all(),
         provider_id=provider_id,
-        customer_id=customer.pk,
-        defaults={"email": email or getattr(customer, "email", "") or ""},
+        customer_id=user.pk,
+        defaults={"email": email or email_of(user) or ""},
     )
     if holder.provider_reference is not None:
         return holder
     request = CreateAccountRequest(
         account_holder_id=holder.pk,
         idempotency_key=f"{holder.pk}-{holder.provider_data.get(REFUSALS, 0)}",
-        customer_id=str(customer.pk),
+        customer_id=str(user.pk),
         email=holder.email or None,
         is_retry=not is_new,
     )
@@ -122,6 +134,26 @@ def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMetho
             raise
         _forget_account(holder)
         return ()
+
+
+def delete_account(holder: AccountHolder) -> None:
+    """Have a provider delete a customer's account for good, with all that is saved in it, and forget it.
+
+    Raises as `create_account_holder` does, also where the provider can't.
+    """
+    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    request = AccountRequest(account_holder_id=holder.pk, account_reference=_reference(holder))
+    _call(plugin.delete_account, request, DeleteAccountResult)
+    _forget_account(holder)
+
+
+def forget_person(customer: AbstractBaseUser) -> None:
+    """Blank what our rows say of a customer's accounts, and end the keys under which these were asked for with it."""
+    for holder in AccountHolder.objects.filter(customer_id=customer.pk):
+        blank: dict[str, Any] = {"email": "", "data": {}, "metadata": {}}
+        if holder.provider_reference is None and holder.email:
+            blank["provider_data"] = {REFUSALS: holder.provider_data.get(REFUSALS, 0) + 1}
+        AccountHolder.objects.filter(pk=holder.pk).update(**blank, updated_at=timezone.now())
 
 
 def start_adding_payment_method(
@@ -233,8 +265,10 @@ def _raise_for(result: ProviderResult) -> None:
     """Raise the error that an answer stands for; return where it is a success."""
     failure = result.failure
     if result.outcome == Outcome.DECLINED:
-        message = failure.message if failure and failure.message else _("The payment provider declined.")
-        raise DeclinedError(message, code=failure.code if failure else None)
+        message = told_words(str(failure.message)) if failure else ""
+        raise DeclinedError(
+            message or _("The payment provider declined."), code=failure.code if failure else None
+        )
     if result.outcome == Outcome.NOT_SENT:
         raise ProviderUnavailableError(
             _("The payment provider can't be reached right now. Nothing was changed; try again.")

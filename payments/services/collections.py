@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.utils import timezone
@@ -18,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import AmountError, InputError, TransitionError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.models.payables import key_text
 from payments.money import ZERO, display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
@@ -30,6 +30,7 @@ from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
 from payments.services.ledger.totals import held_amount, promise_of, refresh_totals, remaining_amount
 from payments.states import EventSource
+from payments.users import user_of
 
 
 def create_payment_collection(
@@ -37,7 +38,7 @@ def create_payment_collection(
     amount: Decimal | int | str,
     currency_code: str,
     payable: models.Model | None = None,
-    customer: AbstractBaseUser | None = None,
+    customer: Actor = None,
     metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
@@ -46,7 +47,8 @@ def create_payment_collection(
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
 
     `payable` is the row of the shop that is to be paid, `customer` the user who pays. It calls no provider and joins
-    the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved.
+    the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved or its key
+    can't be kept, and for a `customer` who is no user.
     """
     currency = normalize_currency(currency_code)
     exact = parse_amount(amount, currency)
@@ -54,7 +56,7 @@ def create_payment_collection(
         collection = PaymentCollection(
             amount=exact,
             currency_code=currency,
-            customer=customer,  # type: ignore[misc]  # which user model it is, the settings decide
+            customer=user_of(customer, field="customer"),
             metadata=dict(metadata or {}),
             **_link_to(payable),
         )
@@ -113,14 +115,26 @@ def cancel_payment_collection(
 def _link_to(payable: models.Model | None) -> dict[str, Any]:
     if payable is None:
         return {}
-    if payable.pk is None:
+    key = payable_key(payable)
+    content_type = ContentType.objects.db_manager(database_alias()).get_for_model(payable)
+    return {"payable_type": content_type, "payable_id": key}
+
+
+def payable_key(payable: models.Model) -> str:
+    """Return the text that stands for the key of what is to be paid. Raises InputError where there can be none."""
+    if getattr(payable, "pk", None) is None:
         raise InputError(
             _("What is to be paid for isn't saved yet."), code="payable_not_saved", field="payable"
         )
-    content_type = ContentType.objects.db_manager(database_alias()).get_for_model(
-        payable, for_concrete_model=True
-    )
-    return {"payable_type": content_type, "payable_id": str(payable.pk)}
+    key = key_text(payable._meta.model, payable.pk)
+    if key is None:
+        raise InputError(
+            _("A collection can't refer to a %(model)s, whose key is no single value that can be a text."),
+            code="payable_key_unsupported",
+            field="payable",
+            params={"model": payable._meta.label},
+        )
+    return key
 
 
 def _change_amount(books: Books, amount: Decimal) -> None:

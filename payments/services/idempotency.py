@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -60,10 +60,10 @@ MAX_KEY: Final = 255
 class RequestIdentity:
     """Who sends what where: only the same again is the same request."""
 
-    principal: str
+    principal: str = field(repr=False)
     route: str
     key: str
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def scope(self) -> str:

@@ -6,11 +6,13 @@ import calendar
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
+from payments.moments import stored_moment
 from payments.money import split_amount
 from payments.providers import PaymentContext
 from payments.services.ledger.books import Books, Scope, open_books
@@ -46,7 +48,8 @@ def create_installment_plan(
     """Divide what is left to pay exactly into `count` sessions that the provider can take, the remainder on the first.
 
     They fall due `interval` apart, from `first_due_at` (now, if None) on; a month after January 31 is the last day of
-    February. Providers hear of a session when it is authorized, so this joins the caller's transaction.
+    February. It needs a time zone, unless `USE_TZ` is off. Providers hear of a session when it is authorized, so this
+    joins the caller's transaction.
 
     `is_automatic` says that the customer has agreed to be charged: the job `charges` does that on each due date, with
     what they have saved by then. `context` is what the shop tells the provider, as for `create_payment_session`; its
@@ -101,7 +104,7 @@ def _check(count: int, interval: Interval, first_due_at: datetime | None) -> Non
             code="invalid_interval",
             field="interval",
         )
-    if first_due_at is not None and timezone.is_naive(first_due_at):
+    if first_due_at is not None and settings.USE_TZ and timezone.is_naive(first_due_at):
         raise InputError(
             _("The first due date needs a time zone."), code="naive_datetime", field="first_due_at"
         )
@@ -140,7 +143,7 @@ def _insert(books: Books, **values: Any) -> PaymentSession:
 
 def _due_dates(first: datetime, interval: Interval, count: int) -> list[datetime]:
     try:
-        return [_later(first, interval, times) for times in range(count)]
+        return [stored_moment(_later(first, interval, times)) for times in range(count)]
     except (OverflowError, ValueError) as error:
         raise InputError(
             _("The last installment would fall due after the year 9999."),

@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TypeVar
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import connections, models, router, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -25,12 +24,14 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.models.payables import concrete, topmost_model
 from payments.money import ZERO, normalize_currency, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.handler import check_no_transaction
 from payments.services.collections import (
     claim_everything,
     create_payment_collection,
+    payable_key,
     update_payment_collection,
 )
 from payments.services.ledger.books import WHOLE, Books, hand_over
@@ -41,10 +42,9 @@ from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.sessions import cancel_payment_session
 from payments.states import CollectionStatus, EventSource
+from payments.users import email_of, user_of
 
 logger = logging.getLogger("payments.payables")
-
-PayableT = TypeVar("PayableT", bound=models.Model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,14 @@ class ResolvedPayable:
     """Say what is to be paid for a row of the shop, as the `PAYABLE_RESOLVER` decides it for one request.
 
     `amount` is all that is to be paid for `payable`, in major units of `currency_code` (ISO 4217, any case), also where
-    a part of it was paid already. `customer` is the user who may pay, None for a guest. `description` is what a
-    provider may show to the payer.
+    a part of it was paid already. `customer` is the user who may pay, None or an AnonymousUser for a guest.
+    `description` is what a provider may show to the payer.
     """
 
     payable: models.Model
     amount: Decimal | int | str
     currency_code: str
-    customer: AbstractBaseUser | None = None
+    customer: Actor = None
     description: str | None = None
 
 
@@ -80,20 +80,22 @@ def open_payment_collection(
     former one sees it no longer, the client secret that was given out ends, and so do sessions that nobody has paid
     with. All of this is what the shop says of the payable, so a payer causes it (`by_payer`) and has no right to less.
 
-    Raises AmountError, CurrencyError, NotFoundError where the row is gone, and TransitionError where money in another
-    currency (`currency_changed`), or more than the new amount (`amount_changed`), is held or promised. Raises
-    OperationInProgressError where a session that would have to change is being worked on, and ProviderError where a
-    provider doesn't let go of one.
+    Raises AmountError, CurrencyError, InputError for a row or a customer that a collection can't refer to,
+    NotFoundError where the row is gone, and TransitionError where money in another currency (`currency_changed`), or
+    more than the new amount (`amount_changed`), is held or promised. Raises OperationInProgressError where a session
+    that would have to change is being worked on, and ProviderError where a provider doesn't let go of one.
     """
     check_no_transaction()
     currency = normalize_currency(resolved.currency_code)
     amount = parse_amount(resolved.amount, currency)
+    resolved = replace(resolved, customer=user_of(resolved.customer, field="customer"))
+    payable_key(resolved.payable)
     origin = Origin.of(actor=actor, source=source)
     _abandon_other_currencies(resolved.payable, currency, origin)
 
     def find_or_create() -> tuple[PaymentCollection, bool]:
-        with _locked(resolved.payable) as payable:
-            found = _current_collection(payable)
+        with _locked(resolved.payable):
+            found = _current_collection(resolved.payable)
             if found is not None:
                 return found, False
             return _create(resolved, actor=actor, source=source, by_payer=by_payer), True
@@ -137,7 +139,7 @@ def payment_context(collection: PaymentCollection, *, return_url: str | None = N
     customer = collection.customer
     return PaymentContext(
         customer_id=None if customer is None else str(customer.pk),
-        email=None if customer is None else getattr(customer, "email", "") or None,
+        email=None if customer is None else email_of(customer),
         description=collection.metadata.get("description"),
         return_url=return_url,
     )
@@ -149,7 +151,7 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: b
         currency_code=resolved.currency_code,
         payable=resolved.payable,
         customer=resolved.customer,
-        metadata={"description": resolved.description} if resolved.description else None,
+        metadata={"description": str(resolved.description)} if resolved.description else None,
         actor=actor,
         source=source,
         by_payer=by_payer,
@@ -157,22 +159,29 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: b
 
 
 @contextmanager
-def _locked(payable: PayableT) -> Iterator[PayableT]:
-    """Lock the payable's row in its own table; that is committed when the block ends, or with our own transaction."""
-    alias = router.db_for_write(type(payable), instance=payable)
+def _locked(payable: models.Model) -> Iterator[None]:
+    """Lock the payable's row in its own table; that is committed when the block ends, or with our own transaction.
+
+    What inherits from the same row locks the same. No manager has a say: what it joins can't always be locked.
+    """
+    model, top = concrete(payable._meta.model), topmost_model(payable._meta.model)
+    alias = router.db_for_write(top, instance=payable)
     with transaction.atomic(using=alias):
         features = connections[alias].features
         if not connections[database_alias()].features.has_select_for_update:
             # SQLite has one write lock, which any write takes, also one that finds no row.
             PaymentCollection.objects.filter(pk="").update(updated_at=timezone.now())
         # Other rows of the shop may go on referring to the locked one, where the database can tell the difference.
-        rows = type(payable)._base_manager.using(alias)
-        row = (
-            rows.select_for_update(no_key=features.has_select_for_no_key_update).filter(pk=payable.pk).first()
+        rows: QuerySet[models.Model] = QuerySet(top, using=alias).filter(
+            pk=getattr(payable, top._meta.pk.attname)
         )
-        if row is None:
+        locked = rows.select_for_update(no_key=features.has_select_for_no_key_update).values_list("pk")
+        is_there = bool(list(locked))
+        if is_there and model is not top:
+            is_there = QuerySet(model, using=alias).filter(pk=payable.pk).exists()
+        if not is_there:
             raise NotFoundError(_("What is to be paid isn't there any more."), code="unknown_payable")
-        yield row
+        yield
 
 
 def _current_collection(payable: models.Model) -> PaymentCollection | None:
@@ -183,9 +192,7 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
     return next(iter(unpaid or kept), None)
 
 
-def _follow_customer(
-    collection: PaymentCollection, customer: AbstractBaseUser | None, origin: Origin
-) -> None:
+def _follow_customer(collection: PaymentCollection, customer: Actor, origin: Origin) -> None:
     """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another."""
 
     def claim(books: Books) -> list[PaymentOperation]:

@@ -12,7 +12,7 @@ from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.providers import BaseProvider, get_provider
 from payments.services.ledger.locks import database_alias, get_or_insert
-from payments.services.ledger.payers import is_for_payers
+from payments.services.ledger.payers import check_money, is_for_payers
 from payments.services.ledger.statements import Select
 
 _ROWS: Final = Select(PaymentProvider, lambda rows, provider: rows.filter(pk=provider), "provider")
@@ -21,9 +21,11 @@ _ROWS: Final = Select(PaymentProvider, lambda rows, provider: rows.filter(pk=pro
 def usable_provider(provider_id: str) -> BaseProvider[Any]:
     """Return a configured and enabled provider.
 
-    Raises NotFoundError (`unknown_provider`) and InputError (`provider_disabled`), both naming `provider_id`.
+    Raises NotFoundError (`unknown_provider`) and InputError (`provider_disabled`, `pretend_money`), all naming
+    `provider_id`.
     """
     provider = get_provider(provider_id)
+    check_money(provider)
     if not provider_row(provider_id).is_enabled:
         raise InputError(
             _("The payment provider “%(alias)s” is disabled."),

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from payments.conf import session_lifetime
 from payments.exceptions import InputError
@@ -25,6 +26,7 @@ from payments.services.ledger.payers import (
     SESSIONS,
     UPDATES,
     Verb,
+    check_money,
     check_offered,
     check_right,
 )
@@ -32,8 +34,10 @@ from payments.services.ledger.protocol import Performance, perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.providers import check_input, usable_provider
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
+from payments.users import email_of
 
 
+@sensitive_variables()
 def create_payment_session(
     collection: PaymentCollection,
     *,
@@ -83,6 +87,7 @@ def create_payment_session(
     return hand_over(books, session, session)
 
 
+@sensitive_variables()
 def update_payment_session(
     session: PaymentSession,
     *,
@@ -122,6 +127,7 @@ def update_payment_session(
     return _handed_over(performance, session)
 
 
+@sensitive_variables()
 def authorize_payment_session(
     session: PaymentSession,
     *,
@@ -144,6 +150,7 @@ def authorize_payment_session(
     check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     provider = provider_for(session)
+    check_money(provider)
     check_offered(provider, origin)
     sent = check_input(provider, data)
     if saved_method is not None:
@@ -215,7 +222,7 @@ def _default_context(collection: PaymentCollection) -> PaymentContext:
     customer = collection.customer
     if customer is None:
         return PaymentContext()
-    return PaymentContext(customer_id=str(customer.pk), email=getattr(customer, "email", "") or None)
+    return PaymentContext(customer_id=str(customer.pk), email=email_of(customer))
 
 
 def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from payments.simulator.service import SimulatorService
-from payments.simulator.settings import DEFAULT_WEBHOOK_SECRET
+from payments.simulator.settings import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,10 +21,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8001, help="port to listen on (default: %(default)s; 0: any free one)")
     add("--ledger", default="simulator.sqlite3", help="its database, or :memory: (default: %(default)s)")
-    add("--api-key", default="sk_sim_test", help="the key that merchants send (default: %(default)s)")
+    add("--api-key", default=DEFAULT_API_KEY, help="the key that merchants send (default: %(default)s)")
     add("--webhook-url", help="where signed events are posted (default: nowhere)")
     add("--webhook-secret", action="append", help="signs events; several while rotating")
     add("--public-url", help="the address that browsers see, if another")
+    add(
+        "--allowed-host",
+        action="append",
+        help="a name under which it is asked, such as that of its container",
+    )
     add(
         "--merchant", default="Your shop", help="the shop's name on the challenge page (default: %(default)s)"
     )
@@ -49,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         webhook_url=options.webhook_url,
         webhook_secret=options.webhook_secret or DEFAULT_WEBHOOK_SECRET,
         public_url=options.public_url,
+        allowed_hosts=tuple(options.allowed_host or ()),
         merchant=options.merchant,
         async_delay=options.async_delay,
         magic_amounts=not options.no_magic_amounts,

@@ -19,6 +19,7 @@ from payments.simulator.commands import (
     Capture,
     Command,
     CreateCustomer,
+    DeleteCustomer,
     FindCustomers,
     Initiate,
     ListMethods,
@@ -210,7 +211,14 @@ class MerchantApi:
                 return self._moved(self._move(command, plan))
             case Retrieve():
                 return self._retrieved(command)
-            case CreateCustomer() | FindCustomers() | ListMethods() | SetUp() | RemoveMethod():
+            case (
+                CreateCustomer()
+                | FindCustomers()
+                | ListMethods()
+                | SetUp()
+                | RemoveMethod()
+                | DeleteCustomer()
+            ):
                 _refuse_if_declined(command, plan.act)
                 return self._about_customer(command)
         assert_never(command)
@@ -228,6 +236,8 @@ class MerchantApi:
                 return Answer.of_json(setup, HTTPStatus.CREATED)
             case RemoveMethod():
                 return Answer.of_json(self.customers.remove(command.customer, command.method).as_json())
+            case DeleteCustomer():
+                return Answer.of_json(self.customers.delete(command.customer).as_json())
         assert_never(command)
 
     def _managed(self, command: Initiate | Update | Cancel, plan: Plan) -> Answer:
@@ -309,6 +319,9 @@ def _parse_account(request: Request, parts: list[str], body: Json) -> Command:
         case ("POST", [customer, "methods", method, "remove"]):
             Params(body)
             return RemoveMethod(customer=customer, method=method)
+        case ("POST", [customer, "delete"]):
+            Params(body)
+            return DeleteCustomer(customer=customer)
     raise NotFoundError("not_found", "There is no such address.")
 
 

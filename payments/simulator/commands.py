@@ -205,7 +205,15 @@ class RemoveMethod:
     method: str
 
 
-AccountCommand = CreateCustomer | FindCustomers | ListMethods | SetUp | RemoveMethod
+@dataclass(frozen=True, kw_only=True)
+class DeleteCustomer:
+    """Forget a customer, and all that they have saved."""
+
+    operation: ClassVar = Operation.ACCOUNT
+    customer: str
+
+
+AccountCommand = CreateCustomer | FindCustomers | ListMethods | SetUp | RemoveMethod | DeleteCustomer
 Command = Initiate | Update | Authorize | Capture | Refund | Cancel | Retrieve | AccountCommand
 
 PARSERS: Final[dict[str, Callable[[str, Mapping[str, Any]], Command]]] = {

@@ -155,6 +155,15 @@ class Customers:
         self._ledger.execute("DELETE FROM methods WHERE id = ?", method_id)
         return _method(row)
 
+    def delete(self, customer_id: str) -> Customer:
+        """Forget a customer and all that they have saved; what they have paid stays."""
+        with self._ledger.transaction():
+            customer = self.get(customer_id)
+            for table in ("methods", "setups"):
+                self._ledger.execute(f"DELETE FROM {table} WHERE customer = ?", customer.id)  # noqa: S608
+            self._ledger.execute("DELETE FROM customers WHERE id = ?", customer.id)
+            return customer
+
     def _row(self, table: str, name: str, **columns: str) -> Any:
         rows = self._ledger.select(table, "seq", **columns)
         if not rows:

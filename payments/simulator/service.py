@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from payments.simulator.api import MerchantApi
 from payments.simulator.challenge import ChallengePage
@@ -16,17 +17,17 @@ from payments.simulator.idempotency import Keys
 from payments.simulator.pages import Pages
 from payments.simulator.saving import SavingPage
 from payments.simulator.server import Server
-from payments.simulator.settings import DEFAULT_WEBHOOK_SECRET, Settings
-from payments.simulator.wire import Answer, Request
+from payments.simulator.settings import Settings
+from payments.simulator.wire import Answer, Request, is_known_host
 
 
 class SimulatorService(Dashboard):
     """A payment service on a port of this machine.
 
     Arguments: `port` (0: any free one; kept over a restart) · `ledger`, a file or `:memory:` · `api_key` ·
-    `webhook_url` (None: events are written and dropped) · `webhook_secret`, one or several during a rotation ·
-    `public_url`, the address that browsers see, if another · and any field of `Settings`, such as
-    `async_delay`, `key_window` or `webhook_retries`, all in seconds.
+    `webhook_url` (None: events are written and dropped) · `webhook_secret`, one or several during a rotation (it
+    and the key are made up where they aren't given) · `public_url`, the address that browsers see, if another ·
+    and any field of `Settings`, such as `async_delay`, `key_window` or `webhook_retries`, all in seconds.
     """
 
     def __init__(
@@ -35,17 +36,18 @@ class SimulatorService(Dashboard):
         port: int = 0,
         host: str = "127.0.0.1",
         ledger: str | Path = ":memory:",
-        api_key: str = "sk_sim_test",
+        api_key: str | None = None,
         webhook_url: str | None = None,
-        webhook_secret: str | Sequence[str] = DEFAULT_WEBHOOK_SECRET,
+        webhook_secret: str | Sequence[str] | None = None,
         public_url: str | None = None,
         **settings: Any,
     ) -> None:
-        secrets = (webhook_secret,) if isinstance(webhook_secret, str) else tuple(webhook_secret)
-        super().__init__(
-            ledger,
-            Settings(api_key=api_key, webhook_url=webhook_url, webhook_secrets=secrets, **settings),
-        )
+        if api_key is not None:
+            settings["api_key"] = api_key
+        if webhook_secret is not None:
+            is_one = isinstance(webhook_secret, str)
+            settings["webhook_secrets"] = (webhook_secret,) if is_one else tuple(webhook_secret)
+        super().__init__(ledger, Settings(webhook_url=webhook_url, **settings))
         self._address = (host, port)
         self._public_url = public_url
         self._stopping = threading.Event()
@@ -101,6 +103,16 @@ class SimulatorService(Dashboard):
         self.stop()
 
     def _answer(self, request: Request) -> Answer:
+        known = (
+            self._address[0],
+            urlsplit(self.settings.base_url).hostname or "",
+            *self.settings.allowed_hosts,
+        )
+        if not is_known_host(request.headers.get("host", ""), known):
+            message = (
+                "It is asked under a foreign name. Start it with --allowed-host, if that is one of yours."
+            )
+            return Answer.of_json({"error": {"code": "foreign_host", "message": message}}, 421)
         if request.path == "/v1" or request.path.startswith("/v1/"):
             return self._api.answer(request)
         if request.path.startswith("/_control/"):

@@ -117,7 +117,8 @@ _ICON: Final = "data:image/svg+xml," + quote(_LOGO)
 
 _HEADERS: Final = {
     # No form-action: browsers apply it to the redirect back to the shop too.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs
 
 Json = dict[str, Any]
+
+
+def is_known_host(header: str, names: Iterable[str]) -> bool:
+    """Return whether a request is meant for us, and not for a name that a page elsewhere has pointed here.
+
+    Without that, a browser would let such a page read all that is answered (DNS rebinding). A number is no name, and
+    programs other than browsers may send none.
+    """
+    name = header.rpartition("]")[0].lstrip("[") or header.partition(":")[0]
+    known = {"", "localhost", *(each.lower() for each in names)}
+    return name.lower().rstrip(".") in known or _is_number(name)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class Delivery(Enum):

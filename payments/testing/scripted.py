@@ -123,6 +123,7 @@ class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
 
     options_class = ScriptedOptions
     verbose_name = "Scripted"
+    moves_real_money = False
     public_data_keys = frozenset({"client_token"})
     input_keys = frozenset({"token", "code"})
     supports_webhooks: ClassVar[bool] = True

@@ -12,8 +12,11 @@ from django.test.utils import override_settings
 
 @contextmanager
 def configured_provider(alias: str, entry: Mapping[str, Any]) -> Iterator[None]:
-    """Have `PAYMENTS["PROVIDERS"][alias]` be `entry` inside the block; all other settings stay."""
+    """Have `PAYMENTS["PROVIDERS"][alias]` be `entry` inside the block; all other settings stay.
+
+    A test means pretend money, and test runners switch DEBUG off, so that is allowed too.
+    """
     current = getattr(settings, "PAYMENTS", {})
     providers = {**current.get("PROVIDERS", {}), alias: entry}
-    with override_settings(PAYMENTS={**current, "PROVIDERS": providers}):
+    with override_settings(PAYMENTS={**current, "PROVIDERS": providers, "ALLOW_PRETEND_MONEY": True}):
         yield

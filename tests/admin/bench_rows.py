@@ -85,7 +85,7 @@ def _insert(
         customer = customers[index % (BASE // COLLECTIONS_PER_CUSTOMER) % len(customers)]
         _add(rows, number, moment, customer, rarity=1 + number % RARE_KINDS if is_rare else 0)
     for model in ORDER:
-        model._base_manager.bulk_create(rows[model])
+        models.QuerySet(model).bulk_create(rows[model])
 
 
 def _invite(count: int) -> Sequence[int]:
@@ -153,6 +153,7 @@ def _add(rows: Rows, number: int, moment: datetime, customer: int, *, rarity: in
         provider_reference=f"ref-{number}",
         initiated_at=moment,
         authorized_at=None if is_waiting else moment,
+        error_code="card_declined" if is_waiting else "",
     )
     rows[Order].append(order)
     rows[PaymentCollection].append(collection)
@@ -209,6 +210,8 @@ def _operation(
         target_id=session.pk,
         idempotency_key=f"{kind}-{number}",
         error_code="card_declined" if status == "declined" else "",
+        finished_at=None if status == "attention" else session.created_at,
+        detail="unresolved" if status == "attention" else "",
     )
     if status == "attention":
         operation.in_flight_key = PaymentOperation.key_in_flight(target_id=session.pk, kind=kind)
@@ -224,7 +227,8 @@ def _webhook(number: int, session: PaymentSession, status: str) -> WebhookEvent:
         provider_reference=session.provider_reference,
         session=session,
         status=status,
-        applied_at=session.created_at,
+        next_attempt_at=None,
+        applied_at=session.created_at if status == "applied" else None,
     )
 
 

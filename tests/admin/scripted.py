@@ -37,6 +37,7 @@ class ScriptedProvider(BaseProvider[NoOptions]):
     """Give the answers of `answers` in their order, then agree."""
 
     verbose_name = "Scripted card"
+    moves_real_money = True
     public_data_keys = frozenset({"client_token"})
     input_keys = frozenset({"code"})
     answers: ClassVar[list[ProviderResult | Exception]] = []

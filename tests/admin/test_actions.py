@@ -420,7 +420,8 @@ def test_webhook_event_is_replayed(operator: Client, monkeypatch: pytest.MonkeyP
 
     def replay(row: WebhookEvent, **origin: Any) -> None:
         replayed.append(row.pk)
-        WebhookEvent.objects.filter(pk=row.pk).update(status="applied")
+        row.apply(session=row.session)
+        row.save()
 
     monkeypatch.setattr("payments.admin.actions.webhooks.replay_webhook_event", replay)
     assert told(act(operator, event, "replay")) == "The event was replayed. Status: Applied."

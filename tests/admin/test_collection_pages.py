@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
@@ -59,7 +60,7 @@ def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     refund_payment(payment, amount="60.00")
     capture_payment(make_authorized(collection))
     assert "Charged back" not in html(operator, page(collection))
-    Payment.objects.filter(pk=payment.pk).update(charged_back_amount="80.00", reinstated_amount="10.00")
+    QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="80.00", reinstated_amount="10.00")
     shown = html(operator, page(collection))
     assert "Captured 100.00 EUR Refunded 60.00 EUR Charged back 70.00 EUR" in text(shown)
     bar = "Kept 30.00 EUR, Refunded 60.00 EUR, Charged back 70.00 EUR, Held 0.00 EUR, Open 0.00 EUR"

@@ -33,6 +33,10 @@ pytestmark = pytest.mark.django_db
 SEES_IT = ("view_payment", "view_capture", "view_refund", "view_paymentoperation")
 
 
+UNSEEN = "\xa0\u3000\u200b\ufeff\u2007\u202f\xad\u2060\u202e\0\x0b\u2028"
+"""What a spreadsheet may leave out before a formula: it isn't seen, or only as a space."""
+
+
 def overview(query: str = "") -> str:
     """Return the overview's address."""
     return reverse("admin:payments_overview") + query
@@ -179,7 +183,9 @@ def test_export_has_no_cell_that_a_spreadsheet_would_run(moved: Payment, operato
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", " =1", "\uff1d1"])
+@pytest.mark.parametrize(
+    "cell", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", " =1", "\uff1d1", *(f"{each}=1" for each in UNSEEN)]
+)
 def test_beginning_of_a_formula_is_quoted(cell: str) -> None:
     assert safe_cell(cell) == f"'{cell}"
 
@@ -191,8 +197,9 @@ def test_beginning_of_a_formula_is_quoted(cell: str) -> None:
         ('12; "=1+1', "12;' \"=1+1"),
         ("12,@x\t-1", "12,'@x\t'-1"),
         ("\n=1+1", "'\n'=1+1"),
-        ("a\r\n=1", "a\r'\n'=1"),
+        ("a\r\n=1", "a\r\n'=1"),
         ("a\n\uff1d1", "a\n'\uff1d1"),
+        *((f"a;{unseen}=1", f"a;'{unseen}=1") for unseen in UNSEEN),
         ("a;b, c\n2026-11-24T10:00:00+00:00", "a;b, c\n2026-11-24T10:00:00+00:00"),
     ],
 )

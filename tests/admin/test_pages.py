@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db.models import TextChoices
+from django.db.models import QuerySet, TextChoices
 from django.test import Client
 
 from payments import states
@@ -66,12 +66,12 @@ def test_payment_page_shows_its_movements_and_what_is_held(
 
 def test_payment_that_was_charged_back_says_so(eventful: PaymentCollection, operator: Client) -> None:
     payment = eventful.payments.get(provider="card")
-    Payment.objects.filter(pk=payment.pk).update(charged_back_amount="20.00")
+    QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="20.00")
     shown = html(operator, page(payment))
     assert "The payer's bank took 20.00 EUR back." in text(shown)
     assert "Kept 25.00 EUR, Refunded 15.00 EUR, Charged back 20.00 EUR" in shown
     assert "Charged back 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
-    Payment.objects.filter(pk=payment.pk).update(reinstated_amount="20.00")
+    QuerySet(Payment).filter(pk=payment.pk).update(reinstated_amount="20.00")
     assert "The payer's bank took" not in text(html(operator, page(payment)))
     assert "Reinstated 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
 

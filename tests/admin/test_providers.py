@@ -30,6 +30,13 @@ def test_configured_providers_are_listed_before_anybody_used_them(operator: Clie
     assert "partial capture" in words
 
 
+def test_nobody_is_said_to_choose_pretend_money_where_a_shop_is_open(operator: Client, settings: Any) -> None:
+    scripted = {"BACKEND": "payments.testing.scripted.ScriptedProvider"}
+    for is_meant, words in ((False, "nobody: it moves no real money"), (True, "payers")):
+        settings.PAYMENTS = {"PROVIDERS": {"scripted": scripted}, "ALLOW_PRETEND_MONEY": is_meant}
+        assert words in text(html(operator, listing(PaymentProvider)))
+
+
 def test_switching_off_asks_first_and_is_logged(card: PaymentProvider, operator: Client) -> None:
     assert "What it holds already can still be captured" in text(html(operator, action_url(card, "disable")))
     assert told(act(operator, card, "disable")) == "Scripted card (card) is disabled."

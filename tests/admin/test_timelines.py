@@ -18,7 +18,9 @@ from tests.admin.conftest import Viewer
 from tests.admin.pages import html, page, panel
 from tests.admin.scenes import make_attention, make_authorized, make_collection
 
-EVENT_TYPE: Final = re.compile(r"(collection|session|payment|capture|refund|operation|webhook|fact)\.[a-z_]+")
+EVENT_TYPE: Final = re.compile(
+    r"(collection|customer|session|payment|capture|refund|operation|webhook|fact)\.[a-z_]+"
+)
 
 PUT_TOGETHER: Final = {"f'payment.{what}'": ("payment.charged_back", "payment.reinstated")}
 

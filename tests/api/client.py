@@ -62,7 +62,11 @@ class Visitor:
 
     def _answer(self, response: Any) -> Answer:
         is_json = response.headers.get("Content-Type", "").startswith("application/json")
-        body = json.loads(response.content) if is_json else response.content.decode() or None
+        body = (
+            json.loads(response.content)
+            if is_json and response.content
+            else response.content.decode() or None
+        )
         return Answer(
             status=response.status_code, body=body, headers=dict(response.headers), raw=response.content
         )

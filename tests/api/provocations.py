@@ -10,10 +10,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.db import OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.test import Client
+from django.test.utils import override_settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -50,6 +53,14 @@ class RefusesAll(BaseAuthentication):
     def authenticate(self, request: Request) -> None:
         """Refuse."""
         raise AuthenticationFailed("This token is too old.")
+
+
+class Foreign(BaseAuthentication):
+    """Recognize an order, where a user is wanted."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None]:
+        """Return the order."""
+        return Order(), None
 
 
 class Breaks(BaseAuthentication):
@@ -99,7 +110,9 @@ class World:
         path = self.path()
 
         def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
-            PaymentCollection.objects.update(canceled_at=timezone.now(), version=F("version") + 1)
+            QuerySet(PaymentCollection).update(
+                status="canceled", canceled_at=timezone.now(), version=F("version") + 1
+            )
             return AuthorizeResult(
                 outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
             )
@@ -218,6 +231,11 @@ def withheld(world: World) -> Answer:
         return world.create(provider_id="cash")
 
 
+def pretending(world: World) -> Answer:
+    with scripted_provider(), override_settings(PAYMENTS={**settings.PAYMENTS, "ALLOW_PRETEND_MONEY": False}):
+        return world.create(provider_id="scripted")
+
+
 def lacking(world: World) -> Answer:
     with scripted_provider(lacks={"update"}):
         return world.guest.patch(world.path(), {"amount": "1.00"})
@@ -262,7 +280,9 @@ def under_no_key(world: World) -> Answer:
 
 def throttled(name: str, tries: Callable[[World], Answer]) -> Callable[[World], Answer]:
     def run(world: World) -> Answer:
-        world.configure(THROTTLES={"REQUESTS_PER_CLIENT": None, name: "1/hour"})
+        cache.clear()
+        others = {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}
+        world.configure(THROTTLES={**others, name: "1/hour"})
         return tries(world)
 
     return run
@@ -275,6 +295,11 @@ def two_sessions(world: World) -> Answer:
 def two_authorizations(world: World) -> Answer:
     sessions = [world.create(amount="10.00").body["id"] for _ in range(2)]
     return [world.guest.post(f"storefront/payment-sessions/{key}/authorize/") for key in sessions][-1]
+
+
+def two_declines(world: World) -> Answer:
+    world.script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED))
+    return two_authorizations(world)
 
 
 def two_updates(world: World) -> Answer:
@@ -325,6 +350,14 @@ def recognized_by(kind: type[BaseAuthentication]) -> Callable[[World], Answer]:
 
 def not_permitted(world: World) -> Answer:
     return Visitor(user=get_user_model().objects.create_user("kim", is_staff=True)).get(STAFF)
+
+
+def resolved(**values: Any) -> Callable[[World], Answer]:
+    def run(world: World) -> Answer:
+        Order.objects.update(**values)
+        return world.guest.post("storefront/payment-collections/", {"reference": "A-1"})
+
+    return run
 
 
 def without_resolver(world: World) -> Answer:
@@ -476,6 +509,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("unknown_provider", 400): lambda world: world.create(provider_id="nobody"),
     ("provider_disabled", 400): disabled,
     ("provider_not_offered", 400): withheld,
+    ("pretend_money", 400): pretending,
     ("unknown_data_key", 400): lambda world: world.create(data={"capture_method": "manual"}),
     ("not_supported", 400): lacking,
     ("return_url_not_allowed", 400): lambda world: world.create(return_url="https://elsewhere.example/"),
@@ -511,6 +545,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("card_data_refused", 422): lambda world: world.create(data={"token": "4242 4242 4242 4242"}),
     ("too_many_sessions", 429): throttled("SESSIONS_PER_COLLECTION", two_sessions),
     ("too_many_authorizations", 429): throttled("AUTHORIZATIONS_PER_COLLECTION", two_authorizations),
+    ("too_many_declines", 429): throttled("DECLINES_PER_CLIENT", two_declines),
     ("too_many_updates", 429): throttled("UPDATES_PER_COLLECTION", two_updates),
     ("throttled", 429): throttled("REQUESTS_PER_CLIENT", two_sessions),
     ("declined", 402): declined,
@@ -518,8 +553,11 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("provider_not_configured", 503): unconfigured,
     ("outcome_unknown", 503): unknown_sync,
     ("database_unavailable", 503): locked,
+    ("unknown_user", 401): recognized_by(Foreign),
     ("open_transaction", 500): in_a_transaction,
     ("error", 500): recognized_by(Breaks),
+    ("payable_misconfigured", 500): resolved(currency_code="xxq"),
+    ("nothing_to_pay", 500): resolved(total="0"),
     ("no_payable_resolver", 501): without_resolver,
     ("below_authorized", 400): below_what_is_held,
     ("unknown_currency", 400): created(currency_code="xxq"),

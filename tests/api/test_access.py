@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from payments import services
 from payments.api.storefront.client_secrets import client_secret, is_client_secret
@@ -113,6 +116,21 @@ def test_not_yours_and_not_there_are_the_same_answer_to_the_byte(
         assert answer.headers["Content-Length"] == answers[0].headers["Content-Length"]
     assert len(script.calls) == calls
     assert PaymentSession.objects.get().status == "pending"
+
+
+@pytest.mark.shows("A stranger who measures what isn't theirs", "the same statements as for what isn't there")
+@pytest.mark.parametrize(("method", "route", "body"), ROUTES)
+def test_not_yours_and_not_there_take_the_same_statements(
+    owned: PaymentCollection, method: str, route: str, body: Any
+) -> None:
+    places = addressed(route, owned), route.format(collection="pay_col_0", session="payses_0")
+    for stranger in stranger_visitors(owned):
+        told: list[list[str]] = []
+        for path in places:
+            with CaptureQueriesContext(connection) as statements:
+                assert stranger.send(method, path, body).status == 404
+            told.append([re.sub(r"'[^']*'|%s", "?", each["sql"]) for each in statements])
+        assert told[0] == told[1]
 
 
 def test_one_visitor_sees_no_difference_in_the_headers_either(shopper: Any, owned: PaymentCollection) -> None:

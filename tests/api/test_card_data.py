@@ -241,5 +241,5 @@ def test_a_payer_reads_no_card_number_that_a_provider_quotes(
 
     declined = guest.post(f"storefront/payment-sessions/{session['id']}/authorize/").body
 
-    assert declined["error"] == {"code": "[redacted]", "message": "No: [redacted]"}
+    assert declined["error"] == {"code": "declined", "message": "No: [redacted]"}
     assert with_traces(database_texts(), NEEDLES) == []

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from payments.models import IdempotencyRecord, Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import CaptureResult, Failure, RefundResult
-from payments.services.idempotency import LIFETIME, LOCK
+from payments.services.idempotency import LIFETIME, LOCK, RequestIdentity
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.services.ledger.records import record_result
 from payments.states import OperationStatus, Outcome
@@ -205,6 +205,33 @@ def test_a_session_is_created_once(guest: Visitor, collection: PaymentCollection
     assert (first.status, again.status) == (201, 201)
     assert first.body == again.body
     assert PaymentSession.objects.count() == 1
+
+
+@pytest.mark.shows(
+    "A request sent again with the new secret after SECRET_KEY was rotated", "the first answer; done once"
+)
+def test_a_request_under_its_key_stays_the_same_when_the_secret_is_renewed(
+    guest: Visitor, collection: PaymentCollection, script: Script, settings: Any
+) -> None:
+    guest.headers |= {"Idempotency-Key": "wish-1"}
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    first = guest.post(path, {"provider_id": "scripted"})
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    renewed = Visitor().post("storefront/payment-collections/", {"reference": "A-1"}).body["client_secret"]
+    assert renewed != guest.headers["Payment-Client-Secret"]
+    for secret in (guest.headers["Payment-Client-Secret"], renewed):
+        guest.headers["Payment-Client-Secret"] = secret
+        again = guest.post(path, {"provider_id": "scripted"})
+        assert (again.status, again.body) == (201, first.body)
+        assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(script.requests("initiate")) == 1
+
+
+def test_who_makes_a_request_is_not_printed() -> None:
+    identity = RequestIdentity(principal="paycs_1", route="/", key="k", body=b"tok_1")
+    assert "paycs_1" not in repr(identity)
+    assert "tok_1" not in repr(identity)
 
 
 def test_a_replay_is_only_for_who_may_still_see_it(

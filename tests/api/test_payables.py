@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 
 from payments import services
@@ -133,14 +132,18 @@ def _returns_a_tuple(request: Any, reference: str) -> Any:
 
 
 @pytest.mark.django_db
-def test_a_resolver_that_returns_something_else_is_told_what_to_return(settings: Any) -> None:
+def test_a_resolver_that_returns_something_else_is_told_what_to_return(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.PAYMENTS = {
         **settings.PAYMENTS,
         "PAYABLE_RESOLVER": "tests.api.test_payables._returns_a_tuple",
     }
 
-    with pytest.raises(ImproperlyConfigured, match="returned a tuple"):
-        Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
+    refused = Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
+
+    assert refused.error == (500, "server_error", "payable_misconfigured", [])
+    assert "returned a tuple" in caplog.text
 
 
 SEEN: list[Any] = []

@@ -22,7 +22,7 @@ from tests.shop.models import Order
 pytestmark = pytest.mark.django_db
 
 OPENING = "storefront/payment-collections/"
-PRIVATE = {"provider_data", "input", "exchange", "fact"}
+PRIVATE = {"provider_data", "context", "input", "exchange", "fact"}
 KEY = {"Idempotency-Key": "once"}
 
 
@@ -58,7 +58,7 @@ def test_a_replay_hides_what_its_asker_may_not_see_any_more(
         services.capture_payment(payment, amount="10.00")
     if "resolve" in route.path:
         operation = PaymentOperation.objects.get(pk=keys["operation"])
-        operation.require_attention(detail="")
+        operation.require_attention(detail="unresolved")
         operation.save()
     if "correct" in route.path:
         PaymentOperation.objects.filter(pk=keys["operation"]).update(resolution_reason="Seen.")

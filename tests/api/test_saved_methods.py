@@ -270,18 +270,19 @@ def test_an_account_whose_making_got_no_answer_is_asked_for_again_under_the_same
     assert second.is_retry
 
 
-def test_saving_and_removing_count_as_requests_that_change_something(
+def test_all_that_asks_the_provider_counts_as_a_request(
     sam: Visitor, holder: AccountHolder, settings: Any
 ) -> None:
     cache.clear()
-    settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": {"REQUESTS_PER_CLIENT": "2/day"}}
+    settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": {"REQUESTS_PER_CLIENT": "4/day"}}
     path = f"{PATH}card_of_{holder.provider_reference}/"
 
-    statuses = [sam.post(PATH).status, sam.send("DELETE", path).status, sam.post(PATH).status]
+    asked = [sam.post(PATH), sam.get(PATH), sam.send("HEAD", PATH), sam.send("DELETE", path), sam.post(PATH)]
 
-    assert statuses == [201, 204, 429]
+    assert [answer.status for answer in asked] == [201, 200, 200, 204, 429]
     assert sam.send("DELETE", path).error[:2] == (429, "throttled")
-    assert sam.get(PATH).status == 200
+    assert sam.get(PATH).error[:2] == (429, "throttled")
+    assert sam.send("HEAD", PATH).status == 429
     cache.clear()
 
 

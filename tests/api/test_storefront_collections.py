@@ -273,12 +273,27 @@ def test_without_a_resolver_the_answer_says_what_to_type(settings: Any) -> None:
     assert '"PAYABLE_RESOLVER": "shop.payments.resolve_payable"' in refused.body["message"]
 
 
-def test_an_order_of_nothing_is_refused_with_the_rule(make_order: MakeOrder) -> None:
-    make_order(total="0")
+@pytest.mark.parametrize(
+    ("wrong", "code", "reason"),
+    [
+        ({"total": "0"}, "nothing_to_pay", "more than zero"),
+        ({"total": "-1"}, "payable_misconfigured", "more than zero"),
+        ({"total": "98.9009"}, "payable_misconfigured", "decimals"),
+        ({"currency_code": "xxq"}, "payable_misconfigured", "currency"),
+    ],
+)
+def test_what_the_shop_says_wrongly_is_not_the_payers_fault(
+    make_order: MakeOrder, caplog: pytest.LogCaptureFixture, wrong: dict[str, str], code: str, reason: str
+) -> None:
+    make_order(**wrong)
 
     refused = Visitor().post(PATH, {"reference": "A-1"})
 
-    assert refused.error == (400, "invalid_request", "not_positive", [("amount", "not_positive")])
+    assert refused.error == (500, "server_error", code, [])
+    told = [record for record in caplog.records if record.name == "payments.payables"]
+    assert [record.levelname for record in told] == ["ERROR"]
+    assert reason in told[0].getMessage()
+    assert PaymentCollection.objects.count() == 0
 
 
 def test_providers_are_listed_by_name_while_they_are_enabled(db: None, script: Script) -> None:

@@ -14,19 +14,26 @@ from rest_framework.throttling import BaseThrottle
 
 from payments import services
 from payments.api import throttling
-from payments.conf import throttle_rate
+from payments.conf import Rate, throttle_rate
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, Failure, InitiateResult, UpdateResult
 from payments.states import Outcome
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
 from tests.api.conftest import MakeOrder
+from tests.api.routes import STOREFRONT, filled, keys_of
 from tests.threads import times
 
 pytestmark = pytest.mark.django_db
 
 SetRates = Callable[..., None]
 DECLINED = AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="declined"))
+
+
+def authorized(request: Any) -> AuthorizeResult:
+    return AuthorizeResult(
+        outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -215,6 +222,138 @@ def test_so_many_requests_of_one_client_and_not_one_more(
     assert guest.post(path, {"reference": "A-1"}).status == 200
 
 
+def test_around_the_end_of_a_window_there_is_not_twice_as_much(
+    guest: Visitor, set_rates: SetRates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_rates(REQUESTS_PER_CLIENT="4/minute")
+    minute = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    clock = {"now": minute + timedelta(seconds=59)}
+    monkeypatch.setattr("django.utils.timezone.now", lambda: clock["now"])
+
+    def statuses(second: float, count: int) -> list[int]:
+        clock["now"] = minute + timedelta(seconds=second)
+        return [
+            guest.post("storefront/payment-collections/", {"reference": "A-1"}).status for _ in range(count)
+        ]
+
+    assert statuses(59, 5) == [200] * 4 + [429]
+    assert statuses(61, 2) == [200, 429]
+    refused = guest.post("storefront/payment-collections/", {"reference": "A-1"})
+    assert refused.headers["Retry-After"] == "14"  # then a quarter of what was asked before is a minute ago
+    assert statuses(74.9, 1) == [429]
+    assert statuses(75, 2) == [200, 429]
+    assert statuses(180, 5) == [200] * 4 + [429]
+
+
+@pytest.mark.shows(
+    "One client has many cards declined, each on another order", "it has to wait; others don't"
+)
+def test_declines_of_one_client_are_counted_over_all_collections(
+    make_order: MakeOrder,
+    boss: Visitor,
+    set_rates: SetRates,
+    script: Script,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="3/hour", REQUESTS_PER_CLIENT=None)
+
+    def pay(number: str, *, address: str = "203.0.113.1", result: Any = DECLINED) -> Answer:
+        make_order(number)
+        opened = Visitor().post("storefront/payment-collections/", {"reference": number}).body
+        visitor = Visitor(secret=opened["client_secret"])
+        visitor.client.defaults["REMOTE_ADDR"] = address
+        session = create_session(visitor, PaymentCollection.objects.get(pk=opened["id"])).body
+        script.next("authorize", result)
+        return visitor.post(f"storefront/payment-sessions/{session['id']}/authorize/")
+
+    assert pay("A-0", result=authorized).body["status"] == "authorized"
+    assert [pay(f"A-{number}").body["status"] for number in (1, 2, 3)] == ["error"] * 3
+    calls = len(script.requests("authorize"))
+
+    refused = [pay(f"A-{number}") for number in (4, 5)]
+
+    assert [answer.error for answer in refused] == [(429, "throttled", "too_many_declines", [])] * 2
+    assert 1 <= int(refused[0].headers["Retry-After"]) <= 3600
+    assert len(script.requests("authorize")) == calls
+    assert caplog.text.count("Cards may be tested: address:203.0.113.1 had 3 authorizations declined") == 1
+    assert pay("A-6", address="203.0.113.2").body["status"] == "error"
+    pending = PaymentSession.objects.filter(status="pending").first()
+    assert pending is not None
+    script.next("authorize", DECLINED)
+    assert boss.post(f"staff/payment-sessions/{pending.pk}/authorize/").body["status"] == "error"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        authorized,
+        AuthorizeResult(outcome=Outcome.PENDING),
+        AuthorizeResult(outcome=Outcome.UNKNOWN),
+        AuthorizeResult(outcome=Outcome.NOT_SENT),
+        ValueError("a plug-in's fault"),
+    ],
+)
+def test_only_what_is_declined_counts_as_declined(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script, result: Any
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="1/hour", REQUESTS_PER_CLIENT=None)
+    body = {"provider_id": "scripted", "amount": "10.00"}
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    other, last, refused = (guest.post(path, body).body["id"] for _ in range(3))
+
+    script.next("authorize", result)
+    assert guest.post(f"storefront/payment-sessions/{other}/authorize/").status in (200, 202, 503)
+    guest.post(f"storefront/payment-sessions/{other}/authorize/")  # authorized already, or under way
+    script.next("authorize", DECLINED)
+
+    assert guest.post(f"storefront/payment-sessions/{last}/authorize/").body["status"] == "error"
+    assert guest.post(f"storefront/payment-sessions/{refused}/authorize/").error[2] == "too_many_declines"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.shows("One client tries many cards at once", "no more are tried than may be declined")
+def test_cards_tried_at_once_do_not_slip_through(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
+    sessions = [
+        services.create_payment_session(collection, provider_id="scripted", amount="1.00").pk
+        for _ in range(6)
+    ]
+    script.next("authorize", *[DECLINED] * 6)
+    secret = guest.headers["Payment-Client-Secret"]
+
+    answers = times(
+        6,
+        lambda: (
+            Visitor(secret=secret).post(f"storefront/payment-sessions/{sessions.pop()}/authorize/").status
+        ),
+    ).values
+
+    assert sorted(answers) == [200] * 2 + [429] * 4
+    assert len(script.requests("authorize")) == 2
+
+
+def test_counter_of_one_process_is_exact_whatever_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = throttling.Counter(name="test", client="c", rate=Rate(count=50, period=timedelta(hours=1)))
+    waits = times(10, lambda: [counter.take() for _ in range(20)]).values
+    assert sum(not wait for taken in waits for wait in taken) == 50
+
+
+def test_every_view_that_calls_a_provider_says_so(
+    owner: Visitor, payment: Payment, script: Script, set_rates: SetRates
+) -> None:
+    keys = keys_of(payment)
+    for route in (route for route in STOREFRONT if route.method == "GET"):
+        for method in ("GET", "HEAD"):
+            cache.clear()
+            set_rates(REQUESTS_PER_CLIENT="1/hour")
+            path, calls = filled(route.path, keys), len(script.calls)
+            assert owner.send(method, path).status == 200
+            is_limited = owner.send(method, path).status == 429
+            assert is_limited == (len(script.calls) > calls), f"{method} {path}"
+
+
 def test_clients_are_told_apart_by_user_or_address(
     shopper: Any, make_order: MakeOrder, set_rates: SetRates
 ) -> None:
@@ -268,10 +407,10 @@ def test_a_cache_that_is_away_stops_nobody_from_paying(
     set_rates(REQUESTS_PER_CLIENT="1/day")
 
     class Away:
-        def add(self, *_args: Any, **_kwargs: Any) -> None:
+        def get(self, *_args: Any, **_kwargs: Any) -> None:
             raise ConnectionError("redis://:password@cache")
 
-    monkeypatch.setattr(throttling, "cache", Away())
+    monkeypatch.setattr(throttling, "caches", {"default": Away()})
     answers = [guest.post("storefront/payment-collections/", {"reference": "A-1"}).status for _ in range(3)]
     assert answers == [200] * 3
     assert "ConnectionError" in caplog.text
@@ -309,10 +448,16 @@ class Never(BaseThrottle):
 
 def test_without_a_setting_there_are_limits(settings: Any) -> None:
     settings.PAYMENTS = {name: value for name, value in settings.PAYMENTS.items() if name != "THROTTLES"}
-    names = ("AUTHORIZATIONS_PER_COLLECTION", "UPDATES_PER_COLLECTION", "REQUESTS_PER_CLIENT")
+    names = (
+        "AUTHORIZATIONS_PER_COLLECTION",
+        "UPDATES_PER_COLLECTION",
+        "REQUESTS_PER_CLIENT",
+        "DECLINES_PER_CLIENT",
+    )
     rates = {name: throttle_rate(name) for name in names}
     assert {name: rate and rate.count for name, rate in rates.items()} == {
         "AUTHORIZATIONS_PER_COLLECTION": 15,
         "UPDATES_PER_COLLECTION": 30,
         "REQUESTS_PER_CLIENT": 120,
+        "DECLINES_PER_CLIENT": 10,
     }

@@ -10,7 +10,7 @@ from tests.settings import *  # noqa: F403 - a settings module is names
 _given = json.loads(os.environ["PAYMENTS_TEST_WORKER"])
 
 DATABASES = {"default": _given["database"]}
-PAYMENTS = {"PROVIDERS": PAYMENTS["PROVIDERS"] | _given["providers"]}  # noqa: F405
+PAYMENTS = PAYMENTS | {"PROVIDERS": PAYMENTS["PROVIDERS"] | _given["providers"]}  # noqa: F405
 LOGGING = {
     "version": 1,
     "handlers": {"console": {"class": "logging.StreamHandler"}},

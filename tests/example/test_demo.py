@@ -22,6 +22,15 @@ from tests.packaging.repository import ROOT
 
 pytestmark = [pytest.mark.database_independent, pytest.mark.xdist_group("example")]
 
+OPEN = {
+    "DJANGO_DEBUG": "0",
+    "DJANGO_SECRET_KEY": "one-of-our-own-that-nobody-knows",
+    "SIMULATOR_API_KEY": "sk_sim_own",
+    "SIMULATOR_WEBHOOK_SECRET": "whsec_own",
+    "ALLOW_PRETEND_MONEY": "1",
+}
+"""The environment of an example shop that strangers may see."""
+
 INSPECTION = """
 import json
 from django.contrib.auth.models import User
@@ -203,11 +212,21 @@ def test_reset_spares_a_database_that_the_demo_did_not_make(tmp_path: Path) -> N
 @pytest.mark.thorough
 def test_no_users_with_known_passwords_are_made_without_debug(tmp_path: Path) -> None:
     database = tmp_path / "demo.sqlite3"
-    made = run_command("demo", "--no-serve", "--no-orders", database=database, DJANGO_DEBUG="0")
+    made = run_command("demo", "--no-serve", "--no-orders", database=database, **OPEN)
     assert made.returncode == 0, made.stderr
     assert "no users with known passwords" in made.stderr
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM auth_user").fetchone() == (0,)
+
+
+def test_example_without_debug_refuses_what_its_settings_print(tmp_path: Path) -> None:
+    database = tmp_path / "demo.sqlite3"
+    published = run_command("check", "--deploy", database=database, DJANGO_DEBUG="0")
+    own = run_command("check", "--deploy", database=database, **OPEN)
+    assert (published.returncode, own.returncode) == (1, 0), own.stderr
+    assert "example_shop.E001" in published.stderr
+    assert "payments.E004" in published.stderr
+    assert "payments.W022" in own.stderr
 
 
 @contextmanager

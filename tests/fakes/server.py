@@ -79,6 +79,9 @@ class _HTTPServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_DELETE(self) -> None:
+        self._serve()
+
     def do_GET(self) -> None:
         self._serve()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from payments.models import (
     AccountHolder,
@@ -57,21 +58,26 @@ def new_operation(session: PaymentSession, key: str, **values: object) -> Paymen
 def books(db: None) -> Books:
     """Return a payment of 100.00, of which 60.00 were captured, 20.00 refunded and 30.00 released."""
     provider = PaymentProvider.objects.create(pk="card")
-    collection = PaymentCollection.objects.create(
+    collection = PaymentCollection(
         amount=Decimal(100),
         currency_code="eur",
         authorized_amount=Decimal(70),
         captured_amount=Decimal(60),
         refunded_amount=Decimal(20),
     )
-    session = PaymentSession.objects.create(
+    collection.capture_partially()
+    collection.save()
+    session = PaymentSession(
         collection=collection,
         provider=provider,
         amount=Decimal(100),
         provider_reference="int_1",
         installment=1,
+        authorized_at=timezone.now(),
     )
-    payment = Payment.objects.create(
+    session.authorize()
+    session.save()
+    payment = Payment(
         collection=collection,
         session=session,
         provider=provider,
@@ -81,6 +87,8 @@ def books(db: None) -> Books:
         canceled_amount=Decimal(30),
         provider_reference="int_1",
     )
+    payment.refund_partially()
+    payment.save()
     capture = Capture.objects.create(payment=payment, amount=Decimal(60), provider_reference="cap_1")
     refund = Refund.objects.create(payment=payment, amount=Decimal(20), provider_reference="ref_1")
     operation = new_operation(session, "key_1")

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, models, transaction
+from django.utils import timezone
 
 from payments.models import (
     AccountHolder,
@@ -27,6 +28,7 @@ from payments.models import (
 from tests.models.conftest import Books, new_operation
 
 CENT = Decimal("0.01")
+NOW = timezone.now()
 
 Values = dict[str, Any]
 
@@ -49,7 +51,7 @@ CHECKS: list[tuple[str, Values, str]] = [
     ("collection", {"refunded_amount": Decimal(60) + CENT}, "payments_collection_refunded_lte_captured"),
     ("collection", {"refunded_amount": -CENT}, "payments_collection_refunded_lte_captured"),
     ("collection", {"payable_id": "7"}, "payments_collection_payable_whole"),
-    ("session", {"status": "paid"}, "payments_session_status_known"),
+    ("session", {"status": "paid", "authorized_at": None}, "payments_session_status_known"),
     ("session", {"amount": Decimal(0)}, "payments_session_amount_positive"),
     ("payment", {"status": "paid"}, "payments_payment_status_known"),
     (
@@ -83,10 +85,53 @@ CHECKS: list[tuple[str, Values, str]] = [
     ("operation", {"kind": "charge"}, "payments_operation_kind_known"),
     ("operation", {"amount": Decimal(0)}, "payments_operation_amount_positive"),
     ("operation", {"in_flight_key": None}, "payments_operation_in_flight_while_open"),
-    ("operation", {"status": "succeeded"}, "payments_operation_in_flight_while_open"),
+    (
+        "operation",
+        {"status": "succeeded", "finished_at": NOW},
+        "payments_operation_in_flight_while_open",
+    ),
     ("operation", {"status": "pending"}, "payments_operation_looked_at_while_waiting"),
     ("operation", {"status": "unknown"}, "payments_operation_looked_at_while_waiting"),
-    ("webhook", {"status": "lost"}, "payments_webhook_status_known"),
+    ("webhook", {"status": "lost", "next_attempt_at": None}, "payments_webhook_status_known"),
+    (
+        "collection",
+        {"status": "completed", "completed_at": NOW},
+        "payments_collection_status_follows_amounts",
+    ),
+    ("collection", {"amount": Decimal(60)}, "payments_collection_status_follows_amounts"),
+    ("collection", {"completed_at": NOW}, "payments_collection_completed_has_time"),
+    ("session", {"authorized_at": None}, "payments_session_authorized_has_time"),
+    ("session", {"status": "pending"}, "payments_session_authorized_has_time"),
+    ("session", {"canceled_at": NOW}, "payments_session_canceled_has_time"),
+    ("session", {"status": "canceled"}, "payments_session_canceled_has_time"),
+    ("session", {"error_code": "declined"}, "payments_session_error_has_code"),
+    ("payment", {"status": "captured"}, "payments_payment_status_follows_amounts"),
+    (
+        "payment",
+        {"canceled_amount": Decimal(40), "refunded_amount": 0},
+        "payments_payment_status_follows_amounts",
+    ),
+    ("capture", {"succeeded_at": NOW}, "payments_capture_succeeded_has_time"),
+    ("capture", {"status": "failed"}, "payments_capture_failed_has_code"),
+    ("capture", {"error_code": "declined"}, "payments_capture_failed_has_code"),
+    ("refund", {"status": "succeeded"}, "payments_refund_succeeded_has_time"),
+    ("refund", {"status": "failed", "succeeded_at": NOW}, "payments_refund_failed_has_code"),
+    ("operation", {"finished_at": NOW}, "payments_operation_finished_has_time"),
+    (
+        "operation",
+        {"status": "succeeded", "in_flight_key": None},
+        "payments_operation_finished_has_time",
+    ),
+    (
+        "operation",
+        {"status": "declined", "in_flight_key": None, "finished_at": NOW},
+        "payments_operation_refused_has_code",
+    ),
+    ("operation", {"status": "attention"}, "payments_operation_attention_has_detail"),
+    ("webhook", {"status": "applied", "next_attempt_at": None}, "payments_webhook_applied_has_time"),
+    ("webhook", {"applied_at": NOW}, "payments_webhook_applied_has_time"),
+    ("webhook", {"status": "failed"}, "payments_webhook_waiting_has_next_attempt"),
+    ("webhook", {"next_attempt_at": None}, "payments_webhook_waiting_has_next_attempt"),
 ]
 
 
@@ -94,7 +139,7 @@ CHECKS: list[tuple[str, Values, str]] = [
 def test_check_refuses_what_must_never_be(books: Books, name: str, values: Values, constraint: str) -> None:
     row = getattr(books, name)
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
-        type(row).objects.filter(pk=row.pk).update(**values)
+        models.QuerySet(type(row)).filter(pk=row.pk).update(**values)
     assert _names(refusal.value, constraint)
     for field, value in values.items():
         assert getattr(type(row).objects.get(pk=row.pk), field) != value
@@ -200,7 +245,7 @@ def test_references_that_differ_in_case_are_two(books: Books) -> None:
 
 def test_target_is_free_for_another_operation_once_the_first_has_ended(books: Books) -> None:
     books.operation.decline(code="declined", message="")
-    books.operation.save_fields("status", "in_flight_key")
+    books.operation.save()
     again = new_operation(books.session, "key_2")
     again.save()
     assert list(PaymentOperation.objects.open()) == [again]
@@ -215,5 +260,10 @@ def test_payable_needs_its_type_and_its_id(books: Books) -> None:
 
 
 def _names(error: IntegrityError, constraint: str) -> bool:
-    """Return whether the error names a constraint; of two that are broken, each database names another."""
-    return any(name in str(error) for name in constraint.split("|"))
+    """Return whether the error names a constraint; of two that are broken, each database names another.
+
+    Where an amount can't be, the status doesn't follow from it either.
+    """
+    table = "_".join(constraint.split("_")[:2])
+    names = [*constraint.split("|"), f"{table}_status_follows_amounts"]
+    return any(name in str(error) for name in names)

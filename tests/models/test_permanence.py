@@ -76,16 +76,17 @@ def test_outbox_may_note_that_an_event_was_published(books: Books) -> None:
 
 
 def test_history_outlives_the_user_who_made_it(books: Books) -> None:
-    customer = get_user_model().objects.create_user("alice")
+    customer, actor = (get_user_model().objects.create_user(name) for name in ("carol", "alice"))
     PaymentCollection.objects.filter(pk=books.collection.pk).update(customer=customer)
     event = PaymentEvent.objects.create(
         type="collection.updated",
         collection=books.collection,
         source="staff",
-        actor=customer,
+        actor=actor,
         actor_label="alice",
     )
     customer.delete()
+    actor.delete()
     event.refresh_from_db()
     assert (event.actor, event.actor_label) == (None, "alice")
     assert PaymentCollection.objects.get(pk=books.collection.pk).customer is None

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from payments.conf import DEFAULT_THROTTLES
 from payments.testing import running_simulator
 from tests.openapi.worlds import World, make_world
 
@@ -58,13 +59,7 @@ def customer(transactional_db: None) -> Any:
 @pytest.fixture
 def address(live_server: Any, settings: Any) -> Iterator[str]:
     """Return where the API is served, with a provider behind it, and nobody slowed down."""
-    limits = {
-        "SESSIONS_PER_COLLECTION": None,
-        "AUTHORIZATIONS_PER_COLLECTION": None,
-        "UPDATES_PER_COLLECTION": None,
-        "REQUESTS_PER_CLIENT": None,
-    }
-    settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": limits}
+    settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": dict.fromkeys(DEFAULT_THROTTLES)}
     with running_simulator():
         yield f"{live_server.url}/payments"
 

@@ -116,7 +116,7 @@ def test_metadata_states_what_is_supported(built: Distributions) -> None:
         "testing",
     }
     required = {line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
-    assert {"django<7,>=5.2", "django-fsm-2<5,>=4.2.4"} <= required
+    assert {"django<7,>=5.2.13", "django-fsm-2<5,>=4.2.4"} <= required
 
 
 def test_sdist_brings_what_its_tests_need(built: Distributions) -> None:

@@ -96,6 +96,8 @@ def fake() -> Iterator[FakePayPal]:
 def no_certificate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each test fetch the certificate anew: each has a fake of its own."""
     monkeypatch.setattr(certificates, "_kept", {})
+    monkeypatch.setattr(certificates, "_absent", {})
+    certificates._begun.clear()
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ def test_a_session_of_which_a_part_was_captured_is_not_abandoned(
     shop.orders.approve(session.provider_reference or "")
     with crash_at(Checkpoint.CALLED, OperationKind.AUTHORIZE):
         authorize_payment_session(session)
-    PaymentOperation.objects.filter(kind="authorize").update(status="not_sent", in_flight_key=None)
+    operation = PaymentOperation.objects.get(kind="authorize")
+    operation.withdraw(code="not_sent", message="")
+    operation.save()
     body = {"amount": {"currency_code": "EUR", "value": "60.00"}}
     shop.movements.capture(shop.authorization_of(session.pk).id, body)
     with pytest.raises(DeclinedError):

@@ -221,7 +221,7 @@ def test_operation_that_a_person_resolves(payment: Payment, simulator: Simulator
     with suppress(OutcomeUnknownError):
         services.capture_payment(payment)
     operation = PaymentOperation.objects.get(kind="capture")
-    operation.require_attention(detail="")
+    operation.require_attention(detail="unresolved")
     operation.save()
 
     with reads_from_a_replica():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from django.db.models import QuerySet
 
 from payments import services
 from payments.exceptions import AmountError, OperationInProgressError, TransitionError
@@ -102,7 +103,7 @@ def test_two_sessions_never_hold_more_than_is_due(
     split = services.create_payment_session(collection, provider_id="simulator", amount="60.00")
     rest = services.create_payment_session(collection, provider_id="simulator")
     # As a failed split that comes back would have it: together they are for more than there is to pay.
-    PaymentCollection.objects.filter(pk=collection.pk).update(amount=Decimal(90))
+    QuerySet(PaymentCollection).filter(pk=collection.pk).update(amount=Decimal(90))
     came = together(
         lambda: services.authorize_payment_session(split),
         lambda: services.authorize_payment_session(rest),

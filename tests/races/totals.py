@@ -83,6 +83,7 @@ class TotalsProvider(BaseProvider[TotalsOptions]):
     """Talk to a bank that tells totals."""
 
     options_class = TotalsOptions
+    moves_real_money = True
     idempotency_window: ClassVar[timedelta | None] = None
 
     def key_window(self, kind: object) -> timedelta | None:

@@ -307,6 +307,7 @@ class BankProvider(BaseProvider[BankOptions]):
 
     options_class = BankOptions
     verbose_name = "Bank"
+    moves_real_money = True
     public_data_keys: ClassVar[frozenset[str]] = frozenset({"client_token"})
     input_keys: ClassVar[frozenset[str]] = frozenset({"token"})
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from unittest import mock
 
+from payments.moments import stored_moment
 from payments.simulator import SimulatorService
 
 
@@ -31,7 +32,7 @@ class TestClock:
 
     def now(self) -> datetime:
         """Return the time that `django.utils.timezone.now` tells."""
-        return datetime.now().astimezone() + self.offset
+        return stored_moment(datetime.now().astimezone() + self.offset)
 
 
 @contextmanager

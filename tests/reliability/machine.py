@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -468,7 +469,10 @@ def _is_over(row: PaymentSession | Payment) -> bool:
 
 def forget_earlier_examples() -> None:
     """Leave nothing to do of what an example that failed has left behind."""
-    leftovers = PaymentOperation.objects.filter(status__in=sorted(OPEN_OPERATION_STATUSES))
-    leftovers.update(status="declined", in_flight_key=None)
+    leftovers: QuerySet[PaymentOperation] = QuerySet(PaymentOperation).filter(
+        status__in=sorted(OPEN_OPERATION_STATUSES)
+    )
+    leftovers.update(status="declined", error_code="declined", in_flight_key=None, finished_at=timezone.now())
     PaymentEvent.objects.unpublished().update(published_at=timezone.now())
-    WebhookEvent.objects.filter(status__in=UNPROCESSED).update(status=WebhookEventStatus.IGNORED)
+    unprocessed: QuerySet[WebhookEvent] = QuerySet(WebhookEvent).filter(status__in=UNPROCESSED)
+    unprocessed.update(status=WebhookEventStatus.IGNORED, next_attempt_at=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from payments.exceptions import InputError, OutcomeUnknownError, PaymentError, TransitionError
@@ -272,8 +272,8 @@ def test_what_is_in_the_books_cannot_be_resolved_away(script: Script) -> None:
     session = create_payment_session(collection, provider_id="scripted")
 
     def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
-        rows = PaymentCollection.objects.filter(pk=collection.pk)
-        rows.update(canceled_at=timezone.now(), version=F("version") + 1)
+        rows: QuerySet[PaymentCollection] = QuerySet(PaymentCollection).filter(pk=collection.pk)
+        rows.update(status="canceled", canceled_at=timezone.now(), version=F("version") + 1)
         return AuthorizeResult(
             outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
         )

@@ -237,9 +237,10 @@ def test_same_money_is_not_booked_twice(script: Script, kind: str, status: str, 
 
 
 def test_other_money_of_the_same_amount_is_booked_when_that_is_said(script: Script) -> None:
-    operation = unknown(CASES["capture"], script)
-    operation = PaymentOperation.objects.get(pk=operation.pk)
-    _resize(operation, "30")
+    half = replace(
+        CASES["capture"], run=lambda collection: capture_payment(collection.payments.get(), amount="30.00")
+    )
+    operation = unknown(half, script)
     tell(operation, "30.00")
     with pytest.raises(TransitionError):
         resolve_operation(operation, has_happened=True, amount="30", reason="Seen.")
@@ -377,11 +378,12 @@ def test_moment_of_not_knowing_is_by_the_databases_clock(script: Script, monkeyp
 @pytest.mark.parametrize("status", ["processing", "pending", "succeeded", "declined", "not_sent"])
 def test_nothing_else_is_resolved(script: Script, status: str) -> None:
     operation = unknown(CASES["capture"], script)
-    key = operation.in_flight_key if status in ("processing", "pending") else None
+    is_open = status in ("processing", "pending")
+    key, finished_at = (operation.in_flight_key, None) if is_open else (None, operation.created_at)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE payments_paymentoperation SET status = %s, in_flight_key = %s WHERE id = %s",
-            [status, key, operation.pk],
+            "UPDATE payments_paymentoperation SET status = %s, in_flight_key = %s, finished_at = %s WHERE id = %s",
+            [status, key, finished_at, operation.pk],
         )
     with pytest.raises(TransitionError) as refusal:
         resolve_operation(operation, has_happened=True, reason="Seen.")
@@ -409,8 +411,3 @@ def test_refund_beside_another_that_is_pending_takes_what_was_captured(script: S
     assert booked(operation) == 50
     with pytest.raises(PaymentError):
         refund_payment(operation.payment, amount="20.00")
-
-
-def _resize(operation: PaymentOperation, amount: str) -> None:
-    """Have an operation's reservation be of another amount."""
-    Capture.objects.filter(pk=operation.capture_id).update(amount=Decimal(amount))

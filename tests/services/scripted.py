@@ -68,6 +68,7 @@ SCRIPTS: defaultdict[str, Script] = defaultdict(Script)
 class ScriptedProvider(BaseProvider[NoOptions]):
     """Do what the script says, and otherwise succeed with what was asked."""
 
+    moves_real_money = True
     public_data_keys: ClassVar[frozenset[str]] = frozenset({"client_token"})
     input_keys: ClassVar[frozenset[str]] = frozenset({"card_token", "code"})
 

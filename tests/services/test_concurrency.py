@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from payments import services
 from payments.exceptions import (
@@ -153,7 +154,7 @@ def test_lock_makes_others_wait(collection: PaymentCollection) -> None:
             lock_collection(collection.pk)
             locked.set()
             time.sleep(0.5)
-            PaymentCollection.objects.filter(pk=collection.pk).update(amount=Decimal(55))
+            QuerySet(PaymentCollection).filter(pk=collection.pk).update(amount=Decimal(55))
             order.append("first")
         released.set()
 

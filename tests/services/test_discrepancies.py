@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from payments import services
 from payments.exceptions import OutcomeUnknownError
@@ -121,7 +121,7 @@ def test_more_held_than_is_due_is_recorded_and_put_before_a_person(
 
 def test_attention_is_not_ended_by_hearing_the_same_again(session: PaymentSession, card: Script) -> None:
     def answer(request: object) -> AuthorizeResult:
-        rows = PaymentCollection.objects.filter(pk=session.collection_id)
+        rows: QuerySet[PaymentCollection] = QuerySet(PaymentCollection).filter(pk=session.collection_id)
         rows.update(amount=Decimal(50), version=F("version") + 1)
         return authorized("100.00")
 
@@ -176,6 +176,16 @@ def test_refund_beyond_what_was_captured_is_not_booked(payment: Payment) -> None
     tell(payment.session, fact, fact)
     payment.refresh_from_db()
     assert (payment.refunded_amount, payment.refunds.count()) == (Decimal(0), 0)
+    assert reports() == ["refunded_more_than_captured"]
+
+
+def test_the_total_of_a_refund_that_is_not_booked_explains_no_other_one(payment: Payment) -> None:
+    services.capture_payment(payment)
+    tell(payment.session, moved(REFUND, "60.00", provider_reference="re_1"))
+    fact = moved(REFUND, "100.00", provider_reference="re_late")
+    tell(payment.session, replace(fact, refunded_amount=Decimal(100)))
+    payment.refresh_from_db()
+    assert (payment.refunded_amount, payment.refunds.count()) == (Decimal(60), 1)
     assert reports() == ["refunded_more_than_captured"]
 
 

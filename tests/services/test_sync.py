@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 
 from payments import services
 from payments.exceptions import NotSupportedError, OutcomeUnknownError, ProviderUnavailableError
@@ -31,7 +32,7 @@ def test_what_the_provider_knows_is_recorded(session: PaymentSession, card: Scri
 
 def test_provider_is_asked_about_the_session_as_it_is_now(session: PaymentSession, card: Script) -> None:
     stale = PaymentSession.objects.get(pk=session.pk)
-    PaymentSession.objects.filter(pk=session.pk).update(
+    QuerySet(PaymentSession).filter(pk=session.pk).update(
         amount=Decimal(80), provider_reference="int_new", provider_data={"secret": "new"}
     )
     services.sync_payment_session(stale)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from payments.simulator import SimulatorService
-from tests.simulator.client import Merchant, Shop
+from tests.simulator.client import API_KEY, Merchant, Shop
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture
 def service() -> Iterator[SimulatorService]:
     """Return a running simulator in which nothing settles by itself and no webhook is sent."""
-    with SimulatorService(async_delay=None) as running:
+    with SimulatorService(api_key=API_KEY, async_delay=None) as running:
         yield running
 
 
@@ -31,7 +31,11 @@ def service() -> Iterator[SimulatorService]:
 def told(shop: Shop) -> Iterator[SimulatorService]:
     """Return a running simulator that tells the shop what happens."""
     with SimulatorService(
-        async_delay=None, webhook_url=shop.url, webhook_secret="whsec_a", webhook_retries=(0.02, 0.02)
+        api_key=API_KEY,
+        async_delay=None,
+        webhook_url=shop.url,
+        webhook_secret="whsec_a",
+        webhook_retries=(0.02, 0.02),
     ) as running:
         yield running
 

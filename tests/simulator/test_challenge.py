@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from payments.simulator import SimulatorService
-from tests.simulator.client import Merchant
+from tests.simulator.client import API_KEY, Merchant
 
 pytestmark = pytest.mark.database_independent
 
@@ -133,7 +133,7 @@ def test_page_of_a_canceled_intent_says_so(merchant: Merchant) -> None:
 
 def test_everything_on_the_page_is_escaped() -> None:
     evil = "<script>alert('x')</script>\"&"
-    with SimulatorService(merchant=evil) as service:
+    with SimulatorService(api_key=API_KEY, merchant=evil) as service:
         merchant = Merchant(url=service.url)
         intent = merchant.challenged(reference=evil, return_url="https://shop.example/?a=%22&b='<x>")
         pages = [

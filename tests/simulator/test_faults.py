@@ -13,7 +13,7 @@ from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS, find_magic
 from payments.simulator.cards import CARDS
 from payments.simulator.errors import InvalidRequestError
 from payments.simulator.faults import Fault, Operation
-from tests.simulator.client import Merchant, eventually, is_cut_off, times_out
+from tests.simulator.client import API_KEY, Merchant, eventually, is_cut_off, times_out
 
 pytestmark = pytest.mark.database_independent
 
@@ -394,7 +394,7 @@ def test_scripted_loss_leaves_the_card_its_effect(merchant: Merchant, service: S
 
 
 def test_magic_can_be_switched_off() -> None:
-    with SimulatorService(magic_amounts=False) as service:
+    with SimulatorService(api_key=API_KEY, magic_amounts=False) as service:
         merchant = Merchant(url=service.url)
         assert merchant.authorized(1061)
 

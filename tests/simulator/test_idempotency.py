@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from payments.simulator import SimulatorService
-from tests.simulator.client import Merchant, Reply, free_port, is_cut_off, times_out
+from tests.simulator.client import API_KEY, Merchant, Reply, free_port, is_cut_off, times_out
 
 pytestmark = pytest.mark.database_independent
 
@@ -110,7 +110,7 @@ def test_key_is_forgotten_after_its_window(merchant: Merchant, service: Simulato
 
 
 def test_key_window_is_configurable() -> None:
-    with SimulatorService(key_window=10) as service:
+    with SimulatorService(api_key=API_KEY, key_window=10) as service:
         merchant = Merchant(url=service.url)
         first = merchant.post("/v1/intents", amount=100, currency="eur", reference="r", key="k").json
         service.set_clock(9)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from payments.simulator import SimulatorService, Totals
-from tests.simulator.client import Merchant
+from tests.simulator.client import API_KEY, Merchant
 
 pytestmark = pytest.mark.database_independent
 
@@ -134,7 +134,7 @@ def test_async_card_settles_by_control_call(merchant: Merchant, service: Simulat
     ("card", "status"), [("card_async", "authorized"), ("card_async_declined", "declined")]
 )
 def test_async_card_settles_by_itself(card: str, status: str) -> None:
-    with SimulatorService(async_delay=60) as service:
+    with SimulatorService(api_key=API_KEY, async_delay=60) as service:
         merchant = Merchant(url=service.url)
         path = f"/v1/intents/{merchant.initiate()['id']}"
         merchant.post(f"{path}/authorize", card=card)

@@ -18,6 +18,36 @@ pytestmark = pytest.mark.database_independent
 GOOD = {"amount": 100, "currency": "eur", "reference": "payses_1"}
 
 
+@pytest.mark.shows(
+    "A page elsewhere that points its own name at the simulator", "421, and nothing of its books"
+)
+@pytest.mark.parametrize("path", ["/", "/intents/x", "/challenge/x", "/v1/intents/x", "/_control/calls"])
+def test_a_foreign_name_is_refused(merchant: Merchant, path: str) -> None:
+    for host in (
+        "evil.example",
+        "evil.example:8001",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "[",
+    ):
+        refused = merchant.request("GET", path, headers={"Host": host})
+        assert (refused.status, refused.json["error"]["code"]) == (421, "foreign_host")
+
+
+def test_it_answers_under_its_own_names_and_under_numbers() -> None:
+    own = ["localhost", "LOCALHOST:8001", "localhost.", "pay.example", "simulator:8001"]
+    with SimulatorService(
+        public_url="https://pay.example/simulator", allowed_hosts=("simulator",)
+    ) as service:
+        for host in (*own, "127.0.0.1", "127.0.0.1:9", "[::1]:8001", "192.168.1.7"):
+            assert Merchant(url=service.url).request("GET", "/", headers={"Host": host}).status == 200
+
+
+def test_its_pages_are_put_into_no_frame(merchant: Merchant) -> None:
+    for path in ("/", "/challenge/x", "/save/x"):
+        assert "frame-ancestors 'none'" in merchant.get(path).headers["content-security-policy"]
+
+
 @pytest.mark.parametrize(
     ("change", "code", "param"),
     [

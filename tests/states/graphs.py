@@ -1,19 +1,29 @@
-"""The six state graphs as they are meant to be, written out by hand, to hold the models against."""
+"""The seven state graphs as they are meant to be, written out by hand, to hold the models against."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.db import models
 
-from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+    WebhookEvent,
+)
 from payments.states import (
     CollectionStatus,
     MovementStatus,
     OperationStatus,
     PaymentStatus,
     SessionStatus,
+    WebhookEventStatus,
 )
 
 REFUSAL: Final = {"code": "card_declined", "message": "The bank said no."}
@@ -147,12 +157,35 @@ OPERATION: Final = Graph(
     },
 )
 
-GRAPHS: Final = (COLLECTION, SESSION, PAYMENT, CAPTURE, REFUND, OPERATION)
+WEBHOOK_EVENT: Final = Graph(
+    model=WebhookEvent,
+    statuses=WebhookEventStatus,
+    initial="received",
+    edges={
+        "apply": ("applied", {"received", "deferred", "applied", "ignored", "failed"}),
+        "defer": ("deferred", {"received", "deferred", "applied", "ignored", "failed"}),
+        "ignore": ("ignored", {"received", "deferred", "ignored", "failed"}),
+        "fail": ("failed", {"received", "deferred", "ignored", "failed"}),
+    },
+)
 
-ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
+GRAPHS: Final = (COLLECTION, SESSION, PAYMENT, CAPTURE, REFUND, OPERATION, WEBHOOK_EVENT)
+
+_ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "fail": REFUSAL,
     "decline": REFUSAL,
     "withdraw": REFUSAL,
     "require_attention": {"detail": "captured twice"},
     "correct": {"code": "corrected"},
 }
+_ARGUMENTS_OF_EVENTS: Final[dict[str, dict[str, Any]]] = {
+    "apply": {"session": None},
+    "defer": {"until": datetime(2026, 11, 29, tzinfo=UTC), "detail": "no session yet"},
+    "ignore": {"detail": "foreign"},
+    "fail": {"detail": "LookupError"},
+}
+
+
+def arguments(graph: Graph, name: str) -> dict[str, Any]:
+    """Return what a transition is called with."""
+    return (_ARGUMENTS_OF_EVENTS if graph is WEBHOOK_EVENT else _ARGUMENTS).get(name, {})

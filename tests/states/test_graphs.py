@@ -10,7 +10,7 @@ from django.db import models
 from django_fsm import TransitionNotAllowed
 
 from payments.models import Payment, PaymentCollection, PaymentSession
-from tests.states.graphs import ARGUMENTS, GRAPHS, Graph
+from tests.states.graphs import GRAPHS, Graph, arguments
 
 pytestmark = pytest.mark.database_independent
 
@@ -28,7 +28,7 @@ def _row(graph: Graph, status: str | None = None) -> Any:
     collection = PaymentCollection(amount=Decimal(100), currency_code="eur")
     session = PaymentSession(collection=collection, amount=Decimal(100))
     payment = Payment(collection=collection, session=session, amount=Decimal(100))
-    above = {"collection": collection, "session": session, "payment": payment}
+    above = {"collection": collection, "session": session, "payment": payment, "amount": Decimal(100)}
     names = {field.name for field in graph.model._meta.get_fields()}
     values: dict[str, Any] = {name: row for name, row in above.items() if name in names}
     # What a person has booked, a person may correct.
@@ -36,7 +36,7 @@ def _row(graph: Graph, status: str | None = None) -> Any:
     values |= {"resolution_reason": "Seen."} if "resolution_reason" in names else {}
     if status is not None:
         values["status"] = status
-    return graph.model(amount=Decimal(100), **values)
+    return graph.model(**values)
 
 
 def _state(row: models.Model) -> dict[str, Any]:
@@ -50,11 +50,11 @@ def test_transition_leads_where_the_graph_says_or_is_refused(graph: Graph, statu
     target, sources = graph.edges[name]
     call = getattr(row, name)
     if status in sources:
-        call(**ARGUMENTS.get(name, {}))
+        call(**arguments(graph, name))
         assert row.status == target
     else:
         with pytest.raises(TransitionNotAllowed):
-            call(**ARGUMENTS.get(name, {}))
+            call(**arguments(graph, name))
         assert _state(row) == before
 
 

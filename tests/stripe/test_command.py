@@ -96,3 +96,14 @@ def test_only_a_stripe_provider_can_be_looked_at(shop: FakeStripe, alias: str, t
     system = {"BACKEND": "payments.providers.system.SystemProvider"}
     with configured_provider("system", system), pytest.raises(CommandError, match=text):
         run(provider=alias)
+
+
+def test_an_endpoint_without_its_slash_is_the_same(shop: FakeStripe) -> None:
+    shop.endpoints = [endpoint(url=URL.rstrip("/"))]
+    assert run() == f"{URL.rstrip('/')}: complete\n"
+
+
+def test_where_no_address_is_there_the_command_says_so(shop: FakeStripe, settings: Any) -> None:
+    settings.ROOT_URLCONF = "django.contrib.auth.urls"
+    with pytest.raises(CommandError, match=r"payments\.urls is included nowhere"):
+        run()

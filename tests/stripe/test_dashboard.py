@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from django.test import Client
 
 from payments.exceptions import AmountError, DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
@@ -14,10 +15,13 @@ from payments.services import (
     cancel_payment_session,
     create_payment_session,
     mark_payment_collection_as_paid,
+    sync_payment_session,
 )
+from payments.states import OperationStatus
 from payments.testing.settings import configured_provider
 from tests.stripe.conftest import BACKEND, options_for
 from tests.stripe.fake import FakeStripe
+from tests.stripe.test_webhooks import deliver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,3 +81,50 @@ def test_what_the_browser_has_paid_is_not_paid_twice(
     assert (collection.status, collection.captured_amount) == ("completed", Decimal(100))
     assert Payment.objects.get().session_id == paid.pk
     assert len(fake.books.all("payment_intent")) == 1
+
+
+def capture_more(shop: FakeStripe, payment: Payment) -> None:
+    """Take 110.00 of the 100.00 that are held, which Stripe allows to some merchants."""
+    intent = shop.books.objects[payment.provider_reference or ""]
+    intent.update(status="succeeded", amount_received=11000, amount_capturable=0)
+    shop.books.objects[intent["latest_charge"]].update(captured=True, amount_captured=11000)
+    shop.books.emit("payment_intent.succeeded", intent)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_capture_of_more_than_was_held_is_in_the_books_and_before_a_person(
+    shop: FakeStripe, payment: Payment, client: Client, is_told: bool
+) -> None:
+    capture_more(shop, payment)
+    if is_told:
+        deliver(client, *shop.events("payment_intent.succeeded"))
+    else:
+        sync_payment_session(payment.session)
+    payment.refresh_from_db()
+    assert (payment.captured_amount, payment.canceled_amount) == (Decimal(110), Decimal(0))
+    [operation] = PaymentOperation.objects.filter(status=OperationStatus.ATTENTION)
+    assert operation.detail == "captured_more_than_authorized: expected 100, reported 110"
+    payment.collection.refresh_from_db()
+    assert payment.collection.captured_amount == Decimal(110)
+
+
+def test_hearing_of_such_a_capture_in_both_ways_tells_of_it_once(
+    shop: FakeStripe, payment: Payment, client: Client
+) -> None:
+    capture_more(shop, payment)
+    deliver(client, *shop.events("payment_intent.succeeded"))
+    sync_payment_session(payment.session)
+    payment.refresh_from_db()
+    assert payment.captured_amount == Decimal(110)
+    assert payment.captures.count() == 1
+    assert PaymentOperation.objects.filter(status=OperationStatus.ATTENTION).count() == 1
+
+
+def test_what_a_partial_capture_lets_go_is_known_with_its_first_event(
+    shop: FakeStripe, payment: Payment, client: Client
+) -> None:
+    shop.intents.capture(payment.provider_reference or "", {"amount_to_capture": 6000})
+    deliver(client, *shop.events("payment_intent.succeeded"))
+    payment.refresh_from_db()
+    assert (payment.captured_amount, payment.canceled_amount) == (SIXTY, FORTY)
+    assert payment.capturable_amount == 0

@@ -17,6 +17,7 @@ from payments.providers import (
     CaptureResult,
     InitiateRequest,
     InitiateResult,
+    NextAction,
     RefundRequest,
     RefundResult,
     RetrieveRequest,
@@ -44,6 +45,29 @@ class PublishesAnUndeclaredKey(SimulatorProvider):
         return replace(result, data={**(result.data or {}), "risk_score": 12})
 
 
+class PublishesAnUndeclaredObject(SimulatorProvider):
+    def initiate(self, request: InitiateRequest) -> InitiateResult:
+        result = super().initiate(request)
+        return replace(result, data={**(result.data or {}), "client_token": {"score": 12}})
+
+
+class SendsThePayerToItsApiKey(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        result = super().authorize(request)
+        if result.next_action is None or result.next_action.url is None:
+            return result
+        action = NextAction(type="redirect", url=f"{result.next_action.url}?key={self.options.api_key}")
+        return replace(result, next_action=action)
+
+
+class NamesARefusalInWords(SimulatorProvider):
+    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+        try:
+            return super().authorize(request)
+        except DeclinedError as error:
+            raise DeclinedError(error.message, code="Card declined!") from error
+
+
 class PublishesAPrivateValue(SimulatorProvider):
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         result = super().initiate(request)
@@ -55,6 +79,10 @@ class PublishesItsApiKey(SimulatorProvider):
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         result = super().authorize(request)
         return replace(result, data={**(result.data or {}), "client_token": f"Bearer {self.options.api_key}"})
+
+
+class MovesMoneyPerhaps(SimulatorProvider):
+    moves_real_money = None  # type: ignore[assignment]
 
 
 class DeclaresLessThanItDoes(SimulatorProvider):

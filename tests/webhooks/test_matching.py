@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from payments.models import (
     Refund,
     WebhookEvent,
 )
-from payments.providers import SessionFact, WebhookResult
+from payments.providers import RetrieveResult, SessionFact, WebhookResult
 from payments.services.background import inbox
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
@@ -25,6 +26,7 @@ from payments.states import (
     MovementStatus,
     OperationKind,
     OperationStatus,
+    Outcome,
     PaymentStatus,
     SessionStatus,
     WebhookEventStatus,
@@ -199,6 +201,36 @@ def test_a_capture_s_name_that_is_too_long_for_one_is_malformed(
     answer = deliver(b"{}", provider_id="scripted")
     assert (answer.status, answer.code) == (400, "webhook_malformed")
     assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.shows(
+    "An event is about several sessions at once",
+    "each is looked up at its provider, with no call in the request",
+)
+def test_an_event_about_several_sessions_has_each_looked_up(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    sessions = [scripted_session, another_session(), another_session()]
+    for number, session in enumerate(sessions, start=1):
+        capture_as(f"cap_{number}", session)
+    script.next(
+        "parse_webhook",
+        news(capture_reference="cap_of_nobody", other_captures=("cap_3", "cap_1", "cap_3", "cap_of_no_one")),
+    )
+    taken = SessionFact(currency_code="eur", captured_amount=Decimal(100), charged_back_amount=Decimal(7))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=taken))
+    asked = len(script.calls)
+    assert deliver(b"{}", provider_id="scripted").status == 200
+    assert [verb for verb, _request in script.calls[asked:]] == ["parse_webhook"]
+    with moving_clock() as clock:
+        clock.advance(inbox.BACKOFF[0])
+        services.process_due_events()
+    assert [verb for verb, _request in script.calls[asked:]] == ["parse_webhook", "retrieve"]
+    assert found() == {"evt_1": sessions[2].pk}
+    for session, charged_back in zip(sessions, (7, 0, 0), strict=True):
+        session.refresh_from_db()
+        assert session.payment is not None
+        assert session.payment.charged_back_amount == charged_back
 
 
 def news(**values: Any) -> WebhookResult:

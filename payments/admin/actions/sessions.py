@@ -57,7 +57,7 @@ class AuthorizeSession(Action[PaymentSession]):
             )
         if row.status == SessionStatus.ERROR:
             told = _("The provider refused: %(message)s Nothing is held.")
-            return Report(text=told % {"message": row.error_message or row.error_code}, level=messages.ERROR)
+            return Report(text=told % {"message": row.error_text or row.error_code}, level=messages.ERROR)
         told = _("Nothing is held yet. The session's status: %(status)s.")
         return Report(text=told % {"status": SessionStatus(row.status).label}, level=messages.WARNING)
 

@@ -24,8 +24,8 @@ _FORMULA: Final = "=+-@\uff1d\uff0b\uff0d\uff20"
 """A spreadsheet takes a cell that begins so for a formula; see https://owasp.org/www-community/attacks/CSV_Injection"""
 
 _BREAKS: Final = ("\t", "\r", "\n")
-_LATER: Final = re.compile(rf'([;,\t\r\n])(?=[\s"]*[{re.escape(_FORMULA)}])')
-"""Where a cell becomes two cells in a spreadsheet of another country, and the second a formula."""
+_SEPARATORS: Final = re.compile(r"([;,\t\r\n])")
+"""Where a cell becomes two cells in a spreadsheet of another country."""
 
 
 class _Echo:
@@ -52,8 +52,15 @@ def export(period: Period, links: Links) -> StreamingHttpResponse:
 
 def safe_cell(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
-    text = _LATER.sub(r"\1'", str(value))
-    return f"'{text}" if text.lstrip(" ").startswith((*_FORMULA, *_BREAKS)) else text
+    parts = _SEPARATORS.split(str(value))
+    text = "".join(f"'{part}" if _is_formula(part) else part for part in parts)
+    return f"'{text}" if text.lstrip(" ").startswith(_BREAKS) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Return whether the first thing to be seen is what a formula begins with; what isn't seen may be left out."""
+    seen = (character for character in text if character.isprintable() and character not in ' "')
+    return next(seen, "") in tuple(_FORMULA)
 
 
 def _rows(period: Period, links: Links, language: str) -> Iterator[Iterable[Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.db import models
 
 from payments.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from payments.api.staff.filters import MAX_VALUES
 from payments.services.idempotency import MAX_KEY
 
 
@@ -24,7 +25,8 @@ class Parameter:
 
     def describe(self) -> dict[str, Any]:
         """Return the parameter as OpenAPI has it."""
-        schema = {"type": "array", "items": self.schema} if self.many else self.schema
+        many = {"type": "array", "items": self.schema, "maxItems": MAX_VALUES}
+        schema = many if self.many else self.schema
         return {"in": self.location, "name": self.name, "description": self.description, "schema": schema}
 
 

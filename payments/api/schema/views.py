@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
-from django.urls import reverse
 from django.views import View
 
+from payments.addresses import address_of
 from payments.api.schema.generator import openapi_document
 
 
@@ -14,5 +14,5 @@ class SchemaView(View):
 
     def get(self, request: HttpRequest) -> JsonResponse:
         """Answer with the document as JSON."""
-        prefix = reverse("payments:health").removesuffix("health/")
+        prefix = address_of("health", request=request).removesuffix("health/")
         return JsonResponse(openapi_document(prefix))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypedDict
 
 from django.contrib.auth import get_user_model
+from django.db import DataError
 from django.db.models import Model, Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -25,11 +26,12 @@ from payments.api.fields import (
 )
 from payments.api.outcomes import open_operation, run_verb
 from payments.api.progress import with_progress
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
+from payments.api.serializers import InputSerializer, NoInput
 from payments.api.staff import filters
 from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
-from payments.api.staff.views import MoneyListMixin, StaffView
+from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.conf import payable_models
 from payments.exceptions import AmountError, NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
@@ -47,8 +49,10 @@ class NamedPayable(TypedDict):
     id: str
 
 
-class CollectionSerializer(OutputSerializer):
+class CollectionSerializer(PrivateDataSerializer):
     """Show a collection with its sessions and payments to an operator."""
+
+    private = {"payment_sessions": "view_paymentsession", "payments": "view_payment"}
 
     id = serializers.CharField(read_only=True)
     status = WordField(CollectionStatus)
@@ -123,7 +127,7 @@ class PaymentCollectionsView(MoneyListMixin):
     """List and create collections."""
 
     permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
-    calls_providers = False
+    calling_methods = frozenset()
     output = CollectionSerializer
     conditions = {
         "status": filters.one_of("status", CollectionStatus),
@@ -160,7 +164,7 @@ class PaymentCollectionsView(MoneyListMixin):
         collection = services.create_payment_collection(
             amount=values["amount"],
             currency_code=values["currency_code"],
-            payable=_payable(values.get("payable")),
+            payable=_payable(values.get("payable"), self.actor),
             customer=_customer(values.get("customer_id")),
             metadata=values.get("metadata"),
             **self.origin(),
@@ -256,13 +260,15 @@ def _session(collection: PaymentCollection, session_id: str) -> PaymentSession:
     return session
 
 
-def _payable(named: dict[str, str] | None) -> Model | None:
+def _payable(named: dict[str, str] | None, operator: Any) -> Model | None:
+    """Return the row that an operator names; what they may not name is refused as what isn't there is."""
     if named is None:
         return None
     try:
         model = filters.model_named(named["type"])
-        row = model._base_manager.filter(pk=filters.key_of(model, named["id"])).first()
-    except ValueError:
+        key = filters.key_of(model, named["id"])
+        row = model._base_manager.filter(pk=key).first() if _may_name(operator, model) else None
+    except (ValueError, TypeError, OverflowError, DataError):
         row = None
     if row is None:
         raise NotFoundError(
@@ -271,6 +277,14 @@ def _payable(named: dict[str, str] | None) -> Model | None:
             field="payable",
         )
     return row
+
+
+def _may_name(operator: Any, model: type[Model]) -> bool:
+    """Return whether an operator may name rows of a model: one of the `PAYABLE_MODELS`, or else one they may view."""
+    labels = payable_models()
+    if labels is not None:
+        return model._meta.label_lower in {label.lower() for label in labels}
+    return bool(operator.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"))
 
 
 def _customer(key: str | None) -> Any:

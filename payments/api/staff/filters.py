@@ -23,9 +23,10 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
-from payments.api.moments import stored_moment
 from payments.exceptions import AmountError
-from payments.models import Payment, PaymentSession
+from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models.payables import key_text, namesakes_of
+from payments.moments import stored_moment
 from payments.money import exact_decimal, normalize_currency
 from payments.services.search import Search
 
@@ -37,6 +38,8 @@ Condition = Callable[[str], Q]
 PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "order"})
 SEARCH: Final = "q"
 MAX_SEARCH: Final = 255
+MAX_VALUES: Final = 20
+"""How many values of one parameter may be asked for: each is a condition that the database plans."""
 
 _DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?![^T ])", re.ASCII)
 
@@ -166,8 +169,12 @@ def payable(prefix: str = "") -> Condition:
     def condition(value: str) -> Q:
         label, _colon, key = value.partition(":")
         model = model_named(label)
-        content_type = ContentType.objects.get_for_model(model, for_concrete_model=True)
-        return Q(**{f"{prefix}payable_type": content_type, f"{prefix}payable_id": str(key_of(model, key))})
+        types = ContentType.objects.db_manager(PaymentCollection.objects.db).get_for_models(
+            *namesakes_of(model)
+        )
+        return Q(
+            **{f"{prefix}payable_type__in": types.values(), f"{prefix}payable_id": _key_text(model, key)}
+        )
 
     return condition
 
@@ -186,6 +193,13 @@ def key_of(model: type[models.Model], value: str) -> Any:
         return model._meta.pk.to_python(value)
     except (DjangoValidationError, OverflowError) as error:
         raise ValueError(_("It is no key of %(model)s.") % {"model": model._meta.label_lower}) from error
+
+
+def _key_text(model: type[models.Model], value: str) -> str:
+    text = key_text(model, key_of(model, value))
+    if text is None:
+        raise ValueError(_("It is no key of %(model)s.") % {"model": model._meta.label_lower})
+    return text
 
 
 def _moment(value: str) -> datetime:
@@ -225,6 +239,10 @@ def _any_of(
         raise ValidationError(
             _("There is no such parameter; there are %(known)s.") % {"known": ", ".join(known)},
             code="unknown_parameter",
+        )
+    if len(values) > MAX_VALUES:
+        raise ValidationError(
+            _("Ask for at most %(count)s values.") % {"count": MAX_VALUES}, code="invalid_value"
         )
     _refuse_nul(values)
     try:

@@ -22,7 +22,7 @@ from payments.api.fields import (
 )
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.staff import filters
-from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
 from payments.services.search import Search
 from payments.states import EventSource, OperationKind, OperationStatus
@@ -46,7 +46,7 @@ class ResolutionSerializer(OutputSerializer):
 class OperationSerializer(PrivateDataSerializer):
     """Show an operation: what was asked of whom, and what is known of it."""
 
-    private = ("input", "exchange")
+    private = {"input": PRIVATE, "exchange": PRIVATE}
 
     id = serializers.CharField(read_only=True)
     kind = WordField(OperationKind)

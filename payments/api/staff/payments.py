@@ -16,7 +16,7 @@ from payments.api.fields import AmountField, FlagField, MomentField, ObjectField
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.movements import CaptureSerializer, RefundSerializer
-from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentOperation, RefundReason
@@ -39,6 +39,8 @@ class UnclearSerializer(OutputSerializer):
 
 class PaymentSerializer(PrivateDataSerializer):
     """Show a payment with its captures and refunds to an operator."""
+
+    private = {"provider_data": PRIVATE, "captures": "view_capture", "refunds": "view_refund"}
 
     id = serializers.CharField(read_only=True)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)

@@ -15,7 +15,7 @@ from payments.api import lookups
 from payments.api.fields import AmountField, ErrorField, MomentField, NextActionField, ObjectField, WordField
 from payments.api.progress import ProgressField, with_progress
 from payments.api.staff import filters
-from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
 from payments.services.search import Search
 from payments.states import OperationKind, SessionStatus
@@ -23,6 +23,8 @@ from payments.states import OperationKind, SessionStatus
 
 class SessionSerializer(PrivateDataSerializer):
     """Show a session to an operator."""
+
+    private = {"provider_data": PRIVATE, "context": PRIVATE}
 
     id = serializers.CharField(read_only=True)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)

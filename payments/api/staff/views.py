@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,10 +15,13 @@ from payments.api.pagination import NEWEST_FIRST, Order, page_of
 from payments.api.serializers import OutputSerializer
 from payments.api.staff.filters import Condition, filtered
 from payments.api.staff.permissions import StaffPermission
-from payments.api.views import PaymentsView, accepted
+from payments.api.views import PaymentsView
 from payments.conf import staff_authentication_classes
 from payments.services.search import Search
 from payments.states import EventSource
+
+PRIVATE: Final = "view_provider_data"
+"""The permission to see what is private to a provider."""
 
 
 class StaffView(PaymentsView):
@@ -43,8 +45,8 @@ class StaffView(PaymentsView):
         return self.output(row, many=many, context=self.output_context()).data
 
     def output_context(self) -> dict[str, Any]:
-        """Return what the output depends on: who may see private provider data."""
-        return {"shows_provider_data": self.request.user.has_perm("payments.view_provider_data")}
+        """Return what the output depends on: which permissions its reader has."""
+        return {"has_perm": self.actor.has_perm}
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a stored answer, without what the operator may not see any more."""
@@ -55,8 +57,9 @@ class StaffView(PaymentsView):
         body = dict(self.render(row))
         if open_operation is None:
             return Response(body)
-        location = reverse("payments:staff-operation", args=[open_operation])
-        return accepted(body | {"operation_id": open_operation}, location=location)
+        return self.accepted(
+            body | {"operation_id": open_operation}, name="staff-operation", key=open_operation
+        )
 
 
 class ListMixin(StaffView):
@@ -85,9 +88,10 @@ class MoneyListMixin(ListMixin):
 
 
 class PrivateDataSerializer(OutputSerializer):
-    """Show a row; what is private only to whom it is permitted, and else not even its name."""
+    """Show a row; what needs a permission of its own only to whom has it, and else not even its name."""
 
-    private: ClassVar[tuple[str, ...]] = ("provider_data",)
+    private: ClassVar[Mapping[str, str]] = {"provider_data": PRIVATE}
+    """The fields that need one, and the permission of `payments` that each needs: of rows within, to view those."""
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Write the row."""
@@ -98,6 +102,7 @@ class PrivateDataSerializer(OutputSerializer):
         return self._permitted(super().recall(written))
 
     def _permitted(self, shown: dict[str, Any]) -> dict[str, Any]:
-        if self.context.get("shows_provider_data"):
-            return shown
-        return {name: value for name, value in shown.items() if name not in self.private}
+        has_perm = self.context.get("has_perm", lambda _permission: False)
+        needed = {name: permission for name, permission in self.private.items() if name in shown}
+        hidden = {name for name, permission in needed.items() if not has_perm(f"payments.{permission}")}
+        return {name: value for name, value in shown.items() if name not in hidden}

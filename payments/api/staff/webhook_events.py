@@ -11,7 +11,7 @@ from payments import services
 from payments.api import lookups
 from payments.api.fields import MomentField, ObjectField, WordField
 from payments.api.staff import filters
-from payments.api.staff.views import ListMixin, PrivateDataSerializer, StaffView
+from payments.api.staff.views import PRIVATE, ListMixin, PrivateDataSerializer, StaffView
 from payments.models import WebhookEvent
 from payments.services.search import Search
 from payments.states import WebhookEventStatus
@@ -20,7 +20,7 @@ from payments.states import WebhookEventStatus
 class WebhookEventSerializer(PrivateDataSerializer):
     """Show a provider's event, and what has become of it."""
 
-    private = ("fact",)
+    private = {"fact": PRIVATE}
 
     id = serializers.CharField(read_only=True)
     provider_id = serializers.CharField(read_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from rest_framework.throttling import BaseThrottle
 
 from payments.api import lookups
@@ -23,6 +23,9 @@ class StorefrontView(PaymentsView):
     source = EventSource.STOREFRONT
     is_for_payers = True
 
+    _held: str | None = None
+    """The collection whose secret has come along, and which of its secrets."""
+
     def authentication_paths(self) -> tuple[str, ...] | None:
         """Return what the settings name for the storefront."""
         return storefront_authentication_classes()
@@ -32,12 +35,11 @@ class StorefrontView(PaymentsView):
         return storefront_throttles()
 
     def principal(self) -> str | None:
-        """Return whose requests these are: a user's, a secret holder's, or nobody's.
+        """Return whose requests these are: a user's, or those of whoever holds the secret that `check_access` has seen.
 
-        A secret stands for somebody only where the address names what it opens; elsewhere it is any text.
+        What the secret opens stands for it: that stays the same when SECRET_KEY is rotated, and may be written down.
         """
-        secret = self.request.headers.get(HEADER) if self.kwargs else None
-        return super().principal() or (f"secret:{secret}" if secret else None)
+        return super().principal() or (f"holder:{self._held}" if self._held else None)
 
     def check_access(self, **kwargs: str) -> None:
         """Raise what becomes a 404 unless the collection or session is still the asker's."""
@@ -47,8 +49,12 @@ class StorefrontView(PaymentsView):
             self.get_session(kwargs["session_id"])
 
     def get_collection(self, collection_id: str) -> PaymentCollection:
-        """Return a collection with its sessions, if it is the asker's; raise what becomes a 404."""
-        return self._if_allowed(load_collection(collection_id), collection_id)
+        """Return a collection with its sessions, if it is the asker's; raise what becomes a 404.
+
+        The sessions are read afterwards, so that somebody else's collection takes no statement more than none.
+        """
+        found = lookups.find(PaymentCollection.objects.all(), collection_id)
+        return with_sessions(self._if_allowed(found, collection_id))
 
     def get_session(self, session_id: str) -> PaymentSession:
         """Return a session of a collection that is the asker's; raise what becomes a 404."""
@@ -67,6 +73,7 @@ class StorefrontView(PaymentsView):
         has_secret = is_client_secret(self.request.headers.get(HEADER, ""), key, generation)
         if collection is None or not (has_secret or self._is_customer(collection)):
             raise lookups.not_found()
+        self._held = f"{collection.pk}:{generation}" if has_secret else None
         return collection
 
     def _is_customer(self, collection: PaymentCollection) -> bool:
@@ -74,13 +81,13 @@ class StorefrontView(PaymentsView):
         return actor is not None and collection.customer_id is not None and actor.pk == collection.customer_id
 
 
-def load_collection(collection_id: str) -> PaymentCollection | None:
-    """Read a collection and its sessions, the oldest first."""
+def with_sessions(collection: PaymentCollection) -> PaymentCollection:
+    """Read a collection's sessions, the oldest first, and return it."""
     rows: Any = with_progress(
         PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
     )
-    collections = PaymentCollection.objects.prefetch_related(Prefetch("sessions", queryset=rows))
-    return lookups.find(collections, collection_id)
+    prefetch_related_objects([collection], Prefetch("sessions", queryset=rows))
+    return collection
 
 
 def load_session(session_id: str) -> PaymentSession | None:

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from payments import services
 from payments.api.fields import AmountField, MomentField, WordField
 from payments.api.serializers import InputSerializer, OutputSerializer
-from payments.api.storefront.access import StorefrontView, load_collection
+from payments.api.storefront.access import StorefrontView, with_sessions
 from payments.api.storefront.client_secrets import client_secret
-from payments.api.storefront.payables import resolve_payable
+from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
 from payments.models import PaymentCollection
 from payments.states import CollectionStatus
@@ -64,7 +64,8 @@ class PaymentCollectionsView(StorefrontView):
         """
         reference = self.read(OpenCollectionInput)["reference"]
         resolved = resolve_payable(request, reference)
-        collection, is_new = services.open_payment_collection(resolved, **self.origin())
+        with blaming_the_resolver(resolved):
+            collection, is_new = services.open_payment_collection(resolved, **self.origin())
         body = self._render(collection.pk)
         return Response(body, status=201 if is_new else 200)
 
@@ -75,7 +76,8 @@ class PaymentCollectionsView(StorefrontView):
 
     def _render(self, collection_id: str) -> dict[str, Any]:
         """Return a collection as it is in the database now, with its secret."""
-        body = CollectionSerializer(load_collection(collection_id), context={"actor": self.actor}).data
+        collection = with_sessions(PaymentCollection.objects.get(pk=collection_id))
+        body = CollectionSerializer(collection, context={"actor": self.actor}).data
         return body | {"client_secret": self._secret(collection_id)}
 
     def _secret(self, collection_id: str) -> str:

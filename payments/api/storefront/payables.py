@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import DataError
+from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
 
-from payments.api.errors import NotConfigured
+from payments.api.errors import NotConfigured, PayableMisconfigured
 from payments.conf import payable_resolver_path
-from payments.exceptions import NotFoundError
+from payments.exceptions import AmountError, CurrencyError, InputError, NotFoundError
+from payments.money import exact_decimal
 from payments.services import ResolvedPayable
+
+logger = logging.getLogger("payments.payables")
+
+UNKNOWN: Final = (ObjectDoesNotExist, Http404, ValidationError, ValueError, OverflowError, DataError)
+"""What a lookup raises for a reference that can be no key, and Django's shortcuts for one that isn't there."""
+
+_MISCONFIGURED: Final = gettext_lazy(
+    "The shop made a mistake about what is to be paid for this; it has been told."
+)
 
 PayableResolver = Callable[[HttpRequest, str], ResolvedPayable | None]
 """What a shop writes: it returns None for what isn't there, or isn't this visitor's to pay."""
@@ -24,20 +38,46 @@ PayableResolver = Callable[[HttpRequest, str], ResolvedPayable | None]
 def resolve_payable(request: Request, reference: str) -> ResolvedPayable:
     """Return what a reference stands for.
 
-    Raises NotFoundError (`unknown_reference`) where the shop doesn't know it, and NotConfigured where no resolver
-    is configured.
+    Raises NotFoundError (`unknown_reference`) where the shop doesn't know it, NotConfigured where no resolver is
+    configured, and PayableMisconfigured where it returns something else.
     """
-    resolved = _resolver()(_plain_request(request), reference)
+    resolver = _resolver()
+    resolved: Any
+    try:
+        resolved = resolver(_plain_request(request), reference)
+    except UNKNOWN as error:
+        logger.warning(
+            "%s raised for a reference, which is taken for one that it doesn't know.",
+            payable_resolver_path(),
+            exc_info=error,
+        )
+        resolved = None
     if resolved is None:
         raise NotFoundError(
             _("There is nothing to pay under this reference."), code="unknown_reference", field="reference"
         )
     if not isinstance(resolved, ResolvedPayable):
-        raise ImproperlyConfigured(
-            f"{payable_resolver_path()} returned a {type(resolved).__name__}; "
-            "return payments.services.ResolvedPayable(...), or None"
+        logger.error(
+            "%s returned a %s; return payments.services.ResolvedPayable(...), or None.",
+            payable_resolver_path(),
+            type(resolved).__qualname__,
         )
+        raise PayableMisconfigured(_MISCONFIGURED)
     return resolved
+
+
+@contextmanager
+def blaming_the_resolver(resolved: ResolvedPayable) -> Iterator[None]:
+    """Have the shop answer, and not the payer, where what its resolver returned can't be paid."""
+    try:
+        yield
+    except (AmountError, CurrencyError, InputError) as error:
+        logger.error("%s returned what can't be paid: %s", payable_resolver_path(), error.message)
+        if error.code == "not_positive" and not exact_decimal(resolved.amount):
+            raise PayableMisconfigured(
+                _("There is nothing to pay for this: it costs nothing."), code="nothing_to_pay"
+            ) from error
+        raise PayableMisconfigured(_MISCONFIGURED) from error
 
 
 def _resolver() -> PayableResolver:

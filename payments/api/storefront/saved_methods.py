@@ -85,6 +85,8 @@ class CustomerView(StorefrontView):
 class SavedPaymentMethodsView(CustomerView):
     """List and save payment methods."""
 
+    calling_methods = CustomerView.calling_methods | {"GET"}
+
     def get(self, request: Request, provider_id: str) -> Response:
         """Answer with all of them, the newest first; the provider is only asked where the customer has an account."""
         holder = self.get_holder(provider_id)

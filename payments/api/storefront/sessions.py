@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,11 +25,12 @@ from payments.api.progress import ProgressField
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, session_rows
 from payments.api.storefront.return_urls import check_return_url
-from payments.api.views import accepted
+from payments.api.throttling import limiting_declines
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import get_provider
+from payments.providers.publishing import publication
 from payments.services import Actor
 from payments.states import OperationKind, SessionStatus
 
@@ -63,7 +63,8 @@ class SessionSerializer(OutputSerializer):
 
     def get_data(self, session: PaymentSession) -> dict[str, Any]:
         """Return the public data; a provider that is gone or broken publishes nothing."""
-        return _published(session.provider_id, session.data)
+        known = (session.pk, session.collection_id, session.provider_reference)
+        return _published(session.provider_id, session.data, private=session.provider_data, known=known)
 
     def get_accepts_saved_payment_methods(self, session: PaymentSession) -> bool:
         """Return whether the session is paid from the payer's own account."""
@@ -84,12 +85,18 @@ class SessionSerializer(OutputSerializer):
         return services.is_from_anothers_account(session, self.context.get("actor"))
 
 
-def _published(provider_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def _published(
+    provider_id: str,
+    data: Mapping[str, Any],
+    *,
+    private: Mapping[str, Any] | None = None,
+    known: Iterable[str | None] = (),
+) -> dict[str, Any]:
     try:
-        declared = get_provider(provider_id).public_data_keys
+        provider = get_provider(provider_id)
     except (NotFoundError, ImproperlyConfigured):
         return {}
-    return {key: value for key, value in data.items() if key in declared}
+    return publication(provider, private, known=known, is_first=False).data(data)
 
 
 class CreateSessionInput(InputSerializer):
@@ -114,7 +121,18 @@ class AuthorizeInput(InputSerializer):
     data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
 
 
-class SessionActionView(StorefrontView):
+class SessionBaseView(StorefrontView):
+    """Answer with a session."""
+
+    def answer(self, session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
+        """Return the session as it is now: with 202 and its address while an operation is open."""
+        body = render_session(session_id, self.actor)
+        if open_operation is None:
+            return Response(body, status=status)
+        return self.accepted(body, name="storefront-payment-session", key=session_id)
+
+
+class SessionActionView(SessionBaseView):
     """Answer with a session, as often as the request is sent."""
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -139,16 +157,16 @@ class CollectionSessionsView(SessionActionView):
             session = services.create_payment_session(collection, **values, context=context, **self.origin())
         except OutcomeUnknownError as error:
             operation = PaymentOperation.objects.get(pk=operation_of(error))
-            return answer(self, operation.session_id, operation.pk)
+            return self.answer(operation.session_id, operation.pk)
         initiation = open_operation(session=session, kind=OperationKind.INITIATE)
-        return answer(self, session.pk, initiation, status=201)
+        return self.answer(session.pk, initiation, status=201)
 
     def _resume(self, operation: PaymentOperation) -> Response:
         """Answer with the session that an earlier try of the request had created."""
-        return answer(self, operation.session_id, outcome_of(operation), status=201)
+        return self.answer(operation.session_id, outcome_of(operation), status=201)
 
 
-class PaymentSessionView(StorefrontView):
+class PaymentSessionView(SessionBaseView):
     """Show or change a session."""
 
     def get(self, request: Request, session_id: str) -> Response:
@@ -161,7 +179,7 @@ class PaymentSessionView(StorefrontView):
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
+        return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
 
 
 class AuthorizeSessionView(SessionActionView):
@@ -172,7 +190,12 @@ class AuthorizeSessionView(SessionActionView):
         session = self.get_session(session_id)
         values = self.read(AuthorizeInput)
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+        if self.earlier is not None or not session.is_unauthorized:
+            return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+        with limiting_declines(request) as verdict:
+            response = self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
+            verdict.is_declined = response.data["status"] == SessionStatus.ERROR
+        return response
 
 
 class CancelSessionView(SessionActionView):
@@ -183,17 +206,7 @@ class CancelSessionView(SessionActionView):
         session = self.get_session(session_id)
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
-        return answer(self, session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
-
-
-def answer(
-    view: StorefrontView, session_id: str, open_operation: str | None, *, status: int = 200
-) -> Response:
-    """Return the session as it is now: with 202 and its address while an operation is open."""
-    body = render_session(session_id, view.actor)
-    if open_operation is None:
-        return Response(body, status=status)
-    return accepted(body, location=reverse("payments:storefront-payment-session", args=[session_id]))
+        return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
 
 
 def render_session(session_id: str, actor: Actor) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import deque
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final
+from time import monotonic
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -20,18 +22,33 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from urllib3.exceptions import HTTPError
 
 from payments.exceptions import ProviderUnavailableError, WebhookVerificationError
 from payments.providers.paypal.options import LIVE_HOSTS, SANDBOX_HOSTS, PayPalOptions
 
+T = TypeVar("T")
+
 MAX_KEPT: Final = 16
 MAX_SIZE: Final = 64 * 1024
+MAX_FETCHES: Final = 6
+PERIOD: Final = 60.0
+"""How many certificates a process fetches within so many seconds; PayPal signs with one for long."""
+
+PATIENCE: Final = 5.0
+"""How long a certificate may take to arrive, in seconds."""
+
+ABSENT_FOR: Final = 150.0
+"""How long it is remembered that there is no certificate at an address, in seconds."""
 
 _PATH: Final = re.compile(r"/v1/notifications/certs/CERT-[0-9A-Za-z-]{1,100}")
 _ABSENT: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 _kept: dict[str, x509.Certificate] = {}
+_absent: dict[str, float] = {}
+_begun: deque[float] = deque(maxlen=MAX_FETCHES)
 _lock = threading.Lock()
+_fetching = threading.Lock()
 
 
 def is_signed(message: bytes, signature: bytes, certificate: x509.Certificate) -> bool:
@@ -58,7 +75,7 @@ def certificate_at(url: str, options: PayPalOptions) -> x509.Certificate:
         certificate = _fetched(url, options)
     if not _is_in_force(certificate):
         raise WebhookVerificationError("The certificate isn't in force.")
-    _keep(url, certificate)
+    _keep(_kept, url, certificate)
     return certificate
 
 
@@ -80,23 +97,60 @@ def _check_address(url: str, options: PayPalOptions) -> None:
 
 
 def _fetched(url: str, options: PayPalOptions) -> x509.Certificate:
-    try:
-        with requests.Session() as http:
-            answer = http.get(url, timeout=options.timeout, allow_redirects=False)
-    except requests.RequestException as error:
-        raise ProviderUnavailableError("PayPal's certificate can't be fetched.") from error
-    if answer.status_code in _ABSENT:
+    """Fetch a certificate: one at a time, and few a minute, since anybody can make up a delivery that asks for one.
+
+    A delivery that has to wait is neither proven nor disproven, so that PayPal has to send it again.
+    """
+    if _absent.get(url, 0.0) > monotonic():
         raise WebhookVerificationError("There is no such certificate.")
-    if answer.status_code != HTTPStatus.OK or len(answer.content) > MAX_SIZE:
+    if not _fetching.acquire(blocking=False):
+        raise ProviderUnavailableError("Another of PayPal's certificates is being fetched.")
+    try:
+        _check_budget()
+        status, content = _read(url, options)
+    finally:
+        _fetching.release()
+    if status in _ABSENT:
+        _keep(_absent, url, monotonic() + ABSENT_FOR)
+        raise WebhookVerificationError("There is no such certificate.")
+    if status != HTTPStatus.OK:
         raise ProviderUnavailableError("PayPal's certificate can't be fetched.")
     try:
-        return x509.load_pem_x509_certificate(answer.content)
+        return x509.load_pem_x509_certificate(content)
     except ValueError as error:
         raise ProviderUnavailableError("PayPal's certificate can't be read.") from error
 
 
-def _keep(url: str, certificate: x509.Certificate) -> None:
+def _check_budget() -> None:
+    now = monotonic()
+    if len(_begun) == MAX_FETCHES and now - _begun[0] < PERIOD:
+        raise ProviderUnavailableError("Too many of PayPal's certificates were asked for.")
+    _begun.append(now)
+
+
+def _read(url: str, options: PayPalOptions) -> tuple[int, bytes]:
+    """Return the status and the body of an answer, whose rest is left unread where it is too long or takes too long.
+
+    The body is read byte by byte: a timeout is for each wait, and a server may answer a byte before each runs out.
+    """
+    patience = min(options.timeout, PATIENCE)
+    deadline, content = monotonic() + patience, bytearray()
+    try:
+        with (
+            requests.Session() as http,
+            http.get(url, timeout=patience, allow_redirects=False, stream=True) as answer,
+        ):
+            for byte in answer.raw.stream(1, decode_content=False):
+                content += byte
+                if len(content) > MAX_SIZE or monotonic() > deadline:
+                    raise ProviderUnavailableError("PayPal's certificate is too long, or takes too long.")
+            return answer.status_code, bytes(content)
+    except (requests.RequestException, HTTPError) as error:
+        raise ProviderUnavailableError("PayPal's certificate can't be fetched.") from error
+
+
+def _keep(kept: dict[str, T], url: str, value: T) -> None:
     with _lock:
-        if len(_kept) >= MAX_KEPT:
-            _kept.pop(next(iter(_kept)))
-        _kept[url] = certificate
+        if len(kept) >= MAX_KEPT:
+            kept.pop(next(iter(kept)))
+        kept[url] = value

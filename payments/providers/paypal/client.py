@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 import requests
+from django.views.decorators.debug import sensitive_variables
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from payments.exceptions import ProviderUnavailableError
@@ -93,6 +94,7 @@ class PayPalApi:
         listed: list[Json] = self._call("GET", "/v1/notifications/webhooks")["webhooks"]
         return listed
 
+    @sensitive_variables()
     def _call(
         self, method: str, path: str, body: Json | list[Json] | None = None, *, key: str | None = None
     ) -> Json:
@@ -114,6 +116,7 @@ class PayPalApi:
         sent = None if body is None else json.dumps(body).encode()
         return self._send(method, path, sent, headers, _Bearer(token.value))
 
+    @sensitive_variables()
     def _fetch_token(self) -> Token:
         """Return a new access token. Whatever goes wrong with it, nothing else was asked of PayPal."""
         login = HTTPBasicAuth(self._options.client_id, self._options.client_secret)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
-from payments.providers.endpoints import EndpointReport
+from payments.providers.endpoints import EndpointReport, leads_to
 from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.errors import Json
 from payments.providers.paypal.options import PayPalOptions
@@ -20,7 +19,7 @@ def endpoint_reports(options: PayPalOptions, *, path: str) -> list[EndpointRepor
     Raises RefusedError, ProviderUnavailableError and whatever a call to PayPal raises.
     """
     webhooks = PayPalApi(options).webhooks()
-    return [_report(row, options) for row in webhooks if urlsplit(row["url"]).path == path]
+    return [_report(row, options) for row in webhooks if leads_to(row["url"], path)]
 
 
 def _report(webhook: Json, options: PayPalOptions) -> EndpointReport:

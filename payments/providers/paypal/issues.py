@@ -62,9 +62,7 @@ _WORDS: Final[Mapping[str, Promise]] = {
 
 def failure(issue: str, *, detail: str = "") -> Failure:
     """Return why something was refused, from an issue of PayPal's or from one that we found ourselves."""
-    return Failure(
-        code=issue.lower()[:MAX_CODE], message=str(_WORDS.get(issue, _REFUSED)), detail=detail or issue
-    )
+    return Failure(code=issue.lower()[:MAX_CODE], message=_WORDS.get(issue, _REFUSED), detail=detail or issue)
 
 
 def request_failure(answer: Mapping[str, Any], issue: str) -> Failure:

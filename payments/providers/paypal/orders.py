@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from payments.exceptions import AmountError, CurrencyError
 from payments.money import ZERO
+from payments.providers.facts import is_web_address
 from payments.providers.paypal.amounts import from_value
 from payments.providers.paypal.errors import PayPalAnswerError
 from payments.providers.paypal.references import RefundMark, is_canceled, operation_of, read_refund_mark
@@ -264,7 +265,8 @@ def time_of(value: str) -> datetime:
 
 
 def _approve_url(answer: Object) -> str | None:
-    return next(filter(None, (link_of(answer, rel) for rel in _APPROVAL_LINKS)), None)
+    links = (link_of(answer, rel) for rel in _APPROVAL_LINKS)
+    return next((href for href in links if is_web_address(href)), None)
 
 
 def link_of(row: Object, rel: str) -> str | None:

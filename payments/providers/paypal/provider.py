@@ -81,6 +81,11 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
 
+    @property
+    def moves_real_money(self) -> bool:
+        """Whether it is PayPal itself and not its sandbox."""
+        return self.options.livemode
+
     def key_window(self, kind: OperationKind) -> timedelta | None:
         """Return how long PayPal keeps a key: those of payments for longer than those of orders."""
         return PAYMENT_KEYS_LAST if kind in _OF_PAYMENTS else self.idempotency_window
@@ -190,12 +195,13 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             return RetrieveResult(outcome=Outcome.SUCCEEDED)
         order = read_order(answer)
         taken = (capture for capture in order.captures if capture.is_taken)
-        disputes = [row for capture in taken for row in self._api.disputes(capture.id)]
+        # One dispute may be about several captures.
+        disputes = {row["dispute_id"]: row for capture in taken for row in self._api.disputes(capture.id)}
         return RetrieveResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=order.id,
             exchange=translation.exchange(order),
-            fact=translation.session_fact(order, self.options, disputes=disputes),
+            fact=translation.session_fact(order, self.options, disputes=list(disputes.values())),
         )
 
     def parse_webhook(self, request: WebhookRequest) -> WebhookResult:

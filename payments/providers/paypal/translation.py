@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from payments.exceptions import AmountError, CurrencyError
+from payments.moments import aware_moment
 from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.amounts import from_value
@@ -106,7 +107,7 @@ def session_fact(
     order: Order, options: PayPalOptions, *, disputes: Sequence[Mapping[str, Any]] = ()
 ) -> SessionFact:
     """Return the fact that an order states, together with the disputes about its captures."""
-    groups = refund_groups(order.refunds, now=timezone.now())
+    groups = refund_groups(order.refunds, now=aware_moment(timezone.now()))
     refunds = [row for group in groups for row in group]
     return SessionFact(
         currency_code=order.currency_code,
@@ -117,9 +118,9 @@ def session_fact(
         captured_amount=order.captured,
         refunded_amount=sum((row.amount for row in refunds if row.is_given), ZERO),
         canceled_amount=order.released,
-        charged_back_amount=_charged_back(disputes, order.currency_code),
-        reinstated_amount=_reinstated(disputes, order.currency_code),
-        unclear_charge_backs=_unclear(disputes, order.currency_code),
+        charged_back_amount=_charged_back(disputes, order),
+        reinstated_amount=_reinstated(disputes, order),
+        unclear_charge_backs=_unclear(disputes, order),
         movements=(
             *(capture_fact(row, order.currency_code) for row in order.captures),
             *(fact for group in groups for fact in refund_facts(group, order.currency_code)),
@@ -281,25 +282,43 @@ def _is_being_made(group: Sequence[Refund], now: datetime) -> bool:
     return is_recent and refund_amount(group) < mark.total
 
 
-def _charged_back(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
+def _charged_back(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
     """Return how much claims have kept from the merchant in all: PayPal holds it as soon as there is one."""
-    return _sum(filter(_is_claim, disputes), currency_code)
+    return _sum(filter(_is_claim, disputes), order)
 
 
-def _reinstated(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
+def _reinstated(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
     """Return how much of that came back, because the merchant has won."""
-    return _sum(filter(_is_won, disputes), currency_code)
+    return _sum(filter(_is_won, disputes), order)
 
 
-def _unclear(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> tuple[str, ...]:
-    """Name the claims that aren't won, and of which PayPal doesn't say how much they are in the order's currency."""
+def _unclear(disputes: Iterable[Mapping[str, Any]], order: Order) -> tuple[str, ...]:
+    """Name the claims that aren't won, and of which PayPal doesn't say how much of the order's money they are."""
     claims = (row for row in disputes if _is_claim(row) and not _is_won(row))
-    return tuple(_named(row) for row in claims if _amount_of(row, currency_code) is None)
+    return tuple(_named(row) for row in claims if _share_of(row, order) is None)
 
 
-def _sum(disputes: Iterable[Mapping[str, Any]], currency_code: str) -> Decimal | None:
-    """Return how much disputes are about in all, as far as PayPal says so in this currency; None for nothing."""
-    return sum((_amount_of(row, currency_code) or ZERO for row in disputes), ZERO) or None
+def _sum(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
+    """Return how much disputes are about in all, as far as PayPal says so; None for nothing."""
+    return sum((_share_of(row, order) or ZERO for row in disputes), ZERO) or None
+
+
+def _share_of(dispute: Mapping[str, Any], order: Order) -> Decimal | None:
+    """Return how much of a dispute is about an order; None where PayPal doesn't say.
+
+    Of one about several payments PayPal states no more than the total, and how much each payment was: that tells the
+    shares where all are disputed whole.
+    """
+    whole, rows = _amount_of(dispute, order.currency_code), dispute.get("disputed_transactions") or ()
+    captures = {row.id for row in order.captures}
+    is_own = [row.get("seller_transaction_id") in captures for row in rows]
+    if whole is None or len(rows) <= 1 or all(is_own):
+        return whole
+    paid = [_read(row.get("gross_amount") or {}, order.currency_code) for row in rows]
+    stated = [amount for amount in paid if amount is not None]
+    if not any(is_own) or len(stated) < len(rows) or sum(stated, ZERO) != whole:
+        return None
+    return sum((amount for amount, own in zip(stated, is_own, strict=True) if own), ZERO)
 
 
 def _is_claim(dispute: Mapping[str, Any]) -> bool:
@@ -318,7 +337,11 @@ def _is_lost(dispute: Mapping[str, Any]) -> bool:
 
 def _amount_of(dispute: Mapping[str, Any], currency_code: str) -> Decimal | None:
     """Return how much a dispute is about, or what PayPal made of that; None where it doesn't say in this currency."""
-    money = _money_of(dispute)
+    return _read(_money_of(dispute), currency_code)
+
+
+def _read(money: Mapping[str, Any], currency_code: str) -> Decimal | None:
+    """Return an amount of PayPal's; None for one in another currency, and for none at all."""
     if str(money.get("currency_code")).lower() != currency_code:
         return None
     try:

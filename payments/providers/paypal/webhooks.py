@@ -18,7 +18,7 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -58,6 +58,9 @@ AHEAD: Final = 300.0
 
 _CAPTURE: Final = re.compile(r"/v2/payments/captures/([0-9A-Za-z-]+)/?$")
 _ALGORITHM: Final = "SHA256withRSA"
+_LENGTHS: Final = (256, 384, 512)
+"""How many bytes a signature has, by the length of its key: 2048, 3072 or 4096 bits."""
+
 _FAMILIES: Final = (
     "CHECKOUT.",
     "CUSTOMER.DISPUTE.",
@@ -70,11 +73,11 @@ _UNREADABLE: Final = (LookupError, TypeError, AttributeError, ValueError)
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Say what an event is about: our session, PayPal's order, and the capture that was refunded or is disputed."""
+    """Say what an event is about: our session, PayPal's order, and the captures that were refunded or are disputed."""
 
     session_id: str | None = None
     order_id: str | None = None
-    capture_id: str | None = None
+    capture_ids: tuple[str, ...] = ()
 
 
 def webhook_result(request: WebhookRequest, options: PayPalOptions) -> WebhookResult:
@@ -87,12 +90,14 @@ def webhook_result(request: WebhookRequest, options: PayPalOptions) -> WebhookRe
     event = _decoded(request.body)
     _check_signature(request, options)
     subject = _subject(event)
+    capture_id, *others = subject.capture_ids or (None,)
     return WebhookResult(
         event_id=event["id"],
         event_type=event["event_type"],
         session_id=subject.session_id,
         provider_reference=subject.order_id,
-        capture_reference=subject.capture_id,
+        capture_reference=capture_id,
+        other_captures=tuple(filter(None, others)),
         occurred_at=event["create_time"],
         payload={"resource_type": event.get("resource_type"), "about": _about(event)},
     )
@@ -108,13 +113,18 @@ def _check_time(header: str, tolerance: float) -> None:
 
 
 def _check_signature(request: WebhookRequest, options: PayPalOptions) -> None:
-    """Make sure that PayPal has signed this body for one of our webhooks."""
+    """Make sure that PayPal has signed this body for one of our webhooks.
+
+    A certificate is fetched for nothing that can't be a signature, and for nobody who expects none.
+    """
     headers = request.headers
+    if not options.webhook_ids:
+        raise WebhookVerificationError("No webhook ids are configured.")
     try:
         signature = base64.b64decode(headers.get("paypal-transmission-sig", ""), validate=True)
     except (binascii.Error, ValueError) as error:
         raise WebhookVerificationError("The signature is malformed.") from error
-    if headers.get("paypal-auth-algo") != _ALGORITHM:
+    if headers.get("paypal-auth-algo") != _ALGORITHM or len(signature) not in _LENGTHS:
         raise WebhookVerificationError("The signature is of an unknown kind.")
     certificate = certificate_at(headers.get("paypal-cert-url", ""), options)
     messages = (_message(request, webhook_id) for webhook_id in options.webhook_ids)
@@ -150,22 +160,32 @@ def _subject(event: Event) -> Subject:
     if not event["event_type"].startswith(_FAMILIES) or not isinstance(resource, Mapping):
         return Subject()
     try:
+        if "disputed_transactions" in resource:
+            return _disputed(resource["disputed_transactions"])
         custom_id, order_id = _custom_id(resource), _order_id(resource)
     except _UNREADABLE:
         return Subject()
-    session_id, capture_id = session_of(custom_id), _capture_id(resource)
+    session_id, capture_ids = session_of(custom_id), _capture_ids(resource)
     if custom_id and session_id is None:
         # Another program's; but that may have refunded a capture of ours.
-        return Subject(capture_id=capture_id)
-    return Subject(session_id=session_id, order_id=order_id, capture_id=capture_id)
+        return Subject(capture_ids=capture_ids)
+    return Subject(session_id=session_id, order_id=order_id, capture_ids=capture_ids)
+
+
+def _disputed(transactions: Sequence[Mapping[str, Any]]) -> Subject:
+    """Return what a dispute is about: perhaps several payments at once, of which any may be ours."""
+    sessions = (session_of(row.get("custom")) for row in transactions)
+    captures = (row.get("seller_transaction_id") for row in transactions)
+    return Subject(
+        session_id=next(filter(None, sessions), None),
+        capture_ids=tuple(str(capture_id) for capture_id in captures if capture_id),
+    )
 
 
 def _custom_id(resource: Mapping[str, Any]) -> Any:
-    """Return what we may have written on an order, an authorization, a capture, a refund, or what a dispute quotes."""
+    """Return what we may have written on an order, an authorization, a capture or a refund."""
     if "purchase_units" in resource:
         return resource["purchase_units"][0].get("custom_id")
-    if "disputed_transactions" in resource:
-        return resource["disputed_transactions"][0].get("custom")
     return resource.get("custom_id")
 
 
@@ -178,20 +198,17 @@ def _order_id(resource: Mapping[str, Any]) -> str | None:
     return None if order_id is None else str(order_id)
 
 
-def _capture_id(resource: Mapping[str, Any]) -> str | None:
-    """Return the capture that was refunded, reversed or disputed.
+def _capture_ids(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the capture that was refunded or reversed.
 
     A refund made in PayPal's dashboard, or a reversal, may carry nothing but a link to its capture that leads to its
     payment: so do the samples of both that PayPal's webhook simulator sends (November 2026).
     """
     try:
-        if "disputed_transactions" in resource:
-            capture_id = resource["disputed_transactions"][0].get("seller_transaction_id")
-            return None if capture_id is None else str(capture_id)
         match = _CAPTURE.search(link_of(resource, "up") or "")
     except _UNREADABLE:
-        return None
-    return None if match is None else match[1]
+        return ()
+    return () if match is None else (match[1],)
 
 
 def _about(event: Event) -> dict[str, Any]:

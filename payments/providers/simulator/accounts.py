@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from payments.exceptions import DeclinedError
 from payments.providers.account_holders import (
     AccountHolderProvider,
     AccountRequest,
@@ -12,6 +13,7 @@ from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountRequest,
     CreateAccountResult,
+    DeleteAccountResult,
     ListMethodsResult,
     RemoveMethodRequest,
     RemoveMethodResult,
@@ -70,6 +72,16 @@ class SimulatorAccounts(AccountHolderProvider):
         path = _path(request, f"/methods/{quote(request.method_id, safe='')}/remove")
         row = self._client.post(path, {}, idempotency_key=request.idempotency_key)
         return RemoveMethodResult(outcome=Outcome.SUCCEEDED, provider_reference=row["id"])
+
+    def delete_account(self, request: AccountRequest) -> DeleteAccountResult:
+        """Delete a customer, with the cards that they have saved."""
+        key = f"{request.account_reference}-delete"
+        try:
+            self._client.post(_path(request, "/delete"), {}, idempotency_key=key)
+        except DeclinedError as error:
+            if error.code != "customer_not_found":
+                raise
+        return DeleteAccountResult(outcome=Outcome.SUCCEEDED, provider_reference=request.account_reference)
 
     def _find_customer(self, account_holder_id: str) -> Json | None:
         query = urlencode({"reference": account_holder_id})

@@ -13,6 +13,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from django.views.decorators.debug import sensitive_variables
+
 from payments.exceptions import DeclinedError, ProviderUnavailableError
 from payments.providers.simulator.options import SimulatorOptions
 
@@ -47,6 +49,7 @@ class SimulatorClient:
         sent = {name: value for name, value in body.items() if value is not None}
         return self._request("POST", path, sent, {"Idempotency-Key": idempotency_key})
 
+    @sensitive_variables()
     def _request(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Json:
         connection = self._connect()
         try:

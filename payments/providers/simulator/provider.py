@@ -63,6 +63,7 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
 
     options_class = SimulatorOptions
     verbose_name = _("Simulated card")
+    moves_real_money = False
     public_data_keys = frozenset({"intent_id", "client_token", "status", "challenge_error"})
     input_keys = frozenset({"card", "code", "payment_method"})
     supports_webhooks: ClassVar[bool] = True

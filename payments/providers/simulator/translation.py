@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from django.utils.translation import gettext_noop as _
+
 from payments.money import from_minor_units
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.states import MovementKind, MovementStatus, SessionStatus
@@ -15,6 +17,18 @@ Intent = Mapping[str, Any]
 
 CUSTOMER_NEEDED: Final = "authentication_required"
 """Why an intent is declined whose bank wants a customer who is away: they have to come back."""
+
+WORDS: Final = (
+    _("The card was declined."),
+    _("The card has expired."),
+    _("The card has insufficient funds."),
+    _("The shopper rejected the payment."),
+    _("The bank wants the customer to confirm this payment."),
+    _("The authorization has expired."),
+    _("The capture was declined."),
+    _("The refund was declined."),
+)
+"""What the simulator says of refusals, in English only, for the catalogs: readers have it in their own language."""
 
 _STATUSES: Final = {
     "requires_confirmation": SessionStatus.PENDING,

@@ -14,6 +14,7 @@ from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountRequest,
     CreateAccountResult,
+    DeleteAccountResult,
     ListMethodsResult,
     RemoveMethodRequest,
     RemoveMethodResult,
@@ -114,6 +115,16 @@ class StripeAccounts(AccountHolderProvider):
         """Detach a payment method from its Customer; the services have seen that it is theirs."""
         method = self._api.detach_payment_method(request.method_id, key=request.idempotency_key)
         return RemoveMethodResult(outcome=Outcome.SUCCEEDED, provider_reference=method["id"])
+
+    @answering(DeleteAccountResult)
+    def delete_account(self, request: AccountRequest) -> DeleteAccountResult:
+        """Delete a Customer, with what they have saved; their payments stay with Stripe."""
+        try:
+            self._api.delete_customer(request.account_reference)
+        except RefusedError as error:
+            if not (error.is_missing and self._api.is_deleted(request.account_reference)):
+                raise
+        return DeleteAccountResult(outcome=Outcome.SUCCEEDED, provider_reference=request.account_reference)
 
     def _is_saved(self, sent: Mapping[str, Any]) -> bool:
         """Return whether what a payer chose is saved by a customer; raise RefusedError where there is no such thing."""

@@ -35,5 +35,13 @@ def to_units(amount: Decimal, currency_code: str) -> int:
 
 
 def from_units(units: int, currency_code: str) -> Decimal:
-    """Return what Stripe counts as an amount in major units; raise AmountError or CurrencyError for nonsense."""
-    return from_minor_units(units, currency_code, rules=RULES)
+    """Return what Stripe counts as an amount in major units, also one that its currency can't have: that is a fact too.
+
+    Raises AmountError for what is no whole number, and CurrencyError.
+    """
+    try:
+        return from_minor_units(units, currency_code, rules=RULES)
+    except AmountError:
+        if not isinstance(units, int):
+            raise
+        return Decimal(units).scaleb(-RULES.exponent(currency_code))

@@ -6,11 +6,13 @@ lost on one would be an unknown outcome.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import stripe
+from django.views.decorators.debug import sensitive_variables
 
 from payments.providers.connections import never_left
 from payments.providers.stripe.errors import RefusedError, StripeAnswerError, sorted_error
@@ -34,6 +36,9 @@ PAGE: Final = 100
 
 # Stripe's library reports on earlier calls and on the machine with every request, unless the process opts out.
 stripe.enable_telemetry = False
+
+# At DEBUG it logs what is sent and answered: tokens of payers, and the secrets of intents.
+logging.getLogger("stripe").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 class StripeApi:
@@ -122,6 +127,10 @@ class StripeApi:
         found = self._call(lambda api: api.customers.search({"query": query}))
         return next((row for row in found["data"] if not self.is_deleted(row["id"])), None)
 
+    def delete_customer(self, customer_id: str) -> Json:
+        """Delete a Customer for good, with all that they have saved."""
+        return self._call(lambda api: api.customers.delete(customer_id))
+
     def is_deleted(self, customer_id: str) -> bool:
         """Return whether a Customer was deleted, of which Stripe keeps a trace.
 
@@ -172,6 +181,7 @@ class StripeApi:
             after = {"starting_after": answer["data"][-1]["id"]}
         raise StripeAnswerError("Stripe's list has no end.")
 
+    @sensitive_variables()
     def _call(self, call: Callable[[stripe._v1_services.V1Services], Any]) -> Json:
         http = _WatchedClient(timeout=self._options.timeout)
         client = stripe.StripeClient(

@@ -135,7 +135,7 @@ def card_failure(error: Mapping[str, Any], *, request_id: str | None = None) -> 
         "network": error.get("network_decline_code"),
         "request": request_id,
     }
-    return Failure(code=str(reason), message=str(_MESSAGES[reason]), detail=_detail(detail))
+    return Failure(code=str(reason), message=_MESSAGES[reason], detail=_detail(detail))
 
 
 def request_failure(error: Mapping[str, Any], *, request_id: str | None = None) -> Failure:
@@ -143,7 +143,7 @@ def request_failure(error: Mapping[str, Any], *, request_id: str | None = None) 
     code = _request_code(error)
     detail = {"code": error.get("code"), "param": error.get("param"), "request": request_id}
     said = f"{error.get('message') or ''} ({_detail(detail)})".strip()
-    return Failure(code=code, message=str(_REQUESTS.get(code, _REFUSED)), detail=said)
+    return Failure(code=code, message=_REQUESTS.get(code, _REFUSED), detail=said)
 
 
 def _request_code(error: Mapping[str, Any]) -> str:

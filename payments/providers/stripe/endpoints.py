@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
-from payments.providers.endpoints import EndpointReport
+from payments.providers.endpoints import EndpointReport, leads_to
 from payments.providers.stripe.client import Json, StripeApi
 from payments.providers.stripe.options import StripeOptions
 from payments.providers.stripe.webhooks import EVENTS
@@ -21,7 +20,7 @@ def endpoint_reports(options: StripeOptions, *, path: str) -> list[EndpointRepor
     Raises RefusedError, ProviderUnavailableError and whatever a call to Stripe raises.
     """
     endpoints = StripeApi(options).webhook_endpoints()
-    return [_report(row, options) for row in endpoints if urlsplit(row["url"]).path == path]
+    return [_report(row, options) for row in endpoints if leads_to(row["url"], path)]
 
 
 def _report(endpoint: Json, options: StripeOptions) -> EndpointReport:

@@ -27,7 +27,7 @@ class StripeOptions:
     """Say whose account it is, how it takes money, and how to talk to Stripe.
 
     `api_key` is a secret or restricted key; `publishable_key` goes to browsers. `livemode` says whether real money is
-    meant: None goes by the key, and `manage.py check` then refuses a test key outside of DEBUG.
+    meant; None goes by the key.
     `webhook_secrets` are those of the endpoint, several while one is being rolled; `webhook_tolerance`, in seconds, is
     how far a signature's time may be from now.
 
@@ -68,11 +68,6 @@ class StripeOptions:
     def is_live(self) -> bool:
         """Whether real money is meant."""
         return _LIVE in self.api_key if self.livemode is None else self.livemode
-
-    @property
-    def has_test_key(self) -> bool:
-        """Whether the key only moves pretend money."""
-        return _TEST in self.api_key
 
     def _check_keys(self) -> None:
         if not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key.strip()):

@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
-from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Warning
 from django.utils.translation import gettext_lazy as _
 
 from payments.providers.base import BaseProvider
@@ -67,7 +66,9 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
     options_class = StripeOptions
     verbose_name = _("Stripe")
-    public_data_keys = frozenset({"intent_id", "client_secret", "publishable_key", "status", "next_action"})
+    public_data_keys = frozenset(
+        {"intent_id", "client_secret", "publishable_key", "status", "next_action.type", "next_action.url"}
+    )
     input_keys = frozenset({"payment_method", "confirmation_token"})
     supports_multiple_captures: ClassVar[bool] = False
     supports_webhooks: ClassVar[bool] = True
@@ -77,6 +78,11 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         super().__init__(alias=alias, options=options)
         # What this account may do, not what the class can.
         self.__dict__["supports_multiple_captures"] = options.multicapture
+
+    @property
+    def moves_real_money(self) -> bool:
+        """Whether the key is one of live mode."""
+        return self.options.is_live
 
     def amount_step(self, currency_code: str) -> Decimal:
         """Return the amount of which Stripe takes multiples only."""
@@ -215,17 +221,9 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         return endpoint_reports(self.options, path=path)
 
     def check(self) -> Sequence[CheckMessage]:
-        """Return what is wrong with the options: a test key in production, and no way to prove an event."""
+        """Return what is wrong with the options: no way to prove an event."""
         messages: list[CheckMessage] = []
         entry = f'PAYMENTS["PROVIDERS"]["{self.alias}"]["OPTIONS"]'
-        if self.options.has_test_key and self.options.livemode is None and not settings.DEBUG:
-            messages.append(
-                Error(
-                    f"{entry} has a test key, with which nobody really pays, and DEBUG is off.",
-                    hint='Use a live key, or say that pretend money is meant: "livemode": False',
-                    id="payments.E030",
-                )
-            )
         if not self.options.webhook_secrets:
             messages.append(
                 Warning(

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
-from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
+from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact, is_web_address
 from payments.providers.stripe.amounts import from_units
 from payments.providers.stripe.client import SESSION_KEY, Json
 from payments.providers.stripe.declines import card_failure
@@ -37,6 +37,12 @@ _STATUSES: Final = {
     "succeeded": SessionStatus.AUTHORIZED,
     "canceled": SessionStatus.CANCELED,
 }
+
+_PAGES: Final = ("url", "hosted_voucher_url", "hosted_instructions_url", "hosted_verification_url")
+"""Where an action has the address that the payer opens: a bank's page, or Stripe's own of a voucher or QR code."""
+
+_SCRIPTED: Final = "use_stripe_sdk"
+"""The action whose details are for nobody but Stripe's own script."""
 
 _REFUND_STATUSES: Final = {
     "pending": MovementStatus.PENDING,
@@ -102,10 +108,8 @@ def next_action(intent: Object) -> NextAction | None:
         return NextAction(type="challenge")
     if intent["status"] != "requires_action":
         return None
-    action = intent["next_action"] or {}
-    if action.get("type") == "redirect_to_url":
-        return NextAction(type="redirect", url=action["redirect_to_url"]["url"])
-    return NextAction(type="provider_script")
+    page = _page_of(intent["next_action"] or {})
+    return NextAction(type="provider_script") if page is None else NextAction(type="redirect", url=page)
 
 
 def method_to_confirm(intent: Object) -> str | None:
@@ -200,20 +204,20 @@ def session_fact(
     )
 
 
-def session_status(intent: Object) -> SessionStatus:
-    """Return where a session with this intent stands."""
+def session_status(intent: Object) -> SessionStatus | None:
+    """Return where a session with this intent stands; None where Stripe has a new word for it."""
     if intent["status"] == "canceled" and intent["amount_received"]:
         return SessionStatus.AUTHORIZED
     if method_to_confirm(intent) is not None:
         return SessionStatus.REQUIRES_MORE
     if intent["status"] == "requires_payment_method" and intent.get("last_payment_error"):
         return SessionStatus.ERROR
-    return _STATUSES[intent["status"]]
+    return _STATUSES.get(intent["status"])
 
 
 def refund_status(refund: Object) -> MovementStatus:
-    """Return what has become of a refund."""
-    return _REFUND_STATUSES[refund["status"]]
+    """Return what has become of a refund; as long as Stripe has no word for it that is known, nothing has."""
+    return _REFUND_STATUSES.get(refund["status"], MovementStatus.PENDING)
 
 
 def refund_failure(refund: Object) -> Failure | None:
@@ -302,11 +306,15 @@ def _authorized_units(intent: Object) -> int | None:
 
 
 def _released(intent: Object) -> Decimal | None:
-    """Return how much of what was held will never be captured; None where that isn't known, or is all of it."""
-    held = _authorized_units(intent)
-    if held is None or intent["status"] not in ("succeeded", "canceled"):
+    """Return how much of what was held will never be captured; None where that isn't known, or is all of it.
+
+    An intent that has ended holds nothing any more. Where it doesn't say how much it held, that was at most its amount.
+    More may have been taken than was held, as in the dashboard: then nothing was let go.
+    """
+    held, received = _authorized_units(intent), intent["amount_received"]
+    if intent["status"] not in ("succeeded", "canceled") or (held is None and not received):
         return None
-    return from_units(held - intent["amount_received"], intent["currency"])
+    return from_units(max((intent["amount"] if held is None else held) - received, 0), intent["currency"])
 
 
 def _refunded(refunds: Iterable[Object], currency: str) -> Decimal:
@@ -329,6 +337,13 @@ def _disputed_elsewhere(disputes: Iterable[Object], currency: str) -> tuple[str,
         for row in disputes
         if row["status"] in _WITHDRAWN and row["currency"] != currency
     )
+
+
+def _page_of(action: Object) -> str | None:
+    """Return the address of the page on which the payer does what an action asks for, if it has one for browsers."""
+    kind = str(action.get("type"))
+    details = {} if kind == _SCRIPTED else action.get(kind) or {}
+    return next((details[name] for name in _PAGES if is_web_address(details.get(name))), None)
 
 
 def _charge(intent: Object) -> Object | None:

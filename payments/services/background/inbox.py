@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -27,6 +28,7 @@ from payments.exceptions import (
     WebhookVerificationError,
 )
 from payments.models import Capture, PaymentSession, Refund, WebhookEvent
+from payments.moments import stored_moment
 from payments.providers import (
     BaseProvider,
     SessionFact,
@@ -38,6 +40,7 @@ from payments.providers import (
 )
 from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.handler import publishable_fact
+from payments.providers.pretend import is_refused
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import provider_for, retrieve
@@ -45,6 +48,7 @@ from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     LeaseLostError,
+    database_alias,
     held_rows,
     lease_rows,
     new_owner,
@@ -52,6 +56,7 @@ from payments.services.ledger.locks import (
 )
 from payments.services.ledger.operations import survived
 from payments.services.ledger.payers import origin_of_shop
+from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
@@ -69,6 +74,19 @@ BACKOFF: Final = (
 
 MAX_ID: Final = 255
 """No provider's ids are longer, in characters."""
+
+_MOVED: Final = (
+    "status",
+    "session_id",
+    "attempts",
+    "detail",
+    "lease_owner",
+    "lease_expires_at",
+    "next_attempt_at",
+    "applied_at",
+    "updated_at",
+)
+"""What a step of an event may change."""
 
 Status = WebhookEventStatus
 Progress = Callable[[WebhookEvent], None]
@@ -89,7 +107,7 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     verified right now, and NotSupportedError where the provider sends no events.
     """
     plugin = get_provider(provider_id)
-    if not plugin.supports_webhooks:
+    if is_refused(plugin) or not plugin.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
     event = _event_of(plugin, _parse(plugin, request))
     provider_row(provider_id)
@@ -111,11 +129,17 @@ def process_event(
 
     It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
     provider knows which of the two is older. A session that only waits to be authorized is authorized. `owner` is the
-    worker that has leased the event. Raises LeaseLostError, with nothing recorded, where that has lost it.
+    worker that has leased the event. Raises LeaseLostError, with nothing recorded, where that has lost it. Where the
+    event is about several sessions, the provider is asked about the others first.
     """
-    session = _session_of(event)
-    if session is None:
+    sessions = _sessions_of(event)
+    if not sessions:
         return _defer_or_ignore(event, owner)
+    origin, session = origin or Origin(source=EventSource.WEBHOOK), sessions[0]
+    if not _is_believed(session):
+        return _move_on(event, lambda row: row.ignore(detail="pretend money"), owner)
+    if not all(_is_looked_up(other, origin) for other in sessions[1:]):
+        return _defer(event, detail="retrieve: another of its sessions", owner=owner)
     fact = _fact_of(event)
     if fact is not None and fact.provider_reference is None:
         fact = replace(fact, provider_reference=event.provider_reference)
@@ -126,7 +150,6 @@ def process_event(
             return _defer(event, detail=f"retrieve: {answer.outcome}", owner=owner)
         fact = answer.fact or fact
     if fact is not None:
-        origin = origin or Origin(source=EventSource.WEBHOOK)
         _authorize_approved(session, fact, origin=origin)
         record_fact(
             session, fact, origin=origin, ending=lambda recorded: _mark_applied(event, recorded, owner)
@@ -141,7 +164,8 @@ def process_quietly(event: WebhookEvent) -> None:
         return
     try:
         session, fact = _session_of(event), _fact_of(event)
-        if session is None or fact is None or not _asks_the_provider(session, fact):
+        asks = session is not None and fact is not None and _asks_the_provider(session, fact)
+        if not (asks or event.payload.get("other_captures")):
             process_event(event)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
@@ -225,7 +249,7 @@ def _malformed() -> WebhookVerificationError:
 def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
     """Return the row that keeps an event; one that carries its fact is the receiver's to apply first."""
     session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
-    fact = None if result.fact is None else encode_fact(publishable_fact(plugin, result.fact))
+    fact = None if result.fact is None else encode_fact(_publishable(plugin, result.fact, session))
     return WebhookEvent(
         provider_id=plugin.alias,
         event_id=result.event_id,
@@ -236,11 +260,19 @@ def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
             **redact(result.payload),
             "session_id": result.session_id,
             "capture_reference": result.capture_reference,
+            "other_captures": list(result.other_captures),
         },
         fact=fact,
-        occurred_at=result.occurred_at,
+        occurred_at=None if result.occurred_at is None else stored_moment(result.occurred_at),
         next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
     )
+
+
+def _publishable(plugin: BaseProvider[Any], fact: SessionFact, session: PaymentSession | None) -> SessionFact:
+    if session is None:
+        return publishable_fact(plugin, fact)
+    known = (session.pk, session.collection_id, session.provider_reference)
+    return publishable_fact(plugin, fact, session.provider_data, known=known)
 
 
 def _due() -> QuerySet[WebhookEvent]:
@@ -248,15 +280,29 @@ def _due() -> QuerySet[WebhookEvent]:
     return WebhookEvent.objects.filter(waiting).order_by("created_at", "id")
 
 
+def _sessions_of(event: WebhookEvent) -> list[PaymentSession]:
+    """Find the sessions that an event is about, the one that it names itself first."""
+    sessions = _sessions(event)
+    others = (_with_capture(sessions, reference) for reference in event.payload.get("other_captures") or ())
+    found = {row.pk: row for row in (_session_of(event), *others) if row is not None}
+    return list(found.values())
+
+
+def _sessions(event: WebhookEvent) -> QuerySet[PaymentSession]:
+    """Return the sessions that an event can be about: only ever those of the same provider."""
+    return PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
+
+
 def _session_of(event: WebhookEvent) -> PaymentSession | None:
-    """Find the session that an event is about: only ever one of the same provider."""
+    """Find the session that an event names first of all."""
     if event.session is not None:
         return event.session
-    sessions = PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
+    sessions = _sessions(event)
     named = event.payload.get("session_id")
     if named:
         return sessions.filter(pk=named).first()
-    return _by_reference(sessions, event) or _by_capture(sessions, event)
+    capture = event.payload.get("capture_reference")
+    return _by_reference(sessions, event) or _with_capture(sessions, capture)
 
 
 def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
@@ -265,14 +311,21 @@ def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> Pa
     return sessions.filter(provider_reference=event.provider_reference).first()
 
 
-def _by_capture(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
+def _with_capture(sessions: QuerySet[PaymentSession], reference: str | None) -> PaymentSession | None:
     """Find the one session that has a capture of this name: where several have, it is none's."""
-    reference = event.payload.get("capture_reference")
     if not reference:
         return None
     captures = Capture.objects.filter(provider_reference=reference)
     found = sessions.filter(pk__in=captures.values("payment__session"))[:2]
     return found[0] if len(found) == 1 else None
+
+
+def _is_looked_up(session: PaymentSession, origin: Origin) -> bool:
+    """Record what the provider says of a session; return whether it says anything."""
+    fact = retrieve(session).fact
+    if fact is not None:
+        record_fact(session, fact, origin=origin)
+    return fact is not None
 
 
 def _fact_of(event: WebhookEvent) -> SessionFact | None:
@@ -295,6 +348,14 @@ def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
         failed = refunds.filter(payment__session=session, status=MovementStatus.FAILED)
         is_in_doubt = failed.filter(provider_reference__in=references).exists()
     return is_in_doubt and _can_be_asked(session)
+
+
+def _is_believed(session: PaymentSession) -> bool:
+    """Return whether what a session's provider says counts; also of one that has left the settings since."""
+    try:
+        return not is_refused(provider_for(session))
+    except ProviderUnavailableError:
+        return True
 
 
 def _can_be_asked(session: PaymentSession) -> bool:
@@ -324,16 +385,7 @@ def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: O
 
 def _mark_applied(event: WebhookEvent, session: PaymentSession, owner: str | None) -> None:
     """Note on a stored event, in the transaction that records it, that what it states is in the books."""
-    now = timezone.now()
-    _write(
-        event,
-        owner,
-        session=session,
-        status=Status.APPLIED,
-        applied_at=now,
-        next_attempt_at=None,
-        detail="",
-    )
+    _move(event, lambda row: row.apply(session=session), owner)
 
 
 def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
@@ -341,9 +393,7 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
     is_nameless = not (event.provider_reference or event.payload.get("capture_reference"))
     is_foreign = bool(event.payload.get("session_id")) or is_nameless
     if is_foreign or event.attempts >= len(BACKOFF) - 1:
-        _write(event, owner, status=Status.IGNORED, detail="foreign", next_attempt_at=None)
-        event.refresh_from_db()
-        return event
+        return _move_on(event, lambda row: row.ignore(detail="foreign"), owner)
     return _defer(event, detail="no session yet", owner=owner)
 
 
@@ -360,35 +410,34 @@ def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
 
 
 def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEvent:
-    """Try an event again later; after the last time it counts as failed, and an operator may replay it.
+    """Try an event again later; after the last time it counts as failed, and an operator may replay it."""
 
-    One that somebody else has moved on in the meantime is left alone.
-    """
-    attempts = event.attempts + 1
-    is_over = attempts >= len(BACKOFF)
+    def step(row: WebhookEvent) -> None:
+        row.attempts += 1
+        if row.attempts < len(BACKOFF):
+            row.defer(until=timezone.now() + BACKOFF[row.attempts], detail=detail)
+        else:
+            row.fail(detail=detail)
+
+    return _move_on(event, step, owner)
+
+
+def _move_on(event: WebhookEvent, step: Progress, owner: str | None) -> WebhookEvent:
+    """Take a stored event a step further, unless somebody else has done so meanwhile; return it as it is then."""
     with suppress(LeaseLostError):
-        _write(
-            event,
-            owner,
-            is_unchanged=True,
-            status=Status.FAILED if is_over else Status.DEFERRED,
-            attempts=attempts,
-            next_attempt_at=None if is_over else timezone.now() + BACKOFF[attempts],
-            detail=detail,
-        )
+        _move(event, step, owner, status=event.status, attempts=event.attempts)
     event.refresh_from_db()
     return event
 
 
-def _write(event: WebhookEvent, owner: str | None, *, is_unchanged: bool = False, **values: Any) -> None:
-    """Write these values into a stored event and end its lease; raise LeaseLostError where it is another's by now."""
-    rows = WebhookEvent.objects.filter(pk=event.pk)
+def _move(event: WebhookEvent, step: Progress, owner: str | None, **guard: Any) -> None:
+    """Take a stored event a step further and end its lease; raise LeaseLostError where it is another's by now."""
+    moved = copy(event)  # What is written here may be undone.
+    step(moved)
+    moved.updated_at = timezone.now()
     if owner is not None:
-        rows = rows.filter(lease_owner=owner)
-    if is_unchanged:
-        rows = rows.filter(status=event.status, attempts=event.attempts)
-    ended = {"lease_owner": "", "lease_expires_at": None, "updated_at": timezone.now()}
-    if not rows.update(**values, **ended):
+        guard["lease_owner"] = owner
+    if not update(database_alias(), moved, _MOVED, **guard):
         raise LeaseLostError(event.pk)
 
 

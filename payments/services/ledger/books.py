@@ -45,7 +45,7 @@ from payments.services.ledger.locks import (
     repeated,
     the_collection,
 )
-from payments.services.ledger.statements import DatabaseNow, Select, insert, update
+from payments.services.ledger.statements import DatabaseNow, Select, insert, update, update_many
 from payments.states import OPEN_OPERATION_STATUSES, MovementKind, MovementStatus, OperationKind
 
 T = TypeVar("T")
@@ -233,10 +233,8 @@ class Books:
             return False
         alias, now = database_alias(), timezone.now()
         self._write_collection(alias, now)
-        for model, rows in _grouped(
-            (row, names) for row, names in changed if row is not self.collection
-        ).items():
-            _write_changes(alias, model, rows, now)
+        for rows in _grouped((row, names) for row, names in changed if row is not self.collection):
+            _write_changes(alias, rows, now)
         for model in _ORDER:
             if rows_added := [row for row in self._added if type(row) is model]:
                 insert(alias, rows_added, stamped=("sent_at",) if model is PaymentOperation else ())
@@ -536,14 +534,14 @@ def _names_of(model: type[Model]) -> tuple[str, ...]:
     return tuple(each.attname for each in model._meta.concrete_fields)
 
 
-def _grouped(changes: Iterable[tuple[Model, list[str]]]) -> dict[type[Model], list[tuple[Any, list[str]]]]:
+def _grouped(changes: Iterable[tuple[Model, list[str]]]) -> Iterable[list[tuple[Any, list[str]]]]:
     groups: dict[type[Model], list[tuple[Any, list[str]]]] = {}
     for row, names in changes:
         groups.setdefault(type(row), []).append((row, names))
-    return groups
+    return groups.values()
 
 
-def _write_changes(alias: str, model: type[Model], rows: list[tuple[Any, list[str]]], now: datetime) -> None:
+def _write_changes(alias: str, rows: list[tuple[Any, list[str]]], now: datetime) -> None:
     """Write the changed columns of rows of one model, in one statement."""
     for row, _names in rows:
         row.updated_at = now
@@ -553,12 +551,7 @@ def _write_changes(alias: str, model: type[Model], rows: list[tuple[Any, list[st
         _forget_stamps(row, names)
         return
     changed = {name for _row, names in rows for name in names}
-    fields = [
-        each.name
-        for each in model._meta.concrete_fields
-        if each.attname in changed or each.name == "updated_at"
-    ]
-    QuerySet(model, using=alias).bulk_update([row for row, _names in rows], fields)
+    update_many(alias, [row for row, _names in rows], {*changed, "updated_at"})
     for row, names in rows:
         _forget_stamps(row, names)
 

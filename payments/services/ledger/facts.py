@@ -7,7 +7,7 @@ one that breaks an invariant is written down all the same, and an operation asks
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,8 +16,10 @@ from django.utils import timezone
 from payments.exceptions import AmountError, ProviderUnavailableError
 from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.models.sessions import UNAUTHORIZED_STATUSES
+from payments.moments import stored_moment
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
+from payments.providers.publishing import declared_data
 from payments.services.ledger.books import Books, keep
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
@@ -93,10 +95,17 @@ def apply_fact(
     what is `accepted` doesn't.
     """
     recorder = FactRecorder(books=books, session=session, operation=operation)
-    recorder.record(fact)
+    recorder.record(_as_rows_hold_it(fact))
     discrepancies = [each for each in recorder.discrepancies if each.code not in accepted]
     report_discrepancies(books, session, discrepancies, operation=operation)
     return bool(discrepancies)
+
+
+def _as_rows_hold_it(fact: SessionFact) -> SessionFact:
+    """Return a fact with its moments as they are stored and compared here; a provider's have a time zone."""
+    moments = {"expires_at": fact.expires_at, "occurred_at": fact.occurred_at}
+    told = {name: stored_moment(moment) for name, moment in moments.items() if moment is not None}
+    return replace(fact, **told) if told else fact  # type: ignore[arg-type]  # the two are moments
 
 
 @dataclass(kw_only=True)
@@ -419,4 +428,4 @@ def _publishable(session: PaymentSession, data: Mapping[str, Any]) -> dict[str, 
         declared = provider_for(session).public_data_keys
     except ProviderUnavailableError:
         declared = frozenset()
-    return {key: value for key, value in data.items() if key in declared}
+    return declared_data(data, declared)[0]

@@ -21,6 +21,7 @@ from payments.models import (
     Refund,
 )
 from payments.states import EventSource
+from payments.users import user_of
 
 DISCREPANCY: Final = "fact.discrepancy"
 """The event that tells of a report which the books can't hold."""
@@ -42,9 +43,8 @@ class Origin:
 
     @classmethod
     def of(cls, *, actor: Actor = None, source: str = EventSource.API, by_payer: bool = False) -> Origin:
-        """Build an origin from what a verb was given; an anonymous user is nobody."""
-        known = actor if actor is not None and actor.is_authenticated else None
-        return cls(source=EventSource(source), actor=known, by_payer=by_payer)
+        """Build an origin from what a verb was given; an anonymous user is nobody. Raises InputError."""
+        return cls(source=EventSource(source), actor=user_of(actor, field="actor"), by_payer=by_payer)
 
     @classmethod
     def of_operation(cls, operation: PaymentOperation) -> Origin:

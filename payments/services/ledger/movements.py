@@ -49,13 +49,15 @@ def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> lis
 class MovementRecorder:
     """What brings a payment's captures and refunds in line with a fact.
 
-    `operation` is the one whose answer the fact is, if it is one's.
+    `operation` is the one whose answer the fact is, if it is one's. `has_refused_refund` says that the books couldn't
+    hold a refund, so that a total which it is a part of explains nothing else.
     """
 
     books: Books
     payment: Payment
     discrepancies: list[Discrepancy]
     operation: PaymentOperation | None = None
+    has_refused_refund: bool = False
 
     def record(self, fact: SessionFact) -> None:
         """Record each movement that is listed, then what the total says beyond them: what was taken comes first."""
@@ -191,7 +193,8 @@ class MovementRecorder:
         missing = None if total is None else total - self._sum(kind)
         if missing is not None and missing >= ZERO:
             self._confirm(kind)
-        if missing is None or missing <= ZERO:
+        is_silent = kind == MovementKind.REFUND and self.has_refused_refund
+        if missing is None or missing <= ZERO or is_silent:
             return
         pending = [row for row in self._rows(kind) if row.status == MovementStatus.PENDING]
         explanations = _adding_up_to(missing, pending)
@@ -241,6 +244,7 @@ class MovementRecorder:
         if row.amount > left:
             code = AttentionReason.REFUNDED_MORE_THAN_CAPTURED
             self._differ(code, left, _named(row), operation)
+            self.has_refused_refund = True
         elif row.amount > (kept := left - self.payment.withdrawn_amount):
             code = AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK
             self._differ(code, kept, _named(row), None)

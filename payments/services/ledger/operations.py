@@ -255,7 +255,7 @@ def raise_for_outcome(operation: PaymentOperation) -> None:
     """Raise the error that an operation's status stands for; return where it succeeded or is pending."""
     arguments: dict[str, Any] = {"operation_id": operation.pk}
     if operation.status == OperationStatus.DECLINED:
-        message = operation.error_message or _("The payment provider declined.")
+        message = operation.error_text or _("The payment provider declined.")
         raise DeclinedError(message, code=operation.error_code or None, **arguments)
     if operation.status == OperationStatus.NOT_SENT:
         words = refused_key(operation.error_code, operation.source)

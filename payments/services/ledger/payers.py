@@ -23,6 +23,7 @@ from payments.conf import Rate, payers_may_release, provider_aliases, provider_c
 from payments.exceptions import InputError, LimitError, TransitionError
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import BaseProvider, PaymentContext, get_provider
+from payments.providers.pretend import is_refused
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import Actor, Origin
 from payments.states import OperationKind
@@ -111,8 +112,21 @@ UPDATES: Final = Limit(
 )
 
 
+def check_money(provider: BaseProvider[Any]) -> None:
+    """Raise InputError (`pretend_money`) where nobody would really pay, and nothing says that this is meant."""
+    if is_refused(provider):
+        raise InputError(
+            _("The payment provider “%(alias)s” moves no real money, so it can't be used here."),
+            code="pretend_money",
+            field="provider_id",
+            params={"alias": provider.alias},
+        )
+
+
 def is_for_payers(provider: BaseProvider[Any]) -> bool:
     """Return whether payers may choose a provider: its setting says so, or else the provider itself."""
+    if is_refused(provider):
+        return False
     chosen = provider_config(provider.alias).storefront
     return provider.is_for_payers if chosen is None else chosen
 

@@ -5,13 +5,14 @@ compiler builds a SELECT once, and later only the values are put in; INSERT and 
 fields, whose own methods prepare the values. Where that can't be done, because a release of Django has changed what is
 used here, or because the setting `COMPILE_STATEMENTS` is False, the same statements go through the plain ORM.
 
-Unlike `save`, these send no `pre_save` and no `post_save`.
+Unlike `save`, these send no `pre_save` and no `post_save`. And unlike the models' managers, which refuse to write what
+only the services may, they ask plain querysets: a status or an amount is written here and nowhere else.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -138,12 +139,12 @@ def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) 
         row._state.db = alias
 
 
-def update(alias: str, row: Model, names: Sequence[str], *, version: int | None = None) -> bool:
+def update(alias: str, row: Model, names: Sequence[str], **guard: Any) -> bool:
     """Write some columns of a row, named by attribute; return whether there was such a row.
 
-    With `version`, the row must still have that one. For `DatabaseNow`, the database's own time is written.
+    It must still have the values that `guard` gives for other columns, by attribute and as they are stored. For
+    `DatabaseNow`, the database's own time is written.
     """
-    guard = {} if version is None else {"version": version}
     is_stamped = any(isinstance(getattr(row, name), DatabaseNow) for name in names)
     if is_stamped or not compiles_statements():
         values = {name: getattr(row, name) for name in names}
@@ -156,6 +157,14 @@ def update(alias: str, row: Model, names: Sequence[str], *, version: int | None 
             _update_text(alias, type(row), tuple(names), tuple(guard)), [*parameters, row.pk, *guard.values()]
         )
         return bool(cursor.rowcount == 1)
+
+
+def update_many(alias: str, rows: Sequence[Model], names: Iterable[str]) -> None:
+    """Write the same columns, named by attribute, of several rows of one model in one statement."""
+    model, written = type(rows[0]), set(names)
+    fields = [each.name for each in model._meta.concrete_fields if each.attname in written]
+    queryset: QuerySet[Any] = QuerySet(model, using=alias)
+    queryset.bulk_update(rows, fields)
 
 
 @cache

@@ -16,6 +16,7 @@ from payments.providers.account_holders import (
     AddMethodResult,
     CreateAccountRequest,
     CreateAccountResult,
+    DeleteAccountResult,
     ListMethodsResult,
     RemoveMethodRequest,
     RemoveMethodResult,
@@ -23,7 +24,14 @@ from payments.providers.account_holders import (
 )
 from payments.states import Outcome
 from payments.testing.contract.driver import SessionDriver
-from payments.testing.contract.expectations import declined, is_frozen, is_json, states_amount, succeeded
+from payments.testing.contract.expectations import (
+    declares,
+    declined,
+    is_frozen,
+    is_json,
+    states_amount,
+    succeeded,
+)
 from payments.testing.contract.hooks import ContractHooks
 
 RequestT = TypeVar("RequestT")
@@ -80,6 +88,13 @@ class AccountDriver:
         )
         return ask(self.provider.remove_method, request, RemoveMethodResult)
 
+    def delete(self) -> DeleteAccountResult:
+        """Have the account deleted for good."""
+        request = AccountRequest(
+            account_holder_id=self.account_holder_id, account_reference=self.account_reference
+        )
+        return ask(self.provider.delete_account, request, DeleteAccountResult)
+
 
 def ask(verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]) -> ResultT:
     """Call a verb as the services do, with whatever keys it publishes, and expect a success."""
@@ -113,8 +128,7 @@ class AccountContract(ContractHooks):
 
     def test_saving_gives_the_browser_declared_keys_and_something_to_do(self) -> None:
         added = self._account().add()
-        undeclared = set(added.data or {}) - self.provider.public_data_keys
-        assert not undeclared, f"Not in public_data_keys: {sorted(undeclared)}"
+        declares(self.provider, added.data)
         assert is_json(dict(added.data or {}))
         assert added.data or added.next_action, "A browser needs data, or somewhere to go."
 
@@ -184,6 +198,16 @@ class AccountContract(ContractHooks):
         [method] = self._saved(account)
         account.remove(method.id)
         driver = self._paying(account)
+        declined(driver, driver.authorize(input={}, saved_method=method.id))
+
+    def test_a_deleted_account_pays_nothing_and_may_be_deleted_again(self) -> None:
+        account = self._account()
+        if type(account.provider).delete_account is AccountHolderProvider.delete_account:
+            self.skip("it deletes no accounts")
+        [method] = self._saved(account)
+        driver = self._paying(account)
+        for _time in range(2):
+            account.delete()
         declined(driver, driver.authorize(input={}, saved_method=method.id))
 
     def test_a_customer_whose_bank_wants_them_comes_back_and_authorizes(self) -> None:

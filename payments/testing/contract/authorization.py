@@ -10,6 +10,7 @@ from payments.providers import AuthorizeResult, NextAction
 from payments.states import MovementKind, Outcome, SessionStatus
 from payments.testing.contract.driver import Attempt, SessionDriver
 from payments.testing.contract.expectations import (
+    declares,
     declined,
     expect,
     fact_of,
@@ -37,7 +38,7 @@ class AuthorizationContract(ContractHooks):
 
     def test_authorize_publishes_declared_keys_only(self) -> None:
         driver = self.authorized()
-        assert set(driver.data) <= self.provider.public_data_keys
+        declares(self.provider, driver.data)
         assert is_json(driver.data)
         assert is_json(driver.provider_data)
 

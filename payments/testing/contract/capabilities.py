@@ -10,6 +10,7 @@ import pytest
 
 from payments.exceptions import NotSupportedError
 from payments.providers import BaseProvider, ProviderResult, WebhookRequest
+from payments.providers.publishing import undeclarable
 from payments.states import OperationKind, Outcome
 from payments.testing.contract.driver import SessionDriver
 from payments.testing.contract.hooks import ContractHooks
@@ -47,10 +48,17 @@ class CapabilityContract(ContractHooks):
         for keys in (provider.public_data_keys, provider.input_keys):
             assert isinstance(keys, frozenset)
             assert all(isinstance(key, str) for key in keys)
+        wrong = undeclarable(provider.public_data_keys)
+        assert not wrong, f'Not a name such as "token", "next.url" or "methods[].id": {", ".join(wrong)}'
         for window in (provider.idempotency_window, *map(provider.key_window, OperationKind)):
             assert window is None or window > timedelta(0)
         flags = [name for name in dir(provider) if name.startswith("supports_")]
         assert all(isinstance(getattr(provider, name), bool) for name in flags)
+
+    def test_it_says_whether_it_moves_real_money(self) -> None:
+        assert isinstance(self.provider.moves_real_money, bool), (
+            "Say moves_real_money = True, or in a property False for a test key, a sandbox or a simulation."
+        )
 
     def test_working_options_pass_the_provider_s_own_check(self) -> None:
         assert not list(self.provider.check())

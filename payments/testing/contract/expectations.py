@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -11,14 +11,13 @@ from typing import Any, TypeVar
 from django.core.serializers.json import DjangoJSONEncoder
 
 from payments.money import ZERO, exponent
-from payments.providers import MovementFact, ProviderResult, SessionFact
+from payments.providers import BaseProvider, MovementFact, ProviderResult, SessionFact
 from payments.providers.answers import UnusableAnswerError, require_usable
+from payments.providers.publishing import CODE, declared_data
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing.contract.driver import SessionDriver
 
 ResultT = TypeVar("ResultT", bound=ProviderResult)
-
-LONGEST_CODE = 64
 
 
 def expect(driver: SessionDriver, result: ResultT, *outcomes: Outcome) -> ResultT:
@@ -42,10 +41,15 @@ def declined(driver: SessionDriver, result: ResultT) -> ResultT:
     failure = result.failure
     assert failure is not None, "A refusal has a failure that says why."
     assert failure.code, "A refusal has a code."
-    assert len(failure.code) <= LONGEST_CODE, f"A code has at most {LONGEST_CODE} characters."
-    assert failure.code.split() == [failure.code], "A code is one word, for programs."
-    assert failure.message.strip(), "A refusal has a message that a payer may read."
+    assert CODE.fullmatch(failure.code), f"A code is one word, for programs: {CODE.pattern}."
+    assert str(failure.message).strip(), "A refusal has a message that a payer may read."
     return result
+
+
+def declares(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> None:
+    """Check that all of a session's public data is declared, what is nested in it too."""
+    _kept, undeclared = declared_data(data or {}, provider.public_data_keys)
+    assert not undeclared, f"Not in public_data_keys: {undeclared}"
 
 
 def states_amount(result: Any, amount: Decimal, currency_code: str) -> None:
@@ -99,18 +103,6 @@ def is_frozen(value: Any) -> bool:
     except FrozenInstanceError:
         return True
     return False
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield every string among a nested value's leaves."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from texts_in(each)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from texts_in(each)
 
 
 def fact_of(driver: SessionDriver) -> SessionFact:

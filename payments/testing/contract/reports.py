@@ -7,6 +7,7 @@ from payments.money import exponent
 from payments.providers import MovementFact, RetrieveResult, SessionFact
 from payments.states import MovementKind, SessionStatus
 from payments.testing.contract.expectations import (
+    declares,
     fact_of,
     fits,
     is_frozen,
@@ -125,7 +126,7 @@ class ReportContract(ContractHooks):
         self.require("supports_retrieve")
         driver = self.authorized()
         fact = fact_of(driver)
-        assert set(fact.data or {}) <= self.provider.public_data_keys
+        declares(self.provider, fact.data)
         assert is_json(dict(fact.data or {}))
         assert is_json(dict(fact.provider_data or {}))
 

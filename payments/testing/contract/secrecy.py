@@ -9,8 +9,9 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from payments.providers import ProviderResult
+from payments.providers.publishing import texts_in
 from payments.testing.contract.driver import SessionDriver
-from payments.testing.contract.expectations import declined, fact_of, texts_in
+from payments.testing.contract.expectations import declined, fact_of
 from payments.testing.contract.hooks import ContractHooks
 
 SHORTEST_SECRET = 6
@@ -27,6 +28,14 @@ class SecrecyContract(ContractHooks):
                 assert secret not in public, (
                     "data holds what is private: the value of provider_data or an option."
                 )
+
+    def test_an_action_leads_to_nothing_private(self) -> None:
+        driver = self.initiated(self.or_skip(self.challenged(), "challenged"))
+        action = driver.authorize().next_action
+        for secret in (*self._private_texts(driver), *self._secrets()):
+            assert action is None or secret not in (action.url or ""), (
+                "The url of an action holds what is private: the value of provider_data or an option."
+            )
 
     def test_private_keys_are_not_public_ones(self) -> None:
         for driver in self._drivers():
@@ -54,7 +63,7 @@ class SecrecyContract(ContractHooks):
         failure = declined(driver, driver.authorize()).failure
         assert failure is not None
         for private in (*self._secrets(), *self._private_texts(driver), "Traceback", 'File "'):
-            assert private not in failure.message
+            assert private not in f"{failure.code} {failure.message}"
 
     def test_facts_show_nothing_private(self) -> None:
         self.require("supports_retrieve")

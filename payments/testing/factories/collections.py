@@ -55,7 +55,10 @@ class PaymentCollectionFactory(RowFactory[PaymentCollection]):
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> PaymentCollection:
         wanted = kwargs.pop("status", None)
-        collection = super()._create(model_class, *args, **kwargs)
+        collection = cls._build(model_class, *args, **kwargs)
+        if collection.is_canceled:
+            collection.cancel()
+        collection.save(force_insert=True)
         collection.refresh_from_db(fields=["amount"])  # exact, though it may have been given as a text
         settled(collection)
         refuse_other_status(collection, wanted)

@@ -13,6 +13,7 @@ from django.contrib.auth.hashers import make_password
 from payments.models import AccountHolder
 from payments.testing.factories.base import RowFactory
 from payments.testing.factories.providers import PaymentProviderFactory
+from payments.users import email_of
 
 
 class CustomerFactory(RowFactory[AbstractBaseUser]):
@@ -38,6 +39,6 @@ class AccountHolderFactory(RowFactory[AccountHolder]):
     provider = factory.SubFactory(PaymentProviderFactory)
     customer = factory.SubFactory(CustomerFactory)
     provider_reference = factory.Sequence(lambda number: f"customer-{number}")
-    email = factory.LazyAttribute(lambda row: getattr(row.customer, "email", "") or "customer@example.com")
+    email = factory.LazyAttribute(lambda row: email_of(row.customer) or "customer@example.com")
     data = factory.LazyFunction(lambda: {"payment_methods": [{"brand": "visa", "last4": "4242"}]})
     provider_data = factory.LazyFunction(lambda: {"vault_token": "vt_private"})

@@ -39,12 +39,12 @@ class MovementFactory(RowFactory[Any]):
         failed = factory.Trait(
             status=MovementStatus.FAILED,
             provider_reference=None,
-            error_code="declined",
             error_message="The bank declined.",
         )
 
     status = MovementStatus.SUCCEEDED
     succeeded_at = factory.LazyAttribute(_succeeded_at)
+    error_code = factory.LazyAttribute(lambda row: "declined" if row.status == MovementStatus.FAILED else "")
 
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:

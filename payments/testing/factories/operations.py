@@ -17,6 +17,8 @@ from payments.testing.factories.sessions import PaymentSessionFactory
 
 _REFUSED: Final = (OperationStatus.DECLINED, OperationStatus.NOT_SENT)
 
+_DIFFERENCE: Final = "capture_amount_mismatch: expected 100.00, reported 99.99"
+
 
 def _movement_status(movement: Any) -> MovementStatus:
     """Return the status of a movement whose operation has its status: an open one reserves the amount."""
@@ -51,14 +53,9 @@ class PaymentOperationFactory(RowFactory[PaymentOperation]):
         unknown = factory.Trait(
             status=OperationStatus.UNKNOWN, error_code="outcome_unknown", detail="TimeoutError"
         )
-        attention = factory.Trait(
-            status=OperationStatus.ATTENTION,
-            detail="capture_amount_mismatch: expected 100.00, reported 99.99",
-        )
-        declined = factory.Trait(
-            status=OperationStatus.DECLINED, error_code="declined", error_message="The bank declined."
-        )
-        not_sent = factory.Trait(status=OperationStatus.NOT_SENT, error_code="not_sent")
+        attention = factory.Trait(status=OperationStatus.ATTENTION)
+        declined = factory.Trait(status=OperationStatus.DECLINED, error_message="The bank declined.")
+        not_sent = factory.Trait(status=OperationStatus.NOT_SENT)
         capturing = factory.Trait(
             capture=factory.SubFactory(CaptureFactory, status=factory.LazyAttribute(_movement_status))
         )
@@ -88,6 +85,8 @@ class PaymentOperationFactory(RowFactory[PaymentOperation]):
     target_id = factory.LazyAttribute(lambda row: _target(row).pk)
     amount = factory.LazyAttribute(lambda row: _target(row).amount)
     idempotency_key = factory.SelfAttribute("id")
+    error_code = factory.LazyAttribute(lambda row: row.status if row.status in _REFUSED else "")
+    detail = factory.LazyAttribute(lambda row: _DIFFERENCE if row.status == OperationStatus.ATTENTION else "")
     attempts = 1
     lease_expires_at = _in(timedelta(minutes=2), OperationStatus.PROCESSING)
     next_attempt_at = _in(timedelta(minutes=1), OperationStatus.PENDING, OperationStatus.UNKNOWN)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from payments.models import Capture, Payment, PaymentSession, Refund
 from payments.money import ZERO
-from payments.states import MovementStatus, SessionStatus
+from payments.states import SessionStatus
 from payments.testing.factories.base import (
     HUNDRED,
     Given,
@@ -86,7 +86,9 @@ class PaymentFactory(RowFactory[Payment]):
         captured, refunded = kwargs.pop("captured_amount"), kwargs.pop("refunded_amount")
         charged_back = kwargs.pop("charged_back_amount")
         _authorize(kwargs["session"], kwargs)
-        payment = super()._create(model_class, *args, **kwargs)
+        amounts = {name: Decimal(kwargs[name]) for name in ("amount", "canceled_amount")}
+        payment = cls._build(model_class, *args, **{**kwargs, **amounts})
+        payment.save(force_insert=True)
         _move(Capture, payment, Decimal(captured))
         _move(Refund, payment, Decimal(refunded))
         settled(payment.collection, payment)
@@ -109,9 +111,9 @@ def _authorize(session: PaymentSession, values: dict[str, Any]) -> None:
 
 def _move(model: type[Capture | Refund], payment: Payment, amount: Decimal) -> None:
     if amount:
-        model.objects.create(
-            payment=payment, amount=amount, status=MovementStatus.SUCCEEDED, succeeded_at=timezone.now()
-        )
+        row = model(payment=payment, amount=amount, succeeded_at=timezone.now())
+        row.succeed()
+        row.save()
 
 
 def _charge_back(payment: Payment, amount: Decimal) -> None:

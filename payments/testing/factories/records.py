@@ -45,7 +45,10 @@ class WebhookEventFactory(RowFactory[WebhookEvent]):
 
     class Params:
         applied = factory.Trait(
-            status=WebhookEventStatus.APPLIED, attempts=1, applied_at=factory.LazyFunction(timezone.now)
+            status=WebhookEventStatus.APPLIED,
+            attempts=1,
+            next_attempt_at=None,
+            applied_at=factory.LazyFunction(timezone.now),
         )
         deferred = factory.Trait(
             status=WebhookEventStatus.DEFERRED,
@@ -53,8 +56,10 @@ class WebhookEventFactory(RowFactory[WebhookEvent]):
             detail="unknown_session",
             next_attempt_at=factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=1)),
         )
-        ignored = factory.Trait(status=WebhookEventStatus.IGNORED, detail="foreign")
-        failed = factory.Trait(status=WebhookEventStatus.FAILED, attempts=6, detail="LookupError")
+        ignored = factory.Trait(status=WebhookEventStatus.IGNORED, next_attempt_at=None, detail="foreign")
+        failed = factory.Trait(
+            status=WebhookEventStatus.FAILED, attempts=6, next_attempt_at=None, detail="LookupError"
+        )
 
     session = None
     provider = GivenOrNew("session", "provider", PaymentProviderFactory)

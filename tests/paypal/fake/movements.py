@@ -163,8 +163,10 @@ class Movements:
         """Have every further refund of a capture fail at once, which PayPal says of a refund that it has made."""
         self._unpayable.add(capture_id)
 
-    def dispute(self, capture_id: str, *, amount: str, stage: str = "CHARGEBACK") -> Row:
-        """Have a payer dispute a capture."""
+    def dispute(
+        self, capture_id: str, *others: str, amount: str, stage: str = "CHARGEBACK", foreign: str = ""
+    ) -> Row:
+        """Have a payer dispute a capture, or several at once; `foreign` is the amount of a payment to another shop."""
         capture = self._books.get(capture_id, "capture")
         dispute = self._books.add(
             "dispute",
@@ -173,6 +175,8 @@ class Movements:
             status="WAITING_FOR_SELLER_RESPONSE",
             parent=capture_id,
             stage=stage,
+            others=others,
+            foreign=foreign,
         )
         self._books.emit("CUSTOMER.DISPUTE.CREATED", "dispute", self._shown_dispute(dispute))
         return dispute
@@ -186,7 +190,7 @@ class Movements:
     def list_disputes(self, capture_id: str) -> Json:
         """List the disputes about a capture, in short."""
         self._check_permission()
-        rows = self._books.all("dispute", parent=capture_id)
+        rows = self._disputes_of(capture_id)
         return {"items": [{"dispute_id": row.id, "status": row.status} for row in rows], "links": []}
 
     def show_dispute(self, dispute_id: str) -> Json:
@@ -242,11 +246,13 @@ class Movements:
             raise ApiError("DUPLICATE_INVOICE_ID")
 
     def _is_disputed(self, capture: Row) -> bool:
-        rows = self._books.all("dispute", parent=capture.id)
-        return any(row.status != "RESOLVED" for row in rows)
+        return any(row.status != "RESOLVED" for row in self._disputes_of(capture.id))
+
+    def _disputes_of(self, capture_id: str) -> list[Row]:
+        rows = self._books.all("dispute")
+        return [row for row in rows if capture_id in (row.parent, *row.data["others"])]
 
     def _shown_dispute(self, dispute: Row) -> Json:
-        capture = self._books.rows[dispute.parent or ""]
         money = {
             "currency_code": dispute.currency,
             "value": spelled(dispute.amount, dispute.currency),
@@ -256,13 +262,31 @@ class Movements:
             "status": dispute.status,
             "dispute_amount": money,
             "dispute_life_cycle_stage": dispute.data["stage"],
-            "disputed_transactions": [
-                {"seller_transaction_id": capture.id, "custom": capture.data.get("custom_id")}
-            ],
+            "disputed_transactions": self._disputed_transactions(dispute),
         }
         if "outcome" in dispute.data:
             shown["dispute_outcome"] = {"outcome_code": dispute.data["outcome"], "amount_refunded": money}
         return shown
+
+    def _disputed_transactions(self, dispute: Row) -> list[Json]:
+        captures = [self._books.rows[each] for each in (dispute.parent or "", *dispute.data["others"])]
+        rows: list[Json] = [
+            {
+                "seller_transaction_id": row.id,
+                "custom": row.data.get("custom_id"),
+                "gross_amount": {"currency_code": row.currency, "value": spelled(row.amount, row.currency)},
+            }
+            for row in captures
+        ]
+        if dispute.data["foreign"]:
+            gross = {"currency_code": dispute.currency, "value": dispute.data["foreign"]}
+            foreign = {
+                "seller_transaction_id": "2AB34567CD890123E",
+                "custom": "cart-7",
+                "gross_amount": gross,
+            }
+            rows.insert(0, foreign)
+        return rows
 
     def _check_permission(self) -> None:
         if not self.may_read_disputes:

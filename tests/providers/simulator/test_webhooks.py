@@ -40,7 +40,9 @@ def service(shop: Shop) -> Iterator[SimulatorService]:
 
 
 def provider(service: SimulatorService, *secrets: str) -> SimulatorProvider:
-    options = SimulatorOptions(base_url=service.url, webhook_secrets=list(secrets))
+    options = SimulatorOptions(
+        base_url=service.url, webhook_secrets=list(secrets), api_key=service.settings.api_key
+    )
     return SimulatorProvider(alias="simulator", options=options)
 
 

@@ -36,6 +36,12 @@ class Customers:
             return {"id": customer_id, "object": "customer", "deleted": True}
         return dict(self._books.get(customer_id, "customer", param="id"))
 
+    def remove(self, customer_id: str, params: Json) -> Json:
+        """Delete a customer, as the API does when it is asked to."""
+        self._books.get(customer_id, "customer", param="id")
+        self.delete(customer_id)
+        return self.retrieve(customer_id, params)
+
     def delete(self, customer_id: str) -> None:
         """Delete a customer for good, with all that they have saved."""
         self._deleted[customer_id] = self._books.objects.pop(customer_id)

@@ -75,6 +75,7 @@ CREATE_CUSTOMER: Final[dict[str, Any]] = {
     **_EXPAND,
 }
 RETRIEVE_CUSTOMER: Final[dict[str, Any]] = _EXPAND
+DELETE_CUSTOMER: Final[dict[str, Any]] = {}
 SEARCH_CUSTOMERS: Final[dict[str, Any]] = SEARCH_INTENTS
 LIST_PAYMENT_METHODS: Final[dict[str, Any]] = {"type": "str", **_PAGE}
 CREATE_SETUP_INTENT: Final[dict[str, Any]] = {

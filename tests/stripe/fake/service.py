@@ -146,6 +146,7 @@ class FakeStripe(Service[Request]):
             Route("disputes", "GET", "/v1/disputes", p.LIST_DISPUTES, self._list("dispute")),
             Route("customer", "POST", "/v1/customers", p.CREATE_CUSTOMER, people.create),
             Route("search_customers", "GET", "/v1/customers/search", p.SEARCH_CUSTOMERS, people.search),
+            Route("delete_customer", "DELETE", r"/v1/customers/(cus_\w+)", p.DELETE_CUSTOMER, people.remove),
             Route("show_customer", "GET", r"/v1/customers/(cus_\w+)", p.RETRIEVE_CUSTOMER, people.retrieve),
             Route(
                 "methods",

@@ -1,4 +1,4 @@
-"""Moments, as requests name them and as rows hold them: with a time zone, or without where `USE_TZ` is off.
+"""Moments as requests and providers name them, and as rows hold them: without a time zone where `USE_TZ` is off.
 
 None is from the first or the last year of all, for there are databases and time zones in which it would be from before
 or after all time.
@@ -13,7 +13,7 @@ from django.utils import timezone
 
 def stored_moment(moment: datetime) -> datetime:
     """Return a moment with a time zone as rows hold it, or one nearby; raise OverflowError before or after all."""
-    moment = moment.astimezone(UTC)
+    moment = aware_moment(moment).astimezone(UTC)
     near = moment.replace(year=min(max(moment.year, MINYEAR + 1), MAXYEAR - 1))
     if timezone.is_aware(timezone.now()):
         return near

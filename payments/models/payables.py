@@ -1,0 +1,114 @@
+"""How a collection refers to what it pays for: any row of the shop, by its model and by its key as text.
+
+With multi-table inheritance one row has several models: a `WebOrder` is an `Order` too. A collection keeps the model
+under which it was opened; whoever looks for it may know the row under any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.apps import apps
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import models, router
+
+Model = type[models.Model]
+
+MAX_KEY: Final = 255
+
+
+class PayableForeignKey(GenericForeignKey):
+    """A reference to a row of the shop, wherever routers have that written: not only in the collections' database."""
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        """Return the row, or None where it, its model, or its kind of key is gone."""
+        if instance is not None and not self.is_cached(instance):
+            self.set_cached_value(instance, self._find(instance))
+        return super().__get__(instance, cls)
+
+    def _find(self, collection: Any) -> models.Model | None:
+        if collection.payable_type_id is None:
+            return None
+        content_type = self.get_content_type(id=collection.payable_type_id, using=collection._state.db)
+        model = content_type.model_class()
+        if model is None:
+            return None
+        alias = router.db_for_write(model) if router.routers else collection._state.db
+        try:
+            return model._base_manager.using(alias).get(pk=collection.payable_id)
+        except (ObjectDoesNotExist, ValidationError, ValueError, TypeError):
+            return None
+
+
+def key_text(model: Model, key: Any) -> str | None:
+    """Return the text that stands for a key; None where no text gives the key back, as with a composite one."""
+    field: Any = model._meta.pk
+    while field.remote_field is not None:
+        field = field.target_field
+    try:
+        exact = field.to_python(key)
+        text = f"{exact:.{field.decimal_places}f}" if isinstance(field, models.DecimalField) else str(exact)
+        is_lossless = field.to_python(text) == exact
+    except (ValidationError, ValueError, TypeError):
+        return None
+    return text if is_lossless and len(text) <= MAX_KEY else None
+
+
+def concrete(model: Model) -> Model:
+    """Return the model itself, or the one whose proxy it is."""
+    return model._meta.concrete_model or model
+
+
+def topmost_model(model: Model) -> Model:
+    """Return the model whose table holds the first part of each row of `model`: itself, or what it inherits from."""
+    top = concrete(model)
+    while top._meta.parents:
+        top = next(iter(top._meta.parents))
+    return top
+
+
+def names_of(payable: models.Model) -> Iterator[tuple[Model, str]]:
+    """Yield every model under which a row may be known, and its key there."""
+    own = concrete(payable._meta.model)
+    parts = {own, *own._meta.get_parent_list()}
+    for model in relatives_of(own):
+        holder = _key_holder(model)
+        if holder in parts:
+            keys = [getattr(payable, holder._meta.pk.attname)]
+        else:  # a child with a key of its own
+            top = topmost_model(own)
+            rows = model._base_manager.filter(**{top._meta.pk.name: getattr(payable, top._meta.pk.attname)})
+            keys = list(rows.values_list("pk", flat=True))
+        texts = (key_text(model, key) for key in keys)
+        yield from ((model, text) for text in texts if text is not None)
+
+
+def relatives_of(model: Model) -> tuple[Model, ...]:
+    """Return the models that may hold a part of the same row, itself first: its parents, and all their children."""
+    own = concrete(model)
+    line = [own, *own._meta.get_parent_list()]
+    return tuple(dict.fromkeys([*line, *(child for parent in line for child in _children(parent))]))
+
+
+def namesakes_of(model: Model) -> tuple[Model, ...]:
+    """Return the models under which the same row has the same key, itself first."""
+    return tuple(each for each in relatives_of(model) if _key_holder(each) is _key_holder(model))
+
+
+def _children(model: Model) -> Iterator[Model]:
+    for child in model.__subclasses__():
+        if child._meta.apps is apps and not (child._meta.abstract or child._meta.proxy):
+            yield child
+        yield from _children(child)
+
+
+def _key_holder(model: Model) -> Model:
+    """Return the model from which `model` has its key: itself, or a parent that it is linked to by it."""
+    holder = concrete(model)
+    field: Any = holder._meta.pk
+    while field.remote_field is not None and field.remote_field.parent_link:
+        holder = field.remote_field.model
+        field = holder._meta.pk
+    return holder

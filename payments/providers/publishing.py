@@ -1,0 +1,255 @@
+"""What may leave the server of what a provider returns: what it has declared, and nothing that holds a secret.
+
+A provider declares each part of its public data by name, as `public_data_keys`: "client_token" is a plain value,
+"next.url" a plain value in an object, and "methods[].id" one in each object of a list. What isn't declared is left
+out. So is, wherever it stands, a text that contains the value of an option whose name says that it is a secret, or a
+text of the private half: a plug-in that mixes up its two halves leaks nothing, and loses no money.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from payments import conf
+from payments.providers.facts import Failure, NextAction, SessionFact, is_web_address
+from payments.redaction import redact_text
+from payments.wording import kept_words
+
+if TYPE_CHECKING:
+    from payments.providers.base import BaseProvider
+
+logger = logging.getLogger("payments.providers")
+
+UNNAMED: Final = "declined"
+"""The code of a refusal whose own isn't one word."""
+
+SHORTEST: Final = 8
+"""A shorter text isn't looked for: it would turn up by chance."""
+
+CODE: Final = re.compile(r"[a-z0-9_]{1,64}")
+"""What a code is: one word, for programs."""
+
+_PATH: Final = re.compile(r"[^.\[\]\s]+(?:\[\])*(?:\.[^.\[\]\s]+(?:\[\])*)*")
+_SECRET: Final = re.compile(r"secret|token|password|passphrase|credential|key", re.IGNORECASE)
+_PUBLIC: Final = re.compile(r"public|publishable", re.IGNORECASE)
+
+_COMMON: Final = re.compile(
+    r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})(?:[ _.-](?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}))*+"
+    r"|\d{4}-\d\d-\d\d(?:[T ][0-9:.]+(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|-?\d+\.\d{1,4}"
+)
+"""Words, dates, times and amounts: what is private and what is public may well have the same."""
+
+_ITEMS: Final = "[]"
+
+
+@dataclass(kw_only=True)
+class Shape:
+    """What is declared of a value: that it may be a plain one, which members it may have, of what it may be a list."""
+
+    is_plain: bool = False
+    members: dict[str, Shape] = field(default_factory=dict)
+
+
+_NOTHING: Final = Shape()
+_GONE: Final = object()
+_WORDS: Final = ("code", "message", "detail")
+
+_secrets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """The way out of the server for what one provider returns; `private` are the texts that may not take it.
+
+    `is_first` tells that this is new: then what is left out is told to the log, and not again whenever it is read.
+    """
+
+    provider: BaseProvider[Any]
+    private: frozenset[str] = frozenset()
+    is_first: bool = True
+
+    def data(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is declared, without the texts that may not leave."""
+        kept, undeclared = declared_data(data, self.provider.public_data_keys)
+        if undeclared and self.is_first:
+            logger.warning(
+                "Provider %s returned undeclared public keys: %s", self.provider.alias, ", ".join(undeclared)
+            )
+        return {
+            name: clean
+            for name, value in kept.items()
+            if (clean := self._clean(value, f"data.{name}")) is not _GONE
+        }
+
+    def failure(self, failure: Failure | None) -> Failure | None:
+        """Return a failure whose code is one word, and whose words may be read by the payer."""
+        if failure is None:
+            return None
+        code, message, detail = (redact_text(kept_words(getattr(failure, name))) for name in _WORDS)
+        if self._is_kept_back(code, "failure.code"):
+            code = UNNAMED
+        elif not CODE.fullmatch(code):
+            code, detail = UNNAMED, detail or code
+        message = "" if self._is_kept_back(message, "failure.message") else message
+        detail = "" if holds_secret(detail) else detail
+        return replace(failure, code=code, message=message, detail=detail)
+
+    def action(self, action: NextAction | None) -> NextAction | None:
+        """Return an action; one whose address may not leave goes on without it, so that nothing passes for held."""
+        url = getattr(action, "url", None)  # What is no action at all is told of with the rest of the answer.
+        is_kept_back = isinstance(url, str) and self._is_kept_back(url, "next_action.url")
+        return NextAction(type="provider_script") if is_kept_back else action
+
+    def fact(self, fact: SessionFact) -> SessionFact:
+        """Return a fact of which everything may be kept and shown."""
+        return replace(
+            fact,
+            data=None if fact.data is None else self.data(fact.data),
+            failure=self.failure(fact.failure),
+            next_action=self.action(fact.next_action),
+            movements=tuple(replace(row, failure=self.failure(row.failure)) for row in fact.movements),
+        )
+
+    def _clean(self, value: Any, where: str) -> Any:
+        """Return a declared value without the texts that may not leave, or `_GONE`."""
+        if isinstance(value, str):
+            return _GONE if self._is_kept_back(value, where) else value
+        if isinstance(value, Mapping):
+            inner = {name: self._clean(each, f"{where}.{name}") for name, each in value.items()}
+            return {name: each for name, each in inner.items() if each is not _GONE}
+        if isinstance(value, list | tuple):
+            rows = (self._clean(each, f"{where}{_ITEMS}") for each in value)
+            return [each for each in rows if each is not _GONE]
+        return value
+
+    def _is_kept_back(self, text: str, where: str) -> bool:
+        plain = f"{text} {unquote(text)}" if "%" in text else text
+        # An address to come back to is a part of many an address that leads away.
+        is_private = any(
+            each in plain and not (is_web_address(each) and is_web_address(text)) for each in self.private
+        )
+        if not (is_private or holds_secret(plain)):
+            return False
+        if self.is_first:
+            logger.error(
+                "Provider %s would have published in %s what is private or secret: it was left out.",
+                self.provider.alias,
+                where,
+            )
+        return True
+
+
+def publication(
+    provider: BaseProvider[Any],
+    *private: Mapping[str, Any] | None,
+    known: Iterable[Any] = (),
+    is_first: bool = True,
+) -> Publication:
+    """Return the way out for what a provider returns next to these private halves.
+
+    What stands in them under a key that is public isn't private, nor is what is `known` outside, such as our ids.
+    """
+    texts = {
+        text
+        for half in private
+        for name, value in (half or {}).items()
+        if name not in provider.public_data_keys
+        for text in texts_in(value)
+        if len(text) >= SHORTEST and not _COMMON.fullmatch(text)
+    }
+    return Publication(provider=provider, private=frozenset(texts.difference(known)), is_first=is_first)
+
+
+def declared_data(data: Mapping[str, Any], declared: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return what of public data is declared, and the names of the rest."""
+    undeclared: list[str] = []
+    kept = _pruned_members(data, _shape(frozenset(declared)), "", undeclared)
+    return kept, sorted(set(undeclared))
+
+
+def undeclarable(declared: Any) -> list[str]:
+    """Return what of a provider's `public_data_keys` isn't a name as it has to be."""
+    if not isinstance(declared, set | frozenset):
+        return [repr(declared)]
+    return sorted(repr(path) for path in declared if not (isinstance(path, str) and _PATH.fullmatch(path)))
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every string among a nested value's leaves."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from texts_in(each)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from texts_in(each)
+
+
+def holds_secret(text: str) -> bool:
+    """Return whether a text contains a secret option of a configured provider."""
+    return any(secret in text for secret in _secrets)
+
+
+def learn_secrets(built: Iterable[Any]) -> None:
+    """Note the secret options of all providers as they are configured now, and of those that are built."""
+    global _secrets  # noqa: PLW0603 - one setting, one process
+    entries = conf.payments_setting("PROVIDERS", {}).values()
+    written = (entry.get("OPTIONS") for entry in entries if isinstance(entry, Mapping))
+    options = (*(each for each in written if isinstance(each, Mapping)), *map(_named, built))
+    texts = {text for each in options for text in secrets_in(each)}
+    _secrets = frozenset(text for text in texts if len(text) >= SHORTEST)
+
+
+def secrets_in(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of the options whose names say that they are a key, a secret, a token or a password."""
+    for name, value in options.items():
+        if _SECRET.search(name) and not _PUBLIC.search(name):
+            yield from texts_in(value)
+
+
+def _named(options: Any) -> dict[str, Any]:
+    """Return a dataclass's options by their names, the defaults among them."""
+    return {option.name: getattr(options, option.name) for option in fields(options)}
+
+
+@cache
+def _shape(declared: frozenset[str]) -> Shape:
+    whole = Shape()
+    for path in declared:
+        shape = whole
+        for step in path.replace(_ITEMS, f".{_ITEMS}").split("."):
+            shape = shape.members.setdefault(step, Shape())
+        shape.is_plain = True
+    return whole
+
+
+def _pruned(value: Any, shape: Shape, path: str, undeclared: list[str]) -> Any:
+    """Return what of a value its shape has; `undeclared` learns the names of the rest."""
+    if isinstance(value, Mapping) and shape.members.keys() - {_ITEMS}:
+        return _pruned_members(value, shape, f"{path}.", undeclared)
+    if isinstance(value, list | tuple) and _ITEMS in shape.members:
+        rows = [_pruned(each, shape.members[_ITEMS], f"{path}{_ITEMS}", undeclared) for each in value]
+        return [each for each in rows if each is not _GONE]
+    is_plain = not isinstance(value, Mapping | list | tuple | set | frozenset)
+    if is_plain and (shape.is_plain or (value is None and shape.members)):
+        return value
+    undeclared.append(path)
+    return _GONE
+
+
+def _pruned_members(
+    value: Mapping[str, Any], shape: Shape, prefix: str, undeclared: list[str]
+) -> dict[str, Any]:
+    parts = {
+        name: _pruned(each, shape.members.get(name, _NOTHING), f"{prefix}{name}", undeclared)
+        for name, each in value.items()
+    }
+    return {name: each for name, each in parts.items() if each is not _GONE}

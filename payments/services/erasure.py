@@ -1,0 +1,227 @@
+"""Erasing a customer: what the rows and the providers know of a person goes; amounts, ids and history stay.
+
+What an operation under way would send again stays too, until it has ended: the same key must ask for the same. So a
+second call may find more to erase, and does no harm where there is nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from payments.exceptions import PaymentError
+from payments.models import (
+    AccountHolder,
+    IdempotencyRecord,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    WebhookEvent,
+)
+from payments.providers.handler import check_no_transaction
+from payments.services.account_holders import delete_account, forget_person
+from payments.services.ledger.books import open_books
+from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.locks import database_alias, repeated
+from payments.services.ledger.statements import update
+from payments.states import EventSource, WebhookEventStatus
+
+logger = logging.getLogger("payments.erasure")
+
+ERASED: Final = "[erased]"
+"""What stands in a text where a customer's name or address was."""
+
+_BLANKED: Final = ("metadata", "context", "input", "sent", "exchange")
+"""Documents that may hold anything of a person, and that nobody needs any more where nothing is under way."""
+
+_WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erasure:
+    """What was erased of a customer, and what has to wait, by id.
+
+    `operations` are under way, `webhook_events` not applied yet; erase again when they are done with. `accounts` are
+    account holders whose provider still has the account: it was not reached, or can't delete one, or is needed by an
+    operation under way.
+    """
+
+    collections: int = 0
+    operations: tuple[str, ...] = ()
+    webhook_events: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to erase."""
+        return not (self.operations or self.webhook_events or self.accounts)
+
+
+def erase_customer(user: AbstractBaseUser, *, actor: Actor = None, source: str = EventSource.API) -> Erasure:
+    """Erase what is known of a customer, here and in their accounts at providers; return what is left of it.
+
+    Call it before the user's own row is deleted, and again as long as something is left. Each collection's history
+    says that it was erased. Raises OpenTransactionError inside a transaction, since providers are called.
+    """
+    check_no_transaction()
+    origin = Origin.of(actor=None if actor is not None and actor.pk == user.pk else actor, source=source)
+    erasure = erase_rows(user, origin=origin)
+    holders = AccountHolder.objects.filter(customer=user.pk).exclude(provider_reference=None)
+    busy = PaymentOperation.objects.filter(pk__in=erasure.operations).values_list("provider_id", flat=True)
+    return Erasure(
+        collections=erasure.collections,
+        operations=erasure.operations,
+        webhook_events=erasure.webhook_events,
+        accounts=tuple(row.pk for row in holders if row.provider_id in busy or not _deletes_account(row)),
+    )
+
+
+def erase_abandoned_accounts() -> Erasure:
+    """Delete the accounts at providers of those customers whose users were deleted; return what is left of them."""
+    check_no_transaction()
+    holders = AccountHolder.objects.filter(customer=None).exclude(provider_reference=None)
+    return Erasure(accounts=tuple(row.pk for row in holders if not _deletes_account(row)))
+
+
+def erase_deleted_user(instance: AbstractBaseUser, **_arguments: Any) -> None:
+    """Erase, with a user who is being deleted, what our own rows know of them; accounts at providers are left."""
+    erase_rows(instance, origin=Origin(source=EventSource.SYSTEM))
+
+
+def erase_rows(user: AbstractBaseUser, *, origin: Origin) -> Erasure:
+    """Erase what our own rows know of a customer; as part of the caller's transaction, where there is one."""
+    person = _Person.of(user)
+    found = PaymentCollection.objects.filter(customer=user.pk).order_by("pk").values_list("pk", flat=True)
+    operations: list[str] = []
+    for collection_id in list(found):
+        operations += repeated(lambda: person.erase_collection(collection_id, origin), joins=True)  # noqa: B023
+    forget_person(user)
+    waiting = _clear_webhook_events(user)
+    person.erase_mentions()
+    return Erasure(collections=len(found), operations=tuple(operations), webhook_events=waiting)
+
+
+def _deletes_account(holder: AccountHolder) -> bool:
+    """Have a provider delete an account; return whether it has."""
+    try:
+        delete_account(holder)
+    except PaymentError as error:
+        logger.warning("The account of %s isn't deleted: %s", holder.pk, error.code)
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Person:
+    """A customer, and the texts by which others would know them."""
+
+    pk: Any
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, user: AbstractBaseUser) -> _Person:
+        """Gather the addresses and the full name; a single name may be any word, so it is no such text."""
+        addresses = [getattr(user, "email", ""), user.get_username(), *_addresses(user)]
+        name = getattr(user, "get_full_name", str)()
+        texts = {text.strip() for text in addresses if "@" in (text or "")}
+        return cls(pk=user.pk, texts=tuple(sorted({*texts, *([name] if " " in name else [])})))
+
+    def erase_collection(self, collection_id: str, origin: Origin) -> list[str]:
+        """Erase a collection and all below it, and note that; return the operations that are under way."""
+        books = open_books(collection_id, origin=origin)
+        under_way = [row for row in books.operations if row.is_open]
+        busy = {row.pk for row in under_way} | {row.session_id for row in under_way}
+        rows = (books.collection, *books.sessions, *books.payments, *books.captures, *books.refunds)
+        changed = [self._erase(row) for row in (*rows, *books.operations) if row.pk not in busy]
+        if any([*changed, self._erase_events(collection_id)]):
+            books.note("customer.erased", books.collection)
+        books.close()
+        return [str(row.pk) for row in under_way]
+
+    def erase_mentions(self) -> None:
+        """Take the texts out of stored answers, and of events that belong to no session."""
+        alias = database_alias()
+        self._erase_matching(QuerySet(IdempotencyRecord, using=alias), "response_body")
+        self._erase_matching(QuerySet(WebhookEvent, using=alias).filter(session=None), "payload")
+
+    def _erase(self, row: Any) -> bool:
+        """Blank what may hold anything, and take the texts out of the rest; return whether there was something."""
+        blank: dict[str, Any] = {name: {} for name in _BLANKED if getattr(row, name, None)}
+        changes = self._without_texts(row) | blank
+        for name, value in changes.items():
+            setattr(row, name, value)
+        return bool(changes)
+
+    def _without_texts(self, row: Model) -> dict[str, Any]:
+        """Return what is otherwise in a row's texts and documents without the person."""
+        names = [each.name for each in row._meta.concrete_fields if each.get_internal_type() in _WRITTEN]
+        values = {name: getattr(row, name) for name in names}
+        cleaned = {name: self._cleaned(value) for name, value in values.items()}
+        return {name: value for name, value in cleaned.items() if value != values[name]}
+
+    def _erase_events(self, collection_id: str) -> bool:
+        """Take the person out of a collection's history, which tells what has happened all the same."""
+        is_news = False
+        for event in PaymentEvent.objects.filter(collection=collection_id):
+            changes = {"data": self._cleaned(event.data)}
+            if event.actor_id == self.pk:
+                changes["actor_label"] = ""
+            is_new = any(getattr(event, name) != value for name, value in changes.items())
+            if is_new:
+                vars(event).update(changes)
+                update(database_alias(), event, list(changes))
+            is_news = is_news or is_new
+        return is_news
+
+    def _erase_matching(self, rows: QuerySet[Any], name: str) -> None:
+        """Take the texts out of a document, wherever it holds one of them, in JSON's spelling or not."""
+        wanted = Q()
+        for text in self.texts:
+            wanted |= Q(written__icontains=text) | Q(written__icontains=json.dumps(text)[1:-1])
+        if not wanted:
+            return
+        for row in rows.annotate(written=Cast(name, TextField())).filter(wanted).iterator():
+            setattr(row, name, self._cleaned(getattr(row, name)))
+            update(database_alias(), row, [name])
+
+    def _cleaned(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return _replaced(value, self.texts)
+        if isinstance(value, Mapping):
+            return {self._cleaned(name): self._cleaned(inner) for name, inner in value.items()}
+        return [self._cleaned(inner) for inner in value] if isinstance(value, list) else value
+
+
+_WRITTEN: Final = frozenset({"JSONField", "TextField"})
+
+
+def _replaced(text: str, parts: Iterable[str]) -> str:
+    for part in parts:
+        text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", ERASED, text, flags=re.IGNORECASE)
+    return text
+
+
+def _addresses(user: AbstractBaseUser) -> Iterator[str]:
+    """Yield the addresses under which a customer is known here, which may be older than the user's own."""
+    yield from AccountHolder.objects.filter(customer=user.pk).values_list("email", flat=True)
+    contexts = PaymentSession.objects.filter(collection__customer=user.pk).values_list("context", flat=True)
+    for context in contexts:
+        yield context.get("email") or ""
+
+
+def _clear_webhook_events(user: AbstractBaseUser) -> tuple[str, ...]:
+    """Clear the contents of the events that are done with; return those that may still have to be applied."""
+    events = WebhookEvent.objects.filter(session__collection__customer=user.pk)
+    done = events.exclude(status__in=_WAITING).exclude(payload={}, fact=None)
+    done.update(payload={}, fact=None, updated_at=timezone.now())
+    return tuple(events.filter(status__in=_WAITING).values_list("pk", flat=True))

@@ -1,0 +1,51 @@
+"""Who pays, and who asks: a row of the project's user model, whatever object stands for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import models, router
+from django.utils.translation import gettext_lazy as _
+
+from payments.exceptions import InputError
+
+
+def email_of(user: AbstractBaseUser) -> str | None:
+    """Return the e-mail address of a user, from the field that the user model names for it."""
+    return getattr(user, user.get_email_field_name(), None) or None
+
+
+def user_of(person: Any, *, field: str) -> Any:
+    """Return the saved user that somebody is, or None for nobody, such as an AnonymousUser.
+
+    What carries only a user's key, as a token may, is the user with that key. Raises InputError (`unknown_user`, for
+    the argument `field`) where there is none, and for a row of any other model.
+    """
+    if person is None or not getattr(person, "is_authenticated", True):
+        return None
+    is_row = isinstance(person, get_user_model())
+    if is_row and not person._state.adding:
+        return person
+    # Of another model, the user with the same key is somebody else.
+    is_foreign = isinstance(person, models.Model) and not is_row
+    user = None if is_foreign else _user_with_key(getattr(person, "pk", None))
+    if user is None:
+        raise InputError(
+            _("This is no user of the project: “%(person)s”."),
+            code="unknown_user",
+            field=field,
+            params={"person": type(person).__name__},
+        )
+    return user
+
+
+def _user_with_key(key: Any) -> Any:
+    user_model = get_user_model()
+    try:
+        users = user_model._base_manager.using(router.db_for_write(user_model))
+        return None if key is None else users.filter(pk=key).first()
+    except (TypeError, ValueError, OverflowError, ValidationError):
+        return None
