@@ -382,8 +382,9 @@ def test_nothing_else_is_resolved(script: Script, status: str) -> None:
     key, finished_at = (operation.in_flight_key, None) if is_open else (None, operation.created_at)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE payments_paymentoperation SET status = %s, in_flight_key = %s, finished_at = %s WHERE id = %s",
-            [status, key, finished_at, operation.pk],
+            "UPDATE payments_paymentoperation SET status = %s, in_flight_key = %s, finished_at = %s, error_code = %s "
+            "WHERE id = %s",
+            [status, key, finished_at, "" if status == "succeeded" else "not_sent", operation.pk],
         )
     with pytest.raises(TransitionError) as refusal:
         resolve_operation(operation, has_happened=True, reason="Seen.")
