@@ -98,8 +98,9 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
     def moves_real_money(self) -> bool:
         """Whether a payer really pays: False for a simulation, a test key or a sandbox.
 
-        `moves_real_money = True` in the class says it for all its providers. Outside of DEBUG one that says False fails
-        the checks unless `PAYMENTS["ALLOW_PRETEND_MONEY"]` is True, and is refused unless that or `is_meant_to_pretend`.
+        `moves_real_money = True` in the class says it for all its providers. Outside of DEBUG one that says False
+        fails the checks unless `PAYMENTS["ALLOW_PRETEND_MONEY"]` is True, and is refused unless that or
+        `is_meant_to_pretend`.
         """
 
     @property
