@@ -27,7 +27,7 @@ from django.utils.module_loading import import_string
 from payments import conf
 from payments.addresses import places_of
 from payments.providers import BaseProvider, configured_providers, get_provider
-from payments.providers.pretend import is_refused
+from payments.providers.pretend import is_pretending
 from payments.providers.publishing import undeclarable
 
 AppConfigs = Sequence[AppConfig] | None
@@ -502,7 +502,7 @@ def _entry_problem(entry: Any) -> str | None:
 
 
 def _money_errors(provider: BaseProvider[Any]) -> Checks:
-    if not is_refused(provider):
+    if not is_pretending(provider):
         return []
     return [
         Error(

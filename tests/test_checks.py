@@ -435,6 +435,7 @@ NONSENSE: tuple[Any, ...] = (
 
 USES: dict[str, Callable[[], object]] = {
     "PROVIDERS": lambda: [each.alias for each in configured_providers().values()],
+    "PAYABLE_MODELS": conf.payable_models,
     "PAYABLE_RESOLVER": lambda: _resolver() if conf.payable_resolver_path() else None,
     "MARK_AS_PAID_PROVIDER": lambda: (
         conf.mark_as_paid_provider() and get_provider(conf.mark_as_paid_provider())

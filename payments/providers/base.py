@@ -98,9 +98,15 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
     def moves_real_money(self) -> bool:
         """Whether a payer really pays: False for a simulation, a test key or a sandbox.
 
-        `moves_real_money = True` in the class says it for all its providers. One that says False is refused outside of
-        DEBUG, unless `PAYMENTS["ALLOW_PRETEND_MONEY"]` is True.
+        `moves_real_money = True` in the class says it for all its providers. Outside of DEBUG one that says False
+        fails the checks unless `PAYMENTS["ALLOW_PRETEND_MONEY"]` is True, and is refused unless that or
+        `is_meant_to_pretend`.
         """
+
+    @property
+    def is_meant_to_pretend(self) -> bool:
+        """Whether the provider's own options say that pretend money is meant, as `livemode: False` does."""
+        return False
 
     @abc.abstractmethod
     def initiate(self, request: InitiateRequest) -> InitiateResult:

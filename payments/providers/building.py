@@ -93,7 +93,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, _ANY_NUMBER) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return not isinstance(hint, type) or isinstance(value, hint)
+    return hint is Any or not isinstance(hint, type) or isinstance(value, hint)
 
 
 def _fits_collection(value: Any, kind: type[Collection[Any]], arguments: Sequence[Any]) -> bool:

@@ -22,7 +22,12 @@ _BLANK: Final = re.compile(r"[A-Za-z_]*\.\.\.")
 
 
 def is_refused(provider: BaseProvider[Any]) -> bool:
-    """Return whether a provider's word counts for nothing: it moves pretend money where real money is meant."""
+    """Return whether a provider's word counts for nothing: it moves pretend money, and nothing says that it is to."""
+    return is_pretending(provider) and not provider.is_meant_to_pretend
+
+
+def is_pretending(provider: BaseProvider[Any]) -> bool:
+    """Return whether a provider moves pretend money where a shop is open, and no setting of the shop allows it."""
     return not provider.moves_real_money and not allows_pretend_money()
 
 

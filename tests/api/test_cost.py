@@ -151,7 +151,10 @@ PROOFS: Final = (
     "PayPal-Cert-Url",
 )
 PROVIDERS: Final[dict[str, Any]] = {
-    "simulator": {"BACKEND": "payments.providers.simulator.SimulatorProvider"},
+    "simulator": {
+        "BACKEND": "payments.providers.simulator.SimulatorProvider",
+        "OPTIONS": {"api_key": "sk_sim_of_the_tests"},
+    },
     "stripe": {
         "BACKEND": "payments.providers.stripe.StripeProvider",
         "OPTIONS": {"api_key": "sk_test_1", "webhook_secrets": ["whsec_1", "whsec_2"]},

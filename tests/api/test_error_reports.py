@@ -94,9 +94,9 @@ def test_no_report_of_a_storefront_view_holds_a_secret(
     client.raise_request_exception = False
     body = filled(route.body, keys)
     if body is not None and "data" in body:
-        payment.collection.amount = 200
-        payment.collection.save_fields("amount")
-        keys["session"] = services.create_payment_session(payment.collection, provider_id="scripted").pk
+        collection = services.update_payment_collection(payment.collection, amount="200.00")
+        session = services.create_payment_session(collection, provider_id="scripted", by_payer=True)
+        keys["session"] = session.pk
         name = "code" if route.method == "PATCH" else "token"
         body["data"] = {name: TOKEN}
     for spot in SPOTS:

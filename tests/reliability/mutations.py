@@ -118,8 +118,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path=f"{LEDGER}/statements.py",
-                old="    if not compiles_statements():\n        values = {name: getattr",
-                new="    guard = {}\n    if not compiles_statements():\n        values = {name: getattr",
+                old="    if is_stamped or not compiles_statements():\n        values = {name: getattr",
+                new="    guard = {}\n    if is_stamped or not compiles_statements():\n        values = {name: getattr",
             ),
         ),
     ),

@@ -86,6 +86,11 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         """Whether it is PayPal itself and not its sandbox."""
         return self.options.livemode
 
+    @property
+    def is_meant_to_pretend(self) -> bool:
+        """Whether the sandbox is meant, which nobody gets without saying so."""
+        return not self.options.livemode
+
     def key_window(self, kind: OperationKind) -> timedelta | None:
         """Return how long PayPal keeps a key: those of payments for longer than those of orders."""
         return PAYMENT_KEYS_LAST if kind in _OF_PAYMENTS else self.idempotency_window

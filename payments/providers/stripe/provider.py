@@ -84,6 +84,11 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         """Whether the key is one of live mode."""
         return self.options.is_live
 
+    @property
+    def is_meant_to_pretend(self) -> bool:
+        """Whether the options say that test mode is meant; a test key alone may be a slip."""
+        return self.options.livemode is False
+
     def amount_step(self, currency_code: str) -> Decimal:
         """Return the amount of which Stripe takes multiples only."""
         return RULES.step(currency_code)
