@@ -6,7 +6,7 @@ the books must make sense; in the end, when the dust has settled, they must say 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,12 +37,16 @@ from payments.services import (
     cancel_payment_collection,
     cancel_payment_session,
     capture_payment,
+    check_operation,
+    correct_operation,
     create_payment_session,
+    mark_payment_collection_as_paid,
     open_payment_collection,
     process_due_events,
     publish_due,
     reconcile_due,
     refund_payment,
+    resolve_operation,
     sync_payment_session,
     update_payment_collection,
     update_payment_session,
@@ -50,7 +54,7 @@ from payments.services import (
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
 from payments.simulator.errors import ServiceError
-from payments.states import OPEN_OPERATION_STATUSES, WebhookEventStatus
+from payments.states import OPEN_OPERATION_STATUSES, OperationKind, OperationStatus, WebhookEventStatus
 from tests.reliability.afterwards import UNPROCESSED, let_time_pass
 from tests.reliability.books import (
     assert_books_agree,
@@ -62,7 +66,14 @@ from tests.reliability.books import (
 )
 from tests.reliability.clocks import TestClock
 from tests.reliability.crashes import ProcessDied
-from tests.reliability.operators import deliver, deliver_everything, see_to_attention, settle_everything
+from tests.reliability.operators import (
+    correct_what_was_said,
+    deliver,
+    deliver_everything,
+    said_by_persons,
+    see_to_attention,
+    settle_everything,
+)
 from tests.shop.models import Order
 
 CURRENCIES = st.sampled_from(["eur", "jpy", "kwd"])
@@ -102,6 +113,10 @@ class Luck:
     point: Checkpoint | None = None
     is_silent: bool = False
 
+
+OPEN = (OperationStatus.UNKNOWN, OperationStatus.ATTENTION, OperationStatus.PENDING)
+OVER = (OperationStatus.SUCCEEDED, OperationStatus.DECLINED)
+MOVING = (OperationKind.CAPTURE, OperationKind.REFUND)
 
 _WRITES = ("initiate", "update", "authorize", "capture", "refund", "cancel")
 _APPLIES = {"decline": _WRITES, "sticky_500": _WRITES, "async": ("authorize", "capture", "refund")}
@@ -155,6 +170,10 @@ def steps() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         (3, "payer_authorizes", {"card": CARDS, **pick, **luck}),
         (3, "payer_cancels", pick | luck),
         (2, "order_changes", {"share": st.integers(min_value=50, max_value=150), **luck}),
+        (2, "check_now", pick),
+        (3, "resolve", {"has_happened": st.booleans(), "share": SHARES, **pick}),
+        (2, "correct", {"has_happened": st.booleans(), "share": SHARES, **pick}),
+        (1, "mark_as_paid", {"share": SHARES}),
         (1, "order_changes_hands", {"customer": st.sampled_from(["ann", "ben", None]), **luck}),
         (5, "act_at_provider", {"act": ACTS, **pick}),
         (4, "deliver", {"picks": st.lists(st.integers(min_value=0, max_value=40), min_size=1, max_size=4)}),
@@ -275,6 +294,40 @@ class PaymentMachine(RuleBasedStateMachine):
     def sync(self, pick: int) -> None:
         """Ask the provider."""
         self._with_session("retrieve", GOOD_LUCK, pick, sync_payment_session)
+
+    # What operators find out, or believe to
+
+    def check_now(self, pick: int) -> None:
+        """Have an operator ask at once what became of an operation."""
+        self._with_operation(pick, OPEN, check_operation)
+
+    def resolve(self, pick: int, has_happened: bool, share: int | None) -> None:
+        """Have an operator say what became of an operation, rightly or not, with any amount."""
+        self._with_operation(pick, OPEN, lambda row: self._say(resolve_operation, row, has_happened, share))
+
+    def correct(self, pick: int, has_happened: bool, share: int | None) -> None:
+        """Have an operator say otherwise."""
+        self._with_operation(pick, OVER, lambda row: self._say(correct_operation, row, has_happened, share))
+
+    def mark_as_paid(self, share: int | None) -> None:
+        """Have an operator receive a part, or all, by a transfer."""
+        amount = self._share(self.collection.amount, share)
+        self._attempt("", GOOD_LUCK, lambda: mark_payment_collection_as_paid(self.collection, amount=amount))
+
+    def _with_operation(
+        self, pick: int, statuses: Collection[str], act: Callable[[PaymentOperation], object]
+    ) -> None:
+        found = PaymentOperation.objects.filter(collection=self.collection, status__in=statuses)
+        # A wrong word on anything else stays wrong: only these can be corrected.
+        rows = list(found.filter(kind__in=MOVING).order_by("created_at", "id"))
+        if rows:
+            self._attempt("retrieve", GOOD_LUCK, lambda: act(rows[pick % len(rows)]))
+
+    def _say(
+        self, verb: Callable[..., object], row: PaymentOperation, has_happened: bool, share: int | None
+    ) -> None:
+        amount = self._share(row.amount, share) if has_happened else None
+        verb(row, has_happened=has_happened, amount=amount, reason="Somebody has looked.")
 
     # What payers do for themselves, and what becomes of their order
 
@@ -400,10 +453,10 @@ class PaymentMachine(RuleBasedStateMachine):
         counts = row_counts(self.collection)
         assert all(counts[model] >= count for model, count in self.counts.items()), "a row is gone"
         self.counts = counts
-        for session in self.collection.sessions.all():
+        for session in self.collection.sessions.exclude(provider="system"):
             assert_references_moved_once(self.service, session)
             ours, theirs = our_books(session), their_books(self.service, session)
-            assert ours.captured <= theirs.captured
+            assert ours.captured - said_by_persons(session) <= theirs.captured
             assert ours.charged_back <= theirs.charged_back
 
     def teardown(self) -> None:
@@ -417,6 +470,7 @@ class PaymentMachine(RuleBasedStateMachine):
             deliver_everything(self.service)
         let_time_pass(self.clock)
         see_to_attention(self.service, self.collection)
+        correct_what_was_said(self.service, self.collection)
         self.books_make_sense()
         assert not PaymentOperation.objects.open().filter(collection=self.collection).exists()
         assert not PaymentEvent.objects.filter(collection=self.collection, published_at=None).exists()

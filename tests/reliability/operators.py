@@ -5,15 +5,23 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from payments.models import PaymentCollection, PaymentOperation
+from payments.exceptions import TransitionError
+from payments.models import Capture, PaymentCollection, PaymentOperation, PaymentSession
+from payments.money import ZERO, from_minor_units, to_minor_units
 from payments.providers import WebhookRequest
-from payments.services import process_due_events, receive_webhook, resolve_operation, sync_payment_session
+from payments.services import (
+    correct_operation,
+    process_due_events,
+    receive_webhook,
+    resolve_operation,
+    sync_payment_session,
+)
 from payments.services.background.inbox import process_quietly
 from payments.simulator import SimulatorService, sign
 from payments.simulator.errors import ServiceError
 from payments.simulator.events import Event
 from payments.simulator.records import Intent
-from payments.states import OperationKind, OperationStatus
+from payments.states import MovementStatus, OperationKind, OperationStatus
 
 
 def deliver(service: SimulatorService, event: Event) -> None:
@@ -50,6 +58,38 @@ def see_to_attention(service: SimulatorService, collection: PaymentCollection) -
         resolve_operation(
             operation, has_happened=_has_happened(service, operation), reason="The provider's ledger says so."
         )
+
+
+def said_by_persons(session: PaymentSession) -> int:
+    """Return what was captured of a session by the word of a person alone, in minor units."""
+    rows = Capture.objects.filter(
+        payment__session=session, is_by_person=True, status=MovementStatus.SUCCEEDED
+    )
+    total = sum((row.amount for row in rows), ZERO)
+    return to_minor_units(total, session.currency_code) if total else 0
+
+
+def correct_what_was_said(service: SimulatorService, collection: PaymentCollection) -> None:
+    """Have who resolved captures and refunds look into the provider's ledger, and take back what is wrong."""
+    said = PaymentOperation.objects.filter(collection=collection, kind__in=("capture", "refund"))
+    for operation in said.exclude(resolution_reason="").order_by("-created_at", "-id"):
+        moved = [
+            row
+            for intent in service.intents(reference=operation.session_id)
+            for row in intent.movements
+            if row.reference == operation.pk and row.status == "succeeded"
+        ]
+        try:
+            correct_operation(
+                operation,
+                has_happened=bool(moved),
+                amount=from_minor_units(moved[0].amount, operation.currency_code) if moved else None,
+                provider_reference=moved[0].id if moved else None,
+                reason="The provider's ledger says so.",
+                accept_excess=True,
+            )
+        except TransitionError as error:
+            assert error.code in ("nothing_to_correct", "already_recorded"), error
 
 
 def _has_happened(service: SimulatorService, operation: PaymentOperation) -> bool:
