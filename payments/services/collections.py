@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import AmountError, InputError, TransitionError
-from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.models import PaymentCollection, PaymentOperation
 from payments.models.payables import key_text
 from payments.money import ZERO, display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
@@ -28,7 +28,7 @@ from payments.services.ledger.outbox import enqueue
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
-from payments.services.ledger.totals import held_amount, promise_of, refresh_totals, remaining_amount
+from payments.services.ledger.totals import held_amount, refresh_totals, remaining_amount
 from payments.states import EventSource
 from payments.users import user_of
 
@@ -154,27 +154,17 @@ def _change_amount(books: Books, amount: Decimal) -> None:
 
 def claim_resizes(books: Books) -> list[PaymentOperation]:
     """Claim that splits fit into the new amount, and that the session which covers what is left covers the new rest."""
-    operations: list[PaymentOperation] = []
-    left = remaining_amount(books)
-    for split in sorted(books.unauthorized_sessions(), key=_yields_last):
-        if left < ZERO and (promised := promise_of(books, split)):
-            smaller = max(promised + left, ZERO)
-            operations += claims.claim_reduction(books, split, smaller)
-            left += promised - smaller
+    left = max(remaining_amount(books), ZERO)
+    operations = claims.claim_room(books, left)
     for session in books.unauthorized_sessions():
         if session.is_split or session.amount == left:
             continue
-        if left <= 0:
+        if not left:
             operations += claims.claim_abandonment(books, session)
         else:
             operations += claims.claim_update(books, session, left)
     refresh_totals(books)
     return operations
-
-
-def _yields_last(session: PaymentSession) -> tuple[bool, float]:
-    """Sort the newest split first, and the parts of a plan last of all, beginning with the last one."""
-    return session.installment is not None, -session.created_at.timestamp()
 
 
 def check_collection_cancelation(collection: PaymentCollection) -> None:

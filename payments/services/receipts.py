@@ -24,13 +24,13 @@ from payments.providers import PaymentContext
 from payments.providers.handler import check_no_transaction
 from payments.services.collections import claim_resizes
 from payments.services.ledger import claims
-from payments.services.ledger.books import Books, Scope, open_books
+from payments.services.ledger.books import Books, Scope
 from payments.services.ledger.claims import Receipt
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
-from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
+from payments.services.ledger.totals import check_excess, refresh_totals
 from payments.services.providers import usable_provider
 from payments.services.sessions import (
     authorize_payment_session,
@@ -60,7 +60,8 @@ def mark_payment_collection_as_paid(
     A session with the `MARK_AS_PAID_PROVIDER` is created, authorized and captured; its capture keeps when the money was
     received (now, unless `received_at` says), under which `reference` of the payer's bank, and a `note`. Where all is
     received, the unauthorized sessions are canceled. Where a part is, they are made smaller, or canceled where their
-    provider can't do that: first those that are due last. `session` is the installment that was paid so; others stay.
+    provider can't do that: the newest first, those of a plan last. `session` is the installment that was paid so; the
+    others stay.
 
     What another provider already holds stays for its own capture. After an interruption, calling this again without an
     amount goes on. Raises AmountError where less is left, TransitionError for a canceled collection and for a session
@@ -104,7 +105,8 @@ class _Desk:
         collection = self._collection
         reconnecting(collection.refresh_from_db)
         if collection.authorized_amount < collection.amount:
-            for split in self._splits():
+            sessions = PaymentSession.objects.filter(collection=collection.pk).unauthorized()
+            for split in sessions.filter(is_split=True).select_related("authorized_payment"):
                 self._abandon(split)
             session = create_payment_session(collection, provider_id=self._provider_id, **self._origin)
             authorize_payment_session(session, **self._origin)
@@ -163,20 +165,15 @@ class _Desk:
         rows = reconnecting(lambda: list(payments.order_by("created_at", "id")))
         return [payment for payment in rows if payment.capturable_amount]
 
-    def _splits(self) -> list[PaymentSession]:
-        """Return the open splits, those that are due last first."""
-        sessions = PaymentSession.objects.filter(collection=self._collection.pk).unauthorized()
-        splits = list(sessions.filter(is_split=True).select_related("authorized_payment"))
-        return sorted(splits, key=lambda row: (row.due_at is not None, row.due_at, row.pk), reverse=True)
-
     def _make_room(self, amount: Decimal) -> None:
         """Have open splits keep nothing of what is received now."""
-        books = open_books(self._collection.pk, origin=Origin(), scope=Scope(), is_locked=False)
-        missing = amount - remaining_amount(books)
-        for split in self._splits():
-            if missing <= ZERO:
-                return
-            missing -= self._shrink(split, min(missing, split.amount))
+
+        def claim(books: Books) -> Sequence[PaymentOperation]:
+            operations = claims.claim_room(books, amount)
+            refresh_totals(books)
+            return operations
+
+        perform(self._collection.pk, claim, origin=Origin.of(**self._origin), scope=Scope()).raise_first()
 
     def _shrink(self, split: PaymentSession, amount: Decimal) -> Decimal:
         """Make a session smaller, or cancel it; return by how much less it is for."""

@@ -53,6 +53,7 @@ from payments.services.ledger.totals import (
     check_overauthorization,
     check_return,
     holder_of,
+    promise_of,
     refresh_totals,
     remaining_amount,
 )
@@ -203,7 +204,24 @@ def claim_update(
     ]
 
 
-def claim_reduction(books: Books, session: PaymentSession, amount: Decimal) -> list[PaymentOperation]:
+def claim_room(books: Books, amount: Decimal) -> list[PaymentOperation]:
+    """Claim that open splits leave an amount (major units) to others: the newest yields first, a plan from its end."""
+    operations: list[PaymentOperation] = []
+    missing = amount - remaining_amount(books)
+    for split in sorted(books.unauthorized_sessions(), key=_yields_last):
+        if missing > ZERO and (promised := promise_of(books, split)):
+            smaller = max(promised - missing, ZERO)
+            operations += _claim_reduction(books, split, smaller)
+            missing -= promised - smaller
+    return operations
+
+
+def _yields_last(session: PaymentSession) -> tuple[bool, float]:
+    """Sort the newest split first, and the parts of a plan last of all, beginning with the last one."""
+    return session.installment is not None, -session.created_at.timestamp()
+
+
+def _claim_reduction(books: Books, session: PaymentSession, amount: Decimal) -> list[PaymentOperation]:
     """Claim that a split is for less, or canceled where nothing is left for it, or its provider can't take that."""
     if amount and session.provider_id in provider_aliases():
         provider = provider_for(session)
