@@ -82,7 +82,7 @@ class OperationKind(models.TextChoices):
     CAPTURE = "capture", _("Capture")
     REFUND = "refund", _("Refund")
     CANCEL = "cancel", _("Cancel")
-    SYNC = "sync", _("Sync")
+    SYNC = "sync", _("Provider's report")
 
 
 class Outcome(models.TextChoices):

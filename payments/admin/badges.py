@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from django.db.models import TextChoices
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from payments.states import (
     CollectionStatus,
@@ -110,3 +112,9 @@ def badge(label: str, tone: Tone) -> SafeString:
         _SIGNS[tone],
         label,
     )
+
+
+def charge_back_badge(amount: Decimal, captured: Decimal) -> SafeString:
+    """Say that payers' banks have taken back what was captured, or a part of it (both in major units)."""
+    label = gettext("Charged back") if amount >= captured else gettext("Partly charged back")
+    return badge(label, Tone.BAD)

@@ -19,11 +19,12 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.collections import COLLECTION_ACTIONS
 from payments.admin.actions.mixins import ActionsAdminMixin
-from payments.admin.badges import Tone, badge, status_badge
+from payments.admin.badges import Tone, badge, charge_back_badge, status_badge
 from payments.admin.bars import collection_bar
 from payments.admin.customers import customer_html, customer_link
 from payments.admin.documents import document_panel
 from payments.admin.filters import (
+    ChargedBackFilter,
     CollectionProviderFilter,
     CurrencyFilter,
     OpenOperationsFilter,
@@ -41,7 +42,6 @@ from payments.admin.timelines import timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges, unclear_of
 from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
-from payments.money import ZERO
 from payments.states import CollectionStatus, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_surroundings"
@@ -69,6 +69,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     list_filter = (
         "status",
         RefundedFilter,
+        ChargedBackFilter,
         OpenOperationsFilter,
         CurrencyFilter,
         CollectionProviderFilter,
@@ -160,6 +161,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
             amount_html(obj.amount, currency),
             amount_remark(gettext("captured"), obj.captured_amount, currency),
             amount_remark(gettext("refunded"), obj.refunded_amount, currency),
+            amount_remark(gettext("charged back"), obj.charged_back_amount, currency),
         )
 
     @admin.display(description=_("for"))
@@ -187,7 +189,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         """Say how much is to be paid, by whom and for what, and how far that has come."""
         currency = obj.currency_code
         payments = list(obj.payments.defer("provider_data", "metadata"))
-        withdrawn = sum((payment.withdrawn_amount for payment in payments), ZERO)
+        withdrawn = obj.charged_back_amount
         charged_back = Fact(label=gettext("Charged back"), value=amount_html(withdrawn, currency))
         return Summary(
             headline=amount_text(obj.amount, currency),
@@ -249,6 +251,8 @@ def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
         yield badge(gettext("Refunded"), Tone.RETURNED)
     elif collection.refunded_amount:
         yield badge(gettext("Partly refunded"), Tone.RETURNED)
+    if collection.charged_back_amount:
+        yield charge_back_badge(collection.charged_back_amount, collection.captured_amount)
     yield from unclear_badges(collection)
 
 

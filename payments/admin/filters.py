@@ -107,6 +107,21 @@ class RefundedFilter(admin.SimpleListFilter):
         )
 
 
+class ChargedBackFilter(admin.SimpleListFilter):
+    """Find what payers' banks have taken back and not returned, whoever has acknowledged it."""
+
+    title = _("charge-backs")
+    parameter_name = "charged_back"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        """Return the one question."""
+        return [("yes", _("Charged back"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list down, along the index of what was charged back."""
+        return queryset.filter(charged_back_amount__gt=0) if self.value() == "yes" else queryset
+
+
 class EventTypeFilter(admin.SimpleListFilter):
     """Offer the kinds of change that the history knows, in words."""
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.payments import PAYMENT_ACTIONS
-from payments.admin.badges import status_badge
+from payments.admin.badges import charge_back_badge, status_badge
 from payments.admin.bars import payment_bar
 from payments.admin.documents import document_panel, provider_data_panel
 from payments.admin.filters import CollectionCurrencyFilter
@@ -92,7 +92,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("status"))
     def status_column(self, obj: Payment) -> SafeString:
         """Show the status, and what is unclear."""
-        return lines(status_badge(obj.status, PaymentStatus), *unclear_badges(obj))
+        return lines(*_badges(obj))
 
     @admin.display(description=_("authorized"))
     def amount_column(self, obj: Payment) -> SafeString:
@@ -102,6 +102,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
             amount_html(obj.amount, currency),
             amount_remark(gettext("captured"), obj.captured_amount, currency),
             amount_remark(gettext("refunded"), obj.refunded_amount, currency),
+            amount_remark(gettext("charged back"), obj.withdrawn_amount, currency),
         )
 
     @admin.display(description=_("session"))
@@ -124,7 +125,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
         currency = obj.currency_code
         return Summary(
             headline=amount_text(obj.amount, currency),
-            badges=(status_badge(obj.status, PaymentStatus), *unclear_badges(obj)),
+            badges=tuple(_badges(obj)),
             figures=(
                 Fact(label=gettext("Authorized"), value=amount_html(obj.amount, currency)),
                 Fact(label=gettext("Captured"), value=amount_html(obj.captured_amount, currency)),
@@ -159,6 +160,13 @@ class PaymentAdminMixin(ActionsAdminMixin):
             (gettext("Authorization expires"), moment(obj.expires_at)),
             (gettext("Canceled"), moment(obj.canceled_at)),
         )
+
+
+def _badges(payment: Payment) -> Iterable[SafeString]:
+    yield status_badge(payment.status, PaymentStatus)
+    if payment.withdrawn_amount:
+        yield charge_back_badge(payment.withdrawn_amount, payment.captured_amount)
+    yield from unclear_badges(payment)
 
 
 def _alerts(payment: Payment) -> Iterable[Alert]:

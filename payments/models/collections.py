@@ -63,7 +63,8 @@ class PaymentCollection(DerivedStatusModel):
     """Gather what is to be paid for one resource, and what has been authorized, captured and refunded of it.
 
     Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
-    `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow. `version` grows
+    `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.
+    `charged_back_amount` is what payers' banks took back and have not returned. `version` grows
     with every change of this row and of any below it. A new `secret_generation` ends the client secret that was
     given out.
     """
@@ -75,6 +76,7 @@ class PaymentCollection(DerivedStatusModel):
     authorized_amount = AmountField(_("authorized amount"), default=ZERO)
     captured_amount = AmountField(_("captured amount"), default=ZERO)
     refunded_amount = AmountField(_("refunded amount"), default=ZERO)
+    charged_back_amount = AmountField(_("charged back amount"), default=ZERO)
     payable_type = models.ForeignKey(
         ContentType,
         verbose_name=_("payable type"),
@@ -134,12 +136,21 @@ class PaymentCollection(DerivedStatusModel):
                 name="payments_collection_refunded_lte_captured",
             ),
             CheckConstraint(
+                condition=Q(charged_back_amount__gte=0, charged_back_amount__lte=F("captured_amount")),
+                name="payments_collection_charged_back_lte_captured",
+            ),
+            CheckConstraint(
                 condition=Q(payable_type__isnull=True, payable_id__isnull=True)
                 | Q(payable_type__isnull=False, payable_id__isnull=False),
                 name="payments_collection_payable_whole",
             ),
         ]
         indexes = [
+            Index(
+                fields=["-created_at", "-id"],
+                condition=Q(charged_back_amount__gt=0),
+                name="payments_col_charged_back_idx",
+            ),
             Index(fields=["payable_id", "payable_type"], name="payments_col_payable_idx"),
             Index(fields=["status", "-created_at"], name="payments_col_status_idx"),
             Index(fields=["-created_at", "-id"], name="payments_col_created_idx"),

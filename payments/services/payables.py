@@ -125,9 +125,8 @@ def is_held_for(
     if currency_code is not None:
         rows = rows.filter(currency_code=normalize_currency(currency_code))
     held, due = ZERO, ZERO
-    for collection in rows.prefetch_related("payments"):
-        lost = sum((payment.withdrawn_amount for payment in collection.payments.all()), ZERO)
-        held += collection.authorized_amount - lost
+    for collection in rows:
+        held += collection.authorized_amount - collection.charged_back_amount
         due += collection.amount
     if amount is not None:
         due = Decimal(amount)

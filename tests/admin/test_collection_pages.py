@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,13 +23,18 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
+from payments.providers import SessionFact
 from payments.services import (
+    Origin,
     cancel_payment_collection,
     create_installment_plan,
     create_payment_session,
+    record_fact,
     refund_payment,
+    resolve_operation,
 )
 from payments.services.payments import capture_payment
+from payments.testing.factories.base import settled
 from tests.admin.pages import html, listed, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer, make_eventful
 from tests.shop.models import Order
@@ -61,10 +67,35 @@ def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     capture_payment(make_authorized(collection))
     assert "Charged back" not in html(operator, page(collection))
     QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="80.00", reinstated_amount="10.00")
+    settled(collection)
     shown = html(operator, page(collection))
     assert "Captured 100.00 EUR Refunded 60.00 EUR Charged back 70.00 EUR" in text(shown)
     bar = "Kept 30.00 EUR, Refunded 60.00 EUR, Charged back 70.00 EUR, Held 0.00 EUR, Open 0.00 EUR"
     assert f'aria-label="Of 100.00 EUR: {bar}"' in shown
+
+
+def test_what_was_charged_back_is_shown_as_such_whoever_has_acknowledged_it(operator: Client) -> None:
+    payment = capture_payment(make_authorized(make_collection("100.00")))
+    never = capture_payment(make_authorized(make_collection("100.00")))
+    for taken, returned, words in (
+        ("40.00", "0.00", "Partly charged back"),
+        ("100.00", "0.00", "Charged back"),
+    ):
+        fact = SessionFact(
+            currency_code="eur", charged_back_amount=Decimal(taken), reinstated_amount=Decimal(returned)
+        )
+        record_fact(payment.session, fact, origin=Origin())
+        for operation in PaymentOperation.objects.filter(status="attention"):
+            resolve_operation(operation, has_happened=True, reason="The dispute was answered.")
+        for shown in (page(payment.collection), listing(PaymentCollection), page(payment), listing(Payment)):
+            assert words in text(html(operator, shown))
+    found = html(operator, listing(PaymentCollection, "?charged_back=yes"))
+    assert payment.collection_id in found
+    assert never.collection_id not in found
+
+    won = SessionFact(currency_code="eur", charged_back_amount=Decimal(100), reinstated_amount=Decimal(100))
+    record_fact(payment.session, won, origin=Origin())
+    assert payment.collection_id not in html(operator, listing(PaymentCollection, "?charged_back=yes"))
 
 
 def test_sessions_are_shown_with_provider_status_and_reference(

@@ -46,8 +46,8 @@ STOREFRONT: Final = {
 STAFF: Final = {
     "list": PLAIN_LIST,
     "page": "next previous results",
-    "collection": "amount authorized_amount canceled_at captured_amount completed_at created_at currency_code "
-    "customer_id id metadata payable payment_sessions payments refunded_amount status updated_at",
+    "collection": "amount authorized_amount canceled_at captured_amount charged_back_amount completed_at created_at "
+    "currency_code customer_id id metadata payable payment_sessions payments refunded_amount status updated_at",
     "payable": "id type",
     "session": "amount authorized_amount authorized_at canceled_at context created_at currency_code data due_at error "
     "expires_at id in_progress initiated_at installment is_automatic is_split next_action payment_collection_id "

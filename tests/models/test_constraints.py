@@ -50,6 +50,12 @@ CHECKS: list[tuple[str, Values, str]] = [
     ),
     ("collection", {"refunded_amount": Decimal(60) + CENT}, "payments_collection_refunded_lte_captured"),
     ("collection", {"refunded_amount": -CENT}, "payments_collection_refunded_lte_captured"),
+    (
+        "collection",
+        {"charged_back_amount": Decimal(70) + CENT},
+        "payments_collection_charged_back_lte_captured",
+    ),
+    ("collection", {"charged_back_amount": -CENT}, "payments_collection_charged_back_lte_captured"),
     ("collection", {"payable_id": "7"}, "payments_collection_payable_whole"),
     ("session", {"status": "paid", "authorized_at": None}, "payments_session_status_known"),
     ("session", {"amount": Decimal(0)}, "payments_session_amount_positive"),

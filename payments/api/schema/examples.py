@@ -152,6 +152,7 @@ STAFF_COLLECTION: Final[Example] = {
     "authorized_amount": "100.00",
     "captured_amount": "100.00",
     "refunded_amount": "15.00",
+    "charged_back_amount": "0.00",
     "payable": {"type": "shop.order", "id": "12"},
     "customer_id": 7,
     "metadata": {"description": "Order 12"},

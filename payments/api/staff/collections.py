@@ -61,6 +61,7 @@ class CollectionSerializer(PrivateDataSerializer):
     authorized_amount = AmountField(read_only=True)
     captured_amount = AmountField(read_only=True)
     refunded_amount = AmountField(read_only=True)
+    charged_back_amount = AmountField(read_only=True)
     payable = serializers.SerializerMethodField()
     customer_id = UserKeyField(allow_null=True)
     metadata = ObjectField(read_only=True)

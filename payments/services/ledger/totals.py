@@ -48,6 +48,7 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.authorized_amount = held_amount(books)
     collection.captured_amount = sum((row.captured_amount for row in books.payments), ZERO)
     collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
+    collection.charged_back_amount = sum((row.withdrawn_amount for row in books.payments), ZERO)
     is_newly_covered = not was_covered and collection.authorized_amount >= collection.amount
     _refresh_status(books, is_newly_covered=is_newly_covered)
     if was_covered and collection.authorized_amount < min(held_before, collection.amount):
