@@ -18,6 +18,11 @@ def email_of(user: AbstractBaseUser) -> str | None:
     return getattr(user, user.get_email_field_name(), None) or None
 
 
+def key_of(user: Any) -> str:
+    """Return a user's key as a text, or the empty one for nobody."""
+    return "" if user is None or user.pk is None else str(user.pk)
+
+
 def user_of(person: Any, *, field: str) -> Any:
     """Return the saved user that somebody is, or None for nobody, such as an AnonymousUser.
 

@@ -7,6 +7,7 @@ the rows below, never counted up.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import ClassVar, Final
 
 from django.conf import settings
@@ -66,7 +67,7 @@ class PaymentCollection(DerivedStatusModel):
     `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.
     `charged_back_amount` is what payers' banks took back and have not returned. `version` grows
     with every change of this row and of any below it. A new `secret_generation` ends the client secret that was
-    given out.
+    given out. `customer_key` names the customer also when their row is gone, so that nobody takes a guest's place.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
@@ -94,6 +95,9 @@ class PaymentCollection(DerivedStatusModel):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="payment_collections",
+    )
+    customer_key = models.CharField(
+        _("key of the customer"), max_length=255, blank=True, default="", editable=False
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
@@ -173,6 +177,11 @@ class PaymentCollection(DerivedStatusModel):
     def is_fully_refunded(self) -> bool:
         """Whether money was taken and all of it went back."""
         return ZERO < self.captured_amount == self.refunded_amount
+
+    @property
+    def kept_amount(self) -> Decimal:
+        """What is held, or was taken and neither given back nor taken back by a bank, in major units."""
+        return self.authorized_amount - self.refunded_amount - self.charged_back_amount
 
     @property
     def _is_over(self) -> bool:

@@ -32,7 +32,13 @@ from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.outbox import publish_due
 from payments.services.ledger.payers import is_for_payers, is_from_anothers_account
 from payments.services.operations import check_operation, correct_operation, resolve_operation
-from payments.services.payables import ResolvedPayable, is_held_for, open_payment_collection, payment_context
+from payments.services.payables import (
+    ResolvedPayable,
+    is_collection_of,
+    is_held_for,
+    open_payment_collection,
+    payment_context,
+)
 from payments.services.payments import cancel_payment, capture_payment, refund_payment
 from payments.services.providers import (
     disable_provider,
@@ -73,6 +79,7 @@ __all__ = [
     "erase_abandoned_accounts",
     "erase_customer",
     "find_account_holder",
+    "is_collection_of",
     "is_for_payers",
     "is_from_anothers_account",
     "is_held_for",

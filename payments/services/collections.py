@@ -30,7 +30,7 @@ from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
 from payments.services.ledger.totals import held_amount, refresh_totals, remaining_amount
 from payments.states import EventSource
-from payments.users import user_of
+from payments.users import key_of, user_of
 
 
 def create_payment_collection(
@@ -52,11 +52,13 @@ def create_payment_collection(
     """
     currency = normalize_currency(currency_code)
     exact = parse_amount(amount, currency)
+    user = user_of(customer, field="customer")
     with joined():
         collection = PaymentCollection(
             amount=exact,
             currency_code=currency,
-            customer=user_of(customer, field="customer"),
+            customer=user,
+            customer_key=key_of(user),
             metadata=dict(metadata or {}),
             **_link_to(payable),
         )

@@ -143,6 +143,11 @@ class _Person:
         busy = {row.pk for row in under_way} | {row.session_id for row in under_way}
         rows = (books.collection, *books.sessions, *books.payments, *books.captures, *books.refunds)
         changed = [self._erase(row) for row in (*rows, *books.operations) if row.pk not in busy]
+        if books.collection.customer_key != ERASED:
+            # Whoever pays this from now on is somebody else, with a secret of their own.
+            books.collection.customer_key = ERASED
+            books.collection.secret_generation += 1
+            changed.append(True)
         if any([*changed, self._erase_events(collection_id)]):
             books.note("customer.erased", books.collection)
         books.close()

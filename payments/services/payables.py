@@ -42,7 +42,7 @@ from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.sessions import cancel_payment_session
 from payments.states import CollectionStatus, EventSource
-from payments.users import email_of, user_of
+from payments.users import email_of, key_of, user_of
 
 logger = logging.getLogger("payments.payables")
 
@@ -103,34 +103,39 @@ def open_payment_collection(
     collection, is_new = repeated(find_or_create)
     if is_new:
         return collection, True
-    if collection.customer_id != getattr(resolved.customer, "pk", None):
+    if collection.customer_key != key_of(resolved.customer):
         _follow_customer(collection, resolved.customer, origin)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, actor=actor, source=source)
     return collection, False
 
 
+def is_collection_of(collection_id: str, resolved: ResolvedPayable) -> bool:
+    """Return whether a collection is that of a payable and its customer, as the shop sees both now."""
+    rows = PaymentCollection.objects.for_payable(resolved.payable)
+    return rows.filter(pk=collection_id, customer_key=key_of(resolved.customer)).exists()
+
+
 def is_held_for(
     payable: models.Model, *, amount: Decimal | int | str | None = None, currency_code: str | None = None
 ) -> bool:
-    """Return whether all that a payable costs is held or was taken, as things stand now.
+    """Return whether all that a payable costs is held or was taken and kept, as things stand now.
 
     Give `amount` (major units) and `currency_code` (ISO 4217) as the shop knows them now: a collection has the amount
-    with which it was opened last. Without them that one counts. A signal tells of something that was so when it
+    with which it was opened last. Without the two that one counts. A signal tells of something that was so when it
     happened, and may come late, twice, or in another order than a second one; this tells what is so now, so that no
-    such signal confirms an order which isn't paid. Money that the bank took back isn't held, and nothing is where all
-    of it was given back. A part that was given back is a price reduction by the shop, so it counts as paid.
+    such signal confirms an order which isn't paid. What was given back isn't held any more, nor is what the bank took
+    back: after a refund give what the payable costs without that.
     """
-    rows = PaymentCollection.objects.for_payable(payable).exclude(status=CollectionStatus.CANCELED)
-    if currency_code is not None:
-        rows = rows.filter(currency_code=normalize_currency(currency_code))
-    held, due = ZERO, ZERO
-    for collection in rows:
-        held += collection.authorized_amount - collection.charged_back_amount
-        due += collection.amount
-    if amount is not None:
-        due = Decimal(amount)
-    return ZERO < due <= held
+    if (amount is None) != (currency_code is None):
+        raise TypeError("Give the amount and its currency, or neither.")
+    rows = PaymentCollection.objects.for_payable(payable)
+    if amount is not None and currency_code is not None:
+        currency = normalize_currency(currency_code)
+        kept = sum((row.kept_amount for row in rows.filter(currency_code=currency)), ZERO)
+        return ZERO < Decimal(amount) <= kept
+    open_rows = rows.exclude(status=CollectionStatus.CANCELED)
+    return bool(open_rows) and all(row.kept_amount >= row.amount for row in open_rows)
 
 
 def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
@@ -195,32 +200,38 @@ def _follow_customer(collection: PaymentCollection, customer: Actor, origin: Ori
     """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another."""
 
     def claim(books: Books) -> list[PaymentOperation]:
-        former = books.collection.customer_id
-        if former == getattr(customer, "pk", None):
+        former = books.collection.customer_key
+        if former == key_of(customer):
             return []
         books.collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
-        return [] if former is None else _claim_dispossession(books)
+        books.collection.customer_key = key_of(customer)
+        return _claim_change_of_hands(books, ends_sessions=former != "")
 
     books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
     hand_over(books, collection, books.collection)
 
 
-def _claim_dispossession(books: Books) -> list[PaymentOperation]:
-    """Claim that a collection's former customer has nothing to do with it any more.
+def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[PaymentOperation]:
+    """Claim that a collection is somebody else's now: nobody pays it any more with the secret that was given out.
 
-    What they have begun to pay with ends, unless it isn't known how that stands. A part of a plan that no provider
-    knows of yet goes on, as the new customer's.
+    What a former customer has begun to pay with ends, unless it isn't known how that stands; what a guest has begun
+    goes on, for it may be the same person. So does a part of a plan that no provider knows of yet, but the new customer
+    has not agreed that it is charged by itself.
     """
     books.collection.secret_generation += 1
-    books.note("collection.changed_hands", books.collection)
     theirs = payment_context(books.collection)
     operations: list[PaymentOperation] = []
+    agreed: list[str] = []
     for session in books.unauthorized_sessions():
+        if session.is_automatic:
+            session.is_automatic = False
+            agreed.append(session.pk)
         if session.initiated_at is None and session.installment is not None:
             context = {"customer_id": theirs.customer_id, "email": theirs.email, "account_reference": None}
             session.context = {**session.context, **context}
-        elif not books.open_operations(target_id=session.pk):
+        elif ends_sessions and not books.open_operations(target_id=session.pk):
             operations += claim_abandonment(books, session)
+    books.note("collection.changed_hands", books.collection, data={"not_automatic": agreed} if agreed else {})
     refresh_totals(books)
     return operations
 

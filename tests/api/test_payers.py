@@ -15,7 +15,7 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import InputError, PaymentError
 from payments.models import AccountHolder, PaymentCollection, PaymentEvent, PaymentSession
-from payments.providers import AuthorizeResult, Failure, NextAction
+from payments.providers import AuthorizeResult, Failure, NextAction, PaymentContext
 from payments.services.ledger.payers import PAYERS_MAY, Verb
 from payments.states import Outcome
 from payments.testing import Script
@@ -297,7 +297,7 @@ def test_an_order_that_changes_hands_takes_its_access_account_and_secret_with_it
     assert told == (None if ben is None else str(ben.pk), None if ben is None else ben.email, None)
 
 
-def test_a_guest_who_logs_in_keeps_the_secret_and_what_was_begun(
+def test_a_guest_who_logs_in_keeps_what_was_begun_and_gets_a_secret_of_their_own(
     guest: Visitor, collection: PaymentCollection, shopper: Any
 ) -> None:
     path = f"storefront/payment-collections/{collection.pk}/"
@@ -307,7 +307,8 @@ def test_a_guest_who_logs_in_keeps_the_secret_and_what_was_begun(
     opened = Visitor(user=shopper).post("storefront/payment-collections/", {"reference": "A-1"})
 
     assert (opened.status, opened.body["id"]) == (200, collection.pk)
-    assert guest.get(path).status == 200
+    assert guest.get(path).status == 404
+    assert Visitor(secret=opened.body["client_secret"]).get(path).status == 200
     assert opened.body["payment_sessions"][0]["id"] == session["id"]
     assert opened.body["payment_sessions"][0]["status"] == "pending"
     assert Visitor(user=shopper).get(path).body["accepts_saved_payment_methods"] is True
@@ -362,3 +363,124 @@ def test_a_plan_goes_on_as_the_new_customers(owned: PaymentCollection, shopper: 
     assert (first.status, second.status) == ("canceled", "pending")
     assert (second.context["customer_id"], second.context["email"]) == (str(ben.pk), ben.email)
     assert second.amount == Decimal(50)
+
+
+@pytest.mark.parametrize("moment", ["deleted", "erased"])
+def test_who_comes_after_a_customer_that_is_gone_takes_nothing_of_theirs_over(
+    owned: PaymentCollection, shopper: Any, script: Script, moment: str
+) -> None:
+    path = f"storefront/payment-collections/{owned.pk}/"
+    begun = Visitor(user=shopper).post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body["id"]
+    old_secret = secret_of(shopper)
+    if moment == "erased":
+        services.erase_customer(shopper)
+    else:
+        shopper.delete()
+    hand_over(get_user_model().objects.create_user("dan"))
+    assert Visitor(secret=old_secret).get(path).status == 404
+
+    opened = Visitor(user=Order.objects.get().customer).post(
+        "storefront/payment-collections/", {"reference": "A-1"}
+    )
+
+    assert (opened.status, opened.body["id"]) == (200, owned.pk)
+    assert PaymentSession.objects.get(pk=begun).status == "canceled"
+
+
+def test_a_replay_gives_the_former_customer_no_secret_of_the_new_one(
+    shopper: Any, make_order: Callable[..., Order], settings: Any, script: Script
+) -> None:
+    """The reference means whatever is in the cart, so it goes on to mean something when the order has gone."""
+    settings.PAYMENTS = {**settings.PAYMENTS, "PAYABLE_RESOLVER": "tests.api.test_payers.resolve_cart"}
+    ben = get_user_model().objects.create_user("ben")
+    given = make_order("A-1", customer=shopper)
+    ann = Visitor(user=shopper)
+    ann.headers = {"Idempotency-Key": "k1"}
+    first = ann.post("storefront/payment-collections/", {"reference": "cart"}).body
+    Order.objects.filter(pk=given.pk).update(customer=ben)
+    make_order("A-2", customer=shopper)
+    bens = Visitor(user=ben).post("storefront/payment-collections/", {"reference": "cart"}).body
+    assert bens["id"] == first["id"]
+
+    again = ann.post("storefront/payment-collections/", {"reference": "cart"}).body
+
+    assert again["id"] != first["id"]
+    assert again["client_secret"] not in (bens["client_secret"], first["client_secret"])
+    assert PaymentCollection.objects.get(pk=again["id"]).customer == shopper
+
+
+def resolve_cart(request: Any, _reference: str) -> services.ResolvedPayable:
+    """Return what the visitor is about to buy."""
+    order = Order.objects.filter(customer=request.user).latest("pk")
+    return services.ResolvedPayable(
+        payable=order, amount=order.total, currency_code="eur", customer=order.customer
+    )
+
+
+# Plans
+
+
+def plan(collection: PaymentCollection, **values: Any) -> list[PaymentSession]:
+    return services.create_installment_plan(
+        collection, provider_id="scripted", count=2, interval="month", first_due_at=timezone.now(), **values
+    )
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+def test_nobody_is_charged_by_a_plan_that_somebody_else_has_agreed_to(
+    owned: PaymentCollection, script: Script, has_account: bool
+) -> None:
+    plan(owned, is_automatic=True)
+    ben = get_user_model().objects.create_user("ben")
+    if has_account:
+        AccountHolder.objects.create(provider_id="scripted", customer=ben, provider_reference="acct_ben")
+    hand_over(ben)
+    Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    services.charge_due_installments()
+
+    assert script.requests("authorize") == []
+    assert set(PaymentSession.objects.values_list("is_automatic", "status")) == {(False, "pending")}
+    [event] = PaymentEvent.objects.filter(type="collection.changed_hands")
+    assert len(event.data["not_automatic"]) == 2
+
+
+def test_a_stranger_can_not_spoil_what_is_charged_by_itself(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    first, _second = plan(owned, is_automatic=True)
+    stranger = Visitor(secret=secret_of(shopper))
+
+    refused = stranger.post(f"storefront/payment-sessions/{first.pk}/authorize/")
+
+    assert refused.error[:3] == (409, "conflict", "planned")
+    services.charge_due_installments()
+    first.refresh_from_db()
+    assert first.status == "authorized"
+
+
+def test_a_customers_own_refused_try_takes_nothing_from_what_was_agreed(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    first, second = plan(owned, is_automatic=True)
+    script.next("authorize", ANSWERS["error"])
+    customer = Visitor(user=shopper)
+    assert customer.post(f"storefront/payment-sessions/{first.pk}/authorize/").body["status"] == "error"
+    path = f"storefront/payment-collections/{owned.pk}/payment-sessions/"
+    taken = customer.post(path, {"provider_id": "scripted", "amount": "0.01"})
+
+    services.charge_due_installments()
+
+    assert taken.error[:3] == (400, "invalid_request", "nothing_left")
+    statuses = dict(PaymentSession.objects.values_list("id", "status"))
+    assert statuses == {first.pk: "authorized", second.pk: "pending"}
+
+
+def test_whose_account_pays_is_written_down_with_the_account(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    context = PaymentContext(return_url="https://shop.example/back")
+    session = services.create_payment_session(owned, provider_id="scripted", context=context)
+
+    assert session.context["account_reference"] == "acct_sam"
+    assert session.context["customer_id"] == str(shopper.pk)

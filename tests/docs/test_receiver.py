@@ -79,6 +79,12 @@ def released_by_the_bank(payment: Payment) -> None:
     services.record_fact(payment.session, fact, origin=services.Origin())
 
 
+def charged_back(payment: Payment) -> None:
+    services.capture_payment(payment)
+    fact = SessionFact(currency_code="eur", charged_back_amount=payment.amount)
+    services.record_fact(payment.session, fact, origin=services.Origin())
+
+
 def expired(payment: Payment) -> None:
     Payment.objects.filter(pk=payment.pk).update(expires_at=timezone.now())
     services.sweep_expired()
@@ -89,6 +95,8 @@ RELEASES: Final[dict[str, Callable[[Payment], Any]]] = {
     "the bank": released_by_the_bank,
     "the clock": expired,
     "an operator who cancels all": lambda payment: services.cancel_payment_collection(payment.collection),
+    "the shop, by a refund": lambda payment: services.refund_payment(services.capture_payment(payment)),
+    "the payer's bank": charged_back,
     "a part stays": lambda payment: services.cancel_payment(
         services.capture_payment(payment, amount="40.00")
     ),
@@ -119,6 +127,7 @@ STEPS: Final[dict[str, Callable[[], object]]] = {
     "released": lambda: services.cancel_payment(Payment.objects.order_by("-created_at")[0]),
     "captured": lambda: services.capture_payment(Payment.objects.order_by("created_at")[0]),
     "shrunk": lambda: opened("1.00"),
+    "refunded in part": lambda: services.refund_payment(Payment.objects.get(), amount="0.60"),
     "refunded": lambda: services.refund_payment(Payment.objects.order_by("created_at")[0]),
 }
 STORIES: Final = {
@@ -127,6 +136,7 @@ STORIES: Final = {
     "a hold is released and paid again": ["paid", "released", "paid"],
     "the rest of a grown order is released": ["paid", "grown", "opened anew", "paid", "released", "shrunk"],
     "all is given back": ["paid", "captured", "refunded"],
+    "goods go back, and others are bought": ["paid", "captured", "refunded in part", "grown"],
 }
 
 

@@ -43,6 +43,7 @@ def test_whole_life_is_told_step_by_step(collection: PaymentCollection, card: Sc
         ("payment.captured", "pending", "succeeded"),
         ("collection.completed", "partially_captured", "completed"),
         ("payment.refunded", "pending", "succeeded"),
+        ("collection.unauthorized", "", ""),
     ]
 
 

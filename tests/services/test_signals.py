@@ -54,6 +54,7 @@ def test_every_documented_event_has_its_signal(collection: PaymentCollection, ca
         "collection.completed",
         "payment.refunded",
         "collection.canceled",
+        "collection.unauthorized",
     ]
 
 

@@ -70,8 +70,14 @@ class PaymentCollectionsView(StorefrontView):
         return Response(body, status=201 if is_new else 200)
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return a stored answer with the secret as it is now, if the shop still says that the asker may pay."""
-        resolve_payable(self.request, self.read(OpenCollectionInput)["reference"])
+        """Return a stored answer with the secret as it is now, if the reference still means the same to the shop.
+
+        Otherwise return what it means now: a stored id must not give away somebody else's secret.
+        """
+        resolved = resolve_payable(self.request, self.read(OpenCollectionInput)["reference"])
+        if not services.is_collection_of(body["id"], resolved):
+            collection, _is_new = services.open_payment_collection(resolved, **self.origin())
+            return self._render(collection.pk)
         return CollectionSerializer().recall(body) | {"client_secret": self._secret(body["id"])}
 
     def _render(self, collection_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from payments.exceptions import OperationInProgressError, OutcomeUnknownError, PaymentError
@@ -83,9 +83,10 @@ def _events_of_session(event_type: str) -> QuerySet[PaymentEvent]:
 
 def _due() -> QuerySet[PaymentSession]:
     now = timezone.now()
-    rows = _sessions().filter(
-        is_automatic=True, status=SessionStatus.PENDING, due_at__lte=now, due_at__gt=now - PATIENCE
-    )
+    tried = _events_of_session(_ATTEMPT).filter(created_at__gte=OuterRef("due_at"))
+    # A payer's own try that was refused takes nothing from what was agreed; a charge that was refused isn't repeated.
+    is_open = Q(status=SessionStatus.PENDING) | (Q(status=SessionStatus.ERROR) & ~Exists(tried))
+    rows = _sessions().filter(is_open, is_automatic=True, due_at__lte=now, due_at__gt=now - PATIENCE)
     attempts = _events_of_session(_ATTEMPT).filter(created_at__gt=now - PAUSE)
     under_way = PaymentOperation.objects.open().filter(session=OuterRef("pk"))
     return rows.exclude(Exists(attempts)).exclude(Exists(under_way))

@@ -26,7 +26,7 @@ from payments.providers import BaseProvider, PaymentContext, get_provider
 from payments.providers.pretend import is_refused
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import Actor, Origin
-from payments.states import OperationKind
+from payments.states import OperationKind, SessionStatus
 
 
 class Verb(StrEnum):
@@ -154,6 +154,12 @@ def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
         )
     if session.installment is not None and not right.of_plan:
         raise TransitionError(_("Only the shop can change or cancel an installment."), code="planned")
+    if (
+        session.is_automatic
+        and session.status == SessionStatus.PENDING
+        and is_asked_by_another(books, session)
+    ):
+        raise TransitionError(_("This is charged by itself. Log in to pay it yourself."), code="planned")
     if not (session.is_by_payer or right.of_shop or session.installment is not None):
         raise TransitionError(
             _("The shop has made this; only the shop can change or cancel it."), code="made_by_shop"
@@ -190,7 +196,10 @@ def context_of_payer(books: Books, context: PaymentContext) -> PaymentContext:
         is_customers = context.customer_id is not None
         known = {"customer_id": None, "email": None} if is_customers else {}
         return replace(context, account_reference=None, **known)
-    return replace(context, account_reference=context.account_reference or books.account_reference)
+    account = context.account_reference or books.account_reference
+    # With an account goes whose it is: what is paid for may become somebody else's.
+    owner = context.customer_id or (None if account is None else str(customer_id))
+    return replace(context, account_reference=account, customer_id=owner)
 
 
 def _latest(rows: QuerySet[Any], collection_id: str, rate: Rate) -> list[datetime]:
@@ -201,8 +210,8 @@ def _latest(rows: QuerySet[Any], collection_id: str, rate: Rate) -> list[datetim
 
 
 def _is_customer_of(session: PaymentSession, actor: Any) -> bool:
-    is_from_account = session.context.get("account_reference") and session.context.get("customer_id")
-    customer = session.context["customer_id"] if is_from_account else session.collection.customer_id
+    is_from_account = session.context.get("account_reference") is not None
+    customer = session.context.get("customer_id") if is_from_account else session.collection.customer_id
     return actor is not None and str(actor.pk) == str(customer)
 
 

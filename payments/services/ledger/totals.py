@@ -40,8 +40,8 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
 
     `due_before` is what was to be paid (major units) before the collection's amount was changed.
     """
-    collection, held_before = books.collection, books.collection.authorized_amount
-    was_covered = held_before >= (collection.amount if due_before is None else due_before)
+    collection, kept_before = books.collection, books.collection.kept_amount
+    was_covered = kept_before >= (collection.amount if due_before is None else due_before)
     for payment in books.payments:
         if books.knows(payment):
             _refresh_payment(books, payment)
@@ -49,10 +49,10 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.captured_amount = sum((row.captured_amount for row in books.payments), ZERO)
     collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
     collection.charged_back_amount = sum((row.withdrawn_amount for row in books.payments), ZERO)
-    is_newly_covered = not was_covered and collection.authorized_amount >= collection.amount
+    is_newly_covered = not was_covered and collection.kept_amount >= collection.amount
     _refresh_status(books, is_newly_covered=is_newly_covered)
-    if was_covered and collection.authorized_amount < min(held_before, collection.amount):
-        books.note("collection.unauthorized", collection, amount=collection.authorized_amount)
+    if was_covered and collection.kept_amount < min(kept_before, collection.amount):
+        books.note("collection.unauthorized", collection, amount=collection.kept_amount)
 
 
 def held_amount(books: Books) -> Decimal:
@@ -70,8 +70,9 @@ def promised_amount(books: Books, *, besides: PaymentSession | None = None) -> D
 
 
 def promise_of(books: Books, session: PaymentSession) -> Decimal:
-    """Return what an unauthorized session keeps from others."""
-    promised = session.amount if session.is_split and session.status in _WAITING else ZERO
+    """Return what an unauthorized session keeps from others; a part of a plan keeps its own from payers in any case."""
+    is_kept = session.status in _WAITING or (books.origin.by_payer and session.installment is not None)
+    promised = session.amount if session.is_split and is_kept else ZERO
     for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
         is_counted = operation.makes_split or (session.is_split and operation.kind == OperationKind.AUTHORIZE)
         if operation.session_id == session.pk and is_counted:
