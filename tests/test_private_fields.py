@@ -20,6 +20,8 @@ from payments.testing import scripted_provider
 from tests.api.routes import STAFF, filled, keys_of
 from tests.shop.models import Order
 
+pytestmark = pytest.mark.database_independent
+
 PLANTED: Final = {
     (PaymentSession, "provider_data"): "PRIVATE-of-the-session",
     (PaymentSession, "context"): "PRIVATE-of-the-context",

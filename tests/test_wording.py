@@ -33,6 +33,8 @@ from payments.states import Outcome, SessionStatus
 from payments.testing import Script, scripted_provider
 from payments.wording import kept_words, told_words
 
+pytestmark = pytest.mark.database_independent
+
 WORDS: Final = gettext_lazy("Your card has expired. Use another card.")
 ENGLISH: Final = "Your card has expired. Use another card."
 LANGUAGES: Final = ("en", "de", "ar")

@@ -14,7 +14,7 @@ from payments.models import Capture, Payment, PaymentCollection, PaymentOperatio
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, page, text
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 KINDS: tuple[type[models.Model], ...] = (PaymentSession, Payment, Capture, Refund, PaymentOperation)
 WITHIN: dict[type[models.Model], type[models.Model]] = {Capture: Payment, Refund: Payment}

@@ -25,7 +25,7 @@ from payments.testing.settings import configured_provider
 from tests.api.client import ROOT, Visitor
 from tests.api.routes import ROUTES, Route, filled, keys_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 BOUND: Final = 0.2
 """Seconds of CPU."""

@@ -22,7 +22,7 @@ from payments.testing.settings import configured_provider
 from tests.api.client import ROOT, Visitor
 from tests.api.routes import STAFF, STOREFRONT, Route, filled, keys_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 TOKEN = "tok_of_the_payers_card"
 

@@ -21,7 +21,7 @@ from tests.paypal.conftest import BACKEND
 from tests.paypal.fake.signing import WEBHOOK_ID, body_of, signed_headers
 from tests.threads import times
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 BODY = body_of({"id": "WH-1", "event_type": "x", "create_time": "2026-11-24T08:00:00Z"})
 PATIENCE = 0.5

@@ -36,7 +36,7 @@ TAKEN: Final = (
     *("COMPLETED", "DECLINED", "PARTIALLY_REFUNDED", "PENDING", "REFUNDED", "FAILED", "OF_NEXT_YEAR"),
 )
 GIVEN: Final = ("CANCELLED", "FAILED", "PENDING", "COMPLETED", "OF_NEXT_YEAR")
-AMOUNTS: Final = ("0.00", "6.00", "10.00", "11.50")
+AMOUNTS: Final = ("0.00", "6.00", "11.50")
 
 
 def money(value: str) -> dict[str, str]:

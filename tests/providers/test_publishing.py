@@ -39,6 +39,8 @@ from payments.providers.publishing import declared_data, undeclarable
 from payments.providers.system import SystemProvider
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 
+pytestmark = pytest.mark.database_independent
+
 KEY: Final = "sk_live_5ecret"
 OTHERS_KEY: Final = "sk_of_the_other_1"
 HOOK: Final = "whsec_of_the_list_1"
