@@ -230,6 +230,10 @@ def secret_of(user: Any) -> str:
     )
 
 
+@pytest.mark.shows(
+    "Who holds nothing but the secret pays a customer's collection",
+    "The provider is told of nobody: nothing saved is used, and nothing is saved",
+)
 def test_a_provider_is_told_of_no_customer_who_is_not_asking(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -272,6 +276,10 @@ def hand_over(to: Any) -> None:
     Order.objects.update(customer=to)
 
 
+@pytest.mark.shows(
+    "An order comes into other hands, of a customer or a guest, while its former customer has begun to pay",
+    "Access, secret and provider account go with it; what was begun ends, and what is held stays",
+)
 @pytest.mark.parametrize("is_guest", [False, True])
 def test_an_order_that_changes_hands_takes_its_access_account_and_secret_with_it(
     owned: PaymentCollection, shopper: Any, script: Script, is_guest: bool
@@ -367,6 +375,10 @@ def test_a_plan_goes_on_as_the_new_customers(owned: PaymentCollection, shopper: 
     assert second.amount == Decimal(50)
 
 
+@pytest.mark.shows(
+    "An order comes into other hands after its customer was deleted, or erased",
+    "As above: who comes next takes nothing of theirs over",
+)
 @pytest.mark.parametrize("moment", ["deleted", "erased"])
 def test_who_comes_after_a_customer_that_is_gone_takes_nothing_of_theirs_over(
     owned: PaymentCollection, shopper: Any, script: Script, moment: str
@@ -389,6 +401,10 @@ def test_who_comes_after_a_customer_that_is_gone_takes_nothing_of_theirs_over(
     assert PaymentSession.objects.get(pk=begun).status == "canceled"
 
 
+@pytest.mark.shows(
+    "A former customer repeats the request with which they had opened the collection, under its key",
+    "They get what the reference means to the shop now, and no secret of the new customer's",
+)
 def test_a_replay_gives_the_former_customer_no_secret_of_the_new_one(
     shopper: Any, make_order: Callable[..., Order], settings: Any, script: Script
 ) -> None:
@@ -428,6 +444,10 @@ def plan(collection: PaymentCollection, **values: Any) -> list[PaymentSession]:
     )
 
 
+@pytest.mark.shows(
+    "A plan that is charged by itself is about an order that has come into other hands",
+    "Nobody is charged who hasn't agreed",
+)
 @pytest.mark.parametrize("has_account", [True, False])
 def test_nobody_is_charged_by_a_plan_that_somebody_else_has_agreed_to(
     owned: PaymentCollection, script: Script, has_account: bool
@@ -447,6 +467,10 @@ def test_nobody_is_charged_by_a_plan_that_somebody_else_has_agreed_to(
     assert len(event.data["not_automatic"]) == 2
 
 
+@pytest.mark.shows(
+    "Who holds nothing but the secret tries bad cards on a plan that is charged by itself",
+    "Refused: the customer is charged as they have agreed",
+)
 def test_a_stranger_can_not_spoil_what_is_charged_by_itself(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
