@@ -114,6 +114,8 @@ PAYMENTS = {
     },
     "ALLOW_PRETEND_MONEY": os.environ.get("ALLOW_PRETEND_MONEY") == "1",
     "PAYABLE_RESOLVER": "example_project.shop.payments.resolve_payable",
+    # Trying the cards that are declined is what the shop is for; a real one keeps the default, a tenth of this.
+    "THROTTLES": {"DECLINES_PER_CLIENT": "100/hour"},
     # Where a payer's browser may be sent back to, besides the address that it asked; anything else is refused.
     "RETURN_URL_ORIGINS": _listed("RETURN_URL_ORIGINS", "http://127.0.0.1:8000,http://localhost:8000"),
 }

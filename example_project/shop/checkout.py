@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.urls import reverse
@@ -45,6 +46,7 @@ _TEXTS: Final = {
     "due": _("due on {date}"),
     "installment": _("This pays the installment of {date}. The later ones can wait until they are due."),
     "confirming": _("Back from your bank: we are confirming your payment."),
+    "prepared": _("This pays the part that the shop has prepared. What is left comes after it."),
     "waiting": _(
         "We don't know yet whether your bank agreed. You need not pay again: this page keeps asking."
     ),
@@ -75,7 +77,7 @@ def checkout_settings(request: HttpRequest, order: Order, *, is_return: bool) ->
     """Return the settings of the checkout page for one order, ready for JSON."""
     return {
         "reference": order.number,
-        "csrfToken": get_token(request),
+        "csrfCookie": _csrf_cookie(request),
         "locale": get_language(),
         "isReturn": is_return,
         "urls": _addresses(request, order),
@@ -92,10 +94,16 @@ def checkout_settings(request: HttpRequest, order: Order, *, is_return: bool) ->
 def cards_settings(request: HttpRequest) -> dict[str, Any]:
     """Return the settings of the page with a customer's saved cards, ready for JSON."""
     return {
-        "csrfToken": get_token(request),
+        "csrfCookie": _csrf_cookie(request),
         "urls": {**_saved_addresses(), "cards": request.build_absolute_uri(reverse("shop:cards"))},
         "texts": {name: str(text) for name, text in _CARD_TEXTS.items()},
     }
+
+
+def _csrf_cookie(request: HttpRequest) -> str:
+    """Return the name of the cookie with the token of every POST, and have it set."""
+    get_token(request)
+    return settings.CSRF_COOKIE_NAME
 
 
 def _saved_addresses() -> dict[str, str]:

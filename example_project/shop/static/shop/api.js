@@ -15,9 +15,9 @@ const pause = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 
 export class Storefront {
   #secret = "";
 
-  constructor(urls, csrfToken) {
+  constructor(urls, csrfCookie) {
     this.urls = urls;
-    this.csrfToken = csrfToken;
+    this.csrfCookie = csrfCookie;
   }
 
   async open(reference) {
@@ -78,13 +78,18 @@ export class Storefront {
   async #send(method, url, body, key) {
     const headers = { Accept: "application/json" };
     if (this.#secret) headers["Payment-Client-Secret"] = this.#secret;
-    if (method !== "GET") headers["X-CSRFToken"] = this.csrfToken;
+    if (method !== "GET") headers["X-CSRFToken"] = cookie(this.csrfCookie);
     if (body) Object.assign(headers, { "Content-Type": "application/json", "Idempotency-Key": key });
     const response = await fetch(url, { method, headers, body: body && JSON.stringify(body), credentials: "same-origin" });
     const answer = await response.json().catch(() => null);
     if (!response.ok) throw new ApiError(response.status, answer);
     return { isKnown: response.status !== 202, body: answer };
   }
+}
+
+// Read anew for every request: logging in, in any window, changes the token.
+function cookie(name) {
+  return document.cookie.split("; ").find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
 }
 
 function newKey() {

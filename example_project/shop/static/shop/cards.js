@@ -4,7 +4,7 @@ import { ApiError, Storefront } from "./api.js";
 import { element, nameOfMethod } from "./view.js";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
-const api = new Storefront(settings.urls, settings.csrfToken);
+const api = new Storefront(settings.urls, settings.csrfCookie);
 const byId = (id) => document.getElementById(id);
 
 async function show() {

@@ -5,14 +5,16 @@ import { ApiError, Storefront } from "./api.js";
 import { View } from "./view.js";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
-const api = new Storefront(settings.urls, settings.csrfToken);
+const api = new Storefront(settings.urls, settings.csrfCookie);
 const view = new View(settings);
 
 const POLL_SECONDS = 1.5;
 const POLLS = 40;
 const WEBHOOK_SECONDS = 0.8;
+const READING_SECONDS = 2;
 
 let collection = null;
+const prepared = new Set();
 
 const sleep = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
 const find = (id) => collection.payment_sessions.find((session) => session.id === id);
@@ -50,8 +52,13 @@ async function opened() {
 // Paying
 
 async function pay(shares) {
+  const shown = view.open;
   view.hush();
+  await refresh();
+  // Another window may have paid, or gone to the bank, since this one was drawn.
+  if (view.open !== shown || collection.payment_sessions.some(isUnderWay)) return movedOn();
   await clearAway();
+  if (!shares[0].session && nextOfShop()) return conclude();
   for (const share of shares) {
     if (!(await payShare(share))) return;
   }
@@ -75,12 +82,13 @@ async function authorize(sessionId, data) {
   return answer.isKnown || watch(sessionId);
 }
 
-// What was refused or not finished makes room for the next try; what the shop has made stays beside it.
+// What was refused or not finished makes room for the next try; what the shop has prepared stays, to be paid itself.
 async function clearAway() {
   const stale = collection.payment_sessions.filter((session) => !session.due_at && ["error", "pending"].includes(session.status));
   for (const session of stale) {
     await api.cancel(session.id).catch((error) => {
       if (error.code !== "made_by_shop") throw error;
+      prepared.add(session.id);
     });
   }
   if (stale.length) await refresh();
@@ -126,9 +134,13 @@ async function watch(sessionId, { text = "waiting", isOpen = () => find(sessionI
   return !isOpen();
 }
 
+// Draws anew only what is new, so that nobody loses the button that they are about to press; returns whether it is.
 async function refresh() {
+  const before = JSON.stringify(collection);
   collection = await api.collection(collection.id);
-  view.show(collection, acts);
+  const isNew = JSON.stringify(collection) !== before;
+  if (isNew) view.show(collection, acts);
+  return isNew;
 }
 
 // Saying how it stands
@@ -139,7 +151,7 @@ function conclude({ mayLeave = false } = {}) {
   if (mayLeave && atBank) return atBank.due_at ? waitForBank(atBank) : location.assign(atBank.next_action.url);
   if (collection.status === "canceled") return finish("bad", "canceled");
   if (sums.open === 0n) return leave();
-  view.showForm(!collection.payment_sessions.some(isUnderWay), nextInstallment());
+  view.showForm(!collection.payment_sessions.some(isUnderWay), nextOfShop());
   return explain(sums);
 }
 
@@ -149,9 +161,10 @@ async function waitForBank(session) {
   if (await watch(session.id, { text: "bankTab", isOpen })) conclude();
 }
 
-function nextInstallment() {
-  const unpaid = collection.payment_sessions.filter((session) => session.due_at && ["pending", "error"].includes(session.status));
-  return unpaid.sort((one, other) => one.due_at.localeCompare(other.due_at))[0] ?? null;
+// What the shop has prepared comes first, and then its installments, in their order.
+function nextOfShop() {
+  const unpaid = collection.payment_sessions.filter((session) => ["pending", "error"].includes(session.status) && (session.due_at || prepared.has(session.id)));
+  return unpaid.sort((one, other) => (one.due_at ?? "").localeCompare(other.due_at ?? ""))[0] ?? null;
 }
 
 function finish(tone, text) {
@@ -170,8 +183,9 @@ function explain(sums) {
     const message = refused.error.message || refused.error.code;
     return view.say("bad", view.text("declined", { name: view.nameOf(refused.provider_id), message }));
   }
-  if (view.installment && !view.form.hidden) {
-    return view.say("", view.text("installment", { date: view.date(view.installment.due_at) }));
+  if (view.planned && !view.form.hidden) {
+    const { due_at: due } = view.planned;
+    return view.say("", due ? view.text("installment", { date: view.date(due) }) : view.text("prepared"));
   }
   if (sums.held > 0n && !view.form.hidden) {
     const words = { held: view.money(sums.held), open: view.money(sums.open) };
@@ -202,18 +216,18 @@ const acts = {
 const isOver = (session) => ["authorized", "canceled"].includes(session?.status);
 
 // Another window of this checkout, or the shop, has gone on meanwhile: shows how things stand now, and says so.
-function movedOn() {
-  if (view.sums(collection).open > 0n) return conclude();
+async function movedOn() {
+  if (view.open > 0n) return conclude();
   finish("good", "elsewhere");
+  await sleep(READING_SECONDS);
   return location.assign(settings.urls.order);
 }
 
 // Looks again when the payer comes back to this window: another one may have paid.
 async function lookAgain() {
   if (document.hidden || !collection || view.isBusy) return;
-  const before = collection.status;
-  await refresh().catch(() => null);
-  if (collection.status !== before) movedOn();
+  const isNew = await refresh().catch(() => false);
+  if (isNew && !view.isBusy) movedOn();
 }
 
 async function guarded(work) {
@@ -235,7 +249,7 @@ async function report(error) {
     return;
   }
   const isOffline = !(error instanceof ApiError) || error.status >= 500;
-  if (collection && error.status === 409 && view.sums(collection).open === 0n) return movedOn();
+  if (collection && !isOffline && view.open === 0n) return movedOn();
   if (collection) conclude();
   view.say("bad", isOffline ? view.text("offline") : view.text("failed", { message: error.message }));
 }

@@ -42,7 +42,7 @@ export class View {
   say(tone, message, { isTurning = false } = {}) {
     const note = element("p", { class: `note ${tone}${isTurning ? " turning" : ""}` }, message);
     byId("messages").replaceChildren(note);
-    if (tone === "bad") byId("messages").scrollIntoView({ block: "nearest" });
+    if (tone === "bad") byId("messages").focus();
   }
 
   hush() {
@@ -152,23 +152,23 @@ export class View {
     this.form.addEventListener("input", () => this.#rest());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const shares = this.installment ? [this.#installmentShare()] : this.#shares();
+      const shares = this.planned ? [this.#plannedShare()] : this.#shares();
       if (shares) onPay(shares);
     });
   }
 
-  // With an installment, the form pays that one; otherwise what is open, in one part or two.
-  showForm(isShown, installment = null) {
+  // With a part that the shop has planned or prepared, the form pays that one; otherwise what is open, in one part or two.
+  showForm(isShown, planned = null) {
     this.form.hidden = !isShown;
-    this.installment = installment;
+    this.planned = planned;
     if (isShown) this.refreshForm();
   }
 
   refreshForm() {
     const method = this.#method();
-    const isSplit = method === "split" && !this.installment;
-    byId("methods").hidden = Boolean(this.installment);
-    byId("cards").hidden = (this.installment?.provider_id ?? method) !== this.settings.cardProvider && !isSplit;
+    const isSplit = method === "split" && !this.planned;
+    byId("methods").hidden = Boolean(this.planned);
+    byId("cards").hidden = (this.planned?.provider_id ?? method) !== this.settings.cardProvider && !isSplit;
     byId("shares").hidden = !isSplit;
     if (isSplit) {
       const [first, second] = this.providers;
@@ -210,7 +210,7 @@ export class View {
 
   #label() {
     if (this.open === undefined) return;
-    const units = this.installment ? toUnits(this.installment.amount, this.decimals) : this.open;
+    const units = this.planned ? toUnits(this.planned.amount, this.decimals) : this.open;
     byId("pay").textContent = this.text("pay", { amount: this.money(units) });
   }
 
@@ -220,8 +220,8 @@ export class View {
     return this.saved.some((method) => method.id === chosen) ? { payment_method: chosen } : { card: chosen };
   }
 
-  #installmentShare() {
-    return { session: this.installment.id, data: this.#dataFor(this.installment.provider_id) };
+  #plannedShare() {
+    return { session: this.planned.id, data: this.#dataFor(this.planned.provider_id) };
   }
 
   // Each share is a provider with an amount; the only one has none, and covers what is left.
