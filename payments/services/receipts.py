@@ -80,6 +80,21 @@ def mark_payment_collection_as_paid(
     return collection
 
 
+def check_receipt(
+    collection: PaymentCollection,
+    *,
+    amount: Decimal,
+    received_at: datetime | None = None,
+    session: PaymentSession | None = None,
+) -> None:
+    """Raise AmountError and InputError as `mark_payment_collection_as_paid` would, before anything is done."""
+    receipt = _receipt(received_at, "", "")
+    if session is not None:
+        check_excess(amount, session.amount, collection.currency_code)
+    else:
+        _Desk(collection, receipt, actor=None, source=EventSource.API).is_all(amount)
+
+
 class _Desk:
     """Where money is received for one collection."""
 

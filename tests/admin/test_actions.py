@@ -347,11 +347,28 @@ def test_fully_refunded_collection_is_shown_as_refunded_and_can_not_be_canceled(
     assert never_paid.pk not in listed
 
 
+@pytest.mark.parametrize(
+    ("values", "refusal"),
+    [
+        ({"amount": "38.01"}, "38.01 EUR is more than the 38.00 EUR left to pay."),
+        ({"received_at": "2999-01-01"}, "Money that is to come can't have been received."),
+    ],
+)
+def test_receipt_that_cannot_be_is_refused_before_it_is_looked_over(
+    values: dict[str, str], refusal: str, operator: Client
+) -> None:
+    collection = make_collection("38.00")
+    sent = open_form(operator, collection, "mark-as-paid")
+    review = operator.post(action_url(collection, "mark-as-paid"), {**sent, **values}).content.decode()
+    assert refusal in text(review)
+    assert "What will happen" not in text(review)
+
+
 def test_collection_is_marked_as_paid(operator: Client) -> None:
     collection = make_collection("100.00")
     make_authorized(collection, amount="40.00")
     words = text(html(operator, action_url(collection, "mark-as-paid")))
-    assert "60.00 EUR is recorded as received outside of any provider" in words
+    assert "60.00 EUR is left to pay. What you enter is recorded as received outside of any" in words
     assert "40.00 EUR that providers hold stays held, to be captured." in words
     assert (
         told(act(operator, collection, "mark-as-paid"))

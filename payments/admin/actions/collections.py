@@ -21,6 +21,7 @@ from payments.models import PaymentCollection
 from payments.money import ZERO
 from payments.services import cancel_payment_collection, mark_payment_collection_as_paid
 from payments.services.collections import check_collection_cancelation
+from payments.services.receipts import check_receipt
 from payments.states import CollectionStatus, EventSource
 
 
@@ -49,14 +50,22 @@ class MarkAsPaid(Action[PaymentCollection]):
 
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
         """Say how much is recorded as received, and what becomes of the rest."""
+        told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
+        if values is None:
+            told = _(
+                "%(left)s is left to pay. What you enter is recorded as received outside of any provider "
+                "(%(provider)s)."
+            )
         values = values or {}
         amount, left = self.moving_amount(row, values) or ZERO, _open(row)
-        told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
+        received_at, session = _moment_of(values.get("received_at")), values.get("session")
+        if values:
+            check_receipt(row, amount=amount, received_at=received_at, session=session)
         yield told % {
             "left": amount_text(amount, row.currency_code),
             "provider": provider_name(mark_as_paid_provider()),
         }
-        if values.get("session") is None and amount == left:
+        if session is None and amount == left:
             yield from _canceled_sessions(row)
         elif amount < left:
             yield _("%(rest)s stays open.") % {"rest": amount_text(left - amount, row.currency_code)}
