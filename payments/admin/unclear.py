@@ -144,7 +144,7 @@ def unclear_text(operation: PaymentOperation) -> str:
         "who": operation.actor.get_username()
         if operation.actor
         else str(EventSource(operation.source).label),
-        "when": formats.date_format(localized(operation.created_at), "SHORT_DATETIME_FORMAT"),
+        "when": formats.date_format(localized(operation.created_at), "DATETIME_FORMAT"),
     }
     return str(_MAY_HAVE.get(operation.kind, _OTHERWISE)) % parts
 
@@ -157,7 +157,7 @@ def next_look(operation: PaymentOperation) -> str:
         return _(
             "The provider is asked again as soon as the reconciler runs; the amount stays reserved until it is known."
         )
-    at = formats.date_format(localized(operation.next_attempt_at), "SHORT_DATETIME_FORMAT")
+    at = formats.date_format(localized(operation.next_attempt_at), "DATETIME_FORMAT")
     told = _("The provider is asked again at %(when)s; the amount stays reserved until it is known.")
     return told % {"when": at}
 

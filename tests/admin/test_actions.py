@@ -323,7 +323,11 @@ def test_installment_is_marked_as_paid_and_the_others_stay(operator: Client) -> 
     first, *_others = create_installment_plan(collection, provider_id="card", count=4, interval="month")
     shown = html(operator, action_url(collection, "mark-as-paid"))
     assert "Installment 1: 25.00 EUR, due" in text(shown)
-    act(operator, collection, "mark-as-paid", amount="25.00", session=first.pk)
+    sent = open_form(operator, collection, "mark-as-paid")
+    assert sent["amount"] == ""
+    review = operator.post(action_url(collection, "mark-as-paid"), {**sent, "session": first.pk})
+    assert "25.00 EUR is recorded as received outside of any provider" in text(review.content.decode())
+    act(operator, collection, "mark-as-paid", amount="", session=first.pk)
     assert collection.sessions.unauthorized().count() == 3
     refused = act(operator, collection, "mark-as-paid", amount="25.00", received_at="2999-01-01")
     assert "Money that is to come can't have been received." in text(refused.content.decode())

@@ -17,7 +17,7 @@ from payments.admin.panels import Text
 from payments.admin.plugins import provider_name
 from payments.admin.words import amount_text, localized
 from payments.conf import mark_as_paid_provider
-from payments.models import PaymentCollection
+from payments.models import PaymentCollection, PaymentSession
 from payments.money import ZERO
 from payments.services import cancel_payment_collection, mark_payment_collection_as_paid
 from payments.services.collections import check_collection_cancelation
@@ -46,33 +46,40 @@ class MarkAsPaid(Action[PaymentCollection]):
     def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
         """Return what is recorded as received."""
         amount: Decimal | None = values.get("amount")
-        return _open(row) if amount is None else amount
+        if amount is not None:
+            return amount
+        session: PaymentSession | None = values.get("session")
+        return _open(row) if session is None else session.amount
 
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
         """Say how much is recorded as received, and what becomes of the rest."""
-        told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
+        left, provider = _open(row), provider_name(mark_as_paid_provider())
         if values is None:
             told = _(
                 "%(left)s is left to pay. What you enter is recorded as received outside of any provider "
                 "(%(provider)s)."
             )
-        values = values or {}
-        amount, left = self.moving_amount(row, values) or ZERO, _open(row)
-        received_at, session = _moment_of(values.get("received_at")), values.get("session")
-        if values:
-            check_receipt(row, amount=amount, received_at=received_at, session=session)
-        yield told % {
-            "left": amount_text(amount, row.currency_code),
-            "provider": provider_name(mark_as_paid_provider()),
-        }
-        if session is None and amount == left:
-            yield from _canceled_sessions(row)
-        elif amount < left:
-            yield _("%(rest)s stays open.") % {"rest": amount_text(left - amount, row.currency_code)}
+            yield told % {"left": amount_text(left, row.currency_code), "provider": provider}
+        else:
+            amount = self._checked(row, values)
+            told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
+            yield told % {"left": amount_text(amount, row.currency_code), "provider": provider}
+            if values.get("session") is None and amount == left:
+                yield from _canceled_sessions(row)
+            elif amount < left:
+                yield _("%(rest)s stays open.") % {"rest": amount_text(left - amount, row.currency_code)}
         held = _held(row)
         if held > ZERO:
             told = _("%(held)s that providers hold stays held, to be captured.")
             yield told % {"held": amount_text(held, row.currency_code)}
+
+    def _checked(self, row: PaymentCollection, values: Values) -> Decimal:
+        """Return what is recorded as received; raise PaymentError where that can't be."""
+        amount = self.moving_amount(row, values) or ZERO
+        if values:  # In bulk, it is what is open.
+            moment = _moment_of(values.get("received_at"))
+            check_receipt(row, amount=amount, received_at=moment, session=values.get("session"))
+        return amount
 
     def run(self, row: PaymentCollection, values: Values, actor: Any) -> None:
         """Record it."""

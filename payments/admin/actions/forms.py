@@ -240,6 +240,10 @@ class MarkAsPaidForm(ActionForm):
         if not installments.exists():
             del self.fields["session"]
             return
+        # Which amount is meant depends on what is chosen, so none is filled in.
+        self.initial.pop("amount", None)
+        self.fields["amount"].required = False
+        self.fields["amount"].help_text = _("Left empty, it is all of what is chosen below.")
         field = self.fields["session"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - declared above
         field.queryset = installments.select_related("collection").order_by("due_at", "id")
