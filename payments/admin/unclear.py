@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.contrib.admin.utils import quote
 from django.db.models import Model, QuerySet
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from payments.admin.badges import Tone, badge
 from payments.admin.links import Links
 from payments.admin.panels import Alert, Text
-from payments.admin.words import amount_text, lines, localized
+from payments.admin.words import amount_text, lines, moment_text
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.operations import is_unclear
 from payments.states import EventSource, OperationKind, OperationStatus
@@ -144,7 +144,7 @@ def unclear_text(operation: PaymentOperation) -> str:
         "who": operation.actor.get_username()
         if operation.actor
         else str(EventSource(operation.source).label),
-        "when": formats.date_format(localized(operation.created_at), "DATETIME_FORMAT"),
+        "when": moment_text(operation.created_at),
     }
     return str(_MAY_HAVE.get(operation.kind, _OTHERWISE)) % parts
 
@@ -157,9 +157,8 @@ def next_look(operation: PaymentOperation) -> str:
         return _(
             "The provider is asked again as soon as the reconciler runs; the amount stays reserved until it is known."
         )
-    at = formats.date_format(localized(operation.next_attempt_at), "DATETIME_FORMAT")
     told = _("The provider is asked again at %(when)s; the amount stays reserved until it is known.")
-    return told % {"when": at}
+    return told % {"when": moment_text(operation.next_attempt_at)}
 
 
 def news_text(news: Iterable[PaymentEvent]) -> str:

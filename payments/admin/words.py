@@ -55,6 +55,14 @@ def moment(value: datetime | None) -> SafeString:
     )
 
 
+def moment_text(value: datetime) -> str:
+    """Return a date and time in the active language and time zone, to be put into a sentence."""
+    local = localized(value)
+    return isolated(
+        f"{formats.date_format(local, 'DATE_FORMAT')} {formats.time_format(local, 'TIME_FORMAT')}"
+    )
+
+
 def age(value: datetime) -> SafeString:
     """Return how long ago something was, with the date and time in the title."""
     local = localized(value)

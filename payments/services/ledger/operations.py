@@ -210,7 +210,7 @@ def in_progress(operation: PaymentOperation, origin: Origin) -> OperationInProgr
 
 def _moment(value: datetime) -> str:
     local = timezone.localtime(value) if timezone.is_aware(value) else value
-    return formats.date_format(local, "DATETIME_FORMAT")
+    return f"{formats.date_format(local, 'DATE_FORMAT')} {formats.time_format(local, 'TIME_FORMAT')}"
 
 
 def is_abandonment(operation: PaymentOperation) -> bool:
