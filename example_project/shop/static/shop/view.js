@@ -161,6 +161,8 @@ export class View {
   showForm(isShown, planned = null) {
     this.form.hidden = !isShown;
     this.planned = planned;
+    // What was typed before a part was paid may be all of what is open now.
+    if (this.#firstShare() === null) byId("first-amount").value = "";
     if (isShown) this.refreshForm();
   }
 
