@@ -64,7 +64,8 @@ def _status_for(order: Order, collection: PaymentCollection) -> OrderStatus:
     """Return how far an order is, measured by what it costs now: it may have changed since it was opened to be paid."""
     if collection.status == CollectionStatus.CANCELED:
         return OrderStatus.REFUNDED if collection.is_fully_refunded else OrderStatus.CANCELED
-    if is_held_for(order, amount=order.total, currency_code=order.currency_code):
+    costs = order.total - collection.refunded_amount  # what this shop gives back, it doesn't ask for again
+    if is_held_for(order, amount=costs, currency_code=order.currency_code):
         is_taken = collection.status == CollectionStatus.COMPLETED
         return OrderStatus.PAID if is_taken else OrderStatus.CONFIRMED
     return OrderStatus.PARTLY_PAID if collection.captured_amount else OrderStatus.OPEN
