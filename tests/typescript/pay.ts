@@ -38,13 +38,11 @@ export async function fail(site: string, reference: string) {
   const session = await storefront.create(opened.id, "simulator");
   const declined = await storefront.authorize(session.id, { card: "card_insufficient_funds" });
   const later = await storefront.authorize(session.id, { card: "card_async" });
-  const canceled = await storefront.cancel(session.id);
-  const conflict = await storefront.authorize(session.id);
+  const conflict = await storefront.cancel(session.id);
 
   return {
     declined: isSession(declined) ? [declined.status, declined.error?.code] : declined.code,
     later: isSession(later) ? later.status : later.code,
-    canceled: canceled.status,
     conflict: isSession(conflict) ? conflict.status : [conflict.type, conflict.code],
   };
 }

@@ -50,12 +50,12 @@ export class Storefront {
     return data;
   }
 
-  async cancel(session: string): Promise<Session> {
+  // Returns the session, or why it was refused: what is authorized is the shop's to let go of.
+  async cancel(session: string): Promise<Session | Failure> {
     const { data, error } = await this.#api.POST("/storefront/payment-sessions/{session_id}/cancel/", {
       params: { path: { session_id: session } },
     });
-    if (error) throw new Error(error.code);
-    return data;
+    return data ?? error;
   }
 
   // Returns the session, or why it was refused: a conflict, say. A decline is a session.
