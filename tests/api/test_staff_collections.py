@@ -26,6 +26,7 @@ COLLECTION_KEYS = {
     "authorized_amount",
     "captured_amount",
     "refunded_amount",
+    "charged_back_amount",
     "payable",
     "customer_id",
     "metadata",

@@ -282,6 +282,7 @@ class Floor:
                     f"collection.{movement.collection_after}",
                     _moved(movement.collection_before, movement.collection_after),
                 ),
+                *([("collection.unauthorized", {"amount": Decimal(0)})] if movement is REFUND else []),
             )
             self._change(movement.add_to_collection, AMOUNT, collection)
 
