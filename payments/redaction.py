@@ -89,6 +89,9 @@ _BLANKS: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
 _SCALARS: Final = (str, int, float, bytes, type(None))
 _MASK: Final = re.compile(r"[^a-z0-9]")
 
+_REFERENCE: Final = re.compile(r"&#0*([0-9]{1,8})[0-9]*")
+"""A character by its number in HTML: no character's has eight digits, however many noughts stand before it."""
+
 
 def find_card_data(value: Any) -> str | None:
     """Return the dotted name of the first value that looks like card data, or None.
@@ -141,7 +144,7 @@ def _decoded(text: str) -> Iterator[str]:
     if "%" in text:
         yield unquote(text)
     if "&" in text:
-        yield unescape(text)
+        yield unescape(_REFERENCE.sub(r"&#\1", text))
 
 
 def _has_plain_number(text: str) -> bool:
@@ -265,8 +268,11 @@ def _is_card_data(value: Any, *, is_named: bool) -> bool:
         return True
     if isinstance(value, str):
         return has_card_number(value)
-    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return is_whole and abs(int(value)) in _NUMBERS and has_card_number(str(abs(int(value))))
+    if isinstance(value, int | float):
+        is_whole = isinstance(value, int) or value.is_integer()
+        return is_whole and abs(int(value)) in _NUMBERS and has_card_number(str(abs(int(value))))
+    # A lazy text, say, or a decimal: JSON has the text of it.
+    return value is not None and has_card_number(str(value))
 
 
 def _has_check_digit(digits: str) -> bool:

@@ -7,12 +7,14 @@ import string
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from django.utils.translation import gettext_lazy
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from payments.ids import new_session_id
@@ -68,6 +70,7 @@ HIDDEN = [
     "4242&nbsp;4242&nbsp;4242&nbsp;4242",
     "4242&#160;4242&#xa0;4242&nbsp;4242",
     "&#52;242424242424242",
+    "&#" + "0" * 30 + "52;242424242424242",
     "card4242424242424242",
     "card_4242424242424242",
     "my_card_5555555555554444",
@@ -232,6 +235,44 @@ def test_a_card_number_that_is_a_json_number_is_found(number: float) -> None:
     assert redact({"note": number}) == {"note": REDACTED}
 
 
+@pytest.mark.parametrize("value", [gettext_lazy("of 4242424242424242"), Decimal("4242424242424242")])
+def test_a_card_number_is_taken_out_of_what_becomes_a_text_in_json(value: Any) -> None:
+    assert redact({"note": [value]}) == {"note": [REDACTED]}
+
+
+PIECES = [
+    *(
+        "&#",
+        "&#x",
+        "&",
+        ";",
+        "%",
+        "%26%23",
+        "%ud83d",
+        "0",
+        "1" * 20,
+        "1" * 4400,
+        "4242424242424242",
+        " ",
+        "%B",
+        "^",
+    ),
+    *("\ud83d", "\udc00", "\x00", "\u202e", "٤", "é", "cvc", ".", "IBAN DE89 ", "+", "2026-11-29"),
+]
+
+
+@settings(max_examples=50)
+@example(pieces=["&#", "1" * 4400, ";"])
+@example(pieces=["%26%23", "1" * 4400])
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8))
+def test_any_text_at_all_can_be_judged(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    for value in (text, {text: [text]}):
+        find_card_data(value)
+        redact(value)
+    assert not has_card_number(redact_text(text))
+
+
 def an_id_of_a_provider(random: Random) -> str:
     return f"pi_3{''.join(random.choices(string.ascii_letters + string.digits, k=23))}"
 
@@ -292,7 +333,7 @@ def test_what_is_there_for_good_reasons_is_never_taken_for_a_card(kind: Callable
 
 @pytest.mark.parametrize(
     "piece",
-    ["4", "4 ", "4242-", "4242:", "4a ", "+4 ", "4.", "DE88 4242 ", "%34"],
+    ["4", "4 ", "4242-", "4242:", "4a ", "+4 ", "4.", "DE88 4242 ", "%34", "&#0", "&#x1"],
 )
 def test_a_long_text_takes_no_more_than_its_share_of_time(piece: str) -> None:
     def seconds(length: int) -> float:

@@ -135,7 +135,17 @@ def test_day_begins_at_midnight_in_the_active_time_zone(zone: str, moved: Paymen
         assert figures.captured(period, "eur").amounts == {}
 
 
-@pytest.mark.parametrize("query", ["?days=1e9", "?days=-1", "?days=x", "?currency=zzz", "?days=٣"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?days=1e9",
+        "?days=-1",
+        "?days=x",
+        "?currency=zzz",
+        "?days=٣",
+        pytest.param(f"?days={'1' * 5000}", id="endless"),
+    ],
+)
 def test_nonsense_in_the_address_is_ignored(query: str, operator: Client) -> None:
     assert "Nothing in this period." in text(html(operator, overview(query)))
 

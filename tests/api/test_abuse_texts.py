@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -10,7 +11,7 @@ from django.contrib.auth import get_user_model
 from payments import services
 from payments.models import PaymentCollection, RefundReason
 from payments.providers import AuthorizeResult, Failure, InitiateResult
-from payments.states import Outcome
+from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from payments.testing.factories import PaymentOperationFactory
 from tests.api.client import ROOT, Visitor
@@ -124,3 +125,33 @@ def api_pages(boss: Visitor) -> list[str]:
         assert (response.status_code, response["Content-Type"]) == (200, "text/html; charset=utf-8")
         pages.append(response.content.decode())
     return pages
+
+
+EVIL: Final = f"&#{'1' * 5000};"
+
+
+@pytest.mark.shows(
+    "A text that is made to break what looks for card data, as a value, key, query, header or path",
+    "Judged like any other, never a 500",
+)
+def test_no_text_breaks_what_looks_for_card_data(payable: Order) -> None:
+    visitor = Visitor()
+    opening = "storefront/payment-collections/"
+    answers = [
+        visitor.post(opening, {"reference": EVIL}),
+        visitor.post(opening, {EVIL: 1}),
+        visitor.get("storefront/payment-providers/", x=EVIL),
+        visitor.get(f"{opening}{quote(EVIL, safe='')}/"),
+        Visitor(secret=EVIL).get("storefront/payment-providers/"),
+    ]
+    assert [answer.status for answer in answers] == [400, 400, 200, 404, 200]
+
+
+@pytest.mark.shows("A provider refuses with such a text", "Declined, as it says")
+def test_a_refusal_stays_one_whatever_its_words(
+    payable: Order, script: Script, collection: PaymentCollection
+) -> None:
+    session = services.create_payment_session(collection, provider_id="scripted")
+    words = Failure(code=EVIL, message=EVIL, detail=EVIL)
+    script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED, failure=words, exchange={EVIL: EVIL}))
+    assert services.authorize_payment_session(session).status == SessionStatus.ERROR

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from datetime import timezone as dt_timezone
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import InterfaceError, OperationalError, connection
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
 from payments import services
 from payments.exceptions import ProviderUnavailableError
 from payments.models import PaymentSession, WebhookEvent
+from payments.providers import Failure
 from payments.services.background import inbox
 from payments.simulator import SimulatorService
 from payments.simulator.webhooks import sign
@@ -237,6 +241,51 @@ def test_a_fact_publishes_only_what_its_provider_declared(
     scripted_session.refresh_from_db()
     assert scripted_session.data == {"client_token": "tok"}
     assert "s3cr3t" not in str(only_event().fact)
+
+
+EVIL = f"&#{'1' * 5000};"
+
+
+@pytest.mark.shows(
+    "A signed event whose words are made to break what looks for card data", "200; stored, and applied"
+)
+def test_an_event_is_kept_whatever_its_words(scripted_session: PaymentSession, script: Script) -> None:
+    fact = authorized_fact(failure=Failure(code="x", message=EVIL), data={"client_token": EVIL})
+    script.next("parse_webhook", hint(scripted_session, fact=fact, payload={EVIL: EVIL}))
+    assert deliver(b"{}", provider_id="scripted").status == 200
+    assert (only_event().status, only_event().payload[EVIL]) == (WebhookEventStatus.APPLIED, EVIL)
+
+
+@pytest.mark.shows("A signed event that can't be kept, for whatever reason", "400; nothing is stored")
+@pytest.mark.parametrize("place", ["redact", "publishable_fact", "stored_moment"])
+def test_an_event_that_cannot_be_kept_is_refused_as_one_that_cannot_be_read(
+    place: str, scripted_session: PaymentSession, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_more: Any) -> None:
+        raise ValueError("s3cr3t")
+
+    monkeypatch.setattr(inbox, place, fail)
+    fact = authorized_fact()
+    script.next("parse_webhook", hint(scripted_session, fact=fact, occurred_at=timezone.now()))
+    answer = deliver(b"{}", provider_id="scripted")
+    assert (answer.status, answer.code) == (400, "webhook_malformed")
+    assert not WebhookEvent.objects.exists()
+
+
+def test_a_time_before_all_time_is_one_of_an_event_that_cannot_be_kept(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    before = datetime(1, 1, 1, tzinfo=dt_timezone(timedelta(hours=5)))
+    script.next("parse_webhook", hint(scripted_session, occurred_at=before))
+    assert deliver(b"{}", provider_id="scripted").status == 400
+
+
+def test_a_database_that_fails_while_an_event_is_read_makes_it_no_malformed_one(
+    scripted_session: PaymentSession, script: Script
+) -> None:
+    script.next("parse_webhook", hint(scripted_session))
+    with failing(OperationalError("gone"), "payments_paymentsession"):
+        assert deliver(b"{}", provider_id="scripted").status == 503
 
 
 def test_what_operators_may_read_of_an_event_holds_no_private_data(

@@ -25,8 +25,7 @@ class Period:
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Period:
         """Return the period that an address asks for; the usual one where it asks for none that is offered."""
-        text = query.get("days", "")
-        days = int(text) if text.isdecimal() and int(text) in CHOICES else _USUAL
+        days = next((each for each in CHOICES if str(each) == query.get("days")), _USUAL)
         return cls(days=days, last=localized(django_timezone.now()).date())
 
     @property

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -109,7 +109,7 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     plugin = get_provider(provider_id)
     if is_refused(plugin) or not plugin.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
-    event = _event_of(plugin, _parse(plugin, request))
+    event = _event_of(plugin, request)
     provider_row(provider_id)
     try:
         repeated(lambda: event.save(force_insert=True))
@@ -212,10 +212,20 @@ def replay_webhook_event(
     return event
 
 
-def _parse(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
-    """Have a plug-in prove and translate a delivery; whatever goes wrong in it, nothing is proven."""
+def _event_of(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookEvent:
+    """Return the row that keeps what is delivered; one that carries its fact is the receiver's to apply first."""
+    with _proving(plugin):
+        result = _parsed(plugin, request)
+    session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
+    with _proving(plugin):
+        return _row_of(plugin, result, session)
+
+
+@contextmanager
+def _proving(plugin: BaseProvider[Any]) -> Iterator[None]:
+    """Have nothing be proven by a delivery that can't be read, whatever goes wrong, in the plug-in or here."""
     try:
-        result: object = plugin.parse_webhook(request)
+        yield
     except (PaymentError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
@@ -229,6 +239,11 @@ def _parse(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
             place.lineno,
         )
         raise _malformed() from error
+
+
+def _parsed(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
+    """Have a plug-in prove and translate a delivery; raise where that comes to nothing that can be kept."""
+    result: object = plugin.parse_webhook(request)
     if not isinstance(result, WebhookResult):
         raise _malformed()
     try:
@@ -246,9 +261,7 @@ def _malformed() -> WebhookVerificationError:
     return WebhookVerificationError(_("The event is malformed."), code="webhook_malformed")
 
 
-def _event_of(plugin: BaseProvider[Any], result: WebhookResult) -> WebhookEvent:
-    """Return the row that keeps an event; one that carries its fact is the receiver's to apply first."""
-    session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
+def _row_of(plugin: BaseProvider[Any], result: WebhookResult, session: PaymentSession | None) -> WebhookEvent:
     fact = None if result.fact is None else encode_fact(_publishable(plugin, result.fact, session))
     return WebhookEvent(
         provider_id=plugin.alias,
