@@ -29,7 +29,8 @@ def sync_payment_session(
 ) -> PaymentSession:
     """Ask the provider about a session and record what it reports; a session it doesn't know stays as it is.
 
-    Raises NotSupportedError where the provider can't be asked, ProviderUnavailableError and OutcomeUnknownError.
+    Raises NotSupportedError where the provider can't be asked, ProviderUnavailableError, OutcomeUnknownError and, where
+    it tells of pretend money that isn't meant, InputError (`pretend_money`).
     """
     return synchronize(session, origin=Origin.of(actor=actor, source=source, by_payer=by_payer)).session
 

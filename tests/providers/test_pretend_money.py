@@ -6,6 +6,7 @@ import re
 import runpy
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,16 +14,34 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.test.utils import override_settings
+from django.utils import timezone
 
 from payments import checks, services
-from payments.exceptions import InputError, NotSupportedError
-from payments.models import PaymentSession, WebhookEvent
-from payments.providers import WebhookRequest, WebhookResult, get_provider
+from payments.exceptions import InputError, NotSupportedError, OutcomeUnknownError, PaymentError
+from payments.models import Payment, PaymentOperation, PaymentSession, WebhookEvent
+from payments.providers import (
+    CancelResult,
+    Failure,
+    MovementFact,
+    RetrieveResult,
+    SessionFact,
+    WebhookRequest,
+    WebhookResult,
+    get_provider,
+)
 from payments.services.background.inbox import process_event, receive_webhook
 from payments.simulator import SimulatorService
 from payments.simulator.settings import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 from payments.simulator.webhooks import sign
-from payments.states import EventSource, WebhookEventStatus
+from payments.states import (
+    EventSource,
+    MovementKind,
+    MovementStatus,
+    OperationStatus,
+    Outcome,
+    SessionStatus,
+    WebhookEventStatus,
+)
 from payments.testing import Script, scripted_provider, simulator_settings
 from tests.packaging.repository import ROOT
 from tests.simulator.client import Merchant
@@ -144,6 +163,123 @@ def test_no_event_about_pretend_money_is_believed(opened: PaymentSession, script
     assert process_event(kept).status == WebhookEventStatus.IGNORED
     assert not script.requests("parse_webhook")
     assert not script.requests("retrieve")
+
+
+def told(**values: Any) -> SessionFact:
+    return SessionFact(currency_code="eur", amount=Decimal(1), **values)
+
+
+PAID: dict[str, SessionFact] = {
+    "authorized": told(status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(1)),
+    "captured": told(status=SessionStatus.AUTHORIZED, captured_amount=Decimal(1)),
+    "an amount captured": told(captured_amount=Decimal(1)),
+    "a capture": told(
+        movements=(
+            MovementFact(
+                kind=MovementKind.CAPTURE,
+                status=MovementStatus.SUCCEEDED,
+                amount=Decimal(1),
+                currency_code="eur",
+                provider_reference="c",
+            ),
+        )
+    ),
+}
+
+
+def operation_of(session: PaymentSession) -> PaymentOperation:
+    """Return the operation whose outcome isn't known, due to be looked after."""
+    operation = PaymentOperation.objects.get(session=session, status=OperationStatus.UNKNOWN)
+    PaymentOperation.objects.filter(pk=operation.pk).update(next_attempt_at=timezone.now())
+    return operation
+
+
+@pytest.fixture
+def unclear(session: PaymentSession, script: Script) -> Iterator[PaymentSession]:
+    """Have the shop open after the outcome of an authorization wasn't known."""
+    script.next("authorize", TimeoutError())
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session)
+    with override_settings(PAYMENTS={**settings.PAYMENTS, "ALLOW_PRETEND_MONEY": False}):
+        yield session
+
+
+@pytest.mark.shows(
+    "A provider of pretend money that is asked, where a shop is open", "no payment comes of what it tells"
+)
+@pytest.mark.parametrize("fact", PAID.values(), ids=PAID)
+@pytest.mark.parametrize("asker", ["sync", "reconciler", "clerk"])
+def test_no_payment_comes_of_pretend_money_however_it_is_told_of(
+    fact: SessionFact, asker: str, unclear: PaymentSession, script: Script
+) -> None:
+    operation = operation_of(unclear)
+    answer = RetrieveResult(outcome=Outcome.SUCCEEDED, provider_reference="x", fact=fact)
+    script.next("retrieve", answer, answer)
+    if asker == "reconciler":
+        assert services.reconcile_due() == 1
+        assert script.requests("retrieve")
+    else:
+        with pytest.raises(InputError, match="moves no real money"):
+            services.sync_payment_session(unclear) if asker == "sync" else services.check_operation(operation)
+    assert not Payment.objects.exists()
+    unclear.collection.refresh_from_db()
+    assert (unclear.collection.status, unclear.collection.captured_amount) == ("awaiting", Decimal(0))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.DECLINED])
+def test_no_payment_comes_of_pretend_money_that_an_abandonment_tells_of(
+    outcome: Outcome, opened: PaymentSession, script: Script
+) -> None:
+    told_of = PAID["captured"]
+    failure = Failure(code="paid") if outcome == Outcome.DECLINED else None
+    script.next("cancel", CancelResult(outcome=outcome, failure=failure, fact=told_of))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=told_of))
+    with pytest.raises(PaymentError):
+        services.cancel_payment_session(opened)
+    assert not Payment.objects.exists()
+
+
+def test_an_authorization_is_not_sent_again_once_pretend_money_is_not_meant(
+    unclear: PaymentSession, script: Script
+) -> None:
+    operation = operation_of(unclear)
+    sent = len(script.requests("authorize"))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED))
+    assert services.reconcile_due() == 1
+    operation.refresh_from_db()
+    assert (len(script.requests("authorize")), operation.status) == (sent, OperationStatus.UNKNOWN)
+    assert operation.next_attempt_at is not None
+    assert operation.next_attempt_at > timezone.now()
+
+
+def test_what_is_no_payment_is_still_believed(unclear: PaymentSession, script: Script) -> None:
+    operation = operation_of(unclear)
+    fact = told(status=SessionStatus.ERROR, failure=Failure(code="no"))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact))
+    assert services.reconcile_due() == 1
+    operation.refresh_from_db()
+    unclear.refresh_from_db()
+    assert (operation.status, unclear.status) == (OperationStatus.DECLINED, SessionStatus.ERROR)
+
+
+@pytest.mark.shows(
+    "Pretend money that was held before the shop was open",
+    "can be captured, refunded, released and looked up",
+)
+def test_what_is_held_already_goes_its_way(session: PaymentSession, script: Script) -> None:
+    payment = services.authorize_payment_session(session).payment
+    assert payment is not None
+    other = services.create_payment_collection(amount="1.00", currency_code="eur")
+    held = services.create_payment_session(other, provider_id="scripted")
+    services.authorize_payment_session(held)
+    with override_settings(PAYMENTS={**settings.PAYMENTS, "ALLOW_PRETEND_MONEY": False}):
+        script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=PAID["authorized"]))
+        assert services.sync_payment_session(session).status == SessionStatus.AUTHORIZED
+        services.capture_payment(payment)
+        services.refund_payment(payment)
+        payment.refresh_from_db()
+        assert (payment.captured_amount, payment.refunded_amount) == (Decimal(1), Decimal(1))
+        assert services.cancel_payment_session(held).status == SessionStatus.CANCELED
 
 
 DOCUMENTED = {"api_key": DEFAULT_API_KEY, "webhook_secrets": [DEFAULT_WEBHOOK_SECRET]}

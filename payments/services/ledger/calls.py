@@ -34,6 +34,7 @@ from payments.providers import (
     get_provider,
 )
 from payments.services.ledger.operations import OUR_KEYS, REFUSES_SAVED, SAVED_METHOD
+from payments.services.ledger.payers import check_money
 from payments.states import OperationKind
 
 
@@ -76,7 +77,8 @@ def retrieve(session: PaymentSession) -> RetrieveResult:
 def call_for(operation: PaymentOperation) -> ProviderResult:
     """Ask the operation's provider for what the operation stands for, and return its answer.
 
-    Raises NotFoundError where the provider isn't configured any more, and OpenTransactionError.
+    Raises NotFoundError where the provider isn't configured any more, InputError (`pretend_money`) where it may not
+    authorize any more, and OpenTransactionError.
     """
     return _CALLS[OperationKind(operation.kind)](get_provider(operation.provider_id), operation)
 
@@ -128,6 +130,7 @@ def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> Provide
 
 
 def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
+    check_money(provider)  # It may have been meant when this was claimed.
     saved_method = operation.input.get(SAVED_METHOD)
     request = AuthorizeRequest(**_common(operation), **_sent(operation), saved_method=saved_method)
     return call_provider(provider.authorize, request, result_class=AuthorizeResult)

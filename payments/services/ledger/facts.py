@@ -7,6 +7,7 @@ one that breaks an invariant is written down all the same, and an operation asks
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -26,6 +27,7 @@ from payments.services.ledger.discrepancies import Discrepancy, report_discrepan
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import MovementRecorder, record_charge_back
 from payments.services.ledger.operations import may_be_of_an_earlier_attempt
+from payments.services.ledger.payers import check_money
 from payments.services.ledger.totals import (
     cancel_session,
     change_amount,
@@ -56,7 +58,8 @@ def record_fact(
 ) -> PaymentSession:
     """Record what a provider reports of a session, in a transaction of its own, and return the session as it is then.
 
-    `ending` is called with it before the commit: what it writes is in force exactly if the fact is recorded.
+    `ending` is called with it before the commit: what it writes is in force exactly if the fact is recorded. Raises as
+    `check_word` does.
     """
 
     _books, recorded = keep_fact(session, fact, origin=origin, ending=ending)
@@ -74,11 +77,23 @@ def keep_fact(
 
     def rule(books: Books) -> PaymentSession:
         locked = books.session(session.pk)
+        check_word(locked, fact)
         apply_fact(books, locked, fact)
         refresh_totals(books)
         return locked
 
     return keep(session.collection_id, rule, origin=origin, ending=ending)
+
+
+def check_word(session: PaymentSession, fact: SessionFact) -> None:
+    """Raise InputError (`pretend_money`) where a fact would make a payment of pretend money, which isn't meant.
+
+    What is held already may be captured, refunded and released; a provider that has left the settings is believed.
+    """
+    if session.payment is not None or not _tells_of_a_payment(fact):
+        return
+    with suppress(ProviderUnavailableError):
+        check_money(provider_for(session))
 
 
 def apply_fact(
@@ -168,7 +183,7 @@ class FactRecorder:
     def _record_status(self, fact: SessionFact) -> None:
         if fact.status is not None:
             self._record_initiation()
-        if fact.status == SessionStatus.AUTHORIZED or has_taken_money(fact):
+        if _tells_of_a_payment(fact):
             self._record_authorization(fact)
         elif fact.status == SessionStatus.REQUIRES_MORE:
             self._record_next_action(fact)
@@ -393,12 +408,12 @@ def other_reference(session: PaymentSession, reported: str | None) -> str | None
     return known[0] if known and reported and reported not in known else None
 
 
-def has_taken_money(fact: SessionFact) -> bool:
-    """Return whether a report says that money was captured, which takes an authorization, stated or not."""
+def _tells_of_a_payment(fact: SessionFact) -> bool:
+    """Return whether a report says that money is held, or was captured, which takes an authorization, stated or not."""
     captures = (
         row.kind == MovementKind.CAPTURE and row.status == MovementStatus.SUCCEEDED for row in fact.movements
     )
-    return bool(fact.captured_amount) or any(captures)
+    return fact.status == SessionStatus.AUTHORIZED or bool(fact.captured_amount) or any(captures)
 
 
 def impossible_amount(fact: SessionFact) -> Any:

@@ -28,7 +28,7 @@ from payments.providers import (
 )
 from payments.services.ledger.books import WHOLE, Books, amend, keep
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
-from payments.services.ledger.facts import apply_fact, other_reference
+from payments.services.ledger.facts import apply_fact, check_word, other_reference
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import (
@@ -83,7 +83,7 @@ def record_answer(
 ) -> tuple[Books, PaymentOperation]:
     """Record a provider's answer to an operation in the books that it was claimed in, or in new ones.
 
-    Return the books, and the operation as it is in them.
+    Return the books, and the operation as it is in them. Raises as `check_word` does.
     """
 
     as_sent = (operation.status, operation.attempts, operation.lease_owner)
@@ -92,7 +92,9 @@ def record_answer(
         found = current.operation(operation.pk)
         return _recorded(current, found, result) if _counts(found, as_sent, result) else found
 
-    if getattr(result, "fact", None) is not None:
+    fact = getattr(result, "fact", None)
+    if fact is not None:
+        check_word(operation.session, fact)
         # It may tell of captures and refunds that aren't in these books.
         return keep(books.collection.pk, rule, origin=books.origin, ending=_recording)
     return amend(books, rule, scope=WHOLE, ending=_recording)
