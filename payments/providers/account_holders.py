@@ -50,10 +50,11 @@ class CreateAccountRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountRequest:
-    """Ask something about an account."""
+    """Ask something about an account; `provider_data` is what the provider keeps of it, as `create_account` said."""
 
     account_holder_id: str
     account_reference: str
+    provider_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

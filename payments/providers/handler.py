@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -35,6 +35,12 @@ logger = logging.getLogger("payments.providers")
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
 
+
+_KNOWN: Final = (
+    *("session_id", "collection_id", "operation_id", "payment_id", "provider_reference"),
+    *("account_holder_id", "account_reference", "return_url"),
+)
+"""Where requests name what is known outside of a provider."""
 
 _built: dict[str, tuple[ProviderConfig, BaseProvider[Any]]] = {}
 """The provider of each alias, and what it was built from. A forked process builds its own, with its own connections."""
@@ -179,6 +185,7 @@ def _publishable(verb: Callable[..., Any], request: object, result: ResultT) -> 
             ("data", way.data),
             ("failure", way.failure),
             ("next_action", way.action),
+            ("methods", way.methods),
             ("fact", way.fact),
         )
         if getattr(result, name, None) is not None
@@ -189,9 +196,9 @@ def _publishable(verb: Callable[..., Any], request: object, result: ResultT) -> 
 
 def _known(request: object, result: ProviderResult) -> set[Any]:
     """Return what isn't private to a provider although it keeps it: our ids, its own, and what the payer has sent."""
-    names = ("session_id", "collection_id", "operation_id", "payment_id", "provider_reference")
-    ids = (getattr(request, name, None) for name in names)
-    return {*ids, result.provider_reference, *texts_in(getattr(request, "input", {}))}
+    sent = {getattr(request, name, None) for name in _KNOWN}
+    sent.add(getattr(getattr(request, "context", None), "return_url", None))
+    return {*sent, result.provider_reference, *texts_in(getattr(request, "input", {}))}
 
 
 def _alias(verb: Callable[..., Any]) -> str:

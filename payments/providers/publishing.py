@@ -15,10 +15,14 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
+from uuid import UUID
+
+from django.utils.functional import Promise
 
 from payments import conf
+from payments.providers.account_holders import SavedPaymentMethod
 from payments.providers.facts import Failure, NextAction, SessionFact, is_web_address
-from payments.redaction import redact_text
+from payments.redaction import REDACTED, redact_text
 from payments.wording import kept_words
 
 if TYPE_CHECKING:
@@ -36,15 +40,22 @@ CODE: Final = re.compile(r"[a-z0-9_]{1,64}")
 """What a code is: one word, for programs."""
 
 _PATH: Final = re.compile(r"[^.\[\]\s]+(?:\[\])*(?:\.[^.\[\]\s]+(?:\[\])*)*")
-_SECRET: Final = re.compile(r"secret|token|password|passphrase|credential|key", re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r"secret|token|password|passphrase|credential|key|hmac|signing|private|(?<![a-z])pem(?![a-z])",
+    re.IGNORECASE,
+)
 _PUBLIC: Final = re.compile(r"public|publishable", re.IGNORECASE)
 
 _COMMON: Final = re.compile(
     r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})(?:[ _.-](?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}))*+"
     r"|\d{4}-\d\d-\d\d(?:[T ][0-9:.]+(?:Z|[+-]\d\d:?\d\d)?)?"
     r"|-?\d+\.\d{1,4}"
+    r"|(?:pay_col|payses|payop|pay|capt|refr|ref|acchld)_[0-9A-HJKMNP-TV-Z]{26}"
 )
-"""Words, dates, times and amounts: what is private and what is public may well have the same."""
+"""Words, dates, times, amounts and our ids: what is private and what is public may well have the same."""
+
+_RETURN_URL: Final = "return_url"
+"""Under this key private data have what the payer's own browser has sent, so it isn't private."""
 
 _ITEMS: Final = "[]"
 
@@ -60,6 +71,9 @@ class Shape:
 _NOTHING: Final = Shape()
 _GONE: Final = object()
 _WORDS: Final = ("code", "message", "detail")
+_RECOGNIZED: Final = ("type", "brand", "last4", "expires")
+_NUMBERS: Final = (int, float, type(None))
+_TEXTS: Final = (str, Promise, UUID)
 
 _secrets: frozenset[str] = frozenset()
 
@@ -68,19 +82,19 @@ _secrets: frozenset[str] = frozenset()
 class Publication:
     """The way out of the server for what one provider returns; `private` are the texts that may not take it.
 
-    `is_first` tells that this is new: then what is left out is told to the log, and not again whenever it is read.
+    What is left out is told to the log, each time: a payer may be waiting for it.
     """
 
     provider: BaseProvider[Any]
     private: frozenset[str] = frozenset()
-    is_first: bool = True
 
     def data(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is declared, without the texts that may not leave."""
         kept, undeclared = declared_data(data, self.provider.public_data_keys)
-        if undeclared and self.is_first:
+        if undeclared:
+            names = (REDACTED if self._holds_private(name) else name for name in undeclared)
             logger.warning(
-                "Provider %s returned undeclared public keys: %s", self.provider.alias, ", ".join(undeclared)
+                "Provider %s returned undeclared public keys: %s", self.provider.alias, ", ".join(names)
             )
         return {
             name: clean
@@ -98,7 +112,7 @@ class Publication:
         elif not CODE.fullmatch(code):
             code, detail = UNNAMED, detail or code
         message = "" if self._is_kept_back(message, "failure.message") else message
-        detail = "" if holds_secret(detail) else detail
+        detail = "" if self._is_kept_back(detail, "failure.detail") else detail
         return replace(failure, code=code, message=message, detail=detail)
 
     def action(self, action: NextAction | None) -> NextAction | None:
@@ -106,6 +120,11 @@ class Publication:
         url = getattr(action, "url", None)  # What is no action at all is told of with the rest of the answer.
         is_kept_back = isinstance(url, str) and self._is_kept_back(url, "next_action.url")
         return NextAction(type="provider_script") if is_kept_back else action
+
+    def methods(self, methods: tuple[SavedPaymentMethod, ...]) -> tuple[SavedPaymentMethod, ...]:
+        """Return saved payment methods: without what may not leave, and without one whose id may not."""
+        parts = ((each, self._blanks(each)) for each in methods)
+        return tuple(replace(each, **blanks) for each, blanks in parts if "id" not in blanks)
 
     def fact(self, fact: SessionFact) -> SessionFact:
         """Return a fact of which everything may be kept and shown."""
@@ -119,52 +138,70 @@ class Publication:
 
     def _clean(self, value: Any, where: str) -> Any:
         """Return a declared value without the texts that may not leave, or `_GONE`."""
-        if isinstance(value, str):
-            return _GONE if self._is_kept_back(value, where) else value
+        if isinstance(value, _NUMBERS):
+            return value
         if isinstance(value, Mapping):
             inner = {name: self._clean(each, f"{where}.{name}") for name, each in value.items()}
             return {name: each for name, each in inner.items() if each is not _GONE}
         if isinstance(value, list | tuple):
             rows = (self._clean(each, f"{where}{_ITEMS}") for each in value)
             return [each for each in rows if each is not _GONE]
-        return value
+        # What isn't a text yet, such as a lazy one, becomes one in JSON.
+        return _GONE if self._is_kept_back(str(value), where) else value
+
+    def _blanks(self, method: SavedPaymentMethod) -> dict[str, str]:
+        """Return the parts of a saved payment method that may not leave, as empty texts."""
+        names = ("id", *_RECOGNIZED)
+        return {
+            name: "" for name in names if self._is_kept_back(str(getattr(method, name)), f"methods[].{name}")
+        }
 
     def _is_kept_back(self, text: str, where: str) -> bool:
-        plain = f"{text} {unquote(text)}" if "%" in text else text
-        # An address to come back to is a part of many an address that leads away.
-        is_private = any(
-            each in plain and not (is_web_address(each) and is_web_address(text)) for each in self.private
-        )
-        if not (is_private or holds_secret(plain)):
-            return False
-        if self.is_first:
+        """Return whether a text may not leave, and tell the log so."""
+        is_kept_back = self._holds_private(text)
+        if is_kept_back:
             logger.error(
                 "Provider %s would have published in %s what is private or secret: it was left out.",
                 self.provider.alias,
                 where,
             )
-        return True
+        return is_kept_back
+
+    def _holds_private(self, text: str) -> bool:
+        plain = f"{text} {unquote(text)}" if "%" in text else text
+        if any(each in plain and not _leads_back(each, text) for each in self.private):
+            return True
+        return holds_secret(plain)
+
+
+def _leads_back(private: str, text: str) -> bool:
+    """Return whether a private text is an address to come back to, as is in many an address that leads away.
+
+    What has a query may have a secret in it, and what isn't a part but the whole leads to the private place itself.
+    """
+    is_part = "?" not in private and private not in (text, unquote(text))
+    return is_part and is_web_address(private) and is_web_address(text)
 
 
 def publication(
     provider: BaseProvider[Any],
     *private: Mapping[str, Any] | None,
     known: Iterable[Any] = (),
-    is_first: bool = True,
 ) -> Publication:
     """Return the way out for what a provider returns next to these private halves.
 
-    What stands in them under a key that is public isn't private, nor is what is `known` outside, such as our ids.
+    What stands in them under a key that is public isn't private, nor is what is `known` outside, such as our ids. That
+    is decided when something comes in: what is stored is read again with no private half, as it was found public.
     """
     texts = {
         text
         for half in private
         for name, value in (half or {}).items()
-        if name not in provider.public_data_keys
+        if name != _RETURN_URL and name not in provider.public_data_keys
         for text in texts_in(value)
         if len(text) >= SHORTEST and not _COMMON.fullmatch(text)
     }
-    return Publication(provider=provider, private=frozenset(texts.difference(known)), is_first=is_first)
+    return Publication(provider=provider, private=frozenset(texts.difference(known)))
 
 
 def declared_data(data: Mapping[str, Any], declared: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
@@ -182,9 +219,9 @@ def undeclarable(declared: Any) -> list[str]:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Yield every string among a nested value's leaves."""
-    if isinstance(value, str):
-        yield value
+    """Yield every text among a nested value's leaves, and what becomes one in JSON."""
+    if isinstance(value, _TEXTS):
+        yield str(value)
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from texts_in(each)
@@ -209,10 +246,15 @@ def learn_secrets(built: Iterable[Any]) -> None:
 
 
 def secrets_in(options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the texts of the options whose names say that they are a key, a secret, a token or a password."""
+    """Yield the texts of the options, however deep, whose names say that they are a key, a secret or a password."""
     for name, value in options.items():
-        if _SECRET.search(name) and not _PUBLIC.search(name):
+        if _PUBLIC.search(str(name)):
+            continue
+        if _SECRET.search(str(name)):
             yield from texts_in(value)
+        else:
+            for each in value if isinstance(value, list | tuple) else (value,):
+                yield from secrets_in(each) if isinstance(each, Mapping) else ()
 
 
 def _named(options: Any) -> dict[str, Any]:

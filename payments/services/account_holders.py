@@ -126,7 +126,7 @@ def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMetho
     That is nothing where the provider says that it has deleted the account, which can then be made anew.
     """
     plugin = _keeping_accounts(get_provider(holder.provider_id))
-    request = AccountRequest(account_holder_id=holder.pk, account_reference=_reference(holder))
+    request = AccountRequest(**_account(holder))
     try:
         return _call(plugin.list_methods, request, ListMethodsResult).methods
     except DeclinedError as error:
@@ -142,7 +142,7 @@ def delete_account(holder: AccountHolder) -> None:
     Raises as `create_account_holder` does, also where the provider can't.
     """
     plugin = _keeping_accounts(get_provider(holder.provider_id))
-    request = AccountRequest(account_holder_id=holder.pk, account_reference=_reference(holder))
+    request = AccountRequest(**_account(holder))
     _call(plugin.delete_account, request, DeleteAccountResult)
     _forget_account(holder)
 
@@ -184,8 +184,7 @@ def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
         raise _unknown_method()
     plugin = _keeping_accounts(get_provider(holder.provider_id))
     request = RemoveMethodRequest(
-        account_holder_id=holder.pk,
-        account_reference=_reference(holder),
+        **_account(holder),
         idempotency_key=new_id("rempm"),
         method_id=method_id,
     )
@@ -219,8 +218,7 @@ def charge_saved_payment_method(
 def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMethodSetup:
     plugin = _keeping_accounts(get_provider(holder.provider_id))
     request = AddMethodRequest(
-        account_holder_id=holder.pk,
-        account_reference=_reference(holder),
+        **_account(holder),
         idempotency_key=new_id("addpm"),
         return_url=return_url,
     )
@@ -295,11 +293,15 @@ def _holder_of(session: PaymentSession) -> AccountHolder:
     return holder
 
 
-def _reference(holder: AccountHolder) -> str:
-    reference: str | None = holder.provider_reference
-    if reference is None:
+def _account(holder: AccountHolder) -> dict[str, Any]:
+    """Return what every request about an account says of it."""
+    if holder.provider_reference is None:
         raise _no_account()
-    return reference
+    return {
+        "account_holder_id": holder.pk,
+        "account_reference": holder.provider_reference,
+        "provider_data": {name: each for name, each in holder.provider_data.items() if name != REFUSALS},
+    }
 
 
 def _no_account() -> NotFoundError:

@@ -121,6 +121,30 @@ def test_saving_makes_the_account_and_gives_the_browser_what_may_be_published(
     )
 
 
+def test_what_a_provider_keeps_of_an_account_is_not_shown_with_what_is_saved_in_it(
+    sam: Visitor, script: Script
+) -> None:
+    private = {"master": "account-private-4711", "account": "acct_12345"}
+    script.next(
+        "create_account",
+        CreateAccountResult(
+            outcome=Outcome.SUCCEEDED, provider_reference="acct_12345", provider_data=private
+        ),
+    )
+    script.next(
+        "add_method",
+        AddMethodResult(outcome=Outcome.SUCCEEDED, data={"client_token": "account-private-4711"}),
+        AddMethodResult(outcome=Outcome.SUCCEEDED, data={"client_token": "for acct_12345"}),
+    )
+    assert sam.post(PATH, {}).body["data"] == {}
+    assert sam.post(PATH, {}).body["data"] == {"client_token": "for acct_12345"}
+    assert [request.provider_data for request in script.requests("add_method")] == [private, private]
+    leaking = SavedPaymentMethod(id="card_1", type="card", brand="account-private-4711")
+    script.next("list_methods", ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=(leaking,)))
+    (shown,) = sam.get(PATH).body["results"]
+    assert (shown["id"], shown["brand"]) == ("card_1", "")
+
+
 def test_saving_another_uses_the_same_account(sam: Visitor, script: Script) -> None:
     assert [sam.post(PATH).status, sam.post(PATH, {}).status] == [201, 201]
 

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.core.checks import run_checks
-from django.test import Client
+from django.test import Client, override_settings
+from django.utils.translation import gettext_lazy
 
 from payments import services
 from payments.api.storefront.client_secrets import client_secret
@@ -34,10 +38,12 @@ from payments.providers import (
     call_provider,
     get_provider,
 )
+from payments.providers.account_holders import AccountRequest, ListMethodsResult, SavedPaymentMethod
 from payments.providers.handler import publishable_fact
-from payments.providers.publishing import declared_data, undeclarable
+from payments.providers.publishing import declared_data, secrets_in, undeclarable
 from payments.providers.system import SystemProvider
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.testing import scripted_provider
 
 pytestmark = pytest.mark.database_independent
 
@@ -356,6 +362,11 @@ class TestSecrets:
         ({"order": "ref_01ABCDEF"}, {"token": "ref_01ABCDEF_secret_1"}),
         ({"session": "payses_01ABCDEF"}, {"token": "for payses_01ABCDEF"}),
         ({"method": "pm_12345678"}, {"token": "pm_12345678"}),
+        ({"mark": "payop_01M8M5QP5GS358WZNKXPA24SYQ"}, {"token": "tok_payop_01M8M5QP5GS358WZNKXPA24SYQ"}),
+        (
+            {"return_url": "https://shop.example/back?order=4711"},
+            {"next": {"url": "https://bank.example/?to=https://shop.example/back?order=4711"}},
+        ),
         (
             {"back": "https://shop.example/back"},
             {"next": {"url": "https://bank.example/?to=https://shop.example/back"}},
@@ -368,6 +379,118 @@ def test_what_may_be_in_both_halves_is_no_secret(
 ) -> None:
     answer = result_with(data=public, provider_data=private)
     assert authorized(provider, answer, input={"card": "pm_12345678"}).data == public
+
+
+HOOK_URL: Final = "https://pay.example/hook?token=s3cr3tT0ken"
+
+
+@pytest.mark.database_independent
+@pytest.mark.parametrize(
+    ("private", "url"),
+    [
+        (HOOK_URL, HOOK_URL),
+        (HOOK_URL, f"{HOOK_URL}&next=1"),
+        (HOOK_URL, f"https://bank.example/?to={HOOK_URL}"),
+        (HOOK_URL, f"https://bank.example/?to={quote(HOOK_URL, safe='')}"),
+        ("https://pay.example/s3cr3tT0ken", "https://pay.example/s3cr3tT0ken"),
+        ("https://pay.example/s3cr3tT0ken", "https://pay.example/s3cr3tT%30ken"),
+    ],
+)
+def test_a_private_address_leaves_neither_whole_nor_with_a_query(
+    provider: LeakyProvider, private: str, url: str
+) -> None:
+    action = NextAction(type="redirect", url=url)
+    answer = result_with(data={"next": {"url": url}}, next_action=action, provider_data={"hook": private})
+    result = authorized(provider, answer)
+    assert (result.data, result.next_action) == ({"next": {}}, NextAction(type="provider_script"))
+
+
+@pytest.mark.database_independent
+@pytest.mark.parametrize("is_private", [True, False])
+@pytest.mark.parametrize(
+    ("value", "secret"),
+    [
+        (gettext_lazy("of sk_live_5ecret"), KEY),
+        (gettext_lazy("vault_9f8e7d6c"), VAULT),
+        (UUID("4f6d2a52-6f0c-4f2b-9a3e-0d7b6c5a4e3f"), "4f6d2a52-6f0c-4f2b-9a3e-0d7b6c5a4e3f"),
+    ],
+)
+def test_what_becomes_a_text_is_looked_at_as_one(
+    provider: LeakyProvider, value: Any, secret: str, is_private: bool
+) -> None:
+    private, public = (value, secret) if is_private else (secret, value)
+    data = {"token": public, "next": {"url": public}, "labels": [public], "status": "ok"}
+    result = authorized(provider, result_with(data=data, provider_data={"vault": private}))
+    assert result.data == {"status": "ok", "next": {}, "labels": []}
+
+
+@pytest.mark.database_independent
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"auth": {"client_secret": KEY}},
+        {"shops": [{"name": "a", "login": {"password": KEY}}]},
+        {"hmac": KEY},
+        {"signing": {"eu": [KEY]}},
+        {"private_pem": KEY},
+        {"pem": KEY},
+        {"privateHalf": (KEY,)},
+        {"hooks": ({"HMAC": KEY},)},
+    ],
+)
+def test_an_option_is_secret_by_its_name_however_deep(options: dict[str, Any]) -> None:
+    assert list(secrets_in(options)) == [KEY]
+
+
+@pytest.mark.database_independent
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"publishable_key": KEY, "public": {"key": KEY}, "region": KEY, "tempemail": KEY},
+        {"shops": [KEY, {"name": KEY}]},
+    ],
+)
+def test_an_option_that_says_nothing_of_a_secret_is_none(options: dict[str, Any]) -> None:
+    assert list(secrets_in(options)) == []
+
+
+@pytest.mark.database_independent
+@pytest.mark.parametrize("secret", [KEY, OLD_VAULT, VAULT])
+def test_no_detail_and_no_name_in_the_log_tells_what_is_private(
+    provider: LeakyProvider, secret: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = result_with(failure=Failure(code="no", detail=f"raw {secret}"), data={secret: 1, "other": 2})
+    result = authorized(provider, replace(answer, outcome=Outcome.DECLINED))
+    assert result.failure == Failure(code="no")
+    assert "undeclared public keys: other, [redacted]" in caplog.text
+    assert secret not in caplog.text
+
+
+@pytest.mark.database_independent
+@pytest.mark.parametrize("secret", [KEY, OLD_VAULT])
+def test_a_saved_payment_method_shows_nothing_private(secret: str) -> None:
+    with scripted_provider() as script, override_settings(PAYMENTS=with_key(KEY)):
+        plugin: Any = get_provider("scripted")
+        good = SavedPaymentMethod(id="card_1", type="card", brand="visa", last4="4242", expires="2034-12")
+        methods = (
+            good,
+            replace(good, brand=f"of {secret}", last4=secret),
+            replace(good, type=secret, expires=f"of {secret}"),
+            replace(good, id=secret),
+        )
+        script.next("list_methods", ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=methods))
+        asked_for = AccountRequest(
+            account_holder_id="acchld_1", account_reference="acct_12345", provider_data={"vault": OLD_VAULT}
+        )
+        result = call_provider(plugin.list_methods, asked_for, result_class=ListMethodsResult)
+    assert result.methods == (good, replace(good, brand="", last4=""), replace(good, type="", expires=""))
+
+
+def with_key(key: str) -> dict[str, Any]:
+    """Return the settings with one more provider, of this key."""
+    entry = {"BACKEND": f"{__name__}.LeakyProvider", "OPTIONS": {"api_key": key}}
+    providers = {**settings.PAYMENTS["PROVIDERS"], "leaky": entry}
+    return {**settings.PAYMENTS, "PROVIDERS": providers}
 
 
 def test_an_answer_in_which_all_may_leave_is_passed_on_as_it_is(provider: LeakyProvider) -> None:

@@ -96,7 +96,7 @@ def _published(
         provider = get_provider(provider_id)
     except (NotFoundError, ImproperlyConfigured):
         return {}
-    return publication(provider, private, known=known, is_first=False).data(data)
+    return publication(provider, private, known=known).data(data)
 
 
 class CreateSessionInput(InputSerializer):
