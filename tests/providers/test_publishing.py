@@ -567,10 +567,46 @@ def test_an_action_that_gives_away_a_secret_still_holds_nothing(
 
 
 @pytest.mark.django_db
-def test_what_was_stored_before_is_not_shown_either(session: PaymentSession) -> None:
-    leaks = {"token": VAULT, "status": KEY, "next": {"url": "u", "key": "k"}, "other": 1, "labels": ["a"]}
-    PaymentSession.objects.filter(pk=session.pk).update(data=leaks, provider_data={"vault": VAULT})
-    assert read(session).json()["data"] == {"next": {"url": "u"}, "labels": ["a"]}
+@pytest.mark.shows(
+    "Stored data that hold what has become a secret option, or isn't declared any more",
+    "Left out whenever they are read, and the log says so",
+)
+def test_what_was_stored_before_is_not_shown_either(
+    session: PaymentSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    leaks = {"token": "t", "status": KEY, "next": {"url": "u", "key": "k"}, "other": 1, "labels": ["a", HOOK]}
+    PaymentSession.objects.filter(pk=session.pk).update(data=leaks)
+    for _time in range(2):
+        caplog.clear()
+        assert read(session).json()["data"] == {"token": "t", "next": {"url": "u"}, "labels": ["a"]}
+        assert "undeclared public keys: next.key, other" in caplog.text
+        assert "in data.status what" in caplog.text
+
+
+@pytest.mark.django_db
+@pytest.mark.shows(
+    "A payer's data hold our ids, or what the payer has sent, which the provider keeps too",
+    "Shown as they were stored, on each reading",
+)
+@pytest.mark.parametrize("known", ["operation_id", "session_id", "collection_id", "idempotency_key", "input"])
+def test_what_is_stored_as_public_is_shown_as_it_is(
+    collection: PaymentCollection, provider: LeakyProvider, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    def initiate(self: LeakyProvider, request: InitiateRequest) -> InitiateResult:
+        text = request.input["card"] if known == "input" else getattr(request, known)
+        return InitiateResult(
+            outcome=Outcome.SUCCEEDED,
+            provider_reference="ref_1",
+            data={"token": f"tok_{text}"},
+            provider_data={"kept": text},
+        )
+
+    monkeypatch.setattr(LeakyProvider, "initiate", initiate)
+    session = services.create_payment_session(
+        collection, provider_id="leaky", data={"card": "sparkasse-4711"}
+    )
+    assert session.data["token"].startswith("tok_")
+    assert read(session).json()["data"] == session.data
 
 
 @pytest.mark.django_db

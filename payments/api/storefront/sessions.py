@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -63,8 +63,7 @@ class SessionSerializer(OutputSerializer):
 
     def get_data(self, session: PaymentSession) -> dict[str, Any]:
         """Return the public data; a provider that is gone or broken publishes nothing."""
-        known = (session.pk, session.collection_id, session.provider_reference)
-        return _published(session.provider_id, session.data, private=session.provider_data, known=known)
+        return _published(session.provider_id, session.data)
 
     def get_accepts_saved_payment_methods(self, session: PaymentSession) -> bool:
         """Return whether the session is paid from the payer's own account."""
@@ -85,18 +84,13 @@ class SessionSerializer(OutputSerializer):
         return services.is_from_anothers_account(session, self.context.get("actor"))
 
 
-def _published(
-    provider_id: str,
-    data: Mapping[str, Any],
-    *,
-    private: Mapping[str, Any] | None = None,
-    known: Iterable[str | None] = (),
-) -> dict[str, Any]:
+def _published(provider_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of stored data is declared today, and no secret option's; the rest was judged when it came in."""
     try:
         provider = get_provider(provider_id)
     except (NotFoundError, ImproperlyConfigured):
         return {}
-    return publication(provider, private, known=known).data(data)
+    return publication(provider).data(data)
 
 
 class CreateSessionInput(InputSerializer):
