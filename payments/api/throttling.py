@@ -11,9 +11,10 @@ import hashlib
 import ipaddress
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, NoReturn
 
 from django.core.cache import caches
@@ -26,6 +27,9 @@ from rest_framework.throttling import BaseThrottle
 
 from payments.conf import Rate, proxy_count, storefront_throttle_classes, throttle_cache, throttle_rate
 from payments.exceptions import LimitError
+from payments.models import PaymentOperation
+from payments.services.idempotency import reconnecting
+from payments.states import OperationKind, OperationStatus
 
 logger = logging.getLogger("payments.api")
 
@@ -109,39 +113,47 @@ class ClientThrottle(BaseThrottle):
         return self._wait
 
 
-@dataclass(kw_only=True)
-class Verdict:
-    """What came of an authorization, for who counts the declined ones."""
-
-    is_declined: bool = False
-
-
 @contextmanager
-def limiting_declines(request: Request) -> Iterator[Verdict]:
-    """Count what a payer has authorized in the block, if its verdict is that it was declined.
+def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]:
+    """Count what a payer authorizes in the block; `claims` gets the operations that are claimed for it.
 
-    It is counted before, and given back where it wasn't declined: otherwise many at once could each be the last.
+    It is counted before, and given back where nothing can have been declined: otherwise many at once could each be the
+    last. What came of it is read off those operations: the session may have been changed by another request since.
     Raises LimitError where a client has had too many declined.
     """
-    rate, verdict = throttle_rate("DECLINES_PER_CLIENT"), Verdict()
+    rate = throttle_rate("DECLINES_PER_CLIENT")
     if rate is None:
-        yield verdict
+        yield
         return
     counter = Counter(name="declines", client=client_of(request), rate=rate)
-    wait = counter.take()
+    wait, since = counter.take(), timezone.now()
     if wait:
         _refuse_more_declines(request, counter, wait)
     try:
-        yield verdict
+        yield
     finally:
-        if not verdict.is_declined:
+        if not _may_be_declined(claims, since=since):
             counter.give_back()
+
+
+def _may_be_declined(claims: Sequence[str], *, since: datetime) -> bool:
+    """Return whether an authorization that was begun since then, among these operations, was declined or may be yet.
+
+    An open one stays counted, even if it succeeds later: the refusals of cards that are answered behind the request
+    would otherwise cost nothing. What asks the payer for more has succeeded in that, so that a bank's question is free;
+    an older one is only waited for, and was counted when it was begun.
+    """
+    harmless = (OperationStatus.SUCCEEDED, OperationStatus.NOT_SENT)
+    tried = PaymentOperation.objects.filter(
+        pk__in=claims, kind=OperationKind.AUTHORIZE, created_at__gte=since
+    )
+    return bool(reconnecting(tried.exclude(status__in=harmless).exists))
 
 
 def _refuse_more_declines(request: Request, counter: Counter, wait: float) -> NoReturn:
     if counter.is_first_refusal():
         logger.warning(
-            "Cards may be tested: %s had %s authorizations declined, and is refused more for now.",
+            "Cards may be tested: %s had %s authorizations declined or undecided, and is refused more for now.",
             counter.client,
             counter.rate.count,
         )

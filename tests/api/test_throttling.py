@@ -16,8 +16,16 @@ from payments import services
 from payments.api import throttling
 from payments.conf import Rate, throttle_rate
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeResult, Failure, InitiateResult, UpdateResult
-from payments.states import Outcome
+from payments.providers import (
+    AuthorizeResult,
+    Failure,
+    InitiateResult,
+    NextAction,
+    SessionFact,
+    UpdateResult,
+    WebhookResult,
+)
+from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
 from tests.api.conftest import MakeOrder
@@ -34,6 +42,11 @@ def authorized(request: Any) -> AuthorizeResult:
     return AuthorizeResult(
         outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
     )
+
+
+def needs_more(request: Any) -> AuthorizeResult:
+    action = NextAction(type="redirect", url="https://bank.example/3ds")
+    return AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action)
 
 
 @pytest.fixture(autouse=True)
@@ -275,7 +288,12 @@ def test_declines_of_one_client_are_counted_over_all_collections(
     assert [answer.error for answer in refused] == [(429, "throttled", "too_many_declines", [])] * 2
     assert 1 <= int(refused[0].headers["Retry-After"]) <= 3600
     assert len(script.requests("authorize")) == calls
-    assert caplog.text.count("Cards may be tested: address:203.0.113.1 had 3 authorizations declined") == 1
+    assert (
+        caplog.text.count(
+            "Cards may be tested: address:203.0.113.1 had 3 authorizations declined or undecided"
+        )
+        == 1
+    )
     assert pay("A-6", address="203.0.113.2").body["status"] == "error"
     pending = PaymentSession.objects.filter(status="pending").first()
     assert pending is not None
@@ -284,30 +302,104 @@ def test_declines_of_one_client_are_counted_over_all_collections(
 
 
 @pytest.mark.parametrize(
-    "result",
+    ("result", "is_counted"),
     [
-        authorized,
-        AuthorizeResult(outcome=Outcome.PENDING),
-        AuthorizeResult(outcome=Outcome.UNKNOWN),
-        AuthorizeResult(outcome=Outcome.NOT_SENT),
-        ValueError("a plug-in's fault"),
+        (authorized, False),
+        (needs_more, False),
+        (AuthorizeResult(outcome=Outcome.NOT_SENT), False),
+        (DECLINED, True),
+        (AuthorizeResult(outcome=Outcome.PENDING), True),
+        (AuthorizeResult(outcome=Outcome.UNKNOWN), True),
+        (ValueError("a plug-in's fault"), True),
     ],
 )
-def test_only_what_is_declined_counts_as_declined(
-    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script, result: Any
+def test_what_is_or_may_yet_be_declined_counts_as_declined(
+    guest: Visitor,
+    collection: PaymentCollection,
+    set_rates: SetRates,
+    script: Script,
+    result: Any,
+    *,
+    is_counted: bool,
 ) -> None:
-    set_rates(DECLINES_PER_CLIENT="1/hour", REQUESTS_PER_CLIENT=None)
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
     body = {"provider_id": "scripted", "amount": "10.00"}
     path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
-    other, last, refused = (guest.post(path, body).body["id"] for _ in range(3))
-
+    first, *others = (guest.post(path, body).body["id"] for _ in range(4))
     script.next("authorize", result)
-    assert guest.post(f"storefront/payment-sessions/{other}/authorize/").status in (200, 202, 503)
-    guest.post(f"storefront/payment-sessions/{other}/authorize/")  # authorized already, or under way
-    script.next("authorize", DECLINED)
+    assert guest.post(f"storefront/payment-sessions/{first}/authorize/").status in (200, 202, 503)
+    if not is_counted:
+        guest.post(f"storefront/payment-sessions/{first}/cancel/")
+    script.next("authorize", *[DECLINED] * 3)
 
-    assert guest.post(f"storefront/payment-sessions/{last}/authorize/").body["status"] == "error"
-    assert guest.post(f"storefront/payment-sessions/{refused}/authorize/").error[2] == "too_many_declines"
+    answers = [guest.post(f"storefront/payment-sessions/{other}/authorize/") for other in others]
+
+    statuses = [200, 429, 429] if is_counted else [200, 200, 429]
+    assert [answer.status for answer in answers] == statuses
+    assert answers[-1].error[2] == "too_many_declines"
+
+
+def test_asking_after_what_is_held_or_under_way_is_no_decline(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
+    held, pending, last = (
+        services.create_payment_session(collection, provider_id="scripted", amount="10.00") for _ in range(3)
+    )
+    script.next("authorize", authorized, AuthorizeResult(outcome=Outcome.PENDING), DECLINED)
+    for session in (held, held, held, pending, pending, pending):
+        assert guest.post(f"storefront/payment-sessions/{session.pk}/authorize/").status in (200, 202, 409)
+    assert guest.post(f"storefront/payment-sessions/{last.pk}/authorize/").body["status"] == "error"
+
+
+@pytest.mark.shows(
+    "A session is changed while the answer to its declined card is written", "the decline counts all the same"
+)
+def test_a_decline_counts_though_its_session_is_changed_before_the_answer(
+    guest: Visitor,
+    collection: PaymentCollection,
+    set_rates: SetRates,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
+    session = services.create_payment_session(collection, provider_id="scripted", amount="10.00")
+    real, amounts = services.authorize_payment_session, iter(["1.00", "2.00", "3.00"])
+
+    def authorize_and_change(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        services.update_payment_session(session, amount=next(amounts))  # which has it wait for a card again
+
+    monkeypatch.setattr(services, "authorize_payment_session", authorize_and_change)
+    answers = [authorize(guest, session, script) for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.body["status"] for answer in answers[:2]] == ["pending"] * 2
+
+
+@pytest.mark.shows(
+    "One client has many cards tried of which the provider tells later",
+    "no more are tried than may be declined",
+)
+def test_declines_told_later_count(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
+    session = services.create_payment_session(collection, provider_id="scripted", amount="10.00")
+    refused = SessionFact(
+        currency_code="eur", status=SessionStatus.ERROR, failure=Failure(code="card_declined")
+    )
+    statuses = []
+    for number in range(3):
+        script.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+        statuses.append(guest.post(f"storefront/payment-sessions/{session.pk}/authorize/").status)
+        told = WebhookResult(
+            event_id=f"e{number}", event_type="declined", session_id=session.pk, fact=refused
+        )
+        script.next("parse_webhook", told)
+        assert Visitor().post("webhooks/scripted/").status == 200
+    assert statuses == [202, 202, 429]
+    assert len(script.requests("authorize")) == 2
 
 
 @pytest.mark.django_db(transaction=True)

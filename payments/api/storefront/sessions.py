@@ -186,10 +186,9 @@ class AuthorizeSessionView(SessionActionView):
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
         if self.earlier is not None or not session.is_unauthorized:
             return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
-        with limiting_declines(request) as verdict:
-            response = self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
-            verdict.is_declined = response.data["status"] == SessionStatus.ERROR
-        return response
+        with limiting_declines(request, self.claims):
+            left_open = self.run_verb(verb, kind=OperationKind.AUTHORIZE)
+        return self.answer(session.pk, left_open)
 
 
 class CancelSessionView(SessionActionView):
