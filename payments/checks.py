@@ -275,7 +275,7 @@ def _proxies_warning() -> Checks:
     return [
         Warning(
             'PAYMENTS["PROXIES"] is not set, so X-Forwarded-For is not believed: all payers behind one proxy share the '
-            'rates of one client, "REQUESTS_PER_CLIENT" and "DECLINES_PER_CLIENT".',
+            'rates of one client, "REQUESTS_PER_CLIENT", "DECLINES_PER_CLIENT" and "METHOD_SETUPS_PER_CLIENT".',
             hint="Type how many of your own proxies a request comes through, such as nginx or a load balancer: "
             '"PROXIES": 1; or "PROXIES": 0 where there is none.',
             id="payments.W017",
@@ -565,7 +565,8 @@ def _counts_clients() -> bool:
     classes = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", (CLIENT_THROTTLE,))
     is_ours = isinstance(classes, list | tuple) and CLIENT_THROTTLE in classes
     counts_requests = rates["REQUESTS_PER_CLIENT"] is not None and is_ours
-    return counts_requests or rates["DECLINES_PER_CLIENT"] is not None
+    others = (rates["DECLINES_PER_CLIENT"], rates["METHOD_SETUPS_PER_CLIENT"])
+    return counts_requests or any(rate is not None for rate in others)
 
 
 def _cache_class(alias: Any) -> type[BaseCache] | str:

@@ -46,6 +46,7 @@ DEFAULT_THROTTLES: Final[Mapping[str, str | None]] = {
     "UPDATES_PER_COLLECTION": "30/hour",
     "REQUESTS_PER_CLIENT": "120/minute",
     "DECLINES_PER_CLIENT": "10/hour",
+    "METHOD_SETUPS_PER_CLIENT": "20/hour",
 }
 _COUNT: Final = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _PERIODS: Final = {
@@ -183,7 +184,7 @@ def throttle_rate(name: str) -> Rate | None:
 
 
 def throttle_cache() -> str:
-    """Return the alias of the cache in which requests and declines of clients are counted."""
+    """Return the alias of the cache in which clients are counted."""
     alias: str = payments_setting("THROTTLE_CACHE", DEFAULT_CACHE_ALIAS)
     return alias
 

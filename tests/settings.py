@@ -74,5 +74,6 @@ PAYMENTS: dict[str, Any] = {
     "THROTTLES": {  # a test makes more requests than a person does, and has more declined
         "REQUESTS_PER_CLIENT": None,
         "DECLINES_PER_CLIENT": None,
+        "METHOD_SETUPS_PER_CLIENT": None,
     },
 }

@@ -32,6 +32,7 @@ SYSTEM = {"BACKEND": "payments.providers.system.SystemProvider"}
 SIMULATOR = "payments.providers.simulator.SimulatorProvider"
 GOOD: dict[str, Any] = {"PROVIDERS": {"system": SYSTEM}}
 LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+UNCOUNTED = {name: None for name in conf.DEFAULT_THROTTLES if name.endswith("_PER_CLIENT")}
 REDIS = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379"}
 
 NO_ALIASES = (
@@ -229,12 +230,12 @@ def test_a_full_setting_is_silent(settings: Settings) -> None:
         ({**GOOD, "PROXIES": 0}, []),
         ({**GOOD, "PROXIES": 1}, []),
         ({**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None}}, ["payments.W017"]),
-        ({**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}}, []),
+        ({**GOOD, "THROTTLES": UNCOUNTED}, []),
         (
             {
                 **GOOD,
                 "STOREFRONT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
-                "THROTTLES": {"DECLINES_PER_CLIENT": None},
+                "THROTTLES": {**UNCOUNTED, "REQUESTS_PER_CLIENT": "9/day"},
             },
             [],
         ),
@@ -289,7 +290,7 @@ def test_cache_that_does_not_count_in_one_step_is_an_error(
 
 def test_cache_is_only_looked_at_where_clients_are_counted_in_it(settings: Settings) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "x"}}
-    settings.PAYMENTS = {**GOOD, "THROTTLES": {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}}
+    settings.PAYMENTS = {**GOOD, "THROTTLES": UNCOUNTED}
     assert checks.check_settings() == []
     settings.PAYMENTS = {**GOOD, "THROTTLE_CACHE": "nowhere"}
     assert ids(checks.check_settings()) == ["payments.E022"]
@@ -312,7 +313,7 @@ def test_cache_of_each_process_is_warned_of_in_production(
     settings.PAYMENTS = {
         **GOOD,
         "PROXIES": 0,
-        "THROTTLES": {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None},
+        "THROTTLES": UNCOUNTED,
     }
     assert checks.check_deployment() == []
 

@@ -1,4 +1,4 @@
-"""How much one client may do: requests, and cards that are declined, counted in a cache per user or network address.
+"""How much one client may do: requests, and cards that are declined or saved, counted in a cache by user and address.
 
 What is tried on one order is counted exactly, from rows, in `payments.services.ledger.payers`. A client is in no row,
 and an address needn't be kept longer than the limit lasts, so that these counts are the cache's. They hold however many
@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ from payments.states import OperationKind, OperationStatus
 logger = logging.getLogger("payments.api")
 
 _FORWARDED: Final = "HTTP_X_FORWARDED_FOR"
+
+_WITH_PORT: Final = re.compile(r"\[(?P<bracketed>[^\]]*)\](:[0-9]+)?|(?P<plain>[0-9.]+):[0-9]+")
 
 _IPV6_NETWORK: Final = 64
 """The bits of an IPv6 address that tell one household from another; the rest is the household's to choose."""
@@ -113,6 +116,62 @@ class ClientThrottle(BaseThrottle):
         return self._wait
 
 
+def give_back(taken: Sequence[Counter]) -> None:
+    """Have what was taken not count."""
+    for counter in taken:
+        counter.give_back()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """What may be done so often by one user, and so often from one address: a new account is no new start."""
+
+    rate: str
+    code: str
+    words: Any
+    found: str
+    """What the log says of the first client that is refused, behind how often."""
+
+    def take(self, request: Request) -> Sequence[Counter]:
+        """Count one more, and return where; raise LimitError, and count nothing, where there is no room."""
+        rate, taken = throttle_rate(self.rate), list[Counter]()
+        if rate is None:
+            return taken
+        for client in _users_and_addresses(request):
+            counter = Counter(name=self.rate, client=client, rate=rate)
+            wait = counter.take()
+            if wait:
+                give_back(taken)
+                self._refuse(request, counter, wait)
+            taken.append(counter)
+        return taken
+
+    def _refuse(self, request: Request, counter: Counter, wait: float) -> NoReturn:
+        if counter.is_first_refusal():
+            logger.warning(
+                "Cards may be tested: %s had %s %s, and is refused more for now.",
+                counter.client,
+                counter.rate.count,
+                self.found,
+            )
+        _tell_of_proxies(request)
+        raise LimitError(self.words, code=self.code, retry_after=math.ceil(wait))
+
+
+DECLINES: Final = Limit(
+    rate="DECLINES_PER_CLIENT",
+    code="too_many_declines",
+    words=_("Too many payments were declined. Wait a while, or ask the shop."),
+    found="authorizations declined or undecided",
+)
+SETUPS: Final = Limit(
+    rate="METHOD_SETUPS_PER_CLIENT",
+    code="too_many_setups",
+    words=_("Too many payment methods were to be saved. Wait a while, or ask the shop."),
+    found="payment methods to save",
+)
+
+
 @contextmanager
 def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]:
     """Count what a payer authorizes in the block; `claims` gets the operations that are claimed for it.
@@ -121,19 +180,12 @@ def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]
     last. What came of it is read off those operations: the session may have been changed by another request since.
     Raises LimitError where a client has had too many declined.
     """
-    rate = throttle_rate("DECLINES_PER_CLIENT")
-    if rate is None:
-        yield
-        return
-    counter = Counter(name="declines", client=client_of(request), rate=rate)
-    wait, since = counter.take(), timezone.now()
-    if wait:
-        _refuse_more_declines(request, counter, wait)
+    taken, since = DECLINES.take(request), timezone.now()
     try:
         yield
     finally:
-        if not _may_be_declined(claims, since=since):
-            counter.give_back()
+        if taken and not _may_be_declined(claims, since=since):
+            give_back(taken)
 
 
 def _may_be_declined(claims: Sequence[str], *, since: datetime) -> bool:
@@ -148,21 +200,6 @@ def _may_be_declined(claims: Sequence[str], *, since: datetime) -> bool:
         pk__in=claims, kind=OperationKind.AUTHORIZE, created_at__gte=since
     )
     return bool(reconnecting(tried.exclude(status__in=harmless).exists))
-
-
-def _refuse_more_declines(request: Request, counter: Counter, wait: float) -> NoReturn:
-    if counter.is_first_refusal():
-        logger.warning(
-            "Cards may be tested: %s had %s authorizations declined or undecided, and is refused more for now.",
-            counter.client,
-            counter.rate.count,
-        )
-    _tell_of_proxies(request)
-    raise LimitError(
-        _("Too many payments were declined. Wait a while, or ask the shop."),
-        code="too_many_declines",
-        retry_after=math.ceil(wait),
-    )
 
 
 def _is_counted(request: Request, view: Any) -> bool:
@@ -181,10 +218,14 @@ def _tell_of_proxies(request: Request) -> None:
 
 def client_of(request: Request) -> str:
     """Return what tells one client from another: the user, or else the network address."""
+    return _users_and_addresses(request)[0]
+
+
+def _users_and_addresses(request: Request) -> Sequence[str]:
+    """Return who a client is: the user, if they are logged in, and the network address."""
     user: Any = request.user  # None, where the project's UNAUTHENTICATED_USER is None
-    if user is not None and user.is_authenticated:
-        return f"user:{user.pk}"
-    return f"address:{_household(_address(request))}"
+    users = [f"user:{user.pk}"] if user is not None and user.is_authenticated else []
+    return [*users, f"address:{_household(_address(request))}"]
 
 
 def storefront_throttles() -> list[BaseThrottle]:
@@ -207,13 +248,19 @@ def _address(request: Request) -> str:
 
 
 def _household(address: str) -> str:
+    """Return the household that an address is of, without the port that some proxies add.
+
+    All that is no address is of one: anything else in it would tell each connection from the next.
+    """
+    with_port = _WITH_PORT.fullmatch(address)
+    bare = address if with_port is None else with_port["bracketed"] or with_port["plain"]
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
-    return str(ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False))
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False))
 
 
 def _asked(call: Callable[[], Any]) -> Any:

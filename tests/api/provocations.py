@@ -23,6 +23,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
 from payments import services
+from payments.conf import DEFAULT_THROTTLES
 from payments.models import PaymentCollection, PaymentOperation, PaymentProvider, PaymentSession
 from payments.providers import (
     AuthorizeRequest,
@@ -281,8 +282,8 @@ def under_no_key(world: World) -> Answer:
 def throttled(name: str, tries: Callable[[World], Answer]) -> Callable[[World], Answer]:
     def run(world: World) -> Answer:
         cache.clear()
-        others = {"REQUESTS_PER_CLIENT": None, "DECLINES_PER_CLIENT": None}
-        world.configure(THROTTLES={**others, name: "1/hour"})
+        others = [each for each in DEFAULT_THROTTLES if each.endswith("_PER_CLIENT")]
+        world.configure(THROTTLES={**dict.fromkeys(others), name: "1/hour"})
         return tries(world)
 
     return run
@@ -300,6 +301,12 @@ def two_authorizations(world: World) -> Answer:
 def two_declines(world: World) -> Answer:
     world.script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED))
     return two_authorizations(world)
+
+
+def two_setups(world: World) -> Answer:
+    customer = Visitor(user=get_user_model().objects.create_user("sam"))
+    path = "storefront/payment-providers/scripted/saved-payment-methods/"
+    return [customer.post(path) for _ in range(2)][-1]
 
 
 def two_updates(world: World) -> Answer:
@@ -546,6 +553,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("too_many_sessions", 429): throttled("SESSIONS_PER_COLLECTION", two_sessions),
     ("too_many_authorizations", 429): throttled("AUTHORIZATIONS_PER_COLLECTION", two_authorizations),
     ("too_many_declines", 429): throttled("DECLINES_PER_CLIENT", two_declines),
+    ("too_many_setups", 429): throttled("METHOD_SETUPS_PER_CLIENT", two_setups),
     ("too_many_updates", 429): throttled("UPDATES_PER_COLLECTION", two_updates),
     ("throttled", 429): throttled("REQUESTS_PER_CLIENT", two_sessions),
     ("declined", 402): declined,

@@ -294,6 +294,27 @@ def test_an_account_whose_making_got_no_answer_is_asked_for_again_under_the_same
     assert second.is_retry
 
 
+@pytest.mark.shows(
+    "Somebody has many cards checked by saving them, with accounts that are new each time",
+    "they have to wait",
+)
+def test_so_many_methods_are_saved_by_one_client_and_not_one_more(settings: Any, script: Script) -> None:
+    rates = {"METHOD_SETUPS_PER_CLIENT": "2/hour"}
+    settings.PAYMENTS = {**settings.PAYMENTS, "THROTTLES": {**settings.PAYMENTS["THROTTLES"], **rates}}
+    cache.clear()
+    users = [get_user_model().objects.create_user(f"u{number}") for number in range(3)]
+    assert [Visitor(user=user).post(PATH, {}).status for user in users[:2]] == [201, 201]
+    calls = len(script.calls)
+
+    refused = Visitor(user=users[2]).post(PATH, {})
+
+    assert refused.error == (429, "throttled", "too_many_setups", [])
+    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert len(script.calls) == calls
+    assert Visitor(user=users[2]).get(PATH).status == 200
+    cache.clear()
+
+
 def test_all_that_asks_the_provider_counts_as_a_request(
     sam: Visitor, holder: AccountHolder, settings: Any
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -14,6 +15,7 @@ from rest_framework.throttling import BaseThrottle
 
 from payments import services
 from payments.api import throttling
+from payments.api.storefront.client_secrets import client_secret
 from payments.conf import Rate, throttle_rate
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import (
@@ -301,6 +303,33 @@ def test_declines_of_one_client_are_counted_over_all_collections(
     assert boss.post(f"staff/payment-sessions/{pending.pk}/authorize/").body["status"] == "error"
 
 
+@pytest.mark.shows(
+    "Many cards are declined of accounts that are new each time, or of one account from many addresses",
+    "no more are tried than may be declined",
+)
+@pytest.mark.parametrize("is_one_account", [True, False])
+def test_a_new_account_or_address_is_no_new_start(
+    collection: PaymentCollection, set_rates: SetRates, script: Script, *, is_one_account: bool
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
+    users = [get_user_model().objects.create_user(f"u{number}") for number in range(3)]
+    session = services.create_payment_session(collection, provider_id="scripted", amount="10.00")
+    answers = []
+    for number, user in enumerate(users):
+        visitor = Visitor(
+            user=users[0] if is_one_account else user,
+            secret=client_secret(collection.pk),
+        )
+        visitor.client.defaults["REMOTE_ADDR"] = f"203.0.113.{number if is_one_account else 1}"
+        answers.append(authorize(visitor, session, script))
+    assert [answer.status for answer in answers] == [200, 200, 429]
+
+    stranger = Visitor(user=users[1], secret=client_secret(collection.pk))
+    stranger.client.defaults["REMOTE_ADDR"] = "203.0.113.99"
+    script._queues.clear()
+    assert authorize(stranger, session, script).status == 200  # what was refused cost neither anything
+
+
 @pytest.mark.parametrize(
     ("result", "is_counted"),
     [
@@ -476,6 +505,32 @@ def test_clients_are_told_apart_by_user_or_address(
     set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": None})
     assert status(address="203.0.113.4", forwarded="198.51.100.3") == 200
     assert status(address="203.0.113.4", forwarded="198.51.100.4") == 429  # anybody may write that
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        (
+            "203.0.113.9:51234",
+            "203.0.113.9:51235",
+            "203.0.113.9",
+            "::ffff:203.0.113.9",
+            "[::ffff:203.0.113.9]:80",
+        ),
+        ("[2001:db8::1]:443", "[2001:db8::2]:444", "[2001:db8::3]", "2001:db8::4"),
+        ("fe80::1%eth0", "fe80::1%eth1", "fe80::2"),
+        ("unknown", "_hidden", "203.0.113.9:http", "[2001:db8::1", "999.0.0.1", ""),
+    ],
+)
+def test_an_address_is_one_client_however_a_proxy_writes_it(
+    collection: PaymentCollection, set_rates: SetRates, addresses: tuple[str, ...]
+) -> None:
+    set_rates(REQUESTS_PER_CLIENT="1/day", other={"PROXIES": 1})
+    visitor, statuses = Visitor(), []
+    for address in (*addresses, "198.51.100.7:80"):
+        visitor.headers = {"X-Forwarded-For": f"made-up, {address}"}
+        statuses.append(visitor.post("storefront/payment-collections/", {"reference": "A-1"}).status)
+    assert statuses == [200, *[429] * (len(addresses) - 1), 200]
 
 
 @pytest.mark.parametrize(("proxies", "is_told"), [(None, True), (0, False), (1, False)])

@@ -20,6 +20,7 @@ from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView
 from payments.api.storefront.return_urls import check_return_url
 from payments.api.storefront.sessions import MAX_URL
+from payments.api.throttling import SETUPS
 from payments.conf import provider_aliases
 from payments.exceptions import NotFoundError
 from payments.models import AccountHolder
@@ -101,6 +102,7 @@ class SavedPaymentMethodsView(CustomerView):
         return_url = self.read(SaveMethodInput).get("return_url")
         if return_url is not None:
             check_return_url(return_url, request)
+        SETUPS.take(request)
         holder = services.create_account_holder(self.customer, provider_id=provider_id)
         setup = services.start_adding_payment_method(holder, return_url=return_url)
         return Response(PaymentMethodSetupSerializer(setup).data, status=201)
