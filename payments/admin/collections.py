@@ -119,8 +119,9 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Find rows by `search`, and by what they pay for."""
-        further = collections_for(self.links(request), search_term)
-        return self.search.find(queryset, search_term, further=further), False
+        links = self.links(request)
+        further = collections_for(links, search_term)
+        return self.search.find(queryset, search_term, may_view=links.may_view, further=further), False
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Show what moved, what was refused and what waits."""

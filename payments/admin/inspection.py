@@ -69,8 +69,8 @@ class PaymentsAdminMixin(PlainInputMixin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find rows by `search`."""
-        return self.search.find(queryset, search_term), False
+        """Find rows by `search`, and by other rows as far as the user may view them."""
+        return self.search.find(queryset, search_term, may_view=self.links(request).may_view), False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Allow the lookups that filters and links use, and no other."""

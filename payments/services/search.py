@@ -7,7 +7,7 @@ appears twice. Alternatives in one WHERE clause would have a database read the w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,27 +41,41 @@ class Search:
     customer: str = ""
 
     def find(
-        self, queryset: QuerySet[Any], text: str, *, further: Iterable[QuerySet[Any]] = ()
+        self,
+        queryset: QuerySet[Any],
+        text: str,
+        *,
+        may_view: Callable[[type[Model]], bool],
+        further: Iterable[QuerySet[Any]] = (),
     ) -> QuerySet[Any]:
-        """Narrow a queryset down to what the text stands for; `further` are more ways, each a query of keys."""
+        """Narrow a queryset down to what the text stands for; `further` are more ways, each a query of keys.
+
+        Ways that lead through rows which the asker may not view find nothing: otherwise they could be read off letter
+        by letter.
+        """
         term = text.strip()
         if not term:
             return queryset
-        ways = [*self._ways(queryset.model, term), *further]
+        ways = [*self._ways(queryset.model, term, may_view), *further]
         if not ways:
             return queryset.none()
         return queryset.filter(pk__in=ways[0].union(*ways[1:]) if len(ways) > 1 else ways[0])
 
-    def _ways(self, model: type[Model], term: str) -> Iterator[QuerySet[Any]]:
+    def _ways(
+        self, model: type[Model], term: str, may_view: Callable[[type[Model]], bool]
+    ) -> Iterator[QuerySet[Any]]:
+        def is_open(path: str) -> bool:
+            return all(map(may_view, _models_read(model, path)))
+
         own = _OWN_ID.fullmatch(term)
         path = self.ids.get(own[1].lower()) if own is not None else None
-        if own is not None and path is not None:
+        if own is not None and path is not None and is_open(path):
             lookup = "exact" if len(own[2]) >= _WHOLE else "startswith"
             for spelling in dict.fromkeys((f"{own[1].lower()}_{own[2].upper()}", term)):
                 yield _through(model, f"{path}__{lookup}", spelling)
-        for exact in self.exact:
+        for exact in filter(is_open, self.exact):
             yield _through(model, exact, term)
-        if own is None and self.customer:
+        if own is None and self.customer and is_open(self.customer):
             yield _through(model, f"{self.customer}__in", _customers(term))
 
 
@@ -72,6 +86,18 @@ def is_own_id(text: str) -> bool:
 
 def _through(model: type[Model], path: str, value: Any) -> QuerySet[Any]:
     return model._base_manager.filter(**{path: value}).order_by().values("pk")
+
+
+def _models_read(model: type[Model], path: str) -> Iterator[type[Model]]:
+    """Return the models whose rows a path reads, besides the list's own: a row itself says which row it refers to."""
+    at: Any = model
+    steps = path.split("__")
+    for number, step in enumerate(steps, start=1):
+        relation = at._meta.get_field(step)
+        if not relation.is_relation or (relation.concrete and steps[number:] == ["id"]):
+            return
+        at = relation.related_model
+        yield at
 
 
 def _customers(term: str) -> Any:

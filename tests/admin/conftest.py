@@ -76,7 +76,8 @@ def viewer(db: None) -> Viewer:
     """Return a function that returns the client of a staff member with these permissions and no other."""
 
     def build(*codenames: str) -> Client:
-        user = get_user_model().objects.create_user(f"viewer{len(codenames)}", is_staff=True)
+        users = get_user_model().objects
+        user = users.create_user(f"viewer{users.count()}", is_staff=True)
         permissions = Permission.objects.filter(codename__in=codenames)
         assert {permission.codename for permission in permissions} == set(codenames)
         user.user_permissions.set(permissions)

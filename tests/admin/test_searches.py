@@ -134,3 +134,27 @@ def test_number_of_payables_that_are_looked_up_is_limited_to_the_newest(
     monkeypatch.setattr(admin_searches, "LIMIT", 2)
     collections = [make_collection(number=f"SG-{number}") for number in range(3)]
     assert set(find_paid(operator, "SG-")) == {each.pk for each in collections[1:]}
+
+
+def test_customers_are_found_by_those_who_may_view_users(viewer: Viewer) -> None:
+    make_collection(customer=call("u1", "Noor", "Haddad"))
+    for text in ("Noor", "Noor Haddad", "u1", "@"):
+        assert find(viewer("view_paymentcollection"), text) == []
+        assert len(find(viewer("view_paymentcollection", "view_user"), text)) == 1
+
+
+def test_rows_are_found_by_other_rows_that_the_operator_may_view(viewer: Viewer) -> None:
+    payment = make_authorized(make_collection())
+    capture_payment(payment)
+    capture, session = payment.captures.get(), payment.session
+    operation = session.operations.get(kind="authorize")
+    few = viewer("view_paymentcollection")
+    for text in (payment.pk, capture.pk, session.pk, operation.pk, session.provider_reference):
+        assert find(few, text) == [], text
+    assert find(few, payment.collection_id) == [payment.collection_id]
+    assert find(viewer("view_paymentcollection", "view_payment"), payment.pk) == [payment.collection_id]
+    assert find(viewer("view_paymentcollection", "view_capture"), capture.pk) == []
+    both = viewer("view_paymentcollection", "view_payment", "view_capture")
+    assert find(both, capture.pk) == [payment.collection_id]
+    # What a row refers to, it says itself.
+    assert find(viewer("view_payment"), payment.collection_id, Payment) == [payment.pk]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 
 from payments import services
-from payments.models import Payment, PaymentOperation, RefundReason, WebhookEvent
+from payments.models import Payment, PaymentCollection, PaymentOperation, RefundReason, WebhookEvent
 from payments.testing import scripted_provider
 from payments.testing.factories import WebhookEventFactory
 from tests.api.client import Visitor
@@ -55,6 +56,15 @@ ROUTES = [
     ("GET", "webhook-events/{event}/", "view_webhookevent"),
     ("POST", "webhook-events/{event}/replay/", "replay_webhook"),
 ]
+TO_VIEW = {
+    "payment-collections": "view_paymentcollection",
+    "payment-sessions": "view_paymentsession",
+    "payments": "view_payment",
+    "operations": "view_paymentoperation",
+    "webhook-events": "view_webhookevent",
+}
+"""What else an action needs, which answers with the row; who may change it may view it, as in the admin."""
+
 PERMISSIONS = sorted({permission for _method, _route, permission in ROUTES} | {"view_provider_data"})
 
 
@@ -100,7 +110,7 @@ def address(payment: Payment) -> Any:
 
 
 @pytest.mark.parametrize(("method", "route", "permission"), ROUTES)
-def test_an_action_needs_its_own_permission_and_no_other(
+def test_a_request_needs_its_own_permission_and_to_view_the_row_that_it_answers_with(
     address: Any, make_staff: MakeStaff, method: str, route: str, permission: str
 ) -> None:
     others = [codename for codename in PERMISSIONS if codename != permission]
@@ -110,12 +120,21 @@ def test_an_action_needs_its_own_permission_and_no_other(
 
     refused = clerk.send(method, path, {})
     changes = before.changes
-    allowed = make_staff(permission).send(method, path, {})
+    needed = {permission, *_to_view(route, permission)}
+    allowed = make_staff(*needed).send(method, path, {})
 
+    for hidden in needed - {permission}:
+        unseeing = make_staff(*(codename for codename in PERMISSIONS if codename != hidden))
+        assert f"payments.{hidden}" in unseeing.send(method, path, {}).body["message"]
     assert changes == set()
     assert refused.error == (403, "permission_error", "permission_denied", [])
     assert f"payments.{permission}" in refused.body["message"]
     assert allowed.status in (200, 204, 400, 409)
+
+
+def _to_view(route: str, permission: str) -> list[str]:
+    is_action = not permission.startswith(("view_", "add_", "change_", "delete_"))
+    return [TO_VIEW[route.partition("/")[0]]] if is_action else []
 
 
 @pytest.mark.parametrize(("method", "route", "permission"), ROUTES)
@@ -224,3 +243,29 @@ def test_the_configured_classes_recognize_operators_and_customers(
     assert by_password.status == 200
     assert by_wrong_password.error == (401, "authentication_error", "authentication_failed", [])
     assert customer.status == 404
+
+
+def test_a_search_goes_by_what_the_operator_may_view(payment: Payment, shopper: Any) -> None:
+    """What isn't shown must not be read off letter by letter by what is found."""
+    PaymentCollection.objects.update(customer=shopper)
+    services.capture_payment(payment)
+    session = payment.session
+    ways = {
+        "view_payment": [payment.pk, payment.provider_reference],
+        "view_paymentsession": [session.pk, session.provider_reference],
+        "view_paymentoperation": [session.operations.get(kind="authorize").pk],
+        "view_payment view_capture": [payment.captures.get().pk],
+        "view_user": [shopper.email, shopper.email[:5], "@"],
+    }
+    for needed, texts in ways.items():
+        for text in texts:
+            assert (needed, text, _found(text)) == (needed, text, 0)
+            assert (needed, text, _found(text, *needed.split())) == (needed, text, 1)
+    assert _found(payment.collection_id) == 1
+
+
+def _found(text: str, *codenames: str) -> int:
+    users = get_user_model().objects
+    clerk = users.create_user(f"operator{users.count()}", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=["view_paymentcollection", *codenames]))
+    return len(Visitor(user=clerk).get("staff/payment-collections/", q=text).body["results"])

@@ -205,7 +205,7 @@ def test_an_operator_authorizes_and_cancels_a_session(
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted")
     path = f"staff/payment-sessions/{session.pk}/"
-    operator = make_staff("authorize_session", "cancel_session")
+    operator = make_staff("view_paymentsession", "authorize_session", "cancel_session")
 
     authorized = operator.post(f"{path}authorize/")
     canceled = operator.post(f"{path}cancel/")

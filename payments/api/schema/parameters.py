@@ -91,7 +91,7 @@ _LIMIT: Final = Parameter(
 _SEARCH: Final = Parameter(
     name="q",
     description="An id of the row or of a related one, of which the beginning is enough, a provider's reference, or a "
-    "piece of the customer's name or e-mail address.",
+    "piece of the customer's name or e-mail address; each as far as its asker may view what it goes by.",
     schema={"type": "string", "maxLength": 255},
 )
 

@@ -213,6 +213,7 @@ class CancelCollectionView(CollectionBaseView):
     """Cancel a collection."""
 
     permissions = {"POST": "cancel_collection"}
+    to_view = ("view_paymentcollection",)
 
     def post(self, request: Request, collection_id: str) -> Response:
         """Cancel its sessions and release what its payments hold."""
@@ -225,6 +226,7 @@ class MarkAsPaidView(CollectionBaseView):
     """Mark a collection as paid."""
 
     permissions = {"POST": "mark_as_paid"}
+    to_view = ("view_paymentcollection",)
 
     def post(self, request: Request, collection_id: str) -> Response:
         """Record that what is left was paid outside of any provider."""

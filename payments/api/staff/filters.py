@@ -28,12 +28,14 @@ from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.models.payables import key_text, namesakes_of
 from payments.moments import stored_moment
 from payments.money import exact_decimal, normalize_currency
-from payments.services.search import Search
 
 RowT = TypeVar("RowT", bound=models.Model)
 
 Condition = Callable[[str], Q]
 """Turns one value of a parameter into a condition; raises ValueError with what is wrong with the value."""
+
+Find = Callable[[models.QuerySet[Any], str], models.QuerySet[Any]]
+"""Narrows rows down to what a text stands for."""
 
 PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "order"})
 SEARCH: Final = "q"
@@ -64,7 +66,7 @@ def filtered(
     rows: models.QuerySet[RowT],
     parameters: QueryDict,
     conditions: Mapping[str, Condition],
-    search: Search | None = None,
+    find: Find | None = None,
 ) -> models.QuerySet[RowT]:
     """Return the rows that a list's query parameters ask for; raise ValidationError for what it doesn't know."""
     errors: dict[str, ValidationError] = {}
@@ -73,10 +75,10 @@ def filtered(
         if name in PAGE_PARAMETERS:
             continue
         try:
-            if name == SEARCH and search is not None:
-                rows = search.find(rows, _search_text(parameters.getlist(name)))
+            if name == SEARCH and find is not None:
+                rows = find(rows, _search_text(parameters.getlist(name)))
                 continue
-            wanted = _any_of(name, parameters.getlist(name), conditions, search)
+            wanted = _any_of(name, parameters.getlist(name), conditions, find)
             condition = conditions[name]
             if isinstance(condition, Through):
                 through[condition.model, condition.path] &= wanted
@@ -231,11 +233,9 @@ def _search_text(values: list[str]) -> str:
     return values[0]
 
 
-def _any_of(
-    name: str, values: Collection[str], conditions: Mapping[str, Condition], search: Search | None
-) -> Q:
+def _any_of(name: str, values: Collection[str], conditions: Mapping[str, Condition], find: Find | None) -> Q:
     if name not in conditions:
-        known = sorted(conditions.keys() | PAGE_PARAMETERS | ({SEARCH} if search else set()))
+        known = sorted(conditions.keys() | PAGE_PARAMETERS | ({SEARCH} if find else set()))
         raise ValidationError(
             _("There is no such parameter; there are %(known)s.") % {"known": ", ".join(known)},
             code="unknown_parameter",

@@ -138,6 +138,7 @@ class CheckOperationView(StaffView):
     """Find out at once what became of an operation."""
 
     permissions = {"POST": "sync_session"}
+    to_view = ("view_paymentoperation",)
     output = OperationSerializer
 
     def post(self, request: Request, operation_id: str) -> Response:
@@ -152,6 +153,7 @@ class ResolveOperationView(StaffView):
     """Resolve an operation that needs a person."""
 
     permissions = {"POST": "resolve_operation"}
+    to_view = ("view_paymentoperation",)
     output = OperationSerializer
 
     def post(self, request: Request, operation_id: str) -> Response:
@@ -166,6 +168,7 @@ class CorrectOperationView(StaffView):
     """Correct what a person has said of an operation by mistake."""
 
     permissions = {"POST": "resolve_operation"}
+    to_view = ("view_paymentoperation",)
     output = OperationSerializer
 
     def post(self, request: Request, operation_id: str) -> Response:

@@ -160,6 +160,7 @@ class PaymentActionView(StaffView):
     """Run a verb on a payment."""
 
     output = PaymentSerializer
+    to_view = ("view_payment",)
     input: ClassVar[type[InputSerializer]] = NoInput
     kind: ClassVar[OperationKind]
 

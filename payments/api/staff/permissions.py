@@ -1,4 +1,4 @@
-"""Operators only, and only with the permission that the action needs."""
+"""Operators only, and only with the permissions that the action needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 
 class StaffPermission(BasePermission):
-    """Let through an active member of staff who has the permission that the view names for the method."""
+    """Let through an active member of staff who has what the view names for the method, and may view its row."""
 
     code = "permission_denied"
 
@@ -23,8 +23,13 @@ class StaffPermission(BasePermission):
         if user is None or not (user.is_active and user.is_staff):
             return False
         method = "GET" if request.method == "HEAD" else str(request.method)
-        needed = view.permissions.get(method)
-        if needed is None or user.has_perm(f"payments.{needed}"):
-            return True
-        self.message = _("This needs the permission payments.%(permission)s.") % {"permission": needed}
-        return False
+        needed = (
+            [view.permissions[method], *getattr(view, "to_view", ())] if method in view.permissions else []
+        )
+        for permission in needed:
+            if not user.has_perm(f"payments.{permission}"):
+                self.message = _("This needs the permission payments.%(permission)s.") % {
+                    "permission": permission
+                }
+                return False
+        return True

@@ -106,6 +106,7 @@ class SessionActionView(StaffView):
     """Run a verb on a session."""
 
     output = SessionSerializer
+    to_view = ("view_paymentsession",)
     verb: ClassVar[Callable[..., Any]]
     kind: ClassVar[OperationKind]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
-from django.db.models import QuerySet
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model, QuerySet
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +15,7 @@ from rest_framework.response import Response
 from payments.api.isolation import JSONRenderer, browsable_renderers
 from payments.api.pagination import NEWEST_FIRST, Order, page_of
 from payments.api.serializers import OutputSerializer
-from payments.api.staff.filters import Condition, filtered
+from payments.api.staff.filters import Condition, Find, filtered
 from payments.api.staff.permissions import StaffPermission
 from payments.api.views import PaymentsView
 from payments.conf import staff_authentication_classes
@@ -30,6 +32,9 @@ class StaffView(PaymentsView):
     source = EventSource.STAFF
     permission_classes = (StaffPermission,)
     permissions: ClassVar[Mapping[str, str]] = {}
+    to_view: ClassVar[Sequence[str]] = ()
+    """What an action needs besides, which answers with a row: to view that, as in the admin."""
+
     output: ClassVar[type[OutputSerializer]]
 
     def authentication_paths(self) -> tuple[str, ...] | None:
@@ -76,9 +81,18 @@ class ListMixin(StaffView):
     def get(self, request: Request) -> Response:
         """List the rows that the query parameters ask for, the newest first unless `order` says otherwise."""
         order = Order.read(request, self.orders)
-        rows = filtered(self.rows(), request.query_params, self.conditions, self.search)
+        rows = filtered(self.rows(), request.query_params, self.conditions, self._finder)
         page = page_of(rows, request, order)
         return page.answer(request, self.render(page.rows, many=True))
+
+    @property
+    def _finder(self) -> Find | None:
+        """What finds rows by a text, as far as the operator may view what it goes by."""
+        return None if self.search is None else partial(self.search.find, may_view=self._may_view)
+
+    def _may_view(self, model: type[Model]) -> bool:
+        codename = get_permission_codename("view", model._meta)
+        return bool(self.actor.has_perm(f"{model._meta.app_label}.{codename}"))
 
 
 class MoneyListMixin(ListMixin):

@@ -81,6 +81,7 @@ class ReplayWebhookEventView(StaffView):
     """Apply a webhook event again."""
 
     permissions = {"POST": "replay_webhook"}
+    to_view = ("view_webhookevent",)
     output = WebhookEventSerializer
 
     def post(self, request: Request, event_id: str) -> Response:
