@@ -58,6 +58,7 @@ def test_every_event_is_told_once_and_in_order(listener: Listener, payment: Paym
         "payment.captured",
         "collection.completed",
         "payment.refunded",
+        "collection.unauthorized",
     ]
     published_in_order(listener)
 
