@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from payments.exceptions import InputError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
 from payments.moments import stored_moment
 from payments.money import split_amount
-from payments.providers import PaymentContext
+from payments.providers import BaseProvider, PaymentContext
 from payments.services.ledger.books import Books, Scope, open_books
 from payments.services.ledger.history import Actor
 from payments.services.ledger.locks import check_snapshot, joined
@@ -69,10 +70,7 @@ def create_installment_plan(
         books = open_books(collection.pk, origin=origin, scope=Scope())
         locked = books.collection
         first_number = _next_number(books)
-        left = remaining_amount(books)
-        check_excess(left, left, locked.currency_code)
-        step = provider.amount_step(locked.currency_code)
-        amounts = split_amount(left, locked.currency_code, count, step=step)
+        amounts = _amounts(books, provider, count)
         common = {
             "collection": locked,
             "provider_id": provider_id,
@@ -88,6 +86,13 @@ def create_installment_plan(
         refresh_totals(books)
         books.close()
     return sessions
+
+
+def _amounts(books: Books, provider: BaseProvider[Any], count: int) -> tuple[Decimal, ...]:
+    """Return what is left to pay, divided into parts that the provider can take."""
+    currency_code, left = books.collection.currency_code, remaining_amount(books)
+    check_excess(left, left, currency_code)
+    return split_amount(left, currency_code, count, step=provider.amount_step(currency_code))
 
 
 def _check(count: int, interval: Interval, first_due_at: datetime | None) -> None:
