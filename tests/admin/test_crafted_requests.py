@@ -11,7 +11,7 @@ from tests.admin.pages import INSPECTED, listing, text
 from tests.admin.scenes import make_authorized, make_collection
 from tests.admin.test_bulk_actions import bulk_url, run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 @pytest.mark.parametrize("name", ["provider", "currency", "payable_id", "customer", "q", "status__exact"])

@@ -14,6 +14,8 @@ from tests.admin.pages import html, page
 from tests.admin.scenes import make_authorized, make_collection
 from tests.admin.test_overview import overview
 
+pytestmark = pytest.mark.database_independent
+
 
 def test_amount_in_a_sentence_is_isolated_in_arabic_only() -> None:
     with override("en"):

@@ -28,7 +28,7 @@ from tests.admin.pages import INSPECTED, html, listing, page
 from tests.admin.scenes import make_authorized, make_collection, make_customer
 from tests.admin.scripted import answering
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 EVIL = "<script>alert('x')</script>"
 

@@ -23,7 +23,7 @@ from payments.models import (
 from tests.admin.conftest import Viewer
 from tests.admin.pages import INSPECTED, html, listing, page, text
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 each_model = pytest.mark.parametrize("model", INSPECTED, ids=lambda model: model.__name__)
 

@@ -13,7 +13,7 @@ from payments.models import PaymentCollection
 from tests.admin.pages import html, listing, page
 from tests.admin.urls import ProjectModelAdmin, ops_site
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 @pytest.fixture

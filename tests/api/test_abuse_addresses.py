@@ -16,7 +16,7 @@ from tests.api.evidence import Snapshot
 from tests.api.pairs import PAIRS, Pairs
 from tests.api.routes import ROUTES, filled, keys_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 KEYS: Final = ("collection", "session", "payment", "reason", "operation", "event")
 """What names our own rows; a saved method's id is the provider's."""

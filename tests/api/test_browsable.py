@@ -18,7 +18,7 @@ from tests.api.client import ROOT
 from tests.api.conftest import MakeStaff
 from tests.api.routes import ROUTES, filled, keys_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 TOKEN = "t" * 32

@@ -19,7 +19,7 @@ from tests.api.client import Answer, Visitor
 from tests.api.evidence import admin_texts, database_texts, with_traces
 from tests.api.routes import ROUTES, Route, filled, keys_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 # The published test numbers of the networks, in the ways in which people write them.
 NUMBERS = (

@@ -10,6 +10,8 @@ import pytest
 from tests.api.provocations import CASES, World
 from tests.docs.codes import rows, uses
 
+pytestmark = pytest.mark.database_independent
+
 BY_PROVIDERS: Final = {(use.code, 402) for use in uses() if use.module.startswith("payments.providers.")} - {
     ("declined", 402)
 }

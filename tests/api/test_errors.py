@@ -35,6 +35,8 @@ from payments.exceptions import (
 from payments.models import Payment, PaymentCollection
 from tests.api.client import Visitor
 
+pytestmark = pytest.mark.database_independent
+
 
 class FakeRequest:
     """A request whose body names a provider."""

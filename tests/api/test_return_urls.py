@@ -12,6 +12,8 @@ from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentSession
 from tests.api.client import Visitor
 
+pytestmark = pytest.mark.database_independent
+
 
 @pytest.fixture(autouse=True)
 def _origins(settings: Any) -> None:

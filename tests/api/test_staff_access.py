@@ -18,7 +18,7 @@ from tests.api.evidence import Snapshot
 from tests.api.routes import STAFF
 from tests.shop.models import Order
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 ROUTES = [
     ("GET", "payment-collections/", "view_paymentcollection"),

@@ -23,7 +23,7 @@ from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 WRONG: dict[str, dict[str, Any]] = {
     "a_dict_for_an_action": {"next_action": {"type": "redirect", "url": "https://bank.example/"}},

@@ -17,6 +17,8 @@ from payments import services
 from payments.providers import get_provider
 from tests.docs.giftly import API_KEY, Giftly, running_giftly
 
+pytestmark = pytest.mark.database_independent
+
 PAGE: Final = (Path(__file__).parents[2] / "docs/writing-a-provider.md").read_text(encoding="utf-8")
 BLOCKS: Final = {
     block.split("\n", 1)[0].removeprefix("# "): block

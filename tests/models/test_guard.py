@@ -160,6 +160,7 @@ NEW: dict[str, Callable[[Any, Any, str], object]] = {
     "The shop's code writes a status or an amount with `update`, `bulk_update` or `update_or_create`",
     "Refused, on every model, in every status, by related managers too",
 )
+@pytest.mark.database_independent
 @pytest.mark.parametrize(("factory", "status"), CASES)
 def test_managers_refuse_to_write_a_status(factory: Any, status: str) -> None:
     row = _row(factory, status)
@@ -169,6 +170,7 @@ def test_managers_refuse_to_write_a_status(factory: Any, status: str) -> None:
                 _refused(row, status, lambda: way(row, manager(row), other))  # noqa: B023 - runs at once
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize(("factory", "status"), CASES)
 def test_managers_refuse_to_insert_another_status_than_the_first(factory: Any, status: str) -> None:
     row = _row(factory, status)

@@ -66,6 +66,7 @@ def taken(fact: SessionFact) -> Decimal:
     return sum((each.amount for each in captures if each.status == MovementStatus.SUCCEEDED), ZERO)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("status", ORDERS)
 @pytest.mark.parametrize("held", [None, *HELD])
 def test_whatever_amounts_an_order_states_they_are_a_fact(status: str, held: str | None) -> None:

@@ -23,7 +23,7 @@ from tests.api.client import Visitor
 from tests.projects.stall.models import Shelf
 from tests.shop.models import Order
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 class TokenUser:

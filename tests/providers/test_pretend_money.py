@@ -46,6 +46,8 @@ from payments.testing import Script, scripted_provider, simulator_settings
 from tests.packaging.repository import ROOT
 from tests.simulator.client import Merchant
 
+pytestmark = pytest.mark.database_independent
+
 SIMULATOR = "payments.providers.simulator.SimulatorProvider"
 STRIPE = "payments.providers.stripe.StripeProvider"
 PAYPAL = "payments.providers.paypal.PayPalProvider"

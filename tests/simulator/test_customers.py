@@ -11,6 +11,8 @@ import pytest
 from payments.simulator import SimulatorService
 from tests.simulator.client import Merchant, Reply
 
+pytestmark = pytest.mark.database_independent
+
 BACK = "https://shop.example/account?tab=cards"
 
 

@@ -43,7 +43,7 @@ from tests.stripe.conftest import BACKEND, VISA, options_for
 from tests.stripe.fake import FakeStripe, Fault
 from tests.stripe.test_webhooks import deliver
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database_independent]
 
 
 @pytest.fixture

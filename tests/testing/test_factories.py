@@ -54,7 +54,7 @@ from payments.testing.factories import (
 )
 from payments.testing.factories.base import RowFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 OPEN = [SessionStatus.PENDING, SessionStatus.REQUIRES_MORE, SessionStatus.ERROR]
 

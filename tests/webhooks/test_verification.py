@@ -32,6 +32,8 @@ from tests.webhooks.deliveries import (
     only_event,
 )
 
+pytestmark = pytest.mark.database_independent
+
 NOW = 1_800_000_000
 """The time at which the signatures of this module are looked at."""
 
