@@ -22,13 +22,13 @@ MAX_KEY: Final = 255
 class PayableForeignKey(GenericForeignKey):
     """A reference to a row of the shop, wherever routers have that written: not only in the collections' database."""
 
-    def __get__(self, instance: Any, cls: Any = None) -> Any:
-        """Return the row, or None where it, its model, or its kind of key is gone."""
-        if instance is not None and not self.is_cached(instance):
-            self.set_cached_value(instance, self._find(instance))
-        return super().__get__(instance, cls)
+    def contribute_to_class(self, cls: Any, name: str, *args: Any, **kwargs: Any) -> None:
+        """Put ourselves before what reads the row: the field itself, or in later Djangos a descriptor of its own."""
+        super().contribute_to_class(cls, name, *args, **kwargs)
+        setattr(cls, name, _Payable(self, vars(cls)[name]))
 
-    def _find(self, collection: Any) -> models.Model | None:
+    def find(self, collection: Any) -> models.Model | None:
+        """Return the row, or None where it, its model, or its kind of key is gone."""
         if collection.payable_type_id is None:
             return None
         content_type = self.get_content_type(id=collection.payable_type_id, using=collection._state.db)
@@ -40,6 +40,22 @@ class PayableForeignKey(GenericForeignKey):
             return model._base_manager.using(alias).get(pk=collection.payable_id)
         except (ObjectDoesNotExist, ValidationError, ValueError, TypeError):
             return None
+
+
+class _Payable:
+    """What reads and sets the row: as Django does, once the row was looked for where it is written."""
+
+    def __init__(self, field: PayableForeignKey, theirs: Any) -> None:
+        self._field = field
+        self._theirs = theirs
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        if instance is not None and not self._field.is_cached(instance):
+            self._field.set_cached_value(instance, self._field.find(instance))
+        return self._theirs.__get__(instance, cls)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self._theirs.__set__(instance, value)
 
 
 def key_text(model: Model, key: Any) -> str | None:

@@ -162,10 +162,19 @@ class _Person:
     def _erase(self, row: Any) -> bool:
         """Blank what may hold anything, and take the texts out of the rest; return whether there was something."""
         blank: dict[str, Any] = {name: {} for name in _BLANKED if getattr(row, name, None)}
-        changes = self._without_texts(row) | blank
+        if isinstance(row, PaymentSession):
+            blank |= self._left_of(row)
+        wanted = self._without_texts(row) | blank
+        changes = {name: value for name, value in wanted.items() if value != getattr(row, name)}
         for name, value in changes.items():
             setattr(row, name, value)
         return bool(changes)
+
+    def _left_of(self, session: PaymentSession) -> dict[str, Any]:
+        """Return what stays of a session: that it was paid from an account, which is nobody else's; no agreement."""
+        account = session.context.get("account_reference")
+        context = {} if account is None else {"context": {"account_reference": account}}
+        return {"is_automatic": False, **context}
 
     def _without_texts(self, row: Model) -> dict[str, Any]:
         """Return what is otherwise in a row's texts and documents without the person."""
@@ -227,6 +236,6 @@ def _addresses(user: AbstractBaseUser) -> Iterator[str]:
 def _clear_webhook_events(user: AbstractBaseUser) -> tuple[str, ...]:
     """Clear the contents of the events that are done with; return those that may still have to be applied."""
     events = WebhookEvent.objects.filter(session__collection__customer=user.pk)
-    done = events.exclude(status__in=_WAITING).exclude(payload={}, fact=None)
+    done = events.exclude(status__in=_WAITING).exclude(payload={}, fact__isnull=True)
     done.update(payload={}, fact=None, updated_at=timezone.now())
     return tuple(events.filter(status__in=_WAITING).values_list("pk", flat=True))

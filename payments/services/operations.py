@@ -175,11 +175,10 @@ def correct_operation(
     )
     origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     resolution = _resolution(origin, reason, evidence)
-    room = _room_of(operation)
 
     def rule(books: Books) -> PaymentOperation:
         current = books.operation(operation.pk)
-        correct(books, current, statement, resolution, room=room)
+        correct(books, current, statement, resolution, room=_room_of(current))
         return current
 
     _books, corrected = keep(operation.collection_id, rule, origin=origin)
@@ -191,10 +190,17 @@ def check_correctable(operation: PaymentOperation) -> None:
     resolutions.check_correctable(_look_into(operation)[1])
 
 
-def _room_of(operation: PaymentOperation) -> dict[str, str]:
+def _room_of(operation: PaymentOperation) -> resolutions.Room:
     """Return by how much a payment was made larger for what a person has booked of an operation last."""
     told = PaymentEvent.objects.filter(operation=operation, type__in=_RESOLUTIONS).order_by("-id").first()
-    return {} if told is None else told.data.get("room", {})
+    room = {} if told is None else told.data.get("room", {})
+    payment = operation.payment
+    is_certain = payment is not None and not payment.is_by_person
+    holds = PaymentEvent.objects.filter(payment=payment, type="payment.authorized") if is_certain else None
+    held = None if holds is None else holds.values_list("amount", flat=True).first()
+    return resolutions.Room(
+        amount=Decimal(room.get("amount", 0)), canceled=Decimal(room.get("canceled", 0)), held=held
+    )
 
 
 def foresee(

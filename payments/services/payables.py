@@ -226,10 +226,11 @@ def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[Payment
         if session.is_automatic:
             session.is_automatic = False
             agreed.append(session.pk)
-        if session.initiated_at is None and session.installment is not None:
+        is_busy = bool(books.open_operations(target_id=session.pk))
+        if session.initiated_at is None and session.installment is not None and not is_busy:
             context = {"customer_id": theirs.customer_id, "email": theirs.email, "account_reference": None}
             session.context = {**session.context, **context}
-        elif ends_sessions and not books.open_operations(target_id=session.pk):
+        elif ends_sessions and not is_busy:
             operations += claim_abandonment(books, session)
     books.note("collection.changed_hands", books.collection, data={"not_automatic": agreed} if agreed else {})
     refresh_totals(books)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
+from django.core.exceptions import BadRequest
 from django.test import Client
 from django.urls import resolve
 from hypothesis import HealthCheck, given, settings, target
@@ -103,9 +104,11 @@ def cost(client: Client, method: str, path: str, body: str = "", **headers: str)
     """Return how much CPU a request takes that must not be a failure of ours."""
 
     def send() -> None:
-        answer = client.generic(
-            method, path, body, content_type=headers.get("Content-Type", "application/json"), headers=headers
-        )
+        kind = headers.get("Content-Type", "application/json")
+        try:
+            answer = client.generic(method, path, body, content_type=kind, headers=headers)
+        except BadRequest:
+            return  # Later Djangos refuse some headers before any view is asked.
         assert answer.status_code < 500, answer.content
 
     return seconds(send)

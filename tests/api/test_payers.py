@@ -510,3 +510,41 @@ def test_whose_account_pays_is_written_down_with_the_account(
 
     assert session.context["account_reference"] == "acct_sam"
     assert session.context["customer_id"] == str(shopper.pk)
+
+
+@pytest.mark.shows(
+    "It isn't known yet whether a provider has made what a former customer pays a part of a plan with",
+    "It stays what that customer had asked for: nobody else is shown it, and nothing of theirs is saved",
+)
+def test_a_part_whose_beginning_is_unknown_stays_the_former_customers(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    first, _second = plan(owned)
+    script.next("initiate", TimeoutError())
+    Visitor(user=shopper).post(f"storefront/payment-sessions/{first.pk}/authorize/")
+    ben = get_user_model().objects.create_user("ben")
+    hand_over(ben)
+
+    Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    first.refresh_from_db()
+    told = (first.context["customer_id"], first.context["account_reference"])
+    assert told == (str(shopper.pk), "acct_sam")
+
+
+def test_who_was_erased_has_agreed_to_nothing_and_leaves_nothing_to_others(
+    owned: PaymentCollection, shopper: Any, script: Script
+) -> None:
+    session = services.create_payment_session(owned, provider_id="scripted", amount="20.00")
+    services.authorize_payment_session(session)
+    plan(owned, is_automatic=True)
+
+    services.erase_customer(shopper)
+    services.erase_customer(shopper)
+
+    assert not PaymentSession.objects.filter(is_automatic=True).exists()
+    dan = get_user_model().objects.create_user("dan")
+    hand_over(dan)
+    opened = Visitor(user=dan).post("storefront/payment-collections/", {"reference": "A-1"}).body
+    shown = {row["id"]: row["data"] for row in opened["payment_sessions"]}
+    assert shown[session.pk] == {}

@@ -127,6 +127,7 @@ STEPS: Final[dict[str, Callable[[], object]]] = {
     "released": lambda: services.cancel_payment(Payment.objects.order_by("-created_at")[0]),
     "captured": lambda: services.capture_payment(Payment.objects.order_by("created_at")[0]),
     "shrunk": lambda: opened("1.00"),
+    "costs less": lambda: Order.objects.update(total="0.40"),
     "refunded in part": lambda: services.refund_payment(Payment.objects.get(), amount="0.60"),
     "refunded": lambda: services.refund_payment(Payment.objects.order_by("created_at")[0]),
 }
@@ -136,6 +137,7 @@ STORIES: Final = {
     "a hold is released and paid again": ["paid", "released", "paid"],
     "the rest of a grown order is released": ["paid", "grown", "opened anew", "paid", "released", "shrunk"],
     "all is given back": ["paid", "captured", "refunded"],
+    "goods go back twice": ["paid", "captured", "costs less", "refunded in part", "refunded"],
     "goods go back, and others are bought": ["paid", "captured", "refunded in part", "grown"],
 }
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
-from payments.exceptions import AmountError, InputError, PaymentError, TransitionError
-from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation
+from payments.exceptions import (
+    AmountError,
+    InputError,
+    OutcomeUnknownError,
+    PaymentError,
+    TransitionError,
+)
+from payments.models import Capture, Payment, PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers import CaptureResult, MovementFact, RefundResult, SessionFact
 from payments.services import (
     cancel_payment,
     capture_payment,
     correct_operation,
+    create_payment_collection,
+    mark_payment_collection_as_paid,
     record_fact,
     refund_payment,
     resolve_operation,
@@ -298,3 +310,96 @@ def test_movement_of_the_provider_has_no_way_to_be_corrected(script: Script) -> 
     assert not capture.is_by_person
     with pytest.raises(TransitionNotAllowed):
         capture.correct(code="corrected")
+
+
+def captures_in_doubt(script: Script, *shares: str) -> list[PaymentOperation]:
+    """Return the operations of captures of a payment of 100.00 euros, of which nobody knows yet what became."""
+    payment = decided(script, "authorize").session.payment
+    assert payment is not None
+    Payment.objects.filter(pk=payment.pk).update(is_by_person=False)
+    for share in shares:
+        script.next("capture", TimeoutError())
+        with pytest.raises(OutcomeUnknownError):
+            capture_payment(payment, amount=share)
+    found = PaymentOperation.objects.filter(kind="capture")
+    QuerySet(PaymentOperation).filter(kind="capture").update(
+        unclear_since=timezone.now() - timedelta(hours=1)
+    )
+    return list(found.order_by("created_at", "id"))
+
+
+@pytest.mark.shows(
+    "Persons book more than was authorized of several captures, and correct that in any order",
+    "Once no more is said to be captured than was authorized, no more is held than was",
+)
+@pytest.mark.parametrize(
+    ("said", "corrected"),
+    [
+        (("100.00", "40.00"), ("60.00", "40.00")),
+        (("150.00", "40.00"), (None, "40.00")),
+        (("60.00", "90.00"), ("60.00", None)),
+    ],
+)
+def test_no_excess_that_was_taken_back_stays_held(
+    script: Script, said: tuple[str, str], corrected: tuple[str | None, str | None]
+) -> None:
+    operations = captures_in_doubt(script, "60.00", "40.00")
+    for operation, amount in zip(operations, said, strict=True):
+        resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.", accept_excess=True)
+    for operation, before, after in zip(operations, said, corrected, strict=True):
+        if after != before:
+            correct_operation(operation, has_happened=after is not None, amount=after, reason="Misread.")
+
+    payment = Payment.objects.get()
+    captured = sum(Decimal(amount) for amount in corrected if amount is not None)
+    assert (payment.amount, payment.captured_amount) == (Decimal(100), captured)
+    assert_invariants(payment.collection)
+
+
+@pytest.mark.parametrize(
+    "steps", [("70.00", None), (None, "50.00", None), ("30.00", "50.00", None), (None, "60.00", None)]
+)
+def test_a_receipt_is_corrected_again_and_again(
+    transactional_db: None, steps: tuple[str | None, ...]
+) -> None:
+    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    mark_payment_collection_as_paid(collection, amount="50.00")
+    operation = PaymentOperation.objects.get(kind="capture")
+    for amount in steps:
+        correct_operation(
+            operation, has_happened=amount is not None, amount=amount, reason="Misread.", accept_excess=True
+        )
+        collection.refresh_from_db()
+        assert collection.captured_amount == collection.authorized_amount == Decimal(amount or 0), amount
+    assert_invariants(collection)
+
+
+def test_the_providers_reference_counts_for_more_than_a_persons(script: Script) -> None:
+    [operation] = captures_in_doubt(script, "40.00")
+    resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="cap_mistyped")
+    capture = MovementFact(
+        kind=MovementKind.CAPTURE,
+        status=MovementStatus.SUCCEEDED,
+        amount=Decimal(40),
+        currency_code="eur",
+        provider_reference="cap_9",
+    )
+    fact = SessionFact(currency_code="eur", captured_amount=Decimal(40), movements=(capture,))
+    named = replace(fact, movements=(replace(capture, operation_id=operation.pk),))
+
+    for told in (fact, named, fact):
+        record_fact(operation.session, told, origin=WEBHOOK)
+
+    row = Capture.objects.get()
+    assert (row.amount, row.provider_reference) == (Decimal(40), "cap_9")
+    assert operation.collection.payments.get().captured_amount == Decimal(40)
+
+
+def test_a_hold_that_was_taken_back_is_not_said_to_be_there_again(script: Script) -> None:
+    operation = decided(script, "authorize")
+    correct_operation(operation, has_happened=False, reason="Another order's.")
+
+    with pytest.raises(TransitionError) as refusal:
+        correct_operation(operation, has_happened=True, reason="Not another's after all.")
+
+    assert refusal.value.code == "not_correctable"

@@ -92,8 +92,12 @@ class MovementRecorder:
     def _takes_reference(
         self, row: Movement, reference: str | None, operation: PaymentOperation | None
     ) -> bool:
-        """Give a row the provider's reference; return False where another row has it, and nobody knows why."""
-        if not reference or row.provider_reference is not None:
+        """Give a row the provider's reference, which counts for more than a person's.
+
+        Return False where another row has it, and nobody knows why.
+        """
+        is_named = row.provider_reference is not None and not row.is_by_person
+        if not reference or is_named or row.provider_reference == reference:
             return True
         if any(other.provider_reference == reference for other in self._rows(_kind_of(row))):
             self._differ(AttentionReason.REFERENCE_REUSED, row.pk, reference, operation)
@@ -164,18 +168,33 @@ class MovementRecorder:
                 )
         elif (row := self._nameless(movement)) is not None:
             row.provider_reference = movement.provider_reference
-        elif not self._may_be_known(movement, total):
+        elif self._may_be_known(movement, total):
+            self._name_as_reported(movement)
+        else:
             self._insert(movement.kind, movement.amount, movement.status, movement.provider_reference)
 
     def _may_be_known(self, movement: MovementFact, total: Decimal | None) -> bool:
         """Return whether a movement may be a part of what a total, or an answer without a reference, has told of.
 
-        Where every row that has moved money has the provider's reference, one with another reference is another one.
+        Where every row that has moved money has the provider's reference, one with another reference is another one. A
+        reference that a person has given is no such one, for they may have mistaken it.
         """
-        rows = (row for row in self._rows(movement.kind) if row.provider_reference is None)
+        rows = (
+            row
+            for row in self._rows(movement.kind)
+            if row.provider_reference is None or (row.is_by_person and row.amount == movement.amount)
+        )
         if total is None or all(row.succeeded_at is None for row in rows):
             return False
         return self._sum(movement.kind) + movement.amount > total
+
+    def _name_as_reported(self, movement: MovementFact) -> None:
+        """Give its own reference to the one row that only a person has told of, and a total leaves no room beside."""
+        rows = [
+            row for row in self._rows(movement.kind) if row.is_by_person and row.amount == movement.amount
+        ]
+        if len(rows) == 1:
+            rows[0].provider_reference = movement.provider_reference
 
     def _nameless(self, movement: MovementFact) -> Movement | None:
         """Find the row that a total alone has told of, and that this movement explains."""

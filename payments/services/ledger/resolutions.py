@@ -6,7 +6,7 @@ money that a report has brought into the books meanwhile, which is then not book
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -49,6 +49,7 @@ from payments.states import (
     OperationKind,
     OperationStatus,
     Outcome,
+    SessionStatus,
 )
 
 NOT_DONE: Final = Failure(code="resolved_as_not_done")
@@ -120,6 +121,29 @@ class Outlook:
     after: Decimal = ZERO
     excess: Decimal = ZERO
     twin: Movement | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """By how much a payment was made larger, and released less, for what a person has booked of an operation last.
+
+    `held` is what its provider has authorized, or None where only a person has told of that: whoever needed the room
+    first, the payment is no larger than that unless more was captured.
+    """
+
+    amount: Decimal = ZERO
+    canceled: Decimal = ZERO
+    held: Decimal | None = None
+
+    def take_back(self, payment: Payment, captured: Decimal) -> Decimal:
+        """Have a payment of which `captured` stays hold no more than it did; return by how much that is less."""
+        before = payment.amount
+        payment.canceled_amount += self.canceled
+        if self.held is None:
+            payment.amount -= self.amount
+        else:
+            payment.amount = min(before, max(self.held, captured + payment.canceled_amount))
+        return before - payment.amount + self.canceled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +263,7 @@ def correct(
     statement: Statement,
     resolution: Resolution,
     *,
-    room: Mapping[str, str],
+    room: Room,
 ) -> Outlook:
     """Take back what a person has booked, and record what they say instead; raise with nothing changed.
 
@@ -249,6 +273,11 @@ def correct(
     was_done = operation.status == OperationStatus.SUCCEEDED
     if not was_done and not statement.has_happened:
         raise _nothing_to_correct()
+    if not was_done and operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None:
+        raise TransitionError(
+            _("This hold was taken back already. Have the payer authorize another one."),
+            code="not_correctable",
+        )
     row = _booked_row(operation)
     before = {"has_happened": was_done, "reason": operation.resolution_reason}
     if was_done:
@@ -259,10 +288,10 @@ def correct(
         return _correct_hold(books, operation, row, statement, resolution)
     if was_done:
         before_amount = row.amount
-        _take_back(books, operation, row, room)
+        returned = _take_back(books, operation, row, room)
         if _is_receipt(operation):
             kept = (_amount_of(operation, statement) or ZERO) if statement.has_happened else ZERO
-            _let_go(books, row.payment, before_amount - kept)
+            _let_go(books, row.payment, before_amount - kept - returned)
     if statement.has_happened:
         return resolve(books, operation, statement, resolution)
     _note_as_not_done(books, operation, resolution)
@@ -285,15 +314,17 @@ def _note_as_not_done(books: Books, operation: PaymentOperation, resolution: Res
     refresh_totals(books)
 
 
-def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: Mapping[str, str]) -> None:
-    """Have a capture or refund that only a person has told of have moved nothing."""
-    payment = row.payment
+def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: Room) -> Decimal:
+    """Have a capture or refund that only a person has told of have moved nothing.
+
+    Return by how much its payment holds less, because it had been made larger for this.
+    """
+    payment, returned = row.payment, ZERO
     if isinstance(row, Capture):
         left = books.succeeded(payment, MovementKind.CAPTURE) - row.amount
         gone = books.succeeded(payment, MovementKind.REFUND) + books.pending(payment, MovementKind.REFUND)
         _check_free(left >= gone + payment.withdrawn_amount)
-        payment.amount -= Decimal(room.get("amount", 0))
-        payment.canceled_amount += Decimal(room.get("canceled", 0))
+        returned = room.take_back(payment, left)
     before = str(row.status)
     row.correct(code=CORRECTED.code)
     books.note(
@@ -304,12 +335,13 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: M
         data={"code": CORRECTED.code},
     )
     operation.correct(code=NOT_DONE.code)
+    return returned
 
 
 def _let_go(books: Books, payment: Payment, amount: Decimal) -> None:
     """Have a payment hold no money that was never received."""
     payment.canceled_amount += max(amount, ZERO)
-    if payment.canceled_amount == payment.amount:
+    if payment.canceled_amount == payment.amount and payment.session.status == SessionStatus.AUTHORIZED:
         cancel_session(books, payment.session)
 
 

@@ -51,7 +51,8 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.charged_back_amount = sum((row.withdrawn_amount for row in books.payments), ZERO)
     is_newly_covered = not was_covered and collection.kept_amount >= collection.amount
     _refresh_status(books, is_newly_covered=is_newly_covered)
-    if was_covered and collection.kept_amount < min(kept_before, collection.amount):
+    # Also where it wasn't covered before: the order may cost less by now than the collection was opened for.
+    if collection.kept_amount < min(kept_before, collection.amount):
         books.note("collection.unauthorized", collection, amount=collection.kept_amount)
 
 
