@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from payments.exceptions import InputError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentSession, WebhookEvent
 from payments.providers import AuthorizeResult, InitiateResult, RetrieveResult, SessionFact
 from payments.services.background.expiry import sweep_expired
+from payments.services.ledger import statements
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script, running_simulator
 from tests.api.client import Visitor
@@ -46,11 +48,14 @@ ELSEWHERE = (
 
 
 @pytest.fixture(params=ZONES)
-def zone(request: pytest.FixtureRequest, settings: Any) -> ZoneInfo:
+def zone(request: pytest.FixtureRequest, settings: Any) -> Iterator[ZoneInfo]:
     """Have a project without time zones, and return the one that its clock shows."""
     settings.TIME_ZONE = request.param
     settings.USE_TZ = False
-    return ZoneInfo(request.param)
+    # How times are read is compiled with a statement, and no project changes its mind while it runs.
+    statements._plan.cache_clear()
+    yield ZoneInfo(request.param)
+    statements._plan.cache_clear()
 
 
 @pytest.fixture
