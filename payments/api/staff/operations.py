@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
@@ -20,7 +21,7 @@ from payments.api.fields import (
     UserKeyField,
     WordField,
 )
-from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
@@ -134,46 +135,39 @@ class OperationView(StaffView):
         return self.answer(lookups.get(operation_rows(), operation_id))
 
 
-class CheckOperationView(StaffView):
+class OperationActionView(StaffView):
+    """Run a verb on an operation."""
+
+    to_view = ("view_paymentoperation",)
+    output = OperationSerializer
+    input: ClassVar[type[InputSerializer]] = ResolveInput
+    verb: ClassVar[Callable[..., Any]]
+
+    def post(self, request: Request, operation_id: str) -> Response:
+        """Answer with the operation as it is afterwards."""
+        operation = lookups.get(operation_rows(), operation_id)
+        values = self.read(self.input, currency_code=operation.currency_code)
+        self.verb(operation, **values, **self.origin())
+        return self.answer(lookups.get(operation_rows(), operation_id))
+
+
+class CheckOperationView(OperationActionView):
     """Find out at once what became of an operation."""
 
     permissions = {"POST": "sync_session"}
-    to_view = ("view_paymentoperation",)
-    output = OperationSerializer
-
-    def post(self, request: Request, operation_id: str) -> Response:
-        """Do what the reconciler would do next, and answer with the operation as it is then."""
-        operation = lookups.get(operation_rows(), operation_id)
-        self.read()
-        services.check_operation(operation, **self.origin())
-        return self.answer(lookups.get(operation_rows(), operation_id))
+    input = NoInput
+    verb = staticmethod(services.check_operation)
 
 
-class ResolveOperationView(StaffView):
+class ResolveOperationView(OperationActionView):
     """Resolve an operation that needs a person."""
 
     permissions = {"POST": "resolve_operation"}
-    to_view = ("view_paymentoperation",)
-    output = OperationSerializer
-
-    def post(self, request: Request, operation_id: str) -> Response:
-        """Record that it has happened, or that it has not, as a person found out."""
-        operation = lookups.get(operation_rows(), operation_id)
-        values = self.read(ResolveInput, currency_code=operation.currency_code)
-        services.resolve_operation(operation, **values, **self.origin())
-        return self.answer(lookups.get(operation_rows(), operation_id))
+    verb = staticmethod(services.resolve_operation)
 
 
-class CorrectOperationView(StaffView):
+class CorrectOperationView(OperationActionView):
     """Correct what a person has said of an operation by mistake."""
 
     permissions = {"POST": "resolve_operation"}
-    to_view = ("view_paymentoperation",)
-    output = OperationSerializer
-
-    def post(self, request: Request, operation_id: str) -> Response:
-        """Record what has happened instead."""
-        operation = lookups.get(operation_rows(), operation_id)
-        values = self.read(ResolveInput, currency_code=operation.currency_code)
-        services.correct_operation(operation, **values, **self.origin())
-        return self.answer(lookups.get(operation_rows(), operation_id))
+    verb = staticmethod(services.correct_operation)

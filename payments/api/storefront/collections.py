@@ -63,10 +63,7 @@ class PaymentCollectionsView(StorefrontView):
         Only this answer has the `client_secret`, for the shop decided here that the asker may pay.
         """
         reference = self.read(OpenCollectionInput)["reference"]
-        resolved = resolve_payable(request, reference)
-        with blaming_the_resolver(resolved):
-            collection, is_new = services.open_payment_collection(resolved, **self.origin())
-        body = self._render(collection.pk)
+        body, is_new = self._open(resolve_payable(request, reference))
         return Response(body, status=201 if is_new else 200)
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -76,20 +73,19 @@ class PaymentCollectionsView(StorefrontView):
         """
         resolved = resolve_payable(self.request, self.read(OpenCollectionInput)["reference"])
         if not services.is_collection_of(body["id"], resolved):
-            collection, _is_new = services.open_payment_collection(resolved, **self.origin())
-            return self._render(collection.pk)
-        return CollectionSerializer().recall(body) | {"client_secret": self._secret(body["id"])}
+            return self._open(resolved)[0]
+        generations = PaymentCollection.objects.values_list("secret_generation", flat=True)
+        secret = client_secret(body["id"], generations.get(pk=body["id"]))
+        return CollectionSerializer().recall(body) | {"client_secret": secret}
 
-    def _render(self, collection_id: str) -> dict[str, Any]:
-        """Return a collection as it is in the database now, with its secret."""
-        collection = with_sessions(PaymentCollection.objects.get(pk=collection_id))
+    def _open(self, resolved: services.ResolvedPayable) -> tuple[dict[str, Any], bool]:
+        """Return a payable's collection as it is in the database now, with its secret, and whether it is new."""
+        with blaming_the_resolver(resolved):
+            opened, is_new = services.open_payment_collection(resolved, **self.origin())
+        collection = with_sessions(PaymentCollection.objects.get(pk=opened.pk))
         body = CollectionSerializer(collection, context={"actor": self.actor}).data
-        return body | {"client_secret": self._secret(collection_id)}
-
-    def _secret(self, collection_id: str) -> str:
-        """Return a collection's secret as it is now."""
-        rows = PaymentCollection.objects.values_list("secret_generation", flat=True)
-        return client_secret(collection_id, rows.get(pk=collection_id))
+        secret = client_secret(collection.pk, collection.secret_generation)
+        return body | {"client_secret": secret}, is_new
 
 
 class PaymentCollectionView(StorefrontView):
