@@ -167,5 +167,6 @@ class AttentionReason(models.TextChoices):
         "refund_without_reference",
         _("A refund was reported that can't be told from others"),
     )
+    POSSIBLY_BOOKED = "possibly_booked", _("The books may have this already, under another reference")
     REFERENCE_REUSED = "reference_reused", _("The provider's reference is another's")
     REFERENCE_MISMATCH = "reference_mismatch", _("The report is about another payment at the provider")

@@ -32,6 +32,7 @@ _WORDS: Final = frozenset(
         AttentionReason.IMPOSSIBLE_AMOUNT,
         AttentionReason.LATE_AUTHORIZATION,
         AttentionReason.CAPTURE_FAILED_LATE,
+        AttentionReason.POSSIBLY_BOOKED,
         AttentionReason.REFERENCE_REUSED,
         AttentionReason.REFERENCE_MISMATCH,
     }

@@ -38,6 +38,7 @@ class Capture(RefusableModel):
     reference = models.CharField(_("payer's reference"), max_length=255, blank=True, default="")
     note = models.TextField(_("note"), blank=True, default="")
     is_by_person = models.BooleanField(_("booked by a person"), default=False, editable=False)
+    is_named_by_person = models.BooleanField(_("named by a person"), default=False, editable=False)
 
     objects: ClassVar[KeptQuerySet[Capture]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -148,6 +148,11 @@ class Payment(DerivedStatusModel):
         return max(self.captured_amount - self.refunded_amount - self.withdrawn_amount, ZERO)
 
     @property
+    def is_taken_back(self) -> bool:
+        """Whether a person has booked it by mistake and said so; what a provider has released isn't taken back."""
+        return self.is_by_person and self.canceled_amount == self.amount
+
+    @property
     def withdrawn_amount(self) -> Decimal:
         """What the payer's bank has taken back and keeps."""
         return self.charged_back_amount - self.reinstated_amount
@@ -161,9 +166,13 @@ class Payment(DerivedStatusModel):
             return Status.REFUNDED if is_over else Status.PARTIALLY_REFUNDED
         return Status.CAPTURED if self.capturable_amount == ZERO else Status.PARTIALLY_CAPTURED
 
-    @transition(status, source=[Status.PARTIALLY_CAPTURED, Status.CAPTURED], target=Status.AUTHORIZED)
+    @transition(
+        status,
+        source=[Status.PARTIALLY_CAPTURED, Status.CAPTURED, Status.CANCELED],
+        target=Status.AUTHORIZED,
+    )
     def hold_again(self) -> None:
-        """Have nothing taken after all: a person has corrected a capture that a person had booked."""
+        """Have nothing taken after all, as a person has corrected; from `canceled` when they had taken back a hold."""
 
     @transition(
         status,

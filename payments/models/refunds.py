@@ -41,6 +41,7 @@ class Refund(RefusableModel):
     error_message = models.TextField(_("error message"), blank=True, default="")
     succeeded_at = models.DateTimeField(_("succeeded at"), null=True, blank=True)
     is_by_person = models.BooleanField(_("booked by a person"), default=False, editable=False)
+    is_named_by_person = models.BooleanField(_("named by a person"), default=False, editable=False)
 
     objects: ClassVar[KeptQuerySet[Refund]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
 

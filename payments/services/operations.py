@@ -197,7 +197,7 @@ def _room_of(operation: PaymentOperation) -> resolutions.Room:
     payment = operation.payment
     is_certain = payment is not None and not payment.is_by_person
     holds = PaymentEvent.objects.filter(payment=payment, type="payment.authorized") if is_certain else None
-    held = None if holds is None else holds.values_list("amount", flat=True).first()
+    held = None if holds is None else holds.values_list("amount", flat=True).last()
     return resolutions.Room(
         amount=Decimal(room.get("amount", 0)), canceled=Decimal(room.get("canceled", 0)), held=held
     )

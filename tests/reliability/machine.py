@@ -71,6 +71,7 @@ from tests.reliability.operators import (
     deliver,
     deliver_everything,
     said_by_persons,
+    say_of_hold,
     see_to_attention,
     settle_everything,
 )
@@ -145,6 +146,8 @@ ACTS = st.sampled_from(
 AMOUNTS = st.integers(min_value=1, max_value=100_000)
 PICKS = st.integers(min_value=0, max_value=2)
 SHARES = st.sampled_from([None, 1, 20, 30, 50, 60, 100, 110])
+NAMES = st.sampled_from([None, None, "mistyped", 0, 1])
+"""Under which reference an operator books something: none, a wrong one, or that of one of the provider's movements."""
 JUMPS = st.sampled_from(
     [timedelta(seconds=61), timedelta(minutes=6), timedelta(hours=2), timedelta(hours=25)]
 )
@@ -171,8 +174,9 @@ def steps() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         (3, "payer_cancels", pick | luck),
         (2, "order_changes", {"share": st.integers(min_value=50, max_value=150), **luck}),
         (2, "check_now", pick),
-        (3, "resolve", {"has_happened": st.booleans(), "share": SHARES, **pick}),
-        (2, "correct", {"has_happened": st.booleans(), "share": SHARES, **pick}),
+        (3, "resolve", {"has_happened": st.booleans(), "share": SHARES, "name": NAMES, **pick}),
+        (2, "correct", {"has_happened": st.booleans(), "share": SHARES, "name": NAMES, **pick}),
+        (3, "say_of_hold", {"has_happened": st.booleans(), **pick}),
         (1, "mark_as_paid", {"share": SHARES}),
         (1, "order_changes_hands", {"customer": st.sampled_from(["ann", "ben", None]), **luck}),
         (5, "act_at_provider", {"act": ACTS, **pick}),
@@ -301,13 +305,28 @@ class PaymentMachine(RuleBasedStateMachine):
         """Have an operator ask at once what became of an operation."""
         self._with_operation(pick, OPEN, check_operation)
 
-    def resolve(self, pick: int, has_happened: bool, share: int | None) -> None:
+    def resolve(self, pick: int, has_happened: bool, share: int | None, name: int | str | None) -> None:
         """Have an operator say what became of an operation, rightly or not, with any amount."""
-        self._with_operation(pick, OPEN, lambda row: self._say(resolve_operation, row, has_happened, share))
+        self._with_operation(
+            pick, OPEN, lambda row: self._say(resolve_operation, row, has_happened, share, name)
+        )
 
-    def correct(self, pick: int, has_happened: bool, share: int | None) -> None:
+    def correct(self, pick: int, has_happened: bool, share: int | None, name: int | str | None) -> None:
         """Have an operator say otherwise."""
-        self._with_operation(pick, OVER, lambda row: self._say(correct_operation, row, has_happened, share))
+        self._with_operation(
+            pick, OVER, lambda row: self._say(correct_operation, row, has_happened, share, name)
+        )
+
+    def say_of_hold(self, pick: int, has_happened: bool) -> None:
+        """Have an operator find out that money is held, and take that back by mistake, or say so again."""
+        found = PaymentOperation.objects.filter(collection=self.collection, kind=OperationKind.AUTHORIZE)
+        said = found.filter(status__in=OVER).exclude(resolution_reason="")
+        rows = [*found.filter(status__in=OPEN).order_by("id"), *said.order_by("id")]
+        rows = [row for row in rows if self.service.totals(row.session_id).authorized]
+        if rows:
+            row = rows[pick % len(rows)]
+            is_said = has_happened or row.is_open
+            self._attempt("", GOOD_LUCK, lambda: say_of_hold(self.service, row, has_happened=is_said))
 
     def mark_as_paid(self, share: int | None) -> None:
         """Have an operator receive a part, or all, by a transfer."""
@@ -324,10 +343,20 @@ class PaymentMachine(RuleBasedStateMachine):
             self._attempt("retrieve", GOOD_LUCK, lambda: act(rows[pick % len(rows)]))
 
     def _say(
-        self, verb: Callable[..., object], row: PaymentOperation, has_happened: bool, share: int | None
+        self,
+        verb: Callable[..., object],
+        row: PaymentOperation,
+        has_happened: bool,
+        share: int | None,
+        name: int | str | None,
     ) -> None:
         amount = self._share(row.amount, share) if has_happened else None
-        verb(row, has_happened=has_happened, amount=amount, reason="Somebody has looked.")
+        if isinstance(name, int):
+            intents = self.service.intents(reference=row.session_id)
+            moved = [each.id for intent in intents for each in intent.movements if each.kind == row.kind]
+            name = moved[name % len(moved)] if moved else None
+        reason = "Somebody has looked."
+        verb(row, has_happened=has_happened, amount=amount, provider_reference=name, reason=reason)
 
     # What payers do for themselves, and what becomes of their order
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from payments.exceptions import TransitionError
+from django.db.models import QuerySet
+
+from payments.exceptions import InputError, TransitionError
 from payments.models import Capture, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO, from_minor_units, to_minor_units
 from payments.providers import WebhookRequest
@@ -70,9 +72,42 @@ def said_by_persons(session: PaymentSession) -> int:
 
 
 def correct_what_was_said(service: SimulatorService, collection: PaymentCollection) -> None:
-    """Have who resolved captures and refunds look into the provider's ledger, and take back what is wrong."""
+    """Have who resolved captures, refunds and holds look into the provider's ledger, and take back what is wrong.
+
+    Where one has the reference of another, that one has to be corrected first.
+    """
     said = PaymentOperation.objects.filter(collection=collection, kind__in=("capture", "refund"))
-    for operation in said.exclude(resolution_reason="").order_by("-created_at", "-id"):
+    said = said.exclude(resolution_reason="").order_by("-created_at", "-id")
+    for _round in range(2):
+        with suppress(InputError):
+            _correct_movements(service, said)
+    _correct_movements(service, said)
+    held = PaymentOperation.objects.filter(collection=collection, kind="authorize")
+    for operation in held.exclude(resolution_reason=""):
+        say_of_hold(service, operation)
+
+
+def say_of_hold(
+    service: SimulatorService, operation: PaymentOperation, *, has_happened: bool | None = None
+) -> None:
+    """Have somebody say of an authorization what its provider's ledger says, or something else."""
+    held = service.totals(operation.session_id).authorized
+    is_said = bool(held) if has_happened is None else has_happened
+    verb = resolve_operation if operation.is_open else correct_operation
+    try:
+        verb(
+            operation,
+            has_happened=is_said,
+            amount=from_minor_units(held, operation.currency_code) if is_said else None,
+            reason="The provider's ledger says so.",
+            accept_excess=True,
+        )
+    except TransitionError as error:
+        assert error.code in ("nothing_to_correct", "already_recorded"), error
+
+
+def _correct_movements(service: SimulatorService, said: QuerySet[PaymentOperation]) -> None:
+    for operation in said:
         moved = [
             row
             for intent in service.intents(reference=operation.session_id)

@@ -202,15 +202,6 @@ def test_later_report_outdoes_a_correction(script: Script, kind: str) -> None:
         correct_operation(operation, has_happened=False, reason="No.")
 
 
-def test_report_of_a_hold_that_was_corrected_needs_a_person(script: Script) -> None:
-    operation = decided(script, "authorize")
-    correct_operation(operation, has_happened=False, reason="Another order's.")
-    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100))
-    record_fact(operation.session, fact, origin=WEBHOOK)
-    (report,) = PaymentOperation.objects.filter(status="attention")
-    assert report.detail == "late_authorization: expected canceled, reported authorized"
-
-
 @pytest.mark.shows(
     "Money that a person has booked by mistake was refunded, captured or released since",
     "The correction is refused until that is undone",
@@ -393,13 +384,3 @@ def test_the_providers_reference_counts_for_more_than_a_persons(script: Script) 
     row = Capture.objects.get()
     assert (row.amount, row.provider_reference) == (Decimal(40), "cap_9")
     assert operation.collection.payments.get().captured_amount == Decimal(40)
-
-
-def test_a_hold_that_was_taken_back_is_not_said_to_be_there_again(script: Script) -> None:
-    operation = decided(script, "authorize")
-    correct_operation(operation, has_happened=False, reason="Another order's.")
-
-    with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=True, reason="Not another's after all.")
-
-    assert refusal.value.code == "not_correctable"

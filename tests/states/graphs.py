@@ -93,7 +93,7 @@ PAYMENT: Final = Graph(
     statuses=PaymentStatus,
     initial="authorized",
     edges={
-        "hold_again": ("authorized", {"partially_captured", "captured"}),
+        "hold_again": ("authorized", {"partially_captured", "captured", "canceled"}),
         "capture_partially": (
             "partially_captured",
             {"authorized", "captured", "canceled", "partially_refunded"},

@@ -54,7 +54,7 @@ from payments.services.ledger.locks import (
     new_owner,
     repeated,
 )
-from payments.services.ledger.operations import survived
+from payments.services.ledger.operations import is_held, survived
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
@@ -353,7 +353,7 @@ def _asks_the_provider(session: PaymentSession, fact: SessionFact) -> bool:
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
     """Return whether a fact tells of a success where a later end is recorded, and its provider can be asked."""
     if session.status == SessionStatus.CANCELED and fact.status == SessionStatus.AUTHORIZED:
-        is_in_doubt = session.payment is None
+        is_in_doubt = not is_held(session)
     else:
         succeeded = [row for row in fact.movements if row.status == MovementStatus.SUCCEEDED]
         references = [row.provider_reference for row in succeeded if row.provider_reference]

@@ -161,6 +161,11 @@ class Books:
         found: PaymentOperation = self._row(operation_id)
         return found
 
+    def movement(self, movement_id: str) -> Movement:
+        """Return a capture or refund; raise NotFoundError where it isn't in the books."""
+        found: Movement = self._row(movement_id)
+        return found
+
     def open_operations(self, *kinds: OperationKind, target_id: str | None = None) -> list[PaymentOperation]:
         """Return the open operations of these kinds, or of any, on one row, or on any."""
         return [

@@ -26,7 +26,7 @@ from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import MovementRecorder, record_charge_back
-from payments.services.ledger.operations import may_be_of_an_earlier_attempt
+from payments.services.ledger.operations import NOT_DONE, is_held, may_be_of_an_earlier_attempt
 from payments.services.ledger.payers import check_money
 from payments.services.ledger.totals import (
     cancel_session,
@@ -90,7 +90,7 @@ def check_word(session: PaymentSession, fact: SessionFact) -> None:
 
     What is held already may be captured, refunded and released; a provider that has left the settings is believed.
     """
-    if session.payment is not None or not _tells_of_a_payment(fact):
+    if is_held(session) or not _tells_of_a_payment(fact):
         return
     with suppress(ProviderUnavailableError):
         check_money(provider_for(session))
@@ -201,7 +201,8 @@ class FactRecorder:
 
     def _record_authorization(self, fact: SessionFact) -> None:
         amount = self.session.amount if fact.authorized_amount is None else fact.authorized_amount
-        is_news = self.session.payment is None
+        payment = self.session.payment
+        is_news = payment is None or payment.is_taken_back
         if is_news:
             if not ZERO < amount <= self.session.amount:
                 self._differ(
@@ -209,33 +210,22 @@ class FactRecorder:
                 )
                 return
             self._authorize(fact, amount)
-        else:
-            self._confirm_payment()
+        elif payment is not None and fact.authorized_amount in (None, payment.amount):
+            payment.is_by_person = False  # What a person has booked is the provider's own word by now.
         self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
 
-    def _confirm_payment(self) -> None:
-        """Have what a person has booked be the provider's own word; say so where a person has taken it back since."""
-        payment = self.session.payment
-        if payment is None or not payment.is_by_person:
-            return
-        if payment.status == PaymentStatus.CANCELED:
-            self._differ(
-                AttentionReason.LATE_AUTHORIZATION,
-                expected=SessionStatus.CANCELED,
-                reported=SessionStatus.AUTHORIZED,
-            )
-        else:
-            payment.is_by_person = False
-
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
-        before = str(self.session.status)
-        collection = self.books.collection
-        is_late = before == SessionStatus.CANCELED or collection.is_canceled
+        before, taken_back = str(self.session.status), self.session.payment
+        was_abandoned = before == SessionStatus.CANCELED and taken_back is None
+        is_late = was_abandoned or self.books.collection.is_canceled
         self.session.authorize()
         self.session.authorized_at = fact.occurred_at or timezone.now()
-        payment = self._create_payment(fact, amount)
+        if taken_back is None:
+            payment = self._create_payment(fact, amount)
+        else:
+            payment = self._hold_again(taken_back, fact, amount)
         self.books.note("session.authorized", self.session, from_status=before, amount=amount)
-        self.books.note("payment.authorized", payment, to_status=str(payment.status), amount=amount)
+        self.books.note("payment.authorized", payment, to_status=PaymentStatus.AUTHORIZED, amount=amount)
         if is_late:
             self._differ(
                 AttentionReason.LATE_AUTHORIZATION, expected=before, reported=SessionStatus.AUTHORIZED
@@ -255,6 +245,24 @@ class FactRecorder:
         )
         self.books.add(payment)
         return payment
+
+    def _hold_again(self, payment: Payment, fact: SessionFact, amount: Decimal) -> Payment:
+        """Have a payment hold what a person had taken back by mistake; the refreshed totals give it its status."""
+        payment.amount, payment.canceled_amount, payment.canceled_at = amount, ZERO, None
+        payment.is_by_person = False
+        payment.expires_at = fact.expires_at or payment.expires_at
+        payment.provider_reference = payment.provider_reference or self._own_reference(fact)
+        if self.operation is None or self.operation.kind != OperationKind.AUTHORIZE:
+            self._outdo_correction()
+        return payment
+
+    def _outdo_correction(self) -> None:
+        """Have the authorization that a person has corrected to not done be done."""
+        for operation in reversed(self.books.operations):
+            is_attempt = operation.target_id == self.session.pk and operation.kind == OperationKind.AUTHORIZE
+            if is_attempt and operation.error_code == NOT_DONE.code and not operation.is_open:
+                operation.succeed()
+                return
 
     def _own_reference(self, fact: SessionFact) -> str | None:
         """Return the provider's reference for a new payment, unless another payment has it."""
@@ -336,8 +344,9 @@ class FactRecorder:
         if is_news:
             self.books.note("payment.released", payment, amount=released - payment.canceled_amount)
             payment.canceled_amount = released
-            payment.is_by_person = False
             note_expiry(self.books, payment)
+        if is_news or released == payment.amount:
+            payment.is_by_person = False
         if released == payment.amount and self.session.status == SessionStatus.AUTHORIZED:
             cancel_session(self.books, self.session)
         if fact.status == SessionStatus.CANCELED or ZERO < released == held:

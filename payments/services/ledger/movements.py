@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
@@ -14,7 +15,7 @@ from payments.money import ZERO
 from payments.providers import Failure, MovementFact, SessionFact
 from payments.services.ledger.books import Books, Movement, StaleBooksError
 from payments.services.ledger.discrepancies import Discrepancy
-from payments.services.ledger.operations import FIRST_RETRY
+from payments.services.ledger.operations import FIRST_RETRY, RESERVED, link_movement
 from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
 
 FAILED: Final = Failure(code="failed")
@@ -23,6 +24,10 @@ MAX_GUESSED: Final = 10
 """Among how many pending rows those are looked for that a total explains."""
 
 _EVENTS: Final = {MovementKind.CAPTURE: "payment.captured", MovementKind.REFUND: "payment.refunded"}
+_MODELS: Final[Mapping[MovementKind, type[Movement]]] = {
+    MovementKind.CAPTURE: Capture,
+    MovementKind.REFUND: Refund,
+}
 _FAILURES: Final = {MovementKind.CAPTURE: "capture.failed", MovementKind.REFUND: "refund.failed"}
 
 
@@ -71,6 +76,8 @@ class MovementRecorder:
     def _record_movement(self, movement: MovementFact, total: Decimal | None) -> None:
         operation = self._operation_of(movement)
         row = self._row_of(movement, operation)
+        if operation is not None and row is not None:
+            row = self._own_row(row, movement, operation, total)
         if operation is None and row is not None:  # The provider names its own reference only.
             operation = next(iter(self.books.open_operations(target_id=row.pk)), None)
         if movement.currency_code != self.payment.currency_code:
@@ -96,14 +103,52 @@ class MovementRecorder:
 
         Return False where another row has it, and nobody knows why.
         """
-        is_named = row.provider_reference is not None and not row.is_by_person
-        if not reference or is_named or row.provider_reference == reference:
+        if not reference or not _may_be_named(row):
             return True
-        if any(other.provider_reference == reference for other in self._rows(_kind_of(row))):
+        if self._row_under(_kind_of(row), reference) not in (None, row):
             self._differ(AttentionReason.REFERENCE_REUSED, row.pk, reference, operation)
             return False
-        row.provider_reference = reference
+        row.provider_reference, row.is_named_by_person = reference, False
         return True
+
+    def _own_row(
+        self, row: Movement, movement: MovementFact, operation: PaymentOperation, total: Decimal | None
+    ) -> Movement:
+        """Return what an operation did by its provider's word, which counts for more than a person's."""
+        if movement.provider_reference and row.provider_reference == movement.provider_reference:
+            link_movement(operation, row)
+        elif self._is_of_another(row, movement, operation, total):
+            return self._part(operation, movement)
+        return row
+
+    def _is_of_another(
+        self, row: Movement, movement: MovementFact, operation: PaymentOperation, total: Decimal | None
+    ) -> bool:
+        """Return whether a person took for an operation's own what its provider knows under two names.
+
+        A total without room for both says that they are one.
+        """
+        reference = movement.provider_reference
+        is_over = row.status == MovementStatus.SUCCEEDED and movement.status != MovementStatus.PENDING
+        if not (operation.resolution_reason and is_over and reference) or _may_be_named(row):
+            return False
+        known = self._row_under(movement.kind, reference)
+        if known is not None:
+            return self._operation_on(known) is None
+        return total is None or self._sum(movement.kind) + movement.amount <= total
+
+    def _part(self, operation: PaymentOperation, movement: MovementFact) -> Movement:
+        """Have an operation have done what its provider says, and not what a person took for it; both stay booked."""
+        row = self._row_under(movement.kind, movement.provider_reference)
+        if row is None and RESERVED in operation.input:
+            row = self.books.movement(operation.input[RESERVED])
+        if row is None:
+            row = _MODELS[movement.kind](payment=self.payment, amount=movement.amount)
+            self.books.add(row)
+        link_movement(operation, row)
+        if movement.status == MovementStatus.FAILED and operation.status == OperationStatus.SUCCEEDED:
+            operation.correct(code=(movement.failure or FAILED).code[:64])
+        return row
 
     def _advance(self, row: Movement, movement: MovementFact, operation: PaymentOperation | None) -> None:
         if movement.status == MovementStatus.SUCCEEDED:
@@ -168,6 +213,9 @@ class MovementRecorder:
                 )
         elif (row := self._nameless(movement)) is not None:
             row.provider_reference = movement.provider_reference
+        elif total is None and (alike := self._alike(movement)):
+            names = ", ".join(f"{row.pk} {row.provider_reference or ''}".rstrip() for row in alike)
+            self._differ(AttentionReason.POSSIBLY_BOOKED, names, _named(movement), None)
         elif self._may_be_known(movement, total):
             self._name_as_reported(movement)
         else:
@@ -182,19 +230,24 @@ class MovementRecorder:
         rows = (
             row
             for row in self._rows(movement.kind)
-            if row.provider_reference is None or (row.is_by_person and row.amount == movement.amount)
+            if row.provider_reference is None or (row.is_named_by_person and row.amount == movement.amount)
         )
         if total is None or all(row.succeeded_at is None for row in rows):
             return False
         return self._sum(movement.kind) + movement.amount > total
 
     def _name_as_reported(self, movement: MovementFact) -> None:
-        """Give its own reference to the one row that only a person has told of, and a total leaves no room beside."""
-        rows = [
-            row for row in self._rows(movement.kind) if row.is_by_person and row.amount == movement.amount
+        """Give its own reference to the one row that lacks the provider's, and that a total leaves no room beside."""
+        alike = self._alike(movement)
+        if len(alike) == 1:
+            self._takes_reference(alike[0], movement.provider_reference, None)
+
+    def _alike(self, movement: MovementFact) -> list[Movement]:
+        """Return the rows that a movement may be, for all that their references say."""
+        rows = (row for row in self._rows(movement.kind) if _may_be_named(row))
+        return [
+            row for row in rows if row.amount == movement.amount and row.status == MovementStatus.SUCCEEDED
         ]
-        if len(rows) == 1:
-            rows[0].provider_reference = movement.provider_reference
 
     def _nameless(self, movement: MovementFact) -> Movement | None:
         """Find the row that a total alone has told of, and that this movement explains."""
@@ -245,8 +298,7 @@ class MovementRecorder:
     def _insert(
         self, kind: MovementKind, amount: Decimal, status: MovementStatus, reference: str | None
     ) -> None:
-        model = Capture if kind == MovementKind.CAPTURE else Refund
-        row = model(payment=self.payment, amount=amount, provider_reference=reference)
+        row = _MODELS[kind](payment=self.payment, amount=amount, provider_reference=reference)
         if status == MovementStatus.SUCCEEDED and not self._has_room(row, None):
             return
         self.books.add(row)
@@ -294,15 +346,18 @@ class MovementRecorder:
         )
 
     def _row_of(self, movement: MovementFact, operation: PaymentOperation | None) -> Movement | None:
-        rows = self._rows(movement.kind)
         if operation is not None:
+            rows = self._rows(movement.kind)
             found = next((row for row in rows if row.pk == operation.target_id), None)
             if found is None:  # It has ended, and the books were opened without what has.
                 raise StaleBooksError(operation.target_id)
             return found
-        if movement.provider_reference:
-            return next((row for row in rows if row.provider_reference == movement.provider_reference), None)
-        return None
+        return self._row_under(movement.kind, movement.provider_reference)
+
+    def _row_under(self, kind: MovementKind, reference: str | None) -> Movement | None:
+        return next(
+            (row for row in self._rows(kind) if reference and row.provider_reference == reference), None
+        )
 
     def _rows(self, kind: MovementKind) -> list[Movement]:
         return self.books.movements(self.payment, kind)
@@ -321,6 +376,11 @@ class MovementRecorder:
         self.discrepancies.append(
             Discrepancy.between(code, expected=expected, reported=reported, operation=operation)
         )
+
+
+def _may_be_named(row: Movement) -> bool:
+    """Return whether a provider hasn't said yet what it calls a movement; a person may have mistaken its reference."""
+    return row.provider_reference is None or row.is_named_by_person
 
 
 def _named(row: Movement | MovementFact) -> str:

@@ -33,7 +33,7 @@ from payments.exceptions import (
 from payments.ids import new_operation_id
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
 from payments.money import display_amount
-from payments.providers import SessionFact
+from payments.providers import Failure, SessionFact
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import Origin, served_request
 from payments.services.ledger.locks import LEASE, drop_lost_connection
@@ -45,6 +45,9 @@ RETRY_SOON: Final = 2
 LONGEST_WAIT: Final = 3600
 """After how many seconds somebody may ask again what becomes of an operation: at least, and at most."""
 
+NOT_DONE: Final = Failure(code="resolved_as_not_done")
+"""Why an operation was refused: a person has said so."""
+
 KEY_REFUSED: Final = "api_key_refused"
 """The code with which a provider says that its third party refuses the credentials in the settings."""
 
@@ -55,7 +58,10 @@ SAVED_METHOD: Final = "#saved_method"
 REFUSES_SAVED: Final = "#refuses_saved"
 """Under which key an operation keeps that who asked for it neither pays with what a customer has saved nor saves."""
 
-OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED})
+RESERVED: Final = "#reserved"
+"""Under which key an operation keeps the capture or refund it had made, where a person says that another one is it."""
+
+OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED, RESERVED})
 """The keys of an operation's `input` that no payer has sent."""
 
 
@@ -234,7 +240,25 @@ def is_recorded(operation: PaymentOperation) -> bool:
     row = operation.capture or operation.refund
     if row is not None:
         return bool(row.status == MovementStatus.SUCCEEDED)
-    return operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None
+    return operation.kind == OperationKind.AUTHORIZE and is_held(operation.session)
+
+
+def link_movement(operation: PaymentOperation, row: Capture | Refund, **kept: str) -> None:
+    """Have a capture or refund be what an operation did; `kept` is what it keeps in `input` beside what was sent."""
+    operation.target_id = row.pk
+    if isinstance(row, Capture):
+        operation.capture = row
+    else:
+        operation.refund = row
+    sent = {name: value for name, value in operation.input.items() if name != RESERVED}
+    operation.input = sent | kept
+    if operation.is_open:
+        operation.in_flight_key = operation.key_in_flight(target_id=row.pk, kind=operation.kind)
+
+
+def is_held(session: PaymentSession) -> bool:
+    """Return whether a session has become a payment, which no person has taken back since."""
+    return session.payment is not None and not session.payment.is_taken_back
 
 
 def note_attention(books: Books, operation: PaymentOperation, detail: str) -> None:

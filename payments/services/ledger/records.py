@@ -36,6 +36,7 @@ from payments.services.ledger.operations import (
     KEY_REFUSED,
     Checkpoint,
     is_abandonment,
+    is_held,
     is_recorded,
     reach,
 )
@@ -236,7 +237,7 @@ def _is_older_than_an_authorization(operation: PaymentOperation, result: Provide
     """
     fact = result.fact if isinstance(result, CancelResult) else None
     knows_of_it = fact is not None and bool(fact.authorized_amount)
-    return is_abandonment(operation) and operation.session.payment is not None and not knows_of_it
+    return is_abandonment(operation) and is_held(operation.session) and not knows_of_it
 
 
 def _record_pending(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:

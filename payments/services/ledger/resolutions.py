@@ -39,9 +39,9 @@ from payments.services.ledger.books import Books, Movement
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.movements import fail_movement
-from payments.services.ledger.operations import is_recorded
+from payments.services.ledger.operations import NOT_DONE, RESERVED, is_recorded, link_movement
 from payments.services.ledger.records import Resolution, note_resolution, record_word
-from payments.services.ledger.totals import cancel_session, change_amount, refresh_totals
+from payments.services.ledger.totals import cancel_session, change_amount, held_amount, refresh_totals
 from payments.states import (
     AttentionReason,
     MovementKind,
@@ -52,7 +52,6 @@ from payments.states import (
     SessionStatus,
 )
 
-NOT_DONE: Final = Failure(code="resolved_as_not_done")
 CORRECTED: Final = Failure(code="corrected")
 BOOKED_OTHERWISE: Final = Failure(code="booked_otherwise")
 """Why a capture or refund moved nothing: what was asked is in the books as another one."""
@@ -202,7 +201,7 @@ def look_ahead(books: Books, operation: PaymentOperation, statement: Statement) 
     if is_recorded(operation):
         _check_as_recorded(operation, amount)
     if row is None or operation.payment is None:
-        return _look_at_session(operation, amount, statement)
+        return _look_at_session(books, operation, amount, statement)
     if row.status == MovementStatus.SUCCEEDED:
         total = books.succeeded(operation.payment, MovementKind(operation.kind))
         return Outlook(amount=amount, before=total, after=total)
@@ -216,7 +215,6 @@ def resolve(
     """Record what a person says became of an operation; raise as `look_ahead` does, with nothing changed."""
     outlook = look_ahead(books, operation, statement)
     resolution = replace(resolution, told={**resolution.told, **_told_of(operation, statement, outlook)})
-    was_recorded = is_recorded(operation)
     row = operation.capture or operation.refund
     if outlook.twin is not None and row is not None:
         _settle_with_twin(books, operation, row, outlook.twin, resolution)
@@ -224,12 +222,18 @@ def resolve(
     if operation.kind == OperationKind.UPDATE and outlook.amount is not None:
         _settle_update(books, operation, outlook.amount, resolution)
         return outlook
+    is_word = not is_recorded(operation) or _booked_row(operation).is_by_person
+    if not is_word:  # The provider has named it already.
+        statement = replace(statement, reference=None)
+    name = None if row is None else row.provider_reference
     if outlook.amount is not None:
         _take_amount(books, operation, row, outlook.amount)
     accepted = _EXCESSES if statement.accepts_excess else frozenset()
     record_word(books, operation, _answer_for(operation, statement, outlook.amount), resolution, accepted)
-    if is_recorded(operation) and not was_recorded:
-        _booked_row(operation).is_by_person = True
+    if is_recorded(operation):
+        _booked_row(operation).is_by_person = is_word
+    if row is not None and row.provider_reference != name:
+        row.is_named_by_person = True
     return outlook
 
 
@@ -240,7 +244,8 @@ def check_correctable(operation: PaymentOperation) -> None:
             _("Only what a person has said of an authorization, a capture or a refund can be corrected."),
             code="not_correctable",
         )
-    if is_recorded(operation) and not _booked_row(operation).is_by_person:
+    is_known = is_recorded(operation) and not _booked_row(operation).is_by_person
+    if is_known and RESERVED not in operation.input:
         raise TransitionError(
             _("The provider has told of this, so it can't be corrected: refund or cancel it instead."),
             code="already_recorded",
@@ -271,31 +276,39 @@ def correct(
     """
     check_correctable(operation)
     was_done = operation.status == OperationStatus.SUCCEEDED
-    if not was_done and not statement.has_happened:
+    if not was_done and (is_recorded(operation) or not statement.has_happened):
         raise _nothing_to_correct()
-    if not was_done and operation.kind == OperationKind.AUTHORIZE and operation.session.payment is not None:
-        raise TransitionError(
-            _("This hold was taken back already. Have the payer authorize another one."),
-            code="not_correctable",
-        )
     row = _booked_row(operation)
     before = {"has_happened": was_done, "reason": operation.resolution_reason}
     if was_done:
         _check_difference(operation, row, statement)
         before["amount"] = f"{row.amount.normalize():f}"
+        before |= {"provider_reference": row.provider_reference} if row.provider_reference else {}
     resolution = replace(resolution, is_correction=True, told={"before": before})
     if was_done and isinstance(row, Payment):
         return _correct_hold(books, operation, row, statement, resolution)
-    if was_done:
-        before_amount = row.amount
-        returned = _take_back(books, operation, row, room)
-        if _is_receipt(operation):
-            kept = (_amount_of(operation, statement) or ZERO) if statement.has_happened else ZERO
-            _let_go(books, row.payment, before_amount - kept - returned)
+    if isinstance(row, Payment):
+        _rename(books, row, statement.reference)
+    elif was_done:
+        _undo(books, operation, row, statement, room)
     if statement.has_happened:
         return resolve(books, operation, statement, resolution)
     _note_as_not_done(books, operation, resolution)
     return Outlook()
+
+
+def _undo(books: Books, operation: PaymentOperation, row: Movement, statement: Statement, room: Room) -> None:
+    """Take back the capture or refund that a person has booked, or their word that another one is it."""
+    if RESERVED in operation.input:
+        _part(books, operation)
+        return
+    if row.is_named_by_person and (statement.reference or not statement.has_happened):
+        row.provider_reference, row.is_named_by_person = None, False
+    before_amount = row.amount
+    returned = _take_back(books, operation, row, room)
+    if _is_receipt(operation):
+        kept = (_amount_of(operation, statement) or ZERO) if statement.has_happened else ZERO
+        _let_go(books, row.payment, before_amount - kept - returned)
 
 
 def _check_difference(operation: PaymentOperation, row: Any, statement: Statement) -> None:
@@ -338,6 +351,12 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: R
     return returned
 
 
+def _part(books: Books, operation: PaymentOperation) -> None:
+    """Have what a report has brought into the books not be what an operation did after all; it stays there."""
+    link_movement(operation, books.movement(operation.input[RESERVED]))
+    operation.correct(code=NOT_DONE.code)
+
+
 def _let_go(books: Books, payment: Payment, amount: Decimal) -> None:
     """Have a payment hold no money that was never received."""
     payment.canceled_amount += max(amount, ZERO)
@@ -367,10 +386,18 @@ def _correct_hold(
         raise _more_than_possible(ZERO, amount, excess, operation)
     outlook = Outlook(amount=amount, before=payment.amount, after=amount, excess=excess)
     payment.amount = amount
+    _rename(books, payment, statement.reference)
     told = {**resolution.told, **_told_of(operation, statement, outlook)}
     note_resolution(books, operation, replace(resolution, told=told))
     refresh_totals(books)
     return outlook
+
+
+def _rename(books: Books, payment: Payment, reference: str | None) -> None:
+    """Give a payment that only a person has told of the provider's reference, as they say it now."""
+    if (Payment, payment.provider_id, reference) in books.taken:
+        raise _reference_taken()
+    payment.provider_reference = reference or payment.provider_reference
 
 
 def _check_free(is_free: bool) -> None:
@@ -446,13 +473,27 @@ def _check_as_recorded(operation: PaymentOperation, amount: Decimal | None) -> N
         )
 
 
-def _look_at_session(operation: PaymentOperation, amount: Decimal | None, statement: Statement) -> Outlook:
+def _look_at_session(
+    books: Books, operation: PaymentOperation, amount: Decimal | None, statement: Statement
+) -> Outlook:
     if operation.kind != OperationKind.AUTHORIZE or amount is None or is_recorded(operation):
         return Outlook(amount=amount, after=amount or ZERO)
     excess = max(amount - operation.session.amount, ZERO)
     if excess and not statement.accepts_excess:
         raise _more_than_possible(ZERO, amount, excess, operation)
-    return Outlook(amount=amount, after=amount, excess=excess)
+    return Outlook(
+        amount=amount, after=amount, excess=max(excess, _check_due(books, amount, statement, operation))
+    )
+
+
+def _check_due(books: Books, amount: Decimal, statement: Statement, operation: PaymentOperation) -> Decimal:
+    """Return by how much a hold that was taken back would exceed what is due, as others may have paid meanwhile."""
+    held, due = held_amount(books), books.collection.amount
+    excess = max(held + amount - due, ZERO) if operation.session.payment is not None else ZERO
+    if excess and not statement.accepts_excess:
+        words = _("Held so far %(before)s; with this %(after)s, which is %(excess)s more than is due.")
+        raise _more_than_possible(held, amount, excess, operation, words)
+    return excess
 
 
 def _look_at_movement(
@@ -483,7 +524,7 @@ def _possible(books: Books, payment: Payment, kind: MovementKind) -> Decimal:
 
 
 def _more_than_possible(
-    before: Decimal, amount: Decimal, excess: Decimal, operation: PaymentOperation
+    before: Decimal, amount: Decimal, excess: Decimal, operation: PaymentOperation, words: Any = None
 ) -> AmountError:
     told = {
         OperationKind.AUTHORIZE: _("%(after)s would be held, which is %(excess)s more than was asked."),
@@ -496,7 +537,7 @@ def _more_than_possible(
     }[OperationKind(operation.kind)]
     parts = {"before": before, "after": before + amount, "excess": excess}
     return AmountError(
-        told,
+        words or told,
         code="exceeds_possible",
         params={name: display_amount(value, operation.currency_code) for name, value in parts.items()},
     )
@@ -542,11 +583,7 @@ def _twin_of(
 
 def _check_twin(books: Books, twin: Movement, amount: Decimal, operation: PaymentOperation) -> None:
     if any(each.target_id == twin.pk for each in books.operations):
-        raise InputError(
-            _("This is the reference of what another operation has done."),
-            code="reference_taken",
-            field="provider_reference",
-        )
+        raise _reference_taken()
     if twin.amount != amount:
         raise InputError(
             _("Under this reference %(amount)s is in the books."),
@@ -554,6 +591,14 @@ def _check_twin(books: Books, twin: Movement, amount: Decimal, operation: Paymen
             field="amount",
             params={"amount": display_amount(twin.amount, operation.currency_code)},
         )
+
+
+def _reference_taken() -> InputError:
+    return InputError(
+        _("This is the reference of what another operation has done."),
+        code="reference_taken",
+        field="provider_reference",
+    )
 
 
 def _may_be_same(
@@ -572,11 +617,7 @@ def _settle_with_twin(
     note_resolution(books, operation, resolution)
     if row.status == MovementStatus.PENDING:
         fail_movement(books, row, BOOKED_OTHERWISE)
-    operation.target_id = twin.pk
-    if isinstance(twin, Capture):
-        operation.capture = twin
-    else:
-        operation.refund = twin
+    link_movement(operation, twin, **{RESERVED: row.pk})
     operation.succeed()
     refresh_totals(books)
 
@@ -598,8 +639,8 @@ def _take_amount(
     """Have what was reserved be what has moved."""
     if row is not None and row.status != MovementStatus.SUCCEEDED:
         row.amount = amount
-    session = operation.session
-    if operation.kind == OperationKind.AUTHORIZE and session.payment is None and amount > session.amount:
+    session, is_hold = operation.session, operation.kind == OperationKind.AUTHORIZE
+    if is_hold and not is_recorded(operation) and amount > session.amount:
         old, session.amount = session.amount, amount
         books.note("session.updated", session, amount=amount, data={"old_amount": str(old)})
 
