@@ -372,7 +372,8 @@ def _correct_hold(
     resolution: Resolution,
 ) -> Outlook:
     """Have a payment that only a person has told of hold another amount, or nothing."""
-    is_busy = any(row.payment_id == payment.pk for row in books.open_operations())
+    under_way = (row for row in books.open_operations() if row.kind != OperationKind.SYNC)
+    is_busy = any(row.payment_id == payment.pk for row in under_way)
     _check_free(not (is_busy or payment.captured_amount or payment.canceled_amount))
     if not statement.has_happened:
         payment.canceled_amount = payment.amount
