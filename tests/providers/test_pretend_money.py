@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,8 @@ from payments.providers import (
     get_provider,
 )
 from payments.services.background.inbox import process_event, receive_webhook
+from payments.services.ledger.resolutions import RESOLVABLE_AFTER
+from payments.services.operations import foresee
 from payments.simulator import SimulatorService
 from payments.simulator.settings import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 from payments.simulator.webhooks import sign
@@ -226,6 +228,32 @@ def test_no_payment_comes_of_pretend_money_however_it_is_told_of(
     assert not Payment.objects.exists()
     unclear.collection.refresh_from_db()
     assert (unclear.collection.status, unclear.collection.captured_amount) == ("awaiting", Decimal(0))
+
+
+@pytest.mark.shows(
+    "A person says that pretend money was held or received, where a shop is open", "`pretend_money`"
+)
+def test_no_payment_comes_of_pretend_money_on_a_persons_word(unclear: PaymentSession, settings: Any) -> None:
+    settings.PAYMENTS = {**settings.PAYMENTS, "MARK_AS_PAID_PROVIDER": "scripted"}
+    operation = operation_of(unclear)
+    PaymentOperation.objects.update(unclear_since=timezone.now() - RESOLVABLE_AFTER)
+    seen: dict[str, Any] = {"has_happened": True, "accept_excess": True}
+    words: list[Callable[[], object]] = [
+        lambda: foresee(operation, **seen),
+        lambda: services.resolve_operation(operation, reason="Seen.", **seen),
+        lambda: services.resolve_operation(operation, has_happened=False, reason="Seen."),
+        lambda: services.correct_operation(operation, reason="Seen.", **seen),
+        lambda: services.mark_payment_collection_as_paid(unclear.collection),
+    ]
+    told: list[str] = []
+    for say in words:
+        try:
+            say()
+            told.append("")
+        except InputError as error:
+            told.append(error.code)
+    assert told == ["pretend_money", "pretend_money", "", "pretend_money", "pretend_money"]
+    assert not Payment.objects.exists()
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.DECLINED])

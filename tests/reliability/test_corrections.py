@@ -24,10 +24,12 @@ from payments.exceptions import (
 from payments.models import Capture, Payment, PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers import CaptureResult, MovementFact, RefundResult, SessionFact
 from payments.services import (
+    authorize_payment_session,
     cancel_payment,
     capture_payment,
     correct_operation,
     create_payment_collection,
+    create_payment_session,
     mark_payment_collection_as_paid,
     record_fact,
     refund_payment,
@@ -261,6 +263,43 @@ def test_excess_is_refused_in_a_correction_too_and_leaves_everything(script: Scr
     assert refusal.value.code == "exceeds_possible"
     assert sums(operation.collection) == before
     assert PaymentEvent.objects.count() == events
+
+
+@pytest.mark.shows(
+    "A person has accepted that more is held than was asked, and corrects that to another excess",
+    "Refused, unless they say once more that it is meant",
+)
+def test_a_second_word_counts_for_one_hold_only(script: Script) -> None:
+    operation = unknown(CASES["authorize"], script)
+    resolve_operation(operation, has_happened=True, amount="150", reason="Seen.", accept_excess=True)
+    for amount in ("100.01", "149.99", "150.01"):
+        with pytest.raises(AmountError) as refusal:
+            correct_operation(operation, has_happened=True, amount=amount, reason="Misread.")
+        assert (refusal.value.code, booked(operation)) == ("exceeds_possible", Decimal(150))
+
+    correct_operation(operation, has_happened=True, amount="120", reason="Misread.", accept_excess=True)
+    assert booked(operation) == operation.session.amount == Decimal(120)
+    correct_operation(operation, has_happened=True, amount="100", reason="Misread.")
+    operation.session.refresh_from_db()
+    assert booked(operation) == operation.session.amount == Decimal(100)
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.parametrize("word", [False, True])
+def test_a_hold_is_corrected_to_no_more_than_is_left_to_pay(script: Script, word: bool) -> None:
+    operation = decided(script, "authorize", amount="30.00")
+    collection = operation.collection
+    other = create_payment_session(collection, provider_id="scripted", amount="70.00")
+    authorize_payment_session(other)
+    said: dict[str, Any] = {"has_happened": True, "amount": "40.00", "reason": "Misread."}
+    if word:
+        correct_operation(operation, accept_excess=True, **said)
+    else:
+        with pytest.raises(AmountError, match=r"10\.00 EUR more") as refusal:
+            correct_operation(operation, **said)
+        assert refusal.value.code == "exceeds_possible"
+    assert operation.session.payment is not None
+    assert amounts(operation.session.payment) == [40 if word else 30, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["initiate", "update", "cancel a session", "cancel a payment"])

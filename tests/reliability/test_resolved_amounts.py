@@ -143,7 +143,11 @@ def test_update_is_booked_with_what_the_provider_has(script: Script, amount: str
             "100.01",
             "Captured so far 0.00 EUR; with this 100.01 EUR, which is 0.01 EUR more than was authorized.",
         ),
-        ("authorize", "110.00", "110.00 EUR would be held, which is 10.00 EUR more than was asked."),
+        (
+            "authorize",
+            "110.00",
+            "110.00 EUR would be held, which is 10.00 EUR more than was asked, or is left to pay.",
+        ),
     ],
 )
 def test_more_than_possible_needs_a_second_word(script: Script, kind: str, amount: str, words: str) -> None:

@@ -284,7 +284,7 @@ _TOTALS: Final[dict[str, tuple[Promise, Promise]]] = {
     ),
     OperationKind.AUTHORIZE: (
         gettext_lazy("%(after)s will be held."),
-        gettext_lazy("%(after)s will be held, which is %(excess)s more than was asked."),
+        gettext_lazy("%(after)s will be held, which is %(excess)s more than was asked, or is left to pay."),
     ),
 }
 

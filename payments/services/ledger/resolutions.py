@@ -33,11 +33,13 @@ from payments.providers import (
     InitiateResult,
     ProviderResult,
     RefundResult,
+    SessionFact,
     UpdateResult,
 )
 from payments.services.ledger.books import Books, Movement
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy
+from payments.services.ledger.facts import check_word
 from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import NOT_DONE, RESERVED, is_recorded, link_movement
 from payments.services.ledger.records import Resolution, note_resolution, record_word
@@ -382,10 +384,9 @@ def _correct_hold(
         _note_as_not_done(books, operation, resolution)
         return Outlook()
     amount = _amount_of(operation, statement) or payment.amount
-    excess = max(amount - payment.session.amount, ZERO)
-    if excess and not statement.accepts_excess:
-        raise _more_than_possible(ZERO, amount, excess, operation)
+    excess = _excess_of_hold(books, operation, amount, statement)
     outlook = Outlook(amount=amount, before=payment.amount, after=amount, excess=excess)
+    _resize_session(books, operation, amount)
     payment.amount = amount
     _rename(books, payment, statement.reference)
     told = {**resolution.told, **_told_of(operation, statement, outlook)}
@@ -479,21 +480,27 @@ def _look_at_session(
 ) -> Outlook:
     if operation.kind != OperationKind.AUTHORIZE or amount is None or is_recorded(operation):
         return Outlook(amount=amount, after=amount or ZERO)
-    excess = max(amount - operation.session.amount, ZERO)
+    check_word(
+        operation.session,
+        SessionFact(currency_code=operation.currency_code, status=SessionStatus.AUTHORIZED),
+    )
+    excess = _excess_of_hold(books, operation, amount, statement)
+    return Outlook(amount=amount, after=amount, excess=excess)
+
+
+def _excess_of_hold(
+    books: Books, operation: PaymentOperation, amount: Decimal, statement: Statement
+) -> Decimal:
+    """Return by how much a hold would pass what was asked, or what no other payment covers of what is due.
+
+    Raises AmountError without the second word, whatever an earlier one had accepted.
+    """
+    payment = operation.session.payment
+    own = ZERO if payment is None else payment.amount - payment.canceled_amount
+    left = books.collection.amount - (held_amount(books) - own)
+    excess = max(amount - min(operation.amount, left), ZERO)
     if excess and not statement.accepts_excess:
         raise _more_than_possible(ZERO, amount, excess, operation)
-    return Outlook(
-        amount=amount, after=amount, excess=max(excess, _check_due(books, amount, statement, operation))
-    )
-
-
-def _check_due(books: Books, amount: Decimal, statement: Statement, operation: PaymentOperation) -> Decimal:
-    """Return by how much a hold that was taken back would exceed what is due, as others may have paid meanwhile."""
-    held, due = held_amount(books), books.collection.amount
-    excess = max(held + amount - due, ZERO) if operation.session.payment is not None else ZERO
-    if excess and not statement.accepts_excess:
-        words = _("Held so far %(before)s; with this %(after)s, which is %(excess)s more than is due.")
-        raise _more_than_possible(held, amount, excess, operation, words)
     return excess
 
 
@@ -525,10 +532,12 @@ def _possible(books: Books, payment: Payment, kind: MovementKind) -> Decimal:
 
 
 def _more_than_possible(
-    before: Decimal, amount: Decimal, excess: Decimal, operation: PaymentOperation, words: Any = None
+    before: Decimal, amount: Decimal, excess: Decimal, operation: PaymentOperation
 ) -> AmountError:
     told = {
-        OperationKind.AUTHORIZE: _("%(after)s would be held, which is %(excess)s more than was asked."),
+        OperationKind.AUTHORIZE: _(
+            "%(after)s would be held, which is %(excess)s more than was asked, or is left to pay."
+        ),
         OperationKind.CAPTURE: _(
             "Captured so far %(before)s; with this %(after)s, which is %(excess)s more than was authorized."
         ),
@@ -640,10 +649,16 @@ def _take_amount(
     """Have what was reserved be what has moved."""
     if row is not None and row.status != MovementStatus.SUCCEEDED:
         row.amount = amount
-    session, is_hold = operation.session, operation.kind == OperationKind.AUTHORIZE
-    if is_hold and not is_recorded(operation) and amount > session.amount:
-        old, session.amount = session.amount, amount
-        books.note("session.updated", session, amount=amount, data={"old_amount": str(old)})
+    if operation.kind == OperationKind.AUTHORIZE and not is_recorded(operation):
+        _resize_session(books, operation, amount)
+
+
+def _resize_session(books: Books, operation: PaymentOperation, amount: Decimal) -> None:
+    """Have a session be for what was asked, or for what is held where that is more."""
+    session, whole = operation.session, max(operation.amount, amount)
+    if whole != session.amount:
+        old, session.amount = session.amount, whole
+        books.note("session.updated", session, amount=whole, data={"old_amount": str(old)})
 
 
 def _answer_for(operation: PaymentOperation, statement: Statement, amount: Decimal | None) -> ProviderResult:
