@@ -13,7 +13,7 @@ from payments import services, signals
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, Failure, NextAction
 from payments.providers.account_holders import ListMethodsResult
-from payments.services.background.installments import PATIENCE, PAUSE
+from payments.services.background.installments import CHALLENGE, PATIENCE, PAUSE
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
@@ -126,6 +126,34 @@ def test_what_waits_for_the_customer_is_not_charged_again(
     assert len(script.requests("authorize")) == 1
     due.refresh_from_db()
     assert services.charge_saved_payment_method(due).status == "authorized"  # the shop may try again
+
+
+@pytest.mark.shows(
+    "A payer tries an installment that is charged by itself, and leaves their bank's question unanswered",
+    "After an hour it is charged as was agreed, once, however often they ask again",
+)
+@pytest.mark.parametrize("first", [None, REFUSED])
+def test_a_question_that_its_payer_has_left_does_not_end_what_was_agreed(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, first: AuthorizeResult | None
+) -> None:
+    due, _later = plan(customer)
+    script.next("authorize", *([] if first is None else [first]), ASKED, ASKED)
+    for _answer in range(2 if first is None else 3):
+        services.authorize_payment_session(due, by_payer=True, actor=customer)
+        if due.status == "requires_more":
+            assert services.charge_due_installments() == 0  # the payer may be answering
+            clock.advance(CHALLENGE / 2)
+    clock.advance(timedelta(minutes=1))
+    script.next("authorize", REFUSED)
+
+    assert services.charge_due_installments() == 1
+
+    assert script.requests("authorize")[-1].saved_method is not None
+    clock.advance(PAUSE + timedelta(minutes=1))
+    script.next("authorize", ASKED)
+    services.authorize_payment_session(due, by_payer=True, actor=customer)
+    clock.advance(PAUSE + timedelta(minutes=1))
+    assert services.charge_due_installments() == 0  # a charge that was refused isn't repeated
 
 
 @pytest.mark.django_db(transaction=True)

@@ -33,7 +33,11 @@ PAUSE: Final = timedelta(days=1)
 PATIENCE: Final = timedelta(days=30)
 """How long after its day an installment is still charged by itself; later a person has to look."""
 
+CHALLENGE: Final = timedelta(hours=1)
+"""How long a payer whom a bank has asked for more is left alone; asking again and again doesn't make it longer."""
+
 _ATTEMPT: Final = "session.charging"
+_CHALLENGED: Final = "session.requires_more"
 _DUE: Final = "session.due"
 
 Progress = Callable[[PaymentSession], None]
@@ -49,8 +53,9 @@ def notify_due_installments(*, limit: int = 100, progress: Progress | None = Non
 def charge_due_installments(*, limit: int = 100, progress: Progress | None = None) -> int:
     """Charge up to `limit` due installments with what their customers have saved; return how many were tried.
 
-    Only those of a plan that was made with `is_automatic`, which nobody has tried to authorize yet. One that couldn't
-    be charged, for want of a saved payment method, say, gets a `session.not_charged` event with the reason.
+    Only those of a plan that was made with `is_automatic`, each once. What came to nothing when its payer tried it
+    themselves is charged all the same, also where they have left their bank's question. One that couldn't be charged,
+    for want of a saved payment method, say, gets a `session.not_charged` event with the reason.
     """
     return sum(_safely(_charge, session, progress) for session in _due().order_by("due_at", "id")[:limit])
 
@@ -84,8 +89,12 @@ def _events_of_session(event_type: str) -> QuerySet[PaymentEvent]:
 def _due() -> QuerySet[PaymentSession]:
     now = timezone.now()
     tried = _events_of_session(_ATTEMPT).filter(created_at__gte=OuterRef("due_at"))
-    # A payer's own try that was refused takes nothing from what was agreed; a charge that was refused isn't repeated.
-    is_open = Q(status=SessionStatus.PENDING) | (Q(status=SessionStatus.ERROR) & ~Exists(tried))
+    challenged = _events_of_session(_CHALLENGED).filter(created_at__lte=now - CHALLENGE)
+    # A payer's own try that came to nothing takes nothing from what was agreed; a charge that did isn't repeated.
+    came_to_nothing = Q(status=SessionStatus.ERROR) | (
+        Q(status=SessionStatus.REQUIRES_MORE) & Exists(challenged)
+    )
+    is_open = Q(status=SessionStatus.PENDING) | (came_to_nothing & ~Exists(tried))
     rows = _sessions().filter(is_open, is_automatic=True, due_at__lte=now, due_at__gt=now - PATIENCE)
     attempts = _events_of_session(_ATTEMPT).filter(created_at__gt=now - PAUSE)
     under_way = PaymentOperation.objects.open().filter(session=OuterRef("pk"))
