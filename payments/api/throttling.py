@@ -171,10 +171,13 @@ SETUPS: Final = Limit(
     found="payment methods to save",
 )
 
+TRYING: Final = (OperationKind.AUTHORIZE, OperationKind.INITIATE, OperationKind.UPDATE)
+"""What a provider may refuse because of the card that a payer has sent along."""
+
 
 @contextmanager
 def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]:
-    """Count what a payer authorizes in the block; `claims` gets the operations that are claimed for it.
+    """Count what a payer has a card tried with in the block; `claims` gets the operations that are claimed for it.
 
     It is counted before, and given back where nothing can have been declined: otherwise many at once could each be the
     last. What came of it is read off those operations: the session may have been changed by another request since.
@@ -189,16 +192,14 @@ def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]
 
 
 def _may_be_declined(claims: Sequence[str], *, since: datetime) -> bool:
-    """Return whether an authorization that was begun since then, among these operations, was declined or may be yet.
+    """Return whether a card that was tried since then, by one of these operations, was declined or may be yet.
 
     An open one stays counted, even if it succeeds later: the refusals of cards that are answered behind the request
     would otherwise cost nothing. What asks the payer for more has succeeded in that, so that a bank's question is free;
     an older one is only waited for, and was counted when it was begun.
     """
     harmless = (OperationStatus.SUCCEEDED, OperationStatus.NOT_SENT)
-    tried = PaymentOperation.objects.filter(
-        pk__in=claims, kind=OperationKind.AUTHORIZE, created_at__gte=since
-    )
+    tried = PaymentOperation.objects.filter(pk__in=claims, kind__in=TRYING, created_at__gte=since)
     return bool(reconnecting(tried.exclude(status__in=harmless).exists))
 
 

@@ -431,6 +431,38 @@ def test_declines_told_later_count(
     assert len(script.requests("authorize")) == 2
 
 
+@pytest.mark.shows(
+    "One client has many cards declined without authorizing: as a session is made, or changed",
+    "no more are tried than may be declined",
+)
+@pytest.mark.parametrize("verb", ["initiate", "update"])
+def test_a_card_that_is_declined_before_it_is_authorized_counts(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script, verb: Any
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
+    path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
+    session = guest.post(path, {"provider_id": "scripted", "amount": "10.00"}).body["id"]
+    failure = Failure(code="card_declined")
+
+    def ask(result: Outcome | None, **body: Any) -> int:
+        if result is not None:
+            build = InitiateResult if verb == "initiate" else UpdateResult
+            script.next(verb, build(outcome=result, failure=failure))
+        if verb == "initiate":
+            return guest.post(path, {"provider_id": "scripted", "amount": "10.00", **body}).status
+        return guest.patch(f"storefront/payment-sessions/{session}/", {"amount": "9.00", **body}).status
+
+    card: dict[str, Any] = {"data": {"token": "tok_1"}}
+    fine = 201 if verb == "initiate" else 200
+    assert [ask(None, **card), ask(None, **card)] == [fine] * 2
+    assert [ask(Outcome.DECLINED, **card) for _ in range(2)] == [402] * 2
+    calls = len(script.requests(verb))
+    assert ask(None, **card) == 429
+    assert guest.post(f"storefront/payment-sessions/{session}/authorize/").error[2] == "too_many_declines"
+    assert len(script.requests(verb)) == calls
+    assert ask(None) == fine  # without a card nothing is tried
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.shows("One client tries many cards at once", "no more are tried than may be declined")
 def test_cards_tried_at_once_do_not_slip_through(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -125,6 +126,10 @@ class SessionBaseView(StorefrontView):
             return Response(body, status=status)
         return self.accepted(body, name="storefront-payment-session", key=session_id)
 
+    def limiting_declines(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Count a request that may have a card tried, for its payer sends something to the provider."""
+        return limiting_declines(self.request, self.claims) if values.get("data") else nullcontext()
+
 
 class SessionActionView(SessionBaseView):
     """Answer with a session, as often as the request is sent."""
@@ -148,7 +153,10 @@ class CollectionSessionsView(SessionActionView):
             check_return_url(return_url, request)
         context = services.payment_context(collection, return_url=return_url)
         try:
-            session = services.create_payment_session(collection, **values, context=context, **self.origin())
+            with self.limiting_declines(values):
+                session = services.create_payment_session(
+                    collection, **values, context=context, **self.origin()
+                )
         except OutcomeUnknownError as error:
             operation = PaymentOperation.objects.get(pk=operation_of(error))
             return self.answer(operation.session_id, operation.pk)
@@ -173,7 +181,9 @@ class PaymentSessionView(SessionBaseView):
         session = self.get_session(session_id)
         values = self.read(UpdateSessionInput, currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
-        return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.UPDATE))
+        with self.limiting_declines(values):
+            left_open = self.run_verb(verb, kind=OperationKind.UPDATE)
+        return self.answer(session.pk, left_open)
 
 
 class AuthorizeSessionView(SessionActionView):
