@@ -89,6 +89,9 @@ _BLANKS: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
 _SCALARS: Final = (str, int, float, bytes, type(None))
 _MASK: Final = re.compile(r"[^a-z0-9]")
 
+_ESCAPE: Final = re.compile(r"(?<!\\)\\++(?:u([0-9A-Fa-f]{4})|[bfnrt])")
+"""A character as JSON spells it, with as many backslashes as there are texts around it."""
+
 _REFERENCE: Final = re.compile(r"&#0*([0-9]{1,8})[0-9]*")
 """A character by its number in HTML: no character's has eight digits, however many noughts stand before it."""
 
@@ -120,7 +123,7 @@ def redact(value: Any, *, is_named: bool = False) -> Any:
 def redact_text(text: str) -> str:
     """Return a text with card numbers taken out, and the expiry date and code that follow one.
 
-    A text that hides one in percent-encoding or in HTML is taken out as a whole.
+    A text that hides one in percent-encoding, in HTML or in escapes of JSON is taken out as a whole.
     """
     parts, end, plain = [], 0, _in_ascii(text)
     for first, last in _card_numbers(plain):
@@ -133,18 +136,32 @@ def redact_text(text: str) -> str:
 
 
 def has_card_number(text: str) -> bool:
-    """Return whether a text has a card number in it, be it percent-encoded or written in HTML."""
+    """Return whether a text has a card number in it, be it encoded for an address, HTML or JSON, or twice."""
     if len(text) < _SHORTEST:
         return False
     return _has_plain_number(text) or any(map(_has_plain_number, _decoded(text)))
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """Yield what else a text may mean."""
+    """Yield what else a text may mean, decoded once and twice: each time it is searched costs as much as the first."""
+    for _time in range(2):
+        before, text = text, _decoded_once(text)
+        if text == before:
+            return
+        yield text
+
+
+def _decoded_once(text: str) -> str:
+    """Return a text without the percent-encoding, the HTML and the escapes of JSON that it may be written in."""
     if "%" in text:
-        yield unquote(text)
+        text = unquote(text)
     if "&" in text:
-        yield unescape(_REFERENCE.sub(r"&#\1", text))
+        text = unescape(_REFERENCE.sub(r"&#\1", text))
+    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else " "
 
 
 def _has_plain_number(text: str) -> bool:

@@ -76,6 +76,19 @@ HIDDEN = [
     "my_card_5555555555554444",
     "4242424242424242EUR",
     "4242424242424242_usd",
+    "%34242424242424242",
+    "%2534242424242424242",
+    "4242%25204242%25204242%25204242",
+    "&amp;#52;242424242424242",
+    "%26%2352%3B242424242424242",
+    "%26amp%3B%2352%3B242424242424242",
+    *(
+        json.dumps(json.dumps(text)) if times == 2 else json.dumps(text)
+        for times in (1, 2)
+        for text in ("\n4242424242424242", "\t5555555555554444\t")
+    ),
+    *(f"{slashes}u0034242{slashes}u0034 4242 4242 4242" for slashes in ("\\", "\\\\", "\\" * 4)),
+    "%5Cn4242424242424242",
 ]
 
 
@@ -248,6 +261,10 @@ PIECES = [
         ";",
         "%",
         "%26%23",
+        "%25",
+        "amp;",
+        "\\",
+        "u0034",
         "%ud83d",
         "0",
         "1" * 20,
@@ -333,7 +350,10 @@ def test_what_is_there_for_good_reasons_is_never_taken_for_a_card(kind: Callable
 
 @pytest.mark.parametrize(
     "piece",
-    ["4", "4 ", "4242-", "4242:", "4a ", "+4 ", "4.", "DE88 4242 ", "%34", "&#0", "&#x1"],
+    [
+        *("4", "4 ", "4242-", "4242:", "4a ", "+4 ", "4.", "DE88 4242 ", "%34", "&#0", "&#x1"),
+        *("%2534", "4 %2525", "&amp;#52;", "\\", "\\u0034", "4 \\\\u005c"),
+    ],
 )
 def test_a_long_text_takes_no_more_than_its_share_of_time(piece: str) -> None:
     def seconds(length: int) -> float:
