@@ -52,8 +52,8 @@ def create_payment_session(
     """Create a session with a provider and have the provider initiate it.
 
     Without `amount` (major units) the session covers what is left to pay; with it, it is a split. Either way it
-    replaces the unauthorized sessions that were not given an amount. `data` is what the payer sends to the provider,
-    `context` what the shop tells it.
+    replaces the unauthorized sessions that were not given an amount, and what payers have split off yields to what the
+    shop asks for. `data` is what the payer sends to the provider, `context` what the shop tells it.
 
     Raises NotFoundError, InputError, AmountError, TransitionError, OperationInProgressError, and for the provider's
     answer DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
@@ -64,6 +64,13 @@ def create_payment_session(
     check_offered(provider, origin)
     sent = check_input(provider, data)
 
+    def make_room(books: Books) -> Sequence[PaymentOperation]:
+        operations = claims.claim_room_for_shop(books, amount)
+        if not operations:
+            return claim(books)
+        refresh_totals(books)
+        return operations
+
     def claim(books: Books) -> Sequence[PaymentOperation]:
         SESSIONS.check(books)
         replaced = claims.claim_replacement(books)
@@ -71,7 +78,7 @@ def create_payment_session(
             books,
             provider,
             amount,
-            context=context or _default_context(books.collection),
+            context=context or context_of(books.collection),
             lifetime=session_lifetime(),
         )
         operation = claims.claim_initiation(books, session, sent)
@@ -79,7 +86,10 @@ def create_payment_session(
         return [*replaced, operation]
 
     scope = Scope(account_at=provider_id, has_customer=context is None, tries=SESSIONS.tries_for(origin))
-    performance = perform(collection.pk, claim, origin=origin, scope=scope)
+    performance = perform(collection.pk, make_room, origin=origin, scope=scope)
+    if performance.steps[-1].operation.kind != OperationKind.INITIATE:
+        # Where a payer was faster, or it isn't known, less is left to pay.
+        performance = perform(collection.pk, claim, origin=origin, scope=scope)
     # What came of the replaced sessions is their own: until it is certain, none of them can be authorized.
     performance.steps[-1].raise_for_outcome()
     books = performance.books
@@ -164,7 +174,7 @@ def authorize_payment_session(
         tries=AUTHORIZATIONS.tries_for(origin),
     )
     performance = perform(session.collection_id, claim, origin=origin, scope=scope)
-    if any(step.operation.kind == OperationKind.INITIATE for step in performance.steps):
+    while any(step.operation.kind != OperationKind.AUTHORIZE for step in performance.steps):
         performance.raise_first()
         performance = perform(session.collection_id, claim, origin=origin, scope=scope)
     for step in performance.steps:
@@ -218,7 +228,8 @@ def check_session_cancelation(session: PaymentSession) -> None:
     claims.check_session_cancelation(books, books.session(session.pk))
 
 
-def _default_context(collection: PaymentCollection) -> PaymentContext:
+def context_of(collection: PaymentCollection) -> PaymentContext:
+    """Return what a provider is told of a collection's payer where the shop says nothing of the payment."""
     customer = collection.customer
     if customer is None:
         return PaymentContext()

@@ -21,7 +21,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers import AuthorizeResult, InitiateResult, PaymentContext, UpdateResult
+from payments.providers import AuthorizeResult, CancelResult, InitiateResult, PaymentContext, UpdateResult
 from payments.states import Outcome
 from tests.services.scripted import CHALLENGE, Script, declined
 
@@ -90,6 +90,89 @@ def test_split_is_not_replaced(collection: PaymentCollection) -> None:
     split.refresh_from_db()
     assert split.status == "pending"
     assert sorted(collection.sessions.values_list("status", flat=True)) == ["canceled", "pending", "pending"]
+
+
+@pytest.mark.shows(
+    "A payer has split off a little, and the shop asks for all that is left, or for a part that doesn't fit beside it",
+    "The payer's split yields, as far as it has to; the shop's own stays",
+)
+@pytest.mark.parametrize("can_update", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "amount", "left"), [(None, "99.00", "0"), ("99.00", "99.00", "0"), ("98.50", "98.50", "0.50")]
+)
+def test_what_a_payer_has_split_off_yields_to_the_shop(
+    collection: PaymentCollection,
+    card: Script,
+    *,
+    can_update: bool,
+    asked: str | None,
+    amount: str,
+    left: str,
+) -> None:
+    card.capabilities["supports_update"] = can_update
+    own = services.create_payment_session(collection, provider_id="card", amount="1.00")
+    theirs = services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
+
+    session = services.create_payment_session(collection, provider_id="card", amount=asked)
+
+    theirs.refresh_from_db()
+    own.refresh_from_db()
+    assert (session.amount, own.status, own.amount) == (Decimal(amount), "pending", Decimal(1))
+    if Decimal(left) and can_update:
+        assert (theirs.status, theirs.amount) == ("pending", Decimal(left))
+    else:
+        assert theirs.status == "canceled"
+    assert services.authorize_payment_session(session).status == "authorized"
+
+
+def test_what_a_payer_is_paying_does_not_yield_nor_does_what_would_not_be_enough(
+    collection: PaymentCollection, card: Script
+) -> None:
+    theirs = services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
+    with pytest.raises(AmountError):
+        services.create_payment_session(collection, provider_id="card", amount="100.01")
+    card.will("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    services.authorize_payment_session(theirs, by_payer=True)
+
+    session = services.create_payment_session(collection, provider_id="card")
+
+    theirs.refresh_from_db()
+    assert (theirs.status, theirs.amount, session.amount) == ("pending", Decimal("0.75"), Decimal("99.25"))
+
+
+@pytest.mark.parametrize("answer", [TimeoutError(), declined(CancelResult)])
+def test_shop_gets_what_is_left_where_it_is_not_known_that_a_payers_split_yields(
+    collection: PaymentCollection, card: Script, answer: Any
+) -> None:
+    services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
+    card.will("cancel", answer)
+    assert services.create_payment_session(collection, provider_id="card").amount == Decimal("99.25")
+
+
+@pytest.mark.shows(
+    "A payer pays a little beside what the shop has asked for, which covers the rest",
+    "That is made smaller, and can be paid",
+)
+@pytest.mark.parametrize("by_payer", [True, False])
+@pytest.mark.parametrize("can_update", [True, False])
+def test_session_for_the_rest_is_for_what_is_left_when_it_is_authorized(
+    collection: PaymentCollection, card: Script, by_payer: bool, can_update: bool
+) -> None:
+    card.capabilities["supports_update"] = can_update
+    rest = services.create_payment_session(collection, provider_id="card")
+    split = services.create_payment_session(collection, provider_id="card", amount="0.01", by_payer=True)
+    services.authorize_payment_session(split, by_payer=True)
+
+    if not can_update:
+        with pytest.raises(AmountError):
+            services.authorize_payment_session(rest, by_payer=by_payer)
+        return
+    services.authorize_payment_session(rest, by_payer=by_payer)
+
+    assert (rest.status, rest.amount, rest.is_split) == ("authorized", Decimal("99.99"), False)
+    assert [request.amount for request in card.asked("update")] == [Decimal("99.99")]
+    collection.refresh_from_db()
+    assert (collection.status, collection.authorized_amount) == ("authorized", Decimal(100))
 
 
 def test_new_session_is_made_even_where_the_old_one_could_not_be_canceled(

@@ -7,7 +7,7 @@ other because somebody was faster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -47,6 +47,7 @@ from payments.services.ledger.payers import (
 from payments.services.ledger.totals import (
     amount_to_capture,
     amount_to_refund,
+    authorizable_amount,
     cancel_session,
     change_amount,
     check_excess,
@@ -150,14 +151,19 @@ def claim_initiation(
 def claim_authorization(
     books: Books, session: PaymentSession, sent: Mapping[str, Any]
 ) -> list[PaymentOperation]:
-    """Claim the authorization of a session, or first its initiation, where no provider knows of it yet.
+    """Claim the authorization of a session, or first what has to be done before it.
 
-    Claim nothing where it is authorized, or the provider will tell how that ends.
+    That is its initiation, where no provider knows of it yet, or its being made smaller, where it covers the rest and
+    less is left by now. Claim nothing where it is authorized, or the provider will tell how that ends.
     """
     if session.status == SessionStatus.AUTHORIZED or _waits_for_provider(books, session):
         return []
     check_right(books, session, Verb.AUTHORIZE)
-    _check_authorization(books, session)
+    _check_authorizable(books, session)
+    if smaller := _claim_rest(books, session):
+        return smaller
+    check_return(books, session)
+    check_overauthorization(books, session)
     AUTHORIZATIONS.check(books)
     if session.initiated_at is None:
         operation = claim_initiation(books, session)
@@ -204,11 +210,43 @@ def claim_update(
     ]
 
 
-def claim_room(books: Books, amount: Decimal) -> list[PaymentOperation]:
-    """Claim that open splits leave an amount (major units) to others: the newest yields first, a plan from its end."""
+def _claim_rest(books: Books, session: PaymentSession) -> list[PaymentOperation]:
+    """Claim that a session which covers the rest is for no more than may still be held, if its provider can do that.
+
+    Somebody else has paid a part of it since; a payer must not be kept by that from paying what the shop has asked for.
+    """
+    left = authorizable_amount(books, session)
+    is_too_large = not session.is_split and ZERO < left < session.amount
+    return claim_update(books, session, left) if is_too_large and _can_be(books, session, left) else []
+
+
+def claim_room_for_shop(books: Books, amount: Amount) -> list[PaymentOperation]:
+    """Claim that what payers have split off leaves the shop the amount that it asks for, or the whole rest.
+
+    What is being worked on stays, for it may be held at any moment. So does all, where that would not be enough.
+    """
+    if books.origin.by_payer:
+        return []
+    theirs = [
+        row
+        for row in books.unauthorized_sessions()
+        if row.is_by_payer and not books.open_operations(target_id=row.pk)
+    ]
+    room = remaining_amount(books) + sum((promise_of(books, row) for row in theirs), ZERO)
+    wanted = room if amount is None else parse_amount(amount, books.collection.currency_code)
+    return claim_room(books, wanted, theirs) if wanted <= room else []
+
+
+def claim_room(
+    books: Books, amount: Decimal, splits: Iterable[PaymentSession] | None = None
+) -> list[PaymentOperation]:
+    """Claim that open splits, or these, leave an amount (major units) to others.
+
+    The newest yields first, and a plan from its end.
+    """
     operations: list[PaymentOperation] = []
     missing = amount - remaining_amount(books)
-    for split in sorted(books.unauthorized_sessions(), key=_yields_last):
+    for split in sorted(books.unauthorized_sessions() if splits is None else splits, key=_yields_last):
         if missing > ZERO and (promised := promise_of(books, split)):
             smaller = max(promised - missing, ZERO)
             operations += _claim_reduction(books, split, smaller)
@@ -223,12 +261,15 @@ def _yields_last(session: PaymentSession) -> tuple[bool, float]:
 
 def _claim_reduction(books: Books, session: PaymentSession, amount: Decimal) -> list[PaymentOperation]:
     """Claim that a split is for less, or canceled where nothing is left for it, or its provider can't take that."""
-    if amount and session.provider_id in provider_aliases():
-        provider = provider_for(session)
-        step = provider.amount_step(books.collection.currency_code)
-        if (session.initiated_at is None or provider.supports_update) and amount % step == ZERO:
-            return claim_update(books, session, amount)
-    return claim_abandonment(books, session)
+    can_be_less = amount and session.provider_id in provider_aliases() and _can_be(books, session, amount)
+    return claim_update(books, session, amount) if can_be_less else claim_abandonment(books, session)
+
+
+def _can_be(books: Books, session: PaymentSession, amount: Decimal) -> bool:
+    """Return whether a session's provider can change it to an amount."""
+    provider = provider_for(session)
+    is_possible = amount % provider.amount_step(books.collection.currency_code) == ZERO
+    return is_possible and (session.initiated_at is None or provider.supports_update)
 
 
 def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOperation]:
@@ -449,15 +490,13 @@ def _check_not_authorized(session: PaymentSession) -> None:
         )
 
 
-def _check_authorization(books: Books, session: PaymentSession) -> None:
+def _check_authorizable(books: Books, session: PaymentSession) -> None:
     check_unauthorized(session, _("A canceled session can't be authorized."))
     check_idle(books, session.pk)
     if books.collection.is_canceled:
         raise TransitionError(_("The collection is canceled."), code="collection_canceled")
     if session.is_expired(timezone.now()):
         raise TransitionError(_("The session has expired; create another."), code="session_expired")
-    check_return(books, session)
-    check_overauthorization(books, session)
 
 
 def _is_out_of_reach(books: Books, session: PaymentSession) -> bool:

@@ -100,21 +100,25 @@ def check_return(books: Books, session: PaymentSession) -> None:
         check_excess(session.amount, remaining_amount(books, besides=session), books.collection.currency_code)
 
 
-def check_overauthorization(books: Books, session: PaymentSession) -> None:
-    """Raise AmountError where authorizing a session could hold more than the collection is for."""
-    collection = books.collection
+def authorizable_amount(books: Books, session: PaymentSession) -> Decimal:
+    """Return how much of a collection neither is held nor may be soon, but by this session itself."""
     others = [
         row
         for row in books.open_operations(OperationKind.AUTHORIZE)
         if row.session_id != session.pk and row.session.status != SessionStatus.AUTHORIZED
     ]
-    left = collection.amount - held_amount(books) - sum((row.amount for row in others), ZERO)
+    return books.collection.amount - held_amount(books) - sum((row.amount for row in others), ZERO)
+
+
+def check_overauthorization(books: Books, session: PaymentSession) -> None:
+    """Raise AmountError where authorizing a session could hold more than the collection is for."""
+    left = authorizable_amount(books, session)
     if session.amount > left:
         raise _exceeds(
             _("%(amount)s is more than the %(left)s left to authorize."),
             session.amount,
             left,
-            collection.currency_code,
+            books.collection.currency_code,
         )
 
 
