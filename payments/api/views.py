@@ -36,7 +36,7 @@ from payments.exceptions import InputError
 from payments.logs import log_answer
 from payments.models import PaymentOperation
 from payments.services import Actor
-from payments.services.idempotency import collecting_claims, outcome_unknown
+from payments.services.idempotency import collecting_claims, minding_access, outcome_unknown
 from payments.states import EventSource, OperationKind
 from payments.users import user_of
 
@@ -101,7 +101,7 @@ class PaymentsView(APIView):
 
         No report of an error shows what it holds: a payer's token, or the secret of a collection.
         """
-        with collecting_claims() as self.claims:
+        with minding_access(), collecting_claims() as self.claims:
             return super().dispatch(request, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -24,6 +24,8 @@ from payments.models import IdempotencyRecord, PaymentOperation
 from payments.services.ledger.history import (
     ServedRequest,
     collecting_claims,
+    minding_access,
+    note_access,
     serving,
 )
 from payments.services.ledger.locks import joined, reconnecting, repeated
@@ -43,6 +45,8 @@ __all__ = [
     "complete_request",
     "find_request",
     "joined",
+    "minding_access",
+    "note_access",
     "outcome_unknown",
     "reconnecting",
     "release_request",

@@ -6,10 +6,11 @@ The shop says what is to be paid (`ResolvedPayable`); a payer only names it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from django.db import connections, models, router, transaction
 from django.db.models import QuerySet
@@ -20,6 +21,7 @@ from payments.exceptions import (
     AmountError,
     NotFoundError,
     NotSupportedError,
+    OperationInProgressError,
     ProviderError,
     TransitionError,
 )
@@ -40,9 +42,9 @@ from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import refresh_totals
-from payments.services.sessions import cancel_payment_session
+from payments.services.sessions import cancel_payment_session, context_of
 from payments.states import CollectionStatus, EventSource
-from payments.users import email_of, key_of, user_of
+from payments.users import key_of, user_of
 
 logger = logging.getLogger("payments.payables")
 
@@ -69,6 +71,7 @@ def open_payment_collection(
     actor: Actor = None,
     source: str = EventSource.API,
     by_payer: bool = False,
+    ask_again: Callable[[], ResolvedPayable] | None = None,
 ) -> tuple[PaymentCollection, bool]:
     """Return the collection of a payable, and whether it was created for it now.
 
@@ -80,18 +83,42 @@ def open_payment_collection(
     former one sees it no longer, the client secret that was given out ends, and so do sessions that nobody has paid
     with. All of this is what the shop says of the payable, so a payer causes it (`by_payer`) and has no right to less.
 
+    What `resolved` says may be older than the last change of hands: `ask_again` asks the shop once more before there is
+    another, and what it says then counts.
+
     Raises AmountError, CurrencyError, InputError for a row or a customer that a collection can't refer to,
     NotFoundError where the row is gone, and TransitionError where money in another currency (`currency_changed`), or
     more than the new amount (`amount_changed`), is held or promised. Raises OperationInProgressError where a session
-    that would have to change is being worked on, and ProviderError where a provider doesn't let go of one.
+    that would have to change is being worked on, or where others have just taken over, and ProviderError where a
+    provider doesn't let go of a session.
     """
     check_no_transaction()
+    asker: Any = {"actor": actor, "source": source}
+    collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
+    generation = collection.secret_generation
+    if ask_again is not None and collection.customer_key != key_of(_customer_of(resolved)):
+        resolved = ask_again()
+        collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
+    if is_new:
+        return collection, True
+    customer = _customer_of(resolved)
+    if collection.customer_key != key_of(customer):
+        _follow_customer(collection, customer, Origin.of(**asker), generation=generation)
+    amount = parse_amount(resolved.amount, collection.currency_code)
+    if collection.amount != amount:
+        _bring_up_to_date(collection, amount, **asker)
+    return collection, False
+
+
+def _find_or_create(
+    resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool
+) -> tuple[PaymentCollection, bool]:
+    """Return a payable's collection as it is, and whether it was created now."""
     currency = normalize_currency(resolved.currency_code)
-    amount = parse_amount(resolved.amount, currency)
-    resolved = replace(resolved, customer=user_of(resolved.customer, field="customer"))
+    parse_amount(resolved.amount, currency)
+    resolved = replace(resolved, customer=_customer_of(resolved))
     payable_key(resolved.payable)
-    origin = Origin.of(actor=actor, source=source)
-    _abandon_other_currencies(resolved.payable, currency, origin)
+    _abandon_other_currencies(resolved.payable, currency, Origin.of(actor=actor, source=source))
 
     def find_or_create() -> tuple[PaymentCollection, bool]:
         with _locked(resolved.payable):
@@ -100,14 +127,11 @@ def open_payment_collection(
                 return found, False
             return _create(resolved, actor=actor, source=source, by_payer=by_payer), True
 
-    collection, is_new = repeated(find_or_create)
-    if is_new:
-        return collection, True
-    if collection.customer_key != key_of(resolved.customer):
-        _follow_customer(collection, resolved.customer, origin)
-    if collection.amount != amount:
-        _bring_up_to_date(collection, amount, actor=actor, source=source)
-    return collection, False
+    return repeated(find_or_create)
+
+
+def _customer_of(resolved: ResolvedPayable) -> Any:
+    return user_of(resolved.customer, field="customer")
 
 
 def is_collection_of(collection_id: str, resolved: ResolvedPayable) -> bool:
@@ -140,13 +164,8 @@ def is_held_for(
 
 def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
     """Return what a provider is told of a collection's payer; `return_url` is where the browser goes afterwards."""
-    customer = collection.customer
-    return PaymentContext(
-        customer_id=None if customer is None else str(customer.pk),
-        email=None if customer is None else email_of(customer),
-        description=collection.metadata.get("description"),
-        return_url=return_url,
-    )
+    description = collection.metadata.get("description")
+    return replace(context_of(collection), description=description, return_url=return_url)
 
 
 def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> PaymentCollection:
@@ -196,13 +215,20 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
     return next(iter(unpaid or kept), None)
 
 
-def _follow_customer(collection: PaymentCollection, customer: Actor, origin: Origin) -> None:
-    """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another."""
+def _follow_customer(
+    collection: PaymentCollection, customer: Actor, origin: Origin, *, generation: int
+) -> None:
+    """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another.
+
+    `generation` tells in whose hands it was before the shop was asked: after another change that is no news.
+    """
 
     def claim(books: Books) -> list[PaymentOperation]:
         former = books.collection.customer_key
         if former == key_of(customer):
             return []
+        if books.collection.secret_generation != generation:
+            raise OperationInProgressError(_("This has just come into other hands. Try again."))
         books.collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
         books.collection.customer_key = key_of(customer)
         return _claim_change_of_hands(books, ends_sessions=former != "")

@@ -13,7 +13,9 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from payments import services
-from payments.exceptions import InputError, PaymentError
+from payments.api.storefront import payables
+from payments.api.views import PaymentsView
+from payments.exceptions import InputError, OperationInProgressError, PaymentError
 from payments.models import AccountHolder, PaymentCollection, PaymentEvent, PaymentSession
 from payments.providers import AuthorizeResult, Failure, NextAction, PaymentContext
 from payments.services.ledger.payers import PAYERS_MAY, Verb
@@ -305,6 +307,111 @@ def test_an_order_that_changes_hands_takes_its_access_account_and_secret_with_it
     [request] = script.requests("initiate")[1:]
     told = (request.context.customer_id, request.context.email, request.context.account_reference)
     assert told == (None if ben is None else str(ben.pk), None if ben is None else ben.email, None)
+
+
+@pytest.mark.shows(
+    "An order comes into other hands while a request of its former customer's, who was let in, goes on",
+    "404, with nothing done in what is the new customer's",
+)
+@pytest.mark.parametrize("door", ["secret", "log-in"])
+@pytest.mark.parametrize("verb", ["create", "update", "authorize", "cancel"])
+def test_who_was_let_in_before_an_order_changed_hands_does_nothing_in_it(
+    owned: PaymentCollection,
+    shopper: Any,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    door: str,
+    verb: str,
+) -> None:
+    ben = get_user_model().objects.create_user("ben")
+    former = Visitor(user=shopper) if door == "log-in" else Visitor(secret=secret_of(shopper))
+    collections, sessions = "storefront/payment-collections/", "storefront/payment-sessions/"
+    bens: list[str] = []
+    real = PaymentsView.read
+
+    def read(view: PaymentsView, *args: Any, **more: Any) -> dict[str, Any]:
+        if not bens:  # the request is past the door
+            bens.append("")
+            hand_over(ben)
+            opened = Visitor(user=ben).post(collections, {"reference": "A-1"}).body
+            path = f"{collections}{opened['id']}/payment-sessions/"
+            body = {"provider_id": "scripted", "amount": "10.00"}
+            bens[0] = Visitor(user=ben).post(path, body).body["id"]
+        return real(view, *args, **more)
+
+    theirs = session_in(owned, script, "pending", "payer")
+    monkeypatch.setattr(PaymentsView, "read", read)
+    answer = {
+        "create": lambda: former.post(
+            f"{collections}{owned.pk}/payment-sessions/", {"provider_id": "scripted"}
+        ),
+        "update": lambda: former.patch(f"{sessions}{theirs.pk}/", {"amount": "1.00"}),
+        "authorize": lambda: former.post(f"{sessions}{theirs.pk}/authorize/"),
+        "cancel": lambda: former.post(f"{sessions}{theirs.pk}/cancel/"),
+    }[verb]()
+
+    assert answer.status == 404
+    assert answer.body == former.get(f"{collections}{owned.pk}/").body
+    statuses = dict(PaymentSession.objects.values_list("id", "status"))
+    assert statuses == {theirs.pk: "canceled", bens[0]: "pending"}
+    assert len(script.requests("authorize")) == 0
+
+
+@pytest.mark.shows(
+    "The shop's word that an order is somebody's is older than the last change of hands",
+    "The shop is asked again, and the new customer keeps what is theirs",
+)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_old_word_of_the_shop_takes_no_order_back(
+    owned: PaymentCollection, shopper: Any, is_late: bool
+) -> None:
+    ben = get_user_model().objects.create_user("ben")
+    order = Order.objects.get()
+
+    def word(customer: Any) -> services.ResolvedPayable:
+        return services.ResolvedPayable(
+            payable=order, amount="100.00", currency_code="eur", customer=customer
+        )
+
+    def ask_again() -> services.ResolvedPayable:
+        if not is_late:
+            return word(ben)
+        services.open_payment_collection(word(ben))  # right behind what the shop says now
+        return word(shopper)
+
+    if not is_late:
+        services.open_payment_collection(word(ben))
+        assert services.open_payment_collection(word(shopper), ask_again=ask_again)[0] == owned
+    else:
+        services.open_payment_collection(word(None))
+        with pytest.raises(OperationInProgressError):
+            services.open_payment_collection(word(shopper), ask_again=ask_again)
+
+    owned.refresh_from_db()
+    assert owned.customer == ben
+
+
+def test_a_visitor_whose_order_has_gone_meanwhile_finds_nothing(
+    owned: PaymentCollection, shopper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = get_user_model().objects.create_user("ben")
+    real, asked = payables.resolve_payable, list[str]()
+
+    def resolve(request: Any, reference: str) -> services.ResolvedPayable:
+        resolved = real(request, reference)
+        if not asked:
+            asked.append(reference)
+            hand_over(ben)
+            Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
+        return resolved
+
+    monkeypatch.setattr("payments.api.storefront.collections.resolve_payable", resolve)
+    answer = Visitor(user=shopper).post("storefront/payment-collections/", {"reference": "A-1"})
+
+    assert answer.error[2] == "unknown_reference"
+    owned.refresh_from_db()
+    assert (owned.customer, owned.secret_generation) == (ben, 1)
 
 
 def test_a_guest_who_logs_in_keeps_what_was_begun_and_gets_a_secret_of_their_own(

@@ -14,6 +14,7 @@ from payments.api.throttling import storefront_throttles
 from payments.api.views import PaymentsView
 from payments.conf import storefront_authentication_classes
 from payments.models import PaymentCollection, PaymentSession
+from payments.services.idempotency import note_access
 from payments.states import EventSource
 
 
@@ -73,6 +74,7 @@ class StorefrontView(PaymentsView):
         has_secret = is_client_secret(self.request.headers.get(HEADER, ""), key, generation)
         if collection is None or not (has_secret or self._is_customer(collection)):
             raise lookups.not_found()
+        note_access(collection)
         self._held = f"{collection.pk}:{generation}" if has_secret else None
         return collection
 

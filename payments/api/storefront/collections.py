@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from rest_framework import serializers
@@ -63,7 +64,7 @@ class PaymentCollectionsView(StorefrontView):
         Only this answer has the `client_secret`, for the shop decided here that the asker may pay.
         """
         reference = self.read(OpenCollectionInput)["reference"]
-        body, is_new = self._open(resolve_payable(request, reference))
+        body, is_new = self._open(reference, resolve_payable(request, reference))
         return Response(body, status=201 if is_new else 200)
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -71,17 +72,20 @@ class PaymentCollectionsView(StorefrontView):
 
         Otherwise return what it means now: a stored id must not give away somebody else's secret.
         """
-        resolved = resolve_payable(self.request, self.read(OpenCollectionInput)["reference"])
+        reference = self.read(OpenCollectionInput)["reference"]
+        resolved = resolve_payable(self.request, reference)
         if not services.is_collection_of(body["id"], resolved):
-            return self._open(resolved)[0]
+            return self._open(reference, resolved)[0]
         generations = PaymentCollection.objects.values_list("secret_generation", flat=True)
         secret = client_secret(body["id"], generations.get(pk=body["id"]))
         return CollectionSerializer().recall(body) | {"client_secret": secret}
 
-    def _open(self, resolved: services.ResolvedPayable) -> tuple[dict[str, Any], bool]:
+    def _open(self, reference: str, resolved: services.ResolvedPayable) -> tuple[dict[str, Any], bool]:
         """Return a payable's collection as it is in the database now, with its secret, and whether it is new."""
         with blaming_the_resolver(resolved):
-            opened, is_new = services.open_payment_collection(resolved, **self.origin())
+            opened, is_new = services.open_payment_collection(
+                resolved, ask_again=partial(resolve_payable, self.request, reference), **self.origin()
+            )
         collection = with_sessions(PaymentCollection.objects.get(pk=opened.pk))
         body = CollectionSerializer(collection, context={"actor": self.actor}).data
         secret = client_secret(collection.pk, collection.secret_generation)

@@ -10,7 +10,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.utils.translation import gettext_lazy as _
 
+from payments.exceptions import NotFoundError
 from payments.models import (
     Capture,
     Payment,
@@ -77,6 +79,7 @@ class ServedRequest:
 
 _served: ContextVar[ServedRequest | None] = ContextVar("payments_served_request", default=None)
 _claims: ContextVar[list[str] | None] = ContextVar("payments_claims", default=None)
+_let_in: ContextVar[dict[str, int] | None] = ContextVar("payments_let_in", default=None)
 
 
 def served_request() -> ServedRequest | None:
@@ -108,12 +111,37 @@ def collecting_claims() -> Iterator[list[str]]:
 
 
 @contextmanager
-def by_itself() -> Iterator[None]:
-    """Run a block that no request is answerable for: what a receiver of a signal does isn't what was asked for."""
-    served, claims = _served.set(None), _claims.set(None)
+def minding_access() -> Iterator[None]:
+    """Have what is claimed in the block be refused where a collection changes hands after its payer was let in."""
+    token = _let_in.set({})
     try:
         yield
     finally:
+        _let_in.reset(token)
+
+
+def note_access(collection: PaymentCollection) -> None:
+    """Remember that a payer was let in to a collection, and in whose hands it was."""
+    let_in = _let_in.get()
+    if let_in is not None:
+        let_in[collection.pk] = collection.secret_generation
+
+
+def check_access(collection: PaymentCollection) -> None:
+    """Raise NotFoundError where a collection isn't in the hands any more in which it was when a payer was let in."""
+    generation = (_let_in.get() or {}).get(collection.pk, collection.secret_generation)
+    if generation != collection.secret_generation:
+        raise NotFoundError(_("There is nothing here under this address."))
+
+
+@contextmanager
+def by_itself() -> Iterator[None]:
+    """Run a block that no request is answerable for: what a receiver of a signal does isn't what was asked for."""
+    served, claims, let_in = _served.set(None), _claims.set(None), _let_in.set(None)
+    try:
+        yield
+    finally:
+        _let_in.reset(let_in)
         _claims.reset(claims)
         _served.reset(served)
 

@@ -24,7 +24,7 @@ from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
 from payments.services.ledger.claims import refusal_of_call
 from payments.services.ledger.facts import keep_fact
-from payments.services.ledger.history import Origin, note_claim, served_request
+from payments.services.ledger.history import Origin, check_access, note_claim, served_request
 from payments.services.ledger.locks import LEASE, CommitInDoubtError, drop_lost_connection
 from payments.services.ledger.operations import (
     Checkpoint,
@@ -97,6 +97,7 @@ def _claimed(
     latest: list[PaymentOperation] = []
 
     def rule(books: Books) -> Sequence[PaymentOperation]:
+        check_access(books.collection)
         latest[:] = claim(books)
         for operation in latest:
             provider_for(operation)
