@@ -192,3 +192,36 @@ def test_what_the_bank_took_back_is_not_held() -> None:
     services.record_fact(PaymentSession.objects.get(), fact, origin=services.Origin())
 
     assert not services.is_held_for(Order.objects.get())
+
+
+def test_what_an_order_grows_by_after_a_refund_can_be_paid(receiver: Callable[..., None]) -> None:
+    """The page says what the shop's resolver returns then: all that was ever to be paid."""
+    [given_back] = re.findall(r"^given_back = .*$", PAGE, re.MULTILINE)
+
+    def resolved(total: str) -> ResolvedPayable:
+        order = Order.objects.get()
+        Order.objects.update(total=total)
+        names: dict[str, Any] = {"order": order, "PaymentCollection": PaymentCollection}
+        exec(given_back, names)  # noqa: S102 - it is our own page
+        amount = Decimal(total) + names["given_back"]
+        return ResolvedPayable(payable=order, amount=amount, currency_code="eur")
+
+    collection = opened("100.00")
+    payment = services.capture_payment(paid(collection))
+    Order.objects.update(total="70.00")
+    services.refund_payment(payment, amount="30.00")
+    assert services.open_payment_collection(resolved("70.00"))[0].amount == Decimal(100)
+    assert is_truly_paid()
+
+    services.open_payment_collection(resolved("90.00"))
+
+    assert not is_truly_paid()
+    session = services.create_payment_session(collection, provider_id="scripted", by_payer=True)
+    assert session.amount == Decimal(20)
+    services.authorize_payment_session(session, by_payer=True)
+    assert is_truly_paid()
+    assert session.payment is not None
+    for last in (payment, services.capture_payment(session.payment)):
+        services.refund_payment(last)
+    anew, is_new = services.open_payment_collection(resolved("15.00"))
+    assert (anew.amount, is_new) == (Decimal(15), True)
