@@ -203,7 +203,7 @@ def test_person_says_twice_that_more_than_is_due_is_held(script: Script) -> None
         correct_operation(operation, has_happened=True, reason="Ours.")
     assert (refusal.value.code, refusal.value.message) == (
         "exceeds_possible",
-        "Held so far 100.00 EUR; with this 200.00 EUR, which is 100.00 EUR more than is due.",
+        "100.00 EUR would be held, which is 100.00 EUR more than was asked, or is left to pay.",
     )
     assert foresee(operation, has_happened=True, accept_excess=True).excess == 100
     corrected = correct_operation(operation, has_happened=True, reason="Ours.", accept_excess=True)

@@ -547,7 +547,7 @@ def _more_than_possible(
     }[OperationKind(operation.kind)]
     parts = {"before": before, "after": before + amount, "excess": excess}
     return AmountError(
-        words or told,
+        told,
         code="exceeds_possible",
         params={name: display_amount(value, operation.currency_code) for name, value in parts.items()},
     )
