@@ -112,10 +112,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Prepare the database, and its cheaper flush."""
-    from tests.flushing import remember_permissions  # noqa: PLC0415 - Django is set up only now
+    from tests.flushing import cheapen_flushes  # noqa: PLC0415 - Django is set up only now
 
     with django_db_blocker.unblock():
-        remember_permissions()
+        cheapen_flushes()
 
 
 @pytest.fixture(scope="session", autouse=True)
