@@ -19,8 +19,11 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import TestCase
+from django.test.signals import root_urlconf_changed
+from django.urls import set_urlconf
 
 from payments import services
 from payments.conf import payments_setting
@@ -127,6 +130,18 @@ def _plain_orm(request: pytest.FixtureRequest) -> Iterator[None]:
                 statements, "compiles_statements", partial(payments_setting, "COMPILE_STATEMENTS", False)
             )
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _addresses() -> None:
+    """Keep what Django has worked out of a URLconf for the next test that has it, by name; it would begin anew."""
+
+    def forget_the_request(*, setting: str, **_arguments: Any) -> None:
+        if setting == "ROOT_URLCONF":
+            set_urlconf(None)
+
+    setting_changed.disconnect(root_urlconf_changed)
+    setting_changed.connect(forget_the_request, weak=False)
 
 
 @pytest.fixture(scope="module")
