@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -36,6 +38,7 @@ from tests.reliability.clocks import TestClock, moving_clock
 
 URL = pytest.StashKey[str]()
 WORKER_URL = "payments_database_url"
+DATABASE_INDEPENDENT = re.compile(r"^pytestmark = .*\bdatabase_independent\b", re.MULTILINE)
 
 # A busy machine is slow, not wrong. A change is judged by the same examples every time; at the desk they vary.
 hypothesis.settings.register_profile("payments", deadline=None, derandomize="CI" in os.environ)
@@ -99,6 +102,23 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+class _LeftOut(pytest.Module):
+    """A file of tests none of which is run."""
+
+    def collect(self) -> list[pytest.Item]:
+        """Find nothing, without importing the file."""
+        return []
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Leave files out unread that have nothing to do with the chosen database, unless they are asked for by name."""
+    if parent.config.getoption("database") == "sqlite" or parent.session.isinitpath(module_path):
+        return None
+    if DATABASE_INDEPENDENT.search(module_path.read_text(encoding="utf-8")) is None:
+        return None
+    return _LeftOut.from_parent(parent, path=module_path)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
