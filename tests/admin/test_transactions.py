@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, connections
+from django.db import connection
 from django.test import Client
 
 from payments.models import Refund
@@ -15,6 +14,7 @@ from payments.services import capture_payment
 from tests.admin.acting import act, confirm, open_form, told
 from tests.admin.scenes import make_authorized, make_collection
 from tests.admin.test_bulk_actions import choose, chosen, run
+from tests.threads import times
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,22 +45,13 @@ def test_double_click_makes_one_refund_when_both_requests_run_at_once() -> None:
     payment = capture_payment(make_authorized(make_collection("60.00")))
     operator = _operator()
     sent = open_form(operator, payment, "refund")
-    barrier, answers = threading.Barrier(4), []
 
-    def click() -> None:
+    def click() -> str:
         client = Client()
         client.cookies = operator.cookies
-        try:
-            barrier.wait()
-            answers.append(told(confirm(client, payment, "refund", sent, amount="10.00")))
-        finally:
-            connections.close_all()
+        return told(confirm(client, payment, "refund", sent, amount="10.00"))
 
-    threads = [threading.Thread(target=click) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = times(4, click)
     assert Refund.objects.count() == 1
-    assert sum(answer.startswith("10.00 EUR was refunded") for answer in answers) == 1
-    assert len(answers) == 4
+    assert outcomes.errors == []
+    assert sum(answer.startswith("10.00 EUR was refunded") for answer in outcomes.values) == 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Barrier, Thread
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connections
 from django.utils import timezone
 
 from payments.models import IdempotencyRecord, Payment, PaymentCollection, PaymentOperation, PaymentSession
@@ -20,6 +18,7 @@ from payments.services.ledger.records import record_result
 from payments.states import OperationStatus, Outcome
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
+from tests.threads import times
 
 KEY = "order-1-attempt-1"
 
@@ -302,27 +301,14 @@ def test_an_expired_key_may_be_used_for_something_else(boss: Visitor) -> None:
 def test_one_key_at_once_from_eight_sides_refunds_once(
     boss: Visitor, captured: Payment, script: Script, transactional_db: None
 ) -> None:
-    start = Barrier(8)
-    statuses: list[int] = []
     user = get_user_model().objects.get(username="boss")
-    visitors = [Visitor(user=user) for _ in range(8)]
 
-    def ask(visitor: Visitor) -> None:
-        start.wait()
-        try:
-            statuses.append(
-                send(visitor, f"staff/payments/{captured.pk}/refund/", {"amount": "10.00"}).status
-            )
-        finally:
-            connections.close_all()
+    def ask() -> int:
+        return send(Visitor(user=user), f"staff/payments/{captured.pk}/refund/", {"amount": "10.00"}).status
 
-    threads = [Thread(target=ask, args=(visitor,)) for visitor in visitors]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(statuses) <= {200, 409}
-    assert 200 in statuses
+    outcomes = times(8, ask)
+    assert outcomes.errors == []
+    assert {200} <= set(outcomes.values) <= {200, 409}
     assert len(script.requests("refund")) == 1
     assert PaymentOperation.objects.filter(kind="refund", status=OperationStatus.SUCCEEDED).count() == 1
 

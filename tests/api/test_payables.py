@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from payments import services
 from payments.exceptions import NotFoundError, OpenTransactionError, TransitionError
@@ -20,6 +19,7 @@ from payments.testing import Script
 from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
 from tests.shop.models import Order
+from tests.threads import times
 
 THREADS = 8
 
@@ -32,26 +32,10 @@ def resolved(order: Order, **values: Any) -> ResolvedPayable:
 @pytest.mark.django_db(transaction=True)
 def test_requests_at_the_same_time_get_the_one_collection(make_order: MakeOrder) -> None:
     order = make_order(total="100", currency_code="eur")
-    barrier = threading.Barrier(THREADS)
-    answers: list[tuple[str, bool]] = []
-
-    def ask() -> None:
-        try:
-            barrier.wait(timeout=30)
-            collection, is_new = open_payment_collection(resolved(order))
-            answers.append((collection.pk, is_new))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=ask) for _number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-
-    assert len(answers) == THREADS
-    assert len({key for key, _is_new in answers}) == PaymentCollection.objects.count() == 1
-    assert sorted(is_new for _key, is_new in answers) == [False] * (THREADS - 1) + [True]
+    outcomes = times(THREADS, lambda: open_payment_collection(resolved(order)))
+    assert outcomes.errors == []
+    assert len({row.pk for row, _is_new in outcomes.values}) == PaymentCollection.objects.count() == 1
+    assert sorted(is_new for _row, is_new in outcomes.values) == [False] * (THREADS - 1) + [True]
 
 
 @pytest.mark.django_db

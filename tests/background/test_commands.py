@@ -17,7 +17,7 @@ from payments.services.background.jobs import JOBS, Job, Report
 from payments.states import WebhookEventStatus
 from tests.background.conftest import MakeHints
 from tests.races.locks import connection_number, kill_connection
-from tests.threads import aside
+from tests.threads import aside, wait_for
 
 COMMANDS = {
     "payments_inbox": "inbox",
@@ -193,7 +193,7 @@ def test_a_command_may_be_run_in_a_thread(job: Callable[..., list[int]]) -> None
     lines: list[str] = []
     thread = threading.Thread(target=lambda: lines.extend(run("payments_inbox", "--once")))
     thread.start()
-    thread.join()
+    wait_for([thread])
     assert lines == ["inbox: 1", "Done."]
 
 

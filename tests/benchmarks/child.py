@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from example_project.databases import parse_database_url
+from tests.threads import PATIENCE
 
 VERBS: Final = ("collection", "session", "authorize", "capture", "refund")
 AMOUNT: Final = "100.00"
@@ -144,7 +145,7 @@ def _timed(seconds: float) -> Callable[[], bool]:
 
 
 def _lane(flow: Flow, has_more: Callable[[], bool], start: threading.Barrier) -> Lane:
-    start.wait()  # so that no thread takes the work of another
+    start.wait(PATIENCE)  # so that no thread takes the work of another
     flows, errors = [], []
     started = time.perf_counter()
     while has_more():

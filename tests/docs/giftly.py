@@ -14,6 +14,8 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from tests.threads import wait_for
+
 API_KEY: Final = "giftly_test_key"
 
 Answer = tuple[int, dict[str, Any]]
@@ -158,7 +160,7 @@ def running_giftly() -> Iterator[Giftly]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        wait_for([thread])
 
 
 def _handler(giftly: Giftly) -> type[BaseHTTPRequestHandler]:

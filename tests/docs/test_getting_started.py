@@ -12,6 +12,8 @@ from typing import Final
 
 import pytest
 
+from tests.programs import SECONDS
+
 ROOT: Final = Path(__file__).parents[2]
 STARTING: Final = (ROOT / "docs/getting-started.md").read_text(encoding="utf-8")
 TESTING: Final = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
@@ -36,6 +38,7 @@ def run(program: list[str], place: Path, text: str = "") -> str:
         stderr=subprocess.STDOUT,
         env={**environment, "PYTHONPATH": str(ROOT)},
         check=False,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

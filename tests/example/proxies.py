@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.threads import wait_for
+
 HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
 
 
@@ -78,4 +80,4 @@ def falsifying_proxy(shop_url: str, falsify: Falsify) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        wait_for([thread])

@@ -21,6 +21,7 @@ from payments.api.schema import SchemaView, openapi_document
 from payments.api.schema.generator import PaymentsSchemaGenerator
 from payments.api.schema.inspection import OPERATIONS
 from tests.openapi.documents import document, operations, problems, resolved
+from tests.programs import SECONDS
 
 pytestmark = pytest.mark.database_independent
 
@@ -148,7 +149,12 @@ def test_the_api_works_without_drf_spectacular_and_opentelemetry() -> None:
         "    print('works without')\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
     )
     assert run.stdout == "works without\n", run.stderr
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.repository import ROOT, readme_command
+from tests.programs import SECONDS
 
 pytestmark = pytest.mark.database_independent
 
@@ -31,7 +32,12 @@ def test_second_readme_command_tests_on_sqlite_and_then_on_postgresql() -> None:
 @pytest.mark.parametrize("name", ["demo", "test"])
 def test_ci_script_takes_the_command_from_readme_literally(name: str, tmp_path: Path) -> None:
     shown = subprocess.run(
-        [str(CI_SCRIPT), "readme-command", name], cwd=tmp_path, check=True, capture_output=True, text=True
+        [str(CI_SCRIPT), "readme-command", name],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
     ).stdout
     assert shown == readme_command(name) + "\n"
 
@@ -44,7 +50,12 @@ def test_ci_script_runs_the_test_command_it_took_from_readme() -> None:
 
 def test_ci_script_refuses_a_command_that_readme_does_not_have(tmp_path: Path) -> None:
     refused = subprocess.run(
-        [str(CI_SCRIPT), "readme-command", "none"], cwd=tmp_path, check=False, capture_output=True, text=True
+        [str(CI_SCRIPT), "readme-command", "none"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
     )
     assert refused.returncode != 0
     assert "README.md has no command 'none'" in refused.stderr

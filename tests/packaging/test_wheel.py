@@ -16,6 +16,7 @@ import pytest
 
 import payments
 from tests.packaging.repository import GENERATED, ROOT
+from tests.programs import SECONDS
 
 # One worker builds once for all of them.
 pytestmark = [pytest.mark.database_independent, pytest.mark.xdist_group("wheel")]
@@ -137,7 +138,13 @@ def test_installed_wheel_migrates_a_database_away_from_the_repository(
 
 def _run(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=env, check=False, capture_output=True, text=True
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=env,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}{done.stderr}"
     return done

@@ -36,6 +36,7 @@ from payments.services import (
 )
 from payments.simulator import SimulatorService
 from payments.states import OperationStatus, SessionStatus
+from tests.programs import killed_if_late
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.banks import Bank, before_answering, lost, open_collection, open_session, refused
 from tests.reliability.books import assert_books_agree, assert_invariants
@@ -310,7 +311,8 @@ def sleeping_caller(payment: Payment) -> Iterator[subprocess.Popen[str]]:
         process.stdin.write(json.dumps(order, default=str))
         process.stdin.close()
         process.stdin = None
-        _pid, status = os.waitpid(process.pid, os.WUNTRACED)
+        with killed_if_late(process):
+            _pid, status = os.waitpid(process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         yield process
     finally:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.services import (
@@ -26,6 +24,7 @@ from payments.testing import scripted_provider
 from payments.testing.factories import CustomerFactory
 from tests.reliability.books import assert_books_agree, assert_invariants, event_count
 from tests.reliability.clocks import TestClock
+from tests.threads import times
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,26 +33,8 @@ WORKERS = 4
 
 def run_side_by_side(work: Callable[[], object]) -> None:
     """Do the same in several threads at once, and raise what any of them raised."""
-    barrier = threading.Barrier(WORKERS)
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            barrier.wait(timeout=30)
-            work()
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the test's own thread
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run) for _ in range(WORKERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=120)
-    assert not any(thread.is_alive() for thread in threads)
-    if errors:
-        raise errors[0]
+    for error in times(WORKERS, work).errors:
+        raise error
 
 
 @pytest.fixture

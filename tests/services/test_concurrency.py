@@ -24,7 +24,7 @@ from payments.services.ledger.locks import committed, lock_collection
 from payments.states import Outcome
 from tests.services.facts import WEBHOOK, captured
 from tests.services.scripted import Script
-from tests.threads import PATIENCE, aside, together
+from tests.threads import PATIENCE, aside, together, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.row_locks]
 
@@ -89,8 +89,9 @@ def test_part_taken_while_a_session_is_canceled_is_never_followed_by_a_release(
 
 
 def test_report_and_answer_of_one_capture_are_one_capture(payment: Payment, card: Script) -> None:
+    threads = [threading.Thread(target=_report, args=(payment,), daemon=True) for _count in range(4)]
+
     def answer(request: Any) -> CaptureResult:
-        threads = [threading.Thread(target=_report, args=(payment,)) for _count in range(4)]
         for thread in threads:
             thread.start()
         try:
@@ -100,9 +101,7 @@ def test_report_and_answer_of_one_capture_are_one_capture(payment: Payment, card
 
     card.will("capture", answer)
     services.capture_payment(payment)
-    for thread in threading.enumerate():
-        if thread.name.startswith("Thread-"):
-            thread.join(PATIENCE)
+    wait_for(threads)
     assert payment.captures.count() == 1
     assert PaymentEvent.objects.filter(type="payment.captured").count() == 1
     assert assert_books_agree(payment.collection).captured_amount == Decimal(100)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from payments.simulator import SimulatorService
+from tests.programs import killed_if_late
 from tests.simulator.client import API_KEY, Merchant, Reply, free_port, is_cut_off, times_out
 
 pytestmark = pytest.mark.database_independent
@@ -147,7 +148,8 @@ def test_ledger_and_keys_outlive_a_killed_process(tmp_path: Path) -> None:
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        assert str(port) in process.stdout.readline()
+        with killed_if_late(process):
+            assert str(port) in process.stdout.readline()
         return process
 
     process = start()

@@ -14,6 +14,7 @@ import payments.simulator
 from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS
 from payments.simulator.cards import CARDS
 from payments.simulator.faults import Fault
+from tests.programs import SECONDS
 
 pytestmark = pytest.mark.database_independent
 
@@ -33,14 +34,16 @@ def test_module_imports_the_standard_library_and_itself_only(path: Path) -> None
 
 def test_it_runs_without_django() -> None:
     program = "import sys, payments.simulator.__main__; sys.exit('django' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=FOLDER.parent.parent, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=FOLDER.parent.parent, check=False, timeout=SECONDS
+    )
     assert done.returncode == 0
 
 
 def test_command_line_explains_itself() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "payments.simulator", "--help"],
-        cwd=FOLDER.parent.parent, check=True, capture_output=True, text=True,
+        cwd=FOLDER.parent.parent, check=True, capture_output=True, text=True, timeout=SECONDS,
     )  # fmt: skip
     for option in ("--port", "--ledger", "--webhook-url", "--webhook-secret", "--api-key"):
         assert option in done.stdout

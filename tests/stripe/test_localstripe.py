@@ -29,6 +29,7 @@ from payments.providers.stripe import StripeOptions, StripeProvider
 from payments.providers.stripe.client import SESSION_KEY, StripeApi
 from payments.providers.stripe.errors import RefusedError
 from tests.stripe.fake.service import SECRET
+from tests.threads import wait_for
 
 SERVE: Final = """
 import sys
@@ -174,7 +175,7 @@ class _Mailbox:
     def __exit__(self, *_exception: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join()
+        wait_for([self._thread])
 
     def wait_for(self, text: bytes) -> WebhookRequest:
         """Return the first event that has a text; those of earlier tests may still be on their way."""
@@ -186,6 +187,8 @@ class _Mailbox:
         events = self.events
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = 10
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}

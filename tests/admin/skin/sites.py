@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.packaging.repository import ROOT
+from tests.programs import killed_if_late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ def served_site(folder: Path) -> Iterator[Site]:
         assert server.stdin is not None
         assert server.stdout is not None
         with server.stdin:
-            told = server.stdout.readline()
+            with killed_if_late(server):
+                told = server.stdout.readline()
             assert told, log.read_text(encoding="utf-8")
             yield Site(**json.loads(told))
