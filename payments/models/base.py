@@ -156,11 +156,21 @@ class KeptModel(models.Model):
 class RefusableModel(KeptModel):
     """A row that keeps why something was refused: a stable code, and words that are translated for each reader."""
 
-    error_code: Any
-    error_message: Any
+    error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
+    error_message = models.TextField(_("error message"), blank=True, default="")
 
     class Meta:
         abstract = True
+
+    def set_error(self, code: str, message: str) -> None:
+        """Keep why something was refused; a provider that gives no code gets one of ours."""
+        self.error_code = code or NAMELESS_FAILURE
+        self.error_message = message
+
+    def clear_error(self) -> None:
+        """Forget why something was refused."""
+        self.error_code = ""
+        self.error_message = ""
 
     @property
     def error_text(self) -> str:
@@ -168,8 +178,25 @@ class RefusableModel(KeptModel):
         return told_words(self.error_message)
 
 
+class LeasedModel(models.Model):
+    """A row that workers take from a queue, each for as long as its lease lasts, and put back with a delay."""
+
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def end_lease(self) -> None:
+        """Have no worker at it any more."""
+        self.lease_owner = ""
+        self.lease_expires_at = None
+
+
 class DerivedStatusModel(KeptModel):
-    """Have a status that follows from other fields; `transitions` names the transition that leads to each."""
+    """A row whose status from other fields; `transitions` names the transition that leads to each."""
 
     status: Any
     transitions: ClassVar[Mapping[Any, str]]

@@ -13,11 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
 from payments.models.base import KeptQuerySet, refuse_deletion
-from payments.models.captures import Capture
 from payments.models.collections import PaymentCollection
+from payments.models.movements import Capture, Refund
 from payments.models.operations import PaymentOperation
 from payments.models.payments import Payment
-from payments.models.refunds import Refund
 from payments.models.sessions import PaymentSession
 from payments.money import AmountField
 from payments.states import EventSource

@@ -16,13 +16,12 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
-from payments.models.captures import Capture
+from payments.models.base import KeptQuerySet, LeasedModel, RefusableModel, status_has, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
+from payments.models.movements import Capture, Refund
 from payments.models.payments import Payment
 from payments.models.providers import PaymentProvider
-from payments.models.refunds import Refund
 from payments.models.sessions import PaymentSession
 from payments.money import AmountField
 from payments.states import OPEN_OPERATION_STATUSES, EventSource, OperationKind
@@ -44,7 +43,7 @@ class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
         return self.filter(status__in=_OPEN)
 
 
-class PaymentOperation(RefusableModel):
+class PaymentOperation(RefusableModel, LeasedModel):
     """Record one intended call to a provider, and what came of it.
 
     `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set as
@@ -102,8 +101,6 @@ class PaymentOperation(RefusableModel):
     request_key = KeyField(_("request key"), null=True, blank=True, db_index=True, editable=False)
     input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     exchange = models.JSONField(_("exchange"), default=dict, blank=True, encoder=DjangoJSONEncoder)
-    error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
-    error_message = models.TextField(_("error message"), blank=True, default="")
     detail = models.TextField(_("detail"), blank=True, default="")
     source = models.CharField(
         _("source"), max_length=16, choices=EventSource.choices, default=EventSource.API
@@ -120,11 +117,7 @@ class PaymentOperation(RefusableModel):
     sent = models.JSONField(_("sent"), null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
     unclear_since = models.DateTimeField(_("unclear since"), null=True, blank=True, editable=False)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     checks = models.PositiveIntegerField(_("checks"), default=0)
-    lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
-    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
-    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
     resolved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -233,8 +226,7 @@ class PaymentOperation(RefusableModel):
         """Need a person; from an ended status when a later fact contradicts it."""
         self.detail = detail
         self.finished_at = None
-        self.lease_owner = ""
-        self.lease_expires_at = None
+        self.end_lease()
         self.in_flight_key = self.key_in_flight(target_id=self.target_id, kind=self.kind)
 
     @transition(
@@ -252,8 +244,7 @@ class PaymentOperation(RefusableModel):
     def succeed(self) -> None:
         """Have been done; from an ended status when the provider reports a late success."""
         self._finish()
-        self.error_code = ""
-        self.error_message = ""
+        self.clear_error()
 
     @transition(
         status,
@@ -263,15 +254,13 @@ class PaymentOperation(RefusableModel):
     def decline(self, *, code: str, message: str) -> None:
         """Have been refused, for certain."""
         self._finish()
-        self.error_code = code or NAMELESS_FAILURE
-        self.error_message = message
+        self.set_error(code, message)
 
     @transition(status, source=[Status.PROCESSING, Status.UNKNOWN, Status.ATTENTION], target=Status.NOT_SENT)
     def withdraw(self, *, code: str, message: str) -> None:
         """Never have reached the provider, for certain."""
         self._finish()
-        self.error_code = code or NAMELESS_FAILURE
-        self.error_message = message
+        self.set_error(code, message)
 
     @transition(status, source=[Status.SUCCEEDED], target=Status.DECLINED, conditions=[_was_decided])
     def correct(self, *, code: str) -> None:
@@ -283,6 +272,5 @@ class PaymentOperation(RefusableModel):
     def _finish(self) -> None:
         self.finished_at = timezone.now()
         self.in_flight_key = None
-        self.lease_owner = ""
-        self.lease_expires_at = None
+        self.end_lease()
         self.next_attempt_at = None

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import NAMELESS_FAILURE, KeptQuerySet, RefusableModel, status_has, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
@@ -64,8 +64,6 @@ class PaymentSession(RefusableModel):
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     context = models.JSONField(_("context"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     next_action = models.JSONField(_("next action"), null=True, blank=True, encoder=DjangoJSONEncoder)
-    error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
-    error_message = models.TextField(_("error message"), blank=True, default="")
     installment = models.PositiveSmallIntegerField(_("installment"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     is_automatic = models.BooleanField(_("charged by itself"), default=False)
@@ -145,7 +143,7 @@ class PaymentSession(RefusableModel):
     @transition(status, source=[Status.REQUIRES_MORE, Status.ERROR], target=Status.PENDING)
     def reopen(self) -> None:
         """Wait for authorization again: the amount or the data has changed, or another attempt is under way."""
-        self._clear_error()
+        self.clear_error()
         self.next_action = None
 
     @transition(
@@ -153,7 +151,7 @@ class PaymentSession(RefusableModel):
     )
     def require_more(self) -> None:
         """Wait until the payer has done something more, such as entering a 3DS code."""
-        self._clear_error()
+        self.clear_error()
 
     @transition(
         status,
@@ -162,15 +160,14 @@ class PaymentSession(RefusableModel):
     )
     def authorize(self) -> None:
         """Have the amount held; from `canceled` when the payer was faster than the cancelation."""
-        self._clear_error()
+        self.clear_error()
         self.next_action = None
         self.canceled_at = None
 
     @transition(status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.ERROR)
     def fail(self, *, code: str, message: str) -> None:
         """Have been refused; `message` may be shown to the payer, who may try again."""
-        self.error_code = code or NAMELESS_FAILURE
-        self.error_message = message
+        self.set_error(code, message)
         self.next_action = None
 
     @transition(
@@ -181,7 +178,3 @@ class PaymentSession(RefusableModel):
     def cancel(self) -> None:
         """Be abandoned, or have the authorization released."""
         self.next_action = None
-
-    def _clear_error(self) -> None:
-        self.error_code = ""
-        self.error_message = ""

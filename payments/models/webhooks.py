@@ -13,15 +13,15 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, status_has, status_is_known
+from payments.models.base import KeptModel, KeptQuerySet, LeasedModel, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
 from payments.states import WebhookEventStatus as Status
 
 
-class WebhookEvent(KeptModel):
-    """Keep an event that a provider sent, and what has become of it.
+class WebhookEvent(KeptModel, LeasedModel):
+    """An event that a provider sent, and what has become of it.
 
     `payload` is a redacted account of it that an operator may read; `fact` is what it states, private, for replay.
     """
@@ -45,9 +45,6 @@ class WebhookEvent(KeptModel):
     fact = models.JSONField(_("fact"), null=True, blank=True, encoder=DjangoJSONEncoder)
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     detail = models.TextField(_("detail"), blank=True, default="")
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
-    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
     occurred_at = models.DateTimeField(_("occurred at"), null=True, blank=True)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True, default=timezone.now)
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
@@ -121,6 +118,5 @@ class WebhookEvent(KeptModel):
 
     def _settle(self, *, detail: str) -> None:
         self.detail = detail
-        self.lease_owner = ""
-        self.lease_expires_at = None
+        self.end_lease()
         self.next_attempt_at = None
