@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.account_holders import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
 from payments.admin.actions.mixins import ActionsAdminMixin, outside_transactions
 from payments.admin.customers import customer_html
-from payments.admin.documents import document_panel, provider_data_panel
+from payments.admin.documents import provider_data_panel
 from payments.admin.links import links_of, short_id
 from payments.admin.panels import AnswerPanel, Column, Panel, Row, Summary, known_facts
 from payments.admin.searches import Search
@@ -45,7 +45,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
     list_filter = ("provider", "created_at")
     list_select_related = ("customer", "provider")
     row_relations = ("customer", "provider")
-    row_deferred = ("data", "provider_data", "metadata")
+    row_deferred = ("provider_data",)
     linked_by = ("customer",)
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
@@ -101,15 +101,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
         """Return what is saved, and both halves of the data."""
         if keeps_methods(obj):
             yield self._methods_panel(request, obj)
-        yield document_panel(
-            title=gettext("Public data"),
-            slug="data",
-            value=obj.data,
-            note=gettext("What this customer may see of their account."),
-        )
         yield provider_data_panel(request, obj)
-        if obj.metadata:
-            yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
 
     def _methods_panel(self, request: HttpRequest, obj: AccountHolder) -> AnswerPanel:
         is_asked = bool(request.resolver_match and str(request.resolver_match.url_name).endswith(_SUFFIX))

@@ -17,10 +17,11 @@ from payments.models.providers import PaymentProvider
 
 
 class AccountHolder(KeptModel):
-    """Link a customer to their account at a provider, where their payment methods are saved.
+    """A customer's account at a provider, where their payment methods are saved.
 
-    `data` may be shown to that customer; `provider_data` is private. `provider_reference` is empty until the provider
-    has answered: the row comes first, so that asking again asks for the same account.
+    `provider_reference` is empty until the provider has answered: the row comes first, so that asking again asks for
+    the same account. `provider_data` is private. `refusals` counts how often the account was refused or deleted, since
+    each time ends the idempotency key under which it is asked for.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_account_holder_id, editable=False)
@@ -36,9 +37,8 @@ class AccountHolder(KeptModel):
     )
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     email = models.EmailField(_("e-mail address"), blank=True, default="")
-    data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
-    metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    refusals = models.PositiveIntegerField(_("refusals"), default=0, editable=False)
 
     objects: ClassVar[KeptQuerySet[AccountHolder]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -67,7 +67,8 @@ class PaymentCollection(DerivedStatusModel):
     `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.
     `charged_back_amount` is what payers' banks took back and have not returned. `version` grows
     with every change of this row and of any below it. A new `secret_generation` ends the client secret that was
-    given out. `customer_key` names the customer also when their row is gone, so that nobody takes a guest's place.
+    given out. `description` is what providers tell the payer that they pay. `customer_key` names the customer also
+    when their row is gone, so that nobody takes a guest's place.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
@@ -99,6 +100,7 @@ class PaymentCollection(DerivedStatusModel):
     customer_key = models.CharField(
         _("key of the customer"), max_length=255, blank=True, default="", editable=False
     )
+    description = models.TextField(_("description"), blank=True, default="")
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)

@@ -53,7 +53,10 @@ class PaymentOperation(RefusableModel, LeasedModel):
     it again asks for the same. So is `sent`, which is private: what goes along of the session's or the payment's own
     data, and of words that may be changed. `sent_at` is when it was claimed, by the database's own clock: its key
     protects from then on; `unclear_since` is when its outcome became unknown last, by the same clock. `request_key`
-    names the HTTP request that asked for it, where that had an `Idempotency-Key`.
+    names the HTTP request that asked for it, where that had an `Idempotency-Key`. `saved_method` is the payment method
+    that the shop itself charges; `refuses_saved` says that who asked for it isn't known to be the customer, and neither
+    pays with what the customer has saved nor saves anything. `own_movement_id` is the capture or refund that the
+    operation had made, where a person says that another one is what it did.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_operation_id, editable=False)
@@ -100,6 +103,9 @@ class PaymentOperation(RefusableModel, LeasedModel):
     makes_split = models.BooleanField(_("makes a split"), default=False)
     request_key = KeyField(_("request key"), null=True, blank=True, db_index=True, editable=False)
     input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    saved_method = KeyField(_("saved payment method"), max_length=255, null=True, blank=True, editable=False)
+    refuses_saved = models.BooleanField(_("refuses what is saved"), default=False, editable=False)
+    own_movement_id = KeyField(_("own movement"), null=True, blank=True, editable=False)
     exchange = models.JSONField(_("exchange"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     detail = models.TextField(_("detail"), blank=True, default="")
     source = models.CharField(

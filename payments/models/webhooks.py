@@ -23,7 +23,9 @@ from payments.states import WebhookEventStatus as Status
 class WebhookEvent(KeptModel, LeasedModel):
     """An event that a provider sent, and what has become of it.
 
-    `payload` is a redacted account of it that an operator may read; `fact` is what it states, private, for replay.
+    `payload` is a redacted account of it that an operator may read; `fact` is what it states, private, for replay. The
+    session that it is about is found by `reported_session_id`, by `provider_reference`, or by the captures that it
+    names, in this order.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_webhook_event_id, editable=False)
@@ -44,6 +46,11 @@ class WebhookEvent(KeptModel, LeasedModel):
     payload = models.JSONField(_("payload"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     fact = models.JSONField(_("fact"), null=True, blank=True, encoder=DjangoJSONEncoder)
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
+    reported_session_id = KeyField(
+        _("reported session"), max_length=255, null=True, blank=True, editable=False
+    )
+    capture_reference = KeyField(_("reported capture"), max_length=255, null=True, blank=True, editable=False)
+    other_captures = models.JSONField(_("other reported captures"), default=list, blank=True, editable=False)
     detail = models.TextField(_("detail"), blank=True, default="")
     occurred_at = models.DateTimeField(_("occurred at"), null=True, blank=True)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True, default=timezone.now)

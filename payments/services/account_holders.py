@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -47,9 +48,6 @@ from payments.users import email_of, user_of
 from payments.wording import told_words
 
 logger = logging.getLogger("payments.account_holders")
-
-REFUSALS: Final = "refusals"
-"""Under which key of its private data an account counts how often it was refused or deleted: each time ends a key."""
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
@@ -107,7 +105,7 @@ def create_account_holder(
         return holder
     request = CreateAccountRequest(
         account_holder_id=holder.pk,
-        idempotency_key=f"{holder.pk}-{holder.provider_data.get(REFUSALS, 0)}",
+        idempotency_key=f"{holder.pk}-{holder.refusals}",
         customer_id=str(user.pk),
         email=holder.email or None,
         is_retry=not is_new,
@@ -150,10 +148,10 @@ def delete_account(holder: AccountHolder) -> None:
 def forget_person(customer: AbstractBaseUser) -> None:
     """Blank what our rows say of a customer's accounts, and end the keys under which these were asked for with it."""
     for holder in AccountHolder.objects.filter(customer_id=customer.pk):
-        blank: dict[str, Any] = {"email": "", "data": {}, "metadata": {}}
-        if holder.provider_reference is None and holder.email:
-            blank["provider_data"] = {REFUSALS: holder.provider_data.get(REFUSALS, 0) + 1}
-        AccountHolder.objects.filter(pk=holder.pk).update(**blank, updated_at=timezone.now())
+        is_asked_for = holder.provider_reference is None and holder.email
+        AccountHolder.objects.filter(pk=holder.pk).update(
+            email="", refusals=F("refusals") + (1 if is_asked_for else 0), updated_at=timezone.now()
+        )
 
 
 def start_adding_payment_method(
@@ -230,23 +228,23 @@ def _forget_account(holder: AccountHolder) -> None:
     """Write down that a customer has no account any more, unless somebody else has made it anew; end its key."""
     deleted = AccountHolder.objects.filter(pk=holder.pk, provider_reference=holder.provider_reference)
     logger.warning("%s: the provider has deleted the account %s.", holder.pk, holder.provider_reference)
-    refusals = holder.provider_data.get(REFUSALS, 0) + 1
-    deleted.update(provider_reference=None, provider_data={REFUSALS: refusals}, updated_at=timezone.now())
+    deleted.update(
+        provider_reference=None, provider_data={}, refusals=holder.refusals + 1, updated_at=timezone.now()
+    )
     holder.refresh_from_db()
 
 
 def _record_account(holder: AccountHolder, result: CreateAccountResult) -> AccountHolder:
     """Write down which account it is, if nobody else has meanwhile; count a refusal, which ends the key."""
     unanswered = AccountHolder.objects.filter(pk=holder.pk, provider_reference=None)
-    refusals = holder.provider_data.get(REFUSALS, 0)
     if result.outcome == Outcome.DECLINED:
-        unanswered.update(provider_data={REFUSALS: refusals + 1}, updated_at=timezone.now())
+        unanswered.update(refusals=holder.refusals + 1, updated_at=timezone.now())
     _raise_for(result)
     if not result.provider_reference:
         raise _unknown_outcome()
     unanswered.update(
         provider_reference=result.provider_reference,
-        provider_data={**result.provider_data, REFUSALS: refusals},
+        provider_data=dict(result.provider_data),
         updated_at=timezone.now(),
     )
     holder.refresh_from_db()
@@ -300,7 +298,7 @@ def _account(holder: AccountHolder) -> dict[str, Any]:
     return {
         "account_holder_id": holder.pk,
         "account_reference": holder.provider_reference,
-        "provider_data": {name: each for name, each in holder.provider_data.items() if name != REFUSALS},
+        "provider_data": holder.provider_data,
     }
 
 

@@ -39,6 +39,7 @@ def create_payment_collection(
     currency_code: str,
     payable: models.Model | None = None,
     customer: Actor = None,
+    description: str = "",
     metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
@@ -46,7 +47,8 @@ def create_payment_collection(
 ) -> PaymentCollection:
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
 
-    `payable` is the row of the shop that is to be paid, `customer` the user who pays. It calls no provider and joins
+    `payable` is the row of the shop that is to be paid, `customer` the user who pays, `description` what providers tell
+    them that they pay; `metadata` is the shop's own, and only staff see it. It calls no provider and joins
     the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved or its key
     can't be kept, and for a `customer` who is no user.
     """
@@ -59,6 +61,7 @@ def create_payment_collection(
             currency_code=currency,
             customer=user,
             customer_key=key_of(user),
+            description=description,
             metadata=dict(metadata or {}),
             **_link_to(payable),
         )

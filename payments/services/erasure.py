@@ -41,8 +41,8 @@ logger = logging.getLogger("payments.erasure")
 ERASED: Final = "[erased]"
 """What stands in a text where a customer's name or address was."""
 
-_BLANKED: Final = ("metadata", "context", "input", "sent", "exchange")
-"""Documents that may hold anything of a person, and that nobody needs any more where nothing is under way."""
+_BLANKED: Final = ("description", "metadata", "context", "input", "saved_method", "sent", "exchange")
+"""What may hold anything of a person, and that nobody needs any more where nothing is under way."""
 
 _WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
 
@@ -161,7 +161,9 @@ class _Person:
 
     def _erase(self, row: Any) -> bool:
         """Blank what may hold anything, and take the texts out of the rest; return whether there was something."""
-        blank: dict[str, Any] = {name: {} for name in _BLANKED if getattr(row, name, None)}
+        blank: dict[str, Any] = {
+            name: row._meta.get_field(name).get_default() for name in _BLANKED if getattr(row, name, None)
+        }
         if isinstance(row, PaymentSession):
             blank |= self._left_of(row)
         wanted = self._without_texts(row) | blank

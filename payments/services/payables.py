@@ -164,8 +164,7 @@ def is_held_for(
 
 def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
     """Return what a provider is told of a collection's payer; `return_url` is where the browser goes afterwards."""
-    description = collection.metadata.get("description")
-    return replace(context_of(collection), description=description, return_url=return_url)
+    return replace(context_of(collection), return_url=return_url)
 
 
 def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> PaymentCollection:
@@ -174,7 +173,7 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: b
         currency_code=resolved.currency_code,
         payable=resolved.payable,
         customer=resolved.customer,
-        metadata={"description": str(resolved.description)} if resolved.description else None,
+        description=str(resolved.description or ""),
         actor=actor,
         source=source,
         by_payer=by_payer,

@@ -20,7 +20,6 @@ from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, open_books
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.operations import SAVED_METHOD
 from payments.services.ledger.payers import (
     AUTHORIZATIONS,
     SESSIONS,
@@ -163,11 +162,9 @@ def authorize_payment_session(
     check_money(provider)
     check_offered(provider, origin)
     sent = check_input(provider, data)
-    if saved_method is not None:
-        sent[SAVED_METHOD] = saved_method
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
-        return claims.claim_authorization(books, books.session(session.pk), sent)
+        return claims.claim_authorization(books, books.session(session.pk), sent, saved_method=saved_method)
 
     scope = Scope(
         account_at=session.provider_id if session.initiated_at is None else None,
@@ -231,9 +228,11 @@ def check_session_cancelation(session: PaymentSession) -> None:
 def context_of(collection: PaymentCollection) -> PaymentContext:
     """Return what a provider is told of a collection's payer where the shop says nothing of the payment."""
     customer = collection.customer
-    if customer is None:
-        return PaymentContext()
-    return PaymentContext(customer_id=str(customer.pk), email=email_of(customer))
+    return PaymentContext(
+        customer_id=None if customer is None else str(customer.pk),
+        email=None if customer is None else email_of(customer),
+        description=collection.description or None,
+    )
 
 
 def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:

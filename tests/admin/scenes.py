@@ -118,7 +118,6 @@ def make_account_holder(customer: Any) -> AccountHolder:
         customer=customer,
         provider_reference="cus_42",
         email=customer.email,
-        data={"last4": "4242"},
         provider_data={"customer_secret": "sk_private_holder"},
     )
 

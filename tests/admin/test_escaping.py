@@ -71,7 +71,7 @@ def _write_evil_columns(collection: PaymentCollection) -> None:
         provider_id="card", event_id=EVIL, type=EVIL, payload=document, detail=EVIL, session=None
     )
     AccountHolder.objects.create(
-        provider_id="card", customer=None, provider_reference=EVIL, data=document, provider_data=document
+        provider_id="card", customer=None, provider_reference=EVIL, provider_data=document
     )
 
 

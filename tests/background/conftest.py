@@ -43,7 +43,7 @@ def make_hints(db: None, simulator: SimulatorService) -> MakeHints:
                 event_id=f"evt_{position}",
                 type="intent.changed",
                 session=session,
-                payload={"session_id": session.pk},
+                reported_session_id=session.pk,
                 next_attempt_at=timezone.now(),
             )
             hint.save(force_insert=True)

@@ -184,7 +184,7 @@ def left_to_the_worker(session: PaymentSession, fact: SessionFact | None = None)
         event_id=f"evt_{session.pk}",
         type="intent.changed",
         session=session,
-        payload={"session_id": session.pk},
+        reported_session_id=session.pk,
         fact=None if fact is None else encode_fact(fact),
         next_attempt_at=timezone.now(),
     )

@@ -254,7 +254,7 @@ def test_event_that_was_left_to_the_worker(session: PaymentSession, simulator: S
         provider=session.provider,
         event_id="evt_1",
         type="intent.changed",
-        payload={"session_id": session.pk},
+        reported_session_id=session.pk,
         next_attempt_at=timezone.now(),
     )
     event.save(force_insert=True)

@@ -82,8 +82,8 @@ def payment(session: PaymentSession) -> Payment:
 
 def give_to(collection: PaymentCollection, customer: Any) -> None:
     """Give a collection to a customer, and words for the payer."""
-    collection.customer, collection.metadata = customer, {"description": "Order 1001"}
-    collection.save_fields("customer", "metadata")
+    collection.customer, collection.description = customer, "Order 1001"
+    collection.save_fields("customer", "description")
 
 
 def rename_everything(collection: PaymentCollection) -> None:
@@ -96,8 +96,8 @@ def rename_everything(collection: PaymentCollection) -> None:
         reason.label = f"New: {reason.label}"
         reason.save()
     other = get_user_model().objects.create_user("dave", email="dave@shop.example")
-    collection.customer, collection.metadata = other, {"description": "Order 1001, changed"}
-    collection.save_fields("customer", "metadata")
+    collection.customer, collection.description = other, "Order 1001, changed"
+    collection.save_fields("customer", "description")
 
 
 def send_again(bank: Bank, clock: TestClock, verb: str) -> None:

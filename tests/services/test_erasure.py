@@ -104,7 +104,8 @@ def collection_of(customer: AbstractBaseUser) -> PaymentCollection:
         amount="100.00",
         currency_code="eur",
         customer=customer,
-        metadata={"description": f"A cage for {NAME}", "ship_to": [{"name": NAME}]},
+        description=f"A cage for {NAME}",
+        metadata={"ship_to": [{"name": NAME}]},
         actor=customer,
     )
 
@@ -178,9 +179,7 @@ def life(customer: AbstractBaseUser, script: Script) -> PaymentCollection:
 
 def test_nothing_of_an_erased_customer_is_left(customer: AbstractBaseUser, script: Script) -> None:
     collection = life(customer, script)
-    holder = AccountHolderFactory.create(
-        customer=customer, provider__id="scripted", email=EMAIL, data=told(), metadata=told()
-    )
+    holder = AccountHolderFactory.create(customer=customer, provider__id="scripted", email=EMAIL)
     places = {*left()}
     assert {"PaymentSession.context", "PaymentOperation.exchange", "PaymentEvent.actor_label"} <= places
     assert {"WebhookEvent.payload", "IdempotencyRecord.response_body", "Refund.note"} <= places

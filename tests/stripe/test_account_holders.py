@@ -120,7 +120,7 @@ class TestAccounts:
             pytest.raises(ProviderUnavailableError),
         ):
             create_account_holder(customer, provider_id="stripe")
-        AccountHolder.objects.update(email="x" * 10, provider_data={"refusals": 1})
+        AccountHolder.objects.update(email="x" * 10, refusals=1)
         create_account_holder(customer, provider_id="stripe")
         keys = [request.key for request in shop.requests if request.path == "/v1/customers"]
         pk = AccountHolder.objects.get().pk

@@ -165,7 +165,7 @@ def process_quietly(event: WebhookEvent) -> None:
     try:
         session, fact = _session_of(event), _fact_of(event)
         asks = session is not None and fact is not None and _asks_the_provider(session, fact)
-        if not (asks or event.payload.get("other_captures")):
+        if not (asks or event.other_captures):
             process_event(event)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
@@ -269,12 +269,10 @@ def _row_of(plugin: BaseProvider[Any], result: WebhookResult, session: PaymentSe
         type=result.event_type[:128],
         session=session,
         provider_reference=result.provider_reference,
-        payload={
-            **redact(result.payload),
-            "session_id": result.session_id,
-            "capture_reference": result.capture_reference,
-            "other_captures": list(result.other_captures),
-        },
+        payload=redact(result.payload),
+        reported_session_id=result.session_id,
+        capture_reference=result.capture_reference,
+        other_captures=list(result.other_captures),
         fact=fact,
         occurred_at=None if result.occurred_at is None else stored_moment(result.occurred_at),
         next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
@@ -296,7 +294,7 @@ def _due() -> QuerySet[WebhookEvent]:
 def _sessions_of(event: WebhookEvent) -> list[PaymentSession]:
     """Find the sessions that an event is about, the one that it names itself first."""
     sessions = _sessions(event)
-    others = (_with_capture(sessions, reference) for reference in event.payload.get("other_captures") or ())
+    others = (_with_capture(sessions, reference) for reference in event.other_captures)
     found = {row.pk: row for row in (_session_of(event), *others) if row is not None}
     return list(found.values())
 
@@ -311,11 +309,9 @@ def _session_of(event: WebhookEvent) -> PaymentSession | None:
     if event.session is not None:
         return event.session
     sessions = _sessions(event)
-    named = event.payload.get("session_id")
-    if named:
-        return sessions.filter(pk=named).first()
-    capture = event.payload.get("capture_reference")
-    return _by_reference(sessions, event) or _with_capture(sessions, capture)
+    if event.reported_session_id:
+        return sessions.filter(pk=event.reported_session_id).first()
+    return _by_reference(sessions, event) or _with_capture(sessions, event.capture_reference)
 
 
 def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> PaymentSession | None:
@@ -403,8 +399,8 @@ def _mark_applied(event: WebhookEvent, session: PaymentSession, owner: str | Non
 
 def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
     """Let an event wait that may be early; ignore one that names a session which isn't ours."""
-    is_nameless = not (event.provider_reference or event.payload.get("capture_reference"))
-    is_foreign = bool(event.payload.get("session_id")) or is_nameless
+    is_nameless = not (event.provider_reference or event.capture_reference)
+    is_foreign = bool(event.reported_session_id) or is_nameless
     if is_foreign or event.attempts >= len(BACKOFF) - 1:
         return _move_on(event, lambda row: row.ignore(detail="foreign"), owner)
     return _defer(event, detail="no session yet", owner=owner)

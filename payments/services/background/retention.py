@@ -27,7 +27,7 @@ def prune(*, events_older_than: timedelta) -> PruneReport:
     done = [WebhookEventStatus.APPLIED, WebhookEventStatus.IGNORED]
     events = WebhookEvent.objects.filter(
         status__in=done, created_at__lt=timezone.now() - events_older_than
-    ).exclude(payload={})
+    ).exclude(payload={}, fact__isnull=True)
     cleared = events.update(payload={}, fact=None, updated_at=timezone.now())
     deleted, _by_model = IdempotencyRecord.objects.filter(expires_at__lte=timezone.now()).delete()
     return PruneReport(cleared_events=cleared, deleted_records=deleted)

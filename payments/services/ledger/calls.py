@@ -33,7 +33,6 @@ from payments.providers import (
     call_provider,
     get_provider,
 )
-from payments.services.ledger.operations import OUR_KEYS, REFUSES_SAVED, SAVED_METHOD
 from payments.services.ledger.payers import check_money
 from payments.states import OperationKind
 
@@ -112,10 +111,7 @@ def _kept(operation: PaymentOperation) -> dict[str, Any]:
 
 
 def _sent(operation: PaymentOperation) -> dict[str, Any]:
-    return {
-        "input": {name: value for name, value in operation.input.items() if name not in OUR_KEYS},
-        "refuses_saved": operation.input.get(REFUSES_SAVED, False),
-    }
+    return {"input": operation.input, "refuses_saved": operation.refuses_saved}
 
 
 def _initiate(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
@@ -131,8 +127,7 @@ def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> Provide
 
 def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
     check_money(provider)  # It may have been meant when this was claimed.
-    saved_method = operation.input.get(SAVED_METHOD)
-    request = AuthorizeRequest(**_common(operation), **_sent(operation), saved_method=saved_method)
+    request = AuthorizeRequest(**_common(operation), **_sent(operation), saved_method=operation.saved_method)
     return call_provider(provider.authorize, request, result_class=AuthorizeResult)
 
 

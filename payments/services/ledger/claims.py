@@ -31,7 +31,6 @@ from payments.services.ledger.books import Books
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.history import note_claim
 from payments.services.ledger.operations import (
-    REFUSES_SAVED,
     check_idle,
     claim_operation,
     is_abandonment,
@@ -144,12 +143,13 @@ def claim_initiation(
         session,
         session=session,
         amount=session.amount,
-        sent=_from_payer(books, session, sent),
+        sent=sent,
+        refuses_saved=is_asked_by_another(books, session),
     )
 
 
 def claim_authorization(
-    books: Books, session: PaymentSession, sent: Mapping[str, Any]
+    books: Books, session: PaymentSession, sent: Mapping[str, Any], *, saved_method: str | None = None
 ) -> list[PaymentOperation]:
     """Claim the authorization of a session, or first what has to be done before it.
 
@@ -176,7 +176,9 @@ def claim_authorization(
             session,
             session=session,
             amount=session.amount,
-            sent=_from_payer(books, session, sent),
+            sent=sent,
+            saved_method=saved_method,
+            refuses_saved=is_asked_by_another(books, session),
         )
     ]
 
@@ -204,7 +206,8 @@ def claim_update(
             session,
             session=session,
             amount=amount,
-            sent=_from_payer(books, session, sent),
+            sent=sent,
+            refuses_saved=is_asked_by_another(books, session),
             makes_split=makes_split,
         )
     ]
@@ -455,12 +458,6 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
     except (AmountError, TransitionError) as error:
         return error
     return None
-
-
-def _from_payer(books: Books, session: PaymentSession, sent: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a payer sent, and with it that what a customer has saved isn't theirs, if so."""
-    limits = {REFUSES_SAVED: True} if is_asked_by_another(books, session) else {}
-    return {**(sent or {}), **limits}
 
 
 def _waits_for_provider(books: Books, session: PaymentSession) -> bool:

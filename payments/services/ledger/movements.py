@@ -15,7 +15,7 @@ from payments.money import ZERO
 from payments.providers import Failure, MovementFact, SessionFact
 from payments.services.ledger.books import Books, Movement, StaleBooksError
 from payments.services.ledger.discrepancies import Discrepancy
-from payments.services.ledger.operations import FIRST_RETRY, RESERVED, link_movement
+from payments.services.ledger.operations import FIRST_RETRY, link_movement
 from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
 
 FAILED: Final = Failure(code="failed")
@@ -140,8 +140,8 @@ class MovementRecorder:
     def _part(self, operation: PaymentOperation, movement: MovementFact) -> Movement:
         """Have an operation have done what its provider says, and not what a person took for it; both stay booked."""
         row = self._row_under(movement.kind, movement.provider_reference)
-        if row is None and RESERVED in operation.input:
-            row = self.books.movement(operation.input[RESERVED])
+        if row is None and operation.own_movement_id is not None:
+            row = self.books.movement(operation.own_movement_id)
         if row is None:
             row = _MODELS[movement.kind](payment=self.payment, amount=movement.amount)
             self.books.add(row)

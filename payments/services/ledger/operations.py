@@ -51,19 +51,6 @@ NOT_DONE: Final = Failure(code="resolved_as_not_done")
 KEY_REFUSED: Final = "api_key_refused"
 """The code with which a provider says that its third party refuses the credentials in the settings."""
 
-SAVED_METHOD: Final = "#saved_method"
-"""Under which key an operation keeps the payment method that the shop itself charges; no payer can send such a key."""
-
-
-REFUSES_SAVED: Final = "#refuses_saved"
-"""Under which key an operation keeps that who asked for it neither pays with what a customer has saved nor saves."""
-
-RESERVED: Final = "#reserved"
-"""Under which key an operation keeps the capture or refund it had made, where a person says that another one is it."""
-
-OUR_KEYS: Final = frozenset({SAVED_METHOD, REFUSES_SAVED, RESERVED})
-"""The keys of an operation's `input` that no payer has sent."""
-
 
 class Checkpoint(StrEnum):
     """A point that every operation passes, in this order."""
@@ -122,6 +109,8 @@ def claim_operation(
     amount: Decimal,
     payment: Payment | None = None,
     sent: Mapping[str, Any] | None = None,
+    saved_method: str | None = None,
+    refuses_saved: bool = False,
     is_final: bool = False,
     makes_split: bool = False,
     reason: str | None = None,
@@ -129,7 +118,8 @@ def claim_operation(
     """Write down that a provider is about to be called; the caller has looked that the target is idle.
 
     Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one. `sent`
-    is what a payer sends, `reason` what a refund is for.
+    is what a payer sends, `saved_method` what the shop itself charges, and `reason` what a refund is for;
+    `refuses_saved` says that who asks may neither pay with what the customer has saved nor save anything.
     """
     operation_id, request = new_operation_id(), served_request()
     operation = PaymentOperation(
@@ -147,6 +137,8 @@ def claim_operation(
         idempotency_key=operation_id,
         request_key=None if request is None else request.key,
         input=dict(sent or {}),
+        saved_method=saved_method,
+        refuses_saved=refuses_saved,
         sent=_sent_along(session, payment or session, reason),
         is_final=is_final,
         makes_split=makes_split,
@@ -243,15 +235,14 @@ def is_recorded(operation: PaymentOperation) -> bool:
     return operation.kind == OperationKind.AUTHORIZE and is_held(operation.session)
 
 
-def link_movement(operation: PaymentOperation, row: Capture | Refund, **kept: str) -> None:
-    """Have a capture or refund be what an operation did; `kept` is what it keeps in `input` beside what was sent."""
+def link_movement(operation: PaymentOperation, row: Capture | Refund, *, instead_of: str | None = None) -> None:
+    """Have a capture or refund be what an operation did, `instead_of` the one that it had made, where it isn't that."""
     operation.target_id = row.pk
     if isinstance(row, Capture):
         operation.capture = row
     else:
         operation.refund = row
-    sent = {name: value for name, value in operation.input.items() if name != RESERVED}
-    operation.input = sent | kept
+    operation.own_movement_id = instead_of
     if operation.is_open:
         operation.in_flight_key = operation.key_in_flight(target_id=row.pk, kind=operation.kind)
 

@@ -41,7 +41,7 @@ from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.facts import check_word
 from payments.services.ledger.movements import fail_movement
-from payments.services.ledger.operations import NOT_DONE, RESERVED, is_recorded, link_movement
+from payments.services.ledger.operations import NOT_DONE, is_recorded, link_movement
 from payments.services.ledger.records import Resolution, note_resolution, record_word
 from payments.services.ledger.totals import cancel_session, change_amount, held_amount, refresh_totals
 from payments.states import (
@@ -247,7 +247,7 @@ def check_correctable(operation: PaymentOperation) -> None:
             code="not_correctable",
         )
     is_known = is_recorded(operation) and not _booked_row(operation).is_by_person
-    if is_known and RESERVED not in operation.input:
+    if is_known and operation.own_movement_id is None:
         raise TransitionError(
             _("The provider has told of this, so it can't be corrected: refund or cancel it instead."),
             code="already_recorded",
@@ -301,7 +301,7 @@ def correct(
 
 def _undo(books: Books, operation: PaymentOperation, row: Movement, statement: Statement, room: Room) -> None:
     """Take back the capture or refund that a person has booked, or their word that another one is it."""
-    if RESERVED in operation.input:
+    if operation.own_movement_id is not None:
         _part(books, operation)
         return
     if row.is_named_by_person and (statement.reference or not statement.has_happened):
@@ -355,7 +355,7 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: R
 
 def _part(books: Books, operation: PaymentOperation) -> None:
     """Have what a report has brought into the books not be what an operation did after all; it stays there."""
-    link_movement(operation, books.movement(operation.input[RESERVED]))
+    link_movement(operation, books.movement(str(operation.own_movement_id)))
     operation.correct(code=NOT_DONE.code)
 
 
@@ -627,7 +627,7 @@ def _settle_with_twin(
     note_resolution(books, operation, resolution)
     if row.status == MovementStatus.PENDING:
         fail_movement(books, row, BOOKED_OTHERWISE)
-    link_movement(operation, twin, **{RESERVED: row.pk})
+    link_movement(operation, twin, instead_of=row.pk)
     operation.succeed()
     refresh_totals(books)
 
