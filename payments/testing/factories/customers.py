@@ -40,5 +40,4 @@ class AccountHolderFactory(RowFactory[AccountHolder]):
     customer = factory.SubFactory(CustomerFactory)
     provider_reference = factory.Sequence(lambda number: f"customer-{number}")
     email = factory.LazyAttribute(lambda row: email_of(row.customer) or "customer@example.com")
-    data = factory.LazyFunction(lambda: {"payment_methods": [{"brand": "visa", "last4": "4242"}]})
     provider_data = factory.LazyFunction(lambda: {"vault_token": "vt_private"})
