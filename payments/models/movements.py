@@ -51,6 +51,7 @@ class Movement(RefusableModel):
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     succeeded_at = models.DateTimeField(_("succeeded at"), null=True, blank=True)
     note = models.TextField(_("note"), blank=True, default="")
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     is_by_person = models.BooleanField(_("booked by a person"), default=False, editable=False)
     is_named_by_person = models.BooleanField(_("named by a person"), default=False, editable=False)
 

@@ -63,6 +63,7 @@ class PaymentSession(RefusableModel):
     provider_data = models.JSONField(_("provider data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     context = models.JSONField(_("context"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     next_action = models.JSONField(_("next action"), null=True, blank=True, encoder=DjangoJSONEncoder)
     installment = models.PositiveSmallIntegerField(_("installment"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)

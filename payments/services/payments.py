@@ -5,8 +5,9 @@ They are the shop's alone: for a payer, each raises InputError (`not_for_payers`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from payments.models import Payment, PaymentOperation, RefundReason
 from payments.money import ZERO
@@ -25,12 +26,13 @@ def capture_payment(
     payment: Payment,
     *,
     amount: Amount = None,
+    metadata: Mapping[str, Any] | None = None,
     despite_unclear: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
     by_payer: bool = False,
 ) -> Payment:
-    """Take money that a payment holds: `amount` in major units, or all that is left.
+    """Take money that a payment holds: `amount` in major units, or all that is left; `metadata` is the shop's own.
 
     Raises AmountError where less is left, TransitionError where nothing can be captured any more, and where it is
     unclear whether the same amount has been captured already (`possible_repetition`), unless `despite_unclear` says
@@ -40,7 +42,9 @@ def capture_payment(
     """
     return _perform(
         payment,
-        lambda books, row: claims.claim_capture(books, row, amount, despite_unclear=despite_unclear),
+        lambda books, row: claims.claim_capture(
+            books, row, amount, metadata=metadata, despite_unclear=despite_unclear
+        ),
         origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer),
     )
 
@@ -51,16 +55,20 @@ def refund_payment(
     amount: Amount = None,
     reason: RefundReason | None = None,
     note: str = "",
+    metadata: Mapping[str, Any] | None = None,
     despite_unclear: bool = False,
     actor: Actor = None,
     source: str = EventSource.API,
     by_payer: bool = False,
 ) -> Payment:
-    """Give back captured money: `amount` in major units, or all that is left. Raises as `capture_payment` does."""
+    """Give back captured money: `amount` in major units, or all that is left; `metadata` is the shop's own.
+
+    Raises as `capture_payment` does.
+    """
     return _perform(
         payment,
         lambda books, row: claims.claim_refund(
-            books, row, amount, reason=reason, note=note, despite_unclear=despite_unclear
+            books, row, amount, reason=reason, note=note, metadata=metadata, despite_unclear=despite_unclear
         ),
         origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer),
     )

@@ -44,6 +44,7 @@ def create_payment_session(
     amount: claims.Amount = None,
     data: Mapping[str, Any] | None = None,
     context: PaymentContext | None = None,
+    metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
     source: str = EventSource.API,
     by_payer: bool = False,
@@ -52,7 +53,8 @@ def create_payment_session(
 
     Without `amount` (major units) the session covers what is left to pay; with it, it is a split. Either way it
     replaces the unauthorized sessions that were not given an amount, and what payers have split off yields to what the
-    shop asks for. `data` is what the payer sends to the provider, `context` what the shop tells it.
+    shop asks for. `data` is what the payer sends to the provider, `context` what the shop tells it; `metadata` is the
+    shop's own, which only staff see, and the payment takes it over.
 
     Raises NotFoundError, InputError, AmountError, TransitionError, OperationInProgressError, and for the provider's
     answer DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
@@ -78,6 +80,7 @@ def create_payment_session(
             provider,
             amount,
             context=context or context_of(books.collection),
+            metadata=metadata,
             lifetime=session_lifetime(),
         )
         operation = claims.claim_initiation(books, session, sent)

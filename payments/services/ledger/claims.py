@@ -67,6 +67,7 @@ from payments.states import (
 )
 
 Amount = Decimal | int | str | None
+Metadata = Mapping[str, Any] | None
 
 _LOST: Final = (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
 
@@ -106,6 +107,7 @@ def insert_session(
     amount: Amount,
     *,
     context: PaymentContext,
+    metadata: Metadata = None,
     lifetime: timedelta | None,
 ) -> PaymentSession:
     """Add a session for an amount, or for what is left to pay."""
@@ -122,6 +124,7 @@ def insert_session(
         is_split=amount is not None,
         is_by_payer=books.origin.by_payer,
         context=dict(vars(context)),
+        metadata=dict(metadata or {}),
         expires_at=None if lifetime is None else timezone.now() + lifetime,
     )
     books.add(session)
@@ -332,6 +335,7 @@ def claim_capture(
     payment: Payment,
     amount: Amount,
     *,
+    metadata: Metadata = None,
     despite_unclear: bool = False,
     receipt: Receipt | None = None,
 ) -> list[PaymentOperation]:
@@ -340,7 +344,7 @@ def claim_capture(
     if not despite_unclear:
         check_repetition(books, payment, OperationKind.CAPTURE, chosen)
     is_final = chosen == payment.capturable_amount
-    capture = Capture(payment=payment, amount=chosen)
+    capture = Capture(payment=payment, amount=chosen, metadata=dict(metadata or {}))
     if receipt is not None:
         capture.received_at = receipt.received_at
         capture.reference, capture.note = receipt.reference, receipt.note
@@ -356,13 +360,14 @@ def claim_refund(
     *,
     reason: RefundReason | None,
     note: str,
+    metadata: Metadata = None,
     despite_unclear: bool = False,
 ) -> list[PaymentOperation]:
     """Claim the refund of an amount, or of all that is left."""
     chosen = choose_refund(books, payment, amount)
     if not despite_unclear:
         check_repetition(books, payment, OperationKind.REFUND, chosen)
-    refund = Refund(payment=payment, amount=chosen, reason=reason, note=note)
+    refund = Refund(payment=payment, amount=chosen, reason=reason, note=note, metadata=dict(metadata or {}))
     words = None if reason is None else reason.label
     return [_claim_movement(books, refund, OperationKind.REFUND, reason=words)]
 

@@ -241,6 +241,7 @@ class FactRecorder:
             amount=amount,
             provider_data=provider_data,
             provider_reference=self._own_reference(fact),
+            metadata=dict(self.session.metadata),
             expires_at=fact.expires_at,
         )
         self.books.add(payment)
