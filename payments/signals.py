@@ -1,19 +1,20 @@
 """Signals that a shop may listen to; each is sent after the change it tells of is committed.
 
 Every signal is sent with `event` (the PaymentEvent, already stored), `collection` and, where there is one, the row
-it is about as `session`, `payment`, `capture` or `refund`; the sender is the PaymentEvent class. A receiver that
-raises is logged and holds up nobody.
+it is about as `session`, `payment`, `capture` or `refund`. The sender is the model that the signal is named for, such
+as Payment for `payment_captured`. A receiver that raises is logged, and the others are called all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.dispatch import Signal as DjangoSignal
 
 
 class Signal(DjangoSignal):
-    """Be a signal whose failing receivers are logged by who sends it.
+    """A signal whose failing receivers are logged by its sender.
 
     Django's own logging trips over a receiver that has no name, such as a `functools.partial`: the receivers behind
     it would then never be told.
@@ -53,31 +54,7 @@ refund_failed = Signal()
 
 operation_needs_attention = Signal()
 
-SIGNALS: Final[dict[str, Signal]] = {
-    "collection.created": collection_created,
-    "collection.updated": collection_updated,
-    "collection.canceled": collection_canceled,
-    "collection.authorized": collection_authorized,
-    "collection.unauthorized": collection_unauthorized,
-    "collection.completed": collection_completed,
-    "session.created": session_created,
-    "session.updated": session_updated,
-    "session.requires_more": session_requires_more,
-    "session.authorized": session_authorized,
-    "session.failed": session_failed,
-    "session.canceled": session_canceled,
-    "session.due": session_due,
-    "session.not_charged": session_not_charged,
-    "session.expired": session_expired,
-    "payment.authorized": payment_authorized,
-    "payment.captured": payment_captured,
-    "payment.refunded": payment_refunded,
-    "payment.charged_back": payment_charged_back,
-    "payment.reinstated": payment_reinstated,
-    "payment.canceled": payment_canceled,
-    "payment.expired": payment_expired,
-    "capture.failed": capture_failed,
-    "refund.failed": refund_failed,
-    "operation.attention": operation_needs_attention,
+SIGNALS: Final[Mapping[str, Signal]] = {
+    name.replace("_", ".", 1): signal for name, signal in list(vars().items()) if isinstance(signal, Signal)
 }
-"""Which event type is told by which signal; an event of another type is history only."""
+"""Which event type is told by which signal, such as `payment.captured`; an event of another type is history only."""

@@ -74,7 +74,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "payment.expired": _("Authorization expired"),
     "capture.failed": _("Capture failed"),
     "refund.failed": _("Refund failed"),
-    "operation.attention": _("Operation needs attention"),
+    "operation.needs_attention": _("Operation needs attention"),
     "operation.resolved": _("Operation resolved by a person"),
     "operation.corrected": _("Resolution corrected by a person"),
     "customer.erased": _("Customer's data erased"),
@@ -301,7 +301,7 @@ def _data(event: PaymentEvent) -> dict[str, Any]:
 
 def _is_report(event: PaymentEvent) -> bool:
     """Return whether an event is about an operation that stands for a report which nobody asked for."""
-    return event.type == "operation.attention" and _data(event).get("kind") == OperationKind.SYNC
+    return event.type == "operation.needs_attention" and _data(event).get("kind") == OperationKind.SYNC
 
 
 def _amount(event: PaymentEvent) -> Decimal | None:

@@ -51,7 +51,7 @@ EVENTS: Final = {
     "payment.expired",
     "capture.failed",
     "refund.failed",
-    "operation.attention",
+    "operation.needs_attention",
     "fact.discrepancy",
 }
 """What the stories of a provider that does anything come to, taken together."""

@@ -68,7 +68,7 @@ def test_a_receiver_gets_the_rows_and_no_open_transaction(payment: Payment, list
     with receiving(signals.payment_captured, lambda **values: given.append(values)):
         services.capture_payment(payment)
     (values,) = given
-    assert values["sender"] is PaymentEvent
+    assert values["sender"] is Payment
     assert values["event"].type == "payment.captured"
     assert (values["collection"], values["session"], values["payment"]) == (
         payment.collection,

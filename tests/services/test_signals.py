@@ -193,4 +193,4 @@ def test_failed_session_and_attention_are_signalled(session: PaymentSession) -> 
     services.cancel_payment_session(session)
     with listening(signals.operation_needs_attention, receiver):
         tell(session, AUTHORIZED)
-    assert heard == ["operation.attention"]
+    assert heard == ["operation.needs_attention"]

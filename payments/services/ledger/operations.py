@@ -257,7 +257,7 @@ def note_attention(books: Books, operation: PaymentOperation, detail: str) -> No
     before = str(operation.status)
     operation.require_attention(detail=detail)
     books.note(
-        "operation.attention",
+        "operation.needs_attention",
         operation,
         from_status=before,
         amount=operation.amount,

@@ -18,7 +18,15 @@ from django.db import connections, transaction
 from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
-from payments.models import PaymentCollection, PaymentEvent
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentEvent,
+    PaymentOperation,
+    PaymentSession,
+    Refund,
+)
 from payments.services.ledger.history import by_itself
 from payments.services.ledger.locks import (
     database_alias,
@@ -46,6 +54,16 @@ RETRIES: Final = (
 Progress = Callable[[PaymentEvent], None]
 
 _ROWS: Final = ("collection", "session", "payment", "capture", "refund")
+_SENDERS: Final = {
+    "collection": PaymentCollection,
+    "session": PaymentSession,
+    "payment": Payment,
+    "capture": Capture,
+    "refund": Refund,
+    "operation": PaymentOperation,
+}
+"""The sender of a signal, by the first word of its event's type."""
+
 _LOOKS: Final = 20
 
 _SHARE: Final = 25
@@ -273,7 +291,8 @@ def _send(event: PaymentEvent) -> bool:
     rows = {name: getattr(event, name) for name in _ROWS}
     try:
         with by_itself():
-            answers = signal.send_robust(sender=PaymentEvent, event=event, **rows)
+            sender = _SENDERS[event.type.partition(".")[0]]
+            answers = signal.send_robust(sender=sender, event=event, **rows)
     except KeyboardInterrupt:
         raise
     except BaseException as ended:  # noqa: BLE001 - see above
