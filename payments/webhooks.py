@@ -30,7 +30,7 @@ from payments.exceptions import (
 )
 from payments.logs import log_answer
 from payments.providers import WebhookRequest
-from payments.services.background.inbox import process_quietly, receive_webhook
+from payments.services.background.inbox import apply_at_once, receive_webhook
 
 logger = logging.getLogger("payments.webhooks")
 
@@ -72,7 +72,7 @@ def _receive(request: HttpRequest, provider_id: str) -> JsonResponse:
         logger.exception("A webhook for %s could not be stored.", provider_id)
         return _unavailable()
     if receipt.is_new:
-        process_quietly(receipt.event)
+        apply_at_once(receipt.event)
     return JsonResponse({"received": True, "duplicate": not receipt.is_new})
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from payments import services, signals
 from payments.models import Payment, PaymentEvent, PaymentSession
 from payments.services.ledger import outbox
+from payments.services.ledger.locks import RETRIES
 from tests.outbox.listeners import Listener, published_in_order, receiving
 from tests.reliability.clocks import TestClock
 
@@ -43,10 +44,10 @@ def test_a_receiver_that_raises_holds_up_nobody(
         assert broken.calls == 1
         assert "the shop's mail server is away" in caplog.text
         assert services.publish_due() == 0
-        clock.advance(outbox.RETRIES[0])
+        clock.advance(RETRIES[0])
         assert services.publish_due() == 1
         assert broken.calls == 2
-        clock.advance(outbox.RETRIES[-1])
+        clock.advance(RETRIES[-1])
         assert services.publish_due() == 0
     assert not PaymentEvent.objects.exclude(next_attempt_at=None).exists()
 
@@ -81,8 +82,8 @@ def test_a_receiver_that_always_raises_is_told_by_the_backoff_up_to_its_end(
             clock.advance_to(event.next_attempt_at)
             assert services.publish_due() == 1
             event.refresh_from_db()
-    assert waits == [round(wait.total_seconds(), -1) for wait in outbox.RETRIES]
-    assert (broken.calls, event.failed_attempts) == (len(outbox.RETRIES) + 1,) * 2
+    assert waits == [round(wait.total_seconds(), -1) for wait in RETRIES]
+    assert (broken.calls, event.failed_attempts) == (len(RETRIES) + 1,) * 2
     assert event.published_at is not None
 
 
@@ -107,7 +108,7 @@ def test_a_retry_whose_worker_dies_is_tried_again(payment: Payment, clock: TestC
 
     with receiving(signals.payment_captured, Receiver(failures=1)):
         services.capture_payment(payment)
-    clock.advance(outbox.RETRIES[0])
+    clock.advance(RETRIES[0])
     with receiving(signals.payment_captured, die), pytest.raises(Killed):
         services.publish_due()
     heard = Receiver(failures=0)

@@ -10,6 +10,7 @@ import pytest
 from payments import services, signals
 from payments.models import PaymentCollection, PaymentEvent
 from payments.services.ledger import outbox
+from payments.services.ledger.locks import RETRIES
 from payments.signals import SIGNALS
 from tests.outbox.listeners import Listener, published_in_order, receiving
 from tests.reliability.clocks import TestClock
@@ -78,7 +79,7 @@ def test_retries_are_shared(transactional_db: None, clock: TestClock) -> None:
     with receiving(signals.collection_created, fail):
         for _each in range(8):
             services.create_payment_collection(amount="5.00", currency_code="eur")
-    clock.advance(outbox.RETRIES[0])
+    clock.advance(RETRIES[0])
     with Listener() as listener:
         retried = together(*[services.publish_due] * 4)
     assert not retried.raised()

@@ -19,7 +19,7 @@ from payments.services import (
     process_due_events,
     refund_payment,
 )
-from payments.services.background.inbox import BACKOFF
+from payments.services.background.inbox import PAUSES
 from payments.states import SessionStatus, WebhookEventStatus
 from payments.testing.settings import configured_provider
 from tests.fakes import Json
@@ -277,7 +277,7 @@ class TestBooks:
             process_due_events()
             assert WebhookEvent.objects.get().status == WebhookEventStatus.DEFERRED
             deliver(shop, shop.events("PAYMENT.CAPTURE.COMPLETED")[-1])
-            clock.advance(BACKOFF[1])
+            clock.advance(PAUSES[1])
             process_due_events()
             payment.refresh_from_db()
             assert payment.captures.get().provider_reference == capture.id

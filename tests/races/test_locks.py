@@ -71,7 +71,7 @@ def test_a_webhook_does_not_depend_on_a_lock(session: PaymentSession, simulator:
         assert deliver(body).status == 200
     assert WebhookEvent.objects.get().status == WebhookEventStatus.RECEIVED
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         services.process_due_events()
     session.refresh_from_db()
     assert session.status == SessionStatus.AUTHORIZED

@@ -131,12 +131,12 @@ def test_inbox_workers_share_what_is_due(
     for _each in range(8):
         simulator.capture(intent_of(session), 100)
     with monkeypatch.context() as patch:
-        patch.setattr("payments.webhooks.process_quietly", lambda event: None)
+        patch.setattr("payments.webhooks.apply_at_once", lambda event: None)
         for body in bodies(simulator, session):
             deliver(body)
     taken: list[str] = []
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         came = times(
             4, lambda: services.process_due_events(limit=3, progress=lambda event: taken.append(event.pk))
         )
@@ -152,5 +152,5 @@ def test_inbox_workers_share_what_is_due(
 def work_off_the_inbox() -> None:
     """Run the worker when what the receiver left to it is due."""
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         services.process_due_events()

@@ -18,7 +18,7 @@ from payments.services import (
     resolve_operation,
     sync_payment_session,
 )
-from payments.services.background.inbox import process_quietly
+from payments.services.background.inbox import apply_at_once
 from payments.simulator import SimulatorService, sign
 from payments.simulator.errors import ServiceError
 from payments.simulator.events import Event
@@ -33,7 +33,7 @@ def deliver(service: SimulatorService, event: Event) -> None:
     receipt = receive_webhook(
         "simulator", WebhookRequest(body=body, headers={"simulator-signature": signature})
     )
-    process_quietly(receipt.event)
+    apply_at_once(receipt.event)
 
 
 def settle_everything(service: SimulatorService) -> None:

@@ -52,7 +52,7 @@ def test_one_that_carries_its_fact_is_left_to_the_worker_too(
         "Nobody is asked anything while the provider waits for its answer."
     )
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         services.process_due_events()
     assert len(script.requests("authorize")) == 1
 
@@ -81,7 +81,7 @@ def test_one_whose_provider_is_away_is_tried_again(script: Script, scripted_sess
     with moving_clock() as clock:
         services.process_due_events()
         assert only_event().status == WebhookEventStatus.DEFERRED
-        clock.advance(inbox.BACKOFF[1])
+        clock.advance(inbox.PAUSES[1])
         services.process_due_events()
     scripted_session.refresh_from_db()
     assert scripted_session.status == SessionStatus.AUTHORIZED

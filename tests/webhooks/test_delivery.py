@@ -136,7 +136,7 @@ def test_what_is_stored_and_cannot_be_applied_is_left_to_the_worker(
     assert only_event().status == WebhookEventStatus.RECEIVED
     with moving_clock() as clock:
         assert services.process_due_events() == 0, "the worker leaves it to the receiver for a moment"
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         assert services.process_due_events() == 1
     assert only_event().status == WebhookEventStatus.APPLIED
     session.refresh_from_db()
@@ -149,11 +149,11 @@ def test_what_is_stored_and_cannot_be_applied_is_left_to_the_worker(
 def test_a_copy_of_an_event_that_was_never_applied_changes_nothing_yet(
     body: bytes, session: PaymentSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payments.webhooks.process_quietly", lambda event: None)
+    monkeypatch.setattr("payments.webhooks.apply_at_once", lambda event: None)
     assert deliver(body).status == 200
     assert deliver(body).is_duplicate
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         services.process_due_events()
     assert history(session).count("session.authorized") == 1
 

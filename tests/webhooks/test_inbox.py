@@ -47,7 +47,7 @@ def left(scripted_session: PaymentSession, script: Script, monkeypatch: pytest.M
     """Return a stored event with a fact, left to the worker."""
     script.next("parse_webhook", hint(scripted_session, fact=authorized_fact()))
     with monkeypatch.context() as patch:
-        patch.setattr("payments.webhooks.process_quietly", lambda event: None)
+        patch.setattr("payments.webhooks.apply_at_once", lambda event: None)
         assert deliver(b"{}", provider_id="scripted").status == 200
     return WebhookEvent.objects.get()
 
@@ -93,7 +93,7 @@ def test_a_hint_that_cannot_be_looked_up_is_tried_again(
     assert (hinted.status, hinted.attempts, hinted.detail) == (Status.DEFERRED, 1, detail)
     assert services.process_due_events() == 0
     found(script)
-    clock.advance(inbox.BACKOFF[1])
+    clock.advance(inbox.PAUSES[1])
     assert services.process_due_events() == 1
     hinted.refresh_from_db()
     assert (hinted.status, hinted.detail) == (Status.APPLIED, "")
@@ -110,7 +110,7 @@ def test_a_hint_of_a_provider_that_left_waits(
     assert (hinted.status, hinted.detail) == (Status.DEFERRED, "provider_not_configured")
     found(script)
     with configured_provider("scripted", configured):
-        clock.advance(inbox.BACKOFF[1])
+        clock.advance(inbox.PAUSES[1])
         services.process_due_events()
     hinted.refresh_from_db()
     assert hinted.status == Status.APPLIED
@@ -121,7 +121,7 @@ def test_a_fact_of_a_provider_that_left_is_recorded(
     left: WebhookEvent, scripted_session: PaymentSession, settings: Any, clock: TestClock
 ) -> None:
     del settings.PAYMENTS["PROVIDERS"]["scripted"]
-    clock.advance(inbox.BACKOFF[0])
+    clock.advance(inbox.PAUSES[0])
     services.process_due_events()
     scripted_session.refresh_from_db()
     assert scripted_session.status == SessionStatus.AUTHORIZED
@@ -144,11 +144,11 @@ def test_an_event_that_always_fails_becomes_a_dead_letter(
             left.refresh_from_db()
     assert (left.status, left.attempts, left.detail) == (
         Status.FAILED,
-        len(inbox.BACKOFF),
+        len(inbox.PAUSES),
         "ZeroDivisionError",
     )
     assert [round(wait / timedelta(seconds=10)) * timedelta(seconds=10) for wait in waits] == list(
-        inbox.BACKOFF
+        inbox.PAUSES
     )
     assert books() == before
     clock.advance(timedelta(days=30))
@@ -183,9 +183,9 @@ def test_a_failing_event_holds_up_no_other(
     WebhookEvent.objects.filter(pk=left.pk).update(fact={"currency_code": "eur", "status": "nonsense"})
     script.next("parse_webhook", hint(scripted_session, event_id="evt_2", fact=authorized_fact()))
     with monkeypatch.context() as patch:
-        patch.setattr("payments.webhooks.process_quietly", lambda event: None)
+        patch.setattr("payments.webhooks.apply_at_once", lambda event: None)
         deliver(b"{}", provider_id="scripted")
-    clock.advance(inbox.BACKOFF[0])
+    clock.advance(inbox.PAUSES[0])
     assert services.process_due_events() == 2
     left.refresh_from_db()
     assert (left.status, left.detail) == (Status.DEFERRED, "ValueError")
@@ -196,7 +196,7 @@ def test_a_failing_event_holds_up_no_other(
 def test_what_a_dead_worker_had_in_hand_is_taken_over(
     left: WebhookEvent, scripted_session: PaymentSession, clock: TestClock
 ) -> None:
-    clock.advance(inbox.BACKOFF[0])
+    clock.advance(inbox.PAUSES[0])
     assert lease_rows(WebhookEvent.objects.all(), owner="dead", limit=10) == [left]
     assert services.process_due_events() == 0
     clock.advance(LEASE)
@@ -225,7 +225,7 @@ def test_a_failed_attempt_does_not_take_back_another_s_success(
             inbox.process_event(WebhookEvent.objects.get())
         raise ZeroDivisionError
 
-    clock.advance(inbox.BACKOFF[0])
+    clock.advance(inbox.PAUSES[0])
     monkeypatch.setattr(inbox, "record_fact", lose_the_race)
     services.process_due_events()
     left.refresh_from_db()

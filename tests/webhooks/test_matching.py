@@ -114,7 +114,7 @@ def test_an_event_that_comes_before_its_reference_waits(
         assert (only_event().status, only_event().attempts) == (WebhookEventStatus.DEFERRED, 1)
         scripted_session.provider_reference = reference
         scripted_session.save_fields("provider_reference")
-        clock.advance(inbox.BACKOFF[1])
+        clock.advance(inbox.PAUSES[1])
         assert services.process_due_events() == 1
     assert only_event().status == WebhookEventStatus.APPLIED
     scripted_session.refresh_from_db()
@@ -135,7 +135,7 @@ def test_an_event_whose_reference_stays_unknown_is_ignored_in_the_end(
             clock.advance_to(due_at)
             tries += services.process_due_events()
     assert only_event().status == WebhookEventStatus.IGNORED
-    assert tries == len(inbox.BACKOFF) - 1
+    assert tries == len(inbox.PAUSES) - 1
     scripted_session.provider_reference = "intent_nobody_knows"
     scripted_session.save_fields("provider_reference")
     assert services.replay_webhook_event(only_event()).status == WebhookEventStatus.APPLIED
@@ -223,7 +223,7 @@ def test_an_event_about_several_sessions_has_each_looked_up(
     assert deliver(b"{}", provider_id="scripted").status == 200
     assert [verb for verb, _request in script.calls[asked:]] == ["parse_webhook"]
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         services.process_due_events()
     assert [verb for verb, _request in script.calls[asked:]] == ["parse_webhook", "retrieve"]
     assert found() == {"evt_1": sessions[2].pk}

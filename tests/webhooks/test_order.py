@@ -262,5 +262,5 @@ def fail_late(payment: Payment, simulator: SimulatorService) -> None:
 def work_off_the_inbox() -> None:
     """Run the worker when what the receiver left to it is due."""
     with moving_clock() as clock:
-        clock.advance(inbox.BACKOFF[0])
+        clock.advance(inbox.PAUSES[0])
         services.process_due_events()

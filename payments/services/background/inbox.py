@@ -47,6 +47,7 @@ from payments.services.ledger.calls import provider_for, retrieve
 from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
+    RETRIES,
     LeaseLostError,
     database_alias,
     held_rows,
@@ -63,14 +64,8 @@ from payments.states import EventSource, MovementStatus, SessionStatus, WebhookE
 
 logger = logging.getLogger("payments.webhooks")
 
-BACKOFF: Final = (
-    timedelta(seconds=10),
-    timedelta(minutes=1),
-    timedelta(minutes=5),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=12),
-)
+PAUSES: Final = (timedelta(seconds=10), *RETRIES)
+"""How long an event waits before each try: first for the request that delivers it, which applies it if it can."""
 
 MAX_ID: Final = 255
 """No provider's ids are longer, in characters."""
@@ -123,14 +118,19 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
 
 
 def process_event(
-    event: WebhookEvent, *, origin: Origin | None = None, owner: str | None = None
+    event: WebhookEvent,
+    *,
+    origin: Origin | None = None,
+    owner: str | None = None,
+    may_call_provider: bool = True,
 ) -> WebhookEvent:
     """Apply a stored event that wasn't yet: its own fact, or what the provider says when asked.
 
     It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
-    provider knows which of the two is older. A session that only waits to be authorized is authorized. `owner` is the
-    worker that has leased the event. Raises LeaseLostError, with nothing recorded, where that has lost it. Where the
-    event is about several sessions, the provider is asked about the others first.
+    provider knows which of the two is older. A session that only waits to be authorized is authorized. An event that
+    takes such a call stays as it is unless `may_call_provider`. `owner` is the worker that has leased the event. Raises
+    LeaseLostError, with nothing recorded, where that has lost it. Where the event is about several sessions, the
+    provider is asked about the others first.
     """
     sessions = _sessions_of(event)
     if not sessions:
@@ -138,14 +138,15 @@ def process_event(
     origin, session = origin or Origin(source=EventSource.WEBHOOK), sessions[0]
     if not _is_believed(session):
         return _move_on(event, lambda row: row.ignore(detail="pretend money"), owner)
+    fact = _fact_of(event)
+    is_asked = fact is None or _may_be_outdated(session, fact)
+    if not may_call_provider and (is_asked or event.other_captures or _awaits_authorization(fact)):
+        return event
     if not all(_is_looked_up(other, origin) for other in sessions[1:]):
         return _defer(event, detail="retrieve: another of its sessions", owner=owner)
-    fact = _fact_of(event)
-    if fact is not None and fact.provider_reference is None:
-        fact = replace(fact, provider_reference=event.provider_reference)
-    if fact is None or _may_be_outdated(session, fact):
+    if is_asked:
         answer = retrieve(session)
-        if answer.fact is None and (fact is None or event.attempts < len(BACKOFF) - 1):
+        if answer.fact is None and (fact is None or event.attempts < len(PAUSES) - 1):
             # “Not found” may only be behind: the provider has just told us of this session.
             return _defer(event, detail=f"retrieve: {answer.outcome}", owner=owner)
         fact = answer.fact or fact
@@ -158,15 +159,12 @@ def process_event(
     return event
 
 
-def process_quietly(event: WebhookEvent) -> None:
-    """Apply an event right away if that can be done without asking its provider; otherwise a worker will."""
+def apply_at_once(event: WebhookEvent) -> None:
+    """Apply an event in the request that delivers it; what takes a call to its provider is left to a worker."""
     if event.fact is None or event.status != Status.RECEIVED:
         return
     try:
-        session, fact = _session_of(event), _fact_of(event)
-        asks = session is not None and fact is not None and _asks_the_provider(session, fact)
-        if not (asks or event.other_captures):
-            process_event(event)
+        process_event(event, may_call_provider=False)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException:
@@ -275,7 +273,7 @@ def _row_of(plugin: BaseProvider[Any], result: WebhookResult, session: PaymentSe
         other_captures=list(result.other_captures),
         fact=fact,
         occurred_at=None if result.occurred_at is None else stored_moment(result.occurred_at),
-        next_attempt_at=timezone.now() + (BACKOFF[0] if fact else timedelta(0)),
+        next_attempt_at=timezone.now() + (PAUSES[0] if fact else timedelta(0)),
     )
 
 
@@ -338,12 +336,14 @@ def _is_looked_up(session: PaymentSession, origin: Origin) -> bool:
 
 
 def _fact_of(event: WebhookEvent) -> SessionFact | None:
-    return None if event.fact is None else decode_fact(event.fact)
+    if event.fact is None:
+        return None
+    fact = decode_fact(event.fact)
+    return fact if fact.provider_reference else replace(fact, provider_reference=event.provider_reference)
 
 
-def _asks_the_provider(session: PaymentSession, fact: SessionFact) -> bool:
-    """Return whether applying a fact takes a call to the provider."""
-    return fact.awaits_authorization or _may_be_outdated(session, fact)
+def _awaits_authorization(fact: SessionFact | None) -> bool:
+    return fact is not None and fact.awaits_authorization
 
 
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
@@ -401,7 +401,7 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
     """Let an event wait that may be early; ignore one that names a session which isn't ours."""
     is_nameless = not (event.provider_reference or event.capture_reference)
     is_foreign = bool(event.reported_session_id) or is_nameless
-    if is_foreign or event.attempts >= len(BACKOFF) - 1:
+    if is_foreign or event.attempts >= len(PAUSES) - 1:
         return _move_on(event, lambda row: row.ignore(detail="foreign"), owner)
     return _defer(event, detail="no session yet", owner=owner)
 
@@ -423,8 +423,8 @@ def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEve
 
     def step(row: WebhookEvent) -> None:
         row.attempts += 1
-        if row.attempts < len(BACKOFF):
-            row.defer(until=timezone.now() + BACKOFF[row.attempts], detail=detail)
+        if row.attempts < len(PAUSES):
+            row.defer(until=timezone.now() + PAUSES[row.attempts], detail=detail)
         else:
             row.fail(detail=detail)
 

@@ -27,13 +27,13 @@ from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Origin
 from payments.services.ledger.locks import (
     LEASE,
+    RETRIES,
     LeaseLostError,
     lease_rows,
     new_owner,
     reconnecting,
 )
 from payments.services.ledger.operations import (
-    FIRST_RETRY,
     Checkpoint,
     is_abandonment,
     note_attention,
@@ -53,16 +53,6 @@ from payments.states import (
 )
 
 logger = logging.getLogger("payments.reconciler")
-
-BACKOFF: Final = (
-    FIRST_RETRY,
-    timedelta(minutes=5),
-    timedelta(minutes=15),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(hours=24),
-)
-"""The pauses before each look at an operation. After the last look a person has to see to it."""
 
 PATIENCE: Final = timedelta(days=30)
 """How long a provider may say “pending”: a bank takes days, but not for ever."""
@@ -379,7 +369,7 @@ def _age_of(operation: PaymentOperation) -> timedelta:
 def _look_later(books: Books, operation: PaymentOperation) -> None:
     if operation.status not in _WAITING:
         return
-    if operation.checks + 1 >= len(BACKOFF):
+    if operation.checks + 1 >= len(RETRIES):
         _attend(books, operation, AttentionReason.UNRESOLVED)
     else:
         _pause(operation)
@@ -394,15 +384,15 @@ def _wait(books: Books, operation: PaymentOperation) -> None:
 
 
 def _pause(operation: PaymentOperation) -> None:
-    pause = BACKOFF[min(operation.checks + 1, len(BACKOFF) - 1)]
+    pause = RETRIES[min(operation.checks + 1, len(RETRIES) - 1)]
     operation.checks += 1
     operation.next_attempt_at = timezone.now() + pause
-    operation.lease_owner, operation.lease_expires_at = "", None
+    operation.end_lease()
 
 
 def _release(_books: Books, operation: PaymentOperation) -> None:
     if operation.is_open:
-        operation.lease_owner, operation.lease_expires_at = "", None
+        operation.end_lease()
 
 
 def _attend(books: Books, operation: PaymentOperation, reason: AttentionReason) -> None:

@@ -39,6 +39,16 @@ from payments.services.ledger.statements import Select
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=Model)
 
+RETRIES: Final = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(hours=24),
+)
+"""How long a row waits before each further try. After the last one a person has to see to it."""
+
 LEASE: Final = timedelta(minutes=2)
 """How long a worker that has died keeps its rows from the others, and how long a call may be under way."""
 

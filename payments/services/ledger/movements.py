@@ -15,7 +15,8 @@ from payments.money import ZERO
 from payments.providers import Failure, MovementFact, SessionFact
 from payments.services.ledger.books import Books, Movement, StaleBooksError
 from payments.services.ledger.discrepancies import Discrepancy
-from payments.services.ledger.operations import FIRST_RETRY, link_movement
+from payments.services.ledger.locks import RETRIES
+from payments.services.ledger.operations import link_movement
 from payments.states import AttentionReason, MovementKind, MovementStatus, OperationStatus
 
 FAILED: Final = Failure(code="failed")
@@ -181,7 +182,7 @@ class MovementRecorder:
         if operation is None or operation.status not in (OperationStatus.PROCESSING, OperationStatus.UNKNOWN):
             return
         # Whoever has asked may never record the answer, so that the reconciler has to know of it from here on.
-        operation.next_attempt_at = operation.next_attempt_at or timezone.now() + FIRST_RETRY
+        operation.next_attempt_at = operation.next_attempt_at or timezone.now() + RETRIES[0]
         operation.await_provider()
 
     def _fail(self, row: Movement, failure: Failure, operation: PaymentOperation | None) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
@@ -38,8 +38,6 @@ from payments.services.ledger.books import Books
 from payments.services.ledger.history import Origin, served_request
 from payments.services.ledger.locks import LEASE, drop_lost_connection
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
-
-FIRST_RETRY: Final = timedelta(minutes=1)
 
 RETRY_SOON: Final = 2
 LONGEST_WAIT: Final = 3600

@@ -29,6 +29,7 @@ from payments.models import (
 )
 from payments.services.ledger.history import by_itself
 from payments.services.ledger.locks import (
+    RETRIES,
     database_alias,
     lock_collection,
     lock_free,
@@ -41,15 +42,6 @@ logger = logging.getLogger("payments.events")
 
 LEASE: Final = timedelta(minutes=5)
 """How long a publisher is waited for; one that takes longer renews its lease between two events."""
-
-RETRIES: Final = (
-    timedelta(minutes=1),
-    timedelta(minutes=5),
-    timedelta(minutes=15),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(hours=24),
-)
 
 Progress = Callable[[PaymentEvent], None]
 

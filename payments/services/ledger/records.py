@@ -30,9 +30,9 @@ from payments.services.ledger.books import WHOLE, Books, amend, keep
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
 from payments.services.ledger.facts import apply_fact, check_word, other_reference
 from payments.services.ledger.history import Origin
+from payments.services.ledger.locks import RETRIES
 from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import (
-    FIRST_RETRY,
     KEY_REFUSED,
     Checkpoint,
     is_abandonment,
@@ -264,7 +264,7 @@ def _record_unknown(books: Books, operation: PaymentOperation, result: ProviderR
 
 
 def _look_soon(operation: PaymentOperation) -> None:
-    operation.next_attempt_at = timezone.now() + FIRST_RETRY
+    operation.next_attempt_at = timezone.now() + RETRIES[0]
     operation.lease_owner, operation.lease_expires_at = "", None
 
 
