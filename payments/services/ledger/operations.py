@@ -233,7 +233,9 @@ def is_recorded(operation: PaymentOperation) -> bool:
     return operation.kind == OperationKind.AUTHORIZE and is_held(operation.session)
 
 
-def link_movement(operation: PaymentOperation, row: Capture | Refund, *, instead_of: str | None = None) -> None:
+def link_movement(
+    operation: PaymentOperation, row: Capture | Refund, *, instead_of: str | None = None
+) -> None:
     """Have a capture or refund be what an operation did, `instead_of` the one that it had made, where it isn't that."""
     operation.target_id = row.pk
     if isinstance(row, Capture):
