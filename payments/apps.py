@@ -13,7 +13,7 @@ from payments.checks import DJANGO_PAYMENTS, HOW_TO_LEAVE_DJANGO_PAYMENTS, regis
 
 
 class PaymentsConfig(AppConfig):
-    """Configure the app."""
+    """The app, with the label `payments`."""
 
     name = "payments"
     label = "payments"

@@ -86,7 +86,7 @@ class OperationKind(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """A provider's answer. Whatever isn't certain is `unknown`."""
+    """A provider's answer. Anything that isn't certain is `unknown`."""
 
     SUCCEEDED = "succeeded", _("Succeeded")
     PENDING = "pending", _("Pending")
@@ -126,7 +126,7 @@ class WebhookEventStatus(models.TextChoices):
 
 
 class AttentionReason(models.TextChoices):
-    """Why an operation needs a person: what a provider reports and our books can't hold, or what nobody finds out."""
+    """Why an operation needs a person: the provider reports what the books can't hold, or nothing can be found out."""
 
     NOT_FOUND_AFTER_KEY_WINDOW = (
         "not_found_after_key_window",

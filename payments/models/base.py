@@ -196,7 +196,7 @@ class LeasedModel(models.Model):
 
 
 class DerivedStatusModel(KeptModel):
-    """A row whose status from other fields; `transitions` names the transition that leads to each."""
+    """A row whose status follows from other fields; `transitions` names the transition that leads to each."""
 
     status: Any
     transitions: ClassVar[Mapping[Any, str]]

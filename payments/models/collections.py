@@ -45,7 +45,7 @@ _FACTS: Final[Mapping[Status, Q]] = {
 
 
 class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
-    """Select payment collections."""
+    """Payment collections."""
 
     def for_payable(self, payable: models.Model) -> PaymentCollectionQuerySet:
         """Select the collections of one row of the shop."""
@@ -61,7 +61,7 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
 
 
 class PaymentCollection(DerivedStatusModel):
-    """Gather what is to be paid for one resource, and what has been authorized, captured and refunded of it.
+    """All that is to be paid for one resource, and what has been authorized, captured and refunded of it.
 
     Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
     `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.

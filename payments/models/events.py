@@ -25,7 +25,7 @@ OUTBOX_FIELDS: Final = frozenset({"published_at", "lease_expires_at", "failed_at
 
 
 class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
-    """Select events."""
+    """Events of the history."""
 
     def unpublished(self) -> PaymentEventQuerySet:
         """Select the events that no signal has told of yet, oldest first."""
@@ -39,7 +39,7 @@ class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
 
 
 class PaymentEvent(models.Model):
-    """Record one change.
+    """One change in the history of a collection.
 
     Ids rise in the order in which a collection's changes happened, since each is written under its lock. `data` is
     redacted: it never holds what `provider_data` holds.

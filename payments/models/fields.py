@@ -24,7 +24,7 @@ else:
 
 
 class KeyField(_CharField):
-    """Hold an identifier, compared byte by byte.
+    """An identifier, compared byte by byte.
 
     MariaDB and MySQL would otherwise take “abc” and “ABC” for one key, which a provider's references aren't. On
     PostgreSQL, Django makes a second index for `LIKE` of each one, and of each foreign key to it, where its type is
@@ -64,7 +64,7 @@ def being_read(instance: models.Model) -> Iterator[None]:
 
 
 class StatusDescriptor(ProtectedDescriptor):
-    """Refuse assignment, except of the same value or while the instance itself is being re-read from the database."""
+    """The guard of a status: it takes no value but the same one, and what is read from the database."""
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         if value is not None and instance.__dict__.get(self.field.name) == value:
@@ -76,7 +76,7 @@ class StatusDescriptor(ProtectedDescriptor):
 
 
 class StatusField(FSMField):
-    """Hold a status that only transition methods change.
+    """A status that only transition methods change.
 
     Protection is per instance. django-fsm-2's own mixins switch it off for the whole class while they refresh,
     so a failed refresh leaves it off for the whole process.

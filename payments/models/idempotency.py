@@ -15,7 +15,7 @@ from payments.models.fields import KeyField
 
 
 class IdempotencyRecord(models.Model):
-    """Hold what was answered to a request, so that repeating it changes nothing.
+    """The answer to a request, kept so that repeating the request changes nothing.
 
     `scope` is the principal and the route; `fingerprint` the SHA-256 of what was sent; `response_status` stays empty
     while the first request is under way, and `response_body` may say until then who makes it. Records expire: they

@@ -36,7 +36,7 @@ def _was_decided(operation: Any) -> bool:
 
 
 class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
-    """Select operations."""
+    """Payment operations."""
 
     def open(self) -> PaymentOperationQuerySet:
         """Select the operations that may still stand for money."""
@@ -44,7 +44,7 @@ class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
 
 
 class PaymentOperation(RefusableModel, LeasedModel):
-    """Record one intended call to a provider, and what came of it.
+    """One intended call to a provider, and what came of it.
 
     `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set as
     long as the operation is open and unique, so the database itself allows one per target and kind; a partial unique

@@ -38,11 +38,11 @@ _FACTS: Final[Mapping[Status, Q]] = {
 
 
 class PaymentQuerySet(KeptQuerySet["Payment"]):
-    """Select payments."""
+    """Payments."""
 
 
 class Payment(DerivedStatusModel):
-    """Be an amount that a provider holds, has taken, or has given back, in parts.
+    """An amount that a provider holds, has taken, or has given back, in parts.
 
     `amount` is what was authorized, which may be less than the session asked for; `canceled_amount` the part of it
     that was released without being taken; `charged_back_amount` what the payer's bank took back of what was captured,

@@ -16,7 +16,7 @@ from payments.models.fields import KeyField
 
 
 class PaymentProvider(KeptModel):
-    """Name a configured provider, and say whether new sessions may use it."""
+    """A configured provider, and whether new sessions may use it."""
 
     id = KeyField(_("id"), primary_key=True)
     is_enabled = models.BooleanField(_("enabled"), default=True)

@@ -32,7 +32,7 @@ UNAUTHORIZED_STATUSES: Final = frozenset({Status.PENDING, Status.REQUIRES_MORE, 
 
 
 class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
-    """Select payment sessions."""
+    """Payment sessions."""
 
     def unauthorized(self) -> PaymentSessionQuerySet:
         """Select the sessions that may still become payments."""
@@ -40,7 +40,7 @@ class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
 
 
 class PaymentSession(RefusableModel):
-    """Be an amount to be authorized, tied to one provider.
+    """An amount to be authorized by one provider.
 
     `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the
     provider sets it when the session is initiated, and the storefront reads it. `provider_data` is private.

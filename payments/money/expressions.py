@@ -42,7 +42,7 @@ ESTIMATES: Final = (Avg, StdDev)
 
 
 class AmountExpressionError(TypeError, AttributeError):
-    """Refuse an expression that mixes amounts with something else.
+    """An expression that mixes amounts with something else.
 
     It is an `AttributeError` too, since Django looks at the type of an unfinished expression and passes over
     `AttributeError` there, which is before the numbers in it can be given their type. Django also passes over
@@ -51,7 +51,7 @@ class AmountExpressionError(TypeError, AttributeError):
 
 
 class AmountUnits:
-    """Mark a field whose values are amounts, so that this module needn't import the field that needs it."""
+    """The mark of a field whose values are amounts, so that this module needn't import that field."""
 
 
 def stores_integers(connection: BaseDatabaseWrapper) -> bool:
@@ -81,7 +81,7 @@ def yields_estimate(expression: Any) -> bool:
 
 
 class _Reader:
-    """Walk down the operands that an expression's value comes from.
+    """A walk down the operands that an expression's value comes from.
 
     With a `field`, bare numbers get its type; without one, they are refused. `strict` refuses also what only a database
     with exact decimals gets right.

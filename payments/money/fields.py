@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 else:
 
     class _Field(models.Field):
-        """Give the base field the type parameters that it has in Django's stubs only."""
+        """The base field with the type parameters that it has in Django's stubs only."""
 
         def __class_getitem__(cls, parameters):
             return cls
@@ -62,7 +62,7 @@ _MAX_STORED: Final = int(MAX_AMOUNT.scaleb(SCALE))
 
 
 class AmountField(AmountUnits, _Field[_SetType, _GetType]):
-    """Hold an amount in major units, with four decimals, from -99999999999999.9999 to 99999999999999.9999.
+    """An amount in major units, with four decimals, from -99999999999999.9999 to 99999999999999.9999.
 
     It takes a `Decimal`, an `int` or a string of digits, and refuses to save what it can't hold exactly: floats, NaN,
     more than four decimals, numbers that are too large. Whether an amount may be zero or negative, and how many
@@ -168,7 +168,7 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
 
 
 class RefusedArithmetic(AmountField[_SetType, _GetType]):
-    """Stand for the type of an arithmetic that amounts don't have; Django makes one when it infers the type."""
+    """The type of an arithmetic that amounts don't have; Django makes one when it infers the type."""
 
     def __init__(self) -> None:
         refuse_arithmetic()

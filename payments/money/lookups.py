@@ -21,7 +21,7 @@ else:
 
 
 class _AmountLookup(_Base):
-    """Give bare numbers on either side the type of an amount before they are compiled."""
+    """A comparison in which bare numbers on either side have the type of an amount."""
 
     def process_lhs(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, lhs: Any = None) -> Any:
         type_literals(lhs or self.lhs, connection, self.lhs.output_field)
@@ -34,31 +34,31 @@ class _AmountLookup(_Base):
 
 
 class AmountExact(_AmountLookup, lookups.Exact):
-    """Compare for equality."""
+    """Equality."""
 
 
 class AmountGreaterThan(_AmountLookup, lookups.GreaterThan):
-    """Compare with >."""
+    """The comparison >."""
 
 
 class AmountGreaterThanOrEqual(_AmountLookup, lookups.GreaterThanOrEqual):
-    """Compare with >=."""
+    """The comparison >=."""
 
 
 class AmountLessThan(_AmountLookup, lookups.LessThan):
-    """Compare with <."""
+    """The comparison <."""
 
 
 class AmountLessThanOrEqual(_AmountLookup, lookups.LessThanOrEqual):
-    """Compare with <=."""
+    """The comparison <=."""
 
 
 class AmountIn(_AmountLookup, lookups.In):
-    """Look for an amount in a list or a subquery."""
+    """An amount in a list or a subquery."""
 
 
 class AmountRange(_AmountLookup, lookups.Range):
-    """Look for an amount between two others, both included."""
+    """An amount between two others, both included."""
 
 
 AMOUNT_LOOKUPS = (

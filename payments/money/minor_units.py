@@ -23,7 +23,7 @@ _LAST_DIGIT = 10
 
 @dataclass(frozen=True, kw_only=True)
 class MinorUnits:
-    """Say where a provider counts differently from ISO 4217.
+    """Where a provider counts differently from ISO 4217.
 
     `exponents` gives the decimals that the provider takes a currency to have, by code in lower case, where they aren't
     ISO's. `last_digit_zero` names the currencies whose minor units must be a multiple of ten.

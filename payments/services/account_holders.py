@@ -55,7 +55,7 @@ ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentMethodSetup:
-    """Hold what a customer's browser needs to save a payment method, and say what it does with that."""
+    """What a customer's browser needs to save a payment method, and what it does with that."""
 
     data: Mapping[str, Any] = field(default_factory=dict)
     next_action: NextAction | None = None

@@ -62,7 +62,7 @@ MAX_KEY: Final = 255
 
 @dataclass(frozen=True, kw_only=True)
 class RequestIdentity:
-    """Who sends what where: only the same again is the same request."""
+    """Who sends what to which address: the same again is the same request."""
 
     principal: str = field(repr=False)
     route: str

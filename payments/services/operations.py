@@ -62,7 +62,7 @@ _RESOLUTIONS: Final = ("operation.resolved", "operation.corrected")
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """An operation as it is after it was looked into, and what has happened to its session meanwhile."""
+    """An operation after it was checked, and what has happened to its session meanwhile."""
 
     operation: PaymentOperation
     news: Sequence[PaymentEvent] = ()

@@ -51,7 +51,7 @@ logger = logging.getLogger("payments.payables")
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedPayable:
-    """Say what is to be paid for a row of the shop, as the `PAYABLE_RESOLVER` decides it for one request.
+    """What is to be paid for a row of the shop, as the `PAYABLE_RESOLVER` decides it for one request.
 
     `amount` is all that is to be paid for `payable`, in major units of `currency_code` (ISO 4217, any case), also where
     a part of it was paid already. `customer` is the user who may pay, None or an AnonymousUser for a guest.

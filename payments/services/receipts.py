@@ -96,7 +96,7 @@ def check_receipt(
 
 
 class _Desk:
-    """Where money is received for one collection."""
+    """The receipt of money for one collection, outside of any provider."""
 
     def __init__(self, collection: PaymentCollection, receipt: Receipt, *, actor: Actor, source: str) -> None:
         self._collection = collection

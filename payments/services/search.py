@@ -29,7 +29,7 @@ _NAMES: Final = ("first_name", "last_name")
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Say how a list is searched.
+    """How a list is searched.
 
     `ids` maps an id's prefix to the path from the list's rows to that id, of which its beginning is enough; `exact` are
     paths to values that must match as a whole; `customer` is the path to the customer, of whom a piece of the name or

@@ -37,7 +37,7 @@ def sync_payment_session(
 
 @dataclass(frozen=True, kw_only=True)
 class Synchronization:
-    """A session as it is after its provider was asked, and whether the provider knows of it at all."""
+    """A session after its provider was asked, and whether the provider knows it at all."""
 
     session: PaymentSession
     is_known: bool

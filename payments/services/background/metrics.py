@@ -23,7 +23,7 @@ _WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Hold the figures of one moment; ages and lags in seconds, 0 where nothing waits.
+    """The figures of one moment; ages and lags in seconds, 0 where nothing waits.
 
     `oldest_unresolved_operation_seconds` is per provider: since when it isn't known whether a call to it moved money.
     `inbox_lag_seconds` is how long a webhook event has been due, `outbox_lag_seconds` how long an event of ours waits

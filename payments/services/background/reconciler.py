@@ -123,7 +123,7 @@ def _take_step(turn: _Turn) -> PaymentOperation:
 
 
 class _Turn:
-    """One worker's turn with one operation: `operation` is it as it was written last, in `books`.
+    """One worker's turn with one operation: `operation` is the row as it was written last, in `books`.
 
     An extra turn is one that somebody asks for, besides those that the backoff has.
     """

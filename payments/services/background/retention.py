@@ -13,7 +13,7 @@ from payments.states import WebhookEventStatus
 
 @dataclass(frozen=True, kw_only=True)
 class PruneReport:
-    """Count what was cleared and deleted."""
+    """How many rows were cleared and deleted."""
 
     cleared_events: int
     deleted_records: int

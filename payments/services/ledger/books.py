@@ -69,7 +69,7 @@ class StaleBooksError(Exception):
 
 
 class UnreadReportsError(Exception):
-    """Books in which a discrepancy is to be told, and that were opened without those that were told before."""
+    """A discrepancy to be reported in books that were opened without the earlier reports."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def _as_rows_hold_it(fact: SessionFact) -> SessionFact:
 
 @dataclass(kw_only=True)
 class FactRecorder:
-    """What brings one session, its payment and its operations in line with a fact."""
+    """The rules that bring one session, its payment and its operations in line with a fact."""
 
     books: Books
     session: PaymentSession

@@ -76,7 +76,7 @@ class CommitInDoubtError(DatabaseError):
 
 
 class LeaseLostError(Exception):
-    """A row that another worker has by now, so that this one leaves it alone."""
+    """A row that another worker has by now; this one leaves it alone."""
 
 
 def database_alias() -> str:

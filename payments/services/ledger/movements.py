@@ -53,7 +53,7 @@ def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> lis
 
 @dataclass(kw_only=True)
 class MovementRecorder:
-    """What brings a payment's captures and refunds in line with a fact.
+    """The rules that bring a payment's captures and refunds in line with a fact.
 
     `operation` is the one whose answer the fact is, if it is one's. `has_refused_refund` says that the books couldn't
     hold a refund, so that a total which it is a part of explains nothing else.

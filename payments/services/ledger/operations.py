@@ -51,7 +51,7 @@ KEY_REFUSED: Final = "api_key_refused"
 
 
 class Checkpoint(StrEnum):
-    """A point that every operation passes, in this order."""
+    """A point in the protocol that every operation passes, in this order."""
 
     CLAIMING = "claiming"
     CLAIMED = "claimed"

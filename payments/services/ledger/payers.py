@@ -40,7 +40,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """With which sessions a payer may do something, besides those that payers have made at an offered provider.
+    """On which sessions a payer may use a verb, beyond those that payers have made at an offered provider.
 
     `of_shop` are those that an operator or the shop's own code has made, and `of_plan` installments.
     """

@@ -52,7 +52,7 @@ _TELLING: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """An operation as it is after its call, and the error that kept it from being called or recorded, if one did."""
+    """An operation after its call, and the error that kept it from being called or recorded, if there was one."""
 
     operation: PaymentOperation
     error: PaymentError | None = None
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(kw_only=True)
 class Performance:
-    """What came of a claim: the books as they were written last, and a step for every operation, in their order."""
+    """What came of a claim: the books as written last, and a step for every operation, in order."""
 
     books: Books
     steps: list[Step]

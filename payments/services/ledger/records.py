@@ -67,7 +67,7 @@ UNANSWERED: Final = Failure(code="outcome_unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A person's decision what became of an operation, and how they know; `told` is what the history keeps of it.
+    """A person's decision about an operation, and how they know; `told` is what the history keeps of it.
 
     A correction takes the place of an earlier one.
     """

@@ -97,7 +97,7 @@ _EXCESSES: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a person says of an operation; `amount` (major units) is what has moved, None what was asked.
+    """What a person says of an operation; `amount` (major units) is what has moved, None means as much as was asked.
 
     `reference` is what the provider calls it, or the id of a capture or refund in the books that is the same money.
     `accepts_excess` says that it is meant, though it is more than the provider can have moved by the books.
@@ -111,7 +111,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a statement would do to the sum that it is about: what was captured, say, of a payment so far.
+    """What a statement would do to a sum, such as what has been captured of a payment.
 
     `excess` is by how much it would pass what the provider can have moved. `twin` is the capture or refund in the books
     that is the same money, so that nothing is booked.
@@ -126,7 +126,7 @@ class Outlook:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """By how much a payment was made larger, and released less, for what a person has booked of an operation last.
+    """How much larger a payment was made, and how much less of it released, for an operation's last resolution.
 
     `held` is what its provider has authorized, or None where only a person has told of that: whoever needed the room
     first, the payment is no larger than that unless more was captured.

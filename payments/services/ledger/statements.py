@@ -45,7 +45,7 @@ class DatabaseNow(Now):
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """A SELECT as it is sent to a database; a marker among its `values` gives way to the parameter it stands for."""
+    """A SELECT as it is sent to a database; each marker in `values` gives way to a parameter."""
 
     text: str
     values: tuple[Any, ...]
