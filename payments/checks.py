@@ -483,7 +483,7 @@ def _check_provider(alias: Any, entry: Any) -> Checks:
     try:
         provider = get_provider(alias)
     except ImproperlyConfigured as error:
-        return [_provider_error(str(error))]
+        return [_provider_error(str(error), extra=_missing_extra(entry["BACKEND"], error.__cause__))]
     return [*_money_errors(provider), *_check_public_data(provider), *provider.check()]
 
 
@@ -527,8 +527,18 @@ def _check_public_data(provider: BaseProvider[Any]) -> Checks:
     ]
 
 
-def _provider_error(text: str) -> Error:
+def _missing_extra(backend: str, cause: BaseException | None) -> str:
+    """Return the extra to install for a provider of ours whose third-party library is missing, or an empty text."""
+    if not isinstance(cause, ModuleNotFoundError) or (cause.name or "").startswith("payments"):
+        return ""
+    ours = backend.startswith("payments.providers.")
+    return backend.split(".")[2] if ours else ""  # the package of a provider is named like its extra
+
+
+def _provider_error(text: str, *, extra: str = "") -> Error:
     hint = 'Type: "<alias>": {"BACKEND": "<dotted path of a BaseProvider>", "OPTIONS": {...}}'
+    if extra:
+        hint = f'Type: pip install "django-payment-sessions[{extra}]"'
     return Error(text, hint=hint, id="payments.E004")
 
 

@@ -491,6 +491,36 @@ def test_an_option_either_works_or_is_refused_by_its_name(settings: Settings, ba
             assert get_provider("card").alias == "card"
 
 
+@pytest.mark.parametrize(
+    ("backend", "library", "hint"),
+    [
+        (
+            "payments.providers.stripe.StripeProvider",
+            "stripe",
+            'pip install "django-payment-sessions[stripe]"',
+        ),
+        (
+            "payments.providers.paypal.PayPalProvider",
+            "cryptography",
+            'install "django-payment-sessions[paypal]"',
+        ),
+        ("payments.providers.strype.StripeProvider", "payments.providers.strype", "<dotted path"),
+        ("shop.bankly.BanklyProvider", "bankly", "<dotted path"),
+    ],
+)
+def test_a_missing_library_is_told_with_the_extra_that_has_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, backend: str, library: str, hint: str
+) -> None:
+    def fail(_path: str) -> None:
+        raise ModuleNotFoundError(f"No module named {library!r}", name=library)
+
+    monkeypatch.setattr("payments.providers.building.import_string", fail)
+    settings.PAYMENTS = {"PROVIDERS": {"card": {"BACKEND": backend}}}
+    (message,) = checks.check_providers()
+    assert message.id == "payments.E004"
+    assert hint in str(message.hint)
+
+
 def test_a_plug_in_that_is_broken_is_told_of_and_breaks_no_check(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

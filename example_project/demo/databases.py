@@ -39,6 +39,11 @@ class DemoDatabase:
         path = Path(str(settings.DATABASES["default"]["NAME"]))
         return cls(path=path, ledger=path.with_name(f"{path.stem}-simulator{path.suffix}"))
 
+    @property
+    def name(self) -> str:
+        """What to call the database when talking to a person."""
+        return self.path.name if self.path else str(connection.settings_dict["NAME"])
+
     def prepare(self) -> None:
         """Make the database, or bring its tables up to date."""
         if self.path is not None:

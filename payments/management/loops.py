@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import connections, router
 
+from payments.models import PaymentCollection
 from payments.services.background.jobs import JOBS, Job
 
 logger = logging.getLogger("payments.worker")
@@ -46,6 +47,8 @@ class LoopCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
         jobs = [JOBS[name] for name in self.chosen(options)]
+        if not options["once"]:
+            self._introduce(jobs, options["interval"])
         with _stop_on_signal() as stop:
             while not stop.is_set():
                 counts = [self._work_off(job, options, stop) for job in jobs]
@@ -59,6 +62,14 @@ class LoopCommand(BaseCommand):
     def chosen(self, options: dict[str, Any]) -> Sequence[str]:
         """Return the names of the jobs to run."""
         return self.job_names
+
+    def _introduce(self, jobs: Sequence[Job], interval: float) -> None:
+        """Say what runs, how often and on which database, so that the log of an idle worker isn't empty."""
+        database = connections[router.db_for_write(PaymentCollection)].settings_dict["NAME"]
+        names = ", ".join(job.name for job in jobs)
+        self._say(
+            f"Running {names} on the database {database}, every {interval:g} s. Ctrl-C or SIGTERM stops it."
+        )
 
     def _work_off(self, job: Job, options: dict[str, Any], stop: threading.Event) -> int | None:
         """Run batches of one job until one isn't full or it is time to stop; return how much, None where it failed."""

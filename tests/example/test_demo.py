@@ -72,6 +72,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = run_command("demo", "--no-serve", database=database)
     assert made.returncode == 0, made.stdout + made.stderr
     assert made.stderr == ""
+    steps = [line.split()[0] for line in made.stdout.splitlines()]
+    assert steps == ["Preparing", "the", "products,", "40", "Prepared"], made.stdout
     return database
 
 

@@ -23,6 +23,7 @@ from example_project.demo.servers import (
     let_payers_return_to,
     start_simulator,
 )
+from example_project.demo.stories import STORIES
 from example_project.demo.telling import Telling, announce_some, tell_stories
 from payments.models import PaymentCollection
 from payments.services import list_providers
@@ -31,6 +32,7 @@ from payments.simulator import SimulatorService
 PORT: Final = 8000
 SIMULATOR_PORT: Final = 8001
 TRIED_PORTS: Final = 20
+FIRST_TIME: Final = "about 15 seconds, longer on a busy machine"
 
 
 class Command(BaseCommand):
@@ -70,6 +72,8 @@ class Command(BaseCommand):
             database.delete()
         is_ledger_new = not database.ledger.exists()
         simulator = self._start_simulator(options, database, stack)
+        self._say(f"Preparing the demo; the first time takes {FIRST_TIME}.")
+        self._say(f"  the tables in {database.name}")
         database.prepare()
         telling = self._fill(simulator, options)
         self._sum_up(telling, time.monotonic() - started)
@@ -107,6 +111,7 @@ class Command(BaseCommand):
         return simulator
 
     def _fill(self, simulator: SimulatorService, options: dict[str, Any]) -> Telling:
+        self._say("  products, users and refund reasons")
         list_providers()
         stock_shelves()
         if settings.DEBUG:
@@ -114,11 +119,14 @@ class Command(BaseCommand):
             write_bills()
         else:
             self.stderr.write("DEBUG is off, so no users with known passwords are made.")
-        return Telling() if options["no_orders"] else tell_stories(simulator)
+        if options["no_orders"]:
+            return Telling()
+        self._say(f"  {len(STORIES)} orders, paid through the simulator on {simulator.url}")
+        return tell_stories(simulator)
 
     def _sum_up(self, telling: Telling, seconds: float) -> None:
         count = PaymentCollection.objects.count()
-        self.stdout.write(
+        self._say(
             f"Prepared in {seconds:.1f} s: {count} payment collections, {len(telling.told)} new orders."
         )
         if telling.broken:
@@ -139,7 +147,11 @@ class Command(BaseCommand):
         announce_some(simulator, telling)
         self._print_addresses(server.url, simulator.url)
         stop.wait()
-        self.stdout.write("Stopping.")
+        self._say("Stopping.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # so that a pipe shows each step when it begins
 
     def _print_addresses(self, shop: str, simulator: str) -> None:
         lines = [
@@ -157,8 +169,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"\n{title}")
             for name, text in table:
                 self.stdout.write(f"  {name:<16} {text}")
-        self.stdout.write("\nThis is a demo with known passwords: keep it on this machine. Ctrl-C stops it.")
-        self.stdout.flush()
+        self._say("\nThis is a demo with known passwords: keep it on this machine. Ctrl-C stops it.")
 
 
 def _first_free(first: int, start: Any) -> Any:
