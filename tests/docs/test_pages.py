@@ -60,16 +60,24 @@ def test_every_reason_for_attention_is_described() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted([*DOCS.rglob("*.md"), ROOT / "README.md"]), ids=lambda path: path.name
+    "path",
+    sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "tests/README.md"]),
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
 
 
-def test_readme_shows_the_walkthrough_as_it_is() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- transcript: docs/walkthrough.txt -->\n```text\n")[2].partition("\n```\n")[
-        0
-    ]
+def test_every_page_is_in_the_index() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)\)", page("README.md")))
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - {"README.md"}
+    assert linked == pages | {"openapi.yaml"}
+
+
+def test_the_walkthrough_is_shown_as_it_is() -> None:
+    _before, _mark, after = page("walkthrough.md").partition(
+        "<!-- transcript: docs/walkthrough.txt -->\n```text\n"
+    )
+    shown = after.partition("\n```\n")[0]
     assert shown == page("walkthrough.txt").rstrip("\n")

@@ -20,7 +20,7 @@ REQUIRED = {
     "example_project",
     "tests",
 }
-ALLOWED = REQUIRED | {"docs"}
+ALLOWED = REQUIRED | {"docs", "CONTRIBUTING.md", "SECURITY.md"}
 # Written so that no pattern finds itself.
 MACHINE_FOLDERS = re.compile(r"(?<![\w.:-])/(?:home|Users|root|work)/[\w.]")
 REGISTRY_HOSTS = re.compile(
