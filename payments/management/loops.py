@@ -1,4 +1,4 @@
-"""What the background commands share: a loop that works off what is due, waits, and stops when it is told to."""
+"""What the background commands share: a loop that works off what is due, waits, and stops on a signal."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def positive_int(text: str) -> int:
 
 
 class LoopCommand(BaseCommand):
-    """Run jobs again and again, or once; SIGTERM and Ctrl-C let the batch in hand finish.
+    """A command that runs jobs again and again, or once; SIGTERM and Ctrl-C let the batch in hand finish.
 
-    A job that fails, because the database is away for a moment, say, keeps neither the other jobs nor the next round
-    from running. With `--once` it makes the command fail at the end.
+    If a job fails, because the database is away for a moment, say, the other jobs and the next round run anyway. With
+    `--once` the command then fails at the end.
     """
 
     job_names: Sequence[str] = ()
@@ -45,7 +45,7 @@ class LoopCommand(BaseCommand):
         parser.add_argument("--interval", type=_seconds, default=5.0, help="seconds between two looks (5)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Work until told to stop."""
+        """Work until a signal comes, or once."""
         jobs = [JOBS[name] for name in self.chosen(options)]
         if not options["once"]:
             self._introduce(jobs, options["interval"])
@@ -72,7 +72,7 @@ class LoopCommand(BaseCommand):
         )
 
     def _work_off(self, job: Job, options: dict[str, Any], stop: threading.Event) -> int | None:
-        """Run batches of one job until one isn't full or it is time to stop; return how much, None where it failed."""
+        """Run batches of one job until one isn't full or a signal comes; return how many rows, None if it failed."""
         total = 0
         _close_old_connections()
         try:
@@ -100,13 +100,13 @@ class LoopCommand(BaseCommand):
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
-        self.stdout.flush()  # A log that is a pipe would otherwise learn of it much later.
+        self.stdout.flush()  # a log that is a pipe would otherwise get it much later
 
 
 def _close_old_connections() -> None:
-    """Close connections that are broken or too old, which otherwise only requests see to.
+    """Close connections that are broken or too old, as Django does only for requests.
 
-    One with a transaction open is left alone: it is that of a shop's test, which runs the command within its own.
+    A connection with an open transaction is left alone: it belongs to a test that runs the command inside of its own.
     """
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
@@ -122,7 +122,7 @@ def _seconds(text: str) -> float:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and Ctrl-C set inside the block; only a process's main thread hears of signals."""
+    """Yield an event that SIGTERM and Ctrl-C set inside the block; only the main thread receives signals."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

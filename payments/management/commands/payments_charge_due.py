@@ -1,4 +1,4 @@
-"""Charge due installments with what their customers have saved."""
+"""`payments_charge_due`: an older name of `payments_worker charges`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from payments.management.loops import LoopCommand
 
 
 class Command(LoopCommand):
-    """Run the job `charges`."""
+    """The command of the job `charges`."""
 
-    help = "Charge due installments with saved payment methods, where the plan was made for that."
+    help = "Charge due installments of automatic plans with saved payment methods; the same as payments_worker charges."
     job_names = ("charges",)

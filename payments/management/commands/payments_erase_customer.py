@@ -12,11 +12,11 @@ from payments.states import EventSource
 
 
 class Command(BaseCommand):
-    """Erase what is known of a person, and say what is left."""
+    """The command that erases a person and names what has to wait."""
 
     help = (
-        "Erase what payments know of a customer, here and in their accounts at providers; amounts and history stay. "
-        "Fails where something has to wait: run it again then."
+        "Erase what is stored about a customer, here and in their accounts at providers; amounts and history stay. "
+        "Fails if something has to wait: run it again later."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,11 +30,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Erase, and say what was erased."""
+        """Erase and print what was erased."""
         erasure = erase_abandoned_accounts() if options["deleted"] else _erase(options["username"])
         if not erasure.is_complete:
             left = [*erasure.operations, *erasure.webhook_events, *erasure.accounts]
-            raise CommandError(f"Not erased yet, because under way or not deleted there: {', '.join(left)}")
+            raise CommandError(
+                f"Not erased yet, because it is open or not deleted at the provider: {', '.join(left)}"
+            )
         self.stdout.write(f"Erased. {erasure.collections} payment collections stay, with their amounts.")
 
 

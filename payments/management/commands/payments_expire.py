@@ -1,4 +1,4 @@
-"""Cancel sessions and authorizations whose time is over."""
+"""`payments_expire`: an older name of `payments_worker expiry`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from payments.management.loops import LoopCommand
 
 
 class Command(LoopCommand):
-    """Run the job `expiry`."""
+    """The command of the job `expiry`."""
 
-    help = "Cancel sessions and authorizations whose time is over."
+    help = "Cancel sessions and authorizations that have expired; the same as payments_worker expiry."
     job_names = ("expiry",)

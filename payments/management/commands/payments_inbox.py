@@ -1,4 +1,4 @@
-"""Apply stored webhook events that are due."""
+"""`payments_inbox`: an older name of `payments_worker inbox`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from payments.management.loops import LoopCommand
 
 
 class Command(LoopCommand):
-    """Run the job `inbox`."""
+    """The command of the job `inbox`."""
 
-    help = "Apply stored webhook events that are due."
+    help = "Apply stored webhook events; the same as payments_worker inbox."
     job_names = ("inbox",)

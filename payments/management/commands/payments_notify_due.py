@@ -1,4 +1,4 @@
-"""Write an event for each installment that has fallen due."""
+"""`payments_notify_due`: an older name of `payments_worker installments`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from payments.management.loops import LoopCommand
 
 
 class Command(LoopCommand):
-    """Run the job `installments`."""
+    """The command of the job `installments`."""
 
-    help = "Write an event for each installment that has fallen due."
+    help = "Send a signal for each installment that has fallen due; the same as payments_worker installments."
     job_names = ("installments",)

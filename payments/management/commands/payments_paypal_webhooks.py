@@ -6,7 +6,7 @@ from payments.management.endpoints import EndpointsCommand
 
 
 class Command(EndpointsCommand):
-    """Look at the app's webhooks."""
+    """The command that looks at the app's webhooks."""
 
     help = "Check that PayPal sends the events that the PayPal provider needs."
     service = "PayPal"

@@ -12,7 +12,7 @@ from payments.services.background.retention import prune
 
 
 class Command(BaseCommand):
-    """Keep what must be kept, and no more."""
+    """The command that clears what has been stored long enough."""
 
     help = "Clear the contents of old webhook events, and delete expired idempotency records."
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prune, and say how much."""
+        """Prune and print how much."""
         report = prune(events_older_than=timedelta(days=options["days"]))
         self.stdout.write(
             f"{report.cleared_events} events cleared, {report.deleted_records} idempotency records deleted."

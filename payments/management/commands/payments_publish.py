@@ -1,4 +1,4 @@
-"""Tell signal receivers of events that nobody told them of yet."""
+"""`payments_publish`: an older name of `payments_worker outbox`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from payments.management.loops import LoopCommand
 
 
 class Command(LoopCommand):
-    """Run the job `outbox`."""
+    """The command of the job `outbox`."""
 
-    help = "Tell signal receivers of events that nobody told them of yet."
+    help = "Send signals that a crash left unsent; the same as payments_worker outbox."
     job_names = ("outbox",)

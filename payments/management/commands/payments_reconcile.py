@@ -1,4 +1,4 @@
-"""Find out what became of operations whose outcome nobody recorded."""
+"""`payments_reconcile`: an older name of `payments_worker reconciler`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from payments.management.loops import LoopCommand
 
 
 class Command(LoopCommand):
-    """Run the job `reconciler`."""
+    """The command of the job `reconciler`."""
 
-    help = "Find out what became of operations whose outcome nobody recorded."
+    help = "Find out unknown outcomes of operations; the same as payments_worker reconciler."
     job_names = ("reconciler",)

@@ -6,7 +6,7 @@ from payments.management.endpoints import EndpointsCommand
 
 
 class Command(EndpointsCommand):
-    """Look at the account's webhook endpoints."""
+    """The command that looks at the account's webhook endpoints."""
 
     help = "Check that Stripe sends the events that the Stripe provider needs."
     service = "Stripe"

@@ -12,7 +12,7 @@ from payments.services.background.jobs import JOBS
 
 
 class Command(LoopCommand):
-    """Run all jobs, or those that are named."""
+    """The command of all jobs, or of those that are named."""
 
     help = "Run all background work of payments in one process; several may run side by side."
 
