@@ -62,7 +62,7 @@ class Walkthrough:
         self._compare_ledger(action)
         self._look_as_payer()
         self._look_at_order(reference)
-        self.walk.transcript.line("\nEvery answer was as it has to be.")
+        self.walk.transcript.line("\nEvery answer was as expected.")
 
     # The payer
 
@@ -157,7 +157,7 @@ class Walkthrough:
         self._check_collection("authorized", authorized="100.00", sessions=("authorized", "authorized"))
 
     def _refuse_strangers(self) -> None:
-        self.walk.step("Whoever has neither login nor secret gets the 404 of a row that isn't there")
+        self.walk.step("Without login or secret, a row gives the same 404 as one that doesn't exist")
         stranger = Client(self.walk, "stranger", Browser(self._base_url))
         theirs = stranger.ask("GET", f"{STOREFRONT}/payment-sessions/{self._card}/", status=404)
         missing = stranger.ask("GET", f"{STOREFRONT}/payment-sessions/payses_none/", status=404)
@@ -265,7 +265,7 @@ class Walkthrough:
         bank.ask("GET", f"/_control/totals?reference={self._card}", status=200, expected=totals | counts)
 
     def _look_as_payer(self) -> None:
-        self.walk.step("What the payer sees in the end; and nothing private in anything the storefront said")
+        self.walk.step("What the payer sees in the end, with nothing private in any answer of the storefront")
         url = f"{STOREFRONT}/payment-collections/{self._collection}/"
         shown = self._payer.ask(
             "GET", url, status=200, expected=_sums("completed", "100.00", "100.00", "15.00")

@@ -66,5 +66,6 @@ class Command(BaseCommand):
                 yield url.rstrip("/")
                 return
             if url is not None:
-                self.stderr.write(f"No shop answers at {url}, so one is started for this.")
+                self.stderr.write(f"No shop answers at {url}.")
+            self.stderr.write("Starting a shop for this, in a temporary folder; it takes about 10 seconds.")
             yield stack.enter_context(temporary_shop())
