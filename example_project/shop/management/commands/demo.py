@@ -32,7 +32,7 @@ from payments.simulator import SimulatorService
 PORT: Final = 8000
 SIMULATOR_PORT: Final = 8001
 TRIED_PORTS: Final = 20
-FIRST_TIME: Final = "about 15 seconds, longer on a busy machine"
+FIRST_TIME: Final = "about 15 seconds the first time, longer on a busy machine"
 
 
 class Command(BaseCommand):
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             database.delete()
         is_ledger_new = not database.ledger.exists()
         simulator = self._start_simulator(options, database, stack)
-        self._say(f"Preparing the demo; the first time takes {FIRST_TIME}.")
+        self._say(f"Preparing the demo: {FIRST_TIME}." if is_ledger_new else "Preparing the demo.")
         self._say(f"  the tables in {database.name}")
         database.prepare()
         telling = self._fill(simulator, options)
@@ -121,7 +121,7 @@ class Command(BaseCommand):
             self.stderr.write("DEBUG is off, so no users with known passwords are made.")
         if options["no_orders"]:
             return Telling()
-        self._say(f"  {len(STORIES)} orders, paid through the simulator on {simulator.url}")
+        self._say(f"  {len(STORIES)} orders; new ones are paid through the simulator on {simulator.url}")
         return tell_stories(simulator)
 
     def _sum_up(self, telling: Telling, seconds: float) -> None:
@@ -169,7 +169,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"\n{title}")
             for name, text in table:
                 self.stdout.write(f"  {name:<16} {text}")
-        self._say("\nThis is a demo with known passwords: keep it on this machine. Ctrl-C stops it.")
+        self._say("\nOne order's bank answers with errors on purpose, so the log mentions unknown outcomes.")
+        self._say("This is a demo with known passwords: keep it on this machine. Ctrl-C stops it.")
 
 
 def _first_free(first: int, start: Any) -> Any:
