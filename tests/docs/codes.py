@@ -42,6 +42,7 @@ HANDED_ON: Final = frozenset(
         "self.code",
         "str(code)",
         "str(reason)",
+        "(movement.failure or FAILED).code[:64]",
         "CORRECTED.code",
         "NOT_DONE.code",
         "NOT_SENT.code",

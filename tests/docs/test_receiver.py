@@ -196,7 +196,7 @@ def test_what_the_bank_took_back_is_not_held() -> None:
 
 def test_what_an_order_grows_by_after_a_refund_can_be_paid(receiver: Callable[..., None]) -> None:
     """The page says what the shop's resolver returns then: all that was ever to be paid."""
-    [given_back] = re.findall(r"^given_back = .*$", PAGE, re.MULTILINE)
+    [given_back] = re.findall(r"^(given_back = .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
     def resolved(total: str) -> ResolvedPayable:
         order = Order.objects.get()
