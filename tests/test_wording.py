@@ -27,8 +27,9 @@ from payments.providers import (
     SessionFact,
     WebhookResult,
 )
-from payments.providers.paypal import issues
-from payments.providers.stripe import declines, translation
+from payments.providers.paypal import errors as paypal_errors
+from payments.providers.stripe import errors as stripe_errors
+from payments.providers.stripe import translation
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script, scripted_provider
 from payments.wording import kept_words, told_words
@@ -160,12 +161,12 @@ def test_what_a_third_party_says_is_read_as_it_came(words: str) -> None:
 
 def test_whatever_stripe_or_paypal_refuses_is_told_in_a_language_that_is_chosen_later() -> None:
     failures = [
-        *(declines.card_failure({"code": code}) for code in (*declines.TAXONOMY, "of_next_year")),
-        *(declines.request_failure({"code": code}) for code in ("charge_disputed", "of_next_year")),
+        *(stripe_errors.card_failure({"code": code}) for code in (*stripe_errors.TAXONOMY, "of_next_year")),
+        *(stripe_errors.request_failure({"code": code}) for code in ("charge_disputed", "of_next_year")),
         translation.missing_method(),
         translation.refund_failure({"status": "failed"}),
-        issues.failure("INSTRUMENT_DECLINED"),
-        issues.failure("OF_NEXT_YEAR"),
+        paypal_errors.failure("INSTRUMENT_DECLINED"),
+        paypal_errors.failure("OF_NEXT_YEAR"),
     ]
     assert all(failure is not None and isinstance(failure.message, Promise) for failure in failures)
 

@@ -10,8 +10,8 @@ import pytest
 from payments import exceptions
 from payments.api.errors import PAYMENT_RULES, TYPES
 from payments.api.schema.errors import ERROR_SCHEMA
-from payments.providers.paypal.issues import _WORDS
-from payments.providers.stripe.declines import _REQUESTS, TAXONOMY, Reason
+from payments.providers.paypal.errors import _WORDS
+from payments.providers.stripe.errors import _REQUESTS, TAXONOMY, Reason
 from payments.simulator.cards import CARDS
 from payments.urls import urlpatterns
 from tests.docs.codes import PAGE, Use, codes_of_frameworks, codes_of_input, rows, uses

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers.paypal import PayPalOptions, PayPalProvider, certificates
+from payments.providers.paypal import PayPalOptions, PayPalProvider, webhooks
 from payments.services import (
     authorize_payment_session,
     capture_payment,
@@ -95,9 +95,9 @@ def fake() -> Iterator[FakePayPal]:
 @pytest.fixture(autouse=True)
 def no_certificate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each test fetch the certificate anew: each has a fake of its own."""
-    monkeypatch.setattr(certificates, "_kept", {})
-    monkeypatch.setattr(certificates, "_absent", {})
-    certificates._begun.clear()
+    monkeypatch.setattr(webhooks, "_kept", {})
+    monkeypatch.setattr(webhooks, "_absent", {})
+    webhooks._begun.clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from payments.exceptions import AmountError, DeclinedError
 from payments.money import EXPONENTS
-from payments.providers.paypal.amounts import CURRENCIES, from_value, to_value
+from payments.providers.paypal.parameters import CURRENCIES, from_value, to_value
 from payments.services import (
     authorize_payment_session,
     create_installment_plan,

@@ -15,7 +15,7 @@ from django.test import Client
 
 from payments.exceptions import ProviderUnavailableError, WebhookVerificationError
 from payments.providers import WebhookRequest
-from payments.providers.paypal import PayPalOptions, PayPalProvider, certificates
+from payments.providers.paypal import PayPalOptions, PayPalProvider, webhooks
 from payments.testing.settings import configured_provider
 from tests.paypal.conftest import BACKEND
 from tests.paypal.fake.signing import WEBHOOK_ID, body_of, signed_headers
@@ -123,8 +123,8 @@ def test_certificate_that_is_absent_is_asked_for_once(host: Host, monkeypatch: p
     assert {deliver(host) for _ in range(100)} == {"WebhookVerificationError"}
     assert len(host.asked) == 1
 
-    later = time.monotonic() + certificates.ABSENT_FOR + 1
-    monkeypatch.setattr(certificates, "monotonic", lambda: later)
+    later = time.monotonic() + webhooks.ABSENT_FOR + 1
+    monkeypatch.setattr(webhooks, "monotonic", lambda: later)
     deliver(host)
     assert len(host.asked) == 2
 
@@ -139,14 +139,12 @@ def test_few_certificates_are_asked_for_in_a_minute(
     host.answer = answer
     errors = [deliver(host, name=f"CERT-{number}") for number in range(100)]
 
-    assert len(host.asked) == certificates.MAX_FETCHES
-    assert set(errors[certificates.MAX_FETCHES :]) == {
-        "ProviderUnavailableError"
-    }  # one of them may be PayPal's
-    later = time.monotonic() + certificates.PERIOD + 1
-    monkeypatch.setattr(certificates, "monotonic", lambda: later)
+    assert len(host.asked) == webhooks.MAX_FETCHES
+    assert set(errors[webhooks.MAX_FETCHES :]) == {"ProviderUnavailableError"}  # one of them may be PayPal's
+    later = time.monotonic() + webhooks.PERIOD + 1
+    monkeypatch.setattr(webhooks, "monotonic", lambda: later)
     deliver(host, name="CERT-later")
-    assert len(host.asked) == certificates.MAX_FETCHES + 1
+    assert len(host.asked) == webhooks.MAX_FETCHES + 1
 
 
 def test_certificate_that_arrives_byte_by_byte_is_not_waited_for(host: Host) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from payments.providers import BaseProvider
 from payments.providers.paypal import PayPalOptions, PayPalProvider
-from payments.providers.paypal.tokens import Token, remember
+from payments.providers.paypal.client import Token, remember
 from payments.testing import Attempt, ProviderContract, SessionDriver
 from tests.paypal.conftest import PayPalAttempt, approve, options_for
 from tests.paypal.fake import FakePayPal, Funding

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from payments.exceptions import ProviderUnavailableError
 from payments.providers import WebhookRequest
-from payments.providers.paypal import certificates
+from payments.providers.paypal import webhooks
 from tests.paypal.conftest import provider_for
 from tests.paypal.deliveries import authorization, is_refused, parsed
 from tests.paypal.fake import FakePayPal, Fault
@@ -140,7 +140,7 @@ class TestCertificates:
         def fail(*_arguments: object, **_more: object) -> None:
             raise AssertionError("An address that isn't PayPal's was followed.")
 
-        monkeypatch.setattr(certificates, "_fetched", fail)
+        monkeypatch.setattr(webhooks, "_fetched", fail)
         body = body_of(authorization(fake))
         headers = {**signed_headers(body, url=fake.url), "paypal-cert-url": url}
         assert is_refused(fake, body, headers, livemode=True, base_url="")
@@ -163,7 +163,7 @@ class TestCertificates:
             asked.append(url)
             return _certificate(fake)
 
-        monkeypatch.setattr(certificates, "_fetched", fetched)
+        monkeypatch.setattr(webhooks, "_fetched", fetched)
         body = body_of(authorization(fake))
         headers = signed_headers(body, url=f"https://{host}")
         provider = provider_for(fake, livemode=livemode, base_url="")
@@ -176,12 +176,12 @@ class TestCertificates:
         assert fake.executed.count("certificate") == 1
 
     def test_not_many_are_kept(self, fake: FakePayPal, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(certificates, "_fetched", lambda _url, _options: _certificate(fake))
+        monkeypatch.setattr(webhooks, "_fetched", lambda _url, _options: _certificate(fake))
         body = body_of(authorization(fake))
         for number in range(40):
             headers = signed_headers(body, url=fake.url, certificate_name=f"CERT-{number}")
             provider_for(fake).parse_webhook(WebhookRequest(body=body, headers=headers))
-        assert len(certificates._kept) == certificates.MAX_KEPT
+        assert len(webhooks._kept) == webhooks.MAX_KEPT
 
     @pytest.mark.parametrize("fault", [Fault.ERROR_BEFORE, Fault.SILENCE_BEFORE, Fault.GARBAGE_BEFORE])
     def test_one_that_cannot_be_fetched_right_now_proves_nothing_either_way(

@@ -434,7 +434,7 @@ MUTATIONS: Final = (
         test=f"{PAYPAL}/test_proof.py::TestCertificates::test_no_other_address_is_followed",
         edits=(
             Edit(
-                path="payments/providers/paypal/certificates.py",
+                path="payments/providers/paypal/webhooks.py",
                 old="if origin not in allowed or path is None",
                 new="if path is None",
             ),
@@ -445,7 +445,7 @@ MUTATIONS: Final = (
         test=f"{PAYPAL}/test_outcomes.py::test_not_reaching_paypal_after_a_refusal_does_not_mean_not_done",
         edits=(
             Edit(
-                path="payments/providers/paypal/lookups.py",
+                path="payments/providers/paypal/client.py",
                 old="""    except ProviderUnavailableError as error:
         raise PayPalAnswerError("PayPal can't be asked what became of it.") from error""",
                 new="""    except ProviderUnavailableError:

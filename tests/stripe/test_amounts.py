@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from payments.exceptions import DeclinedError
 from payments.money import EXPONENTS, exponent
-from payments.providers.stripe.amounts import RULES, from_units, to_units
+from payments.providers.stripe.parameters import RULES, from_units, to_units
 from payments.services import (
     authorize_payment_session,
     create_installment_plan,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils.translation import override
 
-from payments.providers.stripe.declines import TAXONOMY, Advice, Reason, card_failure, request_failure
+from payments.providers.stripe.errors import TAXONOMY, Advice, Reason, card_failure, request_failure
 from payments.testing.contract.expectations import fact_of
 from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for

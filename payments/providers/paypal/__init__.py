@@ -1,7 +1,6 @@
 """The provider for PayPal: orders, authorizations, captures, refunds and webhooks, over PayPal's REST API.
 
-Install the extra `paypal`. PayPal's own library can't be pointed at another address, so none is used. Nothing imports
-this room unless a provider with its backend is configured.
+Install the extra `paypal`: nothing imports this room unless a provider with its backend is configured.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
-"""Calls to PayPal's REST API, each with a timeout, sorted by how certain their answers are.
+"""Calls to PayPal's REST API, each with a timeout and a connection of its own.
 
-Every call has a connection of its own: a request lost on one that the other side has closed meanwhile would be an
-unknown outcome. Nothing is repeated here except after a refused access token, when nothing was done.
+A request lost on a kept connection, which the other side had closed meanwhile, would be an unknown outcome.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import requests
 from django.views.decorators.debug import sensitive_variables
@@ -25,11 +27,38 @@ from payments.providers.paypal.errors import (
     sorted_answer,
 )
 from payments.providers.paypal.options import PayPalOptions
-from payments.providers.paypal.tokens import Token, forget, token_for
+from payments.providers.paypal.orders import Order, read_order
+from payments.providers.paypal.parameters import order_id
+from payments.providers.requests import ProviderRequest
+
+MARGIN: Final = 60.0
+"""How long before it expires a token is no longer used, in seconds."""
+
+_Owner = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """An access token; `lasts` is in seconds from `fetched_at`."""
+
+    value: str = field(repr=False)
+    lasts: float
+    fetched_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may still be used."""
+        return time.monotonic() < self.fetched_at + self.lasts - MARGIN
+
+
+# PayPal's tokens live for hours, and it asks that they be used again
+# (https://developer.paypal.com/api/rest/authentication/, November 2026).
+_tokens: dict[_Owner, Token] = {}
+_tokens_lock = threading.Lock()
 
 
 class PayPalApi:
-    """Ask PayPal for one thing at a time.
+    """A way to ask PayPal for one thing at a time.
 
     Every method raises RefusedError for a definite refusal and ProviderUnavailableError where nothing was done;
     anything else that it raises means that nobody knows.
@@ -118,7 +147,7 @@ class PayPalApi:
 
     @sensitive_variables()
     def _fetch_token(self) -> Token:
-        """Return a new access token. Whatever goes wrong with it, nothing else was asked of PayPal."""
+        """Return a new access token. Whatever goes wrong here, nothing else was asked of PayPal."""
         login = HTTPBasicAuth(self._options.client_id, self._options.client_secret)
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
@@ -149,7 +178,7 @@ class PayPalApi:
 
 
 class _Bearer(AuthBase):
-    """Send an access token; as `auth`, because requests would let a netrc file replace a plain header."""
+    """An access token in a header; as `auth`, because requests would let a netrc file replace a plain header."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -159,9 +188,67 @@ class _Bearer(AuthBase):
         return request
 
 
+def look(api: PayPalApi, request: ProviderRequest) -> Order:
+    """Return the order of a session; raise RefusedError where PayPal has none, or none any more."""
+    return read_order(api.order(order_id(request)))
+
+
+def look_or_none(api: PayPalApi, request: ProviderRequest) -> Order | None:
+    """Return the order of a session, or None where PayPal has none, or none any more."""
+    answer = api.order_or_none(order_id(request))
+    return None if answer is None else read_order(answer)
+
+
+def look_at_payment(api: PayPalApi, request: ProviderRequest) -> Order:
+    """Return the order of a payment.
+
+    PayPal forgets orders that were never approved, but not those that were paid. So where one isn't found, as under
+    another account's credentials, it isn't known what has become of it, or of an earlier attempt at the same.
+    """
+    order = look_or_none(api, request)
+    if order is None:
+        raise PayPalAnswerError("PayPal doesn't know the order of a payment.")
+    return order
+
+
+def look_again(api: PayPalApi, request: ProviderRequest) -> Order:
+    """Return the order after something was asked for: then not to reach PayPal doesn't mean “not done”."""
+    try:
+        return look(api, request)
+    except ProviderUnavailableError as error:
+        raise PayPalAnswerError("PayPal can't be asked what became of it.") from error
+
+
+def token_for(options: PayPalOptions, fetch: Callable[[], Token]) -> Token:
+    """Return the token that is kept, or a new one. Two threads may fetch one each, which does no harm."""
+    kept = _tokens.get(_owner(options))
+    if kept is not None and kept.is_fresh:
+        return kept
+    fresh = fetch()
+    remember(options, fresh)
+    return fresh
+
+
+def remember(options: PayPalOptions, token: Token) -> None:
+    """Keep a token for the calls to come."""
+    with _tokens_lock:
+        _tokens[_owner(options)] = token
+
+
+def forget(options: PayPalOptions, token: Token) -> None:
+    """Let go of a token that was refused, unless another thread has replaced it already."""
+    with _tokens_lock:
+        if _tokens.get(_owner(options)) == token:
+            del _tokens[_owner(options)]
+
+
+def _owner(options: PayPalOptions) -> _Owner:
+    return options.url, options.client_id, options.client_secret
+
+
 def _safe(reference: Any) -> str:
     """Return one of PayPal's ids, if it is one: it becomes part of an address."""
     text = str(reference)
     if not (text.isascii() and text.replace("-", "").isalnum()):
-        raise PayPalAnswerError("What should be an id of PayPal's is none.")
+        raise PayPalAnswerError("What should be an id of PayPal's is not one.")
     return text

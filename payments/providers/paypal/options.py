@@ -26,7 +26,7 @@ _METHODS: Final = ("UNRESTRICTED", "IMMEDIATE_PAYMENT_REQUIRED")
 
 @dataclass(frozen=True, kw_only=True)
 class PayPalOptions:
-    """Say whose account it is, how it takes money, and how to talk to PayPal.
+    """Whose account it is, how it takes money, and how to talk to PayPal.
 
     `client_id`, which goes to browsers, and `client_secret` are those of a REST app. `livemode` says whether real money
     is meant; with False it is PayPal's sandbox. `webhook_ids` are those that PayPal gave the shop's webhooks, several

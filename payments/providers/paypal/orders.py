@@ -1,6 +1,6 @@
 """PayPal's orders as they are read here: typed, with exact amounts, and nothing that isn't needed.
 
-Whatever doesn't have the form that PayPal documents raises PayPalAnswerError: it can't be believed.
+What doesn't have the form that PayPal documents raises PayPalAnswerError: it can't be believed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Final
 from payments.exceptions import AmountError, CurrencyError
 from payments.money import ZERO
 from payments.providers.facts import is_web_address
-from payments.providers.paypal.amounts import from_value
 from payments.providers.paypal.errors import PayPalAnswerError
+from payments.providers.paypal.parameters import from_value
 from payments.providers.paypal.references import RefundMark, is_canceled, operation_of, read_refund_mark
 
 Object = Mapping[str, Any]
@@ -31,7 +31,7 @@ _UNREADABLE: Final = (LookupError, TypeError, AttributeError, ValueError, Amount
 
 @dataclass(frozen=True, kw_only=True)
 class Authorization:
-    """Hold an authorization: `amount` in major units, in the order's currency."""
+    """An authorization; `amount` is in major units, in the order's currency."""
 
     id: str
     status: str
@@ -57,7 +57,7 @@ class Authorization:
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """Hold a capture: `amount` in major units, in the order's currency."""
+    """A capture; `amount` is in major units, in the order's currency."""
 
     id: str
     status: str
@@ -79,7 +79,7 @@ class Capture:
 
 @dataclass(frozen=True, kw_only=True)
 class Refund:
-    """Hold a refund: `amount` in major units, in the order's currency."""
+    """A refund; `amount` is in major units, in the order's currency."""
 
     id: str
     status: str
@@ -102,7 +102,7 @@ class Refund:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Hold an order with its money's movements; `currency_code` is in lower case, amounts are in major units.
+    """An order with its money's movements; `currency_code` is in lower case, amounts are in major units.
 
     `takes_at_once` tells that the money is captured without being held first: so it was asked for when it was made.
     """
@@ -134,7 +134,7 @@ class Order:
 
     @property
     def is_paid(self) -> bool:
-        """Whether the payer's money was asked for, with whatever success."""
+        """Whether the payer's money was asked for, successfully or not."""
         return self.authorization is not None or bool(self.captures)
 
     @property
@@ -144,7 +144,7 @@ class Order:
 
     @property
     def reserved(self) -> Decimal:
-        """How much was taken, or will be as far as anybody knows."""
+        """How much was taken, or will be as far as is known."""
         return sum((row.amount for row in self.captures if not row.has_failed), ZERO)
 
     @property

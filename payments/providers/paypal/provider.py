@@ -19,18 +19,15 @@ from django.utils.translation import gettext_lazy as _
 from payments.providers.base import BaseProvider
 from payments.providers.endpoints import EndpointReport
 from payments.providers.facts import NextAction
-from payments.providers.paypal import amounts, parameters, translation
-from payments.providers.paypal.client import PayPalApi
-from payments.providers.paypal.endpoints import endpoint_reports
-from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
-from payments.providers.paypal.issues import failure
-from payments.providers.paypal.lookups import look, look_again, look_at_payment, look_or_none
+from payments.providers.paypal import parameters, translation
+from payments.providers.paypal.client import PayPalApi, look, look_again, look_at_payment, look_or_none
+from payments.providers.paypal.errors import PayPalAnswerError, RefusedError, failure
 from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, read_capture, read_order
-from payments.providers.paypal.pages import transaction_url
 from payments.providers.paypal.parameters import order_id
+from payments.providers.paypal.references import transaction_url
 from payments.providers.paypal.refunds import give_back
-from payments.providers.paypal.webhooks import EVENTS, webhook_result
+from payments.providers.paypal.webhooks import EVENTS, endpoint_reports, webhook_result
 from payments.providers.refusals import answering
 from payments.providers.requests import (
     AuthorizeRequest,
@@ -62,7 +59,7 @@ _PAYER_IS_NEEDED: Final = frozenset({"ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRE
 
 
 class PayPalProvider(BaseProvider[PayPalOptions]):
-    """Take payments through PayPal's orders.
+    """The provider of payments through PayPal's orders.
 
     The payer approves an order at PayPal, where `next_action` leads or PayPal's own script; a browser sends nothing.
     """
@@ -88,7 +85,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     @property
     def is_meant_to_pretend(self) -> bool:
-        """Whether the sandbox is meant, which nobody gets without saying so."""
+        """Whether the sandbox is meant, which is only used where the options say so."""
         return not self.options.livemode
 
     def key_window(self, kind: OperationKind) -> timedelta | None:
@@ -97,7 +94,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     def amount_step(self, currency_code: str) -> Decimal:
         """Return the amount of which PayPal takes multiples only; raise DeclinedError for a currency it won't take."""
-        return amounts.step(currency_code)
+        return parameters.amount_step(currency_code)
 
     def movement_url(self, kind: MovementKind, provider_reference: str) -> str:
         """Return PayPal's page of a capture or refund; a refund that took several of PayPal's has none."""
@@ -139,7 +136,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     @answering(CaptureResult)
     def capture(self, request: CaptureRequest) -> CaptureResult:
-        """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
+        """Take a part of what is held, or all of it; the rest is released unless it may be captured later."""
         order = look_at_payment(self._api, request)
         capture = order.capture_of(request.operation_id) or self._take(request, order)
         return CaptureResult(
@@ -172,10 +169,10 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
 
     @answering(CancelResult)
     def cancel(self, request: CancelRequest) -> CancelResult:
-        """Abandon the order, or let go of what is still held; what is let go already is no refusal."""
+        """Abandon the order, or release what is still held; what is released already counts as done."""
         order = look_or_none(self._api, request)
         if order is None and request.payment_id is None:
-            # PayPal forgets an order that nobody approved in time.
+            # PayPal forgets an order that wasn't approved in time.
             return CancelResult(outcome=Outcome.SUCCEEDED, provider_reference=request.provider_reference)
         if order is None:
             raise PayPalAnswerError("PayPal doesn't know the order of a payment.")
@@ -214,7 +211,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         return webhook_result(request, self.options)
 
     def endpoint_reports(self, *, path: str) -> Sequence[EndpointReport]:
-        """Return what isn't as it should be with the app's webhooks whose address has this path."""
+        """Report what is wrong with the app's webhooks whose address has this path."""
         return endpoint_reports(self.options, path=path)
 
     def check(self) -> Sequence[CheckMessage]:
@@ -302,7 +299,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             self._api.patch_order(order.id, parameters.abandon_order(request))
 
     def _release(self, request: CancelRequest, order: Order, authorization: Authorization) -> None:
-        """Have PayPal let go of what it holds, if it still does."""
+        """Have PayPal release what it holds, if it still does."""
         if order.released or authorization.status == "DENIED":
             return
         try:

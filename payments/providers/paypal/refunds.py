@@ -1,10 +1,4 @@
-"""Refunds: PayPal gives money back capture by capture, so one refund of ours may take several of PayPal's.
-
-A refund that fits into what is left of one capture is one refund at PayPal. Only one that doesn't is divided, oldest
-capture first, and each part names the operation and the whole amount: so a refund that broke off is found half done,
-and what is missing is asked for when it is sent again. Once a part has failed, nothing more is asked for: our refund
-has failed, and the parts that stand are refunds of their own.
-"""
+"""Refunds: PayPal gives money back capture by capture, so one refund of ours may take several of PayPal's."""
 
 from __future__ import annotations
 
@@ -17,10 +11,8 @@ from payments.exceptions import ProviderUnavailableError
 from payments.money import ZERO
 from payments.providers.facts import Failure
 from payments.providers.paypal import parameters
-from payments.providers.paypal.client import PayPalApi
-from payments.providers.paypal.errors import PayPalAnswerError, RefusedError
-from payments.providers.paypal.issues import failure
-from payments.providers.paypal.lookups import look_at_payment
+from payments.providers.paypal.client import PayPalApi, look_at_payment
+from payments.providers.paypal.errors import PayPalAnswerError, RefusedError, failure
 from payments.providers.paypal.orders import Capture, Order, Refund, read_refund
 from payments.providers.requests import RefundRequest
 
@@ -32,7 +24,7 @@ _TAKEN_MEANWHILE: Final = frozenset({"CAPTURE_FULLY_REFUNDED", "REFUND_AMOUNT_EX
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Say how much (major units) of a capture is given back."""
+    """The amount (major units) of a capture that is given back."""
 
     capture: Capture
     amount: Decimal
@@ -40,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """Hold the refunds at PayPal that make up one of ours, and why there isn't another one, if it was refused."""
+    """The refunds at PayPal that make up one of ours, and why there isn't a further one, if that was refused."""
 
     refunds: Sequence[Refund]
     refusal: Failure | None = None
@@ -52,15 +44,19 @@ def give_back(api: PayPalApi, request: RefundRequest) -> Given:
     Raises RefusedError where nothing was given back.
     """
     for attempt in range(1, MAX_PLANS + 1):
+        # Each part names the operation and the whole amount. So a refund that broke off half way is found here, and
+        # what is missing is asked for when it is sent again.
         order = look_at_payment(api, request)
         made = list(order.refunds_of(request.operation_id))
+        # Once a part has failed, our refund has failed: nothing more is asked for, and the parts that stand count as
+        # refunds of their own.
         if any(row.has_failed for row in made):
             return Given(refunds=made)
         try:
             _make(api, request, plan_refund(order, request.amount - _sum(made)), made)
         except RefusedError as error:
             if error.issue in _TAKEN_MEANWHILE and attempt < MAX_PLANS:
-                continue
+                continue  # Another refund took what was left, as one made in the dashboard: plan anew with the rest.
             if not _sum(made):
                 raise
             return Given(refunds=made, refusal=error.failure)
@@ -75,6 +71,8 @@ def plan_refund(order: Order, amount: Decimal) -> list[Part]:
     """
     if amount <= ZERO:
         return []
+    # What fits into one capture is one refund at PayPal, if possible the one that it empties. Only what doesn't fit is
+    # divided, oldest capture first.
     left = {row.id: order.left_of(row) for row in order.captures}
     fitting = [row for row in order.captures if left[row.id] >= amount]
     if fitting:
@@ -96,6 +94,7 @@ def _make(api: PayPalApi, request: RefundRequest, plan: Sequence[Part], made: li
     total = request.amount if made or len(plan) > 1 else None
     for part in plan:
         body = parameters.refund(request, part.amount, total=total)
+        # A part that is planned anew with another amount is another request, so it needs another key.
         key = f"{request.idempotency_key}-{part.capture.id}-{body['amount']['value']}"
         try:
             answer = api.refund(part.capture.id, body, key=key)

@@ -1,4 +1,4 @@
-"""From PayPal's words to ours: an order with all that became of it as a fact in cumulative amounts."""
+"""PayPal's orders as facts in cumulative amounts, with all that became of them: captures, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from payments.exceptions import AmountError, CurrencyError
 from payments.moments import aware_moment
 from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
-from payments.providers.paypal.amounts import from_value
-from payments.providers.paypal.issues import status_failure
+from payments.providers.paypal.errors import status_failure
 from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, Refund
+from payments.providers.paypal.parameters import from_value
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 
 Json = dict[str, Any]
 
 PATIENCE: Final = timedelta(days=2)
-"""For longer than this nobody tries to complete a refund that broke off half way."""
+"""How long it is tried to complete a refund that broke off half way."""
 
 _LOST: Final = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
 _INQUIRY: Final = "INQUIRY"
@@ -95,7 +95,7 @@ def authorized_amount(order: Order) -> Decimal:
 
 
 def refusal_of(order: Order) -> Failure | None:
-    """Return why the payer's money couldn't be had, if that was tried in vain."""
+    """Return why the payer's money couldn't be had, if it was asked for."""
     if order.authorization is not None and order.authorization.status == "DENIED":
         return status_failure("AUTHORIZATION_DENIED", order.authorization.reason)
     if order.authorization is None and order.captures and all(row.has_failed for row in order.captures):
@@ -193,7 +193,7 @@ def refund_failure(group: Sequence[Refund], total: Decimal) -> Failure | None:
 
 
 def standing(group: Sequence[Refund]) -> list[Refund]:
-    """Return the parts of a refund that give something back, or will as far as anybody knows."""
+    """Return the parts of a refund that give something back, or will as far as is known."""
     return [row for row in group if not row.has_failed]
 
 
@@ -203,7 +203,11 @@ def refund_reference(group: Sequence[Refund]) -> str:
 
 
 def refund_facts(group: Sequence[Refund], currency_code: str) -> list[MovementFact]:
-    """Return a refund as a movement; one of which not every part stands has failed, and each part is one by itself."""
+    """Return a refund as a movement; a failed one of several parts as several movements.
+
+    It has failed where not every part stands. Our books then have the whole as a failed refund under our operation,
+    and each part that stands as a refund of its own, so that what did go back is counted.
+    """
     total = _total_of(group)
     mark = group[0].mark
     whole = MovementFact(
@@ -218,7 +222,7 @@ def refund_facts(group: Sequence[Refund], currency_code: str) -> list[MovementFa
     if whole.status != MovementStatus.FAILED or not _is_divided(group):
         return [whole]
     if len(group) == 1:
-        # The part itself goes by that name.
+        # The one part goes by that reference itself, and no two refunds may have the same.
         whole = replace(whole, provider_reference=f"{whole.provider_reference}+")
     return [whole, *part_facts(group, currency_code)]
 
@@ -341,7 +345,7 @@ def _amount_of(dispute: Mapping[str, Any], currency_code: str) -> Decimal | None
 
 
 def _read(money: Mapping[str, Any], currency_code: str) -> Decimal | None:
-    """Return an amount of PayPal's; None for one in another currency, and for none at all."""
+    """Return an amount of PayPal's; None for one in another currency, or where there isn't one."""
     if str(money.get("currency_code")).lower() != currency_code:
         return None
     try:

@@ -1,14 +1,6 @@
-"""PayPal's events: proven first, and then only taken as hints.
+"""PayPal's events: proven with the certificates that PayPal signs them with, and then only taken as hints.
 
-PayPal signs `<transmission id>|<time>|<webhook id>|<CRC32 of the body>`
-(https://developer.paypal.com/api/rest/webhooks/rest/, November 2026). There are two ways to prove an event. PayPal can
-be asked (`verify-webhook-signature`), with the body embedded byte for byte. Or the signature is checked here, with the
-certificate that PayPal publishes, which is what this room does: nobody is asked while PayPal waits for an answer, and
-events can be received while PayPal's API is down.
-
-Neither proves more than a checksum of the body, for which whoever has seen one delivery can make up another body. So
-no event states a fact: each one says of which session there is news, and the services then ask PayPal. What isn't
-ours, on an account that others use too, is named by nothing of ours, and changes nothing.
+An event that isn't about a session of ours, on an account that others use too, changes nothing.
 """
 
 from __future__ import annotations
@@ -17,21 +9,37 @@ import base64
 import binascii
 import json
 import re
+import threading
 import zlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-from payments.exceptions import WebhookVerificationError
-from payments.providers.paypal.certificates import certificate_at, is_signed
-from payments.providers.paypal.options import PayPalOptions
+import requests
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from urllib3.exceptions import HTTPError
+
+from payments.exceptions import ProviderUnavailableError, WebhookVerificationError
+from payments.providers.endpoints import EndpointReport, leads_to
+from payments.providers.paypal.client import PayPalApi
+from payments.providers.paypal.errors import Json
+from payments.providers.paypal.options import LIVE_HOSTS, SANDBOX_HOSTS, PayPalOptions
 from payments.providers.paypal.orders import link_of, time_of
 from payments.providers.paypal.references import session_of
 from payments.providers.requests import WebhookRequest
 from payments.providers.results import WebhookResult
 
 Event = Mapping[str, Any]
+T = TypeVar("T")
 
 EVENTS: Final = (
     "CHECKOUT.ORDER.APPROVED",
@@ -56,6 +64,22 @@ EVENTS: Final = (
 AHEAD: Final = 300.0
 """How far a delivery's time may be in the future, in seconds: clocks differ."""
 
+ALL_EVENTS: Final = "*"
+
+MAX_KEPT: Final = 16
+MAX_SIZE: Final = 64 * 1024
+MAX_FETCHES: Final = 6
+PERIOD: Final = 60.0
+"""A process fetches `MAX_FETCHES` certificates in so many seconds; PayPal signs with one for long."""
+
+PATIENCE: Final = 5.0
+"""How long a certificate may take to arrive, in seconds."""
+
+ABSENT_FOR: Final = 150.0
+"""How long it is remembered that there is no certificate at an address, in seconds."""
+
+_CERTIFICATE_PATH: Final = re.compile(r"/v1/notifications/certs/CERT-[0-9A-Za-z-]{1,100}")
+_ABSENT: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _CAPTURE: Final = re.compile(r"/v2/payments/captures/([0-9A-Za-z-]+)/?$")
 _ALGORITHM: Final = "SHA256withRSA"
 _LENGTHS: Final = (256, 384, 512)
@@ -70,10 +94,16 @@ _FAMILIES: Final = (
 )
 _UNREADABLE: Final = (LookupError, TypeError, AttributeError, ValueError)
 
+_kept: dict[str, x509.Certificate] = {}
+_absent: dict[str, float] = {}
+_begun: deque[float] = deque(maxlen=MAX_FETCHES)
+_lock = threading.Lock()
+_fetching = threading.Lock()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Say what an event is about: our session, PayPal's order, and the captures that were refunded or are disputed."""
+    """What an event is about: our session, PayPal's order, and the captures that were refunded or are disputed."""
 
     session_id: str | None = None
     order_id: str | None = None
@@ -83,6 +113,8 @@ class Subject:
 def webhook_result(request: WebhookRequest, options: PayPalOptions) -> WebhookResult:
     """Return a proven event.
 
+    None states a fact: the signature proves no more than a checksum of the body, for which anybody who has seen one
+    delivery can make up another body. So each event says of which session there is news, and the services ask PayPal.
     Raises WebhookVerificationError for any other, and ProviderUnavailableError where PayPal's certificate can't be
     fetched right now: the event has to be sent again.
     """
@@ -103,6 +135,15 @@ def webhook_result(request: WebhookRequest, options: PayPalOptions) -> WebhookRe
     )
 
 
+def endpoint_reports(options: PayPalOptions, *, path: str) -> list[EndpointReport]:
+    """Return a report of each webhook whose address has this path.
+
+    Raises RefusedError, ProviderUnavailableError and whatever a call to PayPal raises.
+    """
+    webhooks = PayPalApi(options).webhooks()
+    return [_report(row, options) for row in webhooks if leads_to(row["url"], path)]
+
+
 def _check_time(header: str, tolerance: float) -> None:
     try:
         age = (datetime.now(UTC) - time_of(header)).total_seconds()
@@ -115,7 +156,9 @@ def _check_time(header: str, tolerance: float) -> None:
 def _check_signature(request: WebhookRequest, options: PayPalOptions) -> None:
     """Make sure that PayPal has signed this body for one of our webhooks.
 
-    A certificate is fetched for nothing that can't be a signature, and for nobody who expects none.
+    PayPal could be asked (`verify-webhook-signature`). The signature is checked here instead, so that PayPal isn't
+    asked while it waits for an answer, and events can be received while its API is down. No certificate is fetched for
+    what can't be a signature, nor where no webhook is expected.
     """
     headers = request.headers
     if not options.webhook_ids:
@@ -133,7 +176,7 @@ def _check_signature(request: WebhookRequest, options: PayPalOptions) -> None:
 
 
 def _message(request: WebhookRequest, webhook_id: str) -> bytes:
-    """Return what PayPal signs."""
+    """Return what PayPal signs (https://developer.paypal.com/api/rest/webhooks/rest/, November 2026)."""
     parts = (
         request.headers.get("paypal-transmission-id", ""),
         request.headers.get("paypal-transmission-time", ""),
@@ -217,3 +260,122 @@ def _about(event: Event) -> dict[str, Any]:
     if not isinstance(resource, Mapping):
         return {}
     return {name: resource.get(name) for name in ("id", "dispute_id", "status") if name in resource}
+
+
+def is_signed(message: bytes, signature: bytes, certificate: x509.Certificate) -> bool:
+    """Return whether a signature (SHA256withRSA) over a message is the certificate's."""
+    key = certificate.public_key()
+    if not isinstance(key, RSAPublicKey):
+        return False
+    try:
+        key.verify(signature, message, PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
+def certificate_at(url: str, options: PayPalOptions) -> x509.Certificate:
+    """Return the certificate at an address that an event names.
+
+    That address is as untrustworthy as the event, so it is only followed over https to one of PayPal's hosts of the
+    right mode, to where these certificates are; there it is TLS that vouches for the certificate. With another
+    `base_url`, as in tests, it has to be there instead.
+
+    Raises WebhookVerificationError where there can't be one of PayPal's that is in force, and ProviderUnavailableError
+    where it can't be fetched right now.
+    """
+    _check_address(url, options)
+    certificate = _kept.get(url)
+    if certificate is None or not _is_in_force(certificate):
+        certificate = _fetched(url, options)
+    if not _is_in_force(certificate):
+        raise WebhookVerificationError("The certificate isn't in force.")
+    _keep(_kept, url, certificate)
+    return certificate
+
+
+def _is_in_force(certificate: x509.Certificate) -> bool:
+    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+
+
+def _check_address(url: str, options: PayPalOptions) -> None:
+    allowed = {f"https://{host}" for host in (LIVE_HOSTS if options.livemode else SANDBOX_HOSTS)}
+    if options.is_elsewhere:
+        allowed = {options.url}
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise WebhookVerificationError("The certificate's address is malformed.") from error
+    origin, path = f"{parts.scheme}://{parts.netloc}", _CERTIFICATE_PATH.fullmatch(parts.path)
+    if origin not in allowed or path is None or url != origin + parts.path:
+        raise WebhookVerificationError("The certificate isn't at PayPal's.")
+
+
+def _fetched(url: str, options: PayPalOptions) -> x509.Certificate:
+    """Fetch a certificate: one at a time, and few a minute, since anybody can make up a delivery that names one.
+
+    A delivery that has to wait is neither proven nor disproven, so that PayPal has to send it again.
+    """
+    if _absent.get(url, 0.0) > monotonic():
+        raise WebhookVerificationError("There is no such certificate.")
+    if not _fetching.acquire(blocking=False):
+        raise ProviderUnavailableError("Another of PayPal's certificates is being fetched.")
+    try:
+        _check_budget()
+        status, content = _read(url, options)
+    finally:
+        _fetching.release()
+    if status in _ABSENT:
+        _keep(_absent, url, monotonic() + ABSENT_FOR)
+        raise WebhookVerificationError("There is no such certificate.")
+    if status != HTTPStatus.OK:
+        raise ProviderUnavailableError("PayPal's certificate can't be fetched.")
+    try:
+        return x509.load_pem_x509_certificate(content)
+    except ValueError as error:
+        raise ProviderUnavailableError("PayPal's certificate can't be read.") from error
+
+
+def _check_budget() -> None:
+    now = monotonic()
+    if len(_begun) == MAX_FETCHES and now - _begun[0] < PERIOD:
+        raise ProviderUnavailableError("Too many of PayPal's certificates were asked for.")
+    _begun.append(now)
+
+
+def _read(url: str, options: PayPalOptions) -> tuple[int, bytes]:
+    """Return the status and the body of an answer, whose rest is left unread where it is too long or takes too long.
+
+    The body is read byte by byte: a timeout is for each wait, and a server may answer a byte before each runs out.
+    """
+    patience = min(options.timeout, PATIENCE)
+    deadline, content = monotonic() + patience, bytearray()
+    try:
+        with (
+            requests.Session() as http,
+            http.get(url, timeout=patience, allow_redirects=False, stream=True) as answer,
+        ):
+            for byte in answer.raw.stream(1, decode_content=False):
+                content += byte
+                if len(content) > MAX_SIZE or monotonic() > deadline:
+                    raise ProviderUnavailableError("PayPal's certificate is too long, or takes too long.")
+            return answer.status_code, bytes(content)
+    except (requests.RequestException, HTTPError) as error:
+        raise ProviderUnavailableError("PayPal's certificate can't be fetched.") from error
+
+
+def _keep(kept: dict[str, T], url: str, value: T) -> None:
+    with _lock:
+        if len(kept) >= MAX_KEPT:
+            kept.pop(next(iter(kept)))
+        kept[url] = value
+
+
+def _report(webhook: Json, options: PayPalOptions) -> EndpointReport:
+    sent = {row["name"] for row in webhook["event_types"]}
+    is_known = webhook["id"] in options.webhook_ids
+    return EndpointReport(
+        url=webhook["url"],
+        missing=[] if ALL_EVENTS in sent else [name for name in EVENTS if name not in sent],
+        problems=[] if is_known else [f'its id is not in the options: "webhook_ids": ["{webhook["id"]}"]'],
+    )

@@ -5,7 +5,7 @@ It reaches the service over HTTP like any other, and knows nothing of its inside
 
 from __future__ import annotations
 
-from payments.providers.simulator.options import SimulatorOptions
+from payments.providers.simulator.client import SimulatorOptions
 from payments.providers.simulator.provider import SimulatorProvider
 
 __all__ = ["SimulatorOptions", "SimulatorProvider"]

@@ -20,13 +20,12 @@ from payments.providers.account_holders import (
     SavedPaymentMethod,
 )
 from payments.providers.facts import NextAction
-from payments.providers.simulator.client import Json, SimulatorClient
-from payments.providers.simulator.options import SimulatorOptions
+from payments.providers.simulator.client import Json, SimulatorClient, SimulatorOptions
 from payments.states import Outcome
 
 
 class SimulatorAccounts(AccountHolderProvider):
-    """Keep customers' saved cards at the simulator."""
+    """Customers at the simulator, with their saved cards."""
 
     options: SimulatorOptions
 

@@ -1,22 +1,19 @@
-"""HTTP to the simulator, with every answer sorted by how certain it is.
-
-Only a connection that could not be made, a refused API key and “too many requests” mean that nothing was done. What
-goes wrong after something was sent is raised as it is, which the handler takes for an unknown outcome.
-"""
+"""HTTP to the simulator, what it is configured with, and how certain each of its answers is."""
 
 from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import inf
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.views.decorators.debug import sensitive_variables
 
 from payments.exceptions import DeclinedError, ProviderUnavailableError
-from payments.providers.simulator.options import SimulatorOptions
 
 Json = dict[str, Any]
 
@@ -27,12 +24,40 @@ _NOT_DONE: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUE
 _UNCERTAIN: Final = frozenset({"idempotency_in_progress", "idempotency_mismatch"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class SimulatorOptions:
+    """Where the simulator is, and how to talk to it.
+
+    `timeout` is in seconds; `webhook_secrets` are those that its events may be signed with, several while one is being
+    replaced; `webhook_tolerance`, in seconds, is how far a signature's time may be from now.
+    Raises ValueError for a malformed address, a blank secret or key, and times that are not positive.
+    """
+
+    base_url: str = "http://127.0.0.1:8001"
+    api_key: str = field(default="sk_sim_test", repr=False)
+    webhook_secrets: Sequence[str] = field(default=(), repr=False)
+    timeout: float = 10.0
+    webhook_tolerance: float = 300.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.webhook_secrets, str):
+            raise ValueError('webhook_secrets must be a list: "webhook_secrets": ["whsec_..."]')
+        if not _is_address(self.base_url):
+            raise ValueError('base_url must be an address such as "http://127.0.0.1:8001"')
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise ValueError("api_key must be plain characters: it goes into a header")
+        if not self.api_key.strip() or not all(secret.strip() for secret in self.webhook_secrets):
+            raise ValueError("api_key and webhook_secrets must not be blank")
+        if not (0 < self.timeout < inf and 0 < self.webhook_tolerance < inf):
+            raise ValueError("timeout and webhook_tolerance must be positive numbers of seconds")
+
+
 class SimulatorError(Exception):
-    """Say that the answer is of no use, so that the outcome is unknown."""
+    """An unusable answer, so that the outcome is unknown."""
 
 
 class SimulatorClient:
-    """Make one HTTP request at a time, each with a timeout."""
+    """A way to make one HTTP request at a time, each with a timeout."""
 
     def __init__(self, options: SimulatorOptions) -> None:
         self._options = options
@@ -81,12 +106,16 @@ class SimulatorClient:
 
 
 def _sort(status: int, body: bytes) -> Json:
-    """Return a usable answer, or raise what it amounts to."""
+    """Return a usable answer, or raise what it amounts to.
+
+    Only a refused API key and “too many requests” mean that nothing was done; what goes wrong otherwise after something
+    was sent is raised as it is, and counts as an unknown outcome.
+    """
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise SimulatorError(f"The simulator answered {status}.")
     answer = json.loads(body)
     if not isinstance(answer, dict):
-        raise SimulatorError("The simulator's answer is no object.")
+        raise SimulatorError("The simulator's answer is not an object.")
     if status in (HTTPStatus.OK, HTTPStatus.CREATED):
         return answer
     error = answer["error"]
@@ -96,3 +125,10 @@ def _sort(status: int, body: bytes) -> Json:
     if code in _UNCERTAIN:
         raise SimulatorError(code)
     raise DeclinedError(message, code=code)
+
+
+def _is_address(url: str) -> bool:
+    """Return whether a URL names a host and perhaps a path, and nothing that would be left out of a request."""
+    parts = urlsplit(url)  # which raises ValueError for a malformed port
+    is_whole = not (parts.query or parts.fragment or parts.username or parts.password)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and is_whole

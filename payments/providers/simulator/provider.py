@@ -33,7 +33,7 @@ from payments.providers.results import (
     WebhookResult,
 )
 from payments.providers.simulator.accounts import SimulatorAccounts
-from payments.providers.simulator.options import SimulatorOptions
+from payments.providers.simulator.client import SimulatorOptions
 from payments.providers.simulator.translation import (
     CUSTOMER_NEEDED,
     Intent,
@@ -50,13 +50,13 @@ from payments.providers.simulator.webhooks import refusing_malformed_events, ver
 from payments.states import Outcome
 
 NOBODYS_METHOD: Final = "pm_nobodys"
-"""An id that no saved card has, so that the simulator refuses it as it refuses whatever isn't there."""
+"""An id that no saved card has, so that the simulator refuses it like any that isn't there."""
 
 _INTENT_GONE: Final = "intent_not_found"
 
 
 class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
-    """Take pretend payments through the simulator.
+    """The provider of pretend payments through the simulator.
 
     A browser sends a `card`, or as `payment_method` the id of one that its customer has saved.
     """
@@ -131,7 +131,7 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
         return RefundResult(**_movement_parts(row))
 
     def cancel(self, request: CancelRequest) -> CancelResult:
-        """Release what isn't captured; what is released already is no refusal."""
+        """Release what isn't captured; what is released already counts as done."""
         body = {"reference": request.operation_id}
         try:
             intent = self._client.post(
@@ -183,7 +183,7 @@ def _path(request: ProviderRequest, suffix: str = "") -> str:
 
 
 def _chosen_method(request: AuthorizeRequest) -> str | None:
-    """Return the saved card that the payer chose; it is always a customer's, so others get one that isn't there."""
+    """Return the saved card that the payer chose; for others than its customer, one that isn't there."""
     chosen = request.input.get("payment_method")
     return NOBODYS_METHOD if chosen and request.refuses_saved else chosen
 

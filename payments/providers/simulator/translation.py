@@ -1,4 +1,4 @@
-"""From the simulator's words to ours: intents to facts, minor units to amounts."""
+"""The simulator's intents as facts, and minor units as amounts."""
 
 from __future__ import annotations
 

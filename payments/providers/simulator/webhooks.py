@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from payments.exceptions import AmountError, CurrencyError, WebhookVerificationError
 from payments.providers.requests import WebhookRequest
-from payments.providers.simulator.options import SimulatorOptions
+from payments.providers.simulator.client import SimulatorOptions
 
 _MALFORMED: Final = (
     LookupError,

@@ -1,7 +1,6 @@
 """The provider for Stripe: PaymentIntents, refunds and webhooks, through Stripe's own library.
 
-Install the extra `stripe`. Nothing outside of this room imports the library, and nothing imports this room unless a
-provider with its backend is configured.
+Install the extra `stripe`: nothing imports this room unless a provider with its backend is configured.
 """
 
 from __future__ import annotations

@@ -24,8 +24,7 @@ from payments.providers.facts import NextAction
 from payments.providers.refusals import answering
 from payments.providers.requests import InputRequest
 from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
-from payments.providers.stripe.declines import request_failure
-from payments.providers.stripe.errors import RefusedError
+from payments.providers.stripe.errors import RefusedError, request_failure
 from payments.providers.stripe.options import StripeOptions
 from payments.states import Outcome
 
@@ -41,7 +40,7 @@ _NOT_THEIRS: Final = {
 
 
 class StripeAccounts(AccountHolderProvider):
-    """Keep customers' saved payment methods at Stripe."""
+    """Customers at Stripe, with their saved payment methods."""
 
     options: StripeOptions
     customer_key: ClassVar[str] = "payment_customer"
@@ -127,7 +126,7 @@ class StripeAccounts(AccountHolderProvider):
         return DeleteAccountResult(outcome=Outcome.SUCCEEDED, provider_reference=request.account_reference)
 
     def _is_saved(self, sent: Mapping[str, Any]) -> bool:
-        """Return whether what a payer chose is saved by a customer; raise RefusedError where there is no such thing."""
+        """Return whether a customer has saved what a payer chose; raise RefusedError where it isn't there."""
         if sent.get("confirmation_token"):
             token = self._api.confirmation_token(str(sent["confirmation_token"]))
             return (token.get("payment_method_preview") or {}).get("customer") is not None
@@ -135,13 +134,13 @@ class StripeAccounts(AccountHolderProvider):
             return self._api.payment_method(str(sent["payment_method"])).get("customer") is not None
         return False
 
-    def _refuse_saved(self, request: InputRequest) -> None:
-        """Raise what a payment method that isn't there is refused with, where a customer's is none of the asker's."""
+    def _check_saved(self, request: InputRequest) -> None:
+        """Raise RefusedError, as for a method that isn't there, where the payer chose one that another has saved."""
         if request.refuses_saved and self._is_saved(request.input):
             raise RefusedError(request_failure(_NOT_THEIRS), is_missing=True)
 
     def _explained(self, error: RefusedError, request: AccountRequest) -> RefusedError:
-        """Return a refusal that says so where it was made because the Customer was deleted."""
+        """Return a refusal; where it was made because the Customer was deleted, one that says so."""
         if not (error.is_missing and self._api.is_deleted(request.account_reference)):
             return error
         return RefusedError(replace(error.failure, code=ACCOUNT_DELETED))

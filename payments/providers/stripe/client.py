@@ -42,7 +42,7 @@ logging.getLogger("stripe").addFilter(lambda record: record.levelno > logging.DE
 
 
 class StripeApi:
-    """Ask Stripe for one thing at a time.
+    """A way to ask Stripe for one thing at a time.
 
     Every method raises RefusedError for a definite refusal and ProviderUnavailableError where nothing was done;
     anything else that it raises means that nobody knows.
@@ -201,7 +201,7 @@ class StripeApi:
     def _plain(self, answer: Any) -> Json:
         """Return an answer as a dict, if it is one of the mode that is meant."""
         if not isinstance(answer, stripe.StripeObject):
-            raise StripeAnswerError("Stripe's answer is no object.")
+            raise StripeAnswerError("Stripe's answer is not an object.")
         plain: Json = answer.to_dict()
         if plain.get("livemode", self._options.is_live) != self._options.is_live:
             raise StripeAnswerError("Stripe's answer is of the other mode.")
@@ -209,7 +209,7 @@ class StripeApi:
 
 
 class _WatchedClient(stripe.RequestsClient):
-    """Make HTTP requests, and remember whether one of them may have been acted on without our knowing."""
+    """An HTTP client that remembers whether one of its requests may have been acted on without our knowing."""
 
     is_uncertain = False
 

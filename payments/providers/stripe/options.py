@@ -24,7 +24,7 @@ _TEST: Final = "_test_"
 
 @dataclass(frozen=True, kw_only=True)
 class StripeOptions:
-    """Say whose account it is, how it takes money, and how to talk to Stripe.
+    """Whose account it is, how it takes money, and how to talk to Stripe.
 
     `api_key` is a secret or restricted key; `publishable_key` goes to browsers. `livemode` says whether real money is
     meant; None goes by the key.

@@ -1,14 +1,16 @@
-"""From our requests to Stripe's parameters, typed as Stripe's library types them."""
+"""Our requests as Stripe's parameters, typed as Stripe's library types them, and amounts as Stripe counts them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import DeclinedError
+from payments.exceptions import AmountError, CurrencyError, DeclinedError
+from payments.money import MinorUnits, from_minor_units, to_minor_units
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,
@@ -18,25 +20,67 @@ from payments.providers.requests import (
     RefundRequest,
     UpdateRequest,
 )
-from payments.providers.stripe import translation
-from payments.providers.stripe.amounts import to_units
 from payments.providers.stripe.client import SESSION_KEY
 from payments.providers.stripe.options import StripeOptions
 
 if TYPE_CHECKING:
     from stripe import params as p
 
+
 LONGEST_VALUE: Final = 500
 """How long a value in metadata may be, in characters (https://docs.stripe.com/api/metadata)."""
 
 LONGEST_DESCRIPTION: Final = 1000
 
+COLLECTION_KEY: Final = "payment_collection"
+OPERATION_KEY: Final = "payment_operation"
+RETURN_URL_KEY: Final = "payment_return_url"
+REFUND_KEY: Final = "payment_refund"
+CAPTURE_PREFIX: Final = "capture_"
+"""With our operation's id behind it, a key is as long as Stripe allows: 40 characters."""
+
 REFUND_REASONS: Final = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
 """Stripe takes no other reasons (https://docs.stripe.com/api/refunds/create)."""
 
+# Stripe's own rules, where they aren't ISO 4217's. Source: https://docs.stripe.com/currencies, sections “Zero-decimal
+# currencies”, “Three-decimal currencies” and “Special cases”, read in November 2026:
+#
+# * MGA counts as zero-decimal, though ISO gives it two decimals.
+# * ISK and UGX are zero-decimal, but have to be sent with two decimals that are always 00: 5 UGX are 500. (UGX is also
+#   in the page's zero-decimal list; the special case is what the API does: a request for 5 UGX as 5 is refused.)
+# * BHD, JOD, KWD, OMR and TND have three decimals, the last of which must be 0: 5.124 KWD has to become 5.120 or 5.130.
+# * HUF and TWD are only special for payouts, which the shop doesn't make here.
+#
+# Which of the other currencies Stripe takes depends on the account, so Stripe says.
+RULES: Final = MinorUnits(
+    exponents={"isk": 2, "mga": 0, "ugx": 2},
+    last_digit_zero=frozenset({"bhd", "jod", "kwd", "omr", "tnd"}),
+)
+
+
+def to_units(amount: Decimal, currency_code: str) -> int:
+    """Return an amount (major units) as Stripe counts it; raise DeclinedError for one that Stripe can't take."""
+    try:
+        return to_minor_units(amount, currency_code, rules=RULES)
+    except (AmountError, CurrencyError) as error:
+        raise DeclinedError(error.message, code=error.code) from error
+
+
+def from_units(units: int, currency_code: str) -> Decimal:
+    """Return what Stripe counts as an amount in major units, also one that its currency can't have: that is a fact too.
+
+    Raises AmountError for what isn't a whole number, and CurrencyError.
+    """
+    try:
+        return from_minor_units(units, currency_code, rules=RULES)
+    except AmountError:
+        if not isinstance(units, int):
+            raise
+        return Decimal(units).scaleb(-RULES.exponent(currency_code))
+
 
 def intent_id(request: ProviderRequest) -> str:
-    """Return the intent's id; nobody knows of a session's intent before it is initiated."""
+    """Return the intent's id; a session has none before it is initiated."""
     if not request.provider_reference:
         raise DeclinedError("The payment isn't known to Stripe.", code="not_initiated")
     return request.provider_reference
@@ -79,7 +123,7 @@ def update_intent(request: UpdateRequest) -> p.PaymentIntentUpdateParams:
 def confirm_intent(request: AuthorizeRequest) -> p.PaymentIntentConfirmParams:
     """Return how to confirm an intent with what the payer sent, if anything, or has saved.
 
-    Who isn't the Customer of the intent has nothing saved there, whatever it was made with.
+    Nothing is saved for somebody who isn't the intent's Customer, whatever the intent was made with.
     """
     params: p.PaymentIntentConfirmParams = {}
     if request.saved_method:
@@ -101,7 +145,7 @@ def capture_intent(request: CaptureRequest, *, keeps_rest: bool) -> p.PaymentInt
     units = _units(request)
     params: p.PaymentIntentCaptureParams = {
         "amount_to_capture": units,
-        "metadata": {f"{translation.CAPTURE_PREFIX}{request.operation_id}": str(units)},
+        "metadata": {f"{CAPTURE_PREFIX}{request.operation_id}": str(units)},
     }
     if keeps_rest:
         params["final_capture"] = False
@@ -109,7 +153,7 @@ def capture_intent(request: CaptureRequest, *, keeps_rest: bool) -> p.PaymentInt
 
 
 def cancel_intent(request: CancelRequest) -> p.PaymentIntentCancelParams:
-    """Return how to cancel an intent; Stripe has no reason that fits a merchant who lets go of an authorization."""
+    """Return how to cancel an intent; none of Stripe's reasons fits a merchant's releasing an authorization."""
     return {"cancellation_reason": "abandoned"} if request.payment_id is None else {}
 
 
@@ -120,8 +164,8 @@ def create_refund(request: RefundRequest) -> p.RefundCreateParams:
         "amount": _units(request),
         "metadata": {
             SESSION_KEY: request.session_id,
-            translation.REFUND_KEY: request.refund_id,
-            translation.OPERATION_KEY: request.operation_id,
+            REFUND_KEY: request.refund_id,
+            OPERATION_KEY: request.operation_id,
         },
     }
     reason = (request.reason or "").strip().lower().replace(" ", "_")
@@ -150,12 +194,12 @@ def _choose_methods(
 def _metadata(request: InitiateRequest) -> dict[str, str]:
     values = {
         SESSION_KEY: request.session_id,
-        translation.COLLECTION_KEY: request.collection_id,
-        translation.OPERATION_KEY: request.operation_id,
+        COLLECTION_KEY: request.collection_id,
+        OPERATION_KEY: request.operation_id,
     }
     return_url = request.context.return_url
     if return_url and len(return_url) <= LONGEST_VALUE:
-        values[translation.RETURN_URL_KEY] = return_url
+        values[RETURN_URL_KEY] = return_url
     return values
 
 

@@ -36,14 +36,11 @@ from payments.providers.results import (
 )
 from payments.providers.stripe import parameters, translation
 from payments.providers.stripe.accounts import StripeAccounts
-from payments.providers.stripe.amounts import RULES, from_units
 from payments.providers.stripe.client import Json
-from payments.providers.stripe.declines import Reason
-from payments.providers.stripe.endpoints import endpoint_reports
-from payments.providers.stripe.errors import RefusedError, StripeAnswerError
+from payments.providers.stripe.errors import Reason, RefusedError, StripeAnswerError
 from payments.providers.stripe.options import StripeOptions
-from payments.providers.stripe.parameters import intent_id
-from payments.providers.stripe.webhooks import EVENTS, webhook_result
+from payments.providers.stripe.parameters import RULES, from_units, intent_id
+from payments.providers.stripe.webhooks import EVENTS, endpoint_reports, webhook_result
 from payments.states import MovementKind, MovementStatus, Outcome
 
 if TYPE_CHECKING:
@@ -58,7 +55,7 @@ _REFUND_OUTCOMES: Final = {
 
 
 class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
-    """Take payments through Stripe's PaymentIntents.
+    """The provider of payments through Stripe's PaymentIntents.
 
     A browser sends `payment_method` or `confirmation_token` to authorize, or nothing where it has confirmed the intent
     with Stripe's own script.
@@ -106,8 +103,8 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
     @answering(InitiateResult)
     def initiate(self, request: InitiateRequest) -> InitiateResult:
-        """Make a PaymentIntent; without the payer's Customer where Stripe has that no more, so that they can pay."""
-        self._refuse_saved(request)
+        """Make a PaymentIntent; where the payer's Customer was deleted at Stripe, without one, so that they can pay."""
+        self._check_saved(request)
         try:
             intent = self._create_intent(request)
         except RefusedError as error:
@@ -120,7 +117,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
     def update(self, request: UpdateRequest) -> UpdateResult:
         """Change the intent's amount, and with it what the payer has chosen to pay with."""
         params = parameters.update_intent(request)
-        self._refuse_saved(request)
+        self._check_saved(request)
         intent = self._api.update_intent(intent_id(request), params, key=request.idempotency_key)
         return UpdateResult(
             outcome=Outcome.SUCCEEDED,
@@ -134,7 +131,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         """Confirm the intent with what the payer sent, or report how the payer's browser has confirmed it."""
         params = parameters.confirm_intent(request)
         try:
-            self._refuse_saved(request)
+            self._check_saved(request)
         except RefusedError as error:
             return self._confirmed_before(request, error)
         if not (request.input or request.saved_method):
@@ -152,7 +149,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
     @answering(CaptureResult)
     def capture(self, request: CaptureRequest) -> CaptureResult:
-        """Take a part of what is held, or all of it; the rest is let go unless it may be captured later."""
+        """Take a part of what is held, or all of it; the rest is released unless it may be captured later."""
         keeps_rest = not request.is_final and self._keeps_rest(request)
         params = parameters.capture_intent(request, keeps_rest=keeps_rest)
         try:
@@ -179,7 +176,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
 
     @answering(CancelResult)
     def cancel(self, request: CancelRequest) -> CancelResult:
-        """Abandon the intent, or let go of what it still holds; what is let go already is no refusal."""
+        """Abandon the intent, or release what it still holds; what is released already counts as done."""
         try:
             intent = self._release(request)
         except RefusedError as error:
@@ -222,7 +219,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         return webhook_result(request, self.options)
 
     def endpoint_reports(self, *, path: str) -> Sequence[EndpointReport]:
-        """Return what isn't as it should be with the account's endpoints whose address has this path."""
+        """Report what is wrong with the account's endpoints whose address has this path."""
         return endpoint_reports(self.options, path=path)
 
     def check(self) -> Sequence[CheckMessage]:
@@ -259,7 +256,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         return self._authorization(intent)
 
     def _is_anothers(self, request: AuthorizeRequest, intent: Json) -> bool:
-        """Return whether the customer has chosen what they have saved, and somebody else asks to pay with it."""
+        """Return whether the intent is to be paid with what its customer has saved, and somebody else asks for it."""
         return request.refuses_saved and self._is_saved({"payment_method": intent["payment_method"]})
 
     def _authorization(self, intent: Json, *, refusal: Failure | None = None) -> AuthorizeResult:
@@ -297,14 +294,14 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
     def _looked_up_refund(self, request: RefundRequest, error: RefusedError) -> Json:
         """Return this very refund, if it was refused because it was made already."""
         for refund in [] if error.is_missing else self._api.refunds(intent_id(request)):
-            if translation.metadata(refund).get(translation.OPERATION_KEY) == request.operation_id:
+            if translation.metadata(refund).get(parameters.OPERATION_KEY) == request.operation_id:
                 return refund
         raise error
 
     def _release(self, request: CancelRequest) -> Json:
-        """Have Stripe let go of what it holds.
+        """Have Stripe release what it holds.
 
-        What is captured in part can't be canceled: there, a last capture of nothing lets go of the rest.
+        What is captured in part can't be canceled: there, a last capture of nothing releases the rest.
         """
         key = request.idempotency_key
         if self.options.multicapture and self._api.intent(intent_id(request))["amount_received"]:

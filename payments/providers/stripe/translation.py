@@ -1,8 +1,4 @@
-"""From Stripe's words to ours: PaymentIntents, refunds and disputes to facts, minor units to amounts.
-
-Stripe has no object for a capture: an intent only knows how much was taken in all. So each capture of ours leaves its
-operation and its amount in the intent's metadata, in the very request that captures, and is found there again.
-"""
+"""Stripe's PaymentIntents, refunds and disputes as facts, and minor units as amounts."""
 
 from __future__ import annotations
 
@@ -14,19 +10,12 @@ from typing import Any, Final
 from django.utils.translation import gettext_lazy as _
 
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact, is_web_address
-from payments.providers.stripe.amounts import from_units
 from payments.providers.stripe.client import SESSION_KEY, Json
-from payments.providers.stripe.declines import card_failure
+from payments.providers.stripe.errors import card_failure
+from payments.providers.stripe.parameters import CAPTURE_PREFIX, OPERATION_KEY, RETURN_URL_KEY, from_units
 from payments.states import MovementKind, MovementStatus, SessionStatus
 
 Object = Mapping[str, Any]
-
-COLLECTION_KEY: Final = "payment_collection"
-OPERATION_KEY: Final = "payment_operation"
-RETURN_URL_KEY: Final = "payment_return_url"
-REFUND_KEY: Final = "payment_refund"
-CAPTURE_PREFIX: Final = "capture_"
-"""With our operation's id behind it, a key is as long as Stripe allows: 40 characters."""
 
 _STATUSES: Final = {
     "requires_payment_method": SessionStatus.PENDING,
@@ -42,7 +31,7 @@ _PAGES: Final = ("url", "hosted_voucher_url", "hosted_instructions_url", "hosted
 """Where an action has the address that the payer opens: a bank's page, or Stripe's own of a voucher or QR code."""
 
 _SCRIPTED: Final = "use_stripe_sdk"
-"""The action whose details are for nobody but Stripe's own script."""
+"""The action whose details are only for Stripe's own script."""
 
 _REFUND_STATUSES: Final = {
     "pending": MovementStatus.PENDING,
@@ -158,7 +147,11 @@ def allows_multicapture(intent: Object) -> bool:
 
 
 def own_captures(intent: Object) -> dict[str, int]:
-    """Return the captures that we have asked for, in minor units by our operation's id, oldest first."""
+    """Return the captures that we have asked for, in minor units by our operation's id, oldest first.
+
+    Stripe has no object for a capture: an intent only knows how much was taken in all. So each capture of ours leaves
+    its operation and its amount in the intent's metadata, in the very request that captures, and is found there again.
+    """
     return {
         name.removeprefix(CAPTURE_PREFIX): int(units)
         for name, units in sorted(metadata(intent).items())
@@ -216,7 +209,7 @@ def session_status(intent: Object) -> SessionStatus | None:
 
 
 def refund_status(refund: Object) -> MovementStatus:
-    """Return what has become of a refund; as long as Stripe has no word for it that is known, nothing has."""
+    """Return what has become of a refund; under a status that isn't known here, it is pending."""
     return _REFUND_STATUSES.get(refund["status"], MovementStatus.PENDING)
 
 
@@ -246,7 +239,7 @@ def refund_fact(refund: Object) -> MovementFact:
 def real_refunds(intent: Object, refunds: Iterable[Object]) -> list[Object]:
     """Return the refunds that gave money back.
 
-    Stripe also notes as a refund what it only let go of, because it was canceled or not captured: such a one isn't
+    Stripe also notes as a refund what it only released, because it was canceled or not captured: such a one isn't
     ours, and has moved nothing on the merchant's balance.
     """
     if not intent["amount_received"]:

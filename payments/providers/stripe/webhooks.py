@@ -1,9 +1,6 @@
-"""Stripe's events: proven first, then read as a fact or taken as a hint.
+"""Stripe's events: proven first, then read as a fact or taken as a hint to look the intent up.
 
-An event whose intent or refund is in the API version that we read states a fact. One of another version, a thin one,
-and one about something that doesn't tell the whole truth (a charge counts what was released as refunded; a dispute is
-one of perhaps several) is a hint: the services then look the intent up. What isn't ours, on an account that others use
-too, is named by nothing of ours, and changes nothing.
+An event that isn't about a session of ours, on an account that others use too, changes nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +14,14 @@ from typing import Any, Final
 import stripe
 
 from payments.exceptions import AmountError, CurrencyError, WebhookVerificationError
+from payments.providers.endpoints import EndpointReport, leads_to
 from payments.providers.facts import SessionFact
 from payments.providers.requests import WebhookRequest
 from payments.providers.results import WebhookResult
 from payments.providers.stripe import translation
-from payments.providers.stripe.client import SESSION_KEY
+from payments.providers.stripe.client import SESSION_KEY, Json, StripeApi
 from payments.providers.stripe.options import StripeOptions
+from payments.providers.stripe.parameters import OPERATION_KEY
 
 Event = Mapping[str, Any]
 
@@ -48,6 +47,9 @@ EVENTS: Final = (
 )
 """What an endpoint has to be sent. `charge.refund.updated` and `payment_intent.created` are understood too."""
 
+ALL_EVENTS: Final = "*"
+
+_OTHER_VERSION: Final = "its events are in {}, so they are only taken as hints to ask Stripe"
 _FAMILIES: Final = ("payment_intent.", "refund.", "charge.")
 _THIN: Final = "v2.core.event"
 _UNREADABLE: Final = (LookupError, TypeError, AttributeError, ValueError, AmountError, CurrencyError)
@@ -69,7 +71,7 @@ def _verified(request: WebhookRequest, options: StripeOptions) -> str:
     try:
         text = request.body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise WebhookVerificationError("The event is no text.", code="webhook_malformed") from error
+        raise WebhookVerificationError("The event is not a text.", code="webhook_malformed") from error
     _check_time(header, options.webhook_tolerance)
     # All are tried, so that the time taken doesn't tell which secret was near.
     matches = [_is_signed(text, header, secret) for secret in options.webhook_secrets]
@@ -148,7 +150,11 @@ def _about(event: Event, options: StripeOptions) -> WebhookResult:
 
 
 def _fact(event: Event, row: Mapping[str, Any], options: StripeOptions) -> SessionFact | None:
-    """Return the fact that an event states; None where it is only a hint."""
+    """Return the fact that an event states; None where it is only a hint.
+
+    An event of another API version may mean something else by the same name, and one about a charge or a dispute
+    doesn't tell the whole truth: a charge counts what was released as refunded, and a dispute may be one of several.
+    """
     if event.get("api_version") != options.api_version:
         return None
     try:
@@ -156,7 +162,7 @@ def _fact(event: Event, row: Mapping[str, Any], options: StripeOptions) -> Sessi
             return translation.session_fact(
                 row, publishable_key=options.publishable_key, occurred_at=event["created"]
             )
-        if row["object"] == "refund" and translation.metadata(row).get(translation.OPERATION_KEY):
+        if row["object"] == "refund" and translation.metadata(row).get(OPERATION_KEY):
             return SessionFact(
                 currency_code=row["currency"],
                 movements=(translation.refund_fact(row),),
@@ -177,3 +183,26 @@ def _common(event: Event, row: Mapping[str, Any] | None = None) -> dict[str, Any
         "occurred_at": event["created"],
         "payload": {"api_version": event.get("api_version"), "livemode": event["livemode"], "about": about},
     }
+
+
+def endpoint_reports(options: StripeOptions, *, path: str) -> list[EndpointReport]:
+    """Return a report of each endpoint whose address has this path.
+
+    Raises RefusedError, ProviderUnavailableError and whatever a call to Stripe raises.
+    """
+    endpoints = StripeApi(options).webhook_endpoints()
+    return [_report(row, options) for row in endpoints if leads_to(row["url"], path)]
+
+
+def _report(endpoint: Json, options: StripeOptions) -> EndpointReport:
+    enabled = endpoint["enabled_events"]
+    version = endpoint["api_version"]
+    notes = (
+        [] if version == options.api_version else [_OTHER_VERSION.format(version or "the account's default")]
+    )
+    return EndpointReport(
+        url=endpoint["url"],
+        missing=[] if ALL_EVENTS in enabled else [name for name in EVENTS if name not in enabled],
+        problems=[] if endpoint["status"] == "enabled" else ["it is disabled"],
+        notes=notes,
+    )
