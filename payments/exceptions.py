@@ -17,7 +17,7 @@
     │   └── OutcomeUnknownError      something was sent, and nobody knows yet what became of it
     └── WebhookVerificationError     an event whose sender can't be proven
 
-Every error has a stable `code` for programs and a message for people. This room imports nothing of the house.
+Every error has a stable `code` for programs, a message for people, and tells whether the call may be repeated.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from typing import Any, ClassVar
 
 
 class PaymentError(Exception):
-    """Say what went wrong with a payment, for a program (`code`) and for a person (`message`).
+    """What went wrong with a payment, for a program (`code`) and for a person (`message`).
 
     `message` may be a lazy translation with `%(name)s` places that `params` fill; `field` names the argument
-    that is to blame, or is None when no single one is.
+    that is to blame, or is None when no single one is. `retryable` tells whether the very same call is safe, and may
+    succeed, when it is made again later.
     """
 
     default_code: ClassVar[str] = "payment_error"
     default_field: ClassVar[str | None] = None
+    retryable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -64,51 +66,51 @@ class PaymentError(Exception):
 
 
 class AmountError(PaymentError):
-    """Refuse an amount; nothing has been reserved."""
+    """The refusal of an amount; nothing has been reserved."""
 
     default_code = "invalid_amount"
     default_field = "amount"
 
 
 class CurrencyError(PaymentError):
-    """Refuse a currency code."""
+    """The refusal of a currency code."""
 
     default_code = "unknown_currency"
     default_field = "currency_code"
 
 
 class InputError(PaymentError):
-    """Refuse a value other than an amount or a currency."""
+    """The refusal of a value other than an amount or a currency."""
 
     default_code = "invalid_input"
 
 
 class NotFoundError(PaymentError):
-    """Say that a row or a provider that was named isn't there."""
+    """A row or a provider that was named and isn't there."""
 
     default_code = "not_found"
 
 
 class TransitionError(PaymentError):
-    """Refuse what the state graph forbids."""
+    """The refusal of what the state graph forbids."""
 
     default_code = "invalid_transition"
 
 
 class NotSupportedError(PaymentError):
-    """Refuse what the provider declares it can't do."""
+    """The refusal of what the provider declares it can't do."""
 
     default_code = "not_supported"
 
 
 class OpenTransactionError(PaymentError):
-    """Refuse to call a provider while a database transaction is open."""
+    """The refusal to call a provider while a database transaction is open."""
 
     default_code = "open_transaction"
 
 
 class _OperationError(PaymentError):
-    """Carry the id of the operation that the error is about."""
+    """An error with the id of the operation that it is about."""
 
     def __init__(
         self,
@@ -124,9 +126,10 @@ class _OperationError(PaymentError):
 
 
 class OperationInProgressError(_OperationError):
-    """Say that another operation holds the target; `retry_after` says in how many seconds it may have ended."""
+    """Another operation that holds the target; `retry_after` says in how many seconds it may have ended."""
 
     default_code = "operation_in_progress"
+    retryable = True
 
     def __init__(self, message: Any, *, retry_after: int = 2, **values: Any) -> None:
         super().__init__(message, **values)
@@ -134,9 +137,10 @@ class OperationInProgressError(_OperationError):
 
 
 class LimitError(PaymentError):
-    """Refuse what was tried too often; `retry_after` says in how many seconds it may be tried again."""
+    """The refusal of what was tried too often; `retry_after` says in how many seconds it may be tried again."""
 
     default_code = "too_many_requests"
+    retryable = True
 
     def __init__(self, message: Any, *, retry_after: int, code: str | None = None) -> None:
         super().__init__(message, code=code)
@@ -144,37 +148,37 @@ class LimitError(PaymentError):
 
 
 class IdempotencyError(PaymentError):
-    """Refuse an idempotency key that already stands for another request."""
+    """The refusal of an idempotency key that already stands for another request."""
 
     default_code = "idempotency_mismatch"
-    default_field = "Idempotency-Key"
 
 
 class ProviderError(_OperationError):
-    """Say that a provider didn't do what was asked."""
+    """What a provider didn't do, and why."""
 
     default_code = "provider_error"
 
 
 class DeclinedError(ProviderError):
-    """Report a definite refusal; whatever was reserved is free again."""
+    """A provider's definite refusal; whatever was reserved is free again."""
 
     default_code = "declined"
 
 
 class ProviderUnavailableError(ProviderError):
-    """Report that nothing reached the provider; whatever was reserved is free again."""
+    """A call of which nothing reached the provider; whatever was reserved is free again."""
 
     default_code = "provider_unavailable"
+    retryable = True
 
 
 class OutcomeUnknownError(ProviderError):
-    """Report that the provider may or may not have acted; the reservation stays until that is known."""
+    """A call on which the provider may or may not have acted; the reservation stays until that is known."""
 
     default_code = "outcome_unknown"
 
 
 class WebhookVerificationError(PaymentError):
-    """Refuse an event whose signature, age or form doesn't prove where it comes from."""
+    """The refusal of an event whose signature, age or form doesn't prove where it comes from."""
 
     default_code = "webhook_not_verified"

@@ -89,11 +89,12 @@ class FieldError(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Say how one kind of error is answered."""
+    """How one kind of error is answered; `field` is blamed where the error itself names none."""
 
     status: int
     type: str
     retry_after: int | None = None
+    field: str | None = None
 
 
 INVALID: Final = Rule(status=400, type="invalid_request")
@@ -102,7 +103,7 @@ UNAVAILABLE: Final = Rule(status=503, type="unavailable", retry_after=RETRY_DATA
 
 PAYMENT_RULES: Final[tuple[tuple[type[PaymentError], Rule], ...]] = (
     (TransitionError, Rule(status=409, type="conflict")),
-    (IdempotencyError, Rule(status=422, type="idempotency_error")),
+    (IdempotencyError, Rule(status=422, type="idempotency_error", field="Idempotency-Key")),
     (OperationInProgressError, Rule(status=409, type="conflict")),
     (LimitError, Rule(status=429, type="throttled")),
     (OpenTransactionError, Rule(status=500, type="server_error")),
@@ -160,7 +161,8 @@ def _answer_payment_error(error: PaymentError, context: dict[str, Any]) -> Respo
         logger.error("A payment view ran inside a transaction.", exc_info=error)
     if isinstance(error, LimitError | OperationInProgressError):
         rule = replace(rule, retry_after=error.retry_after)
-    named = [FieldError(field=error.field, code=error.code, message=error.message)] if error.field else []
+    field = error.field or rule.field
+    named = [FieldError(field=field, code=error.code, message=error.message)] if field else []
     return _answer(rule, error.code, error.message, named)
 
 

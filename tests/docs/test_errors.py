@@ -77,6 +77,20 @@ def test_every_status_has_its_type() -> None:
     assert {kind for _status, kind in described} == set(ERROR_SCHEMA["properties"]["type"]["enum"])
 
 
+def test_it_is_said_of_every_exception_whether_the_call_may_be_repeated() -> None:
+    described = re.findall(r"^\| `(\w+Error)` \| (yes|no) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    public = {
+        name: kind
+        for name, kind in vars(exceptions).items()
+        if isinstance(kind, type) and issubclass(kind, exceptions.PaymentError) and not name.startswith("_")
+    }
+
+    assert {name: word == "yes" for name, word in described} == {
+        name: kind.retryable for name, kind in public.items()
+    }
+    assert len(described) == len(public)
+
+
 def test_every_decline_is_explained_by_what_stripe_says() -> None:
     for row in rows():
         if row.code in set(Reason) and row.section == "Declines":
