@@ -514,7 +514,7 @@ def test_a_missing_library_is_told_with_the_extra_that_has_it(
     def fail(_path: str) -> None:
         raise ModuleNotFoundError(f"No module named {library!r}", name=library)
 
-    monkeypatch.setattr("payments.providers.building.import_string", fail)
+    monkeypatch.setattr("payments.providers.registry.import_string", fail)
     settings.PAYMENTS = {"PROVIDERS": {"card": {"BACKEND": backend}}}
     (message,) = checks.check_providers()
     assert message.id == "payments.E004"

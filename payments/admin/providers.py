@@ -20,7 +20,7 @@ from payments.admin.searches import Search
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider
 from payments.providers import get_provider
-from payments.providers.pretend import is_refused
+from payments.providers.registry import is_refused
 from payments.services import is_for_payers, list_providers
 
 _CAPABILITIES: Final = (

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 from payments.addresses import address_of
 from payments.exceptions import PaymentError
 from payments.providers import get_provider
-from payments.providers.endpoints import EndpointReport
+from payments.providers.base import EndpointReport
 
 
 class _WithEndpoints(Protocol):

@@ -6,9 +6,9 @@ A provider never sees a model; see `payments.providers.base`.
 from __future__ import annotations
 
 from payments.providers.base import BaseProvider, NoOptions
-from payments.providers.codec import decode_fact, encode_fact
-from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
-from payments.providers.handler import call_provider, configured_providers, get_provider
+from payments.providers.calls import call_provider
+from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact, decode_fact, encode_fact
+from payments.providers.registry import configured_providers, get_provider
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,

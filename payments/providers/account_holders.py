@@ -1,7 +1,6 @@
 """The second, optional protocol of a provider: customers with saved payment methods.
 
-A provider that keeps accounts implements `AccountHolderProvider` besides `BaseProvider`. What moves no money needs no
-write-ahead operation; but an account must not be made twice, so its request has the key of a row that was there first.
+A provider that keeps accounts implements `AccountHolderProvider` besides `BaseProvider`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ found may be there under other credentials.
 
 @dataclass(frozen=True, kw_only=True)
 class SavedPaymentMethod:
-    """Describe a saved payment method to its owner: enough to recognize it, and no more.
+    """A saved payment method as its owner sees it: enough to recognize it, and no more.
 
     `expires` is the last month in which it can be used, as `2034-12`.
     """
@@ -39,7 +38,10 @@ class SavedPaymentMethod:
 
 @dataclass(frozen=True, kw_only=True)
 class CreateAccountRequest:
-    """Ask for an account for a customer; `is_retry` tells that it may have been made before."""
+    """A request for an account for a customer; `is_retry` tells that it may have been made before.
+
+    An account must not be made twice, so the key is that of a row which was there first.
+    """
 
     account_holder_id: str
     idempotency_key: str
@@ -50,7 +52,7 @@ class CreateAccountRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountRequest:
-    """Ask something about an account; `provider_data` is what the provider keeps of it, as `create_account` said."""
+    """A request about an account; `provider_data` is what the provider keeps of it, as `create_account` said."""
 
     account_holder_id: str
     account_reference: str
@@ -59,7 +61,7 @@ class AccountRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AddMethodRequest(AccountRequest):
-    """Ask for what a browser needs to save a payment method; `return_url` is where a bank sends it back."""
+    """A request for what a browser needs to save a payment method; `return_url` is where a bank sends it back."""
 
     idempotency_key: str
     return_url: str | None = None
@@ -67,7 +69,7 @@ class AddMethodRequest(AccountRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveMethodRequest(AccountRequest):
-    """Ask that a saved payment method be forgotten."""
+    """A request to forget a saved payment method."""
 
     idempotency_key: str
     method_id: str
@@ -75,21 +77,21 @@ class RemoveMethodRequest(AccountRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class CreateAccountResult(ProviderResult):
-    """Answer a CreateAccountRequest; the reference is `provider_reference`."""
+    """The answer to a CreateAccountRequest; the reference is `provider_reference`."""
 
     provider_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListMethodsResult(ProviderResult):
-    """Answer an AccountRequest with the saved payment methods, newest first."""
+    """The answer to an AccountRequest with the saved payment methods, newest first."""
 
     methods: tuple[SavedPaymentMethod, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddMethodResult(ProviderResult):
-    """Answer an AddMethodRequest.
+    """The answer to an AddMethodRequest.
 
     `data` goes to the customer's browser, with keys that are declared public; `next_action` says what to do with it.
     """
@@ -100,16 +102,16 @@ class AddMethodResult(ProviderResult):
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveMethodResult(ProviderResult):
-    """Answer a RemoveMethodRequest."""
+    """The answer to a RemoveMethodRequest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteAccountResult(ProviderResult):
-    """Answer an AccountRequest that asks to delete an account."""
+    """The answer to an AccountRequest that asks to delete an account."""
 
 
 class AccountHolderProvider(abc.ABC):
-    """Keep accounts of customers, with their saved payment methods."""
+    """A provider that keeps accounts of customers, with their saved payment methods."""
 
     @abc.abstractmethod
     def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:

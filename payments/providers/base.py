@@ -1,8 +1,7 @@
 """The interface that every payment provider implements.
 
-A provider gets a frozen request and returns a frozen result. It sees no model, form or `HttpRequest`, saves nothing and
-sends no signal. It may raise DeclinedError for a refusal and ProviderUnavailableError where nothing was sent; any other
-exception counts as “outcome unknown”, never as a failure.
+A provider gets a frozen request and returns a frozen result: it sees no model, form or `HttpRequest`, saves nothing and
+sends no signal.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage
 from django.utils.functional import Promise
@@ -50,8 +50,30 @@ class NoOptions:
 OptionsT = TypeVar("OptionsT")
 
 
+@dataclass(frozen=True, kw_only=True)
+class EndpointReport:
+    """What is wrong with an address that a third party sends its events to.
+
+    `missing` are the events that aren't sent there, `problems` what else keeps them from being believed or sent, and
+    `notes` what is only good to know.
+    """
+
+    url: str
+    missing: Sequence[str] = ()
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether everything that is needed arrives."""
+        return not (self.missing or self.problems)
+
+
 class BaseProvider(abc.ABC, Generic[OptionsT]):
-    """Talk to one third party on behalf of the services.
+    """A provider: it talks to one third party on behalf of the services.
+
+    A verb may raise DeclinedError for a refusal and ProviderUnavailableError where nothing was sent; any other
+    exception counts as “outcome unknown”, never as a failure.
 
     `public_data_keys` names all of `data` that the storefront may ever read, each a plain value: "token" stands in
     `data` itself, "next.url" in an object in it, "methods[].id" in each object of a list. `input_keys` are the only
@@ -155,3 +177,8 @@ class BaseProvider(abc.ABC, Generic[OptionsT]):
     def check(self) -> Sequence[CheckMessage]:
         """Return what is wrong with the options, in words that say what to type."""
         return []
+
+
+def leads_to(url: str, path: str) -> bool:
+    """Return whether a URL has this path, with a slash at its end or without."""
+    return urlsplit(url).path.rstrip("/") == path.rstrip("/")

@@ -1,9 +1,6 @@
 """What may leave the server of what a provider returns: what it has declared, and nothing that holds a secret.
 
-A provider declares each part of its public data by name, as `public_data_keys`: "client_token" is a plain value,
-"next.url" a plain value in an object, and "methods[].id" one in each object of a list. What isn't declared is left
-out. So is, wherever it stands, a text that contains the value of an option whose name says that it is a secret, or a
-text of the private half: a plug-in that mixes up its two halves leaks nothing, and loses no money.
+So a provider that mixes up the public and the private half of its data leaks nothing, and loses no money.
 """
 
 from __future__ import annotations
@@ -62,7 +59,7 @@ _ITEMS: Final = "[]"
 
 @dataclass(kw_only=True)
 class Shape:
-    """What is declared of a value: that it may be a plain one, which members it may have, of what it may be a list."""
+    """What is declared of a value: whether it may be a plain one, and which members or items it may have."""
 
     is_plain: bool = False
     members: dict[str, Shape] = field(default_factory=dict)
@@ -82,7 +79,10 @@ _secrets: frozenset[str] = frozenset()
 class Publication:
     """The way out of the server for what one provider returns; `private` are the texts that may not take it.
 
-    What is left out is told to the log, each time: a payer may be waiting for it.
+    A provider declares each part of its public data by name, as `public_data_keys`: "client_token" is a plain value,
+    "next.url" a plain value in an object, and "methods[].id" one in each object of a list. What isn't declared is left
+    out. So is, wherever it stands, a text that contains the value of an option whose name says that it is a secret, or
+    a text of the private half. The log tells what was left out, each time: a payer may be waiting for it.
     """
 
     provider: BaseProvider[Any]
@@ -117,7 +117,9 @@ class Publication:
 
     def action(self, action: NextAction | None) -> NextAction | None:
         """Return an action; one whose address may not leave goes on without it, so that nothing passes for held."""
-        url = getattr(action, "url", None)  # What is no action at all is told of with the rest of the answer.
+        url = getattr(
+            action, "url", None
+        )  # What isn't an action at all is refused with the rest of the answer.
         is_kept_back = isinstance(url, str) and self._is_kept_back(url, "next_action.url")
         return NextAction(type="provider_script") if is_kept_back else action
 
@@ -202,6 +204,20 @@ def publication(
         if len(text) >= SHORTEST and not _COMMON.fullmatch(text)
     }
     return Publication(provider=provider, private=frozenset(texts.difference(known)))
+
+
+def publishable_fact(
+    provider: BaseProvider[Any],
+    fact: SessionFact,
+    *private: Mapping[str, Any] | None,
+    known: Iterable[Any] = (),
+) -> SessionFact:
+    """Return the fact of an event without what may not leave the server.
+
+    `private` is what it keeps of the session so far, and `known` what in that isn't private.
+    """
+    way = publication(provider, fact.provider_data, *private, known=[fact.provider_reference, *known])
+    return way.fact(fact)
 
 
 def declared_data(data: Mapping[str, Any], declared: Iterable[str]) -> tuple[dict[str, Any], list[str]]:

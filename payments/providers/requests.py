@@ -1,7 +1,6 @@
-"""What a provider is asked, one frozen dataclass per verb.
+"""What a provider is asked, one frozen dataclass per verb, with all that it may know.
 
-A request holds all that a provider may know: no row, no form and no `HttpRequest` gets through here. Amounts are exact
-decimals in major units; `currency_code` is ISO 4217 in lower case.
+Amounts are exact decimals in major units; `currency_code` is ISO 4217 in lower case.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentContext:
-    """Tell who pays, and where a browser goes afterwards. Set by the server, never by the payer.
+    """Who pays, and where a browser goes afterwards. The server sets it, never the payer.
 
     `account_reference` is the customer's account at the provider, where their payment methods are saved.
     """
@@ -28,10 +27,10 @@ class PaymentContext:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderRequest:
-    """Hold what every request has.
+    """What every request has.
 
     `idempotency_key` goes to the provider as its idempotency key and stays the same when this very operation is sent
-    again; `operation_id` goes along as the merchant's reference, so that the provider's report can be matched.
+    again; `operation_id` goes along as the merchant's reference, so that what the provider tells can be matched.
     `provider_data` and `data` are the session's two halves as they were stored last.
     """
 
@@ -48,10 +47,10 @@ class ProviderRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest(ProviderRequest):
-    """Carry what the payer's browser sent, in `input`: only keys that the provider declared in `input_keys`.
+    """A request with what the payer's browser sent, in `input`: only keys that are declared in `input_keys`.
 
-    `refuses_saved` says that whoever sent it isn't known to be the customer from whose account the session is paid: to
-    them, what a customer has saved is nothing that is there, whatever its id, and nothing of theirs is saved.
+    `refuses_saved` says that the sender isn't known to be the customer from whose account the session is paid. To them,
+    what a customer has saved isn't there, whatever its id, and nothing of theirs is saved.
     """
 
     input: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -60,21 +59,21 @@ class InputRequest(ProviderRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class InitiateRequest(InputRequest):
-    """Ask for a session at the provider."""
+    """A request for a session at the provider."""
 
     context: PaymentContext = PaymentContext()
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateRequest(InputRequest):
-    """Ask that an unauthorized session be for `amount` from now on."""
+    """A request that an unauthorized session be for `amount` from now on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorizeRequest(InputRequest):
-    """Ask that the amount be held; `input` may carry a code or a token that the payer's browser sent.
+    """A request to hold the amount; `input` may carry a code or a token that the payer's browser sent.
 
-    `saved_method` is the id of a saved payment method to charge while the customer is away: nobody can be asked.
+    `saved_method` is the id of a saved payment method to charge while the customer is away, and can't be asked.
     """
 
     saved_method: str | None = field(default=None, repr=False)
@@ -82,7 +81,7 @@ class AuthorizeRequest(InputRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureRequest(ProviderRequest):
-    """Ask that `amount` of what is held be taken."""
+    """A request to take `amount` of what is held."""
 
     payment_id: str
     capture_id: str
@@ -91,7 +90,7 @@ class CaptureRequest(ProviderRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class RefundRequest(ProviderRequest):
-    """Ask that `amount` of what was taken be given back."""
+    """A request to give back `amount` of what was taken."""
 
     payment_id: str
     refund_id: str
@@ -100,14 +99,14 @@ class RefundRequest(ProviderRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class CancelRequest(ProviderRequest):
-    """Ask that an unauthorized session be abandoned, or that `amount`, all that is still held, be released."""
+    """A request to abandon an unauthorized session, or to release `amount`, all that is still held."""
 
     payment_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrieveRequest:
-    """Ask what the provider knows of a session; it moves nothing, so it needs no key."""
+    """A request for what the provider knows of a session; it moves nothing, so it needs no key."""
 
     session_id: str
     amount: Decimal
@@ -118,7 +117,7 @@ class RetrieveRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookRequest:
-    """Hold what arrived at the webhook address: the bytes as they were sent and the headers in lower case."""
+    """What arrived at the webhook address: the bytes as they were sent and the headers in lower case."""
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)

@@ -1,7 +1,6 @@
-"""What a provider answers, one frozen dataclass per verb.
+"""What a provider answers, one frozen dataclass per verb: first how certain it is (`outcome`), then what it tells.
 
-An answer says first how certain it is (`outcome`), then what the provider reports. It decides nothing: the services
-compare it with what was asked before they believe it.
+A result decides nothing: the services compare it with what was asked before they believe it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from payments.states import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderResult:
-    """Hold what every answer has; `exchange` is a redacted account of it for the operator's timeline."""
+    """What every answer has; `exchange` is a redacted account of it for the operator's timeline."""
 
     outcome: Outcome
     failure: Failure | None = None
@@ -28,7 +27,7 @@ class ProviderResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResult(ProviderResult):
-    """Hold an answer that may renew a session's two data halves; None leaves a half as it is."""
+    """An answer that may renew a session's two data halves; None leaves a half as it is."""
 
     data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -38,12 +37,12 @@ class SessionResult(ProviderResult):
 
 @dataclass(frozen=True, kw_only=True)
 class InitiateResult(SessionResult):
-    """Answer an InitiateRequest; `data` is what the storefront may read from now on."""
+    """The answer to an InitiateRequest; `data` is what the storefront may read from now on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateResult(SessionResult):
-    """Answer an UpdateRequest with the amount and currency that the provider has now."""
+    """The answer to an UpdateRequest, with the amount and currency that the provider has now."""
 
     amount: Decimal | None = None
     currency_code: str | None = None
@@ -51,7 +50,7 @@ class UpdateResult(SessionResult):
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorizeResult(SessionResult):
-    """Answer an AuthorizeRequest.
+    """The answer to an AuthorizeRequest.
 
     With a `next_action` nothing is held yet. Otherwise `amount` is what is held, which may be less than was asked, and
     `captured_amount` how much of it the provider has taken already.
@@ -64,7 +63,7 @@ class AuthorizeResult(SessionResult):
 
 @dataclass(frozen=True, kw_only=True)
 class MovementResult(ProviderResult):
-    """Hold an answer about money that moved: `amount` and `currency_code` as the provider states them."""
+    """An answer about money that moved: `amount` and `currency_code` as the provider states them."""
 
     amount: Decimal | None = None
     currency_code: str | None = None
@@ -73,14 +72,14 @@ class MovementResult(ProviderResult):
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureResult(MovementResult):
-    """Answer a CaptureRequest; `releases_remainder` where the provider lets go of what wasn't captured."""
+    """The answer to a CaptureRequest; `releases_remainder` where the provider releases what wasn't captured."""
 
     releases_remainder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefundResult(MovementResult):
-    """Answer a RefundRequest.
+    """The answer to a RefundRequest.
 
     One that was declined although a part of it has gone back says so in a `fact`, whose movements name no operation.
     """
@@ -90,7 +89,7 @@ class RefundResult(MovementResult):
 
 @dataclass(frozen=True, kw_only=True)
 class CancelResult(ProviderResult):
-    """Answer a CancelRequest.
+    """The answer to a CancelRequest.
 
     A provider that knows where the session stands now says so in `fact`: a part of it may have been captured where
     nobody told us. Without one, all that isn't captured in the books is released.
@@ -101,14 +100,14 @@ class CancelResult(ProviderResult):
 
 @dataclass(frozen=True, kw_only=True)
 class RetrieveResult(ProviderResult):
-    """Answer a RetrieveRequest; succeeded without a `fact` means that the provider has no such session."""
+    """The answer to a RetrieveRequest; succeeded without a `fact` means that the provider has no such session."""
 
     fact: SessionFact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookResult:
-    """Hold a verified event.
+    """A verified event.
 
     What it is about is looked for by `session_id`, or else by `provider_reference`, or else by `capture_reference`: the
     provider's name for a capture of the session, which no other session's capture has. An event without any of them

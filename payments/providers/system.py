@@ -28,12 +28,12 @@ from payments.states import Outcome
 
 
 class SystemProvider(BaseProvider[NoOptions]):
-    """Agree to everything, because the merchant sees to the money."""
+    """A provider that agrees to everything, because the merchant sees to the money."""
 
     verbose_name = _("Handled by the merchant")
     moves_real_money = True
     idempotency_window = None
-    is_for_payers = False  # whoever chose it would owe nothing but a promise
+    is_for_payers = False  # who chooses it pays with nothing but a promise
     supports_retrieve = False
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:

@@ -38,7 +38,7 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
     SavedPaymentMethod,
 )
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.ledger.history import Actor
 from payments.services.ledger.locks import drop_lost_connection, get_or_insert
 from payments.services.providers import usable_provider

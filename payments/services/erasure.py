@@ -28,7 +28,7 @@ from payments.models import (
     PaymentSession,
     WebhookEvent,
 )
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.account_holders import delete_account, forget_person
 from payments.services.ledger.books import open_books
 from payments.services.ledger.history import Actor, Origin

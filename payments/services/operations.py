@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
 from payments.services.ledger import resolutions
 from payments.services.ledger.books import Books, keep, open_books

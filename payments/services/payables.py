@@ -29,7 +29,7 @@ from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.models.payables import concrete, topmost_model
 from payments.money import ZERO, normalize_currency, parse_amount
 from payments.providers import PaymentContext
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.collections import (
     claim_everything,
     create_payment_collection,

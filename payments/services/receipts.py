@@ -21,7 +21,7 @@ from payments.exceptions import (
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO, parse_amount
 from payments.providers import PaymentContext
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.collections import claim_resizes
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope

@@ -15,7 +15,7 @@ from payments.conf import session_lifetime
 from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, open_books
 from payments.services.ledger.calls import provider_for

@@ -146,7 +146,7 @@ def _fill_inbox(rows: int) -> None:
     from payments import services  # noqa: PLC0415
     from payments.models import PaymentProvider, WebhookEvent  # noqa: PLC0415
     from payments.providers import SessionFact  # noqa: PLC0415
-    from payments.providers.codec import encode_fact  # noqa: PLC0415
+    from payments.providers.facts import encode_fact  # noqa: PLC0415
     from payments.states import SessionStatus  # noqa: PLC0415
 
     authorized = SessionFact(

@@ -142,7 +142,7 @@ def test_the_api_works_without_drf_spectacular_and_opentelemetry() -> None:
         "'django.contrib.auth', 'django.contrib.contenttypes', 'payments'])\n"
         "django.setup()\n"
         "from django.urls import reverse\n"
-        "import payments.urls, payments.providers.handler\n"
+        "import payments.urls, payments.providers.calls\n"
         "try:\n"
         "    import payments.api.schema\n"
         "except ImportError:\n"

@@ -10,9 +10,9 @@ import pytest
 
 from payments.money import ZERO
 from payments.providers import NextAction, SessionFact
-from payments.providers.answers import require_usable
 from payments.providers.paypal import PayPalOptions, translation
 from payments.providers.paypal.orders import read_order
+from payments.providers.validation import check_usable
 from payments.states import MovementStatus
 
 pytestmark = pytest.mark.database_independent
@@ -57,7 +57,7 @@ def row(name: str, status: str, amount: str, **more: Any) -> dict[str, Any]:
 def read(answer: dict[str, Any], disputes: Any = ()) -> SessionFact:
     """Return the fact that an order states, which can be kept."""
     fact = translation.session_fact(read_order(answer), OPTIONS, disputes=disputes)
-    require_usable(fact)
+    check_usable(fact)
     return fact
 
 

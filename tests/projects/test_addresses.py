@@ -21,7 +21,7 @@ from payments.api.schema.views import SchemaView
 from payments.checks import check_urls
 from payments.exceptions import OutcomeUnknownError
 from payments.models import PaymentCollection, WebhookEvent
-from payments.providers.endpoints import leads_to
+from payments.providers.base import leads_to
 from payments.services import open_payment_collection
 from payments.services.payables import ResolvedPayable
 from payments.simulator.webhooks import sign

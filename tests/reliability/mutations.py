@@ -73,7 +73,7 @@ MUTATIONS: Final = (
             ),
             Edit(path=f"{LEDGER}/locks.py", old="durable=True", new="durable=False"),
             Edit(
-                path="payments/providers/handler.py",
+                path="payments/providers/calls.py",
                 old="    for connection in connections.all(initialized_only=True):",
                 new="    for connection in ():",
             ),
@@ -474,8 +474,8 @@ MUTATIONS: Final = (
         test=f"{PRETEND}::test_a_guest_pays_nothing_with_an_event_signed_by_the_documentation",
         edits=(
             Edit(
-                path="payments/providers/building.py",
-                old="published = [] if config.is_debug else published_options(options)",
+                path="payments/providers/registry.py",
+                old="published = [] if config.is_debug else _published_options(options)",
                 new="published: list[str] = []",
             ),
         ),

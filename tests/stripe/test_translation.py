@@ -12,8 +12,8 @@ from stripe import PaymentIntent
 
 from payments.money import ZERO
 from payments.providers import NextAction, SessionFact
-from payments.providers.answers import require_usable
 from payments.providers.stripe import translation
+from payments.providers.validation import check_usable
 from payments.states import SessionStatus
 
 pytestmark = pytest.mark.database_independent
@@ -70,7 +70,7 @@ def intent(**changes: Any) -> dict[str, Any]:
 def read(row: Mapping[str, Any], **known: Any) -> SessionFact:
     """Return the fact that an intent states, which can be kept."""
     fact = translation.session_fact(row, publishable_key="pk_test_1", **known)
-    require_usable(fact)
+    check_usable(fact)
     return fact
 
 

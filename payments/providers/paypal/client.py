@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from payments.exceptions import ProviderUnavailableError
-from payments.providers.connections import never_left
+from payments.providers.errors import never_left
 from payments.providers.paypal.errors import (
     Json,
     NotPermittedError,

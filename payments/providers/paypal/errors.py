@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import ProviderUnavailableError
-from payments.providers import refusals
+from payments.providers import errors
 from payments.providers.facts import Failure
 
 Json = dict[str, Any]
@@ -101,7 +101,7 @@ class NotPermittedError(ProviderUnavailableError):
     """PayPal's word that this app may not do something; nothing was done."""
 
 
-class RefusedError(refusals.RefusedError):
+class RefusedError(errors.RefusedError):
     """A definite refusal; `issue` is PayPal's own word for it."""
 
     def __init__(self, failure: Failure, *, issue: str = "", is_missing: bool = False) -> None:

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 from django.utils.translation import gettext_lazy as _
 
-from payments.providers.base import BaseProvider
-from payments.providers.endpoints import EndpointReport
+from payments.providers.base import BaseProvider, EndpointReport
+from payments.providers.errors import answering
 from payments.providers.facts import NextAction
 from payments.providers.paypal import parameters, translation
 from payments.providers.paypal.client import PayPalApi, look, look_again, look_at_payment, look_or_none
@@ -28,7 +28,6 @@ from payments.providers.paypal.parameters import order_id
 from payments.providers.paypal.references import transaction_url
 from payments.providers.paypal.refunds import give_back
 from payments.providers.paypal.webhooks import EVENTS, endpoint_reports, webhook_result
-from payments.providers.refusals import answering
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,

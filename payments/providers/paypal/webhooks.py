@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from urllib3.exceptions import HTTPError
 
 from payments.exceptions import ProviderUnavailableError, WebhookVerificationError
-from payments.providers.endpoints import EndpointReport, leads_to
+from payments.providers.base import EndpointReport, leads_to
 from payments.providers.paypal.client import PayPalApi
 from payments.providers.paypal.errors import Json
 from payments.providers.paypal.options import LIVE_HOSTS, SANDBOX_HOSTS, PayPalOptions

@@ -20,8 +20,8 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
     SavedPaymentMethod,
 )
+from payments.providers.errors import answering
 from payments.providers.facts import NextAction
-from payments.providers.refusals import answering
 from payments.providers.requests import InputRequest
 from payments.providers.stripe.client import ACCOUNT_KEY, Json, StripeApi
 from payments.providers.stripe.errors import RefusedError, request_failure

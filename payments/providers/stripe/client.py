@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import stripe
 from django.views.decorators.debug import sensitive_variables
 
-from payments.providers.connections import never_left
+from payments.providers.errors import never_left
 from payments.providers.stripe.errors import RefusedError, StripeAnswerError, sorted_error
 from payments.providers.stripe.options import StripeOptions
 

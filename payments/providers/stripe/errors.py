@@ -14,8 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import ProviderUnavailableError
-from payments.providers import refusals
-from payments.providers.connections import never_left
+from payments.providers import errors
+from payments.providers.errors import never_left
 from payments.providers.facts import Failure
 
 MAX_CODE: Final = 64
@@ -169,7 +169,7 @@ class StripeAnswerError(Exception):
     """An unusable answer, so that the outcome is unknown."""
 
 
-class RefusedError(refusals.RefusedError):
+class RefusedError(errors.RefusedError):
     """A definite refusal; `is_by_card` where the payer's bank has refused.
 
     `param` is Stripe's name for the parameter that is to blame, if it names one.

@@ -10,10 +10,9 @@ from urllib.parse import quote
 from django.core.checks import CheckMessage, Warning
 from django.utils.translation import gettext_lazy as _
 
-from payments.providers.base import BaseProvider
-from payments.providers.endpoints import EndpointReport
+from payments.providers.base import BaseProvider, EndpointReport
+from payments.providers.errors import answering
 from payments.providers.facts import Failure
-from payments.providers.refusals import answering
 from payments.providers.requests import (
     AuthorizeRequest,
     CancelRequest,

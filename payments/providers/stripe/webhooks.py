@@ -14,7 +14,7 @@ from typing import Any, Final
 import stripe
 
 from payments.exceptions import AmountError, CurrencyError, WebhookVerificationError
-from payments.providers.endpoints import EndpointReport, leads_to
+from payments.providers.base import EndpointReport, leads_to
 from payments.providers.facts import SessionFact
 from payments.providers.requests import WebhookRequest
 from payments.providers.results import WebhookResult

@@ -38,9 +38,9 @@ from payments.providers import (
     encode_fact,
     get_provider,
 )
-from payments.providers.answers import UnusableAnswerError, require_usable
-from payments.providers.handler import publishable_fact
-from payments.providers.pretend import is_refused
+from payments.providers.publishing import publishable_fact
+from payments.providers.registry import is_refused
+from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import provider_for, retrieve
@@ -245,7 +245,7 @@ def _parsed(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult
     if not isinstance(result, WebhookResult):
         raise _malformed()
     try:
-        require_usable(result)
+        check_usable(result)
     except UnusableAnswerError as error:
         logger.error("The provider %s made of an event what can't be used: %s.", plugin.alias, error.where)
         raise _malformed() from error

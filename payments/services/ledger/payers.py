@@ -23,7 +23,7 @@ from payments.conf import Rate, payers_may_release, provider_aliases, provider_c
 from payments.exceptions import InputError, LimitError, TransitionError
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import BaseProvider, PaymentContext, get_provider
-from payments.providers.pretend import is_refused
+from payments.providers.registry import is_refused
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import Actor, Origin
 from payments.states import OperationKind, SessionStatus

@@ -19,7 +19,7 @@ from django.utils import timezone
 from payments.exceptions import PaymentError
 from payments.models import PaymentOperation
 from payments.providers import Failure
-from payments.providers.handler import check_no_transaction
+from payments.providers.calls import check_no_transaction
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
 from payments.services.ledger.claims import refusal_of_call

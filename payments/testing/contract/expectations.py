@@ -12,8 +12,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from payments.money import ZERO, exponent
 from payments.providers import BaseProvider, MovementFact, ProviderResult, SessionFact
-from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.publishing import CODE, declared_data
+from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing.contract.driver import SessionDriver
 
@@ -86,7 +86,7 @@ def has_text_keys(value: Any) -> bool:
 def is_usable(result: Any) -> None:
     """Check that a result can be stored and shown; the services take any other for none."""
     try:
-        require_usable(result)
+        check_usable(result)
     except UnusableAnswerError as error:
         raise AssertionError(
             f"A {type(result).__name__} that can't be used: {error.where} isn't what its dataclass says, or holds what "

@@ -1,9 +1,11 @@
-"""Builds a provider from its entry in `PAYMENTS["PROVIDERS"]`, or says which part of that can't work, and why."""
+"""Providers by their aliases in `PAYMENTS["PROVIDERS"]`, each built once per process and setting."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from inspect import isabstract
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -11,15 +13,56 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from payments.conf import ProviderConfig
+from payments.conf import ProviderConfig, allows_pretend_money, provider_aliases, provider_config
 from payments.providers.base import BaseProvider
-from payments.providers.pretend import published_options
+from payments.providers.publishing import learn_secrets
+
+PUBLISHED: Final = frozenset({"sk_sim_test", "whsec_simulator"})
+"""The secrets that the simulator is started with unless it is told otherwise."""
+
+_BLANK: Final = re.compile(r"[A-Za-z_]*\.\.\.")
+"""What stands in examples in place of a secret."""
 
 _ANY_NUMBER: Final = (int, float)
 
+_built: dict[str, tuple[ProviderConfig, BaseProvider[Any]]] = {}
+"""The provider of each alias, and what it was built from. A forked process builds its own, with its own connections."""
 
-def build(config: ProviderConfig) -> BaseProvider[Any]:
-    """Return a provider; raise ImproperlyConfigured for a backend that is none and for options that it doesn't take."""
+os.register_at_fork(after_in_child=_built.clear)
+
+
+def get_provider(alias: str) -> BaseProvider[Any]:
+    """Return the provider with this alias, which lives until its setting is another.
+
+    Raises NotFoundError for an alias that isn't configured and ImproperlyConfigured for options it doesn't take.
+    """
+    config = provider_config(alias)
+    known, provider = _built.get(alias, (None, None))
+    if provider is None or known is None or known != config or known.setting is not config.setting:
+        provider = _build(config)
+        # A copy, so that an option that is changed in place is noticed.
+        _built[alias] = (replace(config, options=dict(config.options)), provider)
+        learn_secrets(each.options for _config, each in _built.values())
+    return provider
+
+
+def configured_providers() -> dict[str, BaseProvider[Any]]:
+    """Build every configured provider, in the order of the setting."""
+    return {alias: get_provider(alias) for alias in provider_aliases()}
+
+
+def is_refused(provider: BaseProvider[Any]) -> bool:
+    """Return whether nothing a provider tells counts: its money is pretended, and no setting or option allows it."""
+    return is_pretending(provider) and not provider.is_meant_to_pretend
+
+
+def is_pretending(provider: BaseProvider[Any]) -> bool:
+    """Return whether a provider moves pretend money where a shop is open, and no setting of the shop allows it."""
+    return not provider.moves_real_money and not allows_pretend_money()
+
+
+def _build(config: ProviderConfig) -> BaseProvider[Any]:
+    """Return a provider; raise ImproperlyConfigured for what isn't a backend, and for options that it doesn't take."""
     provider_class = _provider_class(config)
     options = _options(config, provider_class.options_class)
     try:
@@ -36,7 +79,7 @@ def _provider_class(config: ProviderConfig) -> type[BaseProvider[Any]]:
             config, "BACKEND", f"{config.backend} can't be imported: {_reason(error)}"
         ) from error
     if not (isinstance(provider_class, type) and issubclass(provider_class, BaseProvider)):
-        raise _misconfigured(config, "BACKEND", f"{config.backend} is no BaseProvider subclass")
+        raise _misconfigured(config, "BACKEND", f"{config.backend} is not a BaseProvider subclass")
     if isabstract(provider_class):
         missing = ", ".join(sorted(provider_class.__abstractmethods__))
         raise _misconfigured(config, "BACKEND", f"{config.backend} doesn't define {missing}")
@@ -57,7 +100,7 @@ def _options(config: ProviderConfig, options_class: type[Any]) -> Any:
         options = options_class(**config.options)
     except Exception as error:
         raise _misconfigured(config, "OPTIONS", _reason(error)) from error
-    published = [] if config.is_debug else published_options(options)
+    published = [] if config.is_debug else _published_options(options)
     if published:
         raise _misconfigured(
             config,
@@ -66,6 +109,27 @@ def _options(config: ProviderConfig, options_class: type[Any]) -> Any:
             "type a secret of your own",
         )
     return options
+
+
+def _published_options(options: Any) -> list[str]:
+    """Return the names of the options that everybody can read in the documentation, or in this package.
+
+    A secret that is printed there proves nothing, so outside of DEBUG no setting allows it.
+    """
+    return [
+        each.name for each in fields(options) if any(map(_is_published, _texts(getattr(options, each.name))))
+    ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (each for each in value if isinstance(each, str))
+
+
+def _is_published(text: str) -> bool:
+    return text in PUBLISHED or _BLANK.fullmatch(text) is not None
 
 
 def _misfits(config: ProviderConfig, options_class: type[Any]) -> Iterator[str]:

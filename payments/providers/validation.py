@@ -1,6 +1,6 @@
-"""Whether what a provider returned can be kept and shown: it is what its dataclass says, through and through.
+"""Whether what a provider returned is what its dataclass declares, so that it can be kept and shown.
 
-Nothing here judges what a provider reports: an amount that can't be, or one that differs, is a fact like any other.
+Nothing here judges what a provider tells: an amount that can't be, or one that differs, is a fact like any other.
 """
 
 from __future__ import annotations
@@ -29,46 +29,49 @@ _REFERENCES: Final = frozenset({"provider_reference", "capture_reference", "oper
 
 
 class UnusableAnswerError(Exception):
-    """Say which part of an answer can't be used, by its dotted name; what it holds is not repeated."""
+    """An answer of which a part can't be used; it has that part's dotted name, and doesn't repeat what it holds."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
         self.where = where
 
 
-def require_usable(answer: Any) -> None:
+def check_usable(answer: Any) -> None:
     """Raise UnusableAnswerError where a field isn't of the type that the answer's dataclass declares.
 
     A text has to be one that any database can hold, a time has to be aware, and what is kept as JSON has to be JSON.
     """
-    where = _misfit(answer, type(answer), "")
+    where = _first_invalid(answer, type(answer), "")
     if where is not None:
         raise UnusableAnswerError(where)
 
 
-def _misfit(value: Any, hint: Any, name: str) -> str | None:
+def _first_invalid(value: Any, hint: Any, name: str) -> str | None:
     """Return the name of the innermost part that isn't what it should be, or None."""
     origin, arguments = _parts(hint)
     if origin in (Union, UnionType):
         if value is None and NoneType in arguments:
             return None
-        misfits = [_misfit(value, each, name) for each in arguments]
-        return None if None in misfits else max(filter(None, misfits), key=len)
+        invalid = [_first_invalid(value, each, name) for each in arguments]
+        return None if None in invalid else max(filter(None, invalid), key=len)
     if is_dataclass(hint):
-        return _misfit_within(value, hint, name)
+        return _first_invalid_within(value, hint, name)
     if origin is tuple:
-        rows = [_misfit(row, arguments[0], name) for row in value] if isinstance(value, tuple) else [name]
+        rows = (
+            [_first_invalid(row, arguments[0], name) for row in value] if isinstance(value, tuple) else [name]
+        )
         return next(filter(None, rows), None)
     return None if _fits(value, hint, name) else name
 
 
-def _misfit_within(value: Any, hint: Any, name: str) -> str | None:
+def _first_invalid_within(value: Any, hint: Any, name: str) -> str | None:
     if not isinstance(value, hint):
         return name
     prefix = f"{name}." if name else ""
     hints = _hints(hint)
     parts = (
-        _misfit(getattr(value, part.name), hints[part.name], prefix + part.name) for part in fields(hint)
+        _first_invalid(getattr(value, part.name), hints[part.name], prefix + part.name)
+        for part in fields(hint)
     )
     return next(filter(None, parts), None)
 

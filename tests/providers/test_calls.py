@@ -107,8 +107,8 @@ def test_alias_that_is_not_configured_is_named(settings: Any) -> None:
     ("entry", "words"),
     [
         ({"BACKEND": "payments.providers.nowhere.Provider"}, "can't be imported"),
-        ({"BACKEND": "payments.providers.system"}, "no BaseProvider"),
-        ({"BACKEND": "decimal.Decimal"}, "no BaseProvider"),
+        ({"BACKEND": "payments.providers.system"}, "not a BaseProvider"),
+        ({"BACKEND": "decimal.Decimal"}, "not a BaseProvider"),
         ({"BACKEND": SYSTEM, "OPTIONS": {"api_key": "sk"}}, "unknown options api_key"),
         ({"BACKEND": FUSSY, "OPTIONS": {"api_kye": "sk"}}, "takes api_key, timeout"),
         ({"BACKEND": FUSSY}, "api_key"),

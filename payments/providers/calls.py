@@ -1,15 +1,12 @@
-"""Keeps the providers of `PAYMENTS["PROVIDERS"]`, built once per process and setting, and makes the calls to them.
-
-Every call to a provider goes through `call_provider`, which makes sure that no transaction is open and that whatever
-happens, the answer is one of the five outcomes. Nothing here knows a model.
-"""
+"""Calls to providers: each with no transaction open, in a span, and with one of the five outcomes whatever happens."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from django.db import connections
@@ -17,15 +14,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from payments.conf import ProviderConfig, provider_aliases, provider_config
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
-from payments.providers.answers import UnusableAnswerError, require_usable
 from payments.providers.base import BaseProvider
-from payments.providers.building import build
-from payments.providers.facts import Failure, SessionFact
-from payments.providers.publishing import learn_secrets, publication, texts_in
+from payments.providers.facts import Failure
+from payments.providers.publishing import publication, texts_in
 from payments.providers.results import ProviderResult
-from payments.providers.tracing import call_span
+from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.redaction import redact
 from payments.states import Outcome
 from payments.wording import kept_words
@@ -35,37 +29,37 @@ logger = logging.getLogger("payments.providers")
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
 
-
 _KNOWN: Final = (
     *("session_id", "collection_id", "operation_id", "payment_id", "provider_reference"),
     *("account_holder_id", "account_reference", "return_url"),
 )
-"""Where requests name what is known outside of a provider."""
-
-_built: dict[str, tuple[ProviderConfig, BaseProvider[Any]]] = {}
-"""The provider of each alias, and what it was built from. A forked process builds its own, with its own connections."""
-
-os.register_at_fork(after_in_child=_built.clear)
+"""The attributes of requests that are known outside of the provider."""
 
 
-def get_provider(alias: str) -> BaseProvider[Any]:
-    """Return the provider with this alias, which lives until its setting is another.
-
-    Raises NotFoundError for an alias that isn't configured and ImproperlyConfigured for options it doesn't take.
-    """
-    config = provider_config(alias)
-    known, provider = _built.get(alias, (None, None))
-    if provider is None or known is None or known != config or known.setting is not config.setting:
-        provider = build(config)
-        # A copy, so that an option that is changed in place is noticed.
-        _built[alias] = (replace(config, options=dict(config.options)), provider)
-        learn_secrets(each.options for _config, each in _built.values())
-    return provider
+def _installed() -> Any:
+    try:
+        return import_module("opentelemetry.trace")
+    except ImportError:
+        return None
 
 
-def configured_providers() -> dict[str, BaseProvider[Any]]:
-    """Build every configured provider, in the order of the setting."""
-    return {alias: get_provider(alias) for alias in provider_aliases()}
+trace: Any = _installed()
+"""OpenTelemetry's tracing, or None where `opentelemetry-api` isn't installed."""
+
+
+class CallSpan:
+    """The span of one call, or nothing where OpenTelemetry isn't installed."""
+
+    def __init__(self, span: Any = None) -> None:
+        self._span = span
+
+    def end(self, outcome: str) -> None:
+        """Note the outcome; an unknown one is an error."""
+        if self._span is None:
+            return
+        self._span.set_attribute("payments.outcome", outcome)
+        if outcome == "unknown":
+            self._span.set_status(trace.StatusCode.ERROR)
 
 
 def call_provider(
@@ -89,10 +83,10 @@ def _answer_to(
 ) -> ResultT:
     try:
         result = _without_card_data(_publishable(verb, request, _result_of(verb, request, result_class)))
-        require_usable(result)
+        check_usable(result)
         return result
     except (KeyboardInterrupt, SystemExit):
-        raise  # The process is to end: the reconciler finds out what became of the operation.
+        raise  # The process is ending: the reconciler finds out what became of the operation.
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and then nobody knows what it did
         return _unknown(verb, result_class, error)
 
@@ -100,7 +94,7 @@ def _answer_to(
 def _result_of(
     verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]
 ) -> ResultT:
-    """Return what a verb answers, be it with an error that says what came of it."""
+    """Return what a verb answers, also by raising an error that says what came of it."""
     try:
         return _checked(verb(request), result_class)
     except DeclinedError as error:
@@ -109,20 +103,6 @@ def _result_of(
     except ProviderUnavailableError as error:
         failure = Failure(code=error.code, message=kept_words(error))
         return result_class(outcome=Outcome.NOT_SENT, failure=failure)
-
-
-def publishable_fact(
-    provider: BaseProvider[Any],
-    fact: SessionFact,
-    *private: Mapping[str, Any] | None,
-    known: Iterable[Any] = (),
-) -> SessionFact:
-    """Return a fact that a provider has reported unasked, without what may not leave the server.
-
-    `private` is what it keeps of the session so far, and `known` what in that isn't private.
-    """
-    way = publication(provider, fact.provider_data, *private, known=[fact.provider_reference, *known])
-    return way.fact(fact)
 
 
 def check_no_transaction() -> None:
@@ -136,6 +116,32 @@ def check_no_transaction() -> None:
                     "@transaction.non_atomic_requests."
                 )
             )
+
+
+@contextmanager
+def call_span(*, provider_id: str, verb: str, request: Any) -> Iterator[CallSpan]:
+    """Be in a span named after the verb for as long as the block takes.
+
+    It says which provider was asked for what, for which operation, and with what outcome: no amount, no private data,
+    and no words of an exception, which may quote what was sent.
+    """
+    if trace is None:
+        yield CallSpan()
+        return
+    attributes = {"payments.provider": provider_id, "payments.verb": verb}
+    for name in ("operation_id", "session_id"):
+        value = getattr(request, name, None)
+        if value is not None:
+            attributes[f"payments.{name}"] = str(value)
+    tracer = trace.get_tracer("payments")
+    with tracer.start_as_current_span(
+        f"payments {verb}",
+        kind=trace.SpanKind.CLIENT,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        yield CallSpan(span)
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:

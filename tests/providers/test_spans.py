@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from payments.providers import CaptureRequest, CaptureResult, call_provider, get_provider, tracing
+from payments.providers import CaptureRequest, CaptureResult, call_provider, calls, get_provider
 from payments.states import Outcome
 from payments.testing import Script
 
@@ -24,7 +24,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing.trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(calls.trace, "get_tracer", provider.get_tracer)
     return exporter
 
 
@@ -79,7 +79,7 @@ def test_an_unknown_outcome_is_an_error_without_the_words_of_the_exception(
 def test_without_the_package_nothing_changes(
     script: Script, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "trace", None)
+    monkeypatch.setattr(calls, "trace", None)
     assert capture().outcome == Outcome.SUCCEEDED
     assert spans.get_finished_spans() == ()
 

@@ -21,7 +21,7 @@ from payments.providers import (
     WebhookResult,
 )
 from payments.providers.account_holders import ListMethodsResult, SavedPaymentMethod
-from payments.providers.answers import UnusableAnswerError, require_usable
+from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 
 pytestmark = pytest.mark.database_independent
@@ -61,7 +61,7 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("values", "where"), UNUSABLE.values(), ids=list(UNUSABLE))
 def test_the_part_that_can_not_be_used_is_named(values: dict[str, Any], where: str) -> None:
     with pytest.raises(UnusableAnswerError) as refusal:
-        require_usable(AuthorizeResult(outcome=Outcome.SUCCEEDED, **values))
+        check_usable(AuthorizeResult(outcome=Outcome.SUCCEEDED, **values))
     assert refusal.value.where == where
 
 
@@ -96,7 +96,7 @@ def test_a_fact_is_looked_into_as_well(values: dict[str, Any], where: str) -> No
         WebhookResult(event_id="evt", event_type="x", fact=fact),
     ):
         with pytest.raises(UnusableAnswerError) as refusal:
-            require_usable(answer)
+            check_usable(answer)
         assert refusal.value.where == where
 
 
@@ -129,7 +129,7 @@ def test_a_fact_is_looked_into_as_well(values: dict[str, Any], where: str) -> No
     ids=lambda answer: type(answer).__name__,
 )
 def test_what_can_be_kept_is_used_whatever_it_says(answer: Any) -> None:
-    require_usable(answer)
+    check_usable(answer)
 
 
 BAD_URLS = [
