@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 from django.db import models, router
 from django.db.models import CheckConstraint, Q
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
 from payments.models.fields import StatusField, being_read
 from payments.money import AmountField
-from payments.wording import told_words
+from payments.wording import kept_words, told_words
 
 NAMELESS_FAILURE: Final = "failed"
 """The code of a refusal for which a provider gives none."""
@@ -162,10 +163,10 @@ class RefusableModel(KeptModel):
     class Meta:
         abstract = True
 
-    def set_error(self, code: str, message: str) -> None:
+    def set_error(self, code: str, message: str | Promise) -> None:
         """Keep why something was refused; a provider that gives no code gets one of ours."""
         self.error_code = code or NAMELESS_FAILURE
-        self.error_message = message
+        self.error_message = kept_words(message)
 
     def clear_error(self) -> None:
         """Forget why something was refused."""

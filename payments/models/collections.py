@@ -16,11 +16,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import CheckConstraint, F, Index, Q
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
 
 from payments import ids
 from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_has, status_is_known
-from payments.models.fields import KeyField, StatusField
+from payments.models.fields import KeyField, StatusField, transition
 from payments.models.payables import MAX_KEY, PayableForeignKey, names_of
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import CollectionStatus as Status
@@ -72,7 +71,7 @@ class PaymentCollection(DerivedStatusModel):
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
-    status = StatusField(_("status"), choices=Status.choices, default=Status.NOT_PAID)
+    status: StatusField[str, Status] = StatusField(_("status"), choices=Status, default=Status.NOT_PAID)
     currency_code = models.CharField(_("currency"), max_length=3)
     amount = AmountField(_("amount"))
     authorized_amount = AmountField(_("authorized amount"), default=ZERO)

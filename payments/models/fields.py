@@ -5,22 +5,35 @@ AmountField lives in `payments.money`, because it is part of what an amount is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import django_fsm
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django_fsm import FSMField
 from django_fsm import FSMFieldDescriptor as ProtectedDescriptor
 
 from payments.ids import MAX_LENGTH
 
+P = ParamSpec("P")
+R = TypeVar("R")
+StatusT = TypeVar("StatusT", bound=models.TextChoices)
+SetT = TypeVar("SetT")
+GetT = TypeVar("GetT")
+
 if TYPE_CHECKING:
     _CharField = models.CharField[str | None, Any]
+    _FSMField = models.CharField
 else:
     _CharField = models.CharField
+
+    class _FSMField(django_fsm.FSMField):
+        """The base field, with the type parameters that it has in Django's stubs only."""
+
+        def __class_getitem__(cls, parameters):
+            return cls
 
 
 class KeyField(_CharField):
@@ -64,7 +77,16 @@ def being_read(instance: models.Model) -> Iterator[None]:
 
 
 class StatusDescriptor(ProtectedDescriptor):
-    """The guard of a status: it takes no value but the same one, and what is read from the database."""
+    """An attribute that is a member of its choices, and refuses to be assigned.
+
+    It takes the value that it has, and any while the instance itself is being re-read from the database.
+    """
+
+    field: Any
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        value = super().__get__(instance, owner)
+        return value if instance is None else self.field.members.get(value, value)
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         if value is not None and instance.__dict__.get(self.field.name) == value:
@@ -75,8 +97,8 @@ class StatusDescriptor(ProtectedDescriptor):
         super().__set__(instance, value)
 
 
-class StatusField(FSMField):
-    """A status that only transition methods change.
+class StatusField(_FSMField[SetT, GetT]):
+    """A status that only transition methods change; with a class of `choices`, it is read as a member of that.
 
     Protection is per instance. django-fsm-2's own mixins switch it off for the whole class while they refresh,
     so a failed refresh leaves it off for the whole process.
@@ -84,7 +106,11 @@ class StatusField(FSMField):
 
     descriptor_class = StatusDescriptor
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self: StatusField[str, StatusT], *args: Any, choices: type[StatusT] | Sequence[Any], **kwargs: Any
+    ) -> None:
+        self.members = {each.value: each for each in choices} if isinstance(choices, type) else {}
+        kwargs["choices"] = choices
         kwargs["protected"] = True
         kwargs.setdefault("max_length", 32)
         super().__init__(*args, **kwargs)
@@ -94,6 +120,13 @@ class StatusField(FSMField):
         name, path, args, kwargs = super().deconstruct()
         kwargs.pop("protected", None)
         return name, path, args, kwargs
+
+
+def transition(
+    field: Any, *, source: Sequence[str], target: str, **options: Any
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a method a transition, whose signature stays what it is: django-fsm-2's own decorator hides it."""
+    return django_fsm.transition(field, source=source, target=target, **options)
 
 
 def was_booked_by_person(row: Any) -> bool:

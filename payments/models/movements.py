@@ -7,12 +7,12 @@ from typing import ClassVar
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
 
 from payments import ids
 from payments.models.base import KeptQuerySet, RefusableModel, status_has, status_is_known
-from payments.models.fields import KeyField, StatusField, was_booked_by_person
+from payments.models.fields import KeyField, StatusField, transition, was_booked_by_person
 from payments.models.payments import Payment
 from payments.money import AmountField, display_amount
 from payments.states import MovementKind
@@ -46,7 +46,7 @@ class Movement(RefusableModel):
     payment = models.ForeignKey(
         Payment, verbose_name=_("payment"), on_delete=models.PROTECT, related_name="%(class)ss"
     )
-    status = StatusField(_("status"), choices=Status.choices, default=Status.PENDING)
+    status = StatusField(_("status"), choices=Status, default=Status.PENDING)
     amount = AmountField(_("amount"))
     provider_reference = KeyField(_("provider reference"), max_length=255, null=True, blank=True)
     succeeded_at = models.DateTimeField(_("succeeded at"), null=True, blank=True)
@@ -116,7 +116,7 @@ class Capture(Movement):
         indexes = [Index(fields=["status", "succeeded_at"], name="payments_cap_succeeded_idx")]
 
     @transition("status", source=[Status.PENDING], target=Status.FAILED)
-    def fail(self, *, code: str, message: str) -> None:
+    def fail(self, *, code: str, message: str | Promise) -> None:
         """Have moved nothing, for certain; the amount is free again."""
         self.set_error(code, message)
 
@@ -153,6 +153,6 @@ class Refund(Movement):
         indexes = [Index(fields=["status", "succeeded_at"], name="payments_ref_succeeded_idx")]
 
     @transition("status", source=[Status.PENDING, Status.SUCCEEDED], target=Status.FAILED)
-    def fail(self, *, code: str, message: str) -> None:
+    def fail(self, *, code: str, message: str | Promise) -> None:
         """Have moved nothing; from `succeeded` when the payer's bank sent the money back days later."""
         self.set_error(code, message)

@@ -12,13 +12,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
 
 from payments import ids
 from payments.models.base import KeptQuerySet, LeasedModel, RefusableModel, status_has, status_is_known
 from payments.models.collections import PaymentCollection
-from payments.models.fields import KeyField, StatusField
+from payments.models.fields import KeyField, StatusField, transition
 from payments.models.movements import Capture, Refund
 from payments.models.payments import Payment
 from payments.models.providers import PaymentProvider
@@ -61,7 +61,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_operation_id, editable=False)
     kind = models.CharField(_("kind"), max_length=16, choices=OperationKind.choices)
-    status = StatusField(_("status"), choices=Status.choices, default=Status.PROCESSING)
+    status = StatusField(_("status"), choices=Status, default=Status.PROCESSING)
     target_id = KeyField(_("target"), db_index=True)
     in_flight_key = KeyField(max_length=96, null=True, unique=True, editable=False)
     collection = models.ForeignKey(
@@ -257,13 +257,13 @@ class PaymentOperation(RefusableModel, LeasedModel):
         source=[Status.PROCESSING, Status.PENDING, Status.UNKNOWN, Status.ATTENTION],
         target=Status.DECLINED,
     )
-    def decline(self, *, code: str, message: str) -> None:
+    def decline(self, *, code: str, message: str | Promise) -> None:
         """Have been refused, for certain."""
         self._finish()
         self.set_error(code, message)
 
     @transition(status, source=[Status.PROCESSING, Status.UNKNOWN, Status.ATTENTION], target=Status.NOT_SENT)
-    def withdraw(self, *, code: str, message: str) -> None:
+    def withdraw(self, *, code: str, message: str | Promise) -> None:
         """Never have reached the provider, for certain."""
         self._finish()
         self.set_error(code, message)

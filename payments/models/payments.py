@@ -13,12 +13,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
 
 from payments import ids
 from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_is_known
 from payments.models.collections import PaymentCollection
-from payments.models.fields import KeyField, StatusField
+from payments.models.fields import KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
 from payments.money import ZERO, AmountField, display_amount
@@ -60,7 +59,7 @@ class Payment(DerivedStatusModel):
     provider = models.ForeignKey(
         PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="payments"
     )
-    status = StatusField(_("status"), choices=Status.choices, default=Status.AUTHORIZED)
+    status: StatusField[str, Status] = StatusField(_("status"), choices=Status, default=Status.AUTHORIZED)
     amount = AmountField(_("amount"))
     captured_amount = AmountField(_("captured amount"), default=ZERO)
     refunded_amount = AmountField(_("refunded amount"), default=ZERO)

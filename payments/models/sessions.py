@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
 
 from payments import ids
 from payments.models.base import KeptQuerySet, RefusableModel, status_has, status_is_known
 from payments.models.collections import PaymentCollection
-from payments.models.fields import KeyField, StatusField
+from payments.models.fields import KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import SessionStatus as Status
@@ -56,7 +56,7 @@ class PaymentSession(RefusableModel):
     provider = models.ForeignKey(
         PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="sessions"
     )
-    status = StatusField(_("status"), choices=Status.choices, default=Status.PENDING)
+    status = StatusField(_("status"), choices=Status, default=Status.PENDING)
     amount = AmountField(_("amount"))
     is_split = models.BooleanField(_("split"), default=False)
     data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
@@ -166,7 +166,7 @@ class PaymentSession(RefusableModel):
         self.canceled_at = None
 
     @transition(status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.ERROR)
-    def fail(self, *, code: str, message: str) -> None:
+    def fail(self, *, code: str, message: str | Promise) -> None:
         """Have been refused; `message` may be shown to the payer, who may try again."""
         self.set_error(code, message)
         self.next_action = None

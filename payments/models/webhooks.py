@@ -10,11 +10,10 @@ from django.db import models
 from django.db.models import Index, Q, UniqueConstraint
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
 
 from payments import ids
 from payments.models.base import KeptModel, KeptQuerySet, LeasedModel, status_has, status_is_known
-from payments.models.fields import KeyField, StatusField
+from payments.models.fields import KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
 from payments.states import WebhookEventStatus as Status
@@ -34,7 +33,7 @@ class WebhookEvent(KeptModel, LeasedModel):
     )
     event_id = KeyField(_("event id"), max_length=255)
     type = models.CharField(_("type"), max_length=128)
-    status = StatusField(_("status"), max_length=16, choices=Status.choices, default=Status.RECEIVED)
+    status = StatusField(_("status"), max_length=16, choices=Status, default=Status.RECEIVED)
     session = models.ForeignKey(
         PaymentSession,
         verbose_name=_("session"),

@@ -441,6 +441,7 @@ def test_webhook_event_is_replayed(operator: Client, monkeypatch: pytest.MonkeyP
 
     def replay(row: WebhookEvent, **origin: Any) -> None:
         replayed.append(row.pk)
+        assert row.session is not None
         row.apply(session=row.session)
         row.save()
 

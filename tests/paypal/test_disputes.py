@@ -178,7 +178,7 @@ class TestBooks:
         shop.movements.dispute(*names(captured_payment, other), amount="200.00")
         shop.misbehave("retrieve", Fault.ERROR_BEFORE)
         event = told(shop)
-        assert event.status == WebhookEventStatus.DEFERRED
+        assert str(event.status) == WebhookEventStatus.DEFERRED
         clock.advance(timedelta(minutes=2))
         process_due_events()
         event.refresh_from_db()

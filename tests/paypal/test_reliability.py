@@ -127,7 +127,7 @@ def test_what_certainly_was_not_done_can_be_asked_again_at_once(shop: FakePayPal
         verb.run(payer, collection)
     if verb.name == "initiate":
         session = session_of(collection)
-        assert session.status == SessionStatus.ERROR
+        assert str(session.status) == SessionStatus.ERROR
         authorize_payment_session(session)
         assert session.status == SessionStatus.REQUIRES_MORE
     else:

@@ -258,7 +258,7 @@ def test_amounts_may_be_given_as_texts() -> None:
 def test_sessions_and_payments_fill_a_given_collection_up() -> None:
     collection = PaymentCollectionFactory.create()
     card = PaymentFactory.create(collection=collection, amount=Decimal("60.00"))
-    assert collection.status == CollectionStatus.PARTIALLY_AUTHORIZED
+    assert str(collection.status) == CollectionStatus.PARTIALLY_AUTHORIZED
     assert card.session.is_split
     rest = PaymentSessionFactory.create(collection=collection)
     assert (rest.amount, rest.is_split) == (Decimal("40.00"), False)
