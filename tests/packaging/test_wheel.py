@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,20 @@ call_command("migrate", verbosity=0)
 call_command("makemigrations", "payments", check_changes=True, dry_run=True, verbosity=0)
 import payments
 print(payments.__file__)
+"""
+CONSUMER = Path(__file__).with_name("consumer.py")
+CONSUMER_SETTINGS = """
+SECRET_KEY = "only-for-this-test"
+USE_TZ = True
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "payments"]
+"""
+CONSUMER_MYPY = """
+[mypy]
+strict = True
+plugins = mypy_django_plugin.main
+
+[mypy.plugins.django-stubs]
+django_settings_module = consumer_settings
 """
 
 
@@ -134,6 +149,20 @@ def test_installed_wheel_migrates_a_database_away_from_the_repository(
     # -P keeps the current folder, and so the repository, off the path; the target comes before site-packages.
     done = _run("-P", "-c", USE_INSTALLED, cwd=tmp_path, env={"PYTHONPATH": str(installed)})
     assert done.stdout.strip() == str(installed / "payments" / "__init__.py")
+
+
+@pytest.mark.thorough
+def test_what_a_shop_writes_is_checked_against_the_types_of_the_installed_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
+    shutil.copy(CONSUMER, tmp_path)
+    (tmp_path / "consumer_settings.py").write_text(CONSUMER_SETTINGS)
+    (tmp_path / "mypy.ini").write_text(CONSUMER_MYPY)
+    done = _run(
+        "-m", "mypy", "-v", "consumer.py", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}
+    )
+    assert "Success: no issues found" in done.stdout
+    assert str(installed / "payments" / "models" / "payments.py") in done.stderr
 
 
 def _run(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,53 @@
+"""What shops and third parties import stays where it is: public_names.txt lists it, and no name comes or goes unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+import pytest
+
+pytestmark = pytest.mark.database_independent
+
+LIST: Final = Path(__file__).with_name("public_names.txt")
+MODULES: Final = (
+    "payments.exceptions",
+    "payments.providers",
+    "payments.providers.account_holders",
+    "payments.providers.base",
+    "payments.providers.facts",
+    "payments.providers.paypal",
+    "payments.providers.requests",
+    "payments.providers.results",
+    "payments.providers.simulator",
+    "payments.providers.stripe",
+    "payments.providers.system",
+    "payments.services",
+    "payments.signals",
+    "payments.states",
+    "payments.testing",
+)
+"""The documented modules."""
+
+
+def test_public_names_are_those_of_the_list() -> None:
+    listed = LIST.read_text(encoding="utf-8").split()
+    names = [f"{module}.{name}" for module in MODULES for name in sorted(_names_of(import_module(module)))]
+    hint = f"A public name has come or gone. If that is meant, edit {LIST.name} and tell it in CHANGELOG.md."
+
+    assert names == listed, hint
+
+
+def _names_of(module: Any) -> Iterator[str]:
+    """Yield what a module exports, or else what is defined in it."""
+    if hasattr(module, "__all__"):
+        yield from module.__all__
+        return
+    for name, value in vars(module).items():
+        is_own = getattr(value, "__module__", module.__name__) == module.__name__
+        is_constant = name.isupper() or type(value).__module__ == module.__name__
+        is_type_variable = isinstance(value, TypeVar | ParamSpec)
+        if not name.startswith("_") and not is_type_variable and is_own and (callable(value) or is_constant):
+            yield name
