@@ -1,7 +1,6 @@
-"""Where a project has included `payments.urls`, and the addresses of the views below that.
+"""Where a project has included `payments.urls`, perhaps several times or below namespaces, and the addresses there.
 
-A project may include it below namespaces of its own, under another name, or several times. What answers a request finds
-the addresses beside its own; what has none takes the first place.
+The answer to a request has the addresses beside its own; without a request, those of the first place are taken.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The `PAYMENTS` setting, read when it is used.
+"""The `PAYMENTS` setting, read when it is used, so that `override_settings` and a changed setting are seen at once.
 
-Nothing is cached, so `override_settings` and a changed setting are seen at once. This room only reads settings: what
-is wrong with them is told by `payments.checks`.
+This room only reads settings: `payments.checks` tells what is wrong with them.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ _PERIODS: Final = {
 class ProviderConfig:
     """A provider's class, and the options that it is built with.
 
-    `storefront` says whether payers may choose it, or None where the provider's own word counts; `is_debug` whether
+    `storefront` says whether payers may choose it, or None where the provider itself says so; `is_debug` whether
     DEBUG is on, which allows options that are refused elsewhere. `setting` is the whole of `PAYMENTS["PROVIDERS"]`,
     which is another object once a project or a test has replaced it.
     """
@@ -76,7 +75,7 @@ class ProviderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """Say how often something may be done within a period."""
+    """How often something may be done within a period."""
 
     count: int
     period: timedelta
@@ -190,7 +189,7 @@ def throttle_cache() -> str:
 
 
 def proxy_count() -> int | None:
-    """Return how many proxies of one's own a request comes through, or None where nobody has said."""
+    """Return how many of the project's own proxies a request comes through, or None where the setting is absent."""
     count: int | None = payments_setting("PROXIES")
     return count
 

@@ -1,4 +1,4 @@
-"""What Django logs of our answers: no card number, and no error that mails the admins where it passes by itself."""
+"""What Django logs of our answers: no card number, and no error for a 503, which would mail the admins."""
 
 from __future__ import annotations
 

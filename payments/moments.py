@@ -1,8 +1,4 @@
-"""Moments as requests and providers name them, and as rows hold them: without a time zone where `USE_TZ` is off.
-
-None is from the first or the last year of all, for there are databases and time zones in which it would be from before
-or after all time.
-"""
+"""Times as requests and providers name them, and as rows hold them: without a time zone where `USE_TZ` is off."""
 
 from __future__ import annotations
 
@@ -12,8 +8,9 @@ from django.utils import timezone
 
 
 def stored_moment(moment: datetime) -> datetime:
-    """Return a moment with a time zone as rows hold it, or one nearby; raise OverflowError before or after all."""
+    """Return a moment with a time zone as rows hold it, or one nearby; raise OverflowError for one out of range."""
     moment = aware_moment(moment).astimezone(UTC)
+    # In the first and the last year of all, it could be out of range in another time zone, or in a database.
     near = moment.replace(year=min(max(moment.year, MINYEAR + 1), MAXYEAR - 1))
     if timezone.is_aware(timezone.now()):
         return near

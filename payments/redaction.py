@@ -1,7 +1,7 @@
 """Finding card data where it must not be, and taking out what must not be shown.
 
 Card numbers and codes never belong on a shop's server: a provider's own page or script takes them (PCI DSS 3.3.1: a
-code must not be kept after authorization, not even encrypted). This room only looks at values; it logs nothing.
+code must not be kept after authorization, not even encrypted).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who pays, and who asks: a row of the project's user model, whatever object stands for one."""
+"""Payers and actors: rows of the project's user model, whatever object stands for one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def key_of(user: Any) -> str:
 
 
 def user_of(person: Any, *, field: str) -> Any:
-    """Return the saved user that somebody is, or None for nobody, such as an AnonymousUser.
+    """Return the saved user that an object stands for, or None for an AnonymousUser and the like.
 
     What carries only a user's key, as a token may, is the user with that key. Raises InputError (`unknown_user`, for
     the argument `field`) where there is none, and for a row of any other model.

@@ -1,7 +1,6 @@
-"""Words that are kept in a row, and read later by people of many languages.
+"""Words that are kept in a row as the source has them, and translated later for each reader.
 
-They are kept as the source has them, whoever was there, and translated for each reader. What a third party says in its
-own words is in no catalog, so everybody reads that as it came.
+What a third party says in its own words isn't in a catalog, so everybody reads that as it came.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from payments.exceptions import PaymentError
 
 
 def kept_words(words: str | Promise | PaymentError) -> str:
-    """Return a text, or an error's message, in no language but its own."""
+    """Return a text, or an error's message, as the source has it."""
     with override(None):
         return str(words)
 
 
 def told_words(words: str) -> str:
-    """Return a text that was kept in the language of whoever reads it."""
-    told = gettext(words) if words else ""
+    """Return a text that was kept, in the active language."""
+    message = gettext(words) if words else ""
     # Where there is no translation, gettext has still made all ends of lines alike.
-    return words if told == words.replace("\r\n", "\n").replace("\r", "\n") else told
+    return words if message == words.replace("\r\n", "\n").replace("\r", "\n") else message

@@ -1,4 +1,4 @@
-"""What shops and third parties import stays where it is: public_names.txt lists it, and no name comes or goes unseen."""
+"""What shops and third parties import stays where it is: no name of public_names.txt goes unseen, and none comes."""
 
 from __future__ import annotations
 
