@@ -95,13 +95,14 @@ def test_of_twenty_splits_as_many_are_made_as_fit(
 
 
 @pytest.mark.shows(
-    "Two sessions that each cover the rest, authorized at once", "never more held than there is to pay"
+    "Two splits that are together more than is due, authorized at once",
+    "never more held than there is to pay",
 )
 def test_two_sessions_never_hold_more_than_is_due(
     collection: PaymentCollection, simulator: SimulatorService, isolation: Prepare
 ) -> None:
     split = services.create_payment_session(collection, provider_id="simulator", amount="60.00")
-    rest = services.create_payment_session(collection, provider_id="simulator")
+    rest = services.create_payment_session(collection, provider_id="simulator", amount="40.00")
     # As a failed split that comes back would have it: together they are for more than there is to pay.
     QuerySet(PaymentCollection).filter(pk=collection.pk).update(amount=Decimal(90))
     came = together(

@@ -378,8 +378,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path=f"{BACKGROUND}/inbox.py",
-                old="return fact.awaits_authorization or _may_be_outdated(session, fact)",
-                new="return _may_be_outdated(session, fact)",
+                old="(is_asked or event.other_captures or _awaits_authorization(fact))",
+                new="(is_asked or event.other_captures)",
             ),
         ),
     ),

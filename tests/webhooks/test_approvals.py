@@ -99,7 +99,7 @@ def test_a_canceled_session_stays_canceled(script: Script, scripted_session: Pay
 def test_more_than_is_due_is_not_authorized(script: Script, scripted_session: PaymentSession) -> None:
     told(script, scripted_session)
     services.update_payment_collection(scripted_session.collection, amount="40.00")
-    QuerySet(PaymentSession).filter(pk=scripted_session.pk).update(amount=Decimal("100.00"))
+    QuerySet(PaymentSession).filter(pk=scripted_session.pk).update(amount=Decimal("100.00"), is_split=True)
     services.process_due_events()
     assert not script.requests("authorize")
     assert only_event().status == WebhookEventStatus.APPLIED
