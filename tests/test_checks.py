@@ -21,10 +21,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from payments import checks, conf
-from payments.api.authentication import authenticators
+from payments.api.storefront.access import check_return_url
 from payments.api.storefront.payables import _resolver
-from payments.api.storefront.return_urls import check_return_url
 from payments.api.throttling import storefront_throttles
+from payments.api.views import authenticators
 from payments.providers import configured_providers, get_provider
 from payments.providers.system import SystemProvider
 

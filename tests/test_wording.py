@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, override
 
 import payments
 from payments import services
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError
 from payments.models import PaymentSession
 from payments.providers import (

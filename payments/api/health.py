@@ -14,10 +14,9 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from payments.api.authentication import authenticators
-from payments.api.isolation import JSONRenderer
-from payments.api.staff.permissions import StaffPermission
-from payments.api.views import PaymentsView
+from payments.api.parsers import JSONRenderer
+from payments.api.staff.views import StaffPermission
+from payments.api.views import PaymentsView, authenticators
 from payments.conf import metrics_token, staff_authentication_classes
 from payments.services.background.metrics import Figures, ask_database, current_figures
 from payments.states import EventSource

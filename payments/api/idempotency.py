@@ -50,7 +50,7 @@ _KEPT: Final = frozenset({200, 201, DECLINED})
 Post = Callable[..., Response]
 
 
-class Once:
+class IdempotentPost:
     """Wrap a view's `post`, so that a repeated request is answered and not repeated."""
 
     def __init__(self, view: PaymentsView, post: Post) -> None:

@@ -22,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from payments.api.lookups import KEY
+from payments.api.serializers import KEY
 from payments.exceptions import AmountError
 from payments.money import exact_decimal
 

@@ -1,4 +1,4 @@
-"""Reading request bodies: JSON, of a sensible size, and nothing that a database or another reader would choke on."""
+"""What a request may carry: a JSON body of sensible size and known length, and no card data anywhere."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from typing import IO, Any, Final, NoReturn
 
 from django.http.request import UnreadablePostError
 from django.utils.translation import gettext_lazy as _
-from rest_framework import parsers
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework import exceptions, parsers, renderers, status
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
+from rest_framework.request import Request
 
-from payments.api.isolation import JSONRenderer
+from payments.redaction import find_card_data
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 """How many arrays and objects may be inside each other; no request of this API needs more than a few."""
+
+READ: Final = frozenset({"POST", "PUT", "PATCH"})
+"""The methods whose bodies are read."""
+_ADDED_ON_THE_WAY: Final = frozenset(
+    {"cookie", "referer", "host", "via", "forwarded", "traceparent", "tracestate", "baggage", "b3"}
+)
+_TRACES: Final = ("x-b3-", "x-datadog-", "x-cloud-trace", "x-amzn-", "x-forwarded-", "cf-", "uber-trace-")
 
 
 class BodyTooLarge(APIException):
@@ -24,6 +32,14 @@ class BodyTooLarge(APIException):
     status_code = 413
     default_code = "body_too_large"
     default_detail = _("The body is larger than 64 KiB.")
+
+
+class JSONRenderer(renderers.JSONRenderer):
+    """Write compact JSON in UTF-8, never NaN or Infinity."""
+
+    compact = True
+    strict = True
+    ensure_ascii = False
 
 
 class JSONParser(parsers.BaseParser):
@@ -88,3 +104,65 @@ def _can_be_written(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+class LengthRequired(APIException):
+    """Refuse a body that is sent in pieces, of which nobody knows how many will come."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = _("Say with Content-Length how long the body is.")
+
+
+def refuse_unread_body(request: Request) -> None:
+    """Raise LengthRequired for a body of unknown length, and UnsupportedMediaType for one that isn't JSON."""
+    if request.method not in READ:
+        return
+    negotiator: Any = request.negotiator
+    if not _has_announced_body(request):
+        if "Transfer-Encoding" in request.headers or _has_more(request):
+            raise LengthRequired
+    elif negotiator.select_parser(request, request.parsers or ()) is None:
+        raise UnsupportedMediaType(request.content_type)
+
+
+def _has_announced_body(request: Request) -> bool:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0) > 0
+    except ValueError:
+        return False
+
+
+def _has_more(request: Request) -> bool:
+    """Return whether there is a body all the same: HTTP/2 needs neither of the two headers."""
+    plain: Any = request._request  # DRF has no public name for it
+    return bool(plain.read(1))
+
+
+class CardDataRefused(exceptions.ValidationError):
+    """Refuse a request that has card data in it, naming where; what was sent is not repeated."""
+
+    status_code = 422
+
+    def __init__(self, field: str) -> None:
+        message = _("This looks like card data. It belongs on the provider's own page or script, never here.")
+        super().__init__({field: [message]}, code="card_data_refused")
+
+
+def refuse_card_data(request: Request, path_values: Mapping[str, Any]) -> None:
+    """Raise CardDataRefused where the address, a query parameter, a header or the body has card data in it."""
+    sent: list[Any] = [path_values, dict(request.query_params.lists()), _checked_headers(request)]
+    if request.method in READ:
+        sent.append(request.data)
+    for values in sent:
+        found = find_card_data(values)
+        if found is not None:
+            raise CardDataRefused(found)
+
+
+def _checked_headers(request: Request) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in request.headers.items()
+        if name.lower() not in _ADDED_ON_THE_WAY and not name.lower().startswith(_TRACES)
+    }

@@ -226,7 +226,7 @@ def _users_and_addresses(request: Request) -> Sequence[str]:
     """Return who a client is: the user, if they are logged in, and the network address."""
     user: Any = request.user  # None, where the project's UNAUTHENTICATED_USER is None
     users = [f"user:{user.pk}"] if user is not None and user.is_authenticated else []
-    return [*users, f"address:{_household(_address(request))}"]
+    return [*users, f"address:{_ipv6_prefix(_address(request))}"]
 
 
 def storefront_throttles() -> list[BaseThrottle]:
@@ -248,7 +248,7 @@ def _address(request: Request) -> str:
     return hops[-min(proxies, len(hops))]
 
 
-def _household(address: str) -> str:
+def _ipv6_prefix(address: str) -> str:
     """Return the household that an address is of, without the port that some proxies add.
 
     All that is no address is of one: anything else in it would tell each connection from the next.

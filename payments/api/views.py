@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Final, TypedDict
 
+from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework import authentication, exceptions, negotiation, renderers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import DEFAULTS, APISettings
 from rest_framework.views import APIView
 
 from payments.addresses import address_of
-from payments.api.authentication import SessionAuthentication, authenticators
-from payments.api.bodies import refuse_unread_body
-from payments.api.card_data import refuse_card_data
 from payments.api.errors import RETRY_SOON, exception_handler
-from payments.api.idempotency import Once
-from payments.api.isolation import ISOLATED_SETTINGS, ContentNegotiation, JSONRenderer
+from payments.api.idempotency import IdempotentPost
 from payments.api.outcomes import outcome_of, run_verb
-from payments.api.parsers import JSONParser
+from payments.api.parsers import JSONParser, JSONRenderer, refuse_card_data, refuse_unread_body
 from payments.api.serializers import InputSerializer, NoInput
 from payments.exceptions import InputError
 from payments.logs import log_answer
@@ -39,6 +39,59 @@ from payments.services import Actor
 from payments.services.idempotency import collecting_claims, minding_access, outcome_unknown
 from payments.states import EventSource, OperationKind
 from payments.users import user_of
+
+# Given settings of its own, an APISettings object doesn't look at the project's; everything else is DRF's default.
+_OWN: Final[Any] = {"URL_FORMAT_OVERRIDE": None, "FORMAT_SUFFIX_KWARG": None}
+ISOLATED_SETTINGS: Final[Any] = APISettings(_OWN, DEFAULTS)
+
+
+class ContentNegotiation(negotiation.DefaultContentNegotiation):
+    """Choose by the Accept header alone, so that no query parameter is taken for a format."""
+
+    settings = ISOLATED_SETTINGS
+
+
+class BrowsableRenderer(renderers.BrowsableAPIRenderer):
+    """Show JSON as a page to an operator's browser."""
+
+    def get_default_renderer(self, view: Any) -> renderers.BaseRenderer:
+        """Fill the page with JSON."""
+        return JSONRenderer()
+
+    def get_context(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return what the page shows: no link asks for a format by a parameter, which no list knows."""
+        context: dict[str, Any] = super().get_context(*args, **kwargs)
+        return context | {"api_settings": ISOLATED_SETTINGS}
+
+
+def browsable_renderers() -> list[renderers.BaseRenderer]:
+    """Return the page renderer where the project has DRF's templates, or nothing."""
+    return [BrowsableRenderer()] if apps.is_installed("rest_framework") else []
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """Recognize a logged-in user. Who isn't logged in needs no CSRF token: there is nothing to ride on."""
+
+    challenge: Final = 'Session realm="payments"'
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return a challenge, so that DRF answers 401 and not 403."""
+        return self.challenge
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Refuse an unsafe request without a CSRF token, under a code of its own."""
+        try:
+            super().enforce_csrf(request)
+        except exceptions.PermissionDenied as error:
+            raise exceptions.PermissionDenied(str(error.detail), code="csrf_failed") from error
+
+
+def authenticators(paths: tuple[str, ...] | None) -> list[authentication.BaseAuthentication]:
+    """Build the authentication classes at these dotted paths, or the session's where none are configured."""
+    if paths is None:
+        return [SessionAuthentication()]
+    return [import_string(path)() for path in paths]
+
 
 logger = logging.getLogger("payments.api")
 
@@ -92,7 +145,7 @@ class PaymentsView(APIView):
         super().setup(request, *args, **kwargs)
         post = getattr(self, "post", None)
         if post is not None:
-            vars(self)["post"] = Once(self, post)
+            vars(self)["post"] = IdempotentPost(self, post)
 
     @method_decorator(sensitive_post_parameters())
     @sensitive_variables()

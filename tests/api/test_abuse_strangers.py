@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from payments import services
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.models import Payment
 from payments.testing import Script
 from tests.api.client import Visitor

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from payments import services
-from payments.api.storefront.client_secrets import client_secret, is_client_secret
+from payments.api.storefront.access import client_secret, is_client_secret
 from payments.models import PaymentCollection, PaymentSession
 from payments.testing import Script
 from tests.api.client import Visitor

@@ -15,7 +15,7 @@ from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
 from payments import services
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.models import Payment
 from payments.simulator.webhooks import sign
 from payments.testing.settings import configured_provider
@@ -30,9 +30,10 @@ SPOTS = (
     "payments.api.views.refuse_card_data",
     "payments.api.idempotency.begin_request",
     "payments.services.idempotency.IdempotencyRecord.save",
-    "payments.api.storefront.client_secrets._signer",
+    "payments.api.storefront.access._signer",
     "payments.api.storefront.payables._resolver",
-    "payments.api.lookups.find",
+    "payments.api.serializers.find_row",
+    "payments.api.storefront.access.find_row",
     "payments.services.sessions.perform",
     "payments.services.ledger.claims.claim_operation",
     "payments.services.ledger.protocol.call_for",
@@ -120,7 +121,7 @@ def test_no_report_of_a_staff_view_holds_a_token_of_its_asker(
     owner: Visitor, payment: Payment, mails: Mails, route: Route
 ) -> None:
     owner.client.raise_request_exception = False
-    with broken("payments.api.lookups.get"):
+    with broken("payments.api.staff.sessions.get_row"):
         path = f"{ROOT}/{filled(route.path, keys_of(payment))}"
         owner.client.post(
             path, {}, content_type="application/json", headers={"Authorization": f"Bearer {TOKEN}"}

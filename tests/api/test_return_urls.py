@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from payments.api.storefront.return_urls import check_return_url
+from payments.api.storefront.access import check_return_url
 from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentSession
 from tests.api.client import Visitor

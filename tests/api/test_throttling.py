@@ -15,7 +15,7 @@ from rest_framework.throttling import BaseThrottle
 
 from payments import services
 from payments.api import throttling
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.conf import Rate, throttle_rate
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments import services
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.simulator.cards import CARDS
 from payments.testing.factories import PaymentOperationFactory, RefundReasonFactory, WebhookEventFactory

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext

@@ -17,7 +17,7 @@ from django.test import Client, override_settings
 from django.utils.translation import gettext_lazy
 
 from payments import services
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError
 from payments.models import PaymentCollection, PaymentSession
 from payments.providers import (

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from payments import services
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import SessionFact
 from payments.states import SessionStatus

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.models import AccountHolder, PaymentSession
 from payments.services import create_account_holder, create_payment_collection, create_payment_session
 from payments.states import Outcome

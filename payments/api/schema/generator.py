@@ -15,7 +15,7 @@ from drf_spectacular.settings import SPECTACULAR_DEFAULTS, patched_settings
 from payments import __version__
 from payments.api.schema.errors import ERROR_SCHEMA, error_responses
 from payments.api.schema.inspection import PaymentsSchema
-from payments.api.storefront.client_secrets import HEADER
+from payments.api.storefront.access import HEADER
 from payments.api.views import PaymentsView
 
 DEFAULT_PREFIX: Final = "/payments/"

@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
 from payments.api.fields import (
     AmountField,
     MomentField,
@@ -24,9 +23,8 @@ from payments.api.fields import (
     UserKeyField,
     WordField,
 )
-from payments.api.outcomes import open_operation, run_verb
-from payments.api.progress import with_progress
-from payments.api.serializers import InputSerializer, NoInput
+from payments.api.outcomes import open_operation, run_verb, with_progress
+from payments.api.serializers import InputSerializer, NoInput, find_row, get_row
 from payments.api.staff import filters
 from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
@@ -170,7 +168,7 @@ class PaymentCollectionsView(MoneyListMixin):
             metadata=values.get("metadata"),
             **self.origin(),
         )
-        return Response(self.render(lookups.get(collection_rows(), collection.pk)), status=201)
+        return Response(self.render(get_row(collection_rows(), collection.pk)), status=201)
 
 
 class CollectionBaseView(StaffView):
@@ -186,7 +184,7 @@ class CollectionBaseView(StaffView):
         left_open = self._left_open()
         if left_open is None:
             left_open = run_verb(partial(verb, collection, **values, **self.origin()))
-        return self.answer(lookups.get(collection_rows(), collection.pk), left_open)
+        return self.answer(get_row(collection_rows(), collection.pk), left_open)
 
     def _left_open(self) -> str | None:
         """Return the id of an operation that an earlier try of the request left open, or None."""
@@ -200,11 +198,11 @@ class PaymentCollectionView(CollectionBaseView):
 
     def get(self, request: Request, collection_id: str) -> Response:
         """Answer with the collection."""
-        return self.answer(lookups.get(collection_rows(), collection_id))
+        return self.answer(get_row(collection_rows(), collection_id))
 
     def patch(self, request: Request, collection_id: str) -> Response:
         """Change what is to be paid."""
-        collection = lookups.get(PaymentCollection.objects.all(), collection_id)
+        collection = get_row(PaymentCollection.objects.all(), collection_id)
         values = self.read(UpdateCollectionInput, currency_code=collection.currency_code)
         return self.run(services.update_payment_collection, collection, **values)
 
@@ -217,7 +215,7 @@ class CancelCollectionView(CollectionBaseView):
 
     def post(self, request: Request, collection_id: str) -> Response:
         """Cancel its sessions and release what its payments hold."""
-        collection = lookups.get(PaymentCollection.objects.all(), collection_id)
+        collection = get_row(PaymentCollection.objects.all(), collection_id)
         self.read(NoInput)
         return self.run(services.cancel_payment_collection, collection)
 
@@ -230,7 +228,7 @@ class MarkAsPaidView(CollectionBaseView):
 
     def post(self, request: Request, collection_id: str) -> Response:
         """Record that what is left was paid outside of any provider."""
-        collection = lookups.get(PaymentCollection.objects.all(), collection_id)
+        collection = get_row(PaymentCollection.objects.all(), collection_id)
         values = self.read(MarkAsPaidInput, currency_code=collection.currency_code)
         session_id = values.pop("payment_session_id", None)
         if session_id is not None:
@@ -253,7 +251,7 @@ class MarkAsPaidView(CollectionBaseView):
 
 
 def _session(collection: PaymentCollection, session_id: str) -> PaymentSession:
-    session = lookups.find(collection.sessions.select_related("collection"), session_id)
+    session = find_row(collection.sessions.select_related("collection"), session_id)
     if session is None:
         raise NotFoundError(
             _("The collection has no session with this id."),

@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
 from payments.api.fields import (
     AmountField,
     ErrorField,
@@ -21,7 +20,7 @@ from payments.api.fields import (
     UserKeyField,
     WordField,
 )
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
@@ -132,7 +131,7 @@ class OperationView(StaffView):
 
     def get(self, request: Request, operation_id: str) -> Response:
         """Answer with the operation."""
-        return self.answer(lookups.get(operation_rows(), operation_id))
+        return self.answer(get_row(operation_rows(), operation_id))
 
 
 class OperationActionView(StaffView):
@@ -145,10 +144,10 @@ class OperationActionView(StaffView):
 
     def post(self, request: Request, operation_id: str) -> Response:
         """Answer with the operation as it is afterwards."""
-        operation = lookups.get(operation_rows(), operation_id)
+        operation = get_row(operation_rows(), operation_id)
         values = self.read(self.input, currency_code=operation.currency_code)
         self.verb(operation, **values, **self.origin())
-        return self.answer(lookups.get(operation_rows(), operation_id))
+        return self.answer(get_row(operation_rows(), operation_id))
 
 
 class CheckOperationView(OperationActionView):

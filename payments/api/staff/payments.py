@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -11,17 +11,54 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
-from payments.api.fields import AmountField, FlagField, MomentField, ObjectField, WordField
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
+from payments.api.fields import AmountField, ErrorField, FlagField, MomentField, ObjectField, WordField
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer, find_row, get_row
 from payments.api.staff import filters
-from payments.api.staff.movements import CaptureSerializer, RefundSerializer
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
-from payments.models import Payment, PaymentOperation, RefundReason
+from payments.models import Payment, PaymentOperation, Refund, RefundReason
 from payments.services.search import Search
-from payments.states import OperationKind, OperationStatus, PaymentStatus
+from payments.states import MovementStatus, OperationKind, OperationStatus, PaymentStatus
+
+
+class NamedReason(TypedDict):
+    """Name the reason of a refund."""
+
+    id: str
+    label: str
+
+
+class MovementSerializer(OutputSerializer):
+    """Show a movement of money."""
+
+    id = serializers.CharField(read_only=True)
+    status = WordField(MovementStatus)
+    amount = AmountField(read_only=True)
+    provider_reference = serializers.CharField(read_only=True, allow_null=True)
+    error = ErrorField()
+    created_at = MomentField()
+    succeeded_at = MomentField(allow_null=True)
+
+
+class CaptureSerializer(MovementSerializer):
+    """Show a capture; of money that came by another way, when, under which reference of the payer's, and a note."""
+
+    received_at = MomentField(allow_null=True)
+    reference = serializers.CharField(read_only=True)
+    note = serializers.CharField(read_only=True)
+
+
+class RefundSerializer(MovementSerializer):
+    """Show a refund, and why it was made."""
+
+    refund_reason = serializers.SerializerMethodField()
+    note = serializers.CharField(read_only=True)
+
+    def get_refund_reason(self, refund: Refund) -> NamedReason | None:
+        """Return the reason, or None."""
+        return None if refund.reason is None else NamedReason(id=refund.reason.pk, label=refund.reason.label)
+
 
 MAX_NOTE = 2000
 
@@ -153,7 +190,7 @@ class PaymentView(StaffView):
 
     def get(self, request: Request, payment_id: str) -> Response:
         """Answer with the payment."""
-        return self.answer(lookups.get(payment_rows(), payment_id))
+        return self.answer(get_row(payment_rows(), payment_id))
 
 
 class PaymentActionView(StaffView):
@@ -170,10 +207,10 @@ class PaymentActionView(StaffView):
 
     def post(self, request: Request, payment_id: str) -> Response:
         """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
-        payment = lookups.get(payment_rows(), payment_id)
+        payment = get_row(payment_rows(), payment_id)
         values = self.read(self.input, currency_code=payment.currency_code)
         open_operation = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
-        return self.answer(lookups.get(payment_rows(), payment_id), open_operation)
+        return self.answer(get_row(payment_rows(), payment_id), open_operation)
 
 
 class CapturePaymentView(PaymentActionView):
@@ -226,7 +263,7 @@ class SyncPaymentView(PaymentActionView):
 def _refund_reason(reason_id: str | None) -> RefundReason | None:
     if reason_id is None:
         return None
-    reason = lookups.find(RefundReason.objects.all(), reason_id)
+    reason = find_row(RefundReason.objects.all(), reason_id)
     if reason is None:
         raise NotFoundError(
             _("There is no refund reason with this id."),

@@ -11,9 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
 from payments.api.fields import MomentField
-from payments.api.serializers import OutputSerializer
+from payments.api.serializers import OutputSerializer, get_row
 from payments.api.staff.views import StaffView
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider
@@ -63,7 +62,7 @@ class SwitchView(StaffView):
     def post(self, request: Request, provider_id: str) -> Response:
         """Answer with the provider as it is afterwards."""
         services.list_providers()
-        provider = lookups.get(PaymentProvider.objects.all(), provider_id)
+        provider = get_row(PaymentProvider.objects.all(), provider_id)
         self.read()
         return self.answer(self.verb(provider))
 

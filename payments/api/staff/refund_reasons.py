@@ -11,9 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from payments.api import lookups
 from payments.api.fields import MomentField, ObjectField
-from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.serializers import InputSerializer, OutputSerializer, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import ListMixin, StaffView
 from payments.exceptions import InputError, TransitionError
@@ -115,7 +114,7 @@ class RefundReasonView(StaffView):
 
 
 def _find(reason_id: str) -> RefundReason:
-    return lookups.get(RefundReason.objects.all(), reason_id)
+    return get_row(RefundReason.objects.all(), reason_id)
 
 
 def _save(reason: RefundReason, **how: Any) -> None:

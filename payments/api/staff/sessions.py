@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
 from payments.api.fields import AmountField, ErrorField, MomentField, NextActionField, ObjectField, WordField
-from payments.api.progress import ProgressField, with_progress
+from payments.api.outcomes import ProgressField, with_progress
+from payments.api.serializers import get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
@@ -99,7 +99,7 @@ class PaymentSessionView(StaffView):
 
     def get(self, request: Request, session_id: str) -> Response:
         """Answer with the session."""
-        return self.answer(lookups.get(session_rows(), session_id))
+        return self.answer(get_row(session_rows(), session_id))
 
 
 class SessionActionView(StaffView):
@@ -112,10 +112,10 @@ class SessionActionView(StaffView):
 
     def post(self, request: Request, session_id: str) -> Response:
         """Answer with the session as it is afterwards: 200, or 202 where that isn't known yet."""
-        session = lookups.get(session_rows(), session_id)
+        session = get_row(session_rows(), session_id)
         self.read()
         open_operation = self.run_verb(lambda: self.verb(session, **self.origin()), kind=self.kind)
-        return self.answer(lookups.get(session_rows(), session_id), open_operation)
+        return self.answer(get_row(session_rows(), session_id), open_operation)
 
 
 class AuthorizeSessionView(SessionActionView):

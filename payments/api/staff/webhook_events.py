@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
 from payments.api.fields import MomentField, ObjectField, WordField
+from payments.api.serializers import get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, ListMixin, PrivateDataSerializer, StaffView
 from payments.models import WebhookEvent
@@ -74,7 +74,7 @@ class WebhookEventView(StaffView):
 
     def get(self, request: Request, event_id: str) -> Response:
         """Answer with the event."""
-        return self.answer(lookups.get(WebhookEvent.objects.all(), event_id))
+        return self.answer(get_row(WebhookEvent.objects.all(), event_id))
 
 
 class ReplayWebhookEventView(StaffView):
@@ -86,7 +86,7 @@ class ReplayWebhookEventView(StaffView):
 
     def post(self, request: Request, event_id: str) -> Response:
         """Apply it again, whatever became of it before; what is recorded already stays as it is."""
-        event = lookups.get(WebhookEvent.objects.all(), event_id)
+        event = get_row(WebhookEvent.objects.all(), event_id)
         self.read()
         services.replay_webhook_event(event, **self.origin())
-        return self.answer(lookups.get(WebhookEvent.objects.all(), event_id))
+        return self.answer(get_row(WebhookEvent.objects.all(), event_id))

@@ -1,21 +1,61 @@
-"""Who may see what: the customer of a collection, or who sends its secret. Everybody else gets the 404 of nowhere."""
+"""Who may see what: a collection's customer, or whoever sends its secret; everybody else gets the same 404.
+
+A secret is derived from the collection's id and the project's SECRET_KEY, and stored nowhere.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
 
+from django.core.signing import Signer
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 from rest_framework.throttling import BaseThrottle
 
-from payments.api import lookups
-from payments.api.progress import with_progress
-from payments.api.storefront.client_secrets import HEADER, is_client_secret
+from payments.api.outcomes import with_progress
+from payments.api.serializers import find_row, not_found
 from payments.api.throttling import storefront_throttles
 from payments.api.views import PaymentsView
-from payments.conf import storefront_authentication_classes
+from payments.conf import return_url_origins, storefront_authentication_classes
+from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentSession
 from payments.services.idempotency import note_access
 from payments.states import EventSource
+
+HEADER: Final = "Payment-Client-Secret"
+
+_PREFIX: Final = "paycs_"
+_SALT: Final = "payments.client_secret"
+
+_PORTS: Final = {"http": 80, "https": 443}
+# Browsers repair what parsers refuse: a backslash becomes a slash, a tab vanishes. None of that is in an honest URL.
+_PLAIN: Final = re.compile(r"https?://[^\s\\\x00-\x20\x7f]+", re.IGNORECASE)
+
+
+def client_secret(collection_id: str, generation: int = 0) -> str:
+    """Return the secret of a collection, of the generation that it is in."""
+    return _PREFIX + _signer().signature(_signed(collection_id, generation))
+
+
+def is_client_secret(given: str, collection_id: str, generation: int = 0) -> bool:
+    """Tell whether a secret is this collection's, in a time that doesn't depend on how much of it is right."""
+    signer = _signer()
+    keys = [signer.key, *signer.fallback_keys]
+    signed = _signed(collection_id, generation)
+    matches = [constant_time_compare(given, _PREFIX + signer.signature(signed, key=key)) for key in keys]
+    return any(matches)
+
+
+def _signed(collection_id: str, generation: int) -> str:
+    return f"{collection_id}:{generation}" if generation else collection_id
+
+
+def _signer() -> Signer:
+    return Signer(salt=_SALT, algorithm="sha256")
 
 
 class StorefrontView(PaymentsView):
@@ -54,7 +94,7 @@ class StorefrontView(PaymentsView):
 
         The sessions are read afterwards, so that somebody else's collection takes no statement more than none.
         """
-        found = lookups.find(PaymentCollection.objects.all(), collection_id)
+        found = find_row(PaymentCollection.objects.all(), collection_id)
         return with_sessions(self._if_allowed(found, collection_id))
 
     def get_session(self, session_id: str) -> PaymentSession:
@@ -63,7 +103,7 @@ class StorefrontView(PaymentsView):
         collection = None if session is None else session.collection
         self._if_allowed(collection, session_id)
         if session is None:
-            raise lookups.not_found()
+            raise not_found()
         return session
 
     def _if_allowed(self, collection: PaymentCollection | None, asked_for: str) -> PaymentCollection:
@@ -73,7 +113,7 @@ class StorefrontView(PaymentsView):
         )
         has_secret = is_client_secret(self.request.headers.get(HEADER, ""), key, generation)
         if collection is None or not (has_secret or self._is_customer(collection)):
-            raise lookups.not_found()
+            raise not_found()
         note_access(collection)
         self._held = f"{collection.pk}:{generation}" if has_secret else None
         return collection
@@ -94,9 +134,42 @@ def with_sessions(collection: PaymentCollection) -> PaymentCollection:
 
 def load_session(session_id: str) -> PaymentSession | None:
     """Read a session and its collection."""
-    return lookups.find(session_rows(), session_id)
+    return find_row(session_rows(), session_id)
 
 
 def session_rows() -> QuerySet[PaymentSession]:
     """Return sessions with what their output needs."""
     return with_progress(PaymentSession.objects.select_related("collection", "authorized_payment"))
+
+
+def check_return_url(url: str, request: HttpRequest) -> str:
+    """Return a URL to which a payer may be sent back.
+
+    It is absolute and has the origin (scheme, host and port) of the request, or one of
+    `PAYMENTS["RETURN_URL_ORIGINS"]`. Raises InputError (`return_url_not_allowed`).
+    """
+    own = f"{request.scheme}://{request.get_host()}"
+    allowed = {_origin(known) for known in (own, *return_url_origins())}
+    origin = _origin(url) if _PLAIN.fullmatch(url) else None
+    if origin is None or origin not in allowed:
+        raise InputError(
+            _(
+                "A payer can't be sent there: give an absolute address of this site, or of one of the origins in "
+                'PAYMENTS["RETURN_URL_ORIGINS"].'
+            ),
+            code="return_url_not_allowed",
+            field="return_url",
+        )
+    return url
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port, or None where there is no such thing."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port

@@ -12,8 +12,7 @@ from rest_framework.response import Response
 from payments import services
 from payments.api.fields import AmountField, MomentField, WordField
 from payments.api.serializers import InputSerializer, OutputSerializer
-from payments.api.storefront.access import StorefrontView, with_sessions
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import StorefrontView, client_secret, with_sessions
 from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
 from payments.models import PaymentCollection

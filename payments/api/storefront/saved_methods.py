@@ -14,11 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api import lookups
 from payments.api.fields import ObjectField, SetupActionField
-from payments.api.serializers import InputSerializer, OutputSerializer
-from payments.api.storefront.access import StorefrontView
-from payments.api.storefront.return_urls import check_return_url
+from payments.api.serializers import InputSerializer, OutputSerializer, not_found
+from payments.api.storefront.access import StorefrontView, check_return_url
 from payments.api.storefront.sessions import MAX_URL
 from payments.api.throttling import SETUPS
 from payments.conf import provider_aliases
@@ -70,7 +68,7 @@ class CustomerView(StorefrontView):
     def check_access(self, **kwargs: str) -> None:
         """Raise what becomes a 404 for a provider that isn't there."""
         if kwargs["provider_id"] not in provider_aliases():
-            raise lookups.not_found()
+            raise not_found()
 
     @property
     def customer(self) -> AbstractBaseUser:
@@ -98,7 +96,7 @@ class SavedPaymentMethodsView(CustomerView):
         """Start saving one; the browser goes on with the `next_action`. The account is made with the first."""
         self.check_access(provider_id=provider_id)
         if not services.is_for_payers(get_provider(provider_id)):
-            raise lookups.not_found()
+            raise not_found()
         return_url = self.read(SaveMethodInput).get("return_url")
         if return_url is not None:
             check_return_url(return_url, request)
@@ -115,9 +113,9 @@ class SavedPaymentMethodView(CustomerView):
         """Have the provider forget it."""
         holder = self.get_holder(provider_id)
         if holder is None:
-            raise lookups.not_found()
+            raise not_found()
         try:
             services.remove_saved_payment_method(holder, method_id)
         except NotFoundError:
-            raise lookups.not_found() from None
+            raise not_found() from None
         return Response(status=204)

@@ -21,11 +21,9 @@ from payments.api.fields import (
     ObjectField,
     WordField,
 )
-from payments.api.outcomes import open_operation, operation_of, outcome_of
-from payments.api.progress import ProgressField
+from payments.api.outcomes import ProgressField, open_operation, operation_of, outcome_of
 from payments.api.serializers import InputSerializer, OutputSerializer
-from payments.api.storefront.access import StorefrontView, session_rows
-from payments.api.storefront.return_urls import check_return_url
+from payments.api.storefront.access import StorefrontView, check_return_url, session_rows
 from payments.api.throttling import limiting_declines
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH

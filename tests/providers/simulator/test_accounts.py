@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from payments.api.storefront.client_secrets import client_secret
+from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError, OutcomeUnknownError, ProviderUnavailableError
 from payments.models import AccountHolder
 from payments.providers.account_holders import SavedPaymentMethod
