@@ -24,7 +24,7 @@ def openapi_page() -> str:
     """Return the document as YAML."""
     from drf_spectacular.renderers import OpenApiYamlRenderer  # noqa: PLC0415 - Django must be set up first
 
-    from payments.api.schema import openapi_document  # noqa: PLC0415
+    from docs.openapi.generator import openapi_document  # noqa: PLC0415
 
     text: bytes = OpenApiYamlRenderer().render(openapi_document(), renderer_context={})
     return HEADER + text.decode()
@@ -32,7 +32,7 @@ def openapi_page() -> str:
 
 def _set_up() -> None:
     settings.configure(
-        INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "payments"],
+        INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "drf_spectacular", "payments"],
         PAYMENTS={"PROVIDERS": {"system": {"BACKEND": "payments.providers.system.SystemProvider"}}},
     )
     django.setup()

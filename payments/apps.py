@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import pre_delete
@@ -30,10 +32,12 @@ class PaymentsConfig(AppConfig):
         super().import_models()
 
     def ready(self) -> None:
-        """Register the system checks, and have a deleted user's data erased."""
+        """Register the system checks, have a deleted user's data erased, and describe the API to drf-spectacular."""
         register_checks()
         from payments.services.erasure import erase_deleted_user  # noqa: PLC0415 - models are loaded by now
 
         pre_delete.connect(
             erase_deleted_user, sender=settings.AUTH_USER_MODEL, dispatch_uid="payments_erasure"
         )
+        if apps.is_installed("drf_spectacular"):
+            import_module("payments.api.openapi")

@@ -123,6 +123,34 @@ TYPES: Final = {
     status.HTTP_429_TOO_MANY_REQUESTS: "throttled",
 }
 
+ERROR_TYPES: Final = frozenset(
+    {*TYPES.values(), UNAVAILABLE.type, *(rule.type for _kind, rule in PAYMENT_RULES)}
+)
+ERROR_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Every error has this shape. `type` is a word to branch on, `code` is stable and exact, `message` "
+    "is for people, in their language. `errors` names the fields that are to blame.",
+    "properties": {
+        "type": {"type": "string"},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "field": {"type": ["string", "null"], "description": "Dotted where it is nested."},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+                "required": ["field", "code", "message"],
+            },
+        },
+    },
+    "required": ["type", "code", "message", "errors"],
+}
+"""The shape, in JSON Schema (2020-12)."""
+
 
 class NotConfigured(APIException):
     """Say that the shop has not set up what was asked for."""

@@ -215,7 +215,7 @@ class UserKeyField(DescribedField):
 
     def describe(self, *, is_input: bool) -> Description:
         """Return a number or a text."""
-        return {"type": ["integer", "string", "null"]}
+        return {"type": ["integer", "string"]}
 
     def to_representation(self, value: Any) -> Any:
         """Write the key."""

@@ -6,7 +6,7 @@ Views are exempt from `ATOMIC_REQUESTS`, on every database: a provider can't be 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypedDict
 
 from django.apps import apps
@@ -31,7 +31,7 @@ from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import IdempotentPost
 from payments.api.outcomes import outcome_of, run_verb
 from payments.api.parsers import JSONParser, JSONRenderer, refuse_card_data, refuse_unread_body
-from payments.api.serializers import InputSerializer, NoInput
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.exceptions import InputError
 from payments.logs import log_answer
 from payments.models import PaymentOperation
@@ -113,6 +113,18 @@ class PaymentsView(APIView):
     calling_methods: ClassVar[frozenset[str]] = frozenset({"POST", "PUT", "PATCH", "DELETE"})
     """The methods that may call a provider. A GET that does is counted as a request that changes something."""
 
+    bodies: ClassVar[Mapping[str, type[InputSerializer]]] = {}
+    """What each method reads; nothing where it isn't named."""
+
+    statuses: ClassVar[Mapping[str, Sequence[int]]] = {}
+    """What each method answers with where all is well; 200 where it isn't named, and 204 for a deletion."""
+
+    outputs: ClassVar[Mapping[str, type[OutputSerializer]]] = {}
+    """What the answers of each method show."""
+
+    is_list: ClassVar[bool] = False
+    """Whether a GET shows many rows."""
+
     unstored: ClassVar[frozenset[str]] = frozenset()
     """The keys of an answer that are never stored with it: `recall` tells them anew."""
 
@@ -126,7 +138,7 @@ class PaymentsView(APIView):
     throttle_classes = ()
     content_negotiation_class = ContentNegotiation
     metadata_class = None
-    schema = None  # no document but our own has these views: see payments.api.schema
+    schema: Any = None  # set by payments.api.openapi, where the project has drf-spectacular
     versioning_class = None
 
     @classmethod
@@ -235,8 +247,9 @@ class PaymentsView(APIView):
         """Return what every verb is told about the request."""
         return {"actor": self.actor, "source": self.source, "by_payer": self.is_for_payers}
 
-    def read(self, serializer_class: type[InputSerializer] = NoInput, **context: Any) -> dict[str, Any]:
+    def read(self, **context: Any) -> dict[str, Any]:
         """Return the validated body; raise for anything that isn't declared."""
+        serializer_class = self.bodies.get(str(self.request.method), NoInput)
         serializer = serializer_class(data=self.request.data, context=context)
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from payments.api.schema import openapi_document
+from docs.openapi.generator import openapi_document
 
 ROOT: Final = "urn:payments"
 

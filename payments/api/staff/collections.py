@@ -24,7 +24,7 @@ from payments.api.fields import (
     WordField,
 )
 from payments.api.outcomes import open_operation, run_verb, with_progress
-from payments.api.serializers import InputSerializer, NoInput, find_row, get_row
+from payments.api.serializers import InputSerializer, find_row, get_row
 from payments.api.staff import filters
 from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
@@ -126,10 +126,12 @@ class PaymentCollectionsView(MoneyListMixin):
     """List and create collections."""
 
     permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
+    bodies = {"POST": CreateCollectionInput}
+    statuses = {"POST": (201,)}
     calling_methods = frozenset()
     output = CollectionSerializer
     conditions = {
-        "status": filters.one_of("status", CollectionStatus),
+        "status": filters.OneOf("status", CollectionStatus),
         "provider": filters.Through(path="collection", model=PaymentSession, column="provider"),
         "currency_code": filters.currency("currency_code"),
         "payable": filters.payable(),
@@ -159,7 +161,7 @@ class PaymentCollectionsView(MoneyListMixin):
 
     def post(self, request: Request) -> Response:
         """Create a collection."""
-        values = self.read(CreateCollectionInput)
+        values = self.read()
         collection = services.create_payment_collection(
             amount=values["amount"],
             currency_code=values["currency_code"],
@@ -175,6 +177,7 @@ class CollectionBaseView(StaffView):
     """Show one collection and run verbs on it."""
 
     output = CollectionSerializer
+    statuses = {"POST": (200, 202), "PATCH": (200, 202)}
 
     def run(self, verb: Callable[..., Any], collection: PaymentCollection, **values: Any) -> Response:
         """Answer with the collection after a verb: 200, or 202 where the outcome isn't known yet.
@@ -195,6 +198,7 @@ class PaymentCollectionView(CollectionBaseView):
     """Show a collection, or change its amount."""
 
     permissions = {"GET": "view_paymentcollection", "PATCH": "change_paymentcollection"}
+    bodies = {"PATCH": UpdateCollectionInput}
 
     def get(self, request: Request, collection_id: str) -> Response:
         """Answer with the collection."""
@@ -203,7 +207,7 @@ class PaymentCollectionView(CollectionBaseView):
     def patch(self, request: Request, collection_id: str) -> Response:
         """Change what is to be paid."""
         collection = get_row(PaymentCollection.objects.all(), collection_id)
-        values = self.read(UpdateCollectionInput, currency_code=collection.currency_code)
+        values = self.read(currency_code=collection.currency_code)
         return self.run(services.update_payment_collection, collection, **values)
 
 
@@ -216,7 +220,7 @@ class CancelCollectionView(CollectionBaseView):
     def post(self, request: Request, collection_id: str) -> Response:
         """Cancel its sessions and release what its payments hold."""
         collection = get_row(PaymentCollection.objects.all(), collection_id)
-        self.read(NoInput)
+        self.read()
         return self.run(services.cancel_payment_collection, collection)
 
 
@@ -224,12 +228,13 @@ class MarkAsPaidView(CollectionBaseView):
     """Mark a collection as paid."""
 
     permissions = {"POST": "mark_as_paid"}
+    bodies = {"POST": MarkAsPaidInput}
     to_view = ("view_paymentcollection",)
 
     def post(self, request: Request, collection_id: str) -> Response:
         """Record that what is left was paid outside of any provider."""
         collection = get_row(PaymentCollection.objects.all(), collection_id)
-        values = self.read(MarkAsPaidInput, currency_code=collection.currency_code)
+        values = self.read(currency_code=collection.currency_code)
         session_id = values.pop("payment_session_id", None)
         if session_id is not None:
             values["session"] = _session(collection, session_id)

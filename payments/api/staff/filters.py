@@ -46,6 +46,21 @@ MAX_VALUES: Final = 20
 _DAY: Final = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?![^T ])", re.ASCII)
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """A condition on a field with a closed list of values."""
+
+    path: str
+    choices: type[models.TextChoices]
+
+    def __call__(self, value: str) -> Q:
+        """Return the condition; raise ValueError for what isn't in the list."""
+        if value not in self.choices.values:
+            choices = ", ".join(map(str, self.choices.values))
+            raise ValueError(_("It is none of %(choices)s.") % {"choices": choices})
+        return Q(**{self.path: value})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Through:
     """Be a condition on rows that `model` refers to as `path`: its `column` has the value.
@@ -91,19 +106,6 @@ def filtered(
     for (model, path), wanted in through.items():
         rows = rows.filter(pk__in=model._default_manager.filter(wanted).values(path))
     return rows
-
-
-def one_of(path: str, choices: type[models.TextChoices]) -> Condition:
-    """Return a condition on a field with a closed list of values."""
-
-    def condition(value: str) -> Q:
-        if value not in choices.values:
-            raise ValueError(
-                _("It is none of %(choices)s.") % {"choices": ", ".join(map(str, choices.values))}
-            )
-        return Q(**{path: value})
-
-    return condition
 
 
 def equals(path: str) -> Condition:

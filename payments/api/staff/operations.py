@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -20,7 +20,7 @@ from payments.api.fields import (
     UserKeyField,
     WordField,
 )
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer, get_row
+from payments.api.serializers import InputSerializer, OutputSerializer, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
@@ -95,8 +95,8 @@ class OperationsView(MoneyListMixin):
     permissions = {"GET": "view_paymentoperation"}
     output = OperationSerializer
     conditions = {
-        "status": filters.one_of("status", OperationStatus),
-        "kind": filters.one_of("kind", OperationKind),
+        "status": filters.OneOf("status", OperationStatus),
+        "kind": filters.OneOf("kind", OperationKind),
         "provider": filters.equals("provider"),
         "payment_session": filters.equals("session"),
         "payment": filters.equals("payment"),
@@ -139,13 +139,13 @@ class OperationActionView(StaffView):
 
     to_view = ("view_paymentoperation",)
     output = OperationSerializer
-    input: ClassVar[type[InputSerializer]] = ResolveInput
+    bodies: ClassVar[Mapping[str, type[InputSerializer]]] = {"POST": ResolveInput}
     verb: ClassVar[Callable[..., Any]]
 
     def post(self, request: Request, operation_id: str) -> Response:
         """Answer with the operation as it is afterwards."""
         operation = get_row(operation_rows(), operation_id)
-        values = self.read(self.input, currency_code=operation.currency_code)
+        values = self.read(currency_code=operation.currency_code)
         self.verb(operation, **values, **self.origin())
         return self.answer(get_row(operation_rows(), operation_id))
 
@@ -154,7 +154,7 @@ class CheckOperationView(OperationActionView):
     """Find out at once what became of an operation."""
 
     permissions = {"POST": "sync_session"}
-    input = NoInput
+    bodies = {}
     verb = staticmethod(services.check_operation)
 
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from payments import services
 from payments.api.fields import AmountField, ErrorField, FlagField, MomentField, ObjectField, WordField
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer, find_row, get_row
+from payments.api.serializers import InputSerializer, OutputSerializer, find_row, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import NotFoundError
@@ -150,7 +150,7 @@ class PaymentsListView(MoneyListMixin):
     permissions = {"GET": "view_payment"}
     output = PaymentSerializer
     conditions = {
-        "status": filters.one_of("status", PaymentStatus),
+        "status": filters.OneOf("status", PaymentStatus),
         "provider": filters.equals("provider"),
         "payment_session": filters.equals("session"),
         "provider_reference": filters.provider_reference("session"),
@@ -198,7 +198,7 @@ class PaymentActionView(StaffView):
 
     output = PaymentSerializer
     to_view = ("view_payment",)
-    input: ClassVar[type[InputSerializer]] = NoInput
+    statuses = {"POST": (200, 202)}
     kind: ClassVar[OperationKind]
 
     def act(self, payment: Payment, values: dict[str, Any]) -> None:
@@ -208,7 +208,7 @@ class PaymentActionView(StaffView):
     def post(self, request: Request, payment_id: str) -> Response:
         """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
         payment = get_row(payment_rows(), payment_id)
-        values = self.read(self.input, currency_code=payment.currency_code)
+        values = self.read(currency_code=payment.currency_code)
         open_operation = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
         return self.answer(get_row(payment_rows(), payment_id), open_operation)
 
@@ -217,7 +217,7 @@ class CapturePaymentView(PaymentActionView):
     """Capture a payment, in whole or in part."""
 
     permissions = {"POST": "capture_payment"}
-    input = CaptureInput
+    bodies = {"POST": CaptureInput}
     kind = OperationKind.CAPTURE
 
     def act(self, payment: Payment, values: dict[str, Any]) -> None:
@@ -229,7 +229,7 @@ class RefundPaymentView(PaymentActionView):
     """Refund a payment, in whole or in part."""
 
     permissions = {"POST": "refund_payment"}
-    input = RefundInput
+    bodies = {"POST": RefundInput}
     kind = OperationKind.REFUND
 
     def act(self, payment: Payment, values: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ class PaymentProvidersView(StaffView):
 
     permissions = {"GET": "view_paymentprovider"}
     output = ProviderSerializer
+    is_list = True
 
     def get(self, request: Request) -> Response:
         """Answer with all of them: the configured ones in the order of the settings, then those that are gone."""

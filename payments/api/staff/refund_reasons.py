@@ -52,6 +52,8 @@ class RefundReasonsView(ListMixin):
     """List and create refund reasons."""
 
     permissions = {"GET": "view_refundreason", "POST": "add_refundreason"}
+    bodies = {"POST": RefundReasonInput}
+    statuses = {"POST": (201,)}
     output = RefundReasonSerializer
     conditions = filters.created()
     search = Search(ids={"refr": "id"}, exact=("label",))
@@ -62,7 +64,7 @@ class RefundReasonsView(ListMixin):
 
     def post(self, request: Request) -> Response:
         """Create a refund reason."""
-        reason = RefundReason(**self.read(RefundReasonInput))
+        reason = RefundReason(**self.read())
         _save(reason, force_insert=True)
         return Response(self.render(reason), status=201)
 
@@ -76,6 +78,7 @@ class RefundReasonView(StaffView):
         "PATCH": "change_refundreason",
         "DELETE": "delete_refundreason",
     }
+    bodies = {"PUT": RefundReasonInput, "PATCH": RefundReasonChanges}
     output = RefundReasonSerializer
 
     def get(self, request: Request, reason_id: str) -> Response:
@@ -85,12 +88,12 @@ class RefundReasonView(StaffView):
     def put(self, request: Request, reason_id: str) -> Response:
         """Replace it; what isn't given is empty afterwards."""
         reason = _find(reason_id)
-        return self._change(reason, {"description": "", "metadata": {}} | self.read(RefundReasonInput))
+        return self._change(reason, {"description": "", "metadata": {}} | self.read())
 
     def patch(self, request: Request, reason_id: str) -> Response:
         """Change what is given."""
         reason = _find(reason_id)
-        values = self.read(RefundReasonChanges)
+        values = self.read()
         if not values:
             raise InputError(_("Give something to change."), code="nothing_to_change")
         return self._change(reason, values)

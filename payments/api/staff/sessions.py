@@ -68,7 +68,7 @@ class PaymentSessionsView(MoneyListMixin):
     permissions = {"GET": "view_paymentsession"}
     output = SessionSerializer
     conditions = {
-        "status": filters.one_of("status", SessionStatus),
+        "status": filters.OneOf("status", SessionStatus),
         "provider": filters.equals("provider"),
         "provider_reference": filters.provider_reference("pk"),
         **filters.of_collection("collection"),
@@ -107,6 +107,7 @@ class SessionActionView(StaffView):
 
     output = SessionSerializer
     to_view = ("view_paymentsession",)
+    statuses = {"POST": (200, 202)}
     verb: ClassVar[Callable[..., Any]]
     kind: ClassVar[OperationKind]
 

@@ -98,6 +98,7 @@ class StaffView(PaymentsView):
 class ListMixin(StaffView):
     """Answer with a page of rows; `orders` are the values that the parameter `order` may have."""
 
+    is_list = True
     conditions: ClassVar[Mapping[str, Condition]] = {}
     search: ClassVar[Search | None] = None
     orders: ClassVar[Sequence[str]] = (NEWEST_FIRST, "created_at")

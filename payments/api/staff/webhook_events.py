@@ -46,7 +46,7 @@ class WebhookEventsView(ListMixin):
     permissions = {"GET": "view_webhookevent"}
     output = WebhookEventSerializer
     conditions = {
-        "status": filters.one_of("status", WebhookEventStatus),
+        "status": filters.OneOf("status", WebhookEventStatus),
         "provider": filters.equals("provider"),
         "type": filters.equals("type"),
         "event_id": filters.equals("event_id"),

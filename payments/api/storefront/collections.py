@@ -46,6 +46,16 @@ class CollectionSerializer(OutputSerializer):
         return actor is not None and collection.customer_id == actor.pk
 
 
+class OpenedCollectionSerializer(CollectionSerializer):
+    """Show a collection to whom the shop has just allowed to pay it, with the secret that stands for it from now on."""
+
+    client_secret = serializers.SerializerMethodField()
+
+    def get_client_secret(self, collection: PaymentCollection) -> str:
+        """Return what opens this collection, sent as `Payment-Client-Secret`."""
+        return client_secret(collection.pk, collection.secret_generation)
+
+
 class OpenCollectionInput(InputSerializer):
     """Read what is to be paid: the shop knows the rest."""
 
@@ -55,6 +65,9 @@ class OpenCollectionInput(InputSerializer):
 class PaymentCollectionsView(StorefrontView):
     """Open collections."""
 
+    bodies = {"POST": OpenCollectionInput}
+    outputs = {"POST": OpenedCollectionSerializer}
+    statuses = {"POST": (201, 200)}
     unstored = frozenset({"client_secret"})
 
     def post(self, request: Request) -> Response:
@@ -62,7 +75,7 @@ class PaymentCollectionsView(StorefrontView):
 
         Only this answer has the `client_secret`, for the shop decided here that the asker may pay.
         """
-        reference = self.read(OpenCollectionInput)["reference"]
+        reference = self.read()["reference"]
         body, is_new = self._open(reference, resolve_payable(request, reference))
         return Response(body, status=201 if is_new else 200)
 
@@ -71,13 +84,13 @@ class PaymentCollectionsView(StorefrontView):
 
         Otherwise return what it means now: a stored id must not give away somebody else's secret.
         """
-        reference = self.read(OpenCollectionInput)["reference"]
+        reference = self.read()["reference"]
         resolved = resolve_payable(self.request, reference)
         if not services.is_collection_of(body["id"], resolved):
             return self._open(reference, resolved)[0]
         generations = PaymentCollection.objects.values_list("secret_generation", flat=True)
         secret = client_secret(body["id"], generations.get(pk=body["id"]))
-        return CollectionSerializer().recall(body) | {"client_secret": secret}
+        return OpenedCollectionSerializer().recall(body) | {"client_secret": secret}
 
     def _open(self, reference: str, resolved: services.ResolvedPayable) -> tuple[dict[str, Any], bool]:
         """Return a payable's collection as it is in the database now, with its secret, and whether it is new."""
@@ -86,13 +99,13 @@ class PaymentCollectionsView(StorefrontView):
                 resolved, ask_again=partial(resolve_payable, self.request, reference), **self.origin()
             )
         collection = with_sessions(PaymentCollection.objects.get(pk=opened.pk))
-        body = CollectionSerializer(collection, context={"actor": self.actor}).data
-        secret = client_secret(collection.pk, collection.secret_generation)
-        return body | {"client_secret": secret}, is_new
+        return OpenedCollectionSerializer(collection, context={"actor": self.actor}).data, is_new
 
 
 class PaymentCollectionView(StorefrontView):
     """Show a collection."""
+
+    outputs = {"GET": CollectionSerializer}
 
     def get(self, request: Request, collection_id: str) -> Response:
         """Answer with the collection and its sessions."""

@@ -34,6 +34,9 @@ class ProviderSerializer(OutputSerializer):
 class PaymentProvidersView(StorefrontView):
     """List the enabled providers that are for payers, in the order of the settings."""
 
+    outputs = {"GET": ProviderSerializer}
+    is_list = True
+
     def get(self, request: Request) -> Response:
         """Answer with all of them; there are only a few."""
         offered = list_offered_providers()

@@ -84,6 +84,10 @@ class CustomerView(StorefrontView):
 class SavedPaymentMethodsView(CustomerView):
     """List and save payment methods."""
 
+    bodies = {"POST": SaveMethodInput}
+    outputs = {"GET": SavedPaymentMethodSerializer, "POST": PaymentMethodSetupSerializer}
+    statuses = {"POST": (201,)}
+    is_list = True
     calling_methods = CustomerView.calling_methods | {"GET"}
 
     def get(self, request: Request, provider_id: str) -> Response:
@@ -97,7 +101,7 @@ class SavedPaymentMethodsView(CustomerView):
         self.check_access(provider_id=provider_id)
         if not services.is_for_payers(get_provider(provider_id)):
             raise not_found()
-        return_url = self.read(SaveMethodInput).get("return_url")
+        return_url = self.read().get("return_url")
         if return_url is not None:
             check_return_url(return_url, request)
         SETUPS.take(request)

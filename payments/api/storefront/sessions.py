@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework import serializers
@@ -117,6 +117,9 @@ class AuthorizeInput(InputSerializer):
 class SessionBaseView(StorefrontView):
     """Answer with a session."""
 
+    outputs = dict.fromkeys(("GET", "PATCH", "POST"), SessionSerializer)
+    statuses: ClassVar[Mapping[str, Sequence[int]]] = {"PATCH": (200, 202), "POST": (200, 202)}
+
     def answer(self, session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
         """Return the session as it is now: with 202 and its address while an operation is open."""
         body = render_session(session_id, self.actor)
@@ -140,12 +143,15 @@ class SessionActionView(SessionBaseView):
 class CollectionSessionsView(SessionActionView):
     """Create sessions of a collection."""
 
+    bodies = {"POST": CreateSessionInput}
+    statuses = {"POST": (201, 202)}
+
     def post(self, request: Request, collection_id: str) -> Response:
         """Create a session: 201, or 202 where the provider hasn't answered."""
         collection = self.get_collection(collection_id)
         if self.earlier is not None:
             return self._resume(self.earlier)
-        values = self.read(CreateSessionInput, currency_code=collection.currency_code)
+        values = self.read(currency_code=collection.currency_code)
         return_url = values.pop("return_url", None)
         if return_url is not None:
             check_return_url(return_url, request)
@@ -169,6 +175,8 @@ class CollectionSessionsView(SessionActionView):
 class PaymentSessionView(SessionBaseView):
     """Show or change a session."""
 
+    bodies = {"PATCH": UpdateSessionInput}
+
     def get(self, request: Request, session_id: str) -> Response:
         """Answer with the session."""
         serializer = SessionSerializer(context={"actor": self.actor})
@@ -177,7 +185,7 @@ class PaymentSessionView(SessionBaseView):
     def patch(self, request: Request, session_id: str) -> Response:
         """Change its amount, which makes it a split, or what the payer sent."""
         session = self.get_session(session_id)
-        values = self.read(UpdateSessionInput, currency_code=session.currency_code)
+        values = self.read(currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
         with self.limiting_declines(values):
             left_open = self.run_verb(verb, kind=OperationKind.UPDATE)
@@ -187,10 +195,12 @@ class PaymentSessionView(SessionBaseView):
 class AuthorizeSessionView(SessionActionView):
     """Authorize a session."""
 
+    bodies = {"POST": AuthorizeInput}
+
     def post(self, request: Request, session_id: str) -> Response:
         """Authorize it: 200 with its status, which may be `error`, or 202 where that isn't known yet."""
         session = self.get_session(session_id)
-        values = self.read(AuthorizeInput)
+        values = self.read()
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
         if self.earlier is not None or not session.is_unauthorized:
             return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))

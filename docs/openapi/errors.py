@@ -4,44 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-WITH_RETRY_AFTER: Final = frozenset({409, 429, 503})
+from payments.api.errors import ERROR_SCHEMA, ERROR_TYPES
 
-ERROR_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "Every error has this shape. `type` is a word to branch on, `code` is stable and exact, `message` "
-    "is for people, in their language. `errors` names the fields that are to blame.",
-    "properties": {
-        "type": {
-            "type": "string",
-            "enum": [
-                "invalid_request",
-                "authentication_error",
-                "permission_error",
-                "not_found",
-                "conflict",
-                "idempotency_error",
-                "throttled",
-                "provider_error",
-                "unavailable",
-                "server_error",
-            ],
-        },
-        "code": {"type": "string"},
-        "message": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "field": {"type": ["string", "null"], "description": "Dotted where it is nested."},
-                    "code": {"type": "string"},
-                    "message": {"type": "string"},
-                },
-                "required": ["field", "code", "message"],
-            },
-        },
-    },
-    "required": ["type", "code", "message", "errors"],
+SCHEMA: Final[dict[str, Any]] = ERROR_SCHEMA | {
+    "properties": ERROR_SCHEMA["properties"] | {"type": {"type": "string", "enum": sorted(ERROR_TYPES)}}
 }
 
 _TEXTS: Final[dict[int, tuple[str, str, str, str]]] = {
@@ -135,6 +101,6 @@ def _response(status: int) -> dict[str, Any]:
             }
         },
     }
-    if status in WITH_RETRY_AFTER:
+    if status in (409, 429, 503):
         response["headers"] = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
     return response

@@ -1,4 +1,4 @@
-"""Generating the document, whatever the project's own settings of drf-spectacular are."""
+"""The document of the whole API, made by drf-spectacular under settings of its own."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.utils import translation
-from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import SPECTACULAR_DEFAULTS, patched_settings
 
+from docs.openapi.errors import SCHEMA, error_responses
+from docs.openapi.inspection import DocumentSchema
 from payments import __version__
-from payments.api.schema.errors import ERROR_SCHEMA, error_responses
-from payments.api.schema.inspection import PaymentsSchema
+from payments.api.openapi import HEADERS
 from payments.api.storefront.access import HEADER
-from payments.api.views import PaymentsView
-
-DEFAULT_PREFIX: Final = "/payments/"
 
 _DESCRIPTION: Final = """\
 Payment collections, sessions and payments of a shop.
@@ -36,36 +34,11 @@ _TAGS: Final = [
     {"name": "monitoring", "description": "For whoever watches over it."},
 ]
 
-_HEADERS: Final = {
-    "Retry-After": {
-        "description": "In how many seconds asking again makes sense.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "Location": {
-        "description": "Where to look for what has become of it: of the session, or for operators of the operation.",
-        "schema": {"type": "string", "format": "uri-reference"},
-    },
-    "Idempotent-Replayed": {
-        "description": "There, and `true`, where the answer is that of an earlier request with the same key.",
-        "schema": {"type": "string", "enum": ["true"]},
-    },
-}
-
 _lock: Final = Lock()
-
-
-class Endpoints(EndpointEnumerator):
-    """Find our own views, which other documents leave out."""
-
-    def should_include_endpoint(self, path: str, callback: Any) -> bool:
-        """Return whether a view is one of ours."""
-        return issubclass(getattr(callback, "cls", object), PaymentsView)
 
 
 class PaymentsSchemaGenerator(SchemaGenerator):
     """Generate the document from the app's addresses."""
-
-    endpoint_inspector_cls = Endpoints
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**({"urlconf": "payments.urls"} | kwargs))  # type: ignore[no-untyped-call]
@@ -73,7 +46,7 @@ class PaymentsSchemaGenerator(SchemaGenerator):
     def create_view(self, callback: Any, method: str, request: Any = None) -> Any:
         """Return the view that answers, with our own way of looking at it."""
         view = super().create_view(callback, method, request)  # type: ignore[no-untyped-call]
-        schema = PaymentsSchema()
+        schema = DocumentSchema()
         schema.view = view
         view.schema = schema
         self.schemas_storage.append(schema)
@@ -84,18 +57,16 @@ class PaymentsSchemaGenerator(SchemaGenerator):
         with _lock, patched_settings(_settings()), translation.override("en"):
             document = super().get_schema(request, public=True)  # type: ignore[no-untyped-call]
         components = document["components"]
-        components["schemas"] = dict(
-            sorted((components["schemas"] | {"Error": deepcopy(ERROR_SCHEMA)}).items())
-        )
-        components |= {"responses": error_responses(), "headers": deepcopy(_HEADERS)}
+        components["schemas"] = dict(sorted((components["schemas"] | {"Error": deepcopy(SCHEMA)}).items()))
+        components |= {"responses": error_responses(), "headers": deepcopy(HEADERS)}
         return document
 
 
 @cache
-def openapi_document(prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:
-    """Return the document of the API as it is mounted below a prefix, such as "/payments/"."""
+def openapi_document() -> dict[str, Any]:
+    """Return the document of the API as it is mounted below /payments/."""
     document: dict[str, Any] = PaymentsSchemaGenerator().get_schema()
-    document["servers"] = [{"url": prefix.rstrip("/") or "/"}]
+    document["servers"] = [{"url": "/payments"}]
     return document
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from docs.openapi import examples
+from docs.openapi.operations import Answer, Operation
 from payments.api import health
-from payments.api.schema import examples
-from payments.api.schema.operations import Answer, Operation
 
 _FIGURES: Final[dict[str, Any]] = {
     "type": "object",
@@ -32,7 +32,6 @@ OPERATIONS: Final = (
         method="GET",
         name="get_health",
         tag="monitoring",
-        errors=frozenset({401, 422, 503}),
         security=({}, *_READER),
         answers={
             200: Answer(
@@ -47,12 +46,10 @@ OPERATIONS: Final = (
         method="GET",
         name="get_metrics",
         tag="monitoring",
-        errors=frozenset({401, 403, 422, 503}),
         security=_READER,
         answers={
             200: Answer(
                 schema={"type": "string"},
-                media_type="text/plain",
                 description="The figures as gauges.",
                 example="# TYPE payments_attention_count gauge\npayments_attention_count 0\n",
             )

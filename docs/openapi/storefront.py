@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from payments.api.schema import examples
-from payments.api.schema.operations import Answer, Operation
-from payments.api.schema.parameters import IDEMPOTENCY_KEY, OPENING_KEY
+from docs.openapi import examples
+from docs.openapi.operations import Answer, Operation
 from payments.api.storefront import collections, providers, saved_methods, sessions
-
-_READ: Final = frozenset({401, 406, 422, 429, 503})
-_WRITE: Final = _READ | {400, 403, 409, 411, 413, 415}
-_PAY: Final = _WRITE | {402, 404}
 
 _NOBODY: Final[dict[str, list[str]]] = {}
 _CUSTOMER: Final[tuple[dict[str, list[str]], ...]] = ({"clientSecret": []}, {"session": []})
@@ -32,7 +27,7 @@ _SECRET: Final = {
 
 
 def _shown(description: str, example: Any) -> Answer:
-    return Answer(row=sessions.SessionSerializer, description=description, example=example)
+    return Answer(description=description, example=example)
 
 
 _NOT_KNOWN_YET: Final = _shown(
@@ -46,9 +41,7 @@ def _operation(**values: Any) -> Operation:
     is_read = values["method"] == "GET"
     defaults: dict[str, Any] = {
         "tag": "storefront",
-        "errors": _READ | {404} if is_read else _PAY,
         "security": _CUSTOMER if is_read else _CHANGING_CUSTOMER,
-        "parameters": (IDEMPOTENCY_KEY,) if values["method"] == "POST" else (),
     }
     return Operation(**(defaults | values))
 
@@ -58,12 +51,9 @@ OPERATIONS: Final = (
         view=providers.PaymentProvidersView,
         method="GET",
         name="list_payment_providers",
-        errors=_READ,
         security=(_NOBODY,),
         answers={
             200: Answer(
-                row=providers.ProviderSerializer,
-                is_list=True,
                 description="The enabled providers.",
                 example={"results": [{"id": "card", "name": "Card", "supports_saved_payment_methods": True}]},
             )
@@ -73,12 +63,9 @@ OPERATIONS: Final = (
         view=saved_methods.SavedPaymentMethodsView,
         method="GET",
         name="list_saved_payment_methods",
-        errors=_READ | {400, 402, 404},
         security=_LOGGED_IN,
         answers={
             200: Answer(
-                row=saved_methods.SavedPaymentMethodSerializer,
-                is_list=True,
                 description="What the customer has saved with the provider, the newest first.",
                 example={"results": [examples.SAVED_METHOD]},
             )
@@ -88,12 +75,10 @@ OPERATIONS: Final = (
         view=saved_methods.SavedPaymentMethodsView,
         method="POST",
         name="save_payment_method",
-        body=saved_methods.SaveMethodInput,
         example={"return_url": "https://shop.example/account/cards"},
         security=_CHANGING_LOGGED_IN,
         answers={
             201: Answer(
-                row=saved_methods.PaymentMethodSetupSerializer,
                 description="What the browser needs to go on. Nothing is saved before it has.",
                 example=examples.METHOD_SETUP,
             )
@@ -103,7 +88,6 @@ OPERATIONS: Final = (
         view=saved_methods.SavedPaymentMethodView,
         method="DELETE",
         name="remove_saved_payment_method",
-        errors=_READ | {400, 402, 403, 404},
         security=_CHANGING_LOGGED_IN,
         answers={204: Answer(description="The provider has forgotten it.")},
     ),
@@ -111,11 +95,10 @@ OPERATIONS: Final = (
         view=collections.PaymentCollectionsView,
         method="POST",
         name="open_payment_collection",
-        body=collections.OpenCollectionInput,
         example={"reference": "12"},
-        errors=_WRITE | {402, 501},
         security=(_NOBODY, {"session": [], "csrf": []}),
-        parameters=(OPENING_KEY,),
+        key_description="For customers who are logged in, as everywhere. A guest's key is not kept: opening is "
+        "repeated by its `reference`, for which there is one open collection, however often it is asked for.",
         answers={
             status: Answer(
                 row=collections.CollectionSerializer,
@@ -135,7 +118,6 @@ OPERATIONS: Final = (
         name="get_payment_collection",
         answers={
             200: Answer(
-                row=collections.CollectionSerializer,
                 description="The collection and its sessions.",
                 example=examples.COLLECTION,
             )
@@ -145,7 +127,6 @@ OPERATIONS: Final = (
         view=sessions.CollectionSessionsView,
         method="POST",
         name="create_payment_session",
-        body=sessions.CreateSessionInput,
         example={"provider_id": "card", "return_url": "https://shop.example/checkout/back"},
         answers={
             201: _shown("The session.", examples.SESSION | {"status": "pending", "next_action": None}),
@@ -162,7 +143,6 @@ OPERATIONS: Final = (
         view=sessions.PaymentSessionView,
         method="PATCH",
         name="update_payment_session",
-        body=sessions.UpdateSessionInput,
         example={"amount": "40.00"},
         answers={
             200: _shown(
@@ -176,7 +156,6 @@ OPERATIONS: Final = (
         view=sessions.AuthorizeSessionView,
         method="POST",
         name="authorize_payment_session",
-        body=sessions.AuthorizeInput,
         example={"data": {"card": "card_3ds"}},
         answers={
             200: _shown(
