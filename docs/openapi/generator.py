@@ -38,7 +38,7 @@ _lock: Final = Lock()
 
 
 class PaymentsSchemaGenerator(SchemaGenerator):
-    """Generate the document from the app's addresses."""
+    """The generator of the document, from the app's addresses."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**({"urlconf": "payments.urls"} | kwargs))  # type: ignore[no-untyped-call]

@@ -52,8 +52,8 @@ class DocumentSchema(PaymentsSchema):
         return [self.entry.tag]
 
     def get_summary(self) -> str:
-        """Return what the view is for."""
-        return str(type(self.view).__doc__ or "").partition(".")[0].strip()
+        """Return the name in words."""
+        return self.entry.name.removeprefix("staff_").replace("_", " ").capitalize()
 
     def get_auth(self) -> list[Any]:
         """Return the ways in which one may be recognized."""

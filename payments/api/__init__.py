@@ -1,5 +1,4 @@
 """The HTTP API: parses, authorises and renders, and has no rule about money.
 
-`storefront` is for payers, `staff` for operators; they know nothing of each other. What both need stands beside them.
-Nothing here depends on a project's global DRF settings or changes them.
+`storefront` is for payers, `staff` for operators, and nothing here depends on a project's global DRF settings.
 """

@@ -71,7 +71,7 @@ from payments.exceptions import (
 
 logger = logging.getLogger("payments.api")
 
-MAX_BLAMED: Final = 200
+MAX_FIELD_ERRORS: Final = 200
 """How many fields an answer blames: who sends thousands of wrong ones has not mistyped."""
 
 RETRY_SOON: Final = 2
@@ -80,7 +80,7 @@ RETRY_DATABASE: Final = 1
 
 
 class FieldError(TypedDict):
-    """Blame one field."""
+    """One field that is to blame."""
 
     field: str | None
     code: str
@@ -153,14 +153,14 @@ ERROR_SCHEMA: Final[dict[str, Any]] = {
 
 
 class NotConfigured(APIException):
-    """Say that the shop has not set up what was asked for."""
+    """An answer for what the shop has not set up."""
 
     status_code = status.HTTP_501_NOT_IMPLEMENTED
     default_code = "not_configured"
 
 
 class PayableMisconfigured(APIException):
-    """Say that the shop's own word on what is to be paid can't be: nothing that the payer sent is to blame."""
+    """An answer for a resolver that returned what can't be paid: nothing that the payer sent is to blame."""
 
     default_code = "payable_misconfigured"
 
@@ -204,7 +204,7 @@ def _answer_api_error(error: APIException) -> Response:
     kind = TYPES.get(error.status_code, "server_error" if is_server_error else "invalid_request")
     rule = Rule(status=error.status_code, type=kind)
     is_about_fields = isinstance(error, exceptions.ValidationError)
-    named = list(islice(_field_errors(error.detail), MAX_BLAMED)) if is_about_fields else []
+    named = list(islice(_field_errors(error.detail), MAX_FIELD_ERRORS)) if is_about_fields else []
     if len(named) > 1:
         answer = _answer(rule, "invalid_input", _("Several values are not as they should be."), named)
     elif named:

@@ -1,7 +1,6 @@
 """Serializer fields that don't look at the project's settings, and say themselves how a document describes them.
 
-Amounts, moments, flags, words of a closed list, JSON objects. A description is JSON Schema (2020-12), as OpenAPI 3.1
-has it; those with a `component` are written once in a document, and referred to by that name.
+A description is JSON Schema (2020-12), as OpenAPI 3.1 has it; those with a `component` are written once in a document.
 """
 
 from __future__ import annotations
@@ -190,7 +189,7 @@ class ObjectField(DescribedField):
             self._check(inner, depth - 1)
 
 
-class WordField(DescribedField):
+class EnumField(DescribedField):
     """One word of a closed list."""
 
     def __init__(self, choices: type[models.TextChoices], **kwargs: Any) -> None:

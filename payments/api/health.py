@@ -37,11 +37,11 @@ _FIGURES: Final = (
 
 
 class MonitoringSystem(AnonymousUser):
-    """Stand for who sends the token that the settings name: it may read figures, and nothing else."""
+    """The sender of the token that the settings name, who may read figures and nothing else."""
 
 
 class MetricsTokenAuthentication(BaseAuthentication):
-    """Recognize the bearer token of `PAYMENTS["METRICS_TOKEN"]`; any other is left to the other classes."""
+    """The bearer token of `PAYMENTS["METRICS_TOKEN"]`; any other is left to the other classes."""
 
     def authenticate(self, request: Request) -> tuple[MonitoringSystem, None] | None:
         """Return the monitoring system, or None."""
@@ -54,7 +54,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
 
 
 class FiguresPermission(StaffPermission):
-    """Let through the monitoring system, and operators who may see operations."""
+    """A permission for the monitoring system, and for operators who may see operations."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the figures may be shown."""
@@ -62,7 +62,7 @@ class FiguresPermission(StaffPermission):
 
 
 class FiguresView(PaymentsView):
-    """Recognize operators and the monitoring system; answer in one format, whatever is asked for."""
+    """A view for operators and the monitoring system, in one format, whatever is asked for."""
 
     source = EventSource.STAFF
     permissions = {"GET": PERMISSION}
@@ -77,7 +77,7 @@ class FiguresView(PaymentsView):
 
 
 class HealthView(FiguresView):
-    """Tell whether the app is well."""
+    """The health of the app, in one word or in figures."""
 
     def get(self, request: Request) -> Response:
         """Answer `ok` where requests can be served, else 503; and who may see them gets the figures."""
@@ -88,7 +88,7 @@ class HealthView(FiguresView):
 
 
 class MetricsView(FiguresView):
-    """Tell the figures to Prometheus."""
+    """The figures, as Prometheus reads them."""
 
     permission_classes = (FiguresPermission,)
 

@@ -1,17 +1,11 @@
 """`Idempotency-Key` on every POST: the same request again gets the same answer, and does nothing again.
 
-    first time                       the answer; 2xx and 402 are stored
-    again, same body                 the stored answer, with `Idempotent-Replayed: true`; the view leaves out of it
-                                     what its asker may not see any more, and adds what isn't stored
-    again, another body              422 idempotency_mismatch
-    again, while it is under way     409 operation_in_progress, with Retry-After
-    again, after 202, 5xx or a crash what has become of the operation that the first try claimed; a new try if none
-
-Other refusals aren't stored: nothing was done, so asking again may well succeed. A key stands for one principal (a
-user, or a client secret that opens what the address names) and one address. Whoever has neither can only open a
-collection, and their key isn't kept: there is one collection for each thing to be paid, and nobody to tell one guest
-from another by. Strangers leave no trace: who may not see what the address names is turned away before anything is
-noted.
+first time                       the answer; 2xx and 402 are stored
+again, same body                 the stored answer, with `Idempotent-Replayed: true`; the view leaves out of it
+                                 what its asker may not see any more, and adds what isn't stored
+again, another body              422 idempotency_mismatch
+again, while it is under way     409 operation_in_progress, with Retry-After
+again, after 202, 5xx or a crash what has become of the operation that the first try claimed; a new try if none
 """
 
 from __future__ import annotations
@@ -51,7 +45,12 @@ Post = Callable[..., Response]
 
 
 class IdempotentPost:
-    """Wrap a view's `post`, so that a repeated request is answered and not repeated."""
+    """A view's `post`, which answers a repeated request without running it again.
+
+    A key stands for one principal (a user, or a client secret that opens what the address names) and one address. A
+    guest without a secret can only open a collection, of which there is one for each thing to be paid: that key isn't
+    kept. Refusals aren't stored: nothing was done, so asking again may well succeed.
+    """
 
     def __init__(self, view: PaymentsView, post: Post) -> None:
         self._view = view
@@ -62,7 +61,7 @@ class IdempotentPost:
         key = request.headers.get(HEADER)
         if key is None:
             return self._post(request, **kwargs)
-        self._view.check_access(**kwargs)
+        self._view.check_access(**kwargs)  # Strangers are turned away before anything is noted.
         key, principal = check_key(key), self._view.principal()
         if principal is None:
             return self._post(request, **kwargs)

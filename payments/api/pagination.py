@@ -1,6 +1,6 @@
 """Pages of a list: a cursor over one column and the id, so that no page is counted and none skips or repeats a row.
 
-A cursor says between which two rows a page starts. It holds what the rows themselves show, and needs no signature.
+A cursor holds what the rows themselves show, and needs no signature.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {"created_at": _read_momen
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Say by which column rows are ordered; rows that are equal there follow in the order of their ids."""
+    """A column by which rows are ordered; rows that are equal there follow in the order of their ids."""
 
     column: str
     is_descending: bool
@@ -78,7 +78,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Cursor:
-    """Say from which row a page goes on, and in which direction."""
+    """A row from which a page goes on, and the direction."""
 
     value: Any
     key: str
@@ -106,7 +106,7 @@ class Cursor:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Hold some rows of a list, and the cursors of the pages before and after them."""
+    """Some rows of a list, and the cursors of the pages before and after them."""
 
     rows: list[Any]
     previous: Cursor | None

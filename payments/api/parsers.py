@@ -27,7 +27,7 @@ _TRACES: Final = ("x-b3-", "x-datadog-", "x-cloud-trace", "x-amzn-", "x-forwarde
 
 
 class BodyTooLarge(APIException):
-    """Refuse a body that no request of this API needs."""
+    """An answer to a body that is larger than any request of this API needs."""
 
     status_code = 413
     default_code = "body_too_large"
@@ -35,7 +35,7 @@ class BodyTooLarge(APIException):
 
 
 class JSONRenderer(renderers.JSONRenderer):
-    """Write compact JSON in UTF-8, never NaN or Infinity."""
+    """Compact JSON in UTF-8, never NaN or Infinity."""
 
     compact = True
     strict = True
@@ -43,7 +43,7 @@ class JSONRenderer(renderers.JSONRenderer):
 
 
 class JSONParser(parsers.BaseParser):
-    """Parse a JSON body; refuse NaN, a key that is there twice or isn't whole, bad UTF-8 and endless nesting."""
+    """Strict JSON: no NaN, no key twice or with half a character, no bad UTF-8, no endless nesting."""
 
     media_type = "application/json"
     renderer_class = JSONRenderer
@@ -62,7 +62,7 @@ class JSONParser(parsers.BaseParser):
             value = json.loads(
                 body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_checked_object
             )
-            _refuse_deep_nesting(value)
+            _check_depth(value)
         except (ValueError, RecursionError) as error:
             raise ParseError(
                 _("The body is not valid JSON: %(reason)s") % {"reason": str(error)}, code="invalid_json"
@@ -70,7 +70,7 @@ class JSONParser(parsers.BaseParser):
         return value
 
 
-def _refuse_deep_nesting(value: Any) -> None:
+def _check_depth(value: Any) -> None:
     level = [value]
     for _depth in range(MAX_DEPTH):
         level = [
@@ -107,14 +107,14 @@ def _can_be_written(text: str) -> bool:
 
 
 class LengthRequired(APIException):
-    """Refuse a body that is sent in pieces, of which nobody knows how many will come."""
+    """An answer to a body that is sent in pieces, without its length."""
 
     status_code = status.HTTP_411_LENGTH_REQUIRED
     default_code = "length_required"
     default_detail = _("Say with Content-Length how long the body is.")
 
 
-def refuse_unread_body(request: Request) -> None:
+def check_body_is_readable(request: Request) -> None:
     """Raise LengthRequired for a body of unknown length, and UnsupportedMediaType for one that isn't JSON."""
     if request.method not in READ:
         return
@@ -140,7 +140,7 @@ def _has_more(request: Request) -> bool:
 
 
 class CardDataRefused(exceptions.ValidationError):
-    """Refuse a request that has card data in it, naming where; what was sent is not repeated."""
+    """An answer to a request with card data, which names where and doesn't repeat what was sent."""
 
     status_code = 422
 
@@ -149,7 +149,7 @@ class CardDataRefused(exceptions.ValidationError):
         super().__init__({field: [message]}, code="card_data_refused")
 
 
-def refuse_card_data(request: Request, path_values: Mapping[str, Any]) -> None:
+def check_no_card_data(request: Request, path_values: Mapping[str, Any]) -> None:
     """Raise CardDataRefused where the address, a query parameter, a header or the body has card data in it."""
     sent: list[Any] = [path_values, dict(request.query_params.lists()), _checked_headers(request)]
     if request.method in READ:

@@ -15,7 +15,7 @@ from payments.exceptions import InputError
 
 
 class InputSerializer(serializers.Serializer[Any]):
-    """Read a body, and refuse every key that isn't declared, so that nobody believes to have set something."""
+    """A body that may hold declared keys only, so that nobody believes to have set something."""
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         """Return the validated values; raise InputError for a body that is no object at all."""
@@ -45,11 +45,11 @@ class InputSerializer(serializers.Serializer[Any]):
 
 
 class NoInput(InputSerializer):
-    """Read a body that has nothing to say."""
+    """A body without any keys."""
 
 
 class OutputSerializer(serializers.Serializer[Any]):
-    """Write a row. Its fields are listed one by one, so that a new column is never published by accident."""
+    """A row, whose fields are listed one by one, so that a new column is never published by accident."""
 
     def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """Return what was written earlier, without what would not be written now."""

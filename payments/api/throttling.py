@@ -1,8 +1,7 @@
 """How much one client may do: requests, and cards that are declined or saved, counted in a cache by user and address.
 
-What is tried on one order is counted exactly, from rows, in `payments.services.ledger.payers`. A client is in no row,
-and an address needn't be kept longer than the limit lasts, so that these counts are the cache's. They hold however many
-requests come at once, if the cache counts in one step: `payments.checks` refuses one that doesn't.
+Clients are in no row, and an address needn't be kept longer than a limit lasts; what is tried on one order is counted
+from rows, in `payments.services.ledger.payers`.
 """
 
 from __future__ import annotations
@@ -57,19 +56,21 @@ class Counter:
 
     def take(self) -> float:
         """Count one more and return 0; or return the seconds until there is room, and count nothing."""
-        wait: float = _asked(self._take)
+        wait: float = _ask_cache(self._take)
         return wait
 
     def give_back(self) -> None:
         """Have what was taken not count."""
-        _asked(lambda: self._cache.decr(self._key(self._window)))
+        _ask_cache(lambda: self._cache.decr(self._key(self._window)))
 
     def is_first_refusal(self) -> bool:
         """Return whether nothing was refused in this window before."""
         key = f"{self._key(self._window)}:refused"
-        return bool(_asked(lambda: self._cache.add(key, 1, timeout=math.ceil(self._seconds))))
+        return bool(_ask_cache(lambda: self._cache.add(key, 1, timeout=math.ceil(self._seconds))))
 
     def _take(self) -> float:
+        # It holds however many requests come at once, since the cache counts in one step: `payments.checks` refuses
+        # one that doesn't.
         elapsed, key = self.moment % self._seconds / self._seconds, self._key(self._window)
         before = self._cache.get(self._key(self._window - 1)) or 0
         self._cache.add(key, 0, timeout=math.ceil(2 * self._seconds))
@@ -97,7 +98,7 @@ class Counter:
 
 
 class ClientThrottle(BaseThrottle):
-    """Let each client make so many requests that change something, or call a provider, in each period."""
+    """A limit on the requests of each client in each period that change something, or call a provider."""
 
     _wait = 0.0
 
@@ -108,7 +109,7 @@ class ClientThrottle(BaseThrottle):
             return True
         self._wait = Counter(name="requests", client=client_of(request), rate=rate).take()
         if self._wait:
-            _tell_of_proxies(request)
+            _warn_of_proxies(request)
         return not self._wait
 
     def wait(self) -> float:
@@ -128,7 +129,7 @@ class Limit:
 
     rate: str
     code: str
-    words: Any
+    message: Any
     found: str
     """What the log says of the first client that is refused, behind how often."""
 
@@ -154,20 +155,20 @@ class Limit:
                 counter.rate.count,
                 self.found,
             )
-        _tell_of_proxies(request)
-        raise LimitError(self.words, code=self.code, retry_after=math.ceil(wait))
+        _warn_of_proxies(request)
+        raise LimitError(self.message, code=self.code, retry_after=math.ceil(wait))
 
 
 DECLINES: Final = Limit(
     rate="DECLINES_PER_CLIENT",
     code="too_many_declines",
-    words=_("Too many payments were declined. Wait a while, or ask the shop."),
+    message=_("Too many payments were declined. Wait a while, or ask the shop."),
     found="authorizations declined or undecided",
 )
 SETUPS: Final = Limit(
     rate="METHOD_SETUPS_PER_CLIENT",
     code="too_many_setups",
-    words=_("Too many payment methods were to be saved. Wait a while, or ask the shop."),
+    message=_("Too many payment methods were to be saved. Wait a while, or ask the shop."),
     found="payment methods to save",
 )
 
@@ -209,7 +210,7 @@ def _is_counted(request: Request, view: Any) -> bool:
     return method not in SAFE_METHODS or method in getattr(view, "calling_methods", ())
 
 
-def _tell_of_proxies(request: Request) -> None:
+def _warn_of_proxies(request: Request) -> None:
     if proxy_count() is None and _FORWARDED in request.META:
         logger.warning(
             "A request was one too many, and came through a proxy: all payers behind it count as one client. "
@@ -264,7 +265,7 @@ def _ipv6_prefix(address: str) -> str:
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False))
 
 
-def _asked(call: Callable[[], Any]) -> Any:
+def _ask_cache(call: Callable[[], Any]) -> Any:
     """Return what the cache answers, or 0; a cache that is away stops nobody from paying."""
     try:
         return call()

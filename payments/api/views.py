@@ -30,7 +30,7 @@ from payments.addresses import address_of
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import IdempotentPost
 from payments.api.outcomes import outcome_of, run_verb
-from payments.api.parsers import JSONParser, JSONRenderer, refuse_card_data, refuse_unread_body
+from payments.api.parsers import JSONParser, JSONRenderer, check_body_is_readable, check_no_card_data
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.exceptions import InputError
 from payments.logs import log_answer
@@ -46,13 +46,13 @@ ISOLATED_SETTINGS: Final[Any] = APISettings(_OWN, DEFAULTS)
 
 
 class ContentNegotiation(negotiation.DefaultContentNegotiation):
-    """Choose by the Accept header alone, so that no query parameter is taken for a format."""
+    """A choice by the Accept header alone, so that no query parameter is taken for a format."""
 
     settings = ISOLATED_SETTINGS
 
 
 class BrowsableRenderer(renderers.BrowsableAPIRenderer):
-    """Show JSON as a page to an operator's browser."""
+    """JSON as a page, for an operator's browser."""
 
     def get_default_renderer(self, view: Any) -> renderers.BaseRenderer:
         """Fill the page with JSON."""
@@ -70,7 +70,7 @@ def browsable_renderers() -> list[renderers.BaseRenderer]:
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """Recognize a logged-in user. Who isn't logged in needs no CSRF token: there is nothing to ride on."""
+    """Django's session. A visitor who isn't logged in needs no CSRF token: there is nothing to ride on."""
 
     challenge: Final = 'Session realm="payments"'
 
@@ -105,7 +105,7 @@ class OriginArguments(TypedDict):
 
 
 class PaymentsView(APIView):
-    """Parse JSON, render JSON, answer errors in one shape, and pass on who asked."""
+    """The base of all views: it parses and renders JSON, answers errors in one shape, and passes on who asked."""
 
     source: ClassVar[EventSource]
     is_for_payers: ClassVar[bool] = False
@@ -183,8 +183,8 @@ class PaymentsView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let in who may come in, and turn away what can't be read, and card data."""
         super().initial(request, *args, **kwargs)
-        refuse_unread_body(request)
-        refuse_card_data(request, kwargs)
+        check_body_is_readable(request)
+        check_no_card_data(request, kwargs)
 
     def principal(self) -> str | None:
         """Return whose requests these are, for telling a repeated one: a user's, or nobody's."""

@@ -18,7 +18,7 @@ from django.urls import resolve
 from hypothesis import HealthCheck, given, settings, target
 from hypothesis import strategies as st
 
-from payments.api.errors import MAX_BLAMED
+from payments.api.errors import MAX_FIELD_ERRORS
 from payments.api.parsers import MAX_BODY_BYTES
 from payments.models import Payment
 from payments.redaction import find_card_data, redact
@@ -201,7 +201,7 @@ def with_bodies(
 def test_answer_blames_so_many_fields_at_most(boss: Visitor) -> None:
     refused = boss.post("staff/refund-reasons/", {f"k{number}": 1 for number in range(3000)})
     assert refused.error[:3] == (400, "invalid_request", "invalid_input")
-    assert len(refused.body["errors"]) == MAX_BLAMED
+    assert len(refused.body["errors"]) == MAX_FIELD_ERRORS
 
 
 @pytest.mark.parametrize("name", ["status", "provider_reference", "payment_collection"])

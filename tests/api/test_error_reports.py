@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 TOKEN = "tok_of_the_payers_card"
 
 SPOTS = (
-    "payments.api.views.refuse_card_data",
+    "payments.api.views.check_no_card_data",
     "payments.api.idempotency.begin_request",
     "payments.services.idempotency.IdempotencyRecord.save",
     "payments.api.storefront.access._signer",

@@ -17,11 +17,11 @@ from rest_framework.response import Response
 from payments import services
 from payments.api.fields import (
     AmountField,
+    EnumField,
     MomentField,
     MomentInputField,
     ObjectField,
     UserKeyField,
-    WordField,
 )
 from payments.api.outcomes import open_operation, run_verb, with_progress
 from payments.api.serializers import InputSerializer, find_row, get_row
@@ -41,19 +41,19 @@ MAX_NOTE = 2000
 
 
 class NamedPayable(TypedDict):
-    """Name a row of the shop: its model, such as `shop.order`, and its key."""
+    """A row of the shop: its model, such as `shop.order`, and its key."""
 
     type: str
     id: str
 
 
 class CollectionSerializer(PrivateDataSerializer):
-    """Show a collection with its sessions and payments to an operator."""
+    """A collection with its sessions and payments, as operators see it."""
 
     private = {"payment_sessions": "view_paymentsession", "payments": "view_payment"}
 
     id = serializers.CharField(read_only=True)
-    status = WordField(CollectionStatus)
+    status = EnumField(CollectionStatus)
     currency_code = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     authorized_amount = AmountField(read_only=True)
@@ -79,14 +79,14 @@ class CollectionSerializer(PrivateDataSerializer):
 
 
 class PayableInput(InputSerializer):
-    """Read which row of the shop is to be paid."""
+    """The row of the shop that is to be paid."""
 
     type = serializers.CharField(max_length=MAX_KEY)
     id = serializers.CharField(max_length=MAX_KEY)
 
 
 class CreateCollectionInput(InputSerializer):
-    """Read a new collection."""
+    """A new collection."""
 
     amount = AmountField()
     currency_code = serializers.CharField(max_length=MAX_KEY)
@@ -96,13 +96,13 @@ class CreateCollectionInput(InputSerializer):
 
 
 class UpdateCollectionInput(InputSerializer):
-    """Read a collection's new amount."""
+    """A collection's new amount."""
 
     amount = AmountField()
 
 
 class MarkAsPaidInput(InputSerializer):
-    """Read what was received outside of any provider; without an amount, all that is left."""
+    """Money that was received outside of any provider; without an amount, all that is left."""
 
     amount = AmountField(required=False)
     received_at = MomentInputField(required=False)
@@ -123,7 +123,7 @@ def collection_rows() -> QuerySet[PaymentCollection]:
 
 
 class PaymentCollectionsView(MoneyListMixin):
-    """List and create collections."""
+    """The list of collections, and new ones."""
 
     permissions = {"GET": "view_paymentcollection", "POST": "add_paymentcollection"}
     bodies = {"POST": CreateCollectionInput}
@@ -132,11 +132,11 @@ class PaymentCollectionsView(MoneyListMixin):
     output = CollectionSerializer
     conditions = {
         "status": filters.OneOf("status", CollectionStatus),
-        "provider": filters.Through(path="collection", model=PaymentSession, column="provider"),
+        "provider": filters.RelatedRow(path="collection", model=PaymentSession, column="provider"),
         "currency_code": filters.currency("currency_code"),
         "payable": filters.payable(),
         "customer": filters.customer("customer"),
-        "provider_reference": filters.Through(
+        "provider_reference": filters.RelatedRow(
             path="collection", model=PaymentSession, column="provider_reference"
         ),
         **filters.amounts(),
@@ -174,7 +174,7 @@ class PaymentCollectionsView(MoneyListMixin):
 
 
 class CollectionBaseView(StaffView):
-    """Show one collection and run verbs on it."""
+    """A view of one collection, which runs verbs on it."""
 
     output = CollectionSerializer
     statuses = {"POST": (200, 202), "PATCH": (200, 202)}
@@ -195,7 +195,7 @@ class CollectionBaseView(StaffView):
 
 
 class PaymentCollectionView(CollectionBaseView):
-    """Show a collection, or change its amount."""
+    """A collection, and its amount."""
 
     permissions = {"GET": "view_paymentcollection", "PATCH": "change_paymentcollection"}
     bodies = {"PATCH": UpdateCollectionInput}
@@ -212,7 +212,7 @@ class PaymentCollectionView(CollectionBaseView):
 
 
 class CancelCollectionView(CollectionBaseView):
-    """Cancel a collection."""
+    """The cancelation of a collection."""
 
     permissions = {"POST": "cancel_collection"}
     to_view = ("view_paymentcollection",)
@@ -225,7 +225,7 @@ class CancelCollectionView(CollectionBaseView):
 
 
 class MarkAsPaidView(CollectionBaseView):
-    """Mark a collection as paid."""
+    """The receipt of money from outside of any provider."""
 
     permissions = {"POST": "mark_as_paid"}
     bodies = {"POST": MarkAsPaidInput}

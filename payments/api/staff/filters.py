@@ -62,8 +62,8 @@ class OneOf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Through:
-    """Be a condition on rows that `model` refers to as `path`: its `column` has the value.
+class RelatedRow:
+    """A condition on rows that `model` refers to as `path`: its `column` has the value.
 
     Several through the same model are about one row of it, and not about two rows that have one of the values each.
     """
@@ -95,7 +95,7 @@ def filtered(
                 continue
             wanted = _any_of(name, parameters.getlist(name), conditions, find)
             condition = conditions[name]
-            if isinstance(condition, Through):
+            if isinstance(condition, RelatedRow):
                 through[condition.model, condition.path] &= wanted
             else:
                 rows = rows.filter(wanted)
@@ -231,7 +231,7 @@ def _search_text(values: list[str]) -> str:
         raise ValidationError(_("Search for one thing at a time."), code="invalid_value")
     if len(values[0]) > MAX_SEARCH:
         raise ValidationError(_("It is too long."), code="invalid_value")
-    _refuse_nul(values)
+    _check_no_nul(values)
     return values[0]
 
 
@@ -246,7 +246,7 @@ def _any_of(name: str, values: Collection[str], conditions: Mapping[str, Conditi
         raise ValidationError(
             _("Ask for at most %(count)s values.") % {"count": MAX_VALUES}, code="invalid_value"
         )
-    _refuse_nul(values)
+    _check_no_nul(values)
     try:
         return Q(*(conditions[name](value) for value in values), _connector=Q.OR)
     except AmountError as error:
@@ -255,6 +255,6 @@ def _any_of(name: str, values: Collection[str], conditions: Mapping[str, Conditi
         raise ValidationError(str(error), code="invalid_value") from error
 
 
-def _refuse_nul(values: Collection[str]) -> None:
+def _check_no_nul(values: Collection[str]) -> None:
     if any("\0" in value for value in values):
         raise ValidationError(_("A value holds a NUL character."), code="invalid_character")

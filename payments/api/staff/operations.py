@@ -13,12 +13,12 @@ from rest_framework.response import Response
 from payments import services
 from payments.api.fields import (
     AmountField,
+    EnumField,
     ErrorField,
     FlagField,
     MomentField,
     ObjectField,
     UserKeyField,
-    WordField,
 )
 from payments.api.serializers import InputSerializer, OutputSerializer, get_row
 from payments.api.staff import filters
@@ -32,7 +32,7 @@ MAX_REFERENCE = 255
 
 
 class ResolutionSerializer(OutputSerializer):
-    """Show what a person found out about an operation, how they know, and who they are; null where nobody had to."""
+    """What a person found out about an operation, how they know, and who they are; null where nobody had to."""
 
     reason = serializers.CharField(source="resolution_reason", read_only=True)
     evidence = serializers.CharField(source="resolution_evidence", read_only=True)
@@ -44,13 +44,13 @@ class ResolutionSerializer(OutputSerializer):
 
 
 class OperationSerializer(PrivateDataSerializer):
-    """Show an operation: what was asked of whom, and what is known of it."""
+    """An operation: what was asked of whom, and what is known of it."""
 
     private = {"input": PRIVATE, "exchange": PRIVATE}
 
     id = serializers.CharField(read_only=True)
-    kind = WordField(OperationKind)
-    status = WordField(OperationStatus)
+    kind = EnumField(OperationKind)
+    status = EnumField(OperationStatus)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     payment_session_id = serializers.CharField(source="session_id", read_only=True)
     payment_id = serializers.CharField(read_only=True, allow_null=True)
@@ -63,7 +63,7 @@ class OperationSerializer(PrivateDataSerializer):
     detail = serializers.CharField(read_only=True)
     input = ObjectField(read_only=True)
     exchange = ObjectField(read_only=True)
-    requested_from = WordField(EventSource, source="source")
+    requested_from = EnumField(EventSource, source="source")
     actor_id = UserKeyField(allow_null=True)
     attempts = serializers.IntegerField(read_only=True)
     resolution = ResolutionSerializer(source="*", read_only=True, allow_null=True)
@@ -74,7 +74,7 @@ class OperationSerializer(PrivateDataSerializer):
 
 
 class ResolveInput(InputSerializer):
-    """Read what a person found out about an operation, and how."""
+    """What a person found out about an operation, and how."""
 
     has_happened = FlagField()
     amount = AmountField(required=False)
@@ -90,7 +90,7 @@ def operation_rows() -> QuerySet[PaymentOperation]:
 
 
 class OperationsView(MoneyListMixin):
-    """List operations."""
+    """The list of operations."""
 
     permissions = {"GET": "view_paymentoperation"}
     output = OperationSerializer
@@ -124,7 +124,7 @@ class OperationsView(MoneyListMixin):
 
 
 class OperationView(StaffView):
-    """Show an operation."""
+    """An operation."""
 
     permissions = {"GET": "view_paymentoperation"}
     output = OperationSerializer
@@ -135,7 +135,7 @@ class OperationView(StaffView):
 
 
 class OperationActionView(StaffView):
-    """Run a verb on an operation."""
+    """A view that runs a verb on an operation."""
 
     to_view = ("view_paymentoperation",)
     output = OperationSerializer
@@ -151,7 +151,7 @@ class OperationActionView(StaffView):
 
 
 class CheckOperationView(OperationActionView):
-    """Find out at once what became of an operation."""
+    """A look at once at what became of an operation."""
 
     permissions = {"POST": "sync_session"}
     bodies = {}
@@ -159,14 +159,14 @@ class CheckOperationView(OperationActionView):
 
 
 class ResolveOperationView(OperationActionView):
-    """Resolve an operation that needs a person."""
+    """A person's decision about an operation."""
 
     permissions = {"POST": "resolve_operation"}
     verb = staticmethod(services.resolve_operation)
 
 
 class CorrectOperationView(OperationActionView):
-    """Correct what a person has said of an operation by mistake."""
+    """The correction of what a person has said of an operation by mistake."""
 
     permissions = {"POST": "resolve_operation"}
     verb = staticmethod(services.correct_operation)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, ErrorField, FlagField, MomentField, ObjectField, WordField
+from payments.api.fields import AmountField, EnumField, ErrorField, FlagField, MomentField, ObjectField
 from payments.api.serializers import InputSerializer, OutputSerializer, find_row, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
@@ -23,17 +23,17 @@ from payments.states import MovementStatus, OperationKind, OperationStatus, Paym
 
 
 class NamedReason(TypedDict):
-    """Name the reason of a refund."""
+    """The reason of a refund."""
 
     id: str
     label: str
 
 
 class MovementSerializer(OutputSerializer):
-    """Show a movement of money."""
+    """A movement of money."""
 
     id = serializers.CharField(read_only=True)
-    status = WordField(MovementStatus)
+    status = EnumField(MovementStatus)
     amount = AmountField(read_only=True)
     provider_reference = serializers.CharField(read_only=True, allow_null=True)
     error = ErrorField()
@@ -42,7 +42,7 @@ class MovementSerializer(OutputSerializer):
 
 
 class CaptureSerializer(MovementSerializer):
-    """Show a capture; of money that came by another way, when, under which reference of the payer's, and a note."""
+    """A capture; of money that came by another way, when, under which reference of the payer's, and a note."""
 
     received_at = MomentField(allow_null=True)
     reference = serializers.CharField(read_only=True)
@@ -50,7 +50,7 @@ class CaptureSerializer(MovementSerializer):
 
 
 class RefundSerializer(MovementSerializer):
-    """Show a refund, and why it was made."""
+    """A refund, and why it was made."""
 
     refund_reason = serializers.SerializerMethodField()
     note = serializers.CharField(read_only=True)
@@ -64,18 +64,18 @@ MAX_NOTE = 2000
 
 
 class UnclearSerializer(OutputSerializer):
-    """Show an operation of which nobody knows yet what became of it, and when its provider is asked next."""
+    """An operation with an unclear outcome, and when its provider is asked next."""
 
     operation_id = serializers.CharField(source="pk", read_only=True)
-    kind = WordField(OperationKind)
-    status = WordField(OperationStatus)
+    kind = EnumField(OperationKind)
+    status = EnumField(OperationStatus)
     amount = AmountField(read_only=True)
     next_attempt_at = MomentField(allow_null=True)
     created_at = MomentField()
 
 
 class PaymentSerializer(PrivateDataSerializer):
-    """Show a payment with its captures and refunds to an operator."""
+    """A payment with its captures and refunds, as operators see it."""
 
     private = {"provider_data": PRIVATE, "captures": "view_capture", "refunds": "view_refund"}
 
@@ -84,7 +84,7 @@ class PaymentSerializer(PrivateDataSerializer):
     payment_session_id = serializers.CharField(source="session_id", read_only=True)
     provider_id = serializers.CharField(read_only=True)
     provider_reference = serializers.CharField(read_only=True, allow_null=True)
-    status = WordField(PaymentStatus)
+    status = EnumField(PaymentStatus)
     currency_code = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     captured_amount = AmountField(read_only=True)
@@ -107,14 +107,14 @@ class PaymentSerializer(PrivateDataSerializer):
 
 
 class CaptureInput(InputSerializer):
-    """Read how much is to be captured; without an amount, all that is left."""
+    """The amount to be captured; without one, all that is left."""
 
     amount = AmountField(required=False)
     despite_unclear = FlagField(required=False)
 
 
 class RefundInput(InputSerializer):
-    """Read how much is to be refunded, and why; without an amount, all that is left."""
+    """The amount to be refunded, and why; without one, all that is left."""
 
     amount = AmountField(required=False)
     refund_reason_id = serializers.CharField(required=False, allow_null=True, max_length=MAX_LENGTH)
@@ -145,7 +145,7 @@ def payment_rows() -> QuerySet[Payment]:
 
 
 class PaymentsListView(MoneyListMixin):
-    """List payments."""
+    """The list of payments."""
 
     permissions = {"GET": "view_payment"}
     output = PaymentSerializer
@@ -183,7 +183,7 @@ class PaymentsListView(MoneyListMixin):
 
 
 class PaymentView(StaffView):
-    """Show a payment."""
+    """A payment."""
 
     permissions = {"GET": "view_payment"}
     output = PaymentSerializer
@@ -194,7 +194,7 @@ class PaymentView(StaffView):
 
 
 class PaymentActionView(StaffView):
-    """Run a verb on a payment."""
+    """A view that runs a verb on a payment."""
 
     output = PaymentSerializer
     to_view = ("view_payment",)
@@ -214,7 +214,7 @@ class PaymentActionView(StaffView):
 
 
 class CapturePaymentView(PaymentActionView):
-    """Capture a payment, in whole or in part."""
+    """The capture of a payment, in whole or in part."""
 
     permissions = {"POST": "capture_payment"}
     bodies = {"POST": CaptureInput}
@@ -226,7 +226,7 @@ class CapturePaymentView(PaymentActionView):
 
 
 class RefundPaymentView(PaymentActionView):
-    """Refund a payment, in whole or in part."""
+    """The refund of a payment, in whole or in part."""
 
     permissions = {"POST": "refund_payment"}
     bodies = {"POST": RefundInput}
@@ -239,7 +239,7 @@ class RefundPaymentView(PaymentActionView):
 
 
 class CancelPaymentView(PaymentActionView):
-    """Release what a payment holds."""
+    """The release of what a payment holds."""
 
     permissions = {"POST": "cancel_payment"}
     kind = OperationKind.CANCEL
@@ -250,7 +250,7 @@ class CancelPaymentView(PaymentActionView):
 
 
 class SyncPaymentView(PaymentActionView):
-    """Ask the provider about a payment's session."""
+    """A question to the provider about a payment's session."""
 
     permissions = {"POST": "sync_session"}
     kind = OperationKind.SYNC

@@ -20,7 +20,7 @@ from payments.providers import get_provider
 
 
 class ProviderSerializer(OutputSerializer):
-    """Show a provider; one whose alias has left the settings isn't configured any more."""
+    """A provider; one whose alias has left the settings isn't configured any more."""
 
     id = serializers.CharField(read_only=True)
     name = serializers.SerializerMethodField()
@@ -40,7 +40,7 @@ class ProviderSerializer(OutputSerializer):
 
 
 class PaymentProvidersView(StaffView):
-    """List providers."""
+    """The list of providers."""
 
     permissions = {"GET": "view_paymentprovider"}
     output = ProviderSerializer
@@ -53,8 +53,8 @@ class PaymentProvidersView(StaffView):
         return Response({"results": self.render([*configured, *gone.order_by("id")], many=True)})
 
 
-class SwitchView(StaffView):
-    """Run a verb on a provider."""
+class ProviderActionView(StaffView):
+    """A view that runs a verb on a provider."""
 
     permissions = {"POST": "change_paymentprovider"}
     output = ProviderSerializer
@@ -68,14 +68,14 @@ class SwitchView(StaffView):
         return self.answer(self.verb(provider))
 
 
-class EnableProviderView(SwitchView):
-    """Let new sessions use a provider."""
+class EnableProviderView(ProviderActionView):
+    """The permission for new sessions to use a provider."""
 
     verb = staticmethod(services.enable_provider)
 
 
-class DisableProviderView(SwitchView):
-    """Let no new session use a provider."""
+class DisableProviderView(ProviderActionView):
+    """The end of new sessions with a provider."""
 
     verb = staticmethod(services.disable_provider)
 

@@ -24,7 +24,7 @@ MAX_DESCRIPTION = 2000
 
 
 class RefundReasonSerializer(OutputSerializer):
-    """Show a refund reason."""
+    """A refund reason."""
 
     id = serializers.CharField(read_only=True)
     label = serializers.CharField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
@@ -35,7 +35,7 @@ class RefundReasonSerializer(OutputSerializer):
 
 
 class RefundReasonInput(InputSerializer):
-    """Read a whole refund reason."""
+    """A whole refund reason."""
 
     label = serializers.CharField(max_length=MAX_LABEL)  # type: ignore[assignment]  # a declared field hides no attribute
     description = serializers.CharField(required=False, allow_blank=True, max_length=MAX_DESCRIPTION)
@@ -43,13 +43,13 @@ class RefundReasonInput(InputSerializer):
 
 
 class RefundReasonChanges(RefundReasonInput):
-    """Read some of it."""
+    """Some of a refund reason."""
 
     label = serializers.CharField(required=False, max_length=MAX_LABEL)
 
 
 class RefundReasonsView(ListMixin):
-    """List and create refund reasons."""
+    """The list of refund reasons, and new ones."""
 
     permissions = {"GET": "view_refundreason", "POST": "add_refundreason"}
     bodies = {"POST": RefundReasonInput}
@@ -70,7 +70,7 @@ class RefundReasonsView(ListMixin):
 
 
 class RefundReasonView(StaffView):
-    """Show, change and delete a refund reason."""
+    """A refund reason, which may be changed and deleted."""
 
     permissions = {
         "GET": "view_refundreason",

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, ErrorField, MomentField, NextActionField, ObjectField, WordField
+from payments.api.fields import AmountField, EnumField, ErrorField, MomentField, NextActionField, ObjectField
 from payments.api.outcomes import ProgressField, with_progress
 from payments.api.serializers import get_row
 from payments.api.staff import filters
@@ -22,7 +22,7 @@ from payments.states import OperationKind, SessionStatus
 
 
 class SessionSerializer(PrivateDataSerializer):
-    """Show a session to an operator."""
+    """A session, as operators see it."""
 
     private = {"provider_data": PRIVATE, "context": PRIVATE}
 
@@ -31,7 +31,7 @@ class SessionSerializer(PrivateDataSerializer):
     payment_id = serializers.SerializerMethodField()
     provider_id = serializers.CharField(read_only=True)
     provider_reference = serializers.CharField(read_only=True, allow_null=True)
-    status = WordField(SessionStatus)
+    status = EnumField(SessionStatus)
     amount = AmountField(read_only=True)
     authorized_amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
@@ -63,7 +63,7 @@ def session_rows() -> QuerySet[PaymentSession]:
 
 
 class PaymentSessionsView(MoneyListMixin):
-    """List sessions."""
+    """The list of sessions."""
 
     permissions = {"GET": "view_paymentsession"}
     output = SessionSerializer
@@ -92,7 +92,7 @@ class PaymentSessionsView(MoneyListMixin):
 
 
 class PaymentSessionView(StaffView):
-    """Show a session."""
+    """A session."""
 
     permissions = {"GET": "view_paymentsession"}
     output = SessionSerializer
@@ -103,7 +103,7 @@ class PaymentSessionView(StaffView):
 
 
 class SessionActionView(StaffView):
-    """Run a verb on a session."""
+    """A view that runs a verb on a session."""
 
     output = SessionSerializer
     to_view = ("view_paymentsession",)
@@ -120,7 +120,7 @@ class SessionActionView(StaffView):
 
 
 class AuthorizeSessionView(SessionActionView):
-    """Authorize a session."""
+    """The authorization of a session."""
 
     permissions = {"POST": "authorize_session"}
     verb = staticmethod(services.authorize_payment_session)
@@ -128,7 +128,7 @@ class AuthorizeSessionView(SessionActionView):
 
 
 class CancelSessionView(SessionActionView):
-    """Cancel a session."""
+    """The cancelation of a session."""
 
     permissions = {"POST": "cancel_session"}
     verb = staticmethod(services.cancel_payment_session)
@@ -136,7 +136,7 @@ class CancelSessionView(SessionActionView):
 
 
 class SyncSessionView(SessionActionView):
-    """Ask the provider about a session."""
+    """A question to the provider about a session."""
 
     permissions = {"POST": "sync_session"}
     verb = staticmethod(services.sync_payment_session)

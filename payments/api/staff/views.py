@@ -25,7 +25,7 @@ from payments.states import EventSource
 
 
 class StaffPermission(BasePermission):
-    """Let through an active member of staff who has what the view names for the method, and may view its row."""
+    """A permission for active members of staff who have what the view names for the method, and may view its row."""
 
     code = "permission_denied"
 
@@ -55,7 +55,7 @@ PRIVATE: Final = "view_provider_data"
 
 
 class StaffView(PaymentsView):
-    """Answer an operator; `permissions` names for each method the permission of `payments` that it needs."""
+    """A view for operators; `permissions` names for each method the permission of `payments` that it needs."""
 
     source = EventSource.STAFF
     permission_classes = (StaffPermission,)
@@ -96,7 +96,7 @@ class StaffView(PaymentsView):
 
 
 class ListMixin(StaffView):
-    """Answer with a page of rows; `orders` are the values that the parameter `order` may have."""
+    """A page of rows; `orders` are the values that the parameter `order` may have."""
 
     is_list = True
     conditions: ClassVar[Mapping[str, Condition]] = {}
@@ -125,13 +125,13 @@ class ListMixin(StaffView):
 
 
 class MoneyListMixin(ListMixin):
-    """Answer with a page of rows that have an amount."""
+    """A page of rows that have an amount."""
 
     orders = (NEWEST_FIRST, "created_at", "-amount", "amount")
 
 
 class PrivateDataSerializer(OutputSerializer):
-    """Show a row; what needs a permission of its own only to whom has it, and else not even its name."""
+    """A row with fields that only some may see; to others not even their names are shown."""
 
     private: ClassVar[Mapping[str, str]] = {"provider_data": PRIVATE}
     """The fields that need one, and the permission of `payments` that each needs: of rows within, to view those."""

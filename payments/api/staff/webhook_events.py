@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import MomentField, ObjectField, WordField
+from payments.api.fields import EnumField, MomentField, ObjectField
 from payments.api.serializers import get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, ListMixin, PrivateDataSerializer, StaffView
@@ -18,7 +18,7 @@ from payments.states import WebhookEventStatus
 
 
 class WebhookEventSerializer(PrivateDataSerializer):
-    """Show a provider's event, and what has become of it."""
+    """A provider's event, and what has become of it."""
 
     private = {"fact": PRIVATE}
 
@@ -26,7 +26,7 @@ class WebhookEventSerializer(PrivateDataSerializer):
     provider_id = serializers.CharField(read_only=True)
     event_id = serializers.CharField(read_only=True)
     type = serializers.CharField(read_only=True)
-    status = WordField(WebhookEventStatus)
+    status = EnumField(WebhookEventStatus)
     detail = serializers.CharField(read_only=True)
     payment_session_id = serializers.CharField(source="session_id", read_only=True, allow_null=True)
     provider_reference = serializers.CharField(read_only=True, allow_null=True)
@@ -41,7 +41,7 @@ class WebhookEventSerializer(PrivateDataSerializer):
 
 
 class WebhookEventsView(ListMixin):
-    """List webhook events."""
+    """The list of webhook events."""
 
     permissions = {"GET": "view_webhookevent"}
     output = WebhookEventSerializer
@@ -67,7 +67,7 @@ class WebhookEventsView(ListMixin):
 
 
 class WebhookEventView(StaffView):
-    """Show a webhook event."""
+    """A webhook event."""
 
     permissions = {"GET": "view_webhookevent"}
     output = WebhookEventSerializer
@@ -78,7 +78,7 @@ class WebhookEventView(StaffView):
 
 
 class ReplayWebhookEventView(StaffView):
-    """Apply a webhook event again."""
+    """The repeated application of a webhook event."""
 
     permissions = {"POST": "replay_webhook"}
     to_view = ("view_webhookevent",)

@@ -59,7 +59,7 @@ def _signer() -> Signer:
 
 
 class StorefrontView(PaymentsView):
-    """Answer a payer, logged in or not."""
+    """A view for payers, logged in or not."""
 
     source = EventSource.STOREFRONT
     is_for_payers = True

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, MomentField, WordField
+from payments.api.fields import AmountField, EnumField, MomentField
 from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, client_secret, with_sessions
 from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
@@ -22,13 +22,13 @@ MAX_REFERENCE = 255
 
 
 class CollectionSerializer(OutputSerializer):
-    """Show a collection and its sessions to its payer, `actor` in the context.
+    """A collection and its sessions, as its payer sees it, who is the `actor` in the context.
 
     `accepts_saved_payment_methods` tells whether the payer is the customer of whom a new session may use what is saved.
     """
 
     id = serializers.CharField(read_only=True)
-    status = WordField(CollectionStatus)
+    status = EnumField(CollectionStatus)
     currency_code = serializers.CharField(read_only=True)
     amount = AmountField(read_only=True)
     authorized_amount = AmountField(read_only=True)
@@ -47,7 +47,7 @@ class CollectionSerializer(OutputSerializer):
 
 
 class OpenedCollectionSerializer(CollectionSerializer):
-    """Show a collection to whom the shop has just allowed to pay it, with the secret that stands for it from now on."""
+    """A collection that the shop has just allowed its reader to pay, with the secret that opens it from now on."""
 
     client_secret = serializers.SerializerMethodField()
 
@@ -57,13 +57,13 @@ class OpenedCollectionSerializer(CollectionSerializer):
 
 
 class OpenCollectionInput(InputSerializer):
-    """Read what is to be paid: the shop knows the rest."""
+    """The reference of what is to be paid: the shop knows the rest."""
 
     reference = serializers.CharField(max_length=MAX_REFERENCE)
 
 
 class PaymentCollectionsView(StorefrontView):
-    """Open collections."""
+    """The opening of collections."""
 
     bodies = {"POST": OpenCollectionInput}
     outputs = {"POST": OpenedCollectionSerializer}
@@ -103,7 +103,7 @@ class PaymentCollectionsView(StorefrontView):
 
 
 class PaymentCollectionView(StorefrontView):
-    """Show a collection."""
+    """A collection."""
 
     outputs = {"GET": CollectionSerializer}
 

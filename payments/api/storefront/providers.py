@@ -16,7 +16,7 @@ from payments.services import keeps_saved_payment_methods, list_offered_provider
 
 
 class ProviderSerializer(OutputSerializer):
-    """Show a provider: the id that a session names, a name to put on a button, and whether customers may save cards."""
+    """A provider: the id that a session names, a name to put on a button, and whether customers may save cards."""
 
     id = serializers.CharField(read_only=True)
     name = serializers.SerializerMethodField()
@@ -32,7 +32,7 @@ class ProviderSerializer(OutputSerializer):
 
 
 class PaymentProvidersView(StorefrontView):
-    """List the enabled providers that are for payers, in the order of the settings."""
+    """The list of enabled providers that are for payers, in the order of the settings."""
 
     outputs = {"GET": ProviderSerializer}
     is_list = True

@@ -26,7 +26,7 @@ from payments.providers import get_provider
 
 
 class SavedPaymentMethodSerializer(OutputSerializer):
-    """Show a saved payment method to its owner: enough to recognize it. What a provider doesn't say is empty."""
+    """A saved payment method, as its owner recognizes it. What a provider doesn't say is empty."""
 
     id = serializers.CharField(read_only=True)
     type = serializers.CharField(read_only=True)
@@ -36,20 +36,20 @@ class SavedPaymentMethodSerializer(OutputSerializer):
 
 
 class PaymentMethodSetupSerializer(OutputSerializer):
-    """Show what a browser needs to save a payment method."""
+    """What a browser needs to save a payment method."""
 
     data = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
     next_action = SetupActionField()
 
 
 class SaveMethodInput(InputSerializer):
-    """Read where the browser is to be sent back to."""
+    """The address to which the browser is to be sent back."""
 
     return_url = serializers.CharField(required=False, max_length=MAX_URL)
 
 
 class CustomerPermission(BasePermission):
-    """Let through whoever is logged in."""
+    """A permission for everybody who is logged in."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the request may go on."""
@@ -57,7 +57,7 @@ class CustomerPermission(BasePermission):
 
 
 class CustomerView(StorefrontView):
-    """Answer a logged-in customer about their own account at a provider."""
+    """A view for logged-in customers about their own account at a provider."""
 
     permission_classes = (CustomerPermission,)
 
@@ -82,7 +82,7 @@ class CustomerView(StorefrontView):
 
 
 class SavedPaymentMethodsView(CustomerView):
-    """List and save payment methods."""
+    """The list of saved payment methods, and new ones."""
 
     bodies = {"POST": SaveMethodInput}
     outputs = {"GET": SavedPaymentMethodSerializer, "POST": PaymentMethodSetupSerializer}
@@ -111,7 +111,7 @@ class SavedPaymentMethodsView(CustomerView):
 
 
 class SavedPaymentMethodView(CustomerView):
-    """Remove a saved payment method."""
+    """The removal of a saved payment method."""
 
     def delete(self, request: Request, provider_id: str, method_id: str) -> Response:
         """Have the provider forget it."""

@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from payments import services
 from payments.api.fields import (
     AmountField,
+    EnumField,
     ErrorField,
     MomentField,
     NextActionField,
     ObjectField,
-    WordField,
 )
 from payments.api.outcomes import ProgressField, open_operation, operation_of, outcome_of
 from payments.api.serializers import InputSerializer, OutputSerializer
@@ -37,7 +37,7 @@ MAX_URL = 2048
 
 
 class SessionSerializer(OutputSerializer):
-    """Show a session to its payer, `actor` in the context: nothing private, and only what the provider declares today.
+    """A session as its payer sees it, the `actor` in the context: only what the provider declares public today.
 
     The data of a payment from a customer's account are for that customer alone: whoever had them could have their own
     card saved there. `accepts_saved_payment_methods` tells whether what the payer has saved can be used.
@@ -46,7 +46,7 @@ class SessionSerializer(OutputSerializer):
     id = serializers.CharField(read_only=True)
     payment_collection_id = serializers.CharField(source="collection_id", read_only=True)
     provider_id = serializers.CharField(read_only=True)
-    status = WordField(SessionStatus)
+    status = EnumField(SessionStatus)
     amount = AmountField(read_only=True)
     authorized_amount = AmountField(read_only=True)
     currency_code = serializers.CharField(read_only=True)
@@ -93,7 +93,7 @@ def _published(provider_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class CreateSessionInput(InputSerializer):
-    """Read what a payer may say about a new session."""
+    """What a payer may say about a new session."""
 
     provider_id = serializers.CharField(max_length=MAX_LENGTH)
     amount = AmountField(required=False)
@@ -102,20 +102,20 @@ class CreateSessionInput(InputSerializer):
 
 
 class UpdateSessionInput(InputSerializer):
-    """Read what a payer may change about a session."""
+    """What a payer may change about a session."""
 
     amount = AmountField(required=False)
     data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
 
 
 class AuthorizeInput(InputSerializer):
-    """Read what a payer sends along: a token, or a code."""
+    """What a payer sends along: a token, or a code."""
 
     data = ObjectField(required=False)  # type: ignore[assignment]  # a declared field hides no attribute
 
 
 class SessionBaseView(StorefrontView):
-    """Answer with a session."""
+    """A view that answers with a session."""
 
     outputs = dict.fromkeys(("GET", "PATCH", "POST"), SessionSerializer)
     statuses: ClassVar[Mapping[str, Sequence[int]]] = {"PATCH": (200, 202), "POST": (200, 202)}
@@ -133,7 +133,7 @@ class SessionBaseView(StorefrontView):
 
 
 class SessionActionView(SessionBaseView):
-    """Answer with a session, as often as the request is sent."""
+    """A view that answers with a session, as often as the request is sent."""
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a stored answer, with no data but what is still public."""
@@ -141,7 +141,7 @@ class SessionActionView(SessionBaseView):
 
 
 class CollectionSessionsView(SessionActionView):
-    """Create sessions of a collection."""
+    """The creation of a collection's sessions."""
 
     bodies = {"POST": CreateSessionInput}
     statuses = {"POST": (201, 202)}
@@ -173,7 +173,7 @@ class CollectionSessionsView(SessionActionView):
 
 
 class PaymentSessionView(SessionBaseView):
-    """Show or change a session."""
+    """A session, and its amount."""
 
     bodies = {"PATCH": UpdateSessionInput}
 
@@ -193,7 +193,7 @@ class PaymentSessionView(SessionBaseView):
 
 
 class AuthorizeSessionView(SessionActionView):
-    """Authorize a session."""
+    """The authorization of a session."""
 
     bodies = {"POST": AuthorizeInput}
 
@@ -210,7 +210,7 @@ class AuthorizeSessionView(SessionActionView):
 
 
 class CancelSessionView(SessionActionView):
-    """Cancel a session."""
+    """The cancelation of a session."""
 
     def post(self, request: Request, session_id: str) -> Response:
         """Abandon it, or release what it holds."""
