@@ -1,6 +1,6 @@
 """Settings of a project whose own, and whose global DRF settings, contradict everything that the API needs.
 
-`tests/api/test_isolation.py` runs the API's tests a second time under them.
+`tests/api/test_views.py` runs the API's tests a second time under them.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def test_no_stranger_gets_the_owners_answer_by_the_owners_key(
     Order.objects.update(customer=owner.user)
     keys, numbers = keys_of(payment), itertools.count()
     posts = [route for route in (*STOREFRONT, *STAFF) if route.method == "POST"]
-    # What a customer starts at a provider is the customer's own; tests/api/test_saved_methods.py is about that.
+    # What a customer starts at a provider is the customer's own: tests/api/storefront/test_saved_methods.py.
     posts = [route for route in posts if "saved-payment-methods" not in route.path]
 
     for route in posts:

@@ -121,7 +121,7 @@ def test_a_resolver_that_returns_something_else_is_told_what_to_return(
 ) -> None:
     settings.PAYMENTS = {
         **settings.PAYMENTS,
-        "PAYABLE_RESOLVER": "tests.api.test_payables._returns_a_tuple",
+        "PAYABLE_RESOLVER": "tests.api.storefront.test_payables._returns_a_tuple",
     }
 
     refused = Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
@@ -140,7 +140,10 @@ def _remembers(request: Any, reference: str) -> None:
 @pytest.mark.django_db
 def test_a_resolver_gets_djangos_request_and_the_user(settings: Any, shopper: Any) -> None:
     SEEN.clear()
-    settings.PAYMENTS = {**settings.PAYMENTS, "PAYABLE_RESOLVER": "tests.api.test_payables._remembers"}
+    settings.PAYMENTS = {
+        **settings.PAYMENTS,
+        "PAYABLE_RESOLVER": "tests.api.storefront.test_payables._remembers",
+    }
 
     Visitor(user=shopper).post("storefront/payment-collections/", {"reference": "A-1"})
     Visitor().post("storefront/payment-collections/", {"reference": "A-1"})

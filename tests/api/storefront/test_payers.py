@@ -516,7 +516,10 @@ def test_a_replay_gives_the_former_customer_no_secret_of_the_new_one(
     shopper: Any, make_order: Callable[..., Order], settings: Any, script: Script
 ) -> None:
     """The reference means whatever is in the cart, so it goes on to mean something when the order has gone."""
-    settings.PAYMENTS = {**settings.PAYMENTS, "PAYABLE_RESOLVER": "tests.api.test_payers.resolve_cart"}
+    settings.PAYMENTS = {
+        **settings.PAYMENTS,
+        "PAYABLE_RESOLVER": "tests.api.storefront.test_payers.resolve_cart",
+    }
     ben = get_user_model().objects.create_user("ben")
     given = make_order("A-1", customer=shopper)
     ann = Visitor(user=shopper)
