@@ -7,20 +7,22 @@ through services. Each page is a mixin, so that it also works in front of anothe
 from __future__ import annotations
 
 from payments.admin import registration as registration
-from payments.admin.account_holders import AccountHolderAdminMixin
-from payments.admin.actions.mixins import ActionsAdminMixin
-from payments.admin.captures import CaptureAdminMixin
-from payments.admin.collections import PaymentCollectionAdminMixin
-from payments.admin.events import PaymentEventAdminMixin
-from payments.admin.inspection import InspectionAdminMixin, PaymentsAdminMixin
-from payments.admin.operations import PaymentOperationAdminMixin
-from payments.admin.payable_pages import PayableAdminMixin
-from payments.admin.payments import PaymentAdminMixin
-from payments.admin.providers import PaymentProviderAdminMixin
-from payments.admin.refund_reasons import RefundReasonAdminMixin
-from payments.admin.refunds import RefundAdminMixin
-from payments.admin.sessions import PaymentSessionAdminMixin
-from payments.admin.webhooks import WebhookEventAdminMixin
+from payments.admin.actions.views import ActionsAdminMixin
+from payments.admin.base import InspectionAdminMixin, PaymentsAdminMixin
+from payments.admin.pages.account_holders import AccountHolderAdminMixin
+from payments.admin.pages.collections import PaymentCollectionAdminMixin
+from payments.admin.pages.events import PaymentEventAdminMixin
+from payments.admin.pages.operations import PaymentOperationAdminMixin
+from payments.admin.pages.payments import (
+    CaptureAdminMixin,
+    PaymentAdminMixin,
+    RefundAdminMixin,
+    RefundReasonAdminMixin,
+)
+from payments.admin.pages.providers import PaymentProviderAdminMixin
+from payments.admin.pages.sessions import PaymentSessionAdminMixin
+from payments.admin.pages.webhooks import WebhookEventAdminMixin
+from payments.admin.payables import PayableAdminMixin
 
 __all__ = [
     "AccountHolderAdminMixin",

@@ -1,18 +1,28 @@
-"""Links between the pages of one admin site, for what the person at the desk may see."""
+"""Links between the pages of one admin site, to customers and to providers' dashboards, for what the user may see."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from payments.admin.formatting import lines, quiet
+from payments.exceptions import NotFoundError
+from payments.models import Capture, Refund
+from payments.providers import BaseProvider, get_provider
+from payments.states import MovementKind
+from payments.users import email_of
 
 _ATTRIBUTE: Final = "_payments_admin_links"
 _TAIL: Final = 8
@@ -80,3 +90,70 @@ def links_of(row: models.Model) -> Links:
     """Return the links that were attached to a row."""
     links: Links = row.__dict__[_ATTRIBUTE]
     return links
+
+
+def customer_html(customer: Any, links: Links) -> SafeString:
+    """Return a customer's e-mail address and user name, linked to their page if this site has one."""
+    if customer is None:
+        return SafeString()
+    name, email = customer.get_username(), email_of(customer)
+    return lines(customer_link(customer, links), quiet(name) if email and name != email else "")
+
+
+def customer_link(customer: Any, links: Links) -> SafeString:
+    """Return a customer's e-mail address, or else user name, linked to their page if this site has one."""
+    if customer is None:
+        return SafeString()
+    name, at, domain = str(email_of(customer) or customer.get_username()).partition("@")
+    label = format_html("{}{}<wbr>{}", name, at, domain) if at else name
+    return links.to(get_user_model(), customer.pk, label)
+
+
+def plugin_of(alias: str) -> BaseProvider[Any] | None:
+    """Return a configured provider, or None."""
+    try:
+        return get_provider(alias)
+    except (NotFoundError, ImproperlyConfigured):
+        return None
+
+
+def provider_name(alias: str) -> str:
+    """Return a provider's name for people: the plug-in's, with the alias."""
+    plugin = plugin_of(alias)
+    name = str(plugin.verbose_name) if plugin is not None else ""
+    if not name:
+        return alias
+    return name if name.lower() == alias.lower() else f"{name} ({alias})"
+
+
+def reference_html(
+    alias: str, provider_reference: str | None, *, kind: MovementKind | None = None
+) -> SafeString:
+    """Return a provider's reference, linked to the provider's own dashboard where the plug-in knows the address.
+
+    `kind` says of which movement it is a reference, if it is none of a session or payment.
+    """
+    if not provider_reference:
+        return SafeString()
+    url = _dashboard_url(plugin_of(alias), provider_reference, kind)
+    code = format_html('<code class="payments-code">{}</code>', provider_reference)
+    if urlsplit(url).scheme not in ("http", "https"):
+        return code
+    told = _("Look it up in the provider's dashboard")
+    return format_html('<a href="{}" rel="external noreferrer" title="{}">{}</a>', url, told, code)
+
+
+def movement_reference_html(alias: str, movement: Capture | Refund) -> SafeString:
+    """Return a capture's or refund's reference as `reference_html` does."""
+    kind = MovementKind.CAPTURE if isinstance(movement, Capture) else MovementKind.REFUND
+    return reference_html(alias, movement.provider_reference, kind=kind)
+
+
+def _dashboard_url(
+    plugin: BaseProvider[Any] | None, provider_reference: str, kind: MovementKind | None
+) -> str:
+    if plugin is None:
+        return ""
+    if kind is None:
+        return plugin.dashboard_url(provider_reference)
+    return plugin.movement_url(kind, provider_reference)

@@ -1,4 +1,4 @@
-"""What collections are to pay for: rows of the shop, read in one query per model.
+"""What collections pay for: rows of the shop, read in one query per model, and the way back from them.
 
 Django's own prefetching of generic relations fails on a page whose shop has dropped a model or changed its keys; an
 operator still has to see the money then.
@@ -9,19 +9,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils.html import format_html
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from payments.admin.links import Links, link
-from payments.admin.words import quiet
+from payments.admin.formatting import amount_html, lines, quiet
+from payments.admin.links import Links, customer_link, link
+from payments.admin.widgets import status_badge
 from payments.models import PaymentCollection
-from payments.models.payables import key_text, namesakes_of
+from payments.models.payables import key_text, names_of, namesakes_of
+from payments.states import CollectionStatus
+
+_ATTRIBUTE: Final = "_payments_admin_collections"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +94,93 @@ def _key(model: type[models.Model], text: str) -> object:
     except (ValidationError, ValueError, TypeError):
         return None
     return None if key_text(model, key) is None else key
+
+
+def collection_of(row: Any) -> str | None:
+    """Return the id of a row's collection; None for a row that is about no one collection."""
+    return row.pk if isinstance(row, PaymentCollection) else getattr(row, "collection_id", None)
+
+
+def name_owners(rows: Iterable[Any], links: Links) -> dict[Any, SafeString]:
+    """Return the payables and customers of rows by the rows' keys, with as many queries for many rows as for one.
+
+    Who may not view collections, which name them, isn't told.
+    """
+    if not links.may_view(PaymentCollection):
+        return {}
+    ids = {row.pk: collection_id for row in rows if (collection_id := collection_of(row)) is not None}
+    found = PaymentCollection.objects.filter(pk__in=set(ids.values())).select_related("customer")
+    collections = {collection.pk: collection for collection in found.defer("metadata")}
+    payables = load_payables(collections.values())
+    names = {pk: _name(each, payables.get(pk), links) for pk, each in collections.items()}
+    return {pk: names[collection_id] for pk, collection_id in ids.items() if names.get(collection_id)}
+
+
+def _name(collection: PaymentCollection, payable: Payable | None, links: Links) -> SafeString:
+    parts = (payable.html(links) if payable else "", customer_link(collection.customer, links))
+    return format_html_join(" · ", "{}", ((part,) for part in parts if part))
+
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+else:
+    _ModelAdmin = object
+
+
+class PayableAdminMixin(_ModelAdmin):
+    """Offer a shop's ModelAdmin `payment_collections`, for `list_display` and `readonly_fields`.
+
+    It costs one query per page. Who may not view collections sees none.
+    """
+
+    class Media:
+        css = {"all": ["payments/admin.css"]}
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list, its rows with their collections."""
+        changelist = super().get_changelist_instance(request)
+        self._attach(request, list(changelist.result_list))
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row of a page with its collections."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self._attach(request, [row])
+        return row
+
+    @admin.display(description=gettext_lazy("payment collections"))
+    def payment_collections(self, obj: models.Model) -> SafeString | None:
+        """Show the collections of a row with amount and status, linked to their pages."""
+        found: SafeString | None = obj.__dict__.get(_ATTRIBUTE)
+        return found or None
+
+    def _attach(self, request: HttpRequest, rows: list[models.Model]) -> None:
+        links = Links(site=self.admin_site, request=request)
+        if not links.may_view(PaymentCollection):
+            return
+        collections = _collections_of(rows)
+        for row in rows:
+            row.__dict__[_ATTRIBUTE] = lines(*(_html(each, links) for each in collections[row.pk]))
+
+
+def _collections_of(rows: Iterable[models.Model]) -> defaultdict[Any, list[PaymentCollection]]:
+    """Return the collections of many rows by the rows' keys, whatever other models the rows are known under."""
+    types = ContentType.objects.db_manager(PaymentCollection.objects.db)
+    named = {(types.get_for_model(model).pk, key): row.pk for row in rows for model, key in names_of(row)}
+    found = PaymentCollection.objects.filter(
+        payable_type__in={type_id for type_id, _key in named}, payable_id__in={key for _type, key in named}
+    )
+    by_row: defaultdict[Any, list[PaymentCollection]] = defaultdict(list)
+    for collection in found.defer("metadata").order_by("created_at", "id"):
+        by_row[named.get((collection.payable_type_id or 0, str(collection.payable_id)))].append(collection)
+    return by_row
+
+
+def _html(collection: PaymentCollection, links: Links) -> SafeString:
+    return format_html(
+        "{} {} {}",
+        links.to_id(PaymentCollection, collection.pk),
+        amount_html(collection.amount, collection.currency_code),
+        status_badge(collection.status, CollectionStatus),
+    )

@@ -17,13 +17,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.badges import Tone, status_badge, tone_of
-from payments.admin.documents import may_see_private_data, pretty, withheld_words
-from payments.admin.links import Links
-from payments.admin.panels import TimelineDay, TimelineEntry, TimelinePanel
-from payments.admin.plugins import provider_name
-from payments.admin.reasons import detail_text, resolution_text
-from payments.admin.words import amount_html, amount_text, localized, quiet
+from payments.admin.formatting import amount_html, amount_text, detail_text, localized, quiet, resolution_text
+from payments.admin.links import Links, provider_name
+from payments.admin.panels import (
+    TimelineDay,
+    TimelineEntry,
+    TimelinePanel,
+    may_see_private_data,
+    pretty,
+    withheld_words,
+)
+from payments.admin.widgets import Tone, status_badge, tone_of
 from payments.models import (
     Capture,
     Payment,

@@ -16,10 +16,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from payments.admin.badges import Tone, badge
+from payments.admin.formatting import amount_text, lines, moment_text
 from payments.admin.links import Links
 from payments.admin.panels import Alert, Text
-from payments.admin.words import amount_text, lines, moment_text
+from payments.admin.widgets import Tone, badge
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.operations import is_unclear
 from payments.states import EventSource, OperationKind, OperationStatus

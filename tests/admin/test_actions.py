@@ -445,7 +445,7 @@ def test_webhook_event_is_replayed(operator: Client, monkeypatch: pytest.MonkeyP
         row.apply(session=row.session)
         row.save()
 
-    monkeypatch.setattr("payments.admin.actions.webhooks.replay_webhook_event", replay)
+    monkeypatch.setattr("payments.admin.actions.others.replay_webhook_event", replay)
     assert told(act(operator, event, "replay")) == "The event was replayed. Status: Applied."
     assert replayed == [event.pk]
 

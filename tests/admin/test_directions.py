@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils.translation import override
 
-from payments.admin.words import amount_text
+from payments.admin.formatting import amount_text
 from tests.admin.acting import action_url
 from tests.admin.pages import html, page
 from tests.admin.scenes import make_authorized, make_collection

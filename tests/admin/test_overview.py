@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from payments.admin.overview import figures
-from payments.admin.overview.exports import safe_cell
-from payments.admin.overview.periods import Period
+from payments.admin.overview.export import safe_cell
+from payments.admin.overview.figures import Period
 from payments.exceptions import DeclinedError
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, Refund
 from payments.services import (

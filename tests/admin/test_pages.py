@@ -9,8 +9,8 @@ from django.db.models import QuerySet, TextChoices
 from django.test import Client
 
 from payments import states
-from payments.admin.badges import status_badge
 from payments.admin.timelines import SENTENCES
+from payments.admin.widgets import status_badge
 from payments.models import (
     Capture,
     Payment,

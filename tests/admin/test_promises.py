@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from payments.admin.actions.performing import Desk
-from payments.admin.plugins import provider_name
+from payments.admin.actions.guard import Desk
+from payments.admin.links import provider_name
 from payments.models import Payment, PaymentOperation
 from payments.providers import CaptureResult
 from payments.providers.account_holders import ListMethodsResult

@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from payments.admin.paginators import LimitedPaginator
+from payments.admin.changelist import LimitedPaginator
 from payments.models import PaymentCollection
 from payments.services import authorize_payment_session, create_installment_plan
 from tests.admin.pages import INSPECTED, html, listed, listing, page, text

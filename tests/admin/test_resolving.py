@@ -10,7 +10,7 @@ import pytest
 from django.db.models import F
 from django.test import Client
 
-from payments.admin.reasons import detail_text
+from payments.admin.formatting import detail_text
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentEvent, PaymentOperation
 from payments.providers import CaptureResult, MovementFact, SessionFact

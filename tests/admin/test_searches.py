@@ -12,7 +12,7 @@ from django.db import models
 from django.test import Client
 from django.test.utils import isolate_apps
 
-from payments.admin import searches as admin_searches
+from payments.admin import changelist as admin_searches
 from payments.models import (
     Capture,
     Payment,

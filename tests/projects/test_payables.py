@@ -20,9 +20,9 @@ from django.test.utils import isolate_apps
 
 from payments import services
 from payments.admin import PayableAdminMixin
+from payments.admin.changelist import collections_for
 from payments.admin.links import Links
 from payments.admin.payables import load_payables
-from payments.admin.searches import collections_for
 from payments.exceptions import InputError, NotFoundError
 from payments.models import PaymentCollection
 from payments.services import ResolvedPayable, open_payment_collection

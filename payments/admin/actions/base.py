@@ -14,8 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from payments.admin.actions.forms import ActionForm
+from payments.admin.formatting import detail_text
 from payments.admin.panels import Text
-from payments.admin.reasons import detail_text
 from payments.admin.unclear import next_look, open_rows, what_of
 from payments.exceptions import (
     DeclinedError,

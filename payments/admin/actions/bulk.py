@@ -24,12 +24,11 @@ from django.utils.translation import get_language, ngettext, override
 from django.utils.translation import gettext as _
 
 from payments.admin.actions.base import Action, Report
-from payments.admin.actions.once import Turn
-from payments.admin.actions.owners import name_owners
-from payments.admin.actions.performing import Desk, perform, report_holder
-from payments.admin.actions.versions import MAX_VERSION, version_of
+from payments.admin.actions.forms import MAX_VERSION
+from payments.admin.actions.guard import Desk, Turn, perform, report_holder, version_of
+from payments.admin.formatting import amount_text
 from payments.admin.panels import Text
-from payments.admin.words import amount_text
+from payments.admin.payables import name_owners
 from payments.exceptions import OperationInProgressError, PaymentError
 
 LIMIT: Final = 200

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import MarkAsPaidForm
+from payments.admin.formatting import amount_text, localized
+from payments.admin.links import provider_name
 from payments.admin.panels import Text
-from payments.admin.plugins import provider_name
-from payments.admin.words import amount_text, localized
 from payments.conf import mark_as_paid_provider
 from payments.models import PaymentCollection, PaymentSession
 from payments.money import ZERO

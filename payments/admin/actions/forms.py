@@ -12,7 +12,6 @@ from django.utils import formats
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.actions.versions import MAX_VERSION
 from payments.exceptions import PaymentError
 from payments.models import PaymentSession, RefundReason
 from payments.money import display_amount, exponent, format_amount, is_known, parse_amount
@@ -20,6 +19,8 @@ from payments.redaction import has_card_number
 from payments.services.operations import KINDS_WITH_AMOUNT
 
 MAX_NOTE: Final = 2000
+MAX_VERSION: Final = 64
+"""How long what is sent back as a version may be; a version itself is shorter."""
 _GROUPED: Final = 3
 
 

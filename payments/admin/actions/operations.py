@@ -13,11 +13,10 @@ from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
+from payments.admin.formatting import amount_text, detail_lines, detail_text, resolution_text
+from payments.admin.links import plugin_of, provider_name, reference_html
 from payments.admin.panels import Text
-from payments.admin.plugins import plugin_of, provider_name, reference_html
-from payments.admin.reasons import detail_lines, detail_text, resolution_text
 from payments.admin.unclear import news_text, next_look, unclear_text
-from payments.admin.words import amount_text
 from payments.models import Payment, PaymentOperation
 from payments.services import Origin, correct_operation, resolve_operation
 from payments.services.operations import (

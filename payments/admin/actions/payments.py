@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AmountForm, RefundForm
 from payments.admin.actions.sessions import ask_provider, sync
+from payments.admin.formatting import amount_text
+from payments.admin.links import plugin_of, provider_name
 from payments.admin.panels import Text
-from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.unclear import open_rows, unclear_text
-from payments.admin.words import amount_text
 from payments.models import Payment
 from payments.services import cancel_payment, capture_payment, refund_payment
 from payments.services.operations import is_unclear

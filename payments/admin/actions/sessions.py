@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
+from payments.admin.formatting import amount_text
+from payments.admin.links import plugin_of, provider_name
 from payments.admin.panels import Text
-from payments.admin.plugins import plugin_of, provider_name
 from payments.admin.unclear import news_text, was_lost
-from payments.admin.words import amount_text
 from payments.models import PaymentSession
 from payments.services import Origin, authorize_payment_session, cancel_payment_session
 from payments.services.sessions import check_session_cancelation

@@ -10,8 +10,8 @@ from typing import Final
 from django.utils import formats
 from django.utils.translation import gettext as _
 
+from payments.admin.formatting import amount_text
 from payments.admin.overview.figures import Series
-from payments.admin.words import amount_text
 
 WIDTH: Final = 720
 HEIGHT: Final = 120

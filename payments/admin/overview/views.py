@@ -18,14 +18,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from payments.admin.badges import status_badge
+from payments.admin.formatting import amount_html, moment
 from payments.admin.links import Links, short_id
 from payments.admin.overview import figures
 from payments.admin.overview.charts import Chart, daily_chart, shade_of
-from payments.admin.overview.exports import export
-from payments.admin.overview.periods import CHOICES, Period, beginning
+from payments.admin.overview.export import export
+from payments.admin.overview.figures import CHOICES, Period, beginning
 from payments.admin.panels import Fact, Text
-from payments.admin.words import amount_html, moment
+from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, Refund
 from payments.states import OperationStatus
 

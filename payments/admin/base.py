@@ -1,7 +1,6 @@
 """The base of every page that only shows: no adding, no changing, no deleting, and no way around that.
 
-It is a mixin, so that a project which uses another admin skin can put it in front of that skin's ModelAdmin. Pages
-that act on payments come as further panels and views; nothing here has a rule about money.
+It is a mixin, so that a project which uses another admin skin can put it in front of that skin's ModelAdmin.
 """
 
 from __future__ import annotations
@@ -19,12 +18,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from payments.admin.inputs import PlainInputMixin
+from payments.admin.changelist import LimitedPaginator, PlainInputMixin, Search, queue_of
 from payments.admin.links import Links, attach_links
-from payments.admin.paginators import LimitedPaginator
 from payments.admin.panels import Panel, Summary, TimelinePanel
-from payments.admin.queues import queue_of
-from payments.admin.searches import Search
 
 _SUFFIXES: Final = frozenset(
     {"", "exact", "in", "gt", "gte", "lt", "lte", "isnull", "id__exact", "id__in", "pk__exact", "pk__in"}

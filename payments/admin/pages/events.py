@@ -11,13 +11,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin import timelines
-from payments.admin.documents import document_panel
-from payments.admin.filters import EventTypeFilter
-from payments.admin.inspection import InspectionAdminMixin
+from payments.admin.base import InspectionAdminMixin
+from payments.admin.changelist import EventTypeFilter, Search
+from payments.admin.formatting import amount_html, lines, moment, quiet
 from payments.admin.links import links_of
-from payments.admin.panels import Panel, Summary, known_facts
-from payments.admin.searches import Search
-from payments.admin.words import amount_html, lines, moment, quiet
+from payments.admin.panels import Panel, Summary, document_panel, known_facts
 from payments.models import PaymentCollection, PaymentEvent
 
 

@@ -10,14 +10,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.actions.mixins import ActionsAdminMixin
-from payments.admin.actions.webhooks import WEBHOOK_ACTIONS
-from payments.admin.badges import status_badge
-from payments.admin.documents import document_panel, private_panel
+from payments.admin.actions.others import WEBHOOK_ACTIONS
+from payments.admin.actions.views import ActionsAdminMixin
+from payments.admin.changelist import Search
+from payments.admin.formatting import age, lines, moment, quiet
 from payments.admin.links import links_of
-from payments.admin.panels import Alert, Panel, Summary, known_facts
-from payments.admin.searches import Search
-from payments.admin.words import age, lines, moment, quiet
+from payments.admin.panels import Alert, Panel, Summary, document_panel, known_facts, private_panel
+from payments.admin.widgets import status_badge
 from payments.models import PaymentSession, WebhookEvent
 from payments.states import WebhookEventStatus
 

@@ -11,12 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.actions.mixins import ActionsAdminMixin
-from payments.admin.actions.providers import PROVIDER_ACTIONS
-from payments.admin.badges import Tone, badge
+from payments.admin.actions.others import PROVIDER_ACTIONS
+from payments.admin.actions.views import ActionsAdminMixin
+from payments.admin.changelist import Search
+from payments.admin.links import plugin_of
 from payments.admin.panels import Fact, Summary
-from payments.admin.plugins import plugin_of
-from payments.admin.searches import Search
+from payments.admin.widgets import Tone, badge
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider
 from payments.providers import get_provider

@@ -18,29 +18,34 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.collections import COLLECTION_ACTIONS
-from payments.admin.actions.mixins import ActionsAdminMixin
-from payments.admin.badges import Tone, badge, charge_back_badge, status_badge
-from payments.admin.bars import collection_bar
-from payments.admin.customers import customer_html, customer_link
-from payments.admin.documents import document_panel
-from payments.admin.filters import (
+from payments.admin.actions.views import ActionsAdminMixin
+from payments.admin.changelist import (
     ChargedBackFilter,
     CollectionProviderFilter,
     CurrencyFilter,
     OpenOperationsFilter,
     RefundedFilter,
+    Search,
+    collections_for,
 )
-from payments.admin.links import Links, links_of, short_id
-from payments.admin.overview.pages import export_view, overview
-from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
+from payments.admin.formatting import (
+    age,
+    amount_html,
+    amount_remark,
+    amount_text,
+    detail_text,
+    lines,
+    moment,
+    quiet,
+)
+from payments.admin.links import Links, customer_html, customer_link, links_of, short_id
+from payments.admin.overview.views import export_view, overview
+from payments.admin.panels import Alert, Fact, Panel, Summary, document_panel, known_facts
 from payments.admin.payables import Payable, load_payables
-from payments.admin.plans import plan_panel
-from payments.admin.reasons import detail_text
-from payments.admin.searches import Search, collections_for
-from payments.admin.tables import operation_table, payment_table, session_table
+from payments.admin.tables import operation_table, payment_table, plan_panel, session_table
 from payments.admin.timelines import timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges, unclear_of
-from payments.admin.words import age, amount_html, amount_remark, amount_text, lines, moment, quiet
+from payments.admin.widgets import Tone, badge, charge_back_badge, collection_bar, status_badge
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.states import CollectionStatus, OperationStatus
 

@@ -1,4 +1,4 @@
-"""Having a provider forget what a customer has saved."""
+"""Switching providers, replaying webhook events and removing saved payment methods."""
 
 from __future__ import annotations
 
@@ -6,19 +6,116 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django import forms
+from django.contrib import messages
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import ActionForm
+from payments.admin.formatting import isolated
+from payments.admin.links import plugin_of, provider_name
 from payments.admin.panels import Text
-from payments.admin.plugins import plugin_of, provider_name
-from payments.admin.words import isolated
 from payments.exceptions import NotFoundError, OutcomeUnknownError, PaymentError, ProviderUnavailableError
-from payments.models import AccountHolder
+from payments.models import AccountHolder, PaymentProvider, WebhookEvent
 from payments.providers.account_holders import AccountHolderProvider, SavedPaymentMethod
-from payments.services import list_saved_payment_methods, remove_saved_payment_method
+from payments.services import (
+    disable_provider,
+    enable_provider,
+    list_saved_payment_methods,
+    remove_saved_payment_method,
+    replay_webhook_event,
+)
+from payments.states import EventSource, WebhookEventStatus
+
+
+class EnableProvider(Action[PaymentProvider]):
+    """Let new sessions use a provider."""
+
+    slug = "enable"
+    label = gettext_lazy("Enable…")
+    heading = gettext_lazy("Enable a provider")
+    permission = "change_paymentprovider"
+
+    def is_offered(self, row: PaymentProvider) -> bool:
+        """Offer it while it is disabled."""
+        return not row.is_enabled
+
+    def effects(self, row: PaymentProvider, values: Values | None = None) -> Iterable[Text]:
+        """Say what shoppers will see."""
+        yield _("Shoppers can pay with %(provider)s again.") % {"provider": provider_name(row.pk)}
+
+    def run(self, row: PaymentProvider, values: Values, actor: Any) -> None:
+        """Enable it."""
+        enable_provider(row)
+
+    def report(self, row: PaymentProvider, values: Values) -> Report:
+        """Say so."""
+        return Report(text=_("%(provider)s is enabled.") % {"provider": provider_name(row.pk)})
+
+
+class DisableProvider(Action[PaymentProvider]):
+    """Let no new session use a provider."""
+
+    slug = "disable"
+    label = gettext_lazy("Disable…")
+    heading = gettext_lazy("Disable a provider")
+    permission = "change_paymentprovider"
+    is_grave = True
+
+    def is_offered(self, row: PaymentProvider) -> bool:
+        """Offer it while it is enabled."""
+        return row.is_enabled
+
+    def effects(self, row: PaymentProvider, values: Values | None = None) -> Iterable[Text]:
+        """Say what shoppers will see, and what stays possible."""
+        yield _("Shoppers can't begin to pay with %(provider)s any more.") % {
+            "provider": provider_name(row.pk)
+        }
+        yield _("What it holds already can still be captured, refunded and released.")
+
+    def run(self, row: PaymentProvider, values: Values, actor: Any) -> None:
+        """Disable it."""
+        disable_provider(row)
+
+    def report(self, row: PaymentProvider, values: Values) -> Report:
+        """Say so."""
+        return Report(text=_("%(provider)s is disabled.") % {"provider": provider_name(row.pk)})
+
+
+PROVIDER_ACTIONS: Final = (EnableProvider(), DisableProvider())
+
+
+class ReplayWebhook(Action[WebhookEvent]):
+    """Apply a stored event again."""
+
+    slug = "replay"
+    label = gettext_lazy("Replay…")
+    heading = gettext_lazy("Replay a webhook event")
+    bulk_label = gettext_lazy("Replay events")
+    permission = "replay_webhook"
+
+    def effects(self, row: WebhookEvent, values: Values | None = None) -> Iterable[Text]:
+        """Say that it does no harm."""
+        yield _("What the event reports is applied again, as if it had just arrived.")
+        yield _("What is recorded already stays as it is: reports only move the books forward.")
+
+    def run(self, row: WebhookEvent, values: Values, actor: Any) -> None:
+        """Apply it."""
+        replay_webhook_event(row, actor=actor, source=EventSource.ADMIN)
+
+    def report(self, row: WebhookEvent, values: Values) -> Report:
+        """Say what became of it."""
+        status = WebhookEventStatus(row.status)
+        is_good = status in (WebhookEventStatus.APPLIED, WebhookEventStatus.IGNORED)
+        told = _("The event was replayed. Status: %(status)s. %(detail)s")
+        return Report(
+            text=(told % {"status": status.label, "detail": row.detail}).strip(),
+            level=messages.SUCCESS if is_good else messages.WARNING,
+        )
+
+
+WEBHOOK_ACTIONS: Final = (ReplayWebhook(),)
 
 
 class MethodForm(ActionForm):

@@ -10,18 +10,27 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.operations import OPERATION_ACTIONS
-from payments.admin.badges import status_badge
-from payments.admin.documents import private_panel
+from payments.admin.actions.views import ActionsAdminMixin
+from payments.admin.changelist import Search
+from payments.admin.formatting import (
+    age,
+    amount_html,
+    amount_text,
+    detail_text,
+    is_settled,
+    lines,
+    moment,
+    quiet,
+    resolution_text,
+    trouble_html,
+)
 from payments.admin.links import Links, links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts
-from payments.admin.reasons import detail_text, is_settled, resolution_text, trouble_html
-from payments.admin.searches import Search
+from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts, private_panel
 from payments.admin.tables import operation_origin
 from payments.admin.timelines import timeline_panel
 from payments.admin.unclear import check_url, unclear_alert
-from payments.admin.words import age, amount_html, amount_text, lines, moment, quiet
+from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
 from payments.services.operations import is_unclear
 from payments.states import OperationKind, OperationStatus

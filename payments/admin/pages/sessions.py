@@ -11,19 +11,26 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.actions.mixins import ActionsAdminMixin
 from payments.admin.actions.sessions import SESSION_ACTIONS
-from payments.admin.badges import status_badge
-from payments.admin.documents import document_panel, next_action_text, private_panel, provider_data_panel
-from payments.admin.filters import CollectionCurrencyFilter
-from payments.admin.links import links_of, short_id
-from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts
-from payments.admin.plugins import reference_html
-from payments.admin.searches import Search
+from payments.admin.actions.views import ActionsAdminMixin
+from payments.admin.changelist import CollectionCurrencyFilter, Search
+from payments.admin.formatting import age, amount_html, amount_text, failure, lines, moment, quiet
+from payments.admin.links import links_of, reference_html, short_id
+from payments.admin.panels import (
+    Alert,
+    Fact,
+    Panel,
+    Summary,
+    document_panel,
+    known_facts,
+    next_action_text,
+    private_panel,
+    provider_data_panel,
+)
 from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
 from payments.admin.timelines import timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
-from payments.admin.words import age, amount_html, amount_text, failure, lines, moment, quiet
+from payments.admin.widgets import status_badge
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.states import SessionStatus
 

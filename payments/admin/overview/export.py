@@ -12,9 +12,9 @@ from django.http import StreamingHttpResponse
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
+from payments.admin.formatting import localized
 from payments.admin.links import Links
-from payments.admin.overview.periods import Period
-from payments.admin.words import localized
+from payments.admin.overview.figures import Period
 from payments.models import Capture, Payment, Refund
 from payments.money import format_amount
 from payments.states import MovementStatus

@@ -13,14 +13,20 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.actions.account_holders import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
-from payments.admin.actions.mixins import ActionsAdminMixin, outside_transactions
-from payments.admin.customers import customer_html
-from payments.admin.documents import provider_data_panel
-from payments.admin.links import links_of, short_id
-from payments.admin.panels import AnswerPanel, Column, Panel, Row, Summary, known_facts
-from payments.admin.searches import Search
-from payments.admin.words import age, moment
+from payments.admin.actions.others import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
+from payments.admin.actions.views import ActionsAdminMixin, outside_transactions
+from payments.admin.changelist import Search
+from payments.admin.formatting import age, moment
+from payments.admin.links import customer_html, links_of, short_id
+from payments.admin.panels import (
+    AnswerPanel,
+    Column,
+    Panel,
+    Row,
+    Summary,
+    known_facts,
+    provider_data_panel,
+)
 from payments.exceptions import PaymentError
 from payments.models import AccountHolder
 from payments.providers.account_holders import SavedPaymentMethod
