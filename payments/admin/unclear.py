@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from django.contrib.admin.utils import quote
@@ -69,27 +70,38 @@ _MADE_ELSEWHERE: Final[dict[str, Promise]] = {
 }
 
 
+class _UnclearOperations:
+    """The unclear operations of some rows, read for all of them when the first row asks."""
+
+    def __init__(self, rows: Sequence[Model], path: str) -> None:
+        self._rows, self._path = rows, path
+
+    @cached_property
+    def by_row(self) -> defaultdict[Any, list[PaymentOperation]]:
+        """The operations by the rows' keys."""
+        lookups: dict[str, Any] = {f"{self._path}__in": [row.pk for row in self._rows]}
+        found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
+        for operation in filter(is_unclear, open_rows().filter(**lookups)):
+            found[getattr(operation, f"{self._path}_id")].append(operation)
+        return found
+
+
 def attach_unclear(rows: Sequence[Model], path: str) -> None:
-    """Read of all rows at once what is unclear; `path` leads from an operation to its row."""
-    found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
-    lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in rows]}
-    for operation in open_rows().filter(**lookups):
-        if is_unclear(operation):
-            found[getattr(operation, f"{path}_id")].append(operation)
+    """Have rows know what is unclear of them; `path` leads from an operation to its row."""
+    operations = _UnclearOperations(rows, path)
     for row in rows:
-        row.__dict__[_ATTRIBUTE] = found[row.pk]
+        row.__dict__[_ATTRIBUTE] = operations
 
 
 def unclear_of(row: Model) -> list[PaymentOperation]:
-    """Return the operations that were attached to a row, those that need a person among them."""
-    operations: list[PaymentOperation] = row.__dict__[_ATTRIBUTE]
-    return operations
+    """Return the unclear operations of a row, those that need a person among them, as far as they were attached."""
+    operations: _UnclearOperations | None = row.__dict__.get(_ATTRIBUTE)
+    return [] if operations is None else operations.by_row[row.pk]
 
 
 def was_lost(session: PaymentSession) -> bool:
     """Return whether a session's provider may know of it, though it never said so."""
-    operations = session.__dict__.get(_ATTRIBUTE, ())
-    return any(operation.kind == OperationKind.INITIATE for operation in operations)
+    return any(operation.kind == OperationKind.INITIATE for operation in unclear_of(session))
 
 
 def unclear_badges(row: Model) -> Iterable[SafeString]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from payments.admin.actions.guard import Desk
+from payments.admin.actions.guard import ActionContext
 from payments.admin.links import provider_name
 from payments.models import Payment, PaymentOperation
 from payments.providers import CaptureResult
@@ -163,11 +163,11 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, request: Any) -> list[Any]:
     """Have a request made while the next action is being taken, and return its answers."""
     answers: list[Any] = []
 
-    def log(desk: Desk, *args: Any) -> None:
+    def log(context: ActionContext, *args: Any) -> None:
         monkeypatch.undo()
         answers.append(request())
 
-    monkeypatch.setattr(Desk, "log", log)
+    monkeypatch.setattr(ActionContext, "log", log)
     return answers
 
 

@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 
 from payments.admin.actions.base import Action, Report
 from payments.admin.actions.forms import MAX_VERSION
-from payments.admin.actions.guard import Desk, Turn, perform, report_holder, version_of
+from payments.admin.actions.guard import ActionContext, version_of
 from payments.admin.formatting import amount_text
 from payments.admin.panels import Text
 from payments.admin.payables import name_owners
@@ -111,9 +111,9 @@ def confirmation(
 class BulkPage:
     """Take an action on the rows of a confirmed list."""
 
-    def __init__(self, *, desk: Desk, action: Action[Any], back_url: str) -> None:
-        self._desk, self._action, self._back_url = desk, action, back_url
-        self._admin, self._request = desk.model_admin, desk.request
+    def __init__(self, *, context: ActionContext, action: Action[Any], back_url: str) -> None:
+        self._context, self._action, self._back_url = context, action, back_url
+        self._admin, self._request = context.model_admin, context.request
 
     def respond(self) -> HttpResponseBase:
         """Stream the results."""
@@ -163,34 +163,24 @@ class BulkPage:
         )
 
     def _report(self, row: Any, version: str) -> Report:
-        turn = self._desk.turn(row, self._action, version)
-        try:
-            earlier = turn.take()
-        except OperationInProgressError as error:
-            return report_holder(self._desk, self._action, turn, error)
-        try:
-            if earlier is not None:
+        with self._context.guard(row, self._action, version) as guard:
+            try:
+                previous = guard.begin()
+            except OperationInProgressError as error:
+                return guard.report_running(error)
+            if previous is not None:
                 told = _("This was done already, by %(name)s. %(report)s")
-                parts = {"name": earlier.actor, "report": earlier.report.text}
+                parts = {"name": previous.actor, "report": previous.report.text}
                 return Report(text=told % parts, level=messages.WARNING)
-            if version != version_of(row):
-                turn.end(None)
-                return Report(
-                    text=_("It has changed since you chose it, so nothing was done."), level=messages.WARNING
-                )
-            values = self._values(row, turn)
-            return perform(self._desk, row, self._action, values, turn)
-        except OperationInProgressError as error:
-            return Report(text=error.message, level=messages.WARNING)
-        except PaymentError as error:
-            return Report(text=error.message, level=messages.ERROR)
-
-    def _values(self, row: Any, turn: Turn) -> Any:
-        try:
-            return self._action.bulk_values(row)
-        except PaymentError:
-            turn.end(None)
-            raise
+            if not guard.is_current:
+                told = _("It has changed since you chose it, so nothing was done.")
+                return Report(text=told, level=messages.WARNING)
+            try:
+                return guard.perform(self._action.bulk_values(row))
+            except OperationInProgressError as error:
+                return Report(text=error.message, level=messages.WARNING)
+            except PaymentError as error:
+                return Report(text=error.message, level=messages.ERROR)
 
     def _frame(self, count: int) -> str:
         model_admin = self._admin

@@ -1,31 +1,26 @@
-"""The guard of actions: one version of a row is acted upon once, however many people and clicks there are.
+"""One version of a row is acted upon once, however many people and clicks there are.
 
-The version is the idempotency key of the request.
+The version that a page has shown is the idempotency key of what it sends: the first request acts, and every other one
+is answered with what came of that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from django.contrib import messages
 from django.db.models import Model
 from django.http import HttpRequest
-from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 
 from payments.admin.actions.base import Action, Report, Values, report_error, report_success
 from payments.admin.payables import collection_of
 from payments.exceptions import OperationInProgressError, PaymentError
-from payments.models import (
-    IdempotencyRecord,
-    PaymentCollection,
-    PaymentOperation,
-)
+from payments.models import IdempotencyRecord
 from payments.services.idempotency import (
     RequestIdentity,
     begin_request,
@@ -38,15 +33,13 @@ from payments.services.idempotency import (
 )
 
 
-def version_of(row: Model) -> str:
-    """Return the version of a row as it was read, and of what the database has around it right now."""
+def version_of(row: Any) -> str:
+    """Return the version of a row as it was read: whatever changes below a collection changes the collection's."""
     parts: list[Any] = [row._meta.label_lower, row.pk, getattr(row, "status", ""), *_amounts(row)]
-    collection_id = collection_of(row)
-    if collection_id is None:
+    if collection_of(row) is None:
         parts += [getattr(row, "updated_at", ""), getattr(row, "is_enabled", "")]
     else:
-        collections = PaymentCollection.objects.filter(pk=collection_id)
-        parts += collections.values_list("version", flat=True)
+        parts.append(getattr(row, "collection", row).version)
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
@@ -60,91 +53,18 @@ def _amounts(row: Model) -> list[Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Earlier:
-    """Tell who has acted upon a version already, with which amount, if with one, and what came of it."""
+class PreviousResult:
+    """What came of a version that was acted upon already, by whom, by which action and with which amount, if any."""
 
     actor: str
     action: str
     report: Report
-    amount: str = ""
+    amount: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
-    """Tell who acts upon a version just now, by which action's slug."""
-
-    actor: str
-    action: str
-
-
-class Turn:
-    """Be somebody's turn to act upon one version of a row."""
-
-    def __init__(self, row: Model, version: str, *, actor: str, action: str) -> None:
-        self._identity = RequestIdentity(
-            principal="admin", route=f"{row._meta.label_lower}:{row.pk}", key=version, body=b""
-        )
-        self._holder = Holder(actor=actor, action=action)
-        self._record: IdempotencyRecord | None = None
-
-    def take(self) -> Earlier | None:
-        """Take the turn, or return what came of somebody else's; raise OperationInProgressError during theirs."""
-        record = begin_request(self._identity, holder=asdict(self._holder))
-        if record.response_status is not None:
-            return _earlier(record.response_body)
-        self._record = record
-        return None
-
-    def earlier(self) -> Earlier | None:
-        """Return what came of a turn that is over, without taking one; None where nobody has acted."""
-        record = find_request(self._identity)
-        is_over = record is not None and record.response_status is not None
-        return _earlier(record.response_body) if record is not None and is_over else None
-
-    def holder(self) -> Holder | None:
-        """Return who has the turn just now, as far as that is known."""
-        record = find_request(self._identity)
-        if record is None or record.response_status is not None or not record.response_body:
-            return None
-        return Holder(**record.response_body)
-
-    @contextmanager
-    def acting(self) -> Iterator[None]:
-        """Have the operations that are claimed in the block remember the turn."""
-        if self._record is None:
-            raise RuntimeError("The turn isn't taken.")
-        with serving_request(self._identity, self._record):
-            yield
-
-    def operation(self) -> PaymentOperation | None:
-        """Return the call to a provider that was made in this turn last, if one was."""
-        return claimed_operation(self._identity)
-
-    def end(self, report: Report | None, *, amount: Decimal | None = None) -> None:
-        """End the turn: with what came of it, or with nothing, so that the version may be acted upon after all."""
-        if self._record is None:
-            return
-        if report is None:
-            release_request(self._record)
-        else:
-            asked = "" if amount is None else f"{amount.normalize():f}"
-            body = {**asdict(self._holder), "text": report.text, "level": report.level, "amount": asked}
-            complete_request(self._record, status=200, body=body)
-        self._record = None
-
-
-def _earlier(body: Any) -> Earlier:
-    return Earlier(
-        actor=str(body["actor"]),
-        action=str(body["action"]),
-        report=Report(text=str(body["text"]), level=int(body["level"])),
-        amount=str(body.get("amount", "")),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """Be where an operator acts: the pages of one model, and the request with its user."""
+class ActionContext:
+    """Where an operator acts: the pages of one model, and the request with its user."""
 
     model_admin: Any
     request: HttpRequest
@@ -160,54 +80,108 @@ class Desk:
 
     def log(self, row: Any, action: Action[Any], report: Report) -> None:
         """Write into the admin's log who did what, and what came of it."""
-        self.model_admin.log_change(
-            self.request, row, str(format_lazy("{}: {}", action.heading, report.text))
-        )
+        self.model_admin.log_change(self.request, row, f"{action.heading}: {report.text}")
 
     def heading(self, slug: str) -> str:
         """Return what an action of these pages is called."""
         actions = self.model_admin.payment_actions
         return next((str(each.heading) for each in actions if each.slug == slug), slug)
 
-    def turn(self, row: Any, action: Action[Any], version: str) -> Turn:
-        """Return the operator's turn to act upon a version of a row; it still has to be taken."""
-        return Turn(row, version, actor=self.username, action=action.slug)
+    def guard(self, row: Any, action: Action[Any], version: str) -> ActionGuard:
+        """Return the guard of a version of a row."""
+        return ActionGuard(self, row, action, version)
 
 
-def perform(desk: Desk, row: Any, action: Action[Any], values: Values, turn: Turn) -> Report:
-    """Take an action and end the turn; raise PaymentError where the services refused, with nothing done."""
-    version = version_of(row)
-    report: Report | None = None
-    try:
-        with turn.acting():
-            report = _run(desk, row, action, values, turn)
-        desk.log(row, action, report)
+class ActionGuard:
+    """The right to act upon one version of a row, which ends with the block that it is entered for."""
+
+    def __init__(self, context: ActionContext, row: Any, action: Action[Any], version: str) -> None:
+        self._context, self._row, self._action, self._version = context, row, action, version
+        self._identity = RequestIdentity(
+            principal="admin", route=f"{row._meta.label_lower}:{row.pk}", key=version, body=b""
+        )
+        self._holder = {"actor": context.username, "action": action.slug}
+        self._record: IdempotencyRecord | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        record, self._record = self._record, None
+        if record is not None:  # Nothing was done, so the version may be acted upon after all.
+            reconnecting(lambda: release_request(record))
+
+    def begin(self) -> PreviousResult | None:
+        """Take the version, or return what came of it before; raise OperationInProgressError while somebody has it."""
+        record = begin_request(self._identity, holder=self._holder)
+        if record.response_status is None:
+            self._record = record
+            return None
+        body: Any = record.response_body
+        return PreviousResult(
+            actor=body["actor"],
+            action=body["action"],
+            report=Report(text=body["text"], level=body["level"]),
+            amount=body["amount"],
+        )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the row is still as the page has shown it."""
+        return self._version == version_of(self._row)
+
+    def perform(self, values: Values) -> Report:
+        """Take the action on the version that was begun; raise PaymentError where it was refused, with nothing done."""
+        if self._record is None:
+            raise RuntimeError("The version isn't taken.")
+        with serving_request(self._identity, self._record):
+            report = self._run(values)
+        row = self._context.reread(self._row)
+        try:
+            report = report or report_success(
+                self._action, row, values, reconnecting(lambda: claimed_operation(self._identity))
+            )
+            self._context.log(self._row, self._action, report)
+        finally:
+            # Where nothing has changed, such as after a refusal, the same page may be used again.
+            if report is not None and version_of(row) != self._version:
+                self._keep(report, values.get("amount"))
         return report
-    finally:
-        # Where nothing has changed, such as after a refusal, the same page may be used again.
-        is_used = report is not None and version_of(desk.reread(row)) != version
-        turn.end(report if is_used else None, amount=values.get("amount"))
 
-
-def report_holder(desk: Desk, action: Action[Any], turn: Turn, error: OperationInProgressError) -> Report:
-    """Say to somebody who couldn't take a turn who has it just now, and for what."""
-    holder = turn.holder()
-    if holder is None:
-        return Report(text=error.message, level=messages.WARNING)
-    if holder == Holder(actor=desk.username, action=action.slug):
-        told = _("You are doing this already. Look again in a moment what came of it.")
+    def report_running(self, error: OperationInProgressError) -> Report:
+        """Say who acts upon the version just now, and how, to an operator who came too late."""
+        record = find_request(self._identity)
+        running: Any = None if record is None or record.response_status is not None else record.response_body
+        if not running:
+            told = error.message
+        elif running == self._holder:
+            told = _("You are doing this already. Look again in a moment what came of it.")
+        else:
+            told = _(
+                "%(name)s is at this just now (%(action)s), so you changed nothing. Look again in a moment."
+            )
+            told %= {"name": running["actor"], "action": self._context.heading(running["action"])}
         return Report(text=told, level=messages.WARNING)
-    told = _("%(name)s is at this just now (%(action)s), so you changed nothing. Look again in a moment.")
-    parts = {"name": holder.actor, "action": desk.heading(holder.action)}
-    return Report(text=told % parts, level=messages.WARNING)
+
+    def _run(self, values: Values) -> Report | None:
+        try:
+            return self._action.run(self._row, values, self._context.request.user)
+        except PaymentError as error:
+            report = report_error(error)
+            if report is None:
+                raise
+            return report
+
+    def _keep(self, report: Report, amount: Decimal | None) -> None:
+        record, self._record = self._record, None
+        asked = "" if amount is None else plain(amount)
+        body = {**self._holder, "text": report.text, "level": report.level, "amount": asked}
+        if record is not None:
+            reconnecting(lambda: complete_request(record, status=200, body=body))
 
 
-def _run(desk: Desk, row: Any, action: Action[Any], values: Values, turn: Turn) -> Report:
-    try:
-        report = action.run(row, values, desk.request.user)
-    except PaymentError as error:
-        report = report_error(error)
-        if report is None:
-            raise
-        return report
-    return report or report_success(action, desk.reread(row), values, turn.operation())
+def plain(amount: Decimal) -> str:
+    """Return an amount as it is kept with a result, however many zeros it was written with."""
+    return f"{amount.normalize():f}"

@@ -31,7 +31,7 @@ from django.utils.translation import gettext as _
 from payments.admin.actions.base import Action, Report
 from payments.admin.actions.bulk import BulkPage, bulk_choice
 from payments.admin.actions.forms import ActionForm
-from payments.admin.actions.guard import Desk, Earlier, perform, report_holder, version_of
+from payments.admin.actions.guard import ActionContext, PreviousResult, plain, version_of
 from payments.admin.base import InspectionAdminMixin
 from payments.admin.formatting import amount_text
 from payments.admin.links import Links
@@ -46,9 +46,9 @@ CONFLICT: Final = 409
 class ActionPage:
     """Take one action on one row, for one request. `back_url` is the row's page."""
 
-    def __init__(self, *, desk: Desk, row: Any, action: Action[Any], back_url: str) -> None:
-        self._desk, self._row, self._action, self._back_url = desk, row, action, back_url
-        self._request = desk.request
+    def __init__(self, *, context: ActionContext, row: Any, action: Action[Any], back_url: str) -> None:
+        self._context, self._row, self._action, self._back_url = context, row, action, back_url
+        self._request = context.request
 
     def respond(self) -> HttpResponse:
         """Show the page, or act."""
@@ -61,24 +61,16 @@ class ActionPage:
         return self._show(self._new_form(next_url=self._request.GET.get("next", "")))
 
     def _post(self) -> HttpResponse:
-        # What was done already is told before the form is asked: its choices may be gone since.
         sent = ActionForm(self._request.POST)
         if not sent.is_valid():
             return self._show_without_version(next_url=sent.cleaned_data.get("next", ""))
-        earlier = self._earlier(sent.cleaned_data["version"])
-        if earlier is not None:
-            return self._leave(sent, self._tell_of(earlier, self._asked_amount()))
+        is_edited = "edit" in self._request.POST
+        if "confirmed" in self._request.POST and not is_edited:
+            return self._act(sent)
         form = self._action.form_class(self._request.POST, row=self._row)
-        if not form.is_valid() or "edit" in self._request.POST:
+        if not form.is_valid() or is_edited:
             return self._show(form)
-        if form.is_asking and "confirmed" not in self._request.POST:
-            return self._look_over(form)
-        return self._act(form)
-
-    def _earlier(self, version: str) -> Earlier | None:
-        """Return what came of the page's own action where it was taken before."""
-        is_confirmed = "confirmed" in self._request.POST and "edit" not in self._request.POST
-        return self._desk.turn(self._row, self._action, version).earlier() if is_confirmed else None
+        return self._look_over(form) if form.is_asking else self._act(sent)
 
     def _show_without_version(self, *, next_url: str) -> HttpResponse:
         """Show what was filled in again, on a page that can be sent, to somebody whose browser sent a broken one."""
@@ -99,54 +91,43 @@ class ActionPage:
             return self._refuse(form, error)
         return self._render(form, effects=effects, is_final=True)
 
-    def _act(self, form: ActionForm) -> HttpResponse:
-        version = form.cleaned_data["version"]
-        turn = self._desk.turn(self._row, self._action, version)
-        try:
-            earlier = turn.take()
-        except OperationInProgressError as error:
-            return self._leave(form, report_holder(self._desk, self._action, turn, error))
-        if earlier is not None:
-            return self._leave(form, self._tell_of(earlier, form.values.get("amount")))
-        if version != version_of(self._row):
-            turn.end(None)
-            return self._show_anew(form)
-        try:
-            report = perform(self._desk, self._row, self._action, form.values, turn)
-        except PaymentError as error:
-            return self._refuse(form, error)
+    def _act(self, sent: ActionForm) -> HttpResponse:
+        with self._context.guard(self._row, self._action, sent.cleaned_data["version"]) as guard:
+            try:
+                previous = guard.begin()
+            except OperationInProgressError as error:
+                return self._leave(sent, guard.report_running(error))
+            # What was done already is told before the form is asked: its choices may be gone since.
+            if previous is not None:
+                return self._leave(sent, self._report_previous(previous))
+            form = self._action.form_class(self._request.POST, row=self._row)
+            if not form.is_valid():
+                return self._show(form)
+            if not guard.is_current:
+                return self._show_anew(form)
+            try:
+                report = guard.perform(form.values)
+            except PaymentError as error:
+                return self._refuse(form, error)
         return self._leave(form, report)
 
-    def _asked_amount(self) -> Decimal | None:
-        """Return the amount that was filled in, as far as it can be read."""
+    def _report_previous(self, previous: PreviousResult) -> Report:
+        """Say that this has been done before, by the same person's second click or by somebody else."""
+        if previous.actor != self._context.username or previous.action != self._action.slug:
+            told = _("%(name)s was faster, so you changed nothing. %(report)s")
+            parts = {"name": previous.actor, "report": previous.report.text}
+            return Report(text=told % parts, level=messages.WARNING)
         form = self._action.form_class(self._request.POST, row=self._row)
         form.is_valid()
         amount: Decimal | None = form.cleaned_data.get("amount")
-        return amount
-
-    def _tell_of(self, earlier: Earlier, amount: Decimal | None) -> Report:
-        """Say that this has been done before, by the same person's second click or by somebody else.
-
-        Another amount than was asked before is not what was done.
-        """
-        is_own = earlier.actor == self._desk.username and earlier.action == self._action.slug
-        if is_own and amount is not None and earlier.amount not in ("", f"{amount.normalize():f}"):
+        if amount is not None and previous.amount not in ("", plain(amount)):
             told = _("Not done: %(amount)s. You have changed this since you opened the page: %(report)s")
-            parts = {
-                "amount": amount_text(amount, self._row.currency_code),
-                "report": earlier.report.text,
-            }
-            return Report(text=told % parts, level=messages.WARNING)
-        if is_own:
+            shown = amount_text(amount, self._row.currency_code)
             return Report(
-                text=_("You have done this already, so it was not done again. %(report)s")
-                % {"report": earlier.report.text},
-                level=earlier.report.level,
+                text=told % {"amount": shown, "report": previous.report.text}, level=messages.WARNING
             )
-        told = _("%(name)s was faster, so you changed nothing. %(report)s")
-        return Report(
-            text=told % {"name": earlier.actor, "report": earlier.report.text}, level=messages.WARNING
-        )
+        told = _("You have done this already, so it was not done again. %(report)s")
+        return Report(text=told % {"report": previous.report.text}, level=previous.report.level)
 
     def _refuse(self, form: ActionForm, error: PaymentError) -> HttpResponse:
         """Show the form again with the reason why the services refused; nothing was done."""
@@ -190,7 +171,7 @@ class ActionPage:
     def _render(
         self, form: ActionForm, *, effects: list[Any], is_final: bool, status: int = 200, alert: str = ""
     ) -> HttpResponse:
-        model_admin = self._desk.model_admin
+        model_admin = self._context.model_admin
         context = {
             **model_admin.admin_site.each_context(self._request),
             "opts": model_admin.opts,
@@ -264,16 +245,18 @@ class ActionsAdminMixin(InspectionAdminMixin):
         row = self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404
-        desk = Desk(model_admin=self, request=request)
-        return ActionPage(desk=desk, row=row, action=action, back_url=self._url("change", row)).respond()
+        context = ActionContext(model_admin=self, request=request)
+        return ActionPage(
+            context=context, row=row, action=action, back_url=self._url("change", row)
+        ).respond()
 
     def bulk_action_view(self, request: HttpRequest, slug: str) -> HttpResponseBase:
         """Take an action on each of the rows that were confirmed."""
         action = self._permitted(request, slug)
         if not action.bulk_label:
             raise Http404
-        desk = Desk(model_admin=self, request=request)
-        return BulkPage(desk=desk, action=action, back_url=self._url("changelist")).respond()
+        context = ActionContext(model_admin=self, request=request)
+        return BulkPage(context=context, action=action, back_url=self._url("changelist")).respond()
 
     def get_buttons(self, request: HttpRequest, row: Any, *, next_url: str = "") -> list[Button]:
         """Return the actions that this user may take on a row as it is; `next_url` is where they lead back to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from django.contrib import admin
@@ -49,16 +49,30 @@ from payments.admin.widgets import Tone, badge, charge_back_badge, collection_ba
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.states import CollectionStatus, OperationStatus
 
-_ATTRIBUTE: Final = "_payments_admin_surroundings"
+_ATTRIBUTE: Final = "_payments_admin_related"
 _MOST_REASONS: Final = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """Hold what a collection's columns show of other rows."""
+class RelatedRows:
+    """What the columns of some collections show of other rows, read for all of them when the first column asks."""
 
-    payable: Payable | None
-    providers: tuple[str, ...]
+    def __init__(self, collections: Sequence[PaymentCollection]) -> None:
+        self._collections = collections
+
+    @cached_property
+    def payables(self) -> dict[str, Payable]:
+        """What is paid for, by the collections' ids."""
+        return load_payables(self._collections)
+
+    @cached_property
+    def providers(self) -> defaultdict[str, list[str]]:
+        """With whom sessions were opened, by the collections' ids."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        sessions = PaymentSession.objects.filter(collection__in=self._collections)
+        pairs = sessions.order_by("collection", "provider").values_list("collection_id", "provider_id")
+        for collection_id, provider_id in pairs.distinct():
+            found[collection_id].append(provider_id)
+        return found
 
 
 class PaymentCollectionAdminMixin(ActionsAdminMixin):
@@ -137,16 +151,12 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         return export_view(self, request)
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Read payables, providers and open questions of all rows at once."""
+        """Have payables, providers and open questions read of all rows at once."""
         super().prepare_rows(request, rows)
-        payables = load_payables(rows)
-        providers = _providers_of(rows)
         attach_unclear(rows, "collection")
+        related = RelatedRows(rows)
         for row in rows:
-            row.__dict__[_ATTRIBUTE] = Surroundings(
-                payable=payables.get(row.pk),
-                providers=tuple(providers[row.pk]),
-            )
+            row.__dict__[_ATTRIBUTE] = related
 
     @admin.display(description=_("collection"), ordering="created_at")
     def id_column(self, obj: PaymentCollection) -> SafeString:
@@ -173,7 +183,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("for"))
     def payable_column(self, obj: PaymentCollection) -> SafeString | None:
         """Show what is paid for."""
-        payable = _surroundings(obj).payable
+        payable = _related(obj).payables.get(obj.pk)
         return payable.html(links_of(obj)) if payable else None
 
     @admin.display(description=_("for and by"))
@@ -189,7 +199,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("providers"))
     def providers_column(self, obj: PaymentCollection) -> str:
         """Show with whom sessions were opened."""
-        return ", ".join(_surroundings(obj).providers)
+        return ", ".join(_related(obj).providers[obj.pk])
 
     def get_summary(self, request: HttpRequest, obj: PaymentCollection) -> Summary:
         """Say how much is to be paid, by whom and for what, and how far that has come."""
@@ -275,14 +285,6 @@ def _attention_text(count: int) -> str:
     return gettext("%(count)s operations of this collection need attention.") % {"count": count}
 
 
-def _surroundings(collection: PaymentCollection) -> Surroundings:
-    surroundings: Surroundings = collection.__dict__[_ATTRIBUTE]
-    return surroundings
-
-
-def _providers_of(collections: Sequence[PaymentCollection]) -> defaultdict[str, list[str]]:
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    sessions = PaymentSession.objects.filter(collection__in=collections).order_by("collection", "provider")
-    for collection_id, provider_id in sessions.values_list("collection_id", "provider_id").distinct():
-        found[collection_id].append(provider_id)
-    return found
+def _related(collection: PaymentCollection) -> RelatedRows:
+    related: RelatedRows = collection.__dict__[_ATTRIBUTE]
+    return related
