@@ -25,7 +25,7 @@ class SessionStatus(models.TextChoices):
     """What has become of one amount to be authorized."""
 
     PENDING = "pending", _("Pending")
-    REQUIRES_MORE = "requires_more", _("Requires more")
+    REQUIRES_MORE = "requires_more", _("Waiting for the customer (3-D Secure)")
     AUTHORIZED = "authorized", _("Authorized")
     ERROR = "error", _("Error")
     CANCELED = "canceled", _("Canceled")
@@ -144,8 +144,8 @@ class AttentionReason(models.TextChoices):
     CAPTURE_AMOUNT_MISMATCH = "capture_amount_mismatch", _("Another amount was captured than was asked")
     REFUND_AMOUNT_MISMATCH = "refund_amount_mismatch", _("Another amount was refunded than was asked")
     UPDATE_MISMATCH = "update_mismatch", _("The session has another amount than was asked")
-    IMPOSSIBLE_AMOUNT = "impossible_amount", _("The report has an amount that is none")
-    LATE_AUTHORIZATION = "late_authorization", _("A payer was faster than a cancelation")
+    IMPOSSIBLE_AMOUNT = "impossible_amount", _("The provider reports an impossible amount")
+    LATE_AUTHORIZATION = "late_authorization", _("Authorized after it had been canceled")
     AUTHORIZED_MORE_THAN_DUE = "authorized_more_than_due", _("More is held than is due")
     CAPTURED_MORE_THAN_AUTHORIZED = (
         "captured_more_than_authorized",
@@ -168,5 +168,5 @@ class AttentionReason(models.TextChoices):
         _("A refund was reported that can't be told from others"),
     )
     POSSIBLY_BOOKED = "possibly_booked", _("The books may have this already, under another reference")
-    REFERENCE_REUSED = "reference_reused", _("The provider's reference is another's")
+    REFERENCE_REUSED = "reference_reused", _("The provider's reference already belongs to another payment")
     REFERENCE_MISMATCH = "reference_mismatch", _("The report is about another payment at the provider")

@@ -245,7 +245,7 @@ class OpenOperationsFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         """Return the two questions."""
-        return [("attention", _("Needs attention")), ("open", _("Not over yet"))]
+        return [("attention", _("Needs attention")), ("open", _("All open"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Narrow the list down."""

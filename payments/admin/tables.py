@@ -69,7 +69,7 @@ def session_table(
             Column(label=_("Status")),
             Column(label=_("Amount"), is_number=True),
             Column(label=_("Due or expires")),
-            Column(label=_("What happened")),
+            Column(label=_("Reference and actions")),
         ),
         rows=tuple(_session_row(row, links, currency_code) for row in rows),
         empty=_("No session has been opened."),
@@ -102,7 +102,7 @@ def payment_table(
             Column(label=_("Captured"), is_number=True),
             Column(label=_("Refunded"), is_number=True),
             Column(label=_("When")),
-            Column(label=_("Remarks")),
+            Column(label=_("Reference and actions")),
         ),
         rows=tuple(
             row
@@ -179,7 +179,7 @@ def due_text(session: PaymentSession) -> SafeString:
         installment_text(session),
         format_html("{} {}", _("due"), moment(due)) if due else "",
         due_badge(session),
-        quiet(_("charged by itself")) if session.is_automatic and is_open else "",
+        quiet(_("charged automatically")) if session.is_automatic and is_open else "",
         format_html("{} {}", _("expires"), moment(expires)) if expires else "",
         badge(_("Expired"), Tone.BAD) if session.is_expired(now) and is_open else "",
     )

@@ -55,13 +55,13 @@ _DONE: Final[dict[str, Promise]] = {
     "payment.authorized": gettext_lazy("%(amount)s is authorized"),
     "payment.released": gettext_lazy("%(amount)s that was held is released"),
     "payment.charged_back": gettext_lazy("the payer's bank took %(amount)s back"),
-    "payment.reinstated": gettext_lazy("%(amount)s that the payer's bank had taken back came back"),
+    "payment.reinstated": gettext_lazy("a charge-back of %(amount)s was reversed"),
     "capture.failed": gettext_lazy("the capture of %(amount)s has failed"),
     "refund.failed": gettext_lazy("the refund of %(amount)s has failed"),
     "session.failed": gettext_lazy("the authorization of %(amount)s was refused"),
     "session.canceled": gettext_lazy("the session of %(amount)s is canceled"),
     "session.updated": gettext_lazy("the session's amount is %(amount)s"),
-    "session.requires_more": gettext_lazy("the payer has to do something more"),
+    "session.requires_more": gettext_lazy("the session waits for the customer (3-D Secure)"),
     "fact.discrepancy": gettext_lazy("a report that differs from the books"),
 }
 _MADE_ELSEWHERE: Final[dict[str, Promise]] = {

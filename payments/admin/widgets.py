@@ -122,7 +122,7 @@ def badge(label: str, tone: Tone) -> SafeString:
 
 def charge_back_badge(amount: Decimal, captured: Decimal) -> SafeString:
     """Say that payers' banks have taken back what was captured, or a part of it (both in major units)."""
-    label = gettext("Charged back") if amount >= captured else gettext("Partly charged back")
+    label = gettext("Charged back") if amount >= captured else gettext("Partially charged back")
     return badge(label, Tone.BAD)
 
 
@@ -154,11 +154,15 @@ def collection_bar(collection: PaymentCollection, payments: Iterable[Payment]) -
     return _bar(
         collection.currency_code,
         (
-            ("kept", _("Kept"), kept),
+            ("kept", _("Received (net)"), kept),
             ("refunded", _("Refunded"), collection.refunded_amount),
             *_charged_back(charged_back),
-            ("held", _("Held"), collection.authorized_amount - collection.captured_amount),
-            ("open", _("Open"), max(collection.amount - collection.authorized_amount, ZERO)),
+            (
+                "held",
+                _("Authorized, not captured"),
+                collection.authorized_amount - collection.captured_amount,
+            ),
+            ("open", _("Not paid yet"), max(collection.amount - collection.authorized_amount, ZERO)),
         ),
         total=collection.amount,
     )
@@ -169,10 +173,10 @@ def payment_bar(payment: Payment) -> AmountBar:
     return _bar(
         payment.currency_code,
         (
-            ("kept", _("Kept"), payment.refundable_amount),
+            ("kept", _("Received (net)"), payment.refundable_amount),
             ("refunded", _("Refunded"), payment.refunded_amount),
             *_charged_back(payment.withdrawn_amount),
-            ("held", _("Held"), payment.capturable_amount),
+            ("held", _("Authorized, not captured"), payment.capturable_amount),
             ("open", _("Released"), payment.canceled_amount),
         ),
         total=payment.amount,
@@ -201,7 +205,7 @@ def _bar(currency_code: str, parts: tuple[tuple[str, str, Decimal], ...], *, tot
             )
         )
         start += width
-    described = ", ".join(f"{segment.label} {segment.amount}" for segment in segments)
+    described = "; ".join(f"{segment.label} {segment.amount}" for segment in segments)
     return AmountBar(
         segments=tuple(segments),
         text=_("Of %(total)s: %(parts)s") % {"total": amount_text(total, currency_code), "parts": described},

@@ -196,7 +196,7 @@ class Migration(migrations.Migration):
                 ('error_code', models.CharField(blank=True, default='', max_length=64, verbose_name='error code')),
                 ('error_message', models.TextField(blank=True, default='', verbose_name='error message')),
                 ('id', payments.models.fields.KeyField(default=payments.ids.new_session_id, editable=False, max_length=64, primary_key=True, serialize=False, verbose_name='id')),
-                ('status', payments.models.fields.StatusField(choices=[('pending', 'Pending'), ('requires_more', 'Requires more'), ('authorized', 'Authorized'), ('error', 'Error'), ('canceled', 'Canceled')], default='pending', max_length=32, verbose_name='status')),
+                ('status', payments.models.fields.StatusField(choices=[('pending', 'Pending'), ('requires_more', 'Waiting for the customer (3-D Secure)'), ('authorized', 'Authorized'), ('error', 'Error'), ('canceled', 'Canceled')], default='pending', max_length=32, verbose_name='status')),
                 ('amount', payments.money.AmountField(verbose_name='amount')),
                 ('is_split', models.BooleanField(default=False, verbose_name='split')),
                 ('data', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='data')),

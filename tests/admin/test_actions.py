@@ -149,7 +149,8 @@ def test_two_operators_at_once_one_acts_and_the_other_is_told(
     confirm(operator, captured, "refund", hers, amount="10.00")
     response = confirm(colleague, captured, "refund", his, amount="20.00")
     assert told(response) == (
-        "olivia was faster, so you changed nothing. 10.00 EUR was refunded. 50.00 EUR of this payment is kept."
+        "olivia has already acted on this. You changed nothing. 10.00 EUR was refunded. 50.00 EUR of this payment is "
+        "kept."
     )
     assert [refund.amount for refund in Refund.objects.all()] == [Decimal("10.00")]
 
@@ -161,7 +162,7 @@ def test_page_that_is_old_is_shown_anew_and_nothing_is_done(captured: Payment, o
     assert response.status_code == 409
     words = text(response.content.decode())
     assert "This has changed since you opened the page, so nothing was done." in words
-    assert "up to 55.00 EUR can go back now" in words
+    assert "55.00 EUR can be refunded" in words
     assert Refund.objects.count() == 1
     fresh = inputs(response.content.decode())
     assert confirm(operator, captured, "refund", fresh).status_code == 302
@@ -262,7 +263,7 @@ def test_refusal_of_the_provider_is_told_and_logged(
 
 def test_payment_is_released(payment: Payment, operator: Client) -> None:
     words = text(html(operator, action_url(payment, "cancel")))
-    assert "60.00 EUR that Scripted card (card) holds goes free for the payer." in words
+    assert "Scripted card (card) will release the 60.00 EUR hold." in words
     assert told(act(operator, payment, "cancel")) == "60.00 EUR was released."
     payment.refresh_from_db()
     assert payment.status == "canceled"
@@ -272,7 +273,7 @@ def test_session_is_authorized_and_canceled(operator: Client) -> None:
     session = create_payment_session(make_collection("60.00"), provider_id="card")
     assert "hold 60.00 EUR" in text(html(operator, action_url(session, "authorize")))
     assert told(act(operator, session, "authorize")) == "60.00 EUR is held now."
-    assert "60.00 EUR that Scripted card (card) holds goes free" in text(
+    assert "Scripted card (card) will release the 60.00 EUR hold" in text(
         html(operator, action_url(session, "cancel"))
     )
     assert "Nothing is held by it any more" in told(act(operator, session, "cancel"))
@@ -288,7 +289,7 @@ def test_session_is_authorized_and_canceled(operator: Client) -> None:
             AuthorizeResult(
                 outcome=Outcome.SUCCEEDED, next_action=NextAction(type="redirect", url="https://b.example")
             ),
-            "Nothing is held yet. The session's status: Requires more.",
+            "Nothing is held yet. The session's status: Waiting for the customer (3-D Secure).",
         ),
     ],
 )
@@ -385,7 +386,7 @@ def test_collection_is_canceled(operator: Client) -> None:
     make_authorized(collection, amount="40.00")
     create_payment_session(collection, provider_id="card")
     words = text(html(operator, action_url(collection, "cancel")))
-    assert "40.00 EUR that providers hold goes free for the payer." in words
+    assert "The 40.00 EUR hold will be released." in words
     assert "1 unauthorized session is canceled." in words
     act(operator, collection, "cancel")
     collection.refresh_from_db()

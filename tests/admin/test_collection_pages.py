@@ -51,12 +51,13 @@ def test_summary_tells_the_totals_and_how_they_divide(eventful: PaymentCollectio
     shown = html(operator, page(eventful))
     words = text(shown)
     assert "Amount 100.00 EUR Authorized 100.00 EUR Captured 60.00 EUR Refunded 15.00 EUR" in words
-    bar = "Of 100.00 EUR: Kept 45.00 EUR, Refunded 15.00 EUR, Held 40.00 EUR, Open 0.00 EUR"
+    parts = "Received (net) 45.00 EUR; Refunded 15.00 EUR; Authorized, not captured 40.00 EUR; Not paid yet 0.00 EUR"
+    bar = f"Of 100.00 EUR: {parts}"
     assert f'role="img" aria-label="{bar}"' in shown
     assert 'class="payments-kept" x="0.000%" width="45.000%"' in shown
     assert 'class="payments-refunded" x="45.000%" width="15.000%"' in shown
     assert "Partially captured" in words
-    assert "Partly refunded" in words
+    assert "Partially refunded" in words
 
 
 def test_summary_tells_what_banks_took_back(operator: Client) -> None:
@@ -70,7 +71,10 @@ def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     settled(collection)
     shown = html(operator, page(collection))
     assert "Captured 100.00 EUR Refunded 60.00 EUR Charged back 70.00 EUR" in text(shown)
-    bar = "Kept 30.00 EUR, Refunded 60.00 EUR, Charged back 70.00 EUR, Held 0.00 EUR, Open 0.00 EUR"
+    bar = (
+        "Received (net) 30.00 EUR; Refunded 60.00 EUR; Charged back 70.00 EUR; Authorized, not captured 0.00 EUR; "
+        "Not paid yet 0.00 EUR"
+    )
     assert f'aria-label="Of 100.00 EUR: {bar}"' in shown
 
 
@@ -78,7 +82,7 @@ def test_what_was_charged_back_is_shown_as_such_whoever_has_acknowledged_it(oper
     payment = capture_payment(make_authorized(make_collection("100.00")))
     never = capture_payment(make_authorized(make_collection("100.00")))
     for taken, returned, words in (
-        ("40.00", "0.00", "Partly charged back"),
+        ("40.00", "0.00", "Partially charged back"),
         ("100.00", "0.00", "Charged back"),
     ):
         fact = SessionFact(
@@ -138,7 +142,7 @@ def test_history_tells_every_change_in_order_and_in_words(
     told = [
         "Collection created",
         "Provider's answer recorded Initiate",
-        "Payer has to do something more … Pending to → … Requires more",
+        "Waiting for the customer (3-D Secure) … Pending to → … Waiting for the customer (3-D Secure)",
         "Session authorized",
         "Money captured … Pending to → ✓ Succeeded",
         "Capture failed processing_error",

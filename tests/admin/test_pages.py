@@ -50,7 +50,7 @@ def test_session_that_waits_for_its_payer_says_what_for(operator: Client) -> Non
     with answering(AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action)):
         authorize_payment_session(session)
     words = text(html(operator, page(session)))
-    assert "Requires more" in words
+    assert "Waiting for the customer (3-D Secure)" in words
     assert "Next action redirect https://bank.example/3ds" in words
 
 
@@ -59,7 +59,10 @@ def test_payment_page_shows_its_movements_and_what_is_held(
 ) -> None:
     payment = eventful.payments.get(provider="card")
     shown = html(operator, page(payment))
-    assert "Of 60.00 EUR: Kept 45.00 EUR, Refunded 15.00 EUR, Held 0.00 EUR, Released 0.00 EUR" in shown
+    parts = (
+        "Received (net) 45.00 EUR; Refunded 15.00 EUR; Authorized, not captured 0.00 EUR; Released 0.00 EUR"
+    )
+    assert f"Of 60.00 EUR: {parts}" in shown
     assert panel(shown, "payments").count("Capture") >= 3
     assert "Money refunded" in panel(shown, "history")
 
@@ -69,7 +72,7 @@ def test_payment_that_was_charged_back_says_so(eventful: PaymentCollection, oper
     QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="20.00")
     shown = html(operator, page(payment))
     assert "The payer's bank took 20.00 EUR back." in text(shown)
-    assert "Kept 25.00 EUR, Refunded 15.00 EUR, Charged back 20.00 EUR" in shown
+    assert "Received (net) 25.00 EUR; Refunded 15.00 EUR; Charged back 20.00 EUR" in shown
     assert "Charged back 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
     QuerySet(Payment).filter(pk=payment.pk).update(reinstated_amount="20.00")
     assert "The payer's bank took" not in text(html(operator, page(payment)))

@@ -81,7 +81,7 @@ def test_collection_with_a_capture_under_way_promises_to_let_nothing_go(
         assert "Capture, 20.00 EUR. Next look at " in told(response)
         left_out = text(choose(operator, [row], "cancel").content.decode())
         assert "Left out: Unclear since " in left_out
-        assert "goes free" not in left_out
+        assert "release" not in left_out
 
 
 def test_collection_and_session_that_something_else_holds_are_not_canceled(operator: Client) -> None:
@@ -178,7 +178,7 @@ def test_loser_of_a_race_is_told_who_is_doing_what(
     answers = meanwhile(monkeypatch, lambda: confirm(colleague, payment, "cancel", his))
     confirm(operator, payment, "capture", hers)
     assert told(answers[0]) == (
-        "olivia is at this just now (Capture a payment), so you changed nothing. Look again in a moment."
+        "olivia is already doing this (Capture a payment). Nothing was changed; reload in a moment."
     )
 
 
@@ -188,7 +188,7 @@ def test_second_click_during_the_first_is_told_that_it_is_being_done(
     sent = open_form(operator, payment, "capture")
     answers = meanwhile(monkeypatch, lambda: confirm(operator, payment, "capture", sent))
     confirm(operator, payment, "capture", sent)
-    assert told(answers[0]) == "You are doing this already. Look again in a moment what came of it."
+    assert told(answers[0]) == "You are already doing this. Reload in a moment to see what came of it."
 
 
 def test_bulk_row_that_somebody_is_at_says_who(
@@ -198,7 +198,7 @@ def test_bulk_row_that_somebody_is_at_says_who(
     sent = open_form(operator, payment, "capture")
     answers = meanwhile(monkeypatch, lambda: run(colleague, Payment, "cancel", versions))
     confirm(operator, payment, "capture", sent)
-    assert "olivia is at this just now (Capture a payment)" in text(answers[0])
+    assert "olivia is already doing this (Capture a payment)" in text(answers[0])
 
 
 def test_another_operation_that_holds_the_payment_is_named(payment: Payment, operator: Client) -> None:

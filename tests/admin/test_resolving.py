@@ -39,7 +39,7 @@ def report() -> PaymentOperation:
 def test_page_says_why_somebody_has_to_decide_and_what_the_answers_do(operator: Client) -> None:
     words = text(html(operator, action_url(make_attention(), "resolve")))
     assert MISMATCH in words
-    assert "Look into Scripted card (card)'s dashboard" in words
+    assert "Check the dashboard of Scripted card (card)." in words
     assert "Has it happened at the provider?" in words
 
 
@@ -150,7 +150,7 @@ def test_mere_report_is_acknowledged_and_not_answered_with_yes_or_no(
     assert "Has it happened" not in words
     assert "Scripted card (card) has reported this; it wasn't asked to do anything." in words
     assert (
-        "The books hold, and go on to hold: authorized 60.00 EUR, captured 60.00 EUR, refunded 0.00 EUR, "
+        "Nothing changes in the books: authorized 60.00 EUR, captured 60.00 EUR, refunded 0.00 EUR, "
         "taken back by the payer's bank 60.00 EUR." in words
     )
 
@@ -176,7 +176,7 @@ def test_report_of_a_session_without_payment_is_told_with_its_status(operator: C
     report = PaymentOperation.objects.get(kind="sync")
     words = text(html(operator, action_url(report, "acknowledge")))
     assert "The provider reports another currency: expected EUR, reported USD." in words
-    assert "The books hold, and go on to hold: a session of 60.00 EUR, Pending." in words
+    assert "Nothing changes in the books: a session of 60.00 EUR, Pending." in words
 
 
 def test_question_and_acknowledgement_are_each_offered_where_they_make_sense(
@@ -280,11 +280,11 @@ def test_operation_that_succeeded_after_all_raises_no_alarm(operator: Client) ->
         ),
         (
             "late_authorization: expected canceled, reported authorized",
-            "A payer was faster than a cancelation: expected Canceled, reported Authorized.",
+            "Authorized after it had been canceled: expected Canceled, reported Authorized.",
         ),
         (
             "reference_reused: expected payses_1, reported 100",
-            "The provider's reference is another's: expected payses_1, reported 100.",
+            "The provider's reference already belongs to another payment: expected payses_1, reported 100.",
         ),
         (
             "capture_failed_late: expected succeeded, reported capt_1 failed",
@@ -292,7 +292,7 @@ def test_operation_that_succeeded_after_all_raises_no_alarm(operator: Client) ->
         ),
         (
             "impossible_amount: expected an amount in eur, reported NaN",
-            "The report has an amount that is none: NaN.",
+            "The provider reports an impossible amount: NaN.",
         ),
         (
             "refund_without_reference: expected a reference, reported 5",

@@ -129,7 +129,7 @@ class CancelCollection(Action[PaymentCollection]):
         """Say what is let go."""
         held = _held(row)
         if held > ZERO:
-            told = _("%(held)s that providers hold goes free for the payer.")
+            told = _("The %(held)s hold will be released.")
             yield told % {"held": amount_text(held, row.currency_code)}
         else:
             yield _("Nothing is held, so no money moves.")

@@ -157,11 +157,9 @@ class ActionGuard:
         if not running:
             told = error.message
         elif running == self._holder:
-            told = _("You are doing this already. Look again in a moment what came of it.")
+            told = _("You are already doing this. Reload in a moment to see what came of it.")
         else:
-            told = _(
-                "%(name)s is at this just now (%(action)s), so you changed nothing. Look again in a moment."
-            )
+            told = _("%(name)s is already doing this (%(action)s). Nothing was changed; reload in a moment.")
             told %= {"name": running["actor"], "action": self._context.heading(running["action"])}
         return Report(text=told, level=messages.WARNING)
 

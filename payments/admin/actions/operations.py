@@ -113,7 +113,7 @@ class ResolveOperation(Action[PaymentOperation]):
         parts = {"kind": OperationKind(row.kind).label, "amount": amount_text(row.amount, row.currency_code)}
         if not values["has_happened"]:
             told = _(
-                "The books will say that this has not happened: %(kind)s, %(amount)s. What it reserved goes free."
+                "The books will say that this has not happened: %(kind)s, %(amount)s. What it reserved is released."
             )
             yield told % parts
             return
@@ -133,7 +133,7 @@ class ResolveOperation(Action[PaymentOperation]):
     def _question(self, row: PaymentOperation) -> Text:
         """Ask what has happened, with the way to where that can be looked up."""
         holder = row.payment or row.session
-        told = _("Look into %(provider)s's dashboard: has this happened? %(kind)s, %(amount)s.") % {
+        told = str(_QUESTIONS.get(row.kind, _OTHER_QUESTION)) % {
             "kind": OperationKind(row.kind).label,
             "amount": amount_text(row.amount, row.currency_code),
             "provider": provider_name(row.provider_id),
@@ -243,10 +243,9 @@ class AcknowledgeReport(Action[PaymentOperation]):
         yield _("%(provider)s has reported this; it wasn't asked to do anything.") % {
             "provider": provider_name(row.provider_id)
         }
-        yield _("The books hold, and go on to hold: %(figures)s.") % {"figures": _figures(row)}
+        yield _("Nothing changes in the books: %(figures)s.") % {"figures": _figures(row)}
         yield _(
-            "Acknowledging says that somebody knows of it and has done what it takes. No money moves, and "
-            "nothing is sent to the provider."
+            "Acknowledge once the report has been dealt with. No money moves, and nothing is sent to the provider."
         )
 
     def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
@@ -268,6 +267,14 @@ class AcknowledgeReport(Action[PaymentOperation]):
 OPERATION_ACTIONS: Final = (CheckOperation(), ResolveOperation(), CorrectOperation(), AcknowledgeReport())
 
 
+_QUESTIONS: Final[dict[str, Promise]] = {
+    OperationKind.CAPTURE: gettext_lazy("Was %(amount)s captured? Check the dashboard of %(provider)s."),
+    OperationKind.REFUND: gettext_lazy("Was %(amount)s refunded? Check the dashboard of %(provider)s."),
+    OperationKind.AUTHORIZE: gettext_lazy("Was %(amount)s authorized? Check the dashboard of %(provider)s."),
+}
+_OTHER_QUESTION: Final = gettext_lazy(
+    "Has this happened: %(kind)s, %(amount)s? Check the dashboard of %(provider)s."
+)
 _TOTALS: Final[dict[str, tuple[Promise, Promise]]] = {
     OperationKind.CAPTURE: (
         gettext_lazy("Captured so far %(before)s; with this %(after)s."),

@@ -91,11 +91,10 @@ class CapturePayment(Action[Payment]):
 
     def report(self, row: Payment, values: Values) -> Report:
         """Say what was taken and what is still held."""
-        text = _("%(amount)s was captured. %(held)s is still held.") % {
-            "amount": _text(row, values["amount"]),
-            "held": _text(row, row.capturable_amount),
-        }
-        return Report(text=text)
+        told = [_("%(amount)s was captured.") % {"amount": _text(row, values["amount"])}]
+        if row.capturable_amount:
+            told.append(_("%(held)s is still held.") % {"held": _text(row, row.capturable_amount)})
+        return Report(text=" ".join(told))
 
     def _rest(self, row: Payment, rest: Decimal) -> str:
         plugin = plugin_of(row.provider_id)
@@ -135,7 +134,7 @@ class RefundPayment(Action[Payment]):
         left, name = left_to_refund(row), provider_name(row.provider_id)
         yield from _unclear(row, OperationKind.REFUND)
         if values is None:
-            yield _("%(captured)s was captured through %(provider)s; up to %(left)s can go back now.") % {
+            yield _("%(captured)s was captured through %(provider)s; %(left)s can be refunded.") % {
                 "captured": _text(row, row.captured_amount),
                 "provider": name,
                 "left": _text(row, left),
@@ -148,7 +147,7 @@ class RefundPayment(Action[Payment]):
             "amount": _text(row, amount),
             "provider": name,
         }
-        yield _("%(kept)s of this payment is kept.") % {"kept": _text(row, surely_kept(row) - amount)}
+        yield from _kept(row, surely_kept(row) - amount)
 
     def run(self, row: Payment, values: Values, actor: Any) -> None:
         """Give it back."""
@@ -164,11 +163,8 @@ class RefundPayment(Action[Payment]):
 
     def report(self, row: Payment, values: Values) -> Report:
         """Say what went back."""
-        text = _("%(amount)s was refunded. %(kept)s of this payment is kept.") % {
-            "amount": _text(row, values["amount"]),
-            "kept": _text(row, surely_kept(row)),
-        }
-        return Report(text=text)
+        told = _("%(amount)s was refunded.") % {"amount": _text(row, values["amount"])}
+        return Report(text=" ".join([told, *_kept(row, surely_kept(row))]))
 
 
 class CancelPayment(Action[Payment]):
@@ -195,7 +191,7 @@ class CancelPayment(Action[Payment]):
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much is let go."""
-        yield _("%(amount)s that %(provider)s holds goes free for the payer.") % {
+        yield _("%(provider)s will release the %(amount)s hold.") % {
             "amount": _text(row, row.capturable_amount),
             "provider": provider_name(row.provider_id),
         }
@@ -216,8 +212,8 @@ class SyncPayment(Action[Payment]):
 
     slug = "sync"
     label = gettext_lazy("Sync")
-    heading = gettext_lazy("Ask the provider how this stands")
-    bulk_label = gettext_lazy("Ask the providers how these stand")
+    heading = gettext_lazy("Refresh from provider")
+    bulk_label = gettext_lazy("Refresh from provider")
     permission = "sync_session"
 
     def is_offered(self, row: Payment) -> bool:
@@ -244,6 +240,12 @@ def _unclear(payment: Payment, kind: OperationKind) -> Iterable[str]:
     for operation in asked.exclude(succeeded):
         if is_unclear(operation):
             yield unclear_text(operation)
+
+
+def _kept(payment: Payment, amount: Decimal) -> Iterable[str]:
+    """Yield how much of what was captured is kept, if anything is."""
+    if amount:
+        yield _("%(kept)s of this payment is kept.") % {"kept": _text(payment, amount)}
 
 
 def _text(payment: Payment, amount: Decimal) -> str:

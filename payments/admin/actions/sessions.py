@@ -95,7 +95,7 @@ class CancelSession(Action[PaymentSession]):
             yield _("The session of %(amount)s with %(provider)s is canceled. No money moves.") % parts
             return
         parts["amount"] = amount_text(row.payment.capturable_amount, row.currency_code)
-        yield _("%(amount)s that %(provider)s holds goes free for the payer.") % parts
+        yield _("%(provider)s will release the %(amount)s hold.") % parts
         yield _("This can't be undone: to take it later, the payer has to authorize it again.")
 
     def run(self, row: PaymentSession, values: Values, actor: Any) -> None:
@@ -112,8 +112,8 @@ class SyncSession(Action[PaymentSession]):
 
     slug = "sync"
     label = gettext_lazy("Sync")
-    heading = gettext_lazy("Ask the provider how this stands")
-    bulk_label = gettext_lazy("Ask the providers how these stand")
+    heading = gettext_lazy("Refresh from provider")
+    bulk_label = gettext_lazy("Refresh from provider")
     permission = "sync_session"
 
     def is_offered(self, row: PaymentSession) -> bool:

@@ -114,7 +114,7 @@ class ActionPage:
     def _report_previous(self, previous: PreviousResult) -> Report:
         """Say that this has been done before, by the same person's second click or by somebody else."""
         if previous.actor != self._context.username or previous.action != self._action.slug:
-            told = _("%(name)s was faster, so you changed nothing. %(report)s")
+            told = _("%(name)s has already acted on this. You changed nothing. %(report)s")
             parts = {"name": previous.actor, "report": previous.report.text}
             return Report(text=told % parts, level=messages.WARNING)
         form = self._action.form_class(self._request.POST, row=self._row)

@@ -222,7 +222,8 @@ class _Overview:
                 cells=(
                     Fact(label=_("Provider"), value=payment.provider_id),
                     Fact(
-                        label=_("Held"), value=amount_html(payment.capturable_amount, payment.currency_code)
+                        label=_("Authorized, not captured"),
+                        value=amount_html(payment.capturable_amount, payment.currency_code),
                     ),
                     Fact(label=_("Expires"), value=moment(payment.expires_at)),
                     Fact(

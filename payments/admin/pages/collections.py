@@ -186,7 +186,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         payable = _related(obj).payables.get(obj.pk)
         return payable.html(links_of(obj)) if payable else None
 
-    @admin.display(description=_("for and by"))
+    @admin.display(description=_("order and customer"))
     def payable_and_customer_column(self, obj: PaymentCollection) -> SafeString | None:
         """Show what is paid for, and below it who pays."""
         return lines(self.payable_column(obj), customer_link(obj.customer, links_of(obj))) or None
@@ -266,7 +266,7 @@ def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
     if is_refunded:
         yield badge(gettext("Refunded"), Tone.RETURNED)
     elif collection.refunded_amount:
-        yield badge(gettext("Partly refunded"), Tone.RETURNED)
+        yield badge(gettext("Partially refunded"), Tone.RETURNED)
     if collection.charged_back_amount:
         yield charge_back_badge(collection.charged_back_amount, collection.captured_amount)
     yield from unclear_badges(collection)
