@@ -1,7 +1,6 @@
-"""The admin: pages on which an operator sees what happened to a payment.
+"""The admin: pages on which an operator sees what happened to a payment, and acts through the services.
 
-A face: it reads rows, checks permissions and renders. It has no rule about money, and what it changes, it changes
-through services. Each page is a mixin, so that it also works in front of another ModelAdmin.
+Each page is a mixin, so that it also works in front of another skin's ModelAdmin.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The base of every page that only shows: no adding, no changing, no deleting, and no way around that.
 
-It is a mixin, so that a project which uses another admin skin can put it in front of that skin's ModelAdmin.
+A mixin, so that a project can put it in front of another admin skin's ModelAdmin.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from payments.admin.changelist import LimitedPaginator, PlainInputMixin, Search, queue_of
-from payments.admin.links import Links, attach_links
+from payments.admin.formatting import age, amount_html
+from payments.admin.links import Links, attach_links, links_of
 from payments.admin.panels import Panel, Summary, TimelinePanel
+from payments.admin.payables import collection_of
+from payments.models import PaymentCollection
 
 _SUFFIXES: Final = frozenset(
     {"", "exact", "in", "gt", "gte", "lt", "lte", "isnull", "id__exact", "id__in", "pk__exact", "pk__in"}
@@ -28,11 +33,11 @@ _SUFFIXES: Final = frozenset(
 
 
 class PaymentsAdminMixin(PlainInputMixin):
-    """Be a list that stays fast when the table is big, and a page of a summary and panels.
+    """A list that stays fast when the table is big, and a page of a summary and panels.
 
     `row_relations` are joined and `row_deferred` left unread wherever rows are selected. `linked_by` are the paths by
-    which other pages may filter this list, besides `list_filter`; no other lookup is let in from the address, since
-    one on a private column would tell its content letter by letter.
+    which other pages may filter this list, besides `list_filter`. No other lookup is accepted from the address: one on
+    a private column would tell its content letter by letter.
     """
 
     change_form_template: ClassVar[Any] = "admin/payments/inspection.html"
@@ -117,6 +122,21 @@ class PaymentsAdminMixin(PlainInputMixin):
         """Return the panels of a row's page in their order; None where this user may not see one."""
         return ()
 
+    @admin.display(description=_("amount"))
+    def amount_column(self, obj: Any) -> SafeString | None:
+        """Show the row's amount."""
+        return amount_html(obj.amount, obj.currency_code) or None
+
+    @admin.display(description=_("collection"))
+    def collection_column(self, obj: Any) -> SafeString:
+        """Show the collection that the row is below of."""
+        return links_of(obj).to_id(PaymentCollection, collection_of(obj))
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age_column(self, obj: Any) -> SafeString:
+        """Show how long ago the row was created."""
+        return age(obj.created_at)
+
     def links(self, request: HttpRequest) -> Links:
         """Return the links that this request's user may follow on this site."""
         return Links(site=self.admin_site, request=request)
@@ -138,7 +158,7 @@ class PaymentsAdminMixin(PlainInputMixin):
 
 
 class InspectionAdminMixin(PaymentsAdminMixin):
-    """Only show: whatever permissions somebody has, these pages neither add, change nor delete."""
+    """A page that only shows: whatever permissions a user has, it neither adds, changes nor deletes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: services create rows."""
@@ -167,17 +187,13 @@ class InspectionAdminMixin(PaymentsAdminMixin):
         The log knows nothing of what services changed; the history on the page does, and who did it.
         """
         row = self.get_object(request, unquote(object_id))
-        anchor = "" if row is None else self._history_anchor(request, row)
+        may_view = row is not None and self.has_view_permission(request, row)
+        panels = self.get_panels(request, row) if may_view else ()
+        anchor = next((panel.slug for panel in panels if isinstance(panel, TimelinePanel)), "")
         if not anchor:
             return super().history_view(request, object_id, extra_context)
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         return HttpResponseRedirect(f"{reverse(name, args=[object_id])}#{anchor}")
-
-    def _history_anchor(self, request: HttpRequest, row: Any) -> str:
-        if not self.has_view_permission(request, row):
-            return ""
-        panels = self.get_panels(request, row)
-        return next((panel.slug for panel in panels if isinstance(panel, TimelinePanel)), "")
 
 
 def _is_lookup_of(path: str, lookup: str) -> bool:

@@ -1,4 +1,7 @@
-"""What the lists have in common: input that no browser sends is refused, and they search, filter, page and count."""
+"""What the lists share: searching, filtering, paging, the count of what needs attention, and plain input.
+
+None of them reads or counts a whole table.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,9 @@ else:
 
 
 class PlainInputMixin(_ModelAdmin):
-    """Answer a request that holds a NUL character with 400: PostgreSQL fails where it is asked for one.
+    """A guard in front of all pages: a request with a NUL character, on which PostgreSQL fails, gets a 400.
 
-    It stands around the addresses as a whole, those that a project's own ModelAdmin adds included.
+    It also guards the addresses that a project's own ModelAdmin adds.
     """
 
     @property
@@ -125,10 +128,10 @@ else:
 
 
 class LimitedPaginator(_Paginator):
-    """Count up to `limit` rows and page through those; `is_limited` says that there are more.
+    """A paginator that counts up to `limit` rows and pages through those; `is_limited` says that there are more.
 
-    Counting a table of millions takes a database seconds on every page, to tell an operator a number that nobody
-    pages through. Who looks for an older row searches or filters.
+    Counting a table of millions takes a database seconds on every page, for a number that nobody needs: older rows are
+    found by searching or filtering.
     """
 
     limit: ClassVar[int] = 2_000
@@ -156,7 +159,7 @@ _MOST: Final = 99
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """Count what waits; `count` is at most 99, `is_more` says that there is more."""
+    """How many operations wait for a person; `count` is at most 99, `is_more` says that there are more."""
 
     count: int
     is_more: bool
@@ -189,7 +192,7 @@ _RECENT: Final = 1_000
 
 
 class CurrencyFilter(admin.SimpleListFilter):
-    """Offer the currencies of the newest collections, and the one that is chosen."""
+    """The currencies of the newest collections, and the one that is chosen."""
 
     title = _("currency")
     parameter_name = "currency"
@@ -207,19 +210,19 @@ class CurrencyFilter(admin.SimpleListFilter):
 
 
 class CollectionCurrencyFilter(CurrencyFilter):
-    """Offer currencies for rows below a collection."""
+    """The currencies of rows below a collection."""
 
     path = "collection__currency_code"
 
 
 class MovementCurrencyFilter(CurrencyFilter):
-    """Offer currencies for rows below a payment."""
+    """The currencies of rows below a payment."""
 
     path = "payment__collection__currency_code"
 
 
 class CollectionProviderFilter(admin.SimpleListFilter):
-    """Find the collections that have a session with a provider."""
+    """Collections that have a session with a provider."""
 
     title = _("provider")
     parameter_name = "provider"
@@ -238,7 +241,7 @@ class CollectionProviderFilter(admin.SimpleListFilter):
 
 
 class OpenOperationsFilter(admin.SimpleListFilter):
-    """Find the collections with operations that need a person, or that aren't over."""
+    """Collections with operations that need a person, or that are open."""
 
     title = _("open operations")
     parameter_name = "operations"
@@ -260,7 +263,7 @@ class OpenOperationsFilter(admin.SimpleListFilter):
 
 
 class RefundedFilter(admin.SimpleListFilter):
-    """Find the collections whose money all went back, which share their status with those that were never paid."""
+    """Collections that were fully refunded; they share their status with those that were never paid."""
 
     title = _("refunds")
     parameter_name = "refunded"
@@ -279,7 +282,7 @@ class RefundedFilter(admin.SimpleListFilter):
 
 
 class ChargedBackFilter(admin.SimpleListFilter):
-    """Find what payers' banks have taken back and not returned, whoever has acknowledged it."""
+    """What payers' banks have taken back and not returned, acknowledged or not."""
 
     title = _("charge-backs")
     parameter_name = "charged_back"
@@ -294,7 +297,7 @@ class ChargedBackFilter(admin.SimpleListFilter):
 
 
 class EventTypeFilter(admin.SimpleListFilter):
-    """Offer the kinds of change that the history knows, in words."""
+    """The types of events, in words."""
 
     title = _("what happened")
     parameter_name = "type"

@@ -30,7 +30,7 @@ _TAIL: Final = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Link to rows and lists on `site`, as far as the request's user may view them there."""
+    """Links to the rows and lists on `site` that the request's user may view there."""
 
     site: AdminSite
     request: HttpRequest

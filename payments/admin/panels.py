@@ -6,6 +6,7 @@ Frozen data only; how they look is in the templates under `admin/payments/parts/
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -21,7 +22,7 @@ Text = str | SafeString
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """Pair a label with a value; the value is escaped unless it is safe."""
+    """A label with a value; the value is escaped unless it is safe."""
 
     label: Text
     value: Text
@@ -34,7 +35,7 @@ def known_facts(*pairs: tuple[Text, Text | None]) -> tuple[Fact, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """Say what needs a person's eye, with an optional link."""
+    """Something that needs an operator's eye, with an optional link."""
 
     text: Text
     url: str | None = None
@@ -43,7 +44,7 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Say what this row is and how it stands, on top of its page."""
+    """What a row is and how it stands, on top of its page."""
 
     badges: tuple[SafeString, ...] = ()
     headline: Text = ""
@@ -55,7 +56,7 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """Be a titled section; `slug` is its anchor, `note` a sentence under the title."""
+    """A titled section; `slug` is its anchor, `note` a sentence under the title."""
 
     template: ClassVar[str]
 
@@ -68,15 +69,20 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """Name a table's column; `is_number` aligns it to the right."""
+    """A column of a table; `is_number` aligns it to the right."""
 
     label: Text
     is_number: bool = False
 
 
+def columns(*labels: Text, numbers: Collection[int] = ()) -> tuple[Column, ...]:
+    """Return columns with labels, of which those at the places `numbers` are aligned to the right."""
+    return tuple(Column(label=label, is_number=place in numbers) for place, label in enumerate(labels))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Hold a table's row, one cell per column; `is_part` sets it in below the row that it is a part of."""
+    """A row of a table, one cell per column; `is_part` indents it below the row that it is a part of."""
 
     cells: tuple[Text, ...]
     is_part: bool = False
@@ -84,7 +90,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class TablePanel(Panel):
-    """Be a table, or a sentence where it has no rows."""
+    """A table, or a sentence where it has no rows."""
 
     template: ClassVar[str] = "admin/payments/parts/table.html"
 
@@ -101,7 +107,7 @@ class TablePanel(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerPanel(TablePanel):
-    """Be a table that a provider fills in when it is asked to; `alert` says why it didn't."""
+    """A table that a provider fills in on request; `alert` says why it didn't."""
 
     template: ClassVar[str] = "admin/payments/parts/methods.html"
 
@@ -112,7 +118,7 @@ class AnswerPanel(TablePanel):
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentPanel(Panel):
-    """Be a JSON document; `withheld` is the sentence that stands in for one that this user may not read."""
+    """A JSON document; `withheld` is shown in its place to a user who may not read it."""
 
     template: ClassVar[str] = "admin/payments/parts/document.html"
 
@@ -122,10 +128,10 @@ class DocumentPanel(Panel):
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
-    """Tell of one change: when, what in words, from where to where, how much; `origin` lists about what and by whom.
+    """One change: when, what in words, from where to where, how much; `origin` lists about what and by whom.
 
-    Where it is a provider's answer, `question` says what was asked, and `answer` is the answer as JSON, redacted;
-    `withheld` is the sentence that stands in for one that this user may not read.
+    For a provider's answer, `question` says what was asked, and `answer` is the answer as JSON, redacted; `withheld` is
+    shown in its place to a user who may not read it.
     """
 
     time: SafeString
@@ -141,7 +147,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineDay:
-    """Gather the changes of one day."""
+    """The changes of one day."""
 
     date: str
     entries: tuple[TimelineEntry, ...]
@@ -149,7 +155,7 @@ class TimelineDay:
 
 @dataclass(frozen=True, kw_only=True)
 class TimelinePanel(Panel):
-    """Be a history, oldest first."""
+    """A history, oldest first."""
 
     template: ClassVar[str] = "admin/payments/parts/timeline.html"
 

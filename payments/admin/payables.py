@@ -1,7 +1,7 @@
 """What collections pay for: rows of the shop, read in one query per model, and the way back from them.
 
-Django's own prefetching of generic relations fails on a page whose shop has dropped a model or changed its keys; an
-operator still has to see the money then.
+Django's own prefetching of generic relations fails where the shop has dropped a model or changed its keys, and an
+operator has to see the money even then.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ATTRIBUTE: Final = "_payments_admin_collections"
 
 @dataclass(frozen=True, kw_only=True)
 class Payable:
-    """Name a row of the shop; `row` is None where it, or its model, is gone."""
+    """A row of the shop that is paid for; `row` is None where it, or its model, is gone."""
 
     kind: str
     pk: str
@@ -70,7 +70,11 @@ def _load(
 ) -> list[tuple[PaymentCollection, Payable]]:
     model = content_type.model_class()
     kind = content_type.model if model is None else str(model._meta.verbose_name)
-    rows = {} if model is None else _rows(model, {str(collection.payable_id) for collection in collections})
+    rows = {}
+    if model is not None:
+        keys = [_key(model, str(collection.payable_id)) for collection in collections]
+        found = model._base_manager.in_bulk({key for key in keys if key is not None})
+        rows = {text: row for pk, row in found.items() if (text := key_text(model, pk)) is not None}
     return [
         (
             collection,
@@ -80,11 +84,6 @@ def _load(
         )
         for collection in collections
     ]
-
-
-def _rows(model: type[models.Model], keys: set[str]) -> dict[str, models.Model]:
-    found = model._base_manager.in_bulk([value for key in keys if (value := _key(model, key)) is not None])
-    return {text: row for pk, row in found.items() if (text := key_text(model, pk)) is not None}
 
 
 def _key(model: type[models.Model], text: str) -> object:
@@ -128,9 +127,9 @@ else:
 
 
 class PayableAdminMixin(_ModelAdmin):
-    """Offer a shop's ModelAdmin `payment_collections`, for `list_display` and `readonly_fields`.
+    """A column `payment_collections` for a shop's own ModelAdmin, for `list_display` and `readonly_fields`.
 
-    It costs one query per page. Who may not view collections sees none.
+    It costs one query per page, and is empty for users who may not view collections.
     """
 
     class Media:

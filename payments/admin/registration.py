@@ -1,7 +1,7 @@
-"""Registers the pages with Django's own admin.
+"""The pages registered with Django's own admin.
 
-A project that uses another skin unregisters a model and registers it anew with the same mixin in front of its own
-ModelAdmin: `class CollectionAdmin(PaymentCollectionAdminMixin, unfold.admin.ModelAdmin)`.
+A project with another skin registers a model anew with the same mixin in front of its own ModelAdmin:
+`class CollectionAdmin(PaymentCollectionAdminMixin, unfold.admin.ModelAdmin)`.
 """
 
 from __future__ import annotations
@@ -45,54 +45,54 @@ else:
 
 @admin.register(PaymentCollection)
 class PaymentCollectionAdmin(PaymentCollectionAdminMixin, _ModelAdmin):
-    """Show payment collections."""
+    """Payment collections in Django's own admin."""
 
 
 @admin.register(PaymentSession)
 class PaymentSessionAdmin(PaymentSessionAdminMixin, _ModelAdmin):
-    """Show payment sessions."""
+    """Payment sessions in Django's own admin."""
 
 
 @admin.register(Payment)
 class PaymentAdmin(PaymentAdminMixin, _ModelAdmin):
-    """Show payments."""
+    """Payments in Django's own admin."""
 
 
 @admin.register(Capture)
 class CaptureAdmin(CaptureAdminMixin, _ModelAdmin):
-    """Show captures."""
+    """Captures in Django's own admin."""
 
 
 @admin.register(Refund)
 class RefundAdmin(RefundAdminMixin, _ModelAdmin):
-    """Show refunds."""
+    """Refunds in Django's own admin."""
 
 
 @admin.register(PaymentOperation)
 class PaymentOperationAdmin(PaymentOperationAdminMixin, _ModelAdmin):
-    """Show payment operations."""
+    """Payment operations in Django's own admin."""
 
 
 @admin.register(PaymentEvent)
 class PaymentEventAdmin(PaymentEventAdminMixin, _ModelAdmin):
-    """Show payment events."""
+    """Payment events in Django's own admin."""
 
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(WebhookEventAdminMixin, _ModelAdmin):
-    """Show webhook events."""
+    """Webhook events in Django's own admin."""
 
 
 @admin.register(AccountHolder)
 class AccountHolderAdmin(AccountHolderAdminMixin, _ModelAdmin):
-    """Show account holders."""
+    """Account holders in Django's own admin."""
 
 
 @admin.register(RefundReason)
 class RefundReasonAdmin(RefundReasonAdminMixin, _ModelAdmin):
-    """Edit refund reasons."""
+    """Refund reasons in Django's own admin."""
 
 
 @admin.register(PaymentProvider)
 class PaymentProviderAdmin(PaymentProviderAdminMixin, _ModelAdmin):
-    """Show payment providers, and switch them on and off."""
+    """Payment providers in Django's own admin."""

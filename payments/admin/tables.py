@@ -20,7 +20,8 @@ from django.utils.translation import gettext as _
 from payments.admin.actions.views import buttons_html
 from payments.admin.formatting import amount_html, amount_remark, failure, lines, moment, quiet, trouble_html
 from payments.admin.links import Links, movement_reference_html, provider_name, reference_html, short_id
-from payments.admin.panels import Column, Row, TablePanel, Text, next_action_text
+from payments.admin.panels import Row, TablePanel, Text, columns, next_action_text
+from payments.admin.timelines import operation_origin
 from payments.admin.widgets import Tone, badge, status_badge
 from payments.models import (
     Capture,
@@ -32,7 +33,6 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.states import (
-    EventSource,
     MovementStatus,
     OperationKind,
     OperationStatus,
@@ -64,12 +64,13 @@ def session_table(
     return TablePanel(
         title=capfirst(str(PaymentSession._meta.verbose_name_plural)),
         slug="sessions",
-        columns=(
-            Column(label=_("Session")),
-            Column(label=_("Status")),
-            Column(label=_("Amount"), is_number=True),
-            Column(label=_("Due or expires")),
-            Column(label=_("Reference and actions")),
+        columns=columns(
+            _("Session"),
+            _("Status"),
+            _("Amount"),
+            _("Due or expires"),
+            _("Reference and actions"),
+            numbers={2},
         ),
         rows=tuple(_session_row(row, links, currency_code) for row in rows),
         empty=_("No session has been opened."),
@@ -80,12 +81,7 @@ def session_table(
 
 
 def payment_table(
-    payments: QuerySet[Payment],
-    links: Links,
-    currency_code: str,
-    *,
-    slug: str = "payments",
-    **lookups: object,
+    payments: QuerySet[Payment], links: Links, currency_code: str, **lookups: object
 ) -> TablePanel | None:
     """Return payments, each followed by its captures and refunds; None where the user may not view payments."""
     if not links.may_view(Payment):
@@ -94,15 +90,16 @@ def payment_table(
     parts, are_parts_cut = _movements(rows, links)
     return TablePanel(
         title=_("Payments"),
-        slug=slug,
-        columns=(
-            Column(label=_("Payment")),
-            Column(label=_("Status")),
-            Column(label=_("Authorized"), is_number=True),
-            Column(label=_("Captured"), is_number=True),
-            Column(label=_("Refunded"), is_number=True),
-            Column(label=_("When")),
-            Column(label=_("Reference and actions")),
+        slug="payments",
+        columns=columns(
+            _("Payment"),
+            _("Status"),
+            _("Authorized"),
+            _("Captured"),
+            _("Refunded"),
+            _("When"),
+            _("Reference and actions"),
+            numbers={2, 3, 4},
         ),
         rows=tuple(
             row
@@ -131,13 +128,14 @@ def operation_table(
         title=_("Operations"),
         slug="operations",
         note=_("Every call to a provider, written down before it was made. Its id is its idempotency key."),
-        columns=(
-            Column(label=_("Operation")),
-            Column(label=_("Status")),
-            Column(label=_("Amount"), is_number=True),
-            Column(label=_("Attempts"), is_number=True),
-            Column(label=_("When and by whom")),
-            Column(label=_("Error")),
+        columns=columns(
+            _("Operation"),
+            _("Status"),
+            _("Amount"),
+            _("Attempts"),
+            _("When and by whom"),
+            _("Error"),
+            numbers={2, 3},
         ),
         rows=tuple(_operation_row(row, links, currency_code) for row in reversed(newest)),
         empty=_("No provider has been called."),
@@ -155,12 +153,7 @@ def webhook_table(events: QuerySet[WebhookEvent], links: Links, **lookups: objec
     return TablePanel(
         title=_("Webhook events"),
         slug="webhooks",
-        columns=(
-            Column(label=_("Event")),
-            Column(label=_("Status")),
-            Column(label=_("When")),
-            Column(label=_("Remarks")),
-        ),
+        columns=columns(_("Event"), _("Status"), _("When"), _("Remarks")),
         rows=tuple(_webhook_row(row, links) for row in reversed(newest)),
         empty=_("The provider has sent no events."),
         is_cut=is_cut,
@@ -196,12 +189,6 @@ def installment_text(session: PaymentSession) -> str:
     if session.installment is None:
         return ""
     return _("Installment %(number)s") % {"number": session.installment}
-
-
-def operation_origin(operation: PaymentOperation) -> str:
-    """Return where an operation was asked for, and by whom."""
-    source = EventSource(operation.source).label
-    return f"{source} · {operation.actor.get_username()}" if operation.actor else str(source)
 
 
 def _screenful(rows: QuerySet[RowT]) -> tuple[list[RowT], bool]:
@@ -279,29 +266,22 @@ def _reason(movement: Capture | Refund) -> tuple[Text, ...]:
 
 
 def _operation_row(operation: PaymentOperation, links: Links, currency_code: str) -> Row:
+    key = operation.idempotency_key
     return Row(
         cells=(
             lines(
                 OperationKind(operation.kind).label,
                 links.to_id(PaymentOperation, operation.pk),
-                _key_of(operation),
+                # Usually the operation's id is its key.
+                "" if key == operation.pk else _labelled(_("key"), short_id(key)),
             ),
             status_badge(operation.status, OperationStatus),
             amount_html(operation.amount, currency_code),
             str(operation.attempts),
             lines(moment(operation.created_at), quiet(operation_origin(operation))),
-            lines(
-                trouble_html(operation, currency_code),
-                buttons_html(operation, links),
-            ),
+            lines(trouble_html(operation, currency_code), buttons_html(operation, links)),
         )
     )
-
-
-def _key_of(operation: PaymentOperation) -> SafeString:
-    """Return an idempotency key that isn't the operation's id, as it usually is."""
-    key = operation.idempotency_key
-    return SafeString() if key == operation.pk else _labelled(_("key"), short_id(key))
 
 
 def _webhook_row(event: WebhookEvent, links: Links) -> Row:
@@ -353,13 +333,8 @@ def plan_panel(collection: PaymentCollection, links: Links) -> TablePanel | None
         title=_("Who pays what, and when"),
         slug="plan",
         note=_note(collection, shown),
-        columns=(
-            Column(label=_("Part")),
-            Column(label=_("Paid with")),
-            Column(label=_("Amount"), is_number=True),
-            Column(label=_("Due")),
-            Column(label=_("State")),
-            Column(label=_("Captured"), is_number=True),
+        columns=columns(
+            _("Part"), _("Paid with"), _("Amount"), _("Due"), _("State"), _("Captured"), numbers={2, 5}
         ),
         rows=tuple(_row(session, number, collection, links) for number, session in enumerate(shown, start=1)),
         empty="",
@@ -394,7 +369,10 @@ def _row(session: PaymentSession, number: int, collection: PaymentCollection, li
     payment, currency = session.payment, collection.currency_code
     return Row(
         cells=(
-            lines(_name(session, number), links.to_id(PaymentSession, session.pk)),
+            lines(
+                installment_text(session) or _("Part %(number)s") % {"number": number},
+                links.to_id(PaymentSession, session.pk),
+            ),
             provider_name(session.provider_id),
             lines(
                 amount_html(_amount(session), currency),
@@ -405,12 +383,6 @@ def _row(session: PaymentSession, number: int, collection: PaymentCollection, li
             "" if payment is None else amount_html(payment.captured_amount, currency),
         )
     )
-
-
-def _name(session: PaymentSession, number: int) -> str:
-    if session.installment is not None:
-        return _("Installment %(number)s") % {"number": session.installment}
-    return _("Part %(number)s") % {"number": number}
 
 
 def _state(session: PaymentSession) -> Iterable[SafeString]:

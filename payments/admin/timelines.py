@@ -210,6 +210,11 @@ def origin(event: PaymentEvent) -> str:
     return _source(event.source, event.actor_label or (event.actor.get_username() if event.actor else ""))
 
 
+def operation_origin(operation: PaymentOperation) -> str:
+    """Return where an operation was asked for, and by whom."""
+    return _source(operation.source, operation.actor.get_username() if operation.actor else "")
+
+
 def subject(event: PaymentEvent, links: Links) -> SafeString:
     """Return a link to the row that an event is about, with its provider; nothing for the collection itself."""
     target = _target(event, links)
@@ -255,7 +260,8 @@ def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
         tone=_tone(event),
         sentence=format_html("{} {}", sentence(event), quiet(remark(event))),
         change=change(event),
-        amount=amount_html(_amount(event), event.collection.currency_code),
+        # The amount of a report's operation is the session's, whatever was reported.
+        amount=amount_html(None if _is_report(event) else event.amount, event.collection.currency_code),
         origin=tuple(part for part in (subject(event, links), origin(event)) if part),
     )
 
@@ -276,7 +282,7 @@ def _call(operation: PaymentOperation, links: Links, *, shows_answer: bool) -> t
         amount=SafeString("") if is_report else amount_html(operation.amount, currency),
         origin=(
             format_html("{} · {}", links.to_id(PaymentOperation, operation.pk), operation.provider_id),
-            _source(operation.source, "" if operation.actor is None else operation.actor.get_username()),
+            operation_origin(operation),
         ),
         question="" if is_report else _question(operation, currency),
         answer=pretty(operation.exchange) if shows_answer and not is_report else "",
@@ -306,11 +312,6 @@ def _data(event: PaymentEvent) -> dict[str, Any]:
 def _is_report(event: PaymentEvent) -> bool:
     """Return whether an event is about an operation that stands for a report which nobody asked for."""
     return event.type == "operation.needs_attention" and _data(event).get("kind") == OperationKind.SYNC
-
-
-def _amount(event: PaymentEvent) -> Decimal | None:
-    """Return how much an event is about; that of a report's operation is the session's, whatever was reported."""
-    return None if _is_report(event) else event.amount
 
 
 def _question(operation: PaymentOperation, currency_code: str) -> str:

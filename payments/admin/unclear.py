@@ -1,4 +1,4 @@
-"""What nobody knows yet of what a provider was asked, in words: on badges, in banners, and before it is asked again."""
+"""Operations whose outcome isn't known yet, in words: on badges, in banners, and before the same is asked again."""
 
 from __future__ import annotations
 

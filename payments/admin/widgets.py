@@ -1,4 +1,4 @@
-"""Badges, which show a status in words, colour and sign, and the bar that shows how an amount divides."""
+"""Badges that show a status in words, colour and sign, and the bar that shows how an amount divides."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from payments.states import (
 
 
 class Tone(StrEnum):
-    """What a status means to an operator; each has a colour in the style sheet and a sign beside the words."""
+    """What a status means to an operator, shown by a colour and by a sign beside the words."""
 
     GOOD = "good"
     HELD = "held"
@@ -128,7 +128,7 @@ def charge_back_badge(amount: Decimal, captured: Decimal) -> SafeString:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Be one part of the bar; `start` and `width` are in per cent, spelled for SVG."""
+    """One part of the bar; `start` and `width` are in per cent, spelled for SVG."""
 
     kind: str
     label: str
@@ -139,7 +139,7 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class AmountBar:
-    """Be the whole bar; `text` says in a sentence what it shows."""
+    """The whole bar; `text` says in a sentence what it shows."""
 
     segments: tuple[Segment, ...]
     text: str

@@ -1,4 +1,4 @@
-"""What an operator can do: every action, its confirmation page, and the guard that lets it happen once.
+"""What an operator can do: actions, their confirmation pages, and the guard that lets each happen once.
 
-Still the face: permissions, forms and sentences. What may be done with money, and how, the services decide.
+The services decide what may be done with money, and how.
 """

@@ -33,14 +33,14 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Say what came of an action; `level` is one of Django's message levels."""
+    """What came of an action; `level` is one of Django's message levels."""
 
     text: str
     level: int = messages.SUCCESS
 
 
 class Action(Generic[RowT]):
-    """Do one thing to a row through one of the services.
+    """One thing that an operator can do to a row, through one of the services.
 
     `label` is on the button, `heading` on the confirmation page and `is_grave` colours both. `bulk_label` stands in the
     menu of a list; without it the action isn't offered there.

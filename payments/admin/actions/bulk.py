@@ -1,7 +1,6 @@
-"""Actions on many rows: a page that lists what will happen to each, and one that tells what came of it row by row.
+"""Actions on many rows: a page that lists what will happen to each, and one that streams what came of it.
 
-Every row is a turn and a transaction of its own, so that one that fails spares the others. The results are streamed as
-they come, with a progress bar that needs no script; who leaves the page stops after the row at hand.
+Every row has a guard and a transaction of its own, so that one that fails spares the others.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _LEVELS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Be one chosen row: what will happen to it, or why nothing will."""
+    """One of the chosen rows, with what will happen to it, or why nothing will."""
 
     row: Any
     owner: Text = ""
@@ -54,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Say what came of one row; `tone` colours it and `number` counts it."""
+    """What came of one row; `tone` colours it and `number` counts it."""
 
     row_text: str
     owner: Text = ""
@@ -109,7 +108,7 @@ def confirmation(
 
 
 class BulkPage:
-    """Take an action on the rows of a confirmed list."""
+    """The page on which an action is taken on the rows of a confirmed list."""
 
     def __init__(self, *, context: ActionContext, action: Action[Any], back_url: str) -> None:
         self._context, self._action, self._back_url = context, action, back_url
@@ -121,6 +120,7 @@ class BulkPage:
         if self._request.method != "POST" or not versions:
             messages.warning(self._request, _("Choose rows first."))
             return HttpResponseRedirect(self._back_url)
+        # Whoever leaves the page ends it after the row at hand.
         response = StreamingHttpResponse(self._page(versions, get_language() or "en"))
         response["X-Accel-Buffering"] = "no"  # nginx would hold the progress back otherwise
         response["Cache-Control"] = "no-store"

@@ -1,4 +1,4 @@
-"""Cancel and mark as paid, on a collection."""
+"""Canceling collections and marking them as paid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from payments.states import CollectionStatus, EventSource
 
 
 class MarkAsPaid(Action[PaymentCollection]):
-    """Record that what is left was paid outside of any provider."""
+    """A record that what is left was paid outside of any provider."""
 
     slug = "mark-as-paid"
     label = gettext_lazy("Mark as paid…")
@@ -104,7 +104,7 @@ class MarkAsPaid(Action[PaymentCollection]):
 
 
 class CancelCollection(Action[PaymentCollection]):
-    """Abandon a collection."""
+    """The end of a collection: what is held is released, and nothing can be paid any more."""
 
     slug = "cancel"
     label = gettext_lazy("Cancel…")

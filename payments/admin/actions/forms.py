@@ -1,4 +1,4 @@
-"""The forms of the confirmation pages. Nobody types a status here, and an amount only to say how much is to move."""
+"""The forms of the confirmation pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GROUPED: Final = 3
 
 
 class SecondWordField(forms.BooleanField):
-    """A tick that says that something unusual is meant; `codes` are the refusals after which it is shown."""
+    """A tick that confirms something unusual; it is shown after a refusal with one of `codes`."""
 
     widget = forms.HiddenInput
 
@@ -35,7 +35,7 @@ class SecondWordField(forms.BooleanField):
 
 
 class ActionForm(forms.Form):
-    """Carry the version of the row that the page showed, and where to go afterwards."""
+    """The base of all forms: the version of the row that the page showed, and where to go afterwards."""
 
     version = forms.CharField(widget=forms.HiddenInput, max_length=MAX_VERSION)
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
@@ -74,7 +74,7 @@ class ActionForm(forms.Form):
 
 
 class AmountField(forms.Field):
-    """Read an amount as people of the active language write it, and refuse whatever could mean two amounts."""
+    """An amount as people of the active language write it; what could mean two amounts is refused."""
 
     widget = forms.TextInput
 
@@ -156,7 +156,7 @@ class AmountField(forms.Field):
 
 
 class AmountForm(ActionForm):
-    """Ask how much is to move; `left` is how much can."""
+    """How much is to move."""
 
     amount = AmountField(label=_("Amount"))
     despite_unclear = SecondWordField(
@@ -170,7 +170,7 @@ class AmountForm(ActionForm):
 
 
 class NoteField(forms.CharField):
-    """Read a remark, and refuse one with a card number in it."""
+    """A remark; one that contains a card number is refused."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", MAX_NOTE)
@@ -187,7 +187,7 @@ class NoteField(forms.CharField):
 
 
 class RefundForm(AmountForm):
-    """Ask how much is to go back, and why."""
+    """How much is to be refunded, and why."""
 
     reason = forms.ModelChoiceField(
         label=_("Reason"),
@@ -210,7 +210,7 @@ class RefundForm(AmountForm):
 
 
 class MarkAsPaidForm(ActionForm):
-    """Ask how much was received when, under which reference, and for which installment."""
+    """How much was received when, under which reference, and for which installment."""
 
     amount = AmountField(label=_("Amount"))
     received_at = forms.DateField(
@@ -264,7 +264,7 @@ class MarkAsPaidForm(ActionForm):
 
 
 class EvidenceField(NoteField):
-    """Read where what a person found out can be looked up."""
+    """Where an operator's finding can be looked up."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -277,7 +277,7 @@ class EvidenceField(NoteField):
 
 
 class AcknowledgeForm(ActionForm):
-    """Ask what a person makes of a report."""
+    """What an operator knows about a report."""
 
     reason = NoteField(
         label=_("What do you know of it?"),
@@ -296,7 +296,7 @@ class AcknowledgeForm(ActionForm):
 
 
 class ResolveForm(ActionForm):
-    """Ask what a person found out, with which amount, and how they know."""
+    """What an operator found out, with which amount, and how they know."""
 
     YES: ClassVar[str] = "yes"
 

@@ -1,7 +1,7 @@
-"""One version of a row is acted upon once, however many people and clicks there are.
+"""One version of a row is acted upon once, however many operators and clicks there are.
 
-The version that a page has shown is the idempotency key of what it sends: the first request acts, and every other one
-is answered with what came of that.
+The version that a page has shown is the idempotency key of what it sends: the first request acts, and every later one
+is told what came of it.
 """
 
 from __future__ import annotations

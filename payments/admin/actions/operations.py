@@ -1,4 +1,4 @@
-"""Deciding what became of an operation that needs a person, and acknowledging a report that nobody asked for."""
+"""Checking, resolving and correcting operations, and acknowledging reports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from payments.states import EventSource, OperationKind, OperationStatus, Session
 
 
 class CheckOperation(Action[PaymentOperation]):
-    """Find out at once what became of an operation."""
+    """An inquiry, made at once, into what became of an operation."""
 
     slug = "check"
     label = gettext_lazy("Check now")
@@ -78,7 +78,7 @@ class CheckOperation(Action[PaymentOperation]):
 
 
 class ResolveOperation(Action[PaymentOperation]):
-    """Record what a person found out."""
+    """An operator's finding about an operation."""
 
     slug = "resolve"
     label = gettext_lazy("Resolve…")
@@ -168,7 +168,7 @@ class ResolveOperation(Action[PaymentOperation]):
 
 
 class CorrectOperation(ResolveOperation):
-    """Record what has happened instead of what a person had said by mistake."""
+    """An operator's finding that replaces an earlier, mistaken one."""
 
     slug = "correct"
     label = gettext_lazy("Correct…")
@@ -225,7 +225,7 @@ class CorrectOperation(ResolveOperation):
 
 
 class AcknowledgeReport(Action[PaymentOperation]):
-    """Record that a person knows of what a provider has reported unasked."""
+    """A record that an operator knows of a report that a provider made unasked."""
 
     slug = "acknowledge"
     label = gettext_lazy("Acknowledge…")

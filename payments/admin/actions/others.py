@@ -30,7 +30,7 @@ from payments.states import EventSource, WebhookEventStatus
 
 
 class EnableProvider(Action[PaymentProvider]):
-    """Let new sessions use a provider."""
+    """The permission for new sessions to use a provider."""
 
     slug = "enable"
     label = gettext_lazy("Enable…")
@@ -55,7 +55,7 @@ class EnableProvider(Action[PaymentProvider]):
 
 
 class DisableProvider(Action[PaymentProvider]):
-    """Let no new session use a provider."""
+    """The end of that permission."""
 
     slug = "disable"
     label = gettext_lazy("Disable…")
@@ -87,7 +87,7 @@ PROVIDER_ACTIONS: Final = (EnableProvider(), DisableProvider())
 
 
 class ReplayWebhook(Action[WebhookEvent]):
-    """Apply a stored event again."""
+    """Another try to apply a stored event."""
 
     slug = "replay"
     label = gettext_lazy("Replay…")
@@ -119,7 +119,7 @@ WEBHOOK_ACTIONS: Final = (ReplayWebhook(),)
 
 
 class MethodForm(ActionForm):
-    """Ask which saved payment method is meant; what there is, the provider says now."""
+    """Which of the payment methods is meant that the provider lists now."""
 
     method_id = forms.ChoiceField(label=gettext_lazy("Which one?"), widget=forms.RadioSelect)
 
@@ -147,7 +147,7 @@ class MethodForm(ActionForm):
 
 
 class RemoveSavedMethod(Action[AccountHolder]):
-    """Have a provider forget a saved payment method."""
+    """The removal of a saved payment method at its provider."""
 
     slug = "remove-method"
     label = gettext_lazy("Remove a payment method…")

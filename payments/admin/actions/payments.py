@@ -1,4 +1,4 @@
-"""Capture, refund, cancel and sync, on a payment."""
+"""Capturing, refunding, releasing and syncing payments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from payments.states import EventSource, MovementStatus, OperationKind, PaymentS
 
 
 class CapturePayment(Action[Payment]):
-    """Take money that a payment holds."""
+    """A capture of authorized money."""
 
     slug = "capture"
     label = gettext_lazy("Capture…")
@@ -108,7 +108,7 @@ class CapturePayment(Action[Payment]):
 
 
 class RefundPayment(Action[Payment]):
-    """Give captured money back."""
+    """A refund of captured money."""
 
     slug = "refund"
     label = gettext_lazy("Refund…")
@@ -168,7 +168,7 @@ class RefundPayment(Action[Payment]):
 
 
 class CancelPayment(Action[Payment]):
-    """Release what a payment holds."""
+    """The release of what a payment holds."""
 
     slug = "cancel"
     label = gettext_lazy("Release…")
@@ -208,7 +208,7 @@ class CancelPayment(Action[Payment]):
 
 
 class SyncPayment(Action[Payment]):
-    """Ask the provider how a payment stands."""
+    """A question to the provider about a payment."""
 
     slug = "sync"
     label = gettext_lazy("Sync")

@@ -1,4 +1,4 @@
-"""Authorize, cancel and sync, on a session."""
+"""Authorizing, canceling and syncing sessions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from payments.states import EventSource, PaymentStatus, SessionStatus
 
 
 class AuthorizeSession(Action[PaymentSession]):
-    """Have a session's amount held."""
+    """An authorization without the payer's help."""
 
     slug = "authorize"
     label = gettext_lazy("Authorize…")
@@ -63,7 +63,7 @@ class AuthorizeSession(Action[PaymentSession]):
 
 
 class CancelSession(Action[PaymentSession]):
-    """Abandon a session, or release its whole authorization."""
+    """The end of a session, which releases its whole authorization."""
 
     slug = "cancel"
     label = gettext_lazy("Cancel…")
@@ -108,7 +108,7 @@ class CancelSession(Action[PaymentSession]):
 
 
 class SyncSession(Action[PaymentSession]):
-    """Ask the provider how a session stands."""
+    """A question to the provider about a session."""
 
     slug = "sync"
     label = gettext_lazy("Sync")

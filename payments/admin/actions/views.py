@@ -44,7 +44,7 @@ CONFLICT: Final = 409
 
 
 class ActionPage:
-    """Take one action on one row, for one request. `back_url` is the row's page."""
+    """The confirmation page of one action on one row, for one request; `back_url` is the row's page."""
 
     def __init__(self, *, context: ActionContext, row: Any, action: Action[Any], back_url: str) -> None:
         self._context, self._row, self._action, self._back_url = context, row, action, back_url
@@ -209,7 +209,7 @@ View = Callable[..., HttpResponseBase]
 
 @dataclass(frozen=True, kw_only=True)
 class Button:
-    """Link to the confirmation page of an action."""
+    """A link to the confirmation page of an action."""
 
     label: Text
     url: str
@@ -217,7 +217,7 @@ class Button:
 
 
 class ActionsAdminMixin(InspectionAdminMixin):
-    """Let those with the permission of an action take it; everybody else doesn't even see its button."""
+    """A page with actions, each offered to users with its permission; others don't see its button."""
 
     payment_actions: ClassVar[Sequence[Action[Any]]] = ()
 

@@ -20,7 +20,7 @@ SHADES: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """Be one piece of a column; all lengths are in the units of the SVG."""
+    """One piece of a column; all lengths are in the units of the SVG."""
 
     x: str
     y: str
@@ -32,7 +32,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """Be one column of bars per day; `text` says in a sentence what it shows."""
+    """One column of bars per day; `text` says in a sentence what it shows."""
 
     bars: tuple[Bar, ...]
     text: str

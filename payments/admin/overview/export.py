@@ -29,7 +29,7 @@ _SEPARATORS: Final = re.compile(r"([;,\t\r\n])")
 
 
 class _Echo:
-    """Return what is written to it."""
+    """A file that returns what is written to it."""
 
     def write(self, text: str) -> str:
         """Return the text."""

@@ -31,7 +31,7 @@ _USUAL: Final = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """Be the last so many days, today included, in the active time zone."""
+    """The last `days` days, today included, in the active time zone."""
 
     days: int
     last: date
@@ -83,7 +83,7 @@ MOST: Final = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Hold amounts per provider and day, in one currency."""
+    """Amounts per provider and day, in one currency."""
 
     amounts: dict[str, dict[date, Decimal]]
 
@@ -108,7 +108,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessRate:
-    """Count how many authorizations of a provider succeeded, and how many it refused."""
+    """How many authorizations of a provider succeeded, and how many it declined."""
 
     provider: str
     succeeded: int
@@ -122,7 +122,7 @@ class SuccessRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Decline:
-    """Count refusals with one code."""
+    """How often providers declined with one code."""
 
     code: str
     count: int

@@ -32,7 +32,7 @@ from payments.states import OperationStatus
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Be a link to the page with another period or currency."""
+    """A link to the page with another period or currency."""
 
     label: str
     url: str
@@ -40,8 +40,8 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strand:
-    """Be one of the three series: its total, its chart, and the list that it is drawn from."""
+class SeriesCard:
+    """One of the three series: its total, its chart, and the list that it is drawn from."""
 
     title: str
     total: SafeString
@@ -50,8 +50,8 @@ class Strand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cells:
-    """Be a row of a table: a heading, with a link where there is one, and cells."""
+class TableRow:
+    """A row of a table: a heading, with a link where there is one, and cells."""
 
     heading: Text
     cells: tuple[Fact, ...]
@@ -60,8 +60,8 @@ class Cells:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
-    """Be a row with a bar: `percent` of the whole width."""
+class BarRow:
+    """A row with a bar; `percent` is its share of the whole width."""
 
     label: Text
     percent: int
@@ -120,7 +120,7 @@ class _Overview:
             "periods": list(self._periods()),
             "currencies": list(self._currency_choices()),
             "strands": [
-                Strand(
+                SeriesCard(
                     title=title,
                     total=amount_html(each.total, currency),
                     chart=daily_chart(title, each, period.dates, currency, providers),
@@ -153,8 +153,8 @@ class _Overview:
                 is_chosen=code == self._currency,
             )
 
-    def _provider_row(self, alias: str, series: Any, providers: list[str]) -> Cells:
-        return Cells(
+    def _provider_row(self, alias: str, series: Any, providers: list[str]) -> TableRow:
+        return TableRow(
             heading=alias,
             shade=shade_of(alias, providers),
             cells=tuple(
@@ -169,11 +169,11 @@ class _Overview:
             ),
         )
 
-    def _day_rows(self, series: Any) -> Iterable[Cells]:
+    def _day_rows(self, series: Any) -> Iterable[TableRow]:
         for day in reversed(self._period.dates):
             amounts = {title: each.on(day) for title, each, *_rest in series}
             if any(amounts.values()):
-                yield Cells(
+                yield TableRow(
                     heading=formats.date_format(day, "DATE_FORMAT"),
                     cells=tuple(
                         Fact(label=title, value=amount_html(amount, self._currency))
@@ -182,7 +182,7 @@ class _Overview:
                     url=self._list(Payment, "created_at", day, day),
                 )
 
-    def _rates(self) -> Iterable[Share]:
+    def _rates(self) -> Iterable[BarRow]:
         for rate in figures.success_rates(self._period):
             text = _("%(percent)s %%: %(succeeded)s succeeded, %(declined)s refused") % {
                 "percent": rate.percent,
@@ -190,24 +190,24 @@ class _Overview:
                 "declined": rate.declined,
             }
             url = self._operations(kind__exact="authorize", provider__id__exact=rate.provider)
-            yield Share(label=rate.provider, percent=rate.percent, text=text, url=url)
+            yield BarRow(label=rate.provider, percent=rate.percent, text=text, url=url)
 
-    def _declines(self) -> Iterable[Share]:
+    def _declines(self) -> Iterable[BarRow]:
         found = figures.declines(self._period)
         most = max((each.count for each in found), default=1)
         for each in found:
             url = self._operations(status__exact=OperationStatus.DECLINED.value, error_code__exact=each.code)
-            yield Share(
+            yield BarRow(
                 label=each.code or _("no code"),
                 percent=round(100 * each.count / most),
                 text=str(each.count),
                 url=url,
             )
 
-    def _unresolved(self) -> Iterable[Share]:
+    def _unresolved(self) -> Iterable[BarRow]:
         counts = figures.unresolved()
         for status in (OperationStatus.ATTENTION, OperationStatus.UNKNOWN, OperationStatus.PENDING):
-            yield Share(
+            yield BarRow(
                 label=status_badge(status.value, OperationStatus),
                 percent=0,
                 text=str(counts.get(status, 0)),
@@ -215,9 +215,9 @@ class _Overview:
                 has_alert=bool(counts.get(status)) and status == OperationStatus.ATTENTION,
             )
 
-    def _expiring(self) -> Iterable[Cells]:
+    def _expiring(self) -> Iterable[TableRow]:
         for payment in figures.expiring()[: figures.MOST]:
-            yield Cells(
+            yield TableRow(
                 heading=self._links.to(Payment, payment.pk, short_id(payment.pk)),
                 cells=(
                     Fact(label=_("Provider"), value=payment.provider_id),

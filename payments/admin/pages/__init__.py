@@ -1,1 +1,1 @@
-"""The pages, one file per model."""
+"""The pages, one file per model, each a mixin."""

@@ -16,27 +16,26 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.others import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
 from payments.admin.actions.views import ActionsAdminMixin, outside_transactions
 from payments.admin.changelist import Search
-from payments.admin.formatting import age, moment
+from payments.admin.formatting import moment
 from payments.admin.links import customer_html, links_of, short_id
 from payments.admin.panels import (
     AnswerPanel,
-    Column,
     Panel,
     Row,
     Summary,
+    columns,
     known_facts,
     provider_data_panel,
 )
 from payments.exceptions import PaymentError
 from payments.models import AccountHolder
-from payments.providers.account_holders import SavedPaymentMethod
 from payments.services import list_saved_payment_methods
 
 _SUFFIX: Final = "saved_methods"
 
 
 class AccountHolderAdminMixin(ActionsAdminMixin):
-    """Show account holders; what they have saved, their provider is only asked where somebody wants to know."""
+    """The pages of account holders; the provider lists what they have saved only when an operator asks."""
 
     payment_actions = ACCOUNT_HOLDER_ACTIONS
 
@@ -84,11 +83,6 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
         """Show the customer."""
         return customer_html(obj.customer, links_of(obj)) or None
 
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age_column(self, obj: AccountHolder) -> SafeString:
-        """Show how long ago it was created."""
-        return age(obj.created_at)
-
     def get_summary(self, request: HttpRequest, obj: AccountHolder) -> Summary:
         """Say who it is, and where."""
         facts = known_facts(
@@ -116,11 +110,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
             title=gettext("Saved payment methods"),
             slug="saved-methods",
             note=gettext("The provider keeps them. Nothing of them is stored here."),
-            columns=(
-                Column(label=gettext("Payment method")),
-                Column(label=gettext("Kind")),
-                Column(label=gettext("Provider's reference")),
-            ),
+            columns=columns(gettext("Payment method"), gettext("Kind"), gettext("Provider's reference")),
             rows=rows,
             empty=gettext("The customer has saved no payment method."),
             ask_url=f"{self._url(_SUFFIX, obj)}#saved-methods",
@@ -135,9 +125,7 @@ def _saved_methods(holder: AccountHolder) -> tuple[tuple[Row, ...], str]:
         methods = list_saved_payment_methods(holder)
     except PaymentError as error:
         return (), error.message
-    return tuple(_row(method) for method in methods), ""
-
-
-def _row(method: SavedPaymentMethod) -> Row:
-    code = format_html('<code class="payments-code">{}</code>', method.id)
-    return Row(cells=(method_text(method), method.type, code))
+    code = '<code class="payments-code">{}</code>'
+    return tuple(
+        Row(cells=(method_text(each), each.type, format_html(code, each.id))) for each in methods
+    ), ""

@@ -76,7 +76,7 @@ class RelatedRows:
 
 
 class PaymentCollectionAdminMixin(ActionsAdminMixin):
-    """Show collections: what is to be paid, what came of it, and everything that happened on the way."""
+    """The pages of collections: what is to be paid, what came of it, and all that happened on the way."""
 
     payment_actions = COLLECTION_ACTIONS
     list_display = (
@@ -246,9 +246,13 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         links = self.links(request)
         yield from unclear_alerts(obj, links)
         waiting = [each for each in unclear_of(obj) if each.status == OperationStatus.ATTENTION]
-        if waiting:
+        count = len(waiting)
+        if count:
+            told = gettext("An operation of this collection needs attention.")
+            if count > 1:
+                told = gettext("%(count)s operations of this collection need attention.")
             yield Alert(
-                text=lines(_attention_text(len(waiting)), *_attention_reasons(waiting, links)),
+                text=lines(told % {"count": count}, *_attention_reasons(waiting, links)),
                 url=links.listing(
                     PaymentOperation,
                     collection__id__exact=obj.pk,
@@ -277,12 +281,6 @@ def _attention_reasons(waiting: Sequence[PaymentOperation], links: Links) -> Ite
         return []
     reasons = (detail_text(each.detail, each.currency_code) for each in waiting[:_MOST_REASONS])
     return dict.fromkeys(reasons)
-
-
-def _attention_text(count: int) -> str:
-    if count == 1:
-        return gettext("An operation of this collection needs attention.")
-    return gettext("%(count)s operations of this collection need attention.") % {"count": count}
 
 
 def _related(collection: PaymentCollection) -> RelatedRows:

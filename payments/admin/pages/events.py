@@ -16,11 +16,11 @@ from payments.admin.changelist import EventTypeFilter, Search
 from payments.admin.formatting import amount_html, lines, moment, quiet
 from payments.admin.links import links_of
 from payments.admin.panels import Panel, Summary, document_panel, known_facts
-from payments.models import PaymentCollection, PaymentEvent
+from payments.models import PaymentEvent
 
 
 class PaymentEventAdminMixin(InspectionAdminMixin):
-    """Show events: what changed, from where and by whom."""
+    """The pages of events: what changed, from where and by whom."""
 
     list_display = (
         "when_column",
@@ -73,11 +73,6 @@ class PaymentEventAdminMixin(InspectionAdminMixin):
     def subject_column(self, obj: PaymentEvent) -> SafeString:
         """Show the row that it happened to, and its collection."""
         return lines(timelines.subject(obj, links_of(obj)), self.collection_column(obj))
-
-    @admin.display(description=_("collection"))
-    def collection_column(self, obj: PaymentEvent) -> SafeString:
-        """Show the collection."""
-        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
 
     def get_summary(self, request: HttpRequest, obj: PaymentEvent) -> Summary:
         """Say what happened."""

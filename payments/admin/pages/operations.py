@@ -14,8 +14,6 @@ from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
 from payments.admin.changelist import Search
 from payments.admin.formatting import (
-    age,
-    amount_html,
     amount_text,
     detail_text,
     is_settled,
@@ -27,17 +25,16 @@ from payments.admin.formatting import (
 )
 from payments.admin.links import Links, links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts, private_panel
-from payments.admin.tables import operation_origin
-from payments.admin.timelines import timeline_panel
+from payments.admin.timelines import operation_origin, timeline_panel
 from payments.admin.unclear import check_url, unclear_alert
 from payments.admin.widgets import status_badge
-from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
+from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
 from payments.services.operations import is_unclear
 from payments.states import OperationKind, OperationStatus
 
 
 class PaymentOperationAdminMixin(ActionsAdminMixin):
-    """Show operations; those that need a person stand out."""
+    """The pages of operations, on which those that need a person stand out."""
 
     payment_actions = OPERATION_ACTIONS
     list_display = (
@@ -101,11 +98,6 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
         """Show the status."""
         return status_badge(obj.status, OperationStatus)
 
-    @admin.display(description=_("amount"))
-    def amount_column(self, obj: PaymentOperation) -> SafeString:
-        """Show the amount that the call is about."""
-        return amount_html(obj.amount, obj.currency_code)
-
     @admin.display(description=_("acts on"))
     def target_column(self, obj: PaymentOperation) -> SafeString:
         """Show the row that the call acts on."""
@@ -118,25 +110,17 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             return links.to_id(Payment, obj.payment_id)
         return links.to_id(PaymentSession, obj.session_id)
 
-    @admin.display(description=_("collection"))
-    def collection_column(self, obj: PaymentOperation) -> SafeString:
-        """Show the collection."""
-        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
-
     @admin.display(description=_("error"))
     def error_column(self, obj: PaymentOperation) -> SafeString | None:
         """Show what went wrong."""
         return trouble_html(obj, obj.currency_code) or None
 
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age_column(self, obj: PaymentOperation) -> SafeString:
-        """Show how long ago it was claimed."""
-        return age(obj.created_at)
-
     def get_summary(self, request: HttpRequest, obj: PaymentOperation) -> Summary:
         """Say what was asked of whom, and what is known of it."""
+        is_report = obj.kind == OperationKind.SYNC
+        kind, amount = OperationKind(obj.kind).label, amount_text(obj.amount, obj.currency_code)
         return Summary(
-            headline=_headline(obj),
+            headline=gettext("Provider's report") if is_report else f"{kind} · {amount}",
             badges=(status_badge(obj.status, OperationStatus),),
             facts=self._facts(obj),
             alerts=tuple(_alerts(obj, self.links(request))),
@@ -168,28 +152,19 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
         )
 
     def _facts(self, obj: PaymentOperation) -> tuple[Fact, ...]:
+        is_report = obj.kind == OperationKind.SYNC
         return known_facts(
             (gettext("Collection"), self.collection_column(obj)),
             (gettext("Session"), links_of(obj).to_id(PaymentSession, obj.session_id)),
             (gettext("Acts on"), self.target_column(obj)),
             (gettext("Provider"), obj.provider_id),
-            (_origin_label(obj), operation_origin(obj)),
+            (gettext("Reported by") if is_report else gettext("Asked for by"), operation_origin(obj)),
             (gettext("Attempts"), str(obj.attempts)),
             (gettext("Created"), moment(obj.created_at)),
             (gettext("Finished"), moment(obj.finished_at)),
             (gettext("Next attempt"), moment(obj.next_attempt_at)),
             *_settlement(obj),
         )
-
-
-def _headline(operation: PaymentOperation) -> str:
-    if operation.kind == OperationKind.SYNC:
-        return gettext("Provider's report")
-    return f"{OperationKind(operation.kind).label} · {amount_text(operation.amount, operation.currency_code)}"
-
-
-def _origin_label(operation: PaymentOperation) -> str:
-    return gettext("Reported by") if operation.kind == OperationKind.SYNC else gettext("Asked for by")
 
 
 def _settlement(operation: PaymentOperation) -> Iterable[tuple[str, Text]]:
@@ -203,19 +178,16 @@ def _settlement(operation: PaymentOperation) -> Iterable[tuple[str, Text]]:
         yield gettext("Resolved by"), lines(who, told)
 
 
-def _request_for_a_person(operation: PaymentOperation) -> str:
-    if operation.kind == OperationKind.SYNC:
-        return gettext("This report needs a person who looks at it.")
-    return gettext("This operation needs a person to decide what happened.")
-
-
 def _alerts(operation: PaymentOperation, links: Links) -> Iterable[Alert]:
     if is_settled(operation):
         return
     reason = trouble_html(operation, operation.currency_code)
     if operation.status == OperationStatus.ATTENTION:
+        told = gettext("This operation needs a person to decide what happened.")
+        if operation.kind == OperationKind.SYNC:
+            told = gettext("This report needs a person who looks at it.")
         yield Alert(
-            text=lines(_request_for_a_person(operation), reason),
+            text=lines(told, reason),
             url=check_url(operation, links),
             link=gettext("Check now"),
         )

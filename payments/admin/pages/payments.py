@@ -49,7 +49,7 @@ from payments.states import MovementStatus, PaymentStatus
 
 
 class PaymentAdminMixin(ActionsAdminMixin):
-    """Show payments: what a provider holds, has taken and has given back, movement by movement."""
+    """The pages of payments: what a provider holds, has taken and has given back, movement by movement."""
 
     payment_actions = PAYMENT_ACTIONS
     list_display = (
@@ -129,16 +129,6 @@ class PaymentAdminMixin(ActionsAdminMixin):
         """Show the session."""
         return links_of(obj).to_id(PaymentSession, obj.session_id)
 
-    @admin.display(description=_("collection"))
-    def collection_column(self, obj: Payment) -> SafeString:
-        """Show the collection."""
-        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
-
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age_column(self, obj: Payment) -> SafeString:
-        """Show how long ago it was authorized."""
-        return age(obj.created_at)
-
     def get_summary(self, request: HttpRequest, obj: Payment) -> Summary:
         """Say how much was authorized, taken and given back."""
         currency = obj.currency_code
@@ -207,7 +197,7 @@ MOVEMENT_COLUMNS: Final = (
 
 
 class MovementAdminMixin(InspectionAdminMixin):
-    """Show movements of money: how much, and whether it moved."""
+    """The base of the pages of captures and refunds: how much, and whether it moved."""
 
     list_select_related: ClassVar[tuple[str, ...]] = ("payment__collection",)
     row_relations: ClassVar[tuple[str, ...]] = ("payment__collection",)
@@ -225,11 +215,6 @@ class MovementAdminMixin(InspectionAdminMixin):
     def status_column(self, obj: Capture | Refund) -> SafeString:
         """Show the status."""
         return status_badge(obj.status, MovementStatus)
-
-    @admin.display(description=_("amount"))
-    def amount_column(self, obj: Capture | Refund) -> SafeString:
-        """Show how much moved, or is to move."""
-        return amount_html(obj.amount, obj.currency_code)
 
     @admin.display(description=_("payment"))
     def payment_column(self, obj: Capture | Refund) -> SafeString:
@@ -283,7 +268,7 @@ class MovementAdminMixin(InspectionAdminMixin):
 
 
 class CaptureAdminMixin(MovementAdminMixin):
-    """Show captures."""
+    """The pages of captures."""
 
     list_display = MOVEMENT_COLUMNS
     list_filter = ("status", MovementCurrencyFilter, "payment__provider", "created_at")
@@ -303,7 +288,7 @@ class CaptureAdminMixin(MovementAdminMixin):
 
 
 class RefundAdminMixin(MovementAdminMixin):
-    """Show refunds, with why the money went back."""
+    """The pages of refunds, with the reasons for them."""
 
     list_display = (*MOVEMENT_COLUMNS[:3], "reason_column", *MOVEMENT_COLUMNS[3:])
     list_filter = ("status", MovementCurrencyFilter, "reason", "payment__provider", "created_at")
@@ -337,7 +322,7 @@ class RefundAdminMixin(MovementAdminMixin):
 
 
 class RefundReasonAdminMixin(PlainInputMixin):
-    """Edit refund reasons. One that a refund uses can't be deleted."""
+    """The pages on which a shop edits its refund reasons; one that a refund uses can't be deleted."""
 
     list_display = ("label", "description", "created_at")
     search_fields = ("label", "description")

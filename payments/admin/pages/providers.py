@@ -35,7 +35,7 @@ _CAPABILITIES: Final = (
 
 
 class PaymentProviderAdminMixin(ActionsAdminMixin):
-    """Show providers: the settings say which there are, and an action switches one for new sessions."""
+    """The pages of the configured providers, with an action that switches one for new sessions."""
 
     payment_actions = PROVIDER_ACTIONS
     list_display = (

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.sessions import SESSION_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
 from payments.admin.changelist import CollectionCurrencyFilter, Search
-from payments.admin.formatting import age, amount_html, amount_text, failure, lines, moment, quiet
-from payments.admin.links import links_of, reference_html, short_id
+from payments.admin.formatting import amount_text, failure, lines, moment, quiet
+from payments.admin.links import reference_html, short_id
 from payments.admin.panels import (
     Alert,
     Fact,
@@ -31,12 +31,12 @@ from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, p
 from payments.admin.timelines import timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import status_badge
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models import Payment, PaymentSession
 from payments.states import SessionStatus
 
 
 class PaymentSessionAdminMixin(ActionsAdminMixin):
-    """Show sessions: one amount to be authorized by one provider, and the two halves of its data."""
+    """The pages of sessions: one amount to be authorized by one provider, and both halves of its data."""
 
     payment_actions = SESSION_ACTIONS
     list_display = (
@@ -98,16 +98,6 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         """Show the status, and what is unclear."""
         return lines(status_badge(obj.status, SessionStatus), *unclear_badges(obj))
 
-    @admin.display(description=_("amount"))
-    def amount_column(self, obj: PaymentSession) -> SafeString:
-        """Show what is to be authorized."""
-        return amount_html(obj.amount, obj.currency_code)
-
-    @admin.display(description=_("collection"))
-    def collection_column(self, obj: PaymentSession) -> SafeString:
-        """Show the collection."""
-        return links_of(obj).to_id(PaymentCollection, obj.collection_id)
-
     @admin.display(description=_("due or expires"))
     def due_column(self, obj: PaymentSession) -> SafeString | None:
         """Show which installment it is, when it falls due and when it expires."""
@@ -118,18 +108,14 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         """Show why it was refused."""
         return failure(obj.error_code, obj.error_text) or None
 
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age_column(self, obj: PaymentSession) -> SafeString:
-        """Show how long ago it was created."""
-        return age(obj.created_at)
-
     def get_summary(self, request: HttpRequest, obj: PaymentSession) -> Summary:
         """Say how much is to be authorized by whom, and what became of it."""
+        reason = failure(obj.error_code, obj.error_text)
         return Summary(
             headline=amount_text(obj.amount, obj.currency_code),
             badges=(status_badge(obj.status, SessionStatus), *unclear_badges(obj)),
             facts=self._facts(obj),
-            alerts=(*unclear_alerts(obj, self.links(request)), *_alerts(obj)),
+            alerts=(*unclear_alerts(obj, self.links(request)), *((Alert(text=reason),) if reason else ())),
         )
 
     def get_panels(self, request: HttpRequest, obj: PaymentSession) -> Iterable[Panel | None]:
@@ -168,9 +154,3 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
             (gettext("Authorized"), moment(obj.authorized_at)),
             (gettext("Canceled"), moment(obj.canceled_at)),
         )
-
-
-def _alerts(session: PaymentSession) -> Iterable[Alert]:
-    reason = failure(session.error_code, session.error_text)
-    if reason:
-        yield Alert(text=reason)

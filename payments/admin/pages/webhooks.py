@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.others import WEBHOOK_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
 from payments.admin.changelist import Search
-from payments.admin.formatting import age, lines, moment, quiet
+from payments.admin.formatting import lines, moment, quiet
 from payments.admin.links import links_of
 from payments.admin.panels import Alert, Panel, Summary, document_panel, known_facts, private_panel
 from payments.admin.widgets import status_badge
@@ -22,7 +22,7 @@ from payments.states import WebhookEventStatus
 
 
 class WebhookEventAdminMixin(ActionsAdminMixin):
-    """Show verified provider events, and what has become of them."""
+    """The pages of verified provider events, and what has become of them."""
 
     payment_actions = WEBHOOK_ACTIONS
     list_display = (
@@ -75,11 +75,6 @@ class WebhookEventAdminMixin(ActionsAdminMixin):
     def session_column(self, obj: WebhookEvent) -> SafeString | None:
         """Show the session."""
         return links_of(obj).to_id(PaymentSession, obj.session_id) or None
-
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age_column(self, obj: WebhookEvent) -> SafeString:
-        """Show how long ago it arrived."""
-        return age(obj.created_at)
 
     def get_summary(self, request: HttpRequest, obj: WebhookEvent) -> Summary:
         """Say what arrived, and what came of it."""
