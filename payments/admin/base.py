@@ -182,10 +182,7 @@ class InspectionAdminMixin(PaymentsAdminMixin):
         ]
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Go to the history on the row's own page, or show the admin's log of a row that has none there.
-
-        The log knows nothing of what services changed; the history on the page does, and who did it.
-        """
+        """Redirect to the history on the row's page, which includes what services changed, or show the admin's log."""
         row = self.get_object(request, unquote(object_id))
         may_view = row is not None and self.has_view_permission(request, row)
         panels = self.get_panels(request, row) if may_view else ()

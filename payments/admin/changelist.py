@@ -168,7 +168,7 @@ class Queue:
 
 
 def queue_of(links: Links) -> Queue | None:
-    """Return what waits, or None for who may not view operations."""
+    """Return what waits, or None where the user may not view operations."""
     if not links.may_view(PaymentOperation):
         return None
     waiting = PaymentOperation.objects.filter(status=OperationStatus.ATTENTION).order_by()

@@ -81,7 +81,7 @@ def age(value: datetime) -> SafeString:
 
 
 def amount_remark(label: str, value: Decimal, currency_code: str) -> SafeString:
-    """Return a labelled amount that stands back behind another one; nothing where it is zero."""
+    """Return a labelled amount in a quieter colour; nothing where it is zero."""
     if not value:
         return SafeString()
     shown = amount_html(value, currency_code)
@@ -96,7 +96,7 @@ def lines(*parts: object) -> SafeString:
 
 
 def quiet(text: object) -> SafeString:
-    """Return a remark that stands back behind what it belongs to; nothing where there is none."""
+    """Return a text as a remark in a quieter colour, or nothing."""
     return format_html('<span class="payments-remark">{}</span>', text) if text else SafeString()
 
 
@@ -111,7 +111,7 @@ def failure(code: str, message: str) -> SafeString:
 
 
 def _amount(value: Decimal, currency_code: str) -> str:
-    """Return an amount for people; one in a currency that isn't known any more with the digits it has."""
+    """Return an amount for people; an unknown currency leaves the digits as they are stored."""
     try:
         return display_amount(value, currency_code)
     except PaymentError:
@@ -145,15 +145,15 @@ _WORDS: Final = frozenset(
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,10})?")
 
 
-def is_settled(operation: PaymentOperation) -> bool:
-    """Return whether nothing is amiss with an operation any more: it has succeeded, or a person has decided."""
+def is_resolved(operation: PaymentOperation) -> bool:
+    """Return whether an operation needs no attention: it has succeeded, or a person has decided."""
     is_decided = not operation.is_open and bool(operation.resolution_reason)
     return operation.status == OperationStatus.SUCCEEDED or is_decided
 
 
 def trouble_html(operation: PaymentOperation, currency_code: str) -> SafeString:
-    """Return what is amiss with an operation; where that is over, as a quiet remark on what was."""
-    if is_settled(operation):
+    """Return what is wrong with an operation; of a resolved one, a remark on what was wrong."""
+    if is_resolved(operation):
         return quiet(detail_text(operation.detail, currency_code))
     reasons = detail_lines(operation.detail, currency_code)
     return lines(failure(operation.error_code, operation.error_text), *reasons)
@@ -165,7 +165,7 @@ def detail_text(detail: str, currency_code: str) -> str:
 
 
 def detail_lines(detail: str, currency_code: str) -> list[str]:
-    """Return an operation's reasons for attention for people, one a line; what is none as it is."""
+    """Return an operation's reasons for attention in words, one per line, and other lines unchanged."""
     return [_reason(line, currency_code) for line in detail.splitlines()]
 
 

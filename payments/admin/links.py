@@ -109,7 +109,7 @@ def customer_link(customer: Any, links: Links) -> SafeString:
     return links.to(get_user_model(), customer.pk, label)
 
 
-def plugin_of(alias: str) -> BaseProvider[Any] | None:
+def find_provider(alias: str) -> BaseProvider[Any] | None:
     """Return a configured provider, or None."""
     try:
         return get_provider(alias)
@@ -119,8 +119,8 @@ def plugin_of(alias: str) -> BaseProvider[Any] | None:
 
 def provider_name(alias: str) -> str:
     """Return a provider's name for people: the plug-in's, with the alias."""
-    plugin = plugin_of(alias)
-    name = str(plugin.verbose_name) if plugin is not None else ""
+    provider = find_provider(alias)
+    name = str(provider.verbose_name) if provider is not None else ""
     if not name:
         return alias
     return name if name.lower() == alias.lower() else f"{name} ({alias})"
@@ -131,16 +131,16 @@ def reference_html(
 ) -> SafeString:
     """Return a provider's reference, linked to the provider's own dashboard where the plug-in knows the address.
 
-    `kind` says of which movement it is a reference, if it is none of a session or payment.
+    `kind` is given for the reference of a capture or refund.
     """
     if not provider_reference:
         return SafeString()
-    url = _dashboard_url(plugin_of(alias), provider_reference, kind)
+    url = _dashboard_url(find_provider(alias), provider_reference, kind)
     code = format_html('<code class="payments-code">{}</code>', provider_reference)
     if urlsplit(url).scheme not in ("http", "https"):
         return code
-    told = _("Look it up in the provider's dashboard")
-    return format_html('<a href="{}" rel="external noreferrer" title="{}">{}</a>', url, told, code)
+    message = _("Look it up in the provider's dashboard")
+    return format_html('<a href="{}" rel="external noreferrer" title="{}">{}</a>', url, message, code)
 
 
 def movement_reference_html(alias: str, movement: Capture | Refund) -> SafeString:
@@ -150,10 +150,10 @@ def movement_reference_html(alias: str, movement: Capture | Refund) -> SafeStrin
 
 
 def _dashboard_url(
-    plugin: BaseProvider[Any] | None, provider_reference: str, kind: MovementKind | None
+    provider: BaseProvider[Any] | None, provider_reference: str, kind: MovementKind | None
 ) -> str:
-    if plugin is None:
+    if provider is None:
         return ""
     if kind is None:
-        return plugin.dashboard_url(provider_reference)
-    return plugin.movement_url(kind, provider_reference)
+        return provider.dashboard_url(provider_reference)
+    return provider.movement_url(kind, provider_reference)

@@ -168,7 +168,7 @@ PRIVATE_DATA_PERMISSION: Final = "payments.view_provider_data"
 
 
 def document_panel(*, title: Text, slug: str, value: Any, note: Text = "") -> DocumentPanel:
-    """Return a panel with a JSON document that everybody who may see the page may read."""
+    """Return a panel with a JSON document, for all who may see the page."""
     return DocumentPanel(title=title, slug=slug, text=pretty(value), note=note)
 
 

@@ -42,7 +42,7 @@ class Payable:
     row: models.Model | None
 
     def html(self, links: Links) -> SafeString:
-        """Return its name, linked to its page on this admin site if it has one; its key to who may not view it."""
+        """Return its name, or its key where the user may not view it, linked to its page if this site has one."""
         if self.row is None:
             return format_html("{} {} {}", self.kind, self.pk, quiet(_("(no longer there)")))
         models_of_row = namesakes_of(type(self.row))
@@ -87,7 +87,7 @@ def _load(
 
 
 def _key(model: type[models.Model], text: str) -> object:
-    """Return a stored key as the model's own type, or None where it can't be one any more."""
+    """Return a stored key as the model's own type, or None where it no longer fits."""
     try:
         key: object = model._meta.pk.to_python(text)
     except (ValidationError, ValueError, TypeError):
@@ -103,7 +103,7 @@ def collection_of(row: Any) -> str | None:
 def name_owners(rows: Iterable[Any], links: Links) -> dict[Any, SafeString]:
     """Return the payables and customers of rows by the rows' keys, with as many queries for many rows as for one.
 
-    Who may not view collections, which name them, isn't told.
+    Without permission to view collections, there are none.
     """
     if not links.may_view(PaymentCollection):
         return {}

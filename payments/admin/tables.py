@@ -345,7 +345,7 @@ def plan_panel(collection: PaymentCollection, links: Links) -> TablePanel | None
 
 
 def _parts(collection: PaymentCollection) -> Sequence[PaymentSession]:
-    """Return the sessions that are a part of the whole: whoever gave up isn't one."""
+    """Return the sessions that aren't canceled, in the order of the plan."""
     sessions = collection.sessions.exclude(status=SessionStatus.CANCELED).select_related("authorized_payment")
     sessions = sessions.defer("data", "provider_data", "context", *PAYMENT_DEFERRED)
     ordered = sessions.order_by(F("installment").asc(nulls_last=True), "created_at", "id")

@@ -150,8 +150,8 @@ def timeline_panel(
 
 def sentence(event: PaymentEvent) -> str:
     """Return what an event says in words."""
-    told = _("Report needs attention") if _is_report(event) else SENTENCES.get(event.type)
-    return event.type if told is None else str(told)
+    message = _("Report needs attention") if _is_report(event) else SENTENCES.get(event.type)
+    return event.type if message is None else str(message)
 
 
 def remark(event: PaymentEvent) -> str:
@@ -161,9 +161,9 @@ def remark(event: PaymentEvent) -> str:
         parts = {name: data.get(name, "") for name in ("code", "expected", "reported")}
         return detail_text(str(Discrepancy(**parts)), currency)
     if event.type in ("operation.resolved", "operation.corrected"):
-        told = resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
+        message = resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
         said = [_said(each, currency) for each in (data.get("before"), data) if each]
-        return " · ".join(each for each in (told, " → ".join(filter(None, said))) if each)
+        return " · ".join(each for each in (message, " → ".join(filter(None, said))) if each)
     detail = detail_text(str(data.get("detail") or ""), currency)
     if _is_report(event):
         return detail
@@ -206,12 +206,12 @@ def change(event: PaymentEvent) -> SafeString:
 
 
 def origin(event: PaymentEvent) -> str:
-    """Return where an event came from, and who caused it."""
+    """Return the source of an event, and the user who caused it."""
     return _source(event.source, event.actor_label or (event.actor.get_username() if event.actor else ""))
 
 
 def operation_origin(operation: PaymentOperation) -> str:
-    """Return where an operation was asked for, and by whom."""
+    """Return the source of an operation, and the user who asked for it."""
     return _source(operation.source, operation.actor.get_username() if operation.actor else "")
 
 
@@ -267,7 +267,7 @@ def _entry(event: PaymentEvent, links: Links) -> TimelineEntry:
 
 
 def _call(operation: PaymentOperation, links: Links, *, shows_answer: bool) -> tuple[datetime, TimelineEntry]:
-    """Return when a call to a provider ended, or began, and what is told of it."""
+    """Return when a call to a provider ended, or began, and its entry."""
     is_report = operation.kind == OperationKind.SYNC
     at, currency = operation.finished_at or operation.created_at, operation.collection.currency_code
     remarks = ["" if is_report else operation.get_kind_display(), operation.error_code]
@@ -310,14 +310,14 @@ def _data(event: PaymentEvent) -> dict[str, Any]:
 
 
 def _is_report(event: PaymentEvent) -> bool:
-    """Return whether an event is about an operation that stands for a report which nobody asked for."""
+    """Return whether an event is about an operation that stands for an unasked report."""
     return event.type == "operation.needs_attention" and _data(event).get("kind") == OperationKind.SYNC
 
 
 def _question(operation: PaymentOperation, currency_code: str) -> str:
     """Return what a provider was asked, in words."""
-    told = gettext("%(provider)s was asked: %(kind)s, %(amount)s, with the idempotency key %(key)s.")
-    return told % {
+    message = gettext("%(provider)s was asked: %(kind)s, %(amount)s, with the idempotency key %(key)s.")
+    return message % {
         "provider": provider_name(operation.provider_id),
         "kind": OperationKind(operation.kind).label,
         "amount": amount_text(operation.amount, currency_code),

@@ -169,16 +169,16 @@ def next_look(operation: PaymentOperation) -> str:
         return _(
             "The provider is asked again as soon as the reconciler runs; the amount stays reserved until it is known."
         )
-    told = _("The provider is asked again at %(when)s; the amount stays reserved until it is known.")
-    return told % {"when": moment_text(operation.next_attempt_at)}
+    message = _("The provider is asked again at %(when)s; the amount stays reserved until it is known.")
+    return message % {"when": moment_text(operation.next_attempt_at)}
 
 
 def news_text(news: Iterable[PaymentEvent]) -> str:
     """Return what asking a provider has brought to light, as a sentence; nothing where all was known."""
-    told = dict.fromkeys(filter(None, (_piece_of(event) for event in news)))
-    if not told:
+    message = dict.fromkeys(filter(None, (_piece_of(event) for event in news)))
+    if not message:
         return ""
-    return _("New: %(news)s.") % {"news": ", ".join(told)}
+    return _("New: %(news)s.") % {"news": ", ".join(message)}
 
 
 def _piece_of(event: PaymentEvent) -> str:

@@ -100,12 +100,12 @@ _TONES: Final[dict[type[TextChoices], dict[str, Tone]]] = {
 
 
 def tone_of(status: str, choices: type[TextChoices]) -> Tone:
-    """Return what a status means to an operator; one that isn't known means nothing."""
+    """Return what a status means to an operator; an unknown one means nothing."""
     return _TONES[choices].get(status, Tone.QUIET)
 
 
 def status_badge(status: str, choices: type[TextChoices]) -> SafeString:
-    """Return a status as a badge with its label; one that isn't known as it is."""
+    """Return a status as a badge with its label, an unknown one without."""
     label = choices(status).label if status in choices.values else status
     return badge(str(label), tone_of(status, choices))
 

@@ -79,7 +79,7 @@ def test_success_rate_and_refusals_by_code(operator: Client) -> None:
     words = text(html(operator, overview()))
     assert "card 67 %: 2 succeeded, 1 refused" in words
     assert "system 100 %: 1 succeeded, 0 refused" in words
-    assert "insufficient_funds 1" in words
+    assert "Insufficient funds 1" in words
 
 
 def test_links_lead_to_the_rows_that_were_counted(moved: Payment, operator: Client) -> None:

@@ -248,7 +248,7 @@ def test_operation_that_is_over_raises_no_alarm(answer: str, operator: Client) -
     act(operator, operation, "resolve", has_happened=answer, reason="I looked", evidence="case 7")
     shown = html(operator, page(operation))
     assert "payments-notice" not in shown
-    assert (f"What was amiss {MISMATCH}" in text(shown)) is (answer == "yes")
+    assert (f"What was wrong {MISMATCH}" in text(shown)) is (answer == "yes")
     assert "Resolved by olivia I looked · Evidence: case 7" in text(shown)
     assert "resolved_as_not_done" not in text(shown.split('id="history"')[0])
 
@@ -259,7 +259,7 @@ def test_operation_that_succeeded_after_all_raises_no_alarm(operator: Client) ->
     PaymentOperation.objects.filter(pk=operation.pk).update(detail="TimeoutError")
     shown = html(operator, page(operation))
     assert "payments-notice" not in shown
-    assert "What was amiss TimeoutError" in text(shown)
+    assert "What was wrong TimeoutError" in text(shown)
 
 
 @pytest.mark.parametrize(

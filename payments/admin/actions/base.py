@@ -64,7 +64,7 @@ class Action(Generic[RowT]):
         return True
 
     def check(self, row: RowT) -> None:
-        """Raise PaymentError where the action can't be taken now, so that nobody fills in a form in vain."""
+        """Raise PaymentError where the action can't be taken now, before a form is filled in."""
 
     def initial(self, row: RowT) -> dict[str, Any]:
         """Return what the form is filled in with; raise PaymentError as `check` does."""
@@ -84,11 +84,11 @@ class Action(Generic[RowT]):
         return amount
 
     def run(self, row: RowT, values: Values, actor: Any) -> Report | None:
-        """Use the service; raise PaymentError as it does. Return what came of it where only its answer tells that."""
+        """Call the service and raise what it raises; return a report where only its answer has the facts for one."""
         raise NotImplementedError
 
     def report(self, row: RowT, values: Values) -> Report:
-        """Say what happened; `row` is as it is now."""
+        """Say what happened; `row` was read again afterwards."""
         raise NotImplementedError
 
 
@@ -111,8 +111,8 @@ def report_error(error: PaymentError) -> Report | None:
     if isinstance(error, OutcomeUnknownError):
         return Report(text=_unknown_text(error), level=messages.WARNING)
     if isinstance(error, DeclinedError):
-        told = _("The provider refused: %(message)s Nothing was changed.")
-        return Report(text=told % {"message": error.message}, level=messages.ERROR)
+        message = _("The provider refused: %(message)s Nothing was changed.")
+        return Report(text=message % {"message": error.message}, level=messages.ERROR)
     if isinstance(error, ProviderError):
         return Report(text=error.message, level=messages.ERROR)
     if isinstance(error, OperationInProgressError):
@@ -121,18 +121,18 @@ def report_error(error: PaymentError) -> Report | None:
 
 
 def _unknown_text(error: OutcomeUnknownError) -> str:
-    """Say what may have happened and who finds out; without an operation nothing was asked that could move money."""
+    """Say what may have happened and what comes next; without an operation, no money can have moved."""
     operation = None if error.operation_id is None else open_rows().filter(pk=error.operation_id).first()
     if operation is None:
         return error.message
     if operation.status == OperationStatus.ATTENTION:
-        told = _(
+        message = _(
             "%(what)s needs attention: %(detail)s Say what became of it, and don't do it again elsewhere."
         )
         detail = detail_text(operation.detail, operation.currency_code)
-        return told % {"what": what_of(operation), "detail": detail}
-    told = _(
+        return message % {"what": what_of(operation), "detail": detail}
+    message = _(
         "The provider didn't answer. %(what)s may or may not have gone through. %(next)s Don't do it again, or in the "
         "provider's dashboard."
     )
-    return told % {"what": what_of(operation), "next": next_look(operation)}
+    return message % {"what": what_of(operation), "next": next_look(operation)}

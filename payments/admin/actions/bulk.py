@@ -69,10 +69,10 @@ def bulk_choice(action: Action[Any]) -> Callable[[Any, HttpRequest, QuerySet[Any
     def choose(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         rows = list(queryset[: LIMIT + 1])
         if len(rows) > LIMIT:
-            told = ngettext(
+            message = ngettext(
                 "Choose at most %(limit)s row at once.", "Choose at most %(limit)s rows at once.", LIMIT
             )
-            messages.warning(request, told % {"limit": LIMIT})
+            messages.warning(request, message % {"limit": LIMIT})
             return None
         return confirmation(model_admin, request, action, rows)
 
@@ -169,12 +169,12 @@ class BulkPage:
             except OperationInProgressError as error:
                 return guard.report_running(error)
             if previous is not None:
-                told = _("This was done already, by %(name)s. %(report)s")
+                message = _("This was done already, by %(name)s. %(report)s")
                 parts = {"name": previous.actor, "report": previous.report.text}
-                return Report(text=told % parts, level=messages.WARNING)
+                return Report(text=message % parts, level=messages.WARNING)
             if not guard.is_current:
-                told = _("It has changed since you chose it, so nothing was done.")
-                return Report(text=told, level=messages.WARNING)
+                message = _("It has changed since you chose it, so nothing was done.")
+                return Report(text=message, level=messages.WARNING)
             try:
                 return guard.perform(self._action.bulk_values(row))
             except OperationInProgressError as error:

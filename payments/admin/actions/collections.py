@@ -55,23 +55,23 @@ class MarkAsPaid(Action[PaymentCollection]):
         """Say how much is recorded as received, and what becomes of the rest."""
         left, provider = _open(row), provider_name(mark_as_paid_provider())
         if values is None:
-            told = _(
+            message = _(
                 "%(left)s is left to pay. What you enter is recorded as received outside of any provider "
                 "(%(provider)s)."
             )
-            yield told % {"left": amount_text(left, row.currency_code), "provider": provider}
+            yield message % {"left": amount_text(left, row.currency_code), "provider": provider}
         else:
             amount = self._checked(row, values)
-            told = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
-            yield told % {"left": amount_text(amount, row.currency_code), "provider": provider}
+            message = _("%(left)s is recorded as received outside of any provider (%(provider)s).")
+            yield message % {"left": amount_text(amount, row.currency_code), "provider": provider}
             if values.get("session") is None and amount == left:
                 yield from _canceled_sessions(row)
             elif amount < left:
                 yield _("%(rest)s stays open.") % {"rest": amount_text(left - amount, row.currency_code)}
         held = _held(row)
         if held > ZERO:
-            told = _("%(held)s that providers hold stays held, to be captured.")
-            yield told % {"held": amount_text(held, row.currency_code)}
+            message = _("%(held)s that providers hold stays held, to be captured.")
+            yield message % {"held": amount_text(held, row.currency_code)}
 
     def _checked(self, row: PaymentCollection, values: Values) -> Decimal:
         """Return what is recorded as received; raise PaymentError where that can't be."""
@@ -122,15 +122,15 @@ class CancelCollection(Action[PaymentCollection]):
         check_collection_cancelation(row)
 
     def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
-        """Return what is let go."""
+        """Return how much is released."""
         return _held(row) or None
 
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
-        """Say what is let go."""
+        """Say how much is released."""
         held = _held(row)
         if held > ZERO:
-            told = _("The %(held)s hold will be released.")
-            yield told % {"held": amount_text(held, row.currency_code)}
+            message = _("The %(held)s hold will be released.")
+            yield message % {"held": amount_text(held, row.currency_code)}
         else:
             yield _("Nothing is held, so no money moves.")
         yield from _canceled_sessions(row)
@@ -168,9 +168,9 @@ def _held(collection: PaymentCollection) -> Decimal:
 def _canceled_sessions(collection: PaymentCollection) -> Iterable[str]:
     count = collection.sessions.unauthorized().count()
     if count:
-        told = ngettext(
+        message = ngettext(
             "%(count)s unauthorized session is canceled.",
             "%(count)s unauthorized sessions are canceled.",
             count,
         )
-        yield told % {"count": count}
+        yield message % {"count": count}

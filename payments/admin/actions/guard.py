@@ -114,7 +114,7 @@ class ActionGuard:
             reconnecting(lambda: release_request(record))
 
     def begin(self) -> PreviousResult | None:
-        """Take the version, or return what came of it before; raise OperationInProgressError while somebody has it."""
+        """Take the version, or return what came of it before; raise OperationInProgressError while it is taken."""
         record = begin_request(self._identity, holder=self._holder)
         if record.response_status is None:
             self._record = record
@@ -151,17 +151,19 @@ class ActionGuard:
         return report
 
     def report_running(self, error: OperationInProgressError) -> Report:
-        """Say who acts upon the version just now, and how, to an operator who came too late."""
+        """Say which operator is acting upon the version just now, and how."""
         record = find_request(self._identity)
         running: Any = None if record is None or record.response_status is not None else record.response_body
         if not running:
-            told = error.message
+            message = error.message
         elif running == self._holder:
-            told = _("You are already doing this. Reload in a moment to see what came of it.")
+            message = _("You are already doing this. Reload in a moment to see what came of it.")
         else:
-            told = _("%(name)s is already doing this (%(action)s). Nothing was changed; reload in a moment.")
-            told %= {"name": running["actor"], "action": self._context.heading(running["action"])}
-        return Report(text=told, level=messages.WARNING)
+            message = _(
+                "%(name)s is already doing this (%(action)s). Nothing was changed; reload in a moment."
+            )
+            message %= {"name": running["actor"], "action": self._context.heading(running["action"])}
+        return Report(text=message, level=messages.WARNING)
 
     def _run(self, values: Values) -> Report | None:
         try:
@@ -181,5 +183,5 @@ class ActionGuard:
 
 
 def plain(amount: Decimal) -> str:
-    """Return an amount as it is kept with a result, however many zeros it was written with."""
+    """Return an amount as it is stored with a result, without trailing zeros."""
     return f"{amount.normalize():f}"

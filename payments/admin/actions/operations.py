@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
 from payments.admin.formatting import amount_text, detail_lines, detail_text, resolution_text
-from payments.admin.links import plugin_of, provider_name, reference_html
+from payments.admin.links import find_provider, provider_name, reference_html
 from payments.admin.panels import Text
 from payments.admin.unclear import news_text, next_look, unclear_text
 from payments.models import Payment, PaymentOperation
@@ -42,13 +42,13 @@ class CheckOperation(Action[PaymentOperation]):
 
     def is_offered(self, row: PaymentOperation) -> bool:
         """Offer it while the operation is open, and where there is a way to find out."""
-        plugin = plugin_of(row.provider_id)
-        can_be_asked = plugin is not None and plugin.supports_retrieve
+        provider = find_provider(row.provider_id)
+        can_be_asked = provider is not None and provider.supports_retrieve
         is_waiting = row.is_open and row.status != OperationStatus.ATTENTION
         return is_waiting or (_waits(row) and can_be_asked)
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
-        """Say who is asked, and that nothing happens twice."""
+        """Say which provider is asked, and that nothing happens twice."""
         yield _("%(provider)s is asked how this stands, and what it reports is recorded.") % {
             "provider": provider_name(row.provider_id)
         }
@@ -64,8 +64,8 @@ class CheckOperation(Action[PaymentOperation]):
         news, operation = news_text(finding.news), finding.operation
         if not operation.is_open:
             status = OperationStatus(operation.status).label
-            told = _("The operation is over. Status: %(status)s.") % {"status": status}
-            return Report(text=" ".join(filter(None, [news, told])))
+            message = _("The operation is over. Status: %(status)s.") % {"status": status}
+            return Report(text=" ".join(filter(None, [news, message])))
         said = [news or _("Nothing new.")]
         if operation.status == OperationStatus.ATTENTION:
             said.append(
@@ -88,11 +88,11 @@ class ResolveOperation(Action[PaymentOperation]):
     is_grave = True
 
     def is_offered(self, row: PaymentOperation) -> bool:
-        """Offer it where something was asked that may have happened, and nobody can find out, or not soon."""
+        """Offer it where something may have happened, and the provider can't say, or not soon."""
         return is_unclear(row) and row.kind != OperationKind.SYNC
 
     def check(self, row: PaymentOperation) -> None:
-        """Refuse where nobody may decide yet."""
+        """Refuse where it is too early to decide."""
         check_resolvable(row)
 
     def initial(self, row: PaymentOperation) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class ResolveOperation(Action[PaymentOperation]):
         return {"amount": reported.amount or row.amount, "provider_reference": reported.reference}
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
-        """Say why somebody has to decide, and what the books will hold."""
+        """Say why a decision is needed, and what it will do to the books."""
         yield from _reason(row)
         if values is None:
             yield self._question(row)
@@ -112,10 +112,10 @@ class ResolveOperation(Action[PaymentOperation]):
         outlook = foresee(row, **_said(values))
         parts = {"kind": OperationKind(row.kind).label, "amount": amount_text(row.amount, row.currency_code)}
         if not values["has_happened"]:
-            told = _(
+            message = _(
                 "The books will say that this has not happened: %(kind)s, %(amount)s. What it reserved is released."
             )
-            yield told % parts
+            yield message % parts
             return
         yield from self._bookings(row, outlook, parts)
 
@@ -133,12 +133,12 @@ class ResolveOperation(Action[PaymentOperation]):
     def _question(self, row: PaymentOperation) -> Text:
         """Ask what has happened, with the way to where that can be looked up."""
         holder = row.payment or row.session
-        told = str(_QUESTIONS.get(row.kind, _OTHER_QUESTION)) % {
+        message = str(_QUESTIONS.get(row.kind, _OTHER_QUESTION)) % {
             "kind": OperationKind(row.kind).label,
             "amount": amount_text(row.amount, row.currency_code),
             "provider": provider_name(row.provider_id),
         }
-        return format_html("{} {}", told, reference_html(row.provider_id, holder.provider_reference))
+        return format_html("{} {}", message, reference_html(row.provider_id, holder.provider_reference))
 
     def _bookings(self, row: PaymentOperation, outlook: Outlook, parts: dict[str, Any]) -> Iterable[Text]:
         """Say what is booked, and what that makes of the sum."""
@@ -153,17 +153,17 @@ class ResolveOperation(Action[PaymentOperation]):
                 % parts
             )
         else:
-            told = _("The books will say that %(moved)s has moved: %(kind)s. %(amount)s was asked for.")
-            yield told % {**parts, "moved": amount_text(outlook.amount, currency)}
+            message = _("The books will say that %(moved)s has moved: %(kind)s. %(amount)s was asked for.")
+            yield message % {**parts, "moved": amount_text(outlook.amount, currency)}
         yield from _totals(row, outlook)
 
     def report(self, row: PaymentOperation, values: Values) -> Report:
         """Say how it stands now."""
         status = OperationStatus(row.status).label
         if row.status == OperationStatus.ATTENTION:
-            told = _("Your answer is recorded, but the operation still needs attention: %(detail)s")
+            message = _("Your answer is recorded, but the operation still needs attention: %(detail)s")
             detail = detail_text(row.detail, row.currency_code)
-            return Report(text=told % {"detail": detail}, level=messages.WARNING)
+            return Report(text=message % {"detail": detail}, level=messages.WARNING)
         return Report(text=_("The operation is resolved. Status: %(status)s.") % {"status": status})
 
 
@@ -179,7 +179,7 @@ class CorrectOperation(ResolveOperation):
         return not row.is_open and bool(row.resolution_reason) and row.kind in MONEY_KINDS
 
     def check(self, row: PaymentOperation) -> None:
-        """Refuse where the provider has told of it."""
+        """Refuse where the provider has reported on it."""
         check_correctable(row)
 
     def initial(self, row: PaymentOperation) -> dict[str, Any]:
@@ -201,10 +201,10 @@ class CorrectOperation(ResolveOperation):
             "amount": amount_text(values.get("amount") or row.amount, row.currency_code),
         }
         if values["has_happened"]:
-            told = _("The books will say that this has happened: %(kind)s, %(amount)s.")
+            message = _("The books will say that this has happened: %(kind)s, %(amount)s.")
         else:
-            told = _("The books will say that this has not happened: %(kind)s.")
-        yield told % parts
+            message = _("The books will say that this has not happened: %(kind)s.")
+        yield message % parts
         yield _("No money moves.")
 
     def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
@@ -300,8 +300,8 @@ def _totals(row: PaymentOperation, outlook: Outlook) -> Iterable[str]:
     words = _TOTALS.get(row.kind)
     if words is not None:
         sums = {"before": outlook.before, "after": outlook.after, "excess": outlook.excess}
-        told = words[1] if outlook.excess else words[0]
-        yield str(told) % {name: amount_text(value, row.currency_code) for name, value in sums.items()}
+        message = words[1] if outlook.excess else words[0]
+        yield str(message) % {name: amount_text(value, row.currency_code) for name, value in sums.items()}
 
 
 def _said(values: Values) -> dict[str, Any]:

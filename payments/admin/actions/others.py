@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import ActionForm
 from payments.admin.formatting import isolated
-from payments.admin.links import plugin_of, provider_name
+from payments.admin.links import find_provider, provider_name
 from payments.admin.panels import Text
 from payments.exceptions import NotFoundError, OutcomeUnknownError, PaymentError, ProviderUnavailableError
 from payments.models import AccountHolder, PaymentProvider, WebhookEvent
@@ -50,7 +50,7 @@ class EnableProvider(Action[PaymentProvider]):
         enable_provider(row)
 
     def report(self, row: PaymentProvider, values: Values) -> Report:
-        """Say so."""
+        """Say that it is enabled."""
         return Report(text=_("%(provider)s is enabled.") % {"provider": provider_name(row.pk)})
 
 
@@ -79,7 +79,7 @@ class DisableProvider(Action[PaymentProvider]):
         disable_provider(row)
 
     def report(self, row: PaymentProvider, values: Values) -> Report:
-        """Say so."""
+        """Say that it is disabled."""
         return Report(text=_("%(provider)s is disabled.") % {"provider": provider_name(row.pk)})
 
 
@@ -108,9 +108,9 @@ class ReplayWebhook(Action[WebhookEvent]):
         """Say what became of it."""
         status = WebhookEventStatus(row.status)
         is_good = status in (WebhookEventStatus.APPLIED, WebhookEventStatus.IGNORED)
-        told = _("The event was replayed. Status: %(status)s. %(detail)s")
+        message = _("The event was replayed. Status: %(status)s. %(detail)s")
         return Report(
-            text=(told % {"status": status.label, "detail": row.detail}).strip(),
+            text=(message % {"status": status.label, "detail": row.detail}).strip(),
             level=messages.SUCCESS if is_good else messages.WARNING,
         )
 
@@ -135,7 +135,7 @@ class MethodForm(ActionForm):
         field.choices = [(method.id, method_text(method)) for method in self._methods]
 
     def clean(self) -> dict[str, Any] | None:
-        """Refuse anything while the provider doesn't say what there is."""
+        """Refuse any choice while the provider gives no list."""
         if self._trouble is not None:
             raise forms.ValidationError(self._trouble.message, code=self._trouble.code)
         return super().clean()
@@ -182,7 +182,7 @@ class RemoveSavedMethod(Action[AccountHolder]):
             ) from error
 
     def report(self, row: AccountHolder, values: Values) -> Report:
-        """Say so."""
+        """Say which payment method is gone."""
         return Report(
             text=_("%(provider)s has forgotten the payment method %(id)s.")
             % {"provider": provider_name(row.provider_id), "id": values["method_id"]}
@@ -190,7 +190,7 @@ class RemoveSavedMethod(Action[AccountHolder]):
 
 
 def method_text(method: SavedPaymentMethod) -> str:
-    """Return what tells a saved payment method from others, and nothing more of it."""
+    """Return only what distinguishes a saved payment method from others."""
     digits = isolated(f"•••• {method.last4}") if method.last4 else ""
     expires = _("until %(month)s") % {"month": isolated(method.expires)} if method.expires else ""
     return " ".join(part for part in (method.brand or method.type, digits, expires) if part)
@@ -199,7 +199,7 @@ def method_text(method: SavedPaymentMethod) -> str:
 def keeps_methods(row: AccountHolder) -> bool:
     """Return whether a row is an account at a provider that keeps saved payment methods today."""
     return row.provider_reference is not None and isinstance(
-        plugin_of(row.provider_id), AccountHolderProvider
+        find_provider(row.provider_id), AccountHolderProvider
     )
 
 

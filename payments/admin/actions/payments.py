@@ -14,7 +14,7 @@ from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AmountForm, RefundForm
 from payments.admin.actions.sessions import ask_provider, sync
 from payments.admin.formatting import amount_text
-from payments.admin.links import plugin_of, provider_name
+from payments.admin.links import find_provider, provider_name
 from payments.admin.panels import Text
 from payments.admin.unclear import open_rows, unclear_text
 from payments.models import Payment
@@ -91,20 +91,20 @@ class CapturePayment(Action[Payment]):
 
     def report(self, row: Payment, values: Values) -> Report:
         """Say what was taken and what is still held."""
-        told = [_("%(amount)s was captured.") % {"amount": _text(row, values["amount"])}]
+        message = [_("%(amount)s was captured.") % {"amount": _text(row, values["amount"])}]
         if row.capturable_amount:
-            told.append(_("%(held)s is still held.") % {"held": _text(row, row.capturable_amount)})
-        return Report(text=" ".join(told))
+            message.append(_("%(held)s is still held.") % {"held": _text(row, row.capturable_amount)})
+        return Report(text=" ".join(message))
 
     def _rest(self, row: Payment, rest: Decimal) -> str:
-        plugin = plugin_of(row.provider_id)
-        if plugin is not None and not plugin.supports_multiple_captures:
-            told = _(
+        provider = find_provider(row.provider_id)
+        if provider is not None and not provider.supports_multiple_captures:
+            message = _(
                 "The provider captures a payment only once: the other %(rest)s can't be captured afterwards."
             )
         else:
-            told = _("The other %(rest)s stays held and can be captured later.")
-        return told % {"rest": _text(row, rest)}
+            message = _("The other %(rest)s stays held and can be captured later.")
+        return message % {"rest": _text(row, rest)}
 
 
 class RefundPayment(Action[Payment]):
@@ -130,7 +130,7 @@ class RefundPayment(Action[Payment]):
         return {"amount": refundable(row)}
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
-        """Say how much goes back and how much is kept."""
+        """Say how much is refunded and how much is kept."""
         left, name = left_to_refund(row), provider_name(row.provider_id)
         yield from _unclear(row, OperationKind.REFUND)
         if values is None:
@@ -163,8 +163,8 @@ class RefundPayment(Action[Payment]):
 
     def report(self, row: Payment, values: Values) -> Report:
         """Say what went back."""
-        told = _("%(amount)s was refunded.") % {"amount": _text(row, values["amount"])}
-        return Report(text=" ".join([told, *_kept(row, surely_kept(row))]))
+        message = _("%(amount)s was refunded.") % {"amount": _text(row, values["amount"])}
+        return Report(text=" ".join([message, *_kept(row, surely_kept(row))]))
 
 
 class CancelPayment(Action[Payment]):
@@ -182,15 +182,15 @@ class CancelPayment(Action[Payment]):
         return row.capturable_amount > 0 and row.status != PaymentStatus.CANCELED
 
     def check(self, row: Payment) -> None:
-        """Refuse where nothing can be let go now."""
+        """Refuse where nothing can be released now."""
         check_release(row)
 
     def moving_amount(self, row: Payment, values: Values) -> Decimal | None:
-        """Return what is let go."""
+        """Return how much is released."""
         return row.capturable_amount
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
-        """Say how much is let go."""
+        """Say how much is released."""
         yield _("%(provider)s will release the %(amount)s hold.") % {
             "amount": _text(row, row.capturable_amount),
             "provider": provider_name(row.provider_id),
@@ -198,11 +198,11 @@ class CancelPayment(Action[Payment]):
         yield _("This can't be undone: to take it later, the payer has to authorize it again.")
 
     def run(self, row: Payment, values: Values, actor: Any) -> None:
-        """Let it go."""
+        """Release it."""
         cancel_payment(row, actor=actor, source=EventSource.ADMIN)
 
     def report(self, row: Payment, values: Values) -> Report:
-        """Say what was let go."""
+        """Say how much was released."""
         text = _("%(amount)s was released.") % {"amount": _text(row, row.canceled_amount)}
         return Report(text=text)
 
@@ -218,8 +218,8 @@ class SyncPayment(Action[Payment]):
 
     def is_offered(self, row: Payment) -> bool:
         """Offer it where the provider can be asked."""
-        plugin = plugin_of(row.provider_id)
-        return plugin is not None and plugin.supports_retrieve
+        provider = find_provider(row.provider_id)
+        return provider is not None and provider.supports_retrieve
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say that no money moves."""

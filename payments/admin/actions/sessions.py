@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.formatting import amount_text
-from payments.admin.links import plugin_of, provider_name
+from payments.admin.links import find_provider, provider_name
 from payments.admin.panels import Text
 from payments.admin.unclear import news_text, was_lost
 from payments.models import PaymentSession
@@ -56,10 +56,10 @@ class AuthorizeSession(Action[PaymentSession]):
                 text=_("%(amount)s is held now.") % {"amount": amount_text(held, row.currency_code)}
             )
         if row.status == SessionStatus.ERROR:
-            told = _("The provider refused: %(message)s Nothing is held.")
-            return Report(text=told % {"message": row.error_text or row.error_code}, level=messages.ERROR)
-        told = _("Nothing is held yet. The session's status: %(status)s.")
-        return Report(text=told % {"status": SessionStatus(row.status).label}, level=messages.WARNING)
+            message = _("The provider refused: %(message)s Nothing is held.")
+            return Report(text=message % {"message": row.error_text or row.error_code}, level=messages.ERROR)
+        message = _("Nothing is held yet. The session's status: %(status)s.")
+        return Report(text=message % {"status": SessionStatus(row.status).label}, level=messages.WARNING)
 
 
 class CancelSession(Action[PaymentSession]):
@@ -82,11 +82,11 @@ class CancelSession(Action[PaymentSession]):
         check_session_cancelation(row)
 
     def moving_amount(self, row: PaymentSession, values: Values) -> Decimal | None:
-        """Return what is let go."""
+        """Return how much is released."""
         return None if row.payment is None else row.payment.capturable_amount
 
     def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
-        """Say what is let go."""
+        """Say how much is released."""
         parts = {
             "amount": amount_text(row.amount, row.currency_code),
             "provider": provider_name(row.provider_id),
@@ -117,10 +117,10 @@ class SyncSession(Action[PaymentSession]):
     permission = "sync_session"
 
     def is_offered(self, row: PaymentSession) -> bool:
-        """Offer it where the provider can be asked, and has been told of the session, or may have been."""
-        plugin = plugin_of(row.provider_id)
+        """Offer it where the provider can be asked, and knows the session, or may know it."""
+        provider = find_provider(row.provider_id)
         is_told = row.initiated_at is not None or row.provider_reference is not None or was_lost(row)
-        return plugin is not None and plugin.supports_retrieve and is_told
+        return provider is not None and provider.supports_retrieve and is_told
 
     def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
         """Say that no money moves."""
@@ -141,8 +141,8 @@ def sync(session: PaymentSession, actor: Any, unknown: str) -> Report:
     news = news_text(events_since(session, last))
     if not answer.is_known:
         return Report(text=unknown, level=messages.WARNING)
-    told = f"{news or _('Nothing new.')} {_standing(answer.session)}"
-    return Report(text=told, level=messages.SUCCESS if news else messages.INFO)
+    message = f"{news or _('Nothing new.')} {_standing(answer.session)}"
+    return Report(text=message, level=messages.SUCCESS if news else messages.INFO)
 
 
 def _standing(session: PaymentSession) -> str:

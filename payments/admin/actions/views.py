@@ -73,13 +73,13 @@ class ActionPage:
         return self._look_over(form) if form.is_asking else self._act(sent)
 
     def _show_without_version(self, *, next_url: str) -> HttpResponse:
-        """Show what was filled in again, on a page that can be sent, to somebody whose browser sent a broken one."""
-        told = _(
+        """Show again what was filled in, on a page that can be sent."""
+        message = _(
             "The page didn't say what it had shown, so nothing was done. Look it over and send it again."
         )
         data = self._request.POST.copy()
         data["version"], data["next"] = version_of(self._row), next_url
-        return self._show(self._action.form_class(data, row=self._row), alert=told)
+        return self._show(self._action.form_class(data, row=self._row), alert=message)
 
     def _look_over(self, form: ActionForm) -> HttpResponse:
         """Show what will happen with what was filled in."""
@@ -112,22 +112,22 @@ class ActionPage:
         return self._leave(form, report)
 
     def _report_previous(self, previous: PreviousResult) -> Report:
-        """Say that this has been done before, by the same person's second click or by somebody else."""
+        """Say that this has been done before, by the same operator's second click or by another operator."""
         if previous.actor != self._context.username or previous.action != self._action.slug:
-            told = _("%(name)s has already acted on this. You changed nothing. %(report)s")
+            message = _("%(name)s has already acted on this. You changed nothing. %(report)s")
             parts = {"name": previous.actor, "report": previous.report.text}
-            return Report(text=told % parts, level=messages.WARNING)
+            return Report(text=message % parts, level=messages.WARNING)
         form = self._action.form_class(self._request.POST, row=self._row)
         form.is_valid()
         amount: Decimal | None = form.cleaned_data.get("amount")
         if amount is not None and previous.amount not in ("", plain(amount)):
-            told = _("Not done: %(amount)s. You have changed this since you opened the page: %(report)s")
+            message = _("Not done: %(amount)s. You have changed this since you opened the page: %(report)s")
             shown = amount_text(amount, self._row.currency_code)
             return Report(
-                text=told % {"amount": shown, "report": previous.report.text}, level=messages.WARNING
+                text=message % {"amount": shown, "report": previous.report.text}, level=messages.WARNING
             )
-        told = _("You have done this already, so it was not done again. %(report)s")
-        return Report(text=told % {"report": previous.report.text}, level=previous.report.level)
+        message = _("You have done this already, so it was not done again. %(report)s")
+        return Report(text=message % {"report": previous.report.text}, level=previous.report.level)
 
     def _refuse(self, form: ActionForm, error: PaymentError) -> HttpResponse:
         """Show the form again with the reason why the services refused; nothing was done."""
@@ -137,15 +137,15 @@ class ActionPage:
         return self._show(form, status=CONFLICT)
 
     def _show_anew(self, form: ActionForm) -> HttpResponse:
-        """Show how things stand now to somebody whose page was old."""
+        """Show how things stand now instead of the stale page."""
         refusal = self._refusal()
-        told = _(
+        message = _(
             "This has changed since you opened the page, so nothing was done. Here is how it stands now."
         )
         if refusal is not None:
-            messages.warning(self._request, f"{told} {refusal}")
+            messages.warning(self._request, f"{message} {refusal}")
             return HttpResponseRedirect(self._next_url(form.cleaned_data["next"]))
-        return self._show(self._new_form(next_url=form.cleaned_data["next"]), status=CONFLICT, alert=told)
+        return self._show(self._new_form(next_url=form.cleaned_data["next"]), status=CONFLICT, alert=message)
 
     def _refusal(self) -> str | None:
         """Return why the action can't be taken now, or None."""
@@ -259,7 +259,7 @@ class ActionsAdminMixin(InspectionAdminMixin):
         return BulkPage(context=context, action=action, back_url=self._url("changelist")).respond()
 
     def get_buttons(self, request: HttpRequest, row: Any, *, next_url: str = "") -> list[Button]:
-        """Return the actions that this user may take on a row as it is; `next_url` is where they lead back to."""
+        """Return the actions that this user may take on a row; `next_url` is where they lead back to."""
         query = f"?{urlencode({'next': next_url})}" if next_url else ""
         return [
             Button(

@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import formats
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -71,7 +72,7 @@ class BarRow:
 
 
 def overview(model_admin: Any, request: HttpRequest) -> HttpResponse:
-    """Show the overview; raise PermissionDenied for who may not view payments and operations."""
+    """Show the overview; raise PermissionDenied without permission to view payments and operations."""
     links = permitted_links(model_admin, request)
     period = Period.of(request.GET)
     context = {
@@ -93,7 +94,7 @@ def export_view(model_admin: Any, request: HttpRequest) -> HttpResponseBase:
 
 
 def permitted_links(model_admin: Any, request: HttpRequest) -> Links:
-    """Return the links of this request; raise PermissionDenied for who may not view what the overview adds up."""
+    """Return the links of this request; raise PermissionDenied without permission to view what is added up."""
     links = Links(site=model_admin.admin_site, request=request)
     if not all(links.may_view(model) for model in (Payment, Capture, Refund, PaymentOperation)):
         raise PermissionDenied
@@ -198,7 +199,7 @@ class _Overview:
         for each in found:
             url = self._operations(status__exact=OperationStatus.DECLINED.value, error_code__exact=each.code)
             yield BarRow(
-                label=each.code or _("no code"),
+                label=capfirst(each.code.replace("_", " ")) or _("no code"),
                 percent=round(100 * each.count / most),
                 text=str(each.count),
                 url=url,

@@ -84,7 +84,7 @@ class AccountHolderAdminMixin(ActionsAdminMixin):
         return customer_html(obj.customer, links_of(obj)) or None
 
     def get_summary(self, request: HttpRequest, obj: AccountHolder) -> Summary:
-        """Say who it is, and where."""
+        """Return the customer and the provider."""
         facts = known_facts(
             (gettext("Customer"), self.customer_column(obj)),
             (gettext("E-mail address"), obj.email),

@@ -248,11 +248,11 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         waiting = [each for each in unclear_of(obj) if each.status == OperationStatus.ATTENTION]
         count = len(waiting)
         if count:
-            told = gettext("An operation of this collection needs attention.")
+            message = gettext("An operation of this collection needs attention.")
             if count > 1:
-                told = gettext("%(count)s operations of this collection need attention.")
+                message = gettext("%(count)s operations of this collection need attention.")
             yield Alert(
-                text=lines(told % {"count": count}, *_attention_reasons(waiting, links)),
+                text=lines(message % {"count": count}, *_attention_reasons(waiting, links)),
                 url=links.listing(
                     PaymentOperation,
                     collection__id__exact=obj.pk,

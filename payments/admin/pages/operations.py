@@ -16,7 +16,7 @@ from payments.admin.changelist import Search
 from payments.admin.formatting import (
     amount_text,
     detail_text,
-    is_settled,
+    is_resolved,
     lines,
     moment,
     quiet,
@@ -163,31 +163,31 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             (gettext("Created"), moment(obj.created_at)),
             (gettext("Finished"), moment(obj.finished_at)),
             (gettext("Next attempt"), moment(obj.next_attempt_at)),
-            *_settlement(obj),
+            *_resolution(obj),
         )
 
 
-def _settlement(operation: PaymentOperation) -> Iterable[tuple[str, Text]]:
-    """Yield what had been amiss with an operation that is over, and who decided about it with which reason."""
-    if not is_settled(operation):
+def _resolution(operation: PaymentOperation) -> Iterable[tuple[str, Text]]:
+    """Yield what was wrong with a resolved operation, who decided, and why."""
+    if not is_resolved(operation):
         return
-    yield gettext("What was amiss"), detail_text(operation.detail, operation.currency_code)
+    yield gettext("What was wrong"), detail_text(operation.detail, operation.currency_code)
     if operation.resolution_reason:
         who = operation.resolved_by.get_username() if operation.resolved_by else ""
-        told = resolution_text(operation.resolution_reason, operation.resolution_evidence)
-        yield gettext("Resolved by"), lines(who, told)
+        message = resolution_text(operation.resolution_reason, operation.resolution_evidence)
+        yield gettext("Resolved by"), lines(who, message)
 
 
 def _alerts(operation: PaymentOperation, links: Links) -> Iterable[Alert]:
-    if is_settled(operation):
+    if is_resolved(operation):
         return
     reason = trouble_html(operation, operation.currency_code)
     if operation.status == OperationStatus.ATTENTION:
-        told = gettext("This operation needs a person to decide what happened.")
+        message = gettext("This operation needs a person to decide what happened.")
         if operation.kind == OperationKind.SYNC:
-            told = gettext("This report needs a person who looks at it.")
+            message = gettext("This report needs a person who looks at it.")
         yield Alert(
-            text=lines(told, reason),
+            text=lines(message, reason),
             url=check_url(operation, links),
             link=gettext("Check now"),
         )

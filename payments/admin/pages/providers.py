@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.actions.others import PROVIDER_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
 from payments.admin.changelist import Search
-from payments.admin.links import plugin_of
+from payments.admin.links import find_provider
 from payments.admin.panels import Fact, Summary
 from payments.admin.widgets import Tone, badge
 from payments.exceptions import NotFoundError
@@ -61,8 +61,8 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("name"))
     def name_column(self, obj: PaymentProvider) -> str | None:
         """Show the plug-in's name."""
-        plugin = plugin_of(obj.pk)
-        return str(plugin.verbose_name) if plugin and plugin.verbose_name else None
+        provider = find_provider(obj.pk)
+        return str(provider.verbose_name) if provider and provider.verbose_name else None
 
     @admin.display(description=_("new sessions"), ordering="is_enabled")
     def status_column(self, obj: PaymentProvider) -> SafeString:
@@ -73,13 +73,13 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
 
     @admin.display(description=_("chosen by"))
     def offer_column(self, obj: PaymentProvider) -> str | None:
-        """Show whether payers may choose it, or only operators, or nobody where real money is meant."""
-        plugin = plugin_of(obj.pk)
-        if plugin is None:
+        """Show whether payers may choose it, only operators, or nobody."""
+        provider = find_provider(obj.pk)
+        if provider is None:
             return None
-        if is_refused(plugin):
+        if is_refused(provider):
             return gettext("nobody: it moves no real money")
-        return gettext("payers") if is_for_payers(plugin) else gettext("operators only")
+        return gettext("payers") if is_for_payers(provider) else gettext("operators only")
 
     @admin.display(description=_("settings"))
     def configuration_column(self, obj: PaymentProvider) -> SafeString:
@@ -89,10 +89,10 @@ class PaymentProviderAdminMixin(ActionsAdminMixin):
     @admin.display(description=_("can do"))
     def capabilities_column(self, obj: PaymentProvider) -> str | None:
         """Show what the plug-in supports."""
-        plugin = plugin_of(obj.pk)
-        if plugin is None:
+        provider = find_provider(obj.pk)
+        if provider is None:
             return None
-        return ", ".join(str(label) for name, label in _CAPABILITIES if getattr(plugin, name))
+        return ", ".join(str(label) for name, label in _CAPABILITIES if getattr(provider, name))
 
     def get_summary(self, request: HttpRequest, obj: PaymentProvider) -> Summary:
         """Say whether it can be used."""
