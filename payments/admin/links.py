@@ -117,6 +117,12 @@ def find_provider(alias: str) -> BaseProvider[Any] | None:
         return None
 
 
+def can_be_asked(alias: str) -> bool:
+    """Return whether a provider is configured and can say how a payment stands."""
+    provider = find_provider(alias)
+    return provider is not None and provider.supports_retrieve
+
+
 def provider_name(alias: str) -> str:
     """Return a provider's name for people: the plug-in's, with the alias."""
     provider = find_provider(alias)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
@@ -35,7 +36,12 @@ class SecondWordField(forms.BooleanField):
 
 
 class ActionForm(forms.Form):
-    """The base of all forms: the version of the row that the page showed, and where to go afterwards."""
+    """The base of all forms: the version of the row that the page showed, and where to go afterwards.
+
+    `summarized` are the fields whose values are repeated before the action is taken.
+    """
+
+    summarized: ClassVar[tuple[str, ...]] = ()
 
     version = forms.CharField(widget=forms.HiddenInput, max_length=MAX_VERSION)
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
@@ -69,8 +75,13 @@ class ActionForm(forms.Form):
         self.fields[name].widget = forms.CheckboxInput(attrs={"class": "payments-tick"})
 
     def summary(self) -> list[tuple[str | Promise, str]]:
-        """Return what was filled in, to be looked over."""
-        return []
+        """Return the labels and values of what was filled in, to be looked over."""
+        fields = [
+            (self.fields[name], self.cleaned_data.get(name))
+            for name in self.summarized
+            if name in self.fields
+        ]
+        return [(field.label or "", _text(field, value)) for field, value in fields if value]
 
 
 class AmountField(forms.Field):
@@ -189,6 +200,8 @@ class NoteField(forms.CharField):
 class RefundForm(AmountForm):
     """How much is to be refunded, and why."""
 
+    summarized = ("reason", "note")
+
     reason = forms.ModelChoiceField(
         label=_("Reason"),
         queryset=RefundReason.objects.all(),
@@ -202,15 +215,11 @@ class RefundForm(AmountForm):
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 
-    def summary(self) -> list[tuple[str | Promise, str]]:
-        """Return reason and note."""
-        reason = self.cleaned_data.get("reason")
-        rows = [(_("Reason"), str(reason or "")), (_("Note"), str(self.cleaned_data.get("note") or ""))]
-        return [(label, value) for label, value in rows if value]
-
 
 class MarkAsPaidForm(ActionForm):
     """How much was received when, under which reference, and for which installment."""
+
+    summarized = ("received_at", "session", "reference", "note")
 
     amount = AmountField(label=_("Amount"))
     received_at = forms.DateField(
@@ -250,18 +259,6 @@ class MarkAsPaidForm(ActionForm):
         field.queryset = installments.select_related("collection").order_by("due_at", "id")
         field.label_from_instance = _installment_label  # type: ignore[assignment,method-assign]
 
-    def summary(self) -> list[tuple[str | Promise, str]]:
-        """Return when it was received, under which reference, and the note."""
-        said = self.cleaned_data
-        day = said.get("received_at")
-        rows = [
-            (_("Received on"), "" if day is None else formats.date_format(day, "DATE_FORMAT")),
-            (_("For"), "" if said.get("session") is None else _installment_label(said["session"])),
-            (_("Reference"), str(said.get("reference") or "")),
-            (_("Note"), str(said.get("note") or "")),
-        ]
-        return [(label, value) for label, value in rows if value]
-
 
 class EvidenceField(NoteField):
     """Where an operator's finding can be looked up."""
@@ -279,6 +276,8 @@ class EvidenceField(NoteField):
 class AcknowledgeForm(ActionForm):
     """What an operator knows about a report."""
 
+    summarized = ("reason", "evidence")
+
     reason = NoteField(
         label=_("What do you know of it?"),
         help_text=_("For example: the customer was told. It stays in the history."),
@@ -286,17 +285,11 @@ class AcknowledgeForm(ActionForm):
     )
     evidence = EvidenceField()
 
-    def summary(self) -> list[tuple[str | Promise, str]]:
-        """Return reason and evidence."""
-        rows = [
-            (_("What do you know of it?"), str(self.cleaned_data.get("reason") or "")),
-            (_("Evidence"), str(self.cleaned_data.get("evidence") or "")),
-        ]
-        return [(label, value) for label, value in rows if value]
-
 
 class ResolveForm(ActionForm):
     """What an operator found out, with which amount, and how they know."""
+
+    summarized = ("reason", "evidence", "provider_reference")
 
     YES: ClassVar[str] = "yes"
 
@@ -341,14 +334,11 @@ class ResolveForm(ActionForm):
         """Return it as a truth value."""
         return bool(self.cleaned_data["has_happened"] == self.YES)
 
-    def summary(self) -> list[tuple[str | Promise, str]]:
-        """Return reason and evidence."""
-        rows = [
-            (_("How do you know?"), str(self.cleaned_data.get("reason") or "")),
-            (_("Evidence"), str(self.cleaned_data.get("evidence") or "")),
-            (_("Provider's reference"), str(self.cleaned_data.get("provider_reference") or "")),
-        ]
-        return [(label, value) for label, value in rows if value]
+
+def _text(field: forms.Field, value: Any) -> str:
+    if isinstance(field, forms.ModelChoiceField):
+        return field.label_from_instance(value)
+    return formats.date_format(value, "DATE_FORMAT") if isinstance(value, date) else str(value)
 
 
 def _installment_label(session: PaymentSession) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
 
 from django.contrib import messages
 from django.utils.functional import Promise
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AcknowledgeForm, ResolveForm
 from payments.admin.formatting import amount_text, detail_lines, detail_text, resolution_text
-from payments.admin.links import find_provider, provider_name, reference_html
+from payments.admin.links import can_be_asked, provider_name, reference_html
 from payments.admin.panels import Text
 from payments.admin.unclear import news_text, next_look, unclear_text
 from payments.models import Payment, PaymentOperation
@@ -42,10 +42,8 @@ class CheckOperation(Action[PaymentOperation]):
 
     def is_offered(self, row: PaymentOperation) -> bool:
         """Offer it while the operation is open, and where there is a way to find out."""
-        provider = find_provider(row.provider_id)
-        can_be_asked = provider is not None and provider.supports_retrieve
         is_waiting = row.is_open and row.status != OperationStatus.ATTENTION
-        return is_waiting or (_waits(row) and can_be_asked)
+        return is_waiting or (_waits(row) and can_be_asked(row.provider_id))
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
         """Say which provider is asked, and that nothing happens twice."""
@@ -85,6 +83,7 @@ class ResolveOperation(Action[PaymentOperation]):
     heading = gettext_lazy("Resolve an operation")
     permission = "resolve_operation"
     form_class = ResolveForm
+    service: ClassVar[Callable[..., PaymentOperation]] = staticmethod(resolve_operation)
     is_grave = True
 
     def is_offered(self, row: PaymentOperation) -> bool:
@@ -121,7 +120,7 @@ class ResolveOperation(Action[PaymentOperation]):
 
     def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
         """Record it."""
-        resolve_operation(
+        self.service(
             row,
             **_said(values),
             reason=values["reason"],
@@ -173,6 +172,7 @@ class CorrectOperation(ResolveOperation):
     slug = "correct"
     label = gettext_lazy("Correct…")
     heading = gettext_lazy("Correct what was said of an operation")
+    service = staticmethod(correct_operation)
 
     def is_offered(self, row: PaymentOperation) -> bool:
         """Offer it where a person has decided."""
@@ -206,17 +206,6 @@ class CorrectOperation(ResolveOperation):
             message = _("The books will say that this has not happened: %(kind)s.")
         yield message % parts
         yield _("No money moves.")
-
-    def run(self, row: PaymentOperation, values: Values, actor: Any) -> None:
-        """Record it."""
-        correct_operation(
-            row,
-            **_said(values),
-            reason=values["reason"],
-            evidence=values["evidence"] or "",
-            actor=actor,
-            source=EventSource.ADMIN,
-        )
 
     def report(self, row: PaymentOperation, values: Values) -> Report:
         """Say how it stands now."""

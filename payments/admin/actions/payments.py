@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from payments.admin.actions.base import Action, Report, Values
 from payments.admin.actions.forms import AmountForm, RefundForm
-from payments.admin.actions.sessions import ask_provider, sync
+from payments.admin.actions.sessions import Sync
 from payments.admin.formatting import amount_text
-from payments.admin.links import find_provider, provider_name
+from payments.admin.links import can_be_asked, find_provider, provider_name
 from payments.admin.panels import Text
 from payments.admin.unclear import open_rows, unclear_text
 from payments.models import Payment
@@ -207,27 +207,14 @@ class CancelPayment(Action[Payment]):
         return Report(text=text)
 
 
-class SyncPayment(Action[Payment]):
+class SyncPayment(Sync[Payment]):
     """A question to the provider about a payment."""
 
-    slug = "sync"
-    label = gettext_lazy("Sync")
-    heading = gettext_lazy("Refresh from provider")
-    bulk_label = gettext_lazy("Refresh from provider")
-    permission = "sync_session"
+    unknown = gettext_lazy("The provider doesn't know this payment. Nothing was changed.")
 
     def is_offered(self, row: Payment) -> bool:
         """Offer it where the provider can be asked."""
-        provider = find_provider(row.provider_id)
-        return provider is not None and provider.supports_retrieve
-
-    def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
-        """Say that no money moves."""
-        return ask_provider(row.provider_id)
-
-    def run(self, row: Payment, values: Values, actor: Any) -> Report | None:
-        """Ask."""
-        return sync(row.session, actor, _("The provider doesn't know this payment. Nothing was changed."))
+        return can_be_asked(row.provider_id)
 
 
 PAYMENT_ACTIONS = (CapturePayment(), RefundPayment(), CancelPayment(), SyncPayment())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib import messages
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from payments.admin.actions.base import Action, Report, Values
+from payments.admin.actions.base import Action, Report, RowT, Values
 from payments.admin.formatting import amount_text
-from payments.admin.links import find_provider, provider_name
+from payments.admin.links import can_be_asked, provider_name
 from payments.admin.panels import Text
 from payments.admin.unclear import news_text, was_lost
 from payments.models import PaymentSession
@@ -107,42 +108,45 @@ class CancelSession(Action[PaymentSession]):
         return Report(text=_("The session is canceled. Nothing is held by it any more."))
 
 
-class SyncSession(Action[PaymentSession]):
-    """A question to the provider about a session."""
+class Sync(Action[RowT]):
+    """A question to the provider about a row; `unknown` is what is said where the provider doesn't know it."""
 
     slug = "sync"
     label = gettext_lazy("Sync")
-    heading = gettext_lazy("Refresh from provider")
-    bulk_label = gettext_lazy("Refresh from provider")
+    heading = bulk_label = gettext_lazy("Refresh from provider")
     permission = "sync_session"
+    unknown: ClassVar[str | Promise]
+
+    def effects(self, row: Any, values: Values | None = None) -> Iterable[Text]:
+        """Say that no money moves."""
+        yield _("%(provider)s is asked how this stands, and what it reports is recorded. No money moves.") % {
+            "provider": provider_name(row.provider_id)
+        }
+
+    def run(self, row: Any, values: Values, actor: Any) -> Report:
+        """Ask, and say what was news."""
+        session = row if isinstance(row, PaymentSession) else row.session
+        last = last_event_of(session)
+        answer = synchronize(session, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
+        news = news_text(events_since(session, last))
+        if not answer.is_known:
+            return Report(text=str(self.unknown), level=messages.WARNING)
+        message = f"{news or _('Nothing new.')} {_standing(answer.session)}"
+        return Report(text=message, level=messages.SUCCESS if news else messages.INFO)
+
+
+class SyncSession(Sync[PaymentSession]):
+    """A question to the provider about a session."""
+
+    unknown = gettext_lazy("The provider doesn't know this session. Nothing was changed.")
 
     def is_offered(self, row: PaymentSession) -> bool:
         """Offer it where the provider can be asked, and knows the session, or may know it."""
-        provider = find_provider(row.provider_id)
-        is_told = row.initiated_at is not None or row.provider_reference is not None or was_lost(row)
-        return provider is not None and provider.supports_retrieve and is_told
-
-    def effects(self, row: PaymentSession, values: Values | None = None) -> Iterable[Text]:
-        """Say that no money moves."""
-        return ask_provider(row.provider_id)
-
-    def run(self, row: PaymentSession, values: Values, actor: Any) -> Report | None:
-        """Ask."""
-        return sync(row, actor, _("The provider doesn't know this session. Nothing was changed."))
+        is_known = row.initiated_at is not None or row.provider_reference is not None or was_lost(row)
+        return can_be_asked(row.provider_id) and is_known
 
 
 SESSION_ACTIONS: Final = (AuthorizeSession(), CancelSession(), SyncSession())
-
-
-def sync(session: PaymentSession, actor: Any, unknown: str) -> Report:
-    """Ask a provider how a session stands, and return what was news; `unknown` says that it doesn't know of it."""
-    last = last_event_of(session)
-    answer = synchronize(session, origin=Origin.of(actor=actor, source=EventSource.ADMIN))
-    news = news_text(events_since(session, last))
-    if not answer.is_known:
-        return Report(text=unknown, level=messages.WARNING)
-    message = f"{news or _('Nothing new.')} {_standing(answer.session)}"
-    return Report(text=message, level=messages.SUCCESS if news else messages.INFO)
 
 
 def _standing(session: PaymentSession) -> str:
@@ -154,11 +158,4 @@ def _standing(session: PaymentSession) -> str:
         "status": PaymentStatus(payment.status).label,
         "captured": amount_text(payment.captured_amount, currency),
         "refunded": amount_text(payment.refunded_amount, currency),
-    }
-
-
-def ask_provider(provider_id: str) -> Iterable[Text]:
-    """Return the sentences about asking a provider."""
-    yield _("%(provider)s is asked how this stands, and what it reports is recorded. No money moves.") % {
-        "provider": provider_name(provider_id)
     }
