@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.admin.changelist import LimitedPaginator, PlainInputMixin, Search, queue_of
 from payments.admin.formatting import age, amount_html
 from payments.admin.links import Links, attach_links, links_of
-from payments.admin.panels import Panel, Summary, TimelinePanel
+from payments.admin.panels import PRIVATE_COLUMNS, Panel, Summary, TimelinePanel, may_see_private_data
 from payments.admin.payables import collection_of
 from payments.models import PaymentCollection
 
@@ -108,6 +108,7 @@ class PaymentsAdminMixin(PlainInputMixin):
         """Add the summary and the panels to the page."""
         row = context.get("original")
         if row is not None:
+            _read_deferred(request, row)
             context["payments_summary"] = self.get_summary(request, row)
             context["payments_panels"] = [
                 panel for panel in self.get_panels(request, row) if panel is not None
@@ -191,6 +192,14 @@ class InspectionAdminMixin(PaymentsAdminMixin):
             return super().history_view(request, object_id, extra_context)
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         return HttpResponseRedirect(f"{reverse(name, args=[object_id])}#{anchor}")
+
+
+def _read_deferred(request: HttpRequest, row: models.Model) -> None:
+    """Read at once what lists leave unread; what is private isn't even read without the permission."""
+    private = frozenset() if may_see_private_data(request) else PRIVATE_COLUMNS
+    names = row.get_deferred_fields() - private
+    if names:
+        row.refresh_from_db(fields=names)
 
 
 def _is_lookup_of(path: str, lookup: str) -> bool:

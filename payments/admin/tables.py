@@ -42,24 +42,33 @@ from payments.states import (
 )
 
 LIMIT: Final = 40
+PLAN_LIMIT: Final = 60
 PAYMENT_DEFERRED: Final = ("authorized_payment__provider_data", "authorized_payment__metadata")
 
 RowT = TypeVar("RowT", bound=Model)
 
 
-def session_table(
-    sessions: QuerySet[PaymentSession], links: Links, currency_code: str, **lookups: object
-) -> TablePanel | None:
-    """Return sessions, those that still count first; None where the user may not view sessions."""
+def recent_sessions(collection: PaymentCollection, links: Links) -> list[PaymentSession]:
+    """Return sessions with what tables show, those that still count first; none where the user may not view them."""
     if not links.may_view(PaymentSession):
-        return None
+        return []
     canceled_last = Case(
         When(status=SessionStatus.CANCELED, then=Value(1)), default=Value(0), output_field=IntegerField()
     )
-    rows, is_cut = _screenful(
-        sessions.select_related("authorized_payment")
-        .defer("data", "provider_data", "context", *PAYMENT_DEFERRED)
-        .order_by(canceled_last, "created_at", "id")
+    rows = collection.sessions.select_related("authorized_payment")
+    rows = rows.defer("data", "provider_data", "context", *PAYMENT_DEFERRED)
+    in_order = rows.order_by(canceled_last, F("installment").asc(nulls_last=True), "created_at", "id")
+    return list(in_order[: PLAN_LIMIT + 1])
+
+
+def session_table(
+    sessions: Sequence[PaymentSession], links: Links, currency_code: str, **lookups: object
+) -> TablePanel | None:
+    """Return `recent_sessions` by their age, canceled ones last; None where the user may not view sessions."""
+    if not links.may_view(PaymentSession):
+        return None
+    rows = sorted(
+        sessions, key=lambda each: (each.status == SessionStatus.CANCELED, each.created_at, each.pk)
     )
     return TablePanel(
         title=capfirst(str(PaymentSession._meta.verbose_name_plural)),
@@ -72,21 +81,21 @@ def session_table(
             _("Reference and actions"),
             numbers={2},
         ),
-        rows=tuple(_session_row(row, links, currency_code) for row in rows),
+        rows=tuple(_session_row(row, links, currency_code) for row in rows[:LIMIT]),
         empty=_("No session has been opened."),
-        is_cut=is_cut,
+        is_cut=len(rows) > LIMIT,
         more_url=links.listing(PaymentSession, **lookups),
         more_text=_("All sessions"),
     )
 
 
 def payment_table(
-    payments: QuerySet[Payment], links: Links, currency_code: str, **lookups: object
+    payments: Sequence[Payment], links: Links, currency_code: str, **lookups: object
 ) -> TablePanel | None:
     """Return payments, each followed by its captures and refunds; None where the user may not view payments."""
     if not links.may_view(Payment):
         return None
-    rows, is_cut = _screenful(payments.defer("provider_data", "metadata").order_by("created_at", "id"))
+    rows, is_cut = payments[:LIMIT], len(payments) > LIMIT
     parts, are_parts_cut = _movements(rows, links)
     return TablePanel(
         title=_("Payments"),
@@ -117,13 +126,11 @@ def payment_table(
 
 
 def operation_table(
-    operations: QuerySet[PaymentOperation], links: Links, currency_code: str, **lookups: object
+    operations: Sequence[PaymentOperation], links: Links, currency_code: str, **lookups: object
 ) -> TablePanel | None:
-    """Return operations, oldest first; None where the user may not view operations."""
+    """Return `recent_operations`, oldest first; None where the user may not view operations."""
     if not links.may_view(PaymentOperation):
         return None
-    selected = operations.select_related("actor").defer("input", "exchange")
-    newest, is_cut = _screenful(selected.order_by("-created_at", "-id"))
     return TablePanel(
         title=_("Operations"),
         slug="operations",
@@ -137,9 +144,9 @@ def operation_table(
             _("Error"),
             numbers={2, 3},
         ),
-        rows=tuple(_operation_row(row, links, currency_code) for row in reversed(newest)),
+        rows=tuple(_operation_row(row, links, currency_code) for row in reversed(operations[:LIMIT])),
         empty=_("No provider has been called."),
-        is_cut=is_cut,
+        is_cut=len(operations) > LIMIT,
         more_url=links.listing(PaymentOperation, **lookups),
         more_text=_("All operations"),
     )
@@ -318,17 +325,14 @@ def _labelled(label: str, value: Text) -> SafeString:
     return format_html('<span class="payments-remark">{}</span> {}', label, value) if value else SafeString()
 
 
-_LIMIT: Final = 60
-
-
-def plan_panel(collection: PaymentCollection, links: Links) -> TablePanel | None:
-    """Return the parts of a collection that is paid in installments or split; None for one that isn't."""
-    if not links.may_view(PaymentSession):
-        return None
-    rows = _parts(collection)
+def plan_panel(
+    collection: PaymentCollection, sessions: Sequence[PaymentSession], links: Links
+) -> TablePanel | None:
+    """Return the `recent_sessions` of a collection that is paid in installments or split; None of another."""
+    rows = [session for session in sessions if session.status != SessionStatus.CANCELED]
     if len(rows) < 2 and not any(row.installment for row in rows):  # noqa: PLR2004 - one part is no division
         return None
-    shown = rows[:_LIMIT]
+    shown = rows[:PLAN_LIMIT]
     return TablePanel(
         title=_("Who pays what, and when"),
         slug="plan",
@@ -338,18 +342,10 @@ def plan_panel(collection: PaymentCollection, links: Links) -> TablePanel | None
         ),
         rows=tuple(_row(session, number, collection, links) for number, session in enumerate(shown, start=1)),
         empty="",
-        is_cut=len(rows) > _LIMIT,
+        is_cut=len(rows) > PLAN_LIMIT,
         more_url=links.listing(PaymentSession, collection__id__exact=collection.pk),
         more_text=_("All sessions"),
     )
-
-
-def _parts(collection: PaymentCollection) -> Sequence[PaymentSession]:
-    """Return the sessions that aren't canceled, in the order of the plan."""
-    sessions = collection.sessions.exclude(status=SessionStatus.CANCELED).select_related("authorized_payment")
-    sessions = sessions.defer("data", "provider_data", "context", *PAYMENT_DEFERRED)
-    ordered = sessions.order_by(F("installment").asc(nulls_last=True), "created_at", "id")
-    return list(ordered[: _LIMIT + 1])
 
 
 def _note(collection: PaymentCollection, sessions: Sequence[PaymentSession]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
@@ -108,15 +108,24 @@ _TONES: Final = {
 }
 
 
+def recent_operations(operations: QuerySet[PaymentOperation], links: Links) -> list[PaymentOperation]:
+    """Return the newest operations with what tables and timelines show; none where the user may not view them."""
+    if not links.may_view(PaymentOperation):
+        return []
+    private = ("input",) if may_see_private_data(links.request) else ("input", "exchange")
+    rows = operations.select_related("actor", "collection").defer(*private, "collection__metadata")
+    return list(rows.order_by("-created_at", "-id")[: LIMIT + 1])
+
+
 def timeline_panel(
     events: QuerySet[PaymentEvent],
-    operations: QuerySet[PaymentOperation],
+    operations: Sequence[PaymentOperation],
     links: Links,
     **lookups: object,
 ) -> TimelinePanel | None:
     """Return the newest events and calls to providers, oldest first; None where the user may not view events.
 
-    `lookups` find all of the events in their list. Calls are for those who may view operations.
+    `operations` are those of `recent_operations`. `lookups` find all of the events in their list.
     """
     if not links.may_view(PaymentEvent):
         return None
@@ -125,17 +134,13 @@ def timeline_panel(
     happened: list[tuple[datetime, TimelineEntry]] = [
         (event.created_at, _entry(event, links)) for event in newest[:LIMIT]
     ]
-    if links.may_view(PaymentOperation):
-        # What only its report tells of is among the events.
-        calls = operations.select_related("actor", "collection").exclude(
-            kind=OperationKind.SYNC, status=OperationStatus.ATTENTION
-        )
-        shows_answers = may_see_private_data(links.request)
-        private = ("input",) if shows_answers else ("input", "exchange")
-        happened += [
-            _call(each, links, shows_answer=shows_answers)
-            for each in calls.defer(*private).order_by("-created_at", "-id")[:LIMIT]
-        ]
+    shows_answers = may_see_private_data(links.request)
+    happened += [
+        _call(each, links, shows_answer=shows_answers)
+        for each in operations[:LIMIT]
+        # A report that waits for a person is among the events.
+        if (each.kind, each.status) != (OperationKind.SYNC, OperationStatus.ATTENTION)
+    ]
     happened.sort(key=itemgetter(0))
     return TimelinePanel(
         title=gettext("Timeline"),

@@ -53,7 +53,7 @@ def test_list_takes_the_same_number_of_queries_however_many_rows(
     for name in ("cleo", "dora", "emil"):
         _add(name)
     assert _count(operator, listing(model)) == few
-    assert few <= 12
+    assert few <= 10
 
 
 def test_collection_page_takes_the_same_number_of_queries_however_eventful(operator: Client) -> None:
@@ -65,14 +65,14 @@ def test_collection_page_takes_the_same_number_of_queries_however_eventful(opera
         authorize_payment_session(session)
     assert _count(operator, page(eventful)) == few
     assert _count(operator, page(plan)) <= few
-    assert few <= 16
+    assert few <= 13
 
 
 @each_model
 def test_every_page_takes_a_bounded_number_of_queries(model: type[models.Model], operator: Client) -> None:
     _add("ben")
     for row in model._default_manager.all():
-        assert _count(operator, page(row)) <= 18
+        assert _count(operator, page(row)) <= 13
 
 
 @each_model

@@ -42,11 +42,11 @@ from payments.admin.links import Links, customer_html, customer_link, links_of, 
 from payments.admin.overview.views import export_view, overview
 from payments.admin.panels import Alert, Fact, Panel, Summary, document_panel, known_facts
 from payments.admin.payables import Payable, load_payables
-from payments.admin.tables import operation_table, payment_table, plan_panel, session_table
-from payments.admin.timelines import timeline_panel
+from payments.admin.tables import operation_table, payment_table, plan_panel, recent_sessions, session_table
+from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges, unclear_of
 from payments.admin.widgets import Tone, badge, charge_back_badge, collection_bar, status_badge
-from payments.models import PaymentCollection, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.states import CollectionStatus, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_related"
@@ -63,6 +63,12 @@ class RelatedRows:
     def payables(self) -> dict[str, Payable]:
         """What is paid for, by the collections' ids."""
         return load_payables(self._collections)
+
+    @cached_property
+    def payments(self) -> list[Payment]:
+        """The payments, oldest first."""
+        found = Payment.objects.filter(collection__in=self._collections).defer("provider_data", "metadata")
+        return list(found.order_by("created_at", "id"))
 
     @cached_property
     def providers(self) -> defaultdict[str, list[str]]:
@@ -204,7 +210,6 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     def get_summary(self, request: HttpRequest, obj: PaymentCollection) -> Summary:
         """Say how much is to be paid, by whom and for what, and how far that has come."""
         currency = obj.currency_code
-        payments = list(obj.payments.defer("provider_data", "metadata"))
         withdrawn = obj.charged_back_amount
         charged_back = Fact(label=gettext("Charged back"), value=amount_html(withdrawn, currency))
         return Summary(
@@ -217,7 +222,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
                 Fact(label=gettext("Refunded"), value=amount_html(obj.refunded_amount, currency)),
                 *([charged_back] if withdrawn else []),
             ),
-            bar=collection_bar(obj, payments),
+            bar=collection_bar(obj, _related(obj).payments),
             facts=self._facts(obj),
             alerts=tuple(self._alerts(request, obj)),
         )
@@ -226,11 +231,13 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         """Return sessions, payments with their movements, operations, the history and the shop's metadata."""
         links, currency = self.links(request), obj.currency_code
         here = {"collection__id__exact": obj.pk}
-        yield plan_panel(obj, links)
-        yield session_table(obj.sessions.all(), links, currency, **here)
-        yield payment_table(obj.payments.all(), links, currency, **here)
-        yield operation_table(obj.operations.all(), links, currency, **here)
-        yield timeline_panel(obj.events.all(), obj.operations.all(), links, **here)
+        sessions = recent_sessions(obj, links)
+        operations = recent_operations(obj.operations.all(), links)
+        yield plan_panel(obj, sessions, links)
+        yield session_table(sessions, links, currency, **here)
+        yield payment_table(_related(obj).payments, links, currency, **here)
+        yield operation_table(operations, links, currency, **here)
+        yield timeline_panel(obj.events.all(), operations, links, **here)
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
 

@@ -25,7 +25,7 @@ from payments.admin.formatting import (
 )
 from payments.admin.links import Links, links_of, short_id
 from payments.admin.panels import Alert, Fact, Panel, Summary, Text, known_facts, private_panel
-from payments.admin.timelines import operation_origin, timeline_panel
+from payments.admin.timelines import operation_origin, recent_operations, timeline_panel
 from payments.admin.unclear import check_url, unclear_alert
 from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
@@ -136,10 +136,11 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             slug="exchange",
             note=gettext("What was asked and answered, as the provider's plug-in recorded it."),
         )
+        links = self.links(request)
         yield timeline_panel(
             obj.events.all(),
-            PaymentOperation.objects.filter(pk=obj.pk),
-            self.links(request),
+            recent_operations(PaymentOperation.objects.filter(pk=obj.pk), links),
+            links,
             operation__id__exact=obj.pk,
         )
         yield private_panel(

@@ -41,7 +41,7 @@ from payments.admin.panels import (
     provider_data_panel,
 )
 from payments.admin.tables import operation_table, payment_table
-from payments.admin.timelines import timeline_panel
+from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import charge_back_badge, payment_bar, status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentSession, Refund, RefundReason
@@ -150,11 +150,10 @@ class PaymentAdminMixin(ActionsAdminMixin):
         """Return the movements, operations, the history, and the data."""
         links, currency = self.links(request), obj.currency_code
         here = {"payment__id__exact": obj.pk}
-        yield payment_table(
-            Payment.objects.filter(pk=obj.pk), links, currency, collection__id__exact=obj.collection_id
-        )
-        yield operation_table(obj.operations.all(), links, currency, **here)
-        yield timeline_panel(obj.events.all(), obj.operations.all(), links, **here)
+        yield payment_table([obj], links, currency, collection__id__exact=obj.collection_id)
+        operations = recent_operations(obj.operations.all(), links)
+        yield operation_table(operations, links, currency, **here)
+        yield timeline_panel(obj.events.all(), operations, links, **here)
         yield provider_data_panel(request, obj)
         if obj.metadata:
             yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
@@ -254,8 +253,9 @@ class MovementAdminMixin(InspectionAdminMixin):
         """Return the operations and the history."""
         links = self.links(request)
         lookup = {f"{obj._meta.model_name}__id__exact": obj.pk}
-        yield operation_table(obj.operations.all(), links, obj.currency_code, **lookup)
-        yield timeline_panel(obj.events.all(), obj.operations.all(), links, **lookup)
+        operations = recent_operations(obj.operations.all(), links)
+        yield operation_table(operations, links, obj.currency_code, **lookup)
+        yield timeline_panel(obj.events.all(), operations, links, **lookup)
 
     def facts(self, obj: Capture | Refund) -> Iterable[tuple[str, str | SafeString | None]]:
         """Return what the summary tells besides the amount."""

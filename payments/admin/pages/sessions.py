@@ -28,10 +28,10 @@ from payments.admin.panels import (
     provider_data_panel,
 )
 from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
-from payments.admin.timelines import timeline_panel
+from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import status_badge
-from payments.models import Payment, PaymentSession
+from payments.models import PaymentSession
 from payments.states import SessionStatus
 
 
@@ -127,12 +127,12 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
             value=obj.data,
             note=gettext("This is what the storefront sees, and so may anybody who opens the checkout."),
         )
-        yield payment_table(
-            Payment.objects.filter(session=obj), links, currency, collection__id__exact=obj.collection_id
-        )
-        yield operation_table(obj.operations.all(), links, currency, session__id__exact=obj.pk)
+        operations = recent_operations(obj.operations.all(), links)
+        payments = [] if obj.payment is None else [obj.payment]
+        yield payment_table(payments, links, currency, collection__id__exact=obj.collection_id)
+        yield operation_table(operations, links, currency, session__id__exact=obj.pk)
         yield webhook_table(obj.webhook_events.all(), links, session__id__exact=obj.pk)
-        yield timeline_panel(obj.events.all(), obj.operations.all(), links, session__id__exact=obj.pk)
+        yield timeline_panel(obj.events.all(), operations, links, session__id__exact=obj.pk)
         yield provider_data_panel(request, obj)
         yield private_panel(
             request,
