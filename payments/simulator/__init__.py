@@ -5,7 +5,7 @@ It shares no code with the rest of `payments` and may not import any of it, so t
 
 from __future__ import annotations
 
-from payments.simulator.dashboard import Totals
+from payments.simulator.engine import Totals
 from payments.simulator.service import SimulatorService
 from payments.simulator.webhooks import sign
 

@@ -8,8 +8,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from payments.simulator.runtime import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 from payments.simulator.service import SimulatorService
-from payments.simulator.settings import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, assert_never
 
-from payments.simulator.calls import Calls
+from payments.simulator.calls import REPLAYED, Calls, Claim, Keys, fingerprint
 from payments.simulator.commands import (
     PARSERS,
     AccountCommand,
@@ -23,24 +23,24 @@ from payments.simulator.commands import (
     FindCustomers,
     Initiate,
     ListMethods,
+    Params,
     Refund,
     RemoveMethod,
     Retrieve,
     SetUp,
     Update,
+    decode_object,
 )
 from payments.simulator.customers import Customers
 from payments.simulator.errors import NotFoundError, RefusedError, ServiceError, UnauthorizedError
 from payments.simulator.faults import Effect, Fault
-from payments.simulator.idempotency import REPLAYED, Claim, Keys, fingerprint
 from payments.simulator.intents import Intents
 from payments.simulator.ledger import Ledger
 from payments.simulator.movements import Movements
-from payments.simulator.params import Params, decode_object
 from payments.simulator.records import Intent, IntentStatus, Movement, MovementStatus
+from payments.simulator.runtime import Settings
 from payments.simulator.scenarios import Plan, Scenarios, Subject
-from payments.simulator.settings import Settings
-from payments.simulator.wire import Answer, Delivery, Json, Request
+from payments.simulator.server import Answer, Delivery, Json, Request
 
 _GARBAGE: Final = Answer(status=200, body=b"\xff\xfe<html>\x00 upstream connect error {")
 _INTERNAL_ERROR: Final = Answer.of_json(

@@ -1,4 +1,4 @@
-"""The control API, /_control: the dashboard over HTTP, for tests in another process."""
+"""The control API, /_control: the engine over HTTP, for tests in another process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from payments.simulator.api import check_api_key, error_answer
-from payments.simulator.dashboard import Dashboard
+from payments.simulator.commands import Params, decode_object
+from payments.simulator.engine import Engine
 from payments.simulator.errors import InvalidRequestError, NotFoundError, ServiceError
-from payments.simulator.params import Params, decode_object
 from payments.simulator.records import Intent, Movement
-from payments.simulator.wire import Answer, Json, Request
+from payments.simulator.server import Answer, Json, Request
 
 _ACTS: Final[dict[str, tuple[str, ...]]] = {
     "authorize": ("amount",),
@@ -30,18 +30,18 @@ _OBJECTS: Final = ("intents", "captures", "refunds", "chargebacks")
 class ControlApi:
     """Answer requests to /_control."""
 
-    def __init__(self, dashboard: Dashboard) -> None:
-        self._dashboard = dashboard
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
         try:
-            check_api_key(request, self._dashboard.settings)
+            check_api_key(request, self._engine.settings)
             parts = request.path.strip("/").split("/")[1:]
             if request.method == "GET":
                 return Answer.of_json(self._look(parts, request.query))
             if request.method == "DELETE" and parts == ["scenarios"]:
-                self._dashboard.clear_scenarios()
+                self._engine.clear_scenarios()
                 return Answer.of_json(self._look(parts, {}))
             if request.method == "POST":
                 return self._change(parts, decode_object(request.body))
@@ -50,18 +50,18 @@ class ControlApi:
             return error_answer(error)
 
     def _look(self, parts: list[str], query: Mapping[str, str]) -> Json:
-        dashboard = self._dashboard
+        engine = self._engine
         match parts:
             case ["calls"]:
                 Params(query, "operation", "reference", "intent", "key")
-                return _listed([call.as_json() for call in dashboard.calls(**query)])
+                return _listed([call.as_json() for call in engine.calls(**query)])
             case ["events"]:
                 Params(query, "type", "reference", "intent")
-                return _listed([event.as_json() for event in dashboard.events(**query)])
+                return _listed([event.as_json() for event in engine.events(**query)])
             case ["scenarios"]:
-                return _listed([scenario.as_json() for scenario in dashboard.scenarios()])
+                return _listed([scenario.as_json() for scenario in engine.scenarios()])
             case ["totals"]:
-                return asdict(dashboard.totals(Params(query, "reference").text("reference")))
+                return asdict(engine.totals(Params(query, "reference").text("reference")))
             case ["webhooks" | "clock" as switch]:
                 return self._webhooks() if switch == "webhooks" else self._clock()
         raise NotFoundError("not_found", "There is no such address.")
@@ -76,7 +76,7 @@ class ControlApi:
                 return Answer.of_json(self._release(body))
             case ["events", event_id, "redeliver"]:
                 times = Params(body, "times").optional_amount("times") or 1
-                return Answer.of_json(self._dashboard.redeliver(event_id, times=times).as_json())
+                return Answer.of_json(self._engine.redeliver(event_id, times=times).as_json())
             case [objects, object_id, act] if objects in _OBJECTS and act in _ACTS:
                 params = Params(body, *_ACTS[act])
                 return Answer.of_json(self._show(self._act(object_id, act, params)))
@@ -88,7 +88,7 @@ class ControlApi:
         if switch == "clock":
             return self._set_clock(body)
         Params(body)
-        self._dashboard.reset()
+        self._engine.reset()
         return {}
 
     def _act(self, object_id: str, act: str, params: Params) -> Intent | Movement:
@@ -96,12 +96,12 @@ class ControlApi:
         for name in _ACTS[act]:
             if name in params:
                 values[name] = params.amount() if name == "amount" else params.text(name)
-        verb: Callable[..., Intent | Movement] = getattr(self._dashboard, act)
+        verb: Callable[..., Intent | Movement] = getattr(self._engine, act)
         return verb(object_id, **values)
 
     def _show(self, result: Intent | Movement) -> Json:
         if isinstance(result, Intent):
-            return result.as_json(self._dashboard.settings.base_url)
+            return result.as_json(self._engine.settings.base_url)
         return result.as_json()
 
     def _script(self, body: Json) -> Json:
@@ -118,7 +118,7 @@ class ControlApi:
         for name in ("reference", "intent"):
             if name in options:
                 raise InvalidRequestError("unknown_option", f"Put {name} into match.", param=name)
-        return self._dashboard.script(
+        return self._engine.script(
             operation=operation,
             fault=fault,
             times=times,
@@ -128,12 +128,12 @@ class ControlApi:
         ).as_json()
 
     def _webhooks(self) -> Json:
-        settings = self._dashboard.settings
+        settings = self._engine.settings
         return {"url": settings.webhook_url, **asdict(settings.delivery)}
 
     def _set_webhooks(self, body: Json) -> Json:
         Params(body, "url", "secrets", "duplicate", "hold", "delay", "drop", "reorder")
-        settings = self._dashboard.settings
+        settings = self._engine.settings
         policy = {name: value for name, value in body.items() if name not in ("url", "secrets")}
         for name, value in policy.items():
             _check_switch(name, value)
@@ -142,7 +142,7 @@ class ControlApi:
         if "secrets" in body:
             settings.webhook_secrets = _secrets(body["secrets"])
         if policy or not body:
-            self._dashboard.deliver(**policy)
+            self._engine.deliver(**policy)
         return self._webhooks()
 
     def _release(self, body: Json) -> Json:
@@ -152,11 +152,11 @@ class ControlApi:
             raise InvalidRequestError(
                 "invalid_parameter", "order must be a list of event ids.", param="order"
             )
-        released = self._dashboard.release(*order, reverse=bool(reverse))
+        released = self._engine.release(*order, reverse=bool(reverse))
         return _listed([event.as_json() for event in released])
 
     def _clock(self) -> Json:
-        clock = self._dashboard.clock
+        clock = self._engine.clock
         return {"offset": clock.offset, "now": clock.now()}
 
     def _set_clock(self, body: Json) -> Json:
@@ -166,7 +166,7 @@ class ControlApi:
             raise InvalidRequestError(
                 "invalid_parameter", "offset must be a number of seconds.", param="offset"
             )
-        self._dashboard.set_clock(float(offset))
+        self._engine.set_clock(float(offset))
         return self._clock()
 
 

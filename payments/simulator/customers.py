@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from payments.simulator.cards import CARDS
-from payments.simulator.clock import Clock
 from payments.simulator.commands import CreateCustomer, SetUp
 from payments.simulator.errors import NotFoundError
-from payments.simulator.ids import new_id, new_secret
+from payments.simulator.faults import CARDS
 from payments.simulator.ledger import Ledger
-from payments.simulator.wire import Json
+from payments.simulator.runtime import Clock, new_id, new_secret
+from payments.simulator.server import Json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,16 +10,13 @@ import json
 import secrets
 from typing import Final
 
-from payments.simulator.cards import DEFAULT_CARD
-from payments.simulator.clock import Clock
 from payments.simulator.commands import Authorize, Initiate, Update
 from payments.simulator.errors import ConflictError, InvalidRequestError, NotFoundError
-from payments.simulator.events import Events
-from payments.simulator.faults import Effect, Fault
-from payments.simulator.ids import new_id, new_secret
+from payments.simulator.faults import DEFAULT_CARD, Effect, Fault
 from payments.simulator.ledger import Ledger
 from payments.simulator.records import Intent, IntentStatus, Kind, MovementStatus
-from payments.simulator.settings import Settings
+from payments.simulator.runtime import Clock, Settings, new_id, new_secret
+from payments.simulator.webhooks import Events
 
 CHALLENGE_CODE: Final = "123456"
 CODES_ALLOWED: Final = 3
@@ -186,6 +183,24 @@ class Intents:
         )
         self._events.emit("intent.declined", refused)
         return refused
+
+    def settle(self, intent_id: str) -> Intent:
+        """Let a processing intent be authorized."""
+        with self._ledger.transaction():
+            intent = self._processing(intent_id)
+            return self.grant(intent, intent.amount)
+
+    def fail(self, intent_id: str, *, code: str | None = None, message: str | None = None) -> Intent:
+        """Let a processing intent be declined."""
+        with self._ledger.transaction():
+            intent = self._processing(intent_id)
+            return self.refuse(intent, code or "card_declined", message or "The card was declined.")
+
+    def _processing(self, intent_id: str) -> Intent:
+        intent = self.get(intent_id)
+        if intent.status is not IntentStatus.PROCESSING:
+            raise ConflictError("not_pending", f"The intent is {intent.status}, not processing.")
+        return intent
 
     def release_if_canceled(self, intent_id: str) -> Intent:
         """Release what a failed capture left behind after a cancel."""

@@ -1,18 +1,17 @@
-"""Movements of money on an intent: captures, refunds and chargebacks."""
+"""Movements of money on an intent (captures, refunds and chargebacks), and what is pending until it settles."""
 
 from __future__ import annotations
 
-from typing import Final
+import threading
+from typing import Any, Final
 
-from payments.simulator.clock import Clock
 from payments.simulator.errors import ConflictError, InvalidRequestError, NotFoundError, RefusedError
-from payments.simulator.events import Events
 from payments.simulator.faults import Effect, Fault
-from payments.simulator.ids import new_id
 from payments.simulator.intents import EXPIRED, Intents
 from payments.simulator.ledger import Ledger
 from payments.simulator.records import Intent, IntentStatus, Kind, Movement, MovementStatus
-from payments.simulator.settings import Settings
+from payments.simulator.runtime import Clock, Settings, Worker, new_id
+from payments.simulator.webhooks import Events
 
 _PREFIXES: Final = {Kind.CAPTURE: "cap", Kind.REFUND: "rfn", Kind.CHARGEBACK: "cbk"}
 
@@ -180,3 +179,58 @@ def _check_refund(intent: Intent, amount: int) -> None:
         raise ConflictError("already_refunded", "All that was captured is refunded.")
     if amount > intent.amount_refundable:
         raise _too_large(intent.amount_refundable)
+
+
+class Pending(Worker):
+    """Pending authorizations, captures and refunds, which settle on demand or when their time has come."""
+
+    thread_name = "simulator-pending"
+
+    def __init__(self, ledger: Ledger, clock: Clock, intents: Intents, movements: Movements) -> None:
+        super().__init__(ledger)
+        self._clock = clock
+        self._intents = intents
+        self._movements = movements
+
+    def settle(self, object_id: str) -> Intent | Movement:
+        """Let a processing intent be authorized, or a pending capture or refund succeed."""
+        return self._keeper(object_id).settle(object_id)
+
+    def fail(
+        self, object_id: str, *, code: str | None = None, message: str | None = None
+    ) -> Intent | Movement:
+        """Let a processing intent be declined, or a pending movement (or a succeeded refund) fail."""
+        return self._keeper(object_id).fail(object_id, code=code, message=message)
+
+    def settle_due(self) -> None:
+        """Settle all whose time has come."""
+        for row in self._due(self._clock.now()):
+            try:
+                if row["settles_as"] == "succeeded":
+                    self.settle(row["id"])
+                else:
+                    self.fail(row["id"], code=row["settles_code"], message=row["settles_message"])
+            except (ConflictError, NotFoundError):
+                # Settled or cleared by another thread a moment ago.
+                continue
+
+    def _keeper(self, object_id: str) -> Intents | Movements:
+        is_intent = self._ledger.row("SELECT 1 FROM intents WHERE id = ?", object_id) is not None
+        return self._intents if is_intent else self._movements
+
+    def _due(self, until: float) -> list[Any]:
+        return self._ledger.rows(
+            "SELECT id, settles_at, settles_as, settles_code, settles_message FROM intents "
+            "WHERE settles_at <= ? AND status = 'processing' UNION ALL "
+            "SELECT id, settles_at, settles_as, settles_code, settles_message FROM movements "
+            "WHERE settles_at <= ? AND status = 'pending' ORDER BY settles_at",
+            *(until, until),
+        )
+
+    def _run(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            self._wake.clear()
+            self.settle_due()
+            upcoming = self._due(float("inf"))
+            pause = max(0.0, upcoming[0]["settles_at"] - self._clock.now()) if upcoming else None
+            self._wake.wait(timeout=pause)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
-from payments.simulator.wire import Json
+from payments.simulator.server import Json
 
 
 class IntentStatus(StrEnum):

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments.simulator.amounts import find_magic
-from payments.simulator.cards import CARDS
 from payments.simulator.commands import Authorize, Capture, Command, Initiate, Refund, Update
 from payments.simulator.errors import InvalidRequestError
-from payments.simulator.faults import ACTS, NEVER_ON_REPLAY, Effect, Fault, Operation
+from payments.simulator.faults import ACTS, CARDS, NEVER_ON_REPLAY, Effect, Fault, Operation
 from payments.simulator.ledger import Ledger
 from payments.simulator.records import Intent
-from payments.simulator.settings import Settings
-from payments.simulator.wire import Json
+from payments.simulator.runtime import Settings
+from payments.simulator.server import Json
 
 
 @dataclass(frozen=True, kw_only=True)

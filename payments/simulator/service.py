@@ -10,18 +10,15 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from payments.simulator.api import MerchantApi
-from payments.simulator.challenge import ChallengePage
+from payments.simulator.calls import Keys
 from payments.simulator.control import ControlApi
-from payments.simulator.dashboard import Dashboard
-from payments.simulator.idempotency import Keys
-from payments.simulator.pages import Pages
-from payments.simulator.saving import SavingPage
-from payments.simulator.server import Server
-from payments.simulator.settings import Settings
-from payments.simulator.wire import Answer, Request, is_known_host
+from payments.simulator.engine import Engine
+from payments.simulator.pages import ChallengePage, Pages, SavingPage
+from payments.simulator.runtime import Settings
+from payments.simulator.server import Answer, Request, Server, is_known_host
 
 
-class SimulatorService(Dashboard):
+class SimulatorService(Engine):
     """A payment service on a port of this machine.
 
     Arguments: `port` (0: any free one; kept over a restart) · `ledger`, a file or `:memory:` · `api_key` ·
@@ -81,8 +78,8 @@ class SimulatorService(Dashboard):
         self._address = (self._address[0], self._server.server_port)
         self.settings.base_url = (self._public_url or self.url).rstrip("/")
         self._server.start()
-        self._settlement.start()
-        self._courier.start()
+        self._pending.start()
+        self._webhooks.start()
         return self
 
     def stop(self) -> None:
@@ -90,8 +87,8 @@ class SimulatorService(Dashboard):
         if self._server is None:
             return
         self._server.stop()
-        self._settlement.stop()
-        self._courier.stop()
+        self._pending.stop()
+        self._webhooks.stop()
         self._server = None
 
     def __enter__(self) -> Self:

@@ -1,25 +1,156 @@
-"""Delivery of events as signed webhooks: one at a time, in order of their due time, with retries.
-
-The signature is `Simulator-Signature: t=<unix>,v1=<hex hmac-sha256(secret, "<t>.<body>")>`, with one `v1` per
-secret while a secret is being rotated.
-"""
+"""Events, written in the same transaction as what happened, and their delivery as signed webhooks with retries."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import http.client
+import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from payments.simulator.clock import Clock
+from payments.simulator.amounts import DeliveryPolicy, find_policy
+from payments.simulator.errors import NotFoundError
 from payments.simulator.ledger import Ledger
-from payments.simulator.settings import Settings
-from payments.simulator.threads import Worker
+from payments.simulator.records import Intent
+from payments.simulator.runtime import Clock, Settings, Worker, new_id
+from payments.simulator.server import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event; `status` is pending, held, delivered, failed or dropped. `due_at` is real time."""
+
+    id: str
+    type: str
+    intent: str
+    reference: str
+    body: str
+    status: str
+    attempts: int
+    last_answer: str | None
+    created: int
+
+    @classmethod
+    def from_row(cls, row: Any) -> Event:
+        """Read a ledger row."""
+        names = ("id", "type", "intent", "reference", "body", "status", "attempts", "last_answer")
+        return cls(created=int(row["created"]), **{name: row[name] for name in names})
+
+    def as_json(self) -> Json:
+        """Return the event as the control API lists it."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "intent": self.intent,
+            "reference": self.reference,
+            "status": self.status,
+            "attempts": self.attempts,
+            "last_answer": self.last_answer,
+            "created": self.created,
+            "body": json.loads(self.body),
+        }
+
+
+class Events:
+    """The outbox."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, settings: Settings) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._settings = settings
+
+    def emit(self, event_type: str, intent: Intent) -> None:
+        """Write an event about an intent; runs inside the transaction of what happened."""
+        event_id = new_id("evt")
+        created = self._clock.now()
+        body = {
+            "id": event_id,
+            "type": event_type,
+            "created": int(created),
+            "data": {"object": intent.as_json(self._settings.base_url)},
+        }
+        policy = self._policy(intent)
+        earlier = self._held_back(intent.id) if policy.reorder else []
+        self._ledger.insert(
+            "events",
+            id=event_id,
+            type=event_type,
+            intent=intent.id,
+            reference=intent.reference,
+            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+            status=self._first_status(policy, bool(earlier)),
+            copies_left=max(1, policy.duplicate),
+            due_at=time.time() + policy.delay,
+            position=self._next_position(),
+            created=created,
+        )
+        self._queue(earlier)
+
+    def _policy(self, intent: Intent) -> DeliveryPolicy:
+        magic = find_policy(intent.amount) if self._settings.magic_amounts else None
+        return magic or self._settings.delivery
+
+    def _first_status(self, policy: DeliveryPolicy, has_earlier: bool) -> str:
+        if policy.drop or not self._settings.webhook_url:
+            return "dropped"
+        if policy.hold or (policy.reorder and not has_earlier):
+            return "held"
+        return "pending"
+
+    def _held_back(self, intent_id: str) -> list[str]:
+        rows = self._ledger.select("events", "seq", intent=intent_id, status="held")
+        return [row["id"] for row in rows]
+
+    def _next_position(self) -> int:
+        row = self._ledger.row("SELECT COALESCE(MAX(position), 0) + 1 AS next FROM events")
+        return int(row["next"]) if row else 1
+
+    def _queue(self, event_ids: list[str], *, copies: int | None = None) -> None:
+        now = time.time()
+        for event_id in event_ids:
+            changes: dict[str, object] = {
+                "status": "pending",
+                "due_at": now,
+                "position": self._next_position(),
+            }
+            if copies is not None:
+                changes |= {"copies_left": copies, "attempts": 0}
+            self._ledger.update("events", event_id, **changes)
+
+    def find(
+        self, *, type: str | None = None, reference: str | None = None, intent: str | None = None
+    ) -> list[Event]:
+        """Return events, oldest first."""
+        rows = self._ledger.select("events", "seq", type=type, reference=reference, intent=intent)
+        return [Event.from_row(row) for row in rows]
+
+    def get(self, event_id: str) -> Event:
+        """Return one event, or raise NotFoundError."""
+        row = self._ledger.row("SELECT * FROM events WHERE id = ?", event_id)
+        if row is None:
+            raise NotFoundError("event_not_found", "There is no such event.")
+        return Event.from_row(row)
+
+    def release(self, *event_ids: str, reverse: bool = False) -> list[Event]:
+        """Deliver held events in the order given; without ids all held ones, the oldest (or newest) first."""
+        with self._ledger.transaction():
+            held = [row["id"] for row in self._ledger.select("events", "seq", status="held")]
+            order = [self.get(event_id).id for event_id in event_ids] or (held[::-1] if reverse else held)
+            self._queue(order)
+        return [self.get(event_id) for event_id in order]
+
+    def redeliver(self, event_id: str, *, times: int = 1) -> Event:
+        """Deliver an event again, whatever became of it."""
+        with self._ledger.transaction():
+            self.get(event_id)
+            self._queue([event_id], copies=times)
+        return self.get(event_id)
 
 
 def sign(secrets: Sequence[str], body: bytes, timestamp: int) -> str:
@@ -44,7 +175,7 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
         connection.close()
 
 
-class Courier(Worker):
+class WebhookSender(Worker):
     """The thread that delivers."""
 
     thread_name = "simulator-webhooks"

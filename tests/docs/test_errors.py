@@ -11,7 +11,7 @@ from payments import exceptions
 from payments.api.errors import ERROR_TYPES, PAYMENT_RULES, TYPES
 from payments.providers.paypal.errors import _WORDS
 from payments.providers.stripe.errors import _REQUESTS, TAXONOMY, Reason
-from payments.simulator.cards import CARDS
+from payments.simulator.faults import CARDS
 from payments.urls import urlpatterns
 from tests.docs.codes import PAGE, Use, codes_of_frameworks, codes_of_input, rows, uses
 

@@ -9,7 +9,7 @@ import pytest
 from example_project.shop.cards import TRIAL_CARDS
 from example_project.walkthrough.expectations import difference
 from example_project.walkthrough.transcripts import WIDTH, Transcript
-from payments.simulator.cards import CARDS
+from payments.simulator.faults import CARDS
 
 pytestmark = pytest.mark.database_independent
 

@@ -9,7 +9,7 @@ from typing import Any
 from payments import services
 from payments.api.storefront.access import client_secret
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.simulator.cards import CARDS
+from payments.simulator.faults import CARDS
 from payments.testing.factories import PaymentOperationFactory, RefundReasonFactory, WebhookEventFactory
 from tests.shop.models import Order
 

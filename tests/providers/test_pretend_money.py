@@ -33,7 +33,7 @@ from payments.services.background.inbox import process_event, receive_webhook
 from payments.services.ledger.resolutions import RESOLVABLE_AFTER
 from payments.services.operations import foresee
 from payments.simulator import SimulatorService
-from payments.simulator.settings import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
+from payments.simulator.runtime import DEFAULT_API_KEY, DEFAULT_WEBHOOK_SECRET
 from payments.simulator.webhooks import sign
 from payments.states import (
     EventSource,

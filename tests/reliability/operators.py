@@ -21,8 +21,8 @@ from payments.services import (
 from payments.services.background.inbox import apply_at_once
 from payments.simulator import SimulatorService, sign
 from payments.simulator.errors import ServiceError
-from payments.simulator.events import Event
 from payments.simulator.records import Intent
+from payments.simulator.webhooks import Event
 from payments.states import MovementStatus, OperationKind, OperationStatus
 
 

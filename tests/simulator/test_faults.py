@@ -10,9 +10,8 @@ import pytest
 
 from payments.simulator import SimulatorService
 from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS, find_magic
-from payments.simulator.cards import CARDS
 from payments.simulator.errors import InvalidRequestError
-from payments.simulator.faults import Fault, Operation
+from payments.simulator.faults import CARDS, Fault, Operation
 from tests.simulator.client import API_KEY, Merchant, eventually, is_cut_off, times_out
 
 pytestmark = pytest.mark.database_independent

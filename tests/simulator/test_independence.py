@@ -12,8 +12,7 @@ import pytest
 
 import payments.simulator
 from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS
-from payments.simulator.cards import CARDS
-from payments.simulator.faults import Fault
+from payments.simulator.faults import CARDS, Fault
 from tests.programs import SECONDS
 
 pytestmark = pytest.mark.database_independent
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.database_independent
 FOLDER = Path(payments.simulator.__file__).parent
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.name)
 def test_module_imports_the_standard_library_and_itself_only(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -63,7 +62,7 @@ def test_readme_tells_every_card_amount_fault_and_option() -> None:
 
 def test_readme_tells_every_error_code() -> None:
     readme = (FOLDER / "README.md").read_text()
-    sources = "".join(path.read_text() for path in FOLDER.glob("*.py") if path.name != "control.py")
+    sources = "".join(path.read_text() for path in FOLDER.rglob("*.py") if path.name != "control.py")
     codes = re.findall(r'(?:Error|_refuse|refuse)\(\s*(?:intent, )?"([a-z_]+)"', sources)
     on_pages_and_in_scripts_only = {
         "return_url_not_registered", "unknown_fault", "unknown_option", "unknown_operation", "invalid_option",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from payments.simulator import SimulatorService
-from payments.simulator.currencies import CURRENCIES, decimals, format_amount
+from payments.simulator.runtime import CURRENCIES, decimals, format_amount
 from tests.simulator.client import Merchant
 
 pytestmark = pytest.mark.database_independent

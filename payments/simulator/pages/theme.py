@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 from urllib.parse import quote
 
-from payments.simulator.wire import Answer
+from payments.simulator.server import Answer
 
 _STYLE: Final = """
 :root {

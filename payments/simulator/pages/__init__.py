@@ -1,4 +1,4 @@
-"""The challenge page of a pretend bank: a shopper confirms a payment with a code, or rejects it."""
+"""The pages that browsers get: a pretend bank's challenge, saving a card, and the developer's overview."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from html import escape
 from typing import Final
 from urllib.parse import quote
 
-from payments.simulator.currencies import format_amount
-from payments.simulator.errors import InvalidRequestError
+from payments.simulator.customers import Customers, Setup
+from payments.simulator.engine import Engine
+from payments.simulator.errors import InvalidRequestError, NotFoundError, ServiceError
+from payments.simulator.faults import CARDS, DEFAULT_CARD
 from payments.simulator.intents import CHALLENGE_CODE, Intents
+from payments.simulator.pages.overview import index_page, intent_page
+from payments.simulator.pages.theme import page
 from payments.simulator.records import Intent, IntentStatus
-from payments.simulator.settings import Settings
-from payments.simulator.theme import page
-from payments.simulator.wire import Answer, Request
+from payments.simulator.runtime import Settings, format_amount
+from payments.simulator.server import Answer, Request
 
 BANK: Final = "Sandbank"
 _OUTCOMES: Final = {
@@ -116,3 +119,86 @@ def _way_back(intent: Intent) -> str:
 
 def _as_header(url: str) -> str:
     return quote(url, safe="/:?#[]@!$&'()*+,;=%~-._")
+
+
+_TITLE: Final = "Save a card"
+
+
+class SavingPage:
+    """Let a customer choose a test card."""
+
+    def __init__(self, customers: Customers, settings: Settings) -> None:
+        self._customers = customers
+        self._settings = settings
+
+    def answer(self, request: Request, token: str) -> Answer:
+        """Answer a GET or a POST; raise NotFoundError for a page or a card that there isn't."""
+        setup = self._customers.setup_at(token)
+        if request.method == "POST":
+            setup = self._customers.complete(token, request.form.get("card", ""))
+            if setup.return_url is not None:
+                return redirect(setup.return_url)
+        return page(f"{_TITLE} · {BANK}", self._content(setup), name=BANK, is_narrow=True)
+
+    def _content(self, setup: Setup) -> str:
+        if setup.method is None:
+            return self._form()
+        way_back = (
+            '<p class="hint">You can close this page and go back to the shop.</p>'
+            if setup.return_url is None
+            else f'<a class="button main" href="{escape(setup.return_url)}">Back to the shop</a>'
+        )
+        return (
+            '<section class="card"><h1>Card saved</h1>'
+            '<p class="note" role="status">The shop may now charge it when you have agreed to that.</p>'
+            f"{way_back}</section>"
+        )
+
+    def _form(self) -> str:
+        return (
+            f'<section class="card"><h1>{_TITLE}</h1>'
+            f"<p>{escape(self._settings.merchant)} may charge it later, while you are away.</p>"
+            f'<form method="post"><fieldset class="choices"><legend>Test cards</legend>{_choices()}</fieldset>'
+            '<button class="button main">Save this card</button></form></section>'
+        )
+
+
+def _choices() -> str:
+    return "".join(
+        f'<label class="choice"><input type="radio" name="card" value="{card.token}" required'
+        f"{' checked' if card.token == DEFAULT_CARD else ''}>"
+        f"<span><code>{card.token}</code> <small>{escape(card.text)}</small></span></label>"
+        for card in CARDS.values()
+    )
+
+
+class Pages:
+    """Answer browsers."""
+
+    def __init__(self, engine: Engine, challenge: ChallengePage, saving: SavingPage) -> None:
+        self._engine = engine
+        self._challenge = challenge
+        self._saving = saving
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request with a page, also where it is refused."""
+        try:
+            return self._route(request)
+        except NotFoundError as error:
+            return error_page("Page not found", error.message, 404)
+        except ServiceError as error:
+            return error_page("This does not work", error.message, error.status)
+
+    def _route(self, request: Request) -> Answer:
+        is_read = request.method in ("GET", "HEAD")
+        parts = request.path.strip("/").split("/")
+        match parts:
+            case ["challenge", challenge] if is_read or request.method == "POST":
+                return self._challenge.answer(request, challenge)
+            case ["save", token] if is_read or request.method == "POST":
+                return self._saving.answer(request, token)
+            case [""] if is_read:
+                return index_page(self._engine)
+            case ["intents", intent_id] if is_read:
+                return intent_page(self._engine, self._engine.intent(intent_id))
+        raise NotFoundError("not_found", "There is no such page.")

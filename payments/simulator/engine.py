@@ -11,19 +11,16 @@ from typing import Any
 
 from payments.simulator.amounts import DeliveryPolicy
 from payments.simulator.calls import Call, Calls
-from payments.simulator.cards import DEFAULT_CARD
-from payments.simulator.clock import Clock
 from payments.simulator.customers import Customer, Customers, Method
 from payments.simulator.errors import ConflictError, InvalidRequestError
-from payments.simulator.events import Event, Events
+from payments.simulator.faults import DEFAULT_CARD
 from payments.simulator.intents import CHALLENGE_CODE, Intents
 from payments.simulator.ledger import Ledger
-from payments.simulator.movements import Movements
+from payments.simulator.movements import Movements, Pending
 from payments.simulator.records import Intent, IntentStatus, Kind, Movement, MovementStatus
+from payments.simulator.runtime import Clock, Settings
 from payments.simulator.scenarios import Scenario, Scenarios
-from payments.simulator.settings import Settings
-from payments.simulator.settlement import Settlement
-from payments.simulator.webhooks import Courier
+from payments.simulator.webhooks import Event, Events, WebhookSender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +38,7 @@ class Totals:
     refunds: int
 
 
-class Dashboard:
+class Engine:
     """The service seen from inside; `.ledger` is its database."""
 
     def __init__(self, ledger: str | Path, settings: Settings) -> None:
@@ -51,11 +48,11 @@ class Dashboard:
         self._events = Events(self.ledger, self.clock, settings)
         self._intents = Intents(self.ledger, self.clock, settings, self._events)
         self._movements = Movements(self.ledger, self.clock, settings, self._events, self._intents)
-        self._settlement = Settlement(self.ledger, self.clock, self._intents, self._movements)
+        self._pending = Pending(self.ledger, self.clock, self._intents, self._movements)
         self._customers = Customers(self.ledger, self.clock)
         self._scenarios = Scenarios(self.ledger, settings)
         self._calls = Calls(self.ledger, self.clock)
-        self._courier = Courier(self.ledger, self.clock, settings)
+        self._webhooks = WebhookSender(self.ledger, self.clock, settings)
 
     # Looking
 
@@ -157,13 +154,13 @@ class Dashboard:
 
     def settle(self, object_id: str) -> Intent | Movement:
         """Let a processing intent, or a pending capture or refund, succeed now."""
-        return self._settlement.settle(object_id)
+        return self._pending.settle(object_id)
 
     def fail(
         self, object_id: str, *, code: str | None = None, message: str | None = None
     ) -> Intent | Movement:
         """Let a processing intent, a pending capture or refund, or a refund that had succeeded, fail now."""
-        return self._settlement.fail(object_id, code=code, message=message)
+        return self._pending.fail(object_id, code=code, message=message)
 
     def answer_challenge(self, intent_id: str, code: str = CHALLENGE_CODE) -> Intent:
         """Answer the challenge as a shopper does on its page."""
@@ -232,15 +229,15 @@ class Dashboard:
 
     def wait_for_webhooks(self, timeout: float = 5.0) -> bool:
         """Wait until no delivery is pending; return whether that came true in time (seconds)."""
-        return self._courier.wait_until_idle(timeout)
+        return self._webhooks.wait_until_idle(timeout)
 
     # The whole service
 
     def set_clock(self, offset: float) -> None:
         """Set the service's clock ahead (or back) of the real one, in seconds."""
         self.clock.offset = offset
-        self._settlement.settle_due()
-        self._settlement.wake()
+        self._pending.settle_due()
+        self._pending.wake()
 
     def reset(self) -> None:
         """Forget everything and switch all misbehaviour off; settings of the service stay."""

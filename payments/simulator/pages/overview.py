@@ -9,13 +9,12 @@ from typing import Final
 from urllib.parse import quote
 
 from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS, MagicAmount
-from payments.simulator.cards import CARDS
-from payments.simulator.currencies import format_amount
-from payments.simulator.dashboard import Dashboard
-from payments.simulator.faults import Operation
+from payments.simulator.engine import Engine
+from payments.simulator.faults import CARDS, Operation
+from payments.simulator.pages.theme import page
 from payments.simulator.records import Intent, IntentStatus, Movement
-from payments.simulator.theme import page
-from payments.simulator.wire import Answer
+from payments.simulator.runtime import format_amount
+from payments.simulator.server import Answer
 
 _NAME: Final = "Payment simulator"
 _LATEST: Final = 25
@@ -35,43 +34,43 @@ _HEADINGS: Final = {
 }
 
 
-def index_page(dashboard: Dashboard) -> Answer:
+def index_page(engine: Engine) -> Answer:
     """Show the front page."""
     content = (
         '<section class="card"><h1>A payment service that misbehaves on request</h1>'
         '<p class="lead">It speaks HTTP like a real one and keeps its own ledger, but no card is real and no money '
         "moves. Pick a test card, or an amount that ends in one of the digits below.</p>"
-        f"{_facts(dashboard)}</section>"
-        f"{_latest(dashboard)}{_cards()}{_magic(dashboard)}"
+        f"{_facts(engine)}</section>"
+        f"{_latest(engine)}{_cards()}{_magic(engine)}"
     )
     return page(_NAME, content, name=_NAME)
 
 
-def intent_page(dashboard: Dashboard, intent: Intent) -> Answer:
+def intent_page(engine: Engine, intent: Intent) -> Answer:
     """Show one intent and all that happened to it; its private values stay off the page."""
     content = (
         f'<p><a href="/">All intents</a></p><section class="card"><h1>{escape(intent.reference)}</h1>'
         f'<p class="amount">{_money(intent, intent.amount)}</p><p>{_chip(intent.status)}</p>{_sums(intent)}'
-        f"{_challenge_link(intent, dashboard)}</section>"
-        f"{_movements(intent)}{_events(dashboard, intent)}{_calls(dashboard, intent)}"
+        f"{_challenge_link(intent, engine)}</section>"
+        f"{_movements(intent)}{_events(engine, intent)}{_calls(engine, intent)}"
     )
     return page(f"{intent.reference} · {_NAME}", content, name=_NAME)
 
 
-def _facts(dashboard: Dashboard) -> str:
-    settings = dashboard.settings
+def _facts(engine: Engine) -> str:
+    settings = engine.settings
     facts = [
         ("Webhooks to", settings.webhook_url or "nowhere"),
-        ("Ledger", dashboard.ledger.path),
+        ("Ledger", engine.ledger.path),
         ("Pending things settle after", _seconds(settings.async_delay)),
-        ("Clock", f"{_time(dashboard.clock.now())} UTC"),
-        ("Scripted faults waiting", str(len(dashboard.scenarios()))),
+        ("Clock", f"{_time(engine.clock.now())} UTC"),
+        ("Scripted faults waiting", str(len(engine.scenarios()))),
     ]
     items = "".join(f"<span>{name}: <code>{escape(value)}</code></span>" for name, value in facts)
     return f'<p class="facts">{items}</p>'
 
 
-def _latest(dashboard: Dashboard) -> str:
+def _latest(engine: Engine) -> str:
     rows = [
         (
             f'<a href="/intents/{quote(each.id)}">{escape(each.reference)}</a>',
@@ -82,7 +81,7 @@ def _latest(dashboard: Dashboard) -> str:
             _money(each, each.amount_refunded),
             f"{_time(each.created)}",
         )
-        for each in dashboard.latest_intents(_LATEST)
+        for each in engine.latest_intents(_LATEST)
     ]
     heads = ("Reference", "Status", "Amount#", "Authorized#", "Captured#", "Refunded#", "Made (UTC)#")
     return _section("Latest intents", heads, rows, empty="None yet. They show up here as a shop makes them.")
@@ -93,8 +92,8 @@ def _cards() -> str:
     return _section("Test cards", ("Token", "What happens"), rows)
 
 
-def _magic(dashboard: Dashboard) -> str:
-    if not dashboard.settings.magic_amounts:
+def _magic(engine: Engine) -> str:
+    if not engine.settings.magic_amounts:
         return '<section class="card"><h2>Magic amounts</h2><p class="lead">Switched off.</p></section>'
     tables = "".join(_magic_table(operation, text) for operation, text in _HEADINGS.items())
     hooks = [(f"<code>…{each.digits}</code>", escape(each.text)) for each in MAGIC_WEBHOOKS.values()]
@@ -128,8 +127,8 @@ def _sums(intent: Intent) -> str:
     return f"<dl><dt>Id</dt><dd><code>{escape(intent.id)}</code></dd>{card}{decline}{items}</dl>"
 
 
-def _challenge_link(intent: Intent, dashboard: Dashboard) -> str:
-    url = intent.challenge_url(dashboard.settings.base_url)
+def _challenge_link(intent: Intent, engine: Engine) -> str:
+    url = intent.challenge_url(engine.settings.base_url)
     if intent.status is not IntentStatus.REQUIRES_ACTION or url is None:
         return ""
     return f'<p><a class="button main" href="{escape(url)}">Open the challenge page</a></p>'
@@ -146,7 +145,7 @@ def _movement_row(intent: Intent, each: Movement) -> tuple[str, ...]:
     return (str(each.kind), _chip(each.status), _money(intent, each.amount), reference, _time(each.created))
 
 
-def _events(dashboard: Dashboard, intent: Intent) -> str:
+def _events(engine: Engine, intent: Intent) -> str:
     rows = [
         (
             escape(each.type),
@@ -155,13 +154,13 @@ def _events(dashboard: Dashboard, intent: Intent) -> str:
             str(each.attempts),
             _time(each.created),
         )
-        for each in dashboard.events(intent=intent.id)
+        for each in engine.events(intent=intent.id)
     ]
     heads = ("Event", "Delivery", "Shop's answer", "Tries#", "When (UTC)#")
     return _section("Events", heads, rows, empty="None.")
 
 
-def _calls(dashboard: Dashboard, intent: Intent) -> str:
+def _calls(engine: Engine, intent: Intent) -> str:
     rows = [
         (
             escape(each.operation or each.method),
@@ -170,7 +169,7 @@ def _calls(dashboard: Dashboard, intent: Intent) -> str:
             f"<code>{escape(each.key)}</code>" if each.key else "",
             _time(each.at),
         )
-        for each in dashboard.calls(intent=intent.id)
+        for each in engine.calls(intent=intent.id)
     ]
     return _section(
         "Calls received", ("Operation", "Answer", "Fault", "Key", "When (UTC)#"), rows, empty="None."
