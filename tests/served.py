@@ -12,7 +12,5 @@ from payments.testing import running_simulator
 @contextmanager
 def simulator_beside(site: str) -> Iterator[SimulatorService]:
     """Run a simulator that delivers to the shop at an address; what takes time there takes half a second."""
-    with running_simulator(
-        webhook_url=f"{site}/payments/webhooks/simulator/", async_delay=0.5, magic_amounts=False
-    ) as service:
+    with running_simulator(webhook_url=f"{site}/payments/webhooks/simulator/", async_delay=0.5) as service:
         yield service

@@ -39,7 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
         default=5.0,
         help="seconds until pending things settle (default: %(default)s)",
     )
-    add("--no-magic-amounts", action="store_true", help="let no amount call up a misbehaviour")
     return parser
 
 
@@ -57,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allowed_hosts=tuple(options.allowed_host or ()),
         merchant=options.merchant,
         async_delay=options.async_delay,
-        magic_amounts=not options.no_magic_amounts,
     )
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -82,7 +82,7 @@ def check_api_key(request: Request, settings: Settings) -> None:
 
 @dataclass(kw_only=True)
 class MerchantApi:
-    """Answer requests to /v1. `stopping` ends every wait."""
+    """The merchant's side, /v1. `stopping` ends every wait."""
 
     ledger: Ledger
     settings: Settings

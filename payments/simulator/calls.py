@@ -108,6 +108,7 @@ class Keys:
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
+        # Only in memory: that a key is in progress dies with the process.
         self._in_progress: dict[str, str] = {}
 
     @contextmanager
@@ -122,7 +123,7 @@ class Keys:
                     self._in_progress.pop(key, None)
 
     def store(self, claim: Claim, answer: Answer) -> None:
-        """Keep an answer; runs inside the transaction of the act."""
+        """Keep an answer; runs inside the transaction of the act, so that a killed process leaves both or neither."""
         if claim.key is None:
             return
         self._ledger.insert(

@@ -137,7 +137,7 @@ def is_web_address(value: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Initiate:
-    """Make an intent; amounts in minor units everywhere in this module."""
+    """A new intent; amounts in minor units everywhere in this module."""
 
     operation: ClassVar = Operation.INITIATE
     amount: int
@@ -163,7 +163,7 @@ class Initiate:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """Change an intent that is not authorized."""
+    """A change of an intent that is not authorized."""
 
     operation: ClassVar = Operation.UPDATE
     intent: str
@@ -179,7 +179,7 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Authorize:
-    """Hold the amount on a card, or answer the challenge that came of trying.
+    """A hold of the amount on a card, or the answer to the challenge that came of trying.
 
     `method` is a saved card, and `off_session` says that its customer is away, so that nobody can be asked.
     """
@@ -215,7 +215,7 @@ class Authorize:
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """Take an authorized amount."""
+    """A capture of an authorized amount."""
 
     operation: ClassVar = Operation.CAPTURE
     intent: str
@@ -231,7 +231,7 @@ class Capture:
 
 @dataclass(frozen=True, kw_only=True)
 class Refund:
-    """Give a captured amount back."""
+    """A refund of a captured amount."""
 
     operation: ClassVar = Operation.REFUND
     intent: str
@@ -253,7 +253,7 @@ class Refund:
 
 @dataclass(frozen=True, kw_only=True)
 class Cancel:
-    """Release what is not captured."""
+    """A release of what is not captured."""
 
     operation: ClassVar = Operation.CANCEL
     intent: str
@@ -267,7 +267,7 @@ class Cancel:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieve:
-    """Look at one intent, or at all with a merchant's reference."""
+    """A look at one intent, or at all with a merchant's reference."""
 
     operation: ClassVar = Operation.RETRIEVE
     intent: str | None = None
@@ -276,7 +276,7 @@ class Retrieve:
 
 @dataclass(frozen=True, kw_only=True)
 class CreateCustomer:
-    """Make an account for a customer."""
+    """A new account for a customer."""
 
     operation: ClassVar = Operation.ACCOUNT
     reference: str
@@ -291,7 +291,7 @@ class CreateCustomer:
 
 @dataclass(frozen=True, kw_only=True)
 class FindCustomers:
-    """Look for the accounts with a merchant's reference."""
+    """A search for the accounts with a merchant's reference."""
 
     operation: ClassVar = Operation.ACCOUNT
     reference: str
@@ -299,7 +299,7 @@ class FindCustomers:
 
 @dataclass(frozen=True, kw_only=True)
 class ListMethods:
-    """Look at what a customer has saved."""
+    """A look at what a customer has saved."""
 
     operation: ClassVar = Operation.ACCOUNT
     customer: str
@@ -307,7 +307,7 @@ class ListMethods:
 
 @dataclass(frozen=True, kw_only=True)
 class SetUp:
-    """Start saving a card."""
+    """The start of saving a card."""
 
     operation: ClassVar = Operation.ACCOUNT
     customer: str
@@ -321,7 +321,7 @@ class SetUp:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveMethod:
-    """Forget a saved card."""
+    """The removal of a saved card."""
 
     operation: ClassVar = Operation.ACCOUNT
     customer: str
@@ -330,7 +330,7 @@ class RemoveMethod:
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteCustomer:
-    """Forget a customer, and all that they have saved."""
+    """The removal of a customer, and of all that they have saved."""
 
     operation: ClassVar = Operation.ACCOUNT
     customer: str

@@ -28,7 +28,7 @@ _OBJECTS: Final = ("intents", "captures", "refunds", "chargebacks")
 
 
 class ControlApi:
-    """Answer requests to /_control."""
+    """The tester's side, /_control."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -15,7 +15,7 @@ from payments.simulator.server import Json
 
 @dataclass(frozen=True, kw_only=True)
 class Customer:
-    """Somebody whom the merchant knows."""
+    """A person whom the merchant knows."""
 
     id: str
     reference: str

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from payments.simulator.amounts import DeliveryPolicy
 from payments.simulator.calls import Call, Calls
 from payments.simulator.customers import Customer, Customers, Method
 from payments.simulator.errors import ConflictError, InvalidRequestError
@@ -18,7 +17,7 @@ from payments.simulator.intents import CHALLENGE_CODE, Intents
 from payments.simulator.ledger import Ledger
 from payments.simulator.movements import Movements, Pending
 from payments.simulator.records import Intent, IntentStatus, Kind, Movement, MovementStatus
-from payments.simulator.runtime import Clock, Settings
+from payments.simulator.runtime import Clock, DeliveryPolicy, Settings
 from payments.simulator.scenarios import Scenario, Scenarios
 from payments.simulator.webhooks import Event, Events, WebhookSender
 
@@ -50,7 +49,7 @@ class Engine:
         self._movements = Movements(self.ledger, self.clock, settings, self._events, self._intents)
         self._pending = Pending(self.ledger, self.clock, self._intents, self._movements)
         self._customers = Customers(self.ledger, self.clock)
-        self._scenarios = Scenarios(self.ledger, settings)
+        self._scenarios = Scenarios(self.ledger)
         self._calls = Calls(self.ledger, self.clock)
         self._webhooks = WebhookSender(self.ledger, self.clock, settings)
 

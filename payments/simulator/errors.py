@@ -44,30 +44,30 @@ class ServiceError(Exception):
 
 
 class InvalidRequestError(ServiceError):
-    """Say that the request is malformed or asks for more than there is."""
+    """A request that is malformed or asks for more than there is."""
 
 
 class UnauthorizedError(ServiceError):
-    """Say that the API key is missing or wrong."""
+    """A request whose API key is missing or wrong."""
 
     status = 401
 
 
 class RefusedError(ServiceError):
-    """Say that the bank or the service declines to do it."""
+    """A refusal by the bank or the service."""
 
     status = 402
     is_stored = True
 
 
 class NotFoundError(ServiceError):
-    """Say that there is no such object."""
+    """A request for an object that doesn't exist."""
 
     status = 404
 
 
 class ConflictError(ServiceError):
-    """Say that the object's state forbids it."""
+    """A request that the object's state forbids."""
 
     status = 409
     is_stored = True

@@ -1,7 +1,7 @@
 """The life of an intent: made, authorized (with or without a challenge), declined, canceled, expired.
 
-Every public method is one transaction of the ledger. What the merchant asks for may be refused; the acts of
-the bank (`grant`, `refuse`) are facts and hold even for an intent that was canceled meanwhile.
+What the merchant asks for may be refused; the acts of the bank (`grant`, `refuse`) are facts and hold even for an
+intent that was canceled meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OPEN: Final = (IntentStatus.REQUIRES_CONFIRMATION, IntentStatus.REQUIRES_ACTION
 
 
 class Intents:
-    """All intents of the service."""
+    """All intents of the service; each public method is one transaction of the ledger."""
 
     def __init__(self, ledger: Ledger, clock: Clock, settings: Settings, events: Events) -> None:
         self._ledger = ledger

@@ -1,8 +1,4 @@
-"""The simulator's own database: what it really holds, took and gave back.
-
-One SQLite connection behind one lock, so every act is exact under threads. Only the simulator and tests
-read these tables; nothing else in `payments` does.
-"""
+"""The simulator's own database: what it really holds, took and gave back, exact under threads."""
 
 from __future__ import annotations
 
@@ -106,11 +102,6 @@ CREATE TABLE IF NOT EXISTS scenarios (
     intent TEXT,
     times_left INTEGER
 );
-CREATE TABLE IF NOT EXISTS spent_magic (
-    subject TEXT NOT NULL,
-    digits INTEGER NOT NULL,
-    PRIMARY KEY (subject, digits)
-);
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     method TEXT NOT NULL,
@@ -143,12 +134,12 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_due ON events (status, due_at, position);
 """
 _TABLES: Final = (
-    "movements", "intents", "setups", "methods", "customers", "keys", "scenarios", "spent_magic", "calls", "events",
+    "movements", "intents", "setups", "methods", "customers", "keys", "scenarios", "calls", "events",
 )  # fmt: skip
 
 
 class Ledger:
-    """A SQLite database with short, exclusive transactions.
+    """A SQLite database with short, exclusive transactions: one connection behind one lock.
 
     Names of tables and columns come from the code alone; values go in as parameters.
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import ClassVar, Final
 
-from payments.simulator.amounts import DeliveryPolicy
 from payments.simulator.ledger import Ledger
 
 DEFAULT_API_KEY: Final = "sk_sim_test"
@@ -28,6 +27,21 @@ def new_webhook_secrets() -> tuple[str, ...]:
     return (f"whsec_{token_urlsafe()}",)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeliveryPolicy:
+    """How webhooks are delivered.
+
+    Arguments: `duplicate`, how many times each · `hold` until released · `delay` in seconds · `drop`, never ·
+    `reorder`, hold each until the intent's next event, which goes first.
+    """
+
+    duplicate: int = 1
+    hold: bool = False
+    delay: float = 0.0
+    drop: bool = False
+    reorder: bool = False
+
+
 @dataclass(kw_only=True)
 class Settings:
     """The switches of a running simulator; tests may change them while it runs.
@@ -35,8 +49,7 @@ class Settings:
     Arguments: `async_delay` in seconds until something pending settles by itself (None: only by a control
     call) · `key_window` in seconds an idempotency key is kept · `authorization_lifetime` in seconds ·
     `webhook_secrets`, each of which signs (several during a rotation) · `webhook_retries`, the pauses in
-    seconds after each failed delivery · `magic_amounts`, whether amounts call up misbehaviours ·
-    `allowed_hosts`, names under which it is asked besides its own.
+    seconds after each failed delivery · `allowed_hosts`, names under which it is asked besides its own.
     """
 
     api_key: str = field(default_factory=new_api_key)
@@ -45,7 +58,6 @@ class Settings:
     async_delay: float | None = 2.0
     key_window: float = 24 * 3600.0
     authorization_lifetime: float = 7 * 24 * 3600.0
-    magic_amounts: bool = True
     allowed_hosts: tuple[str, ...] = ()
     webhook_url: str | None = None
     webhook_secrets: tuple[str, ...] = field(default_factory=new_webhook_secrets)
@@ -55,7 +67,7 @@ class Settings:
 
 
 class Clock:
-    """Tell the time, shifted by an offset in seconds."""
+    """The time, shifted by an offset in seconds."""
 
     def __init__(self) -> None:
         self.offset = 0.0
@@ -79,6 +91,7 @@ def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# ISO 4217, list one, 2026. The simulator shares no code with the app that it tests, so this table is its own.
 _WITHOUT_DECIMALS: Final = _codes("bif clp djf gnf isk jpy kmf krw pyg rwf ugx vnd vuv xaf xof xpf")
 _WITH_THREE: Final = _codes("bhd iqd jod kwd lyd omr tnd")
 _WITH_TWO: Final = _codes(
@@ -115,7 +128,7 @@ def format_amount(amount: int, currency: str) -> str:
 
 
 class Worker(abc.ABC):
-    """Do what is due in a thread, and look again whenever the ledger has changed."""
+    """A thread that does what is due, and looks again whenever the ledger has changed."""
 
     thread_name: ClassVar[str]
 

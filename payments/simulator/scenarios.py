@@ -1,7 +1,4 @@
-"""Scripted misbehaviour, and the choice of what happens to a request.
-
-A scripted scenario goes before a magic amount, and that before the card.
-"""
+"""Scripted misbehaviour, and the choice of what happens to a request: a script goes before the card."""
 
 from __future__ import annotations
 
@@ -9,13 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from payments.simulator.amounts import find_magic
-from payments.simulator.commands import Authorize, Capture, Command, Initiate, Refund, Update
+from payments.simulator.commands import Authorize, Command
 from payments.simulator.errors import InvalidRequestError
 from payments.simulator.faults import ACTS, CARDS, NEVER_ON_REPLAY, Effect, Fault, Operation
 from payments.simulator.ledger import Ledger
 from payments.simulator.records import Intent
-from payments.simulator.runtime import Settings
 from payments.simulator.server import Json
 
 
@@ -83,15 +78,6 @@ class Subject:
         return tuple(each for each in (own, self.intent.reference if self.intent else None) if each)
 
     @property
-    def amount(self) -> int | None:
-        """Return the amount in minor units that may be magic."""
-        if isinstance(self.command, Initiate | Capture | Refund):
-            return self.command.amount
-        if isinstance(self.command, Update) and self.command.amount is not None:
-            return self.command.amount
-        return self.intent.amount if self.intent else None
-
-    @property
     def card(self) -> str | None:
         """Return the card that will be tried."""
         if not isinstance(self.command, Authorize):
@@ -123,9 +109,8 @@ class Plan:
 class Scenarios:
     """All scripted scenarios, in order."""
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._settings = settings
 
     def add(
         self,
@@ -170,7 +155,6 @@ class Scenarios:
             plan = Plan().with_effect(self._take(subject))
             if subject.is_replay:
                 return plan
-            plan = plan.with_effect(self._take_magic(subject, plan))
             card = CARDS.get(subject.card or "")
             return plan.with_effect(card.effect if card else None)
 
@@ -188,20 +172,6 @@ class Scenarios:
             self._ledger.update("scenarios", scenario.id, times_left=scenario.times - 1)
         else:
             self._ledger.execute("DELETE FROM scenarios WHERE id = ?", scenario.id)
-
-    def _take_magic(self, subject: Subject, plan: Plan) -> Effect | None:
-        if not self._settings.magic_amounts or subject.amount is None:
-            return None
-        magic = find_magic(subject.amount, subject.command.operation)
-        if magic is None or not magic.is_once:
-            return magic.effect if magic else None
-        if plan.wire is not None:
-            return None
-        about = subject.intent_id or "/".join(subject.references)
-        is_first = self._ledger.execute(
-            "INSERT OR IGNORE INTO spent_magic VALUES (?, ?)", about, magic.digits
-        )
-        return magic.effect if is_first else None
 
 
 def _parse_operation(operation: str | None) -> Operation | None:

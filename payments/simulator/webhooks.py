@@ -14,11 +14,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from payments.simulator.amounts import DeliveryPolicy, find_policy
 from payments.simulator.errors import NotFoundError
 from payments.simulator.ledger import Ledger
 from payments.simulator.records import Intent
-from payments.simulator.runtime import Clock, Settings, Worker, new_id
+from payments.simulator.runtime import Clock, DeliveryPolicy, Settings, Worker, new_id
 from payments.simulator.server import Json
 
 
@@ -58,7 +57,7 @@ class Event:
 
 
 class Events:
-    """The outbox."""
+    """All events of the service, told one after the other."""
 
     def __init__(self, ledger: Ledger, clock: Clock, settings: Settings) -> None:
         self._ledger = ledger
@@ -75,7 +74,7 @@ class Events:
             "created": int(created),
             "data": {"object": intent.as_json(self._settings.base_url)},
         }
-        policy = self._policy(intent)
+        policy = self._settings.delivery
         earlier = self._held_back(intent.id) if policy.reorder else []
         self._ledger.insert(
             "events",
@@ -91,10 +90,6 @@ class Events:
             created=created,
         )
         self._queue(earlier)
-
-    def _policy(self, intent: Intent) -> DeliveryPolicy:
-        magic = find_policy(intent.amount) if self._settings.magic_amounts else None
-        return magic or self._settings.delivery
 
     def _first_status(self, policy: DeliveryPolicy, has_earlier: bool) -> str:
         if policy.drop or not self._settings.webhook_url:
@@ -154,7 +149,10 @@ class Events:
 
 
 def sign(secrets: Sequence[str], body: bytes, timestamp: int) -> str:
-    """Return the value of the Simulator-Signature header."""
+    """Return the value of the Simulator-Signature header.
+
+    It is `t=<unix>,v1=<hex hmac-sha256(secret, "<t>.<body>")>`, with one `v1` per secret during a rotation.
+    """
     message = f"{timestamp}.".encode() + body
     digests = (hmac.new(secret.encode(), message, hashlib.sha256).hexdigest() for secret in secrets)
     return ",".join([f"t={timestamp}", *(f"v1={digest}" for digest in digests)])

@@ -18,7 +18,7 @@ MakeHints = Callable[[int], list[WebhookEvent]]
 
 @pytest.fixture(scope="session")
 def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None, magic_amounts=False) as service:
+    with SimulatorService(async_delay=None) as service:
         yield service
 
 

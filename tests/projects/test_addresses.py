@@ -181,7 +181,7 @@ WITHOUT_LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 @pytest.mark.django_db(transaction=True)
 def test_events_arrive_where_all_else_needs_a_login(settings: Any, collection: PaymentCollection) -> None:
     settings.MIDDLEWARE = [*django_settings.MIDDLEWARE, WITHOUT_LOGIN]
-    with running_simulator(webhook_secret=SECRET, magic_amounts=False) as simulator:
+    with running_simulator(webhook_secret=SECRET) as simulator:
         session = services.create_payment_session(collection, provider_id="simulator")
         simulator.authorize(str(session.provider_reference))
         body = bodies(simulator, session)[-1]
@@ -211,7 +211,7 @@ def test_event_arrives_with_a_slash_or_without(
     settings: Any, collection: PaymentCollection, slash: str, appends_slashes: bool
 ) -> None:
     settings.APPEND_SLASH = appends_slashes
-    with running_simulator(webhook_secret=SECRET, magic_amounts=False) as simulator:
+    with running_simulator(webhook_secret=SECRET) as simulator:
         session = services.create_payment_session(collection, provider_id="simulator")
         simulator.authorize(str(session.provider_reference))
         body = bodies(simulator, session)[-1]

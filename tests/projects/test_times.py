@@ -124,7 +124,7 @@ def test_late_report_of_the_attempt_before_ends_no_later_one(
 
 @pytest.mark.django_db(transaction=True)
 def test_events_are_received_and_applied(zone: ZoneInfo, collection: PaymentCollection) -> None:
-    with running_simulator(webhook_secret=SECRET, magic_amounts=False) as simulator:
+    with running_simulator(webhook_secret=SECRET) as simulator:
         session = services.create_payment_session(collection, provider_id="simulator")
         simulator.authorize(str(session.provider_reference))
         simulator.capture(str(session.provider_reference))

@@ -66,7 +66,7 @@ def row_locks(transactional_db: None) -> None:
 
 @pytest.fixture(scope="session")
 def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None, magic_amounts=False, webhook_secret=SECRET) as service:
+    with SimulatorService(async_delay=None, webhook_secret=SECRET) as service:
         yield service
 
 

@@ -21,7 +21,7 @@ TIMEOUT = 2.0
 
 @pytest.fixture(scope="session")
 def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None, magic_amounts=False) as service:
+    with SimulatorService(async_delay=None) as service:
         yield service
 
 

@@ -1,4 +1,4 @@
-"""Each misbehaviour, scripted and by magic amount: what is done, what is answered, what a second try gets."""
+"""Each misbehaviour, scripted and by card: what is done, what is answered, what a second try gets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from payments.simulator import SimulatorService
-from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS, find_magic
 from payments.simulator.errors import InvalidRequestError
-from payments.simulator.faults import CARDS, Fault, Operation
-from tests.simulator.client import API_KEY, Merchant, eventually, is_cut_off, times_out
+from payments.simulator.faults import CARDS
+from tests.simulator.client import Merchant, eventually, is_cut_off, times_out
 
 pytestmark = pytest.mark.database_independent
 
@@ -297,92 +296,45 @@ def test_impossible_scenarios_are_refused(
     assert service.scenarios() == []
 
 
-# Magic amounts
+# Cards
 
 
 @pytest.mark.parametrize(
-    "digits", [*range(0, 100, 5), 9, 19, 29, 33, 34, 49, 59, 66, 67, 69, 79, 89, 97, 98, 99]
-)
-def test_everyday_endings_are_not_magic(digits: int) -> None:
-    assert digits not in MAGIC_AMOUNTS
-    assert digits not in MAGIC_WEBHOOKS
-
-
-def test_every_fault_has_a_magic_amount() -> None:
-    assert {magic.effect.fault for magic in MAGIC_AMOUNTS.values()} == set(Fault)
-    with_amounts = set(Operation) - {Operation.ACCOUNT}
-    assert {magic.operation for magic in MAGIC_AMOUNTS.values()} == with_amounts
-
-
-def test_magic_amount_belongs_to_its_operation() -> None:
-    assert find_magic(1061, Operation.AUTHORIZE) is MAGIC_AMOUNTS[61]
-    assert find_magic(1061, Operation.CAPTURE) is None
-
-
-@pytest.mark.parametrize(
-    ("amount", "status", "intent_status", "authorized"),
+    ("card", "status", "intent_status", "authorized"),
     [
-        (1061, 402, "declined", 0),
-        (1062, 402, "declined", 0),
-        (1063, 200, "requires_action", 0),
-        (1064, 200, "authorized", 638),
-        (1068, 200, "processing", 0),
+        ("card_declined", 402, "declined", 0),
+        ("card_insufficient_funds", 402, "declined", 0),
+        ("card_3ds", 200, "requires_action", 0),
+        ("card_partial", 200, "authorized", 638),
+        ("card_async", 200, "processing", 0),
     ],
 )
-def test_lasting_magic_of_an_authorization(
-    merchant: Merchant, amount: int, status: int, intent_status: str, authorized: int
+def test_card_decides_what_becomes_of_an_authorization(
+    merchant: Merchant, card: str, status: int, intent_status: str, authorized: int
 ) -> None:
-    path = f"/v1/intents/{merchant.initiate(amount)['id']}"
-    assert merchant.post(f"{path}/authorize").status == status
+    path = f"/v1/intents/{merchant.initiate(1064)['id']}"
+    assert merchant.post(f"{path}/authorize", card=card).status == status
     intent = merchant.get(path).json
     assert (intent["status"], intent["amount_authorized"]) == (intent_status, authorized)
 
 
-def test_magic_challenge_is_passed_by_its_code(merchant: Merchant) -> None:
-    path = f"/v1/intents/{merchant.initiate(1063)['id']}"
-    merchant.post(f"{path}/authorize")
+def test_no_amount_calls_up_a_misbehaviour(merchant: Merchant) -> None:
+    for digits in range(100):
+        assert merchant.authorized(1000 + digits)
+
+
+def test_scripted_challenge_is_passed_by_its_code(merchant: Merchant, service: SimulatorService) -> None:
+    service.script(operation="authorize", fault="challenge")
+    path = f"/v1/intents/{merchant.initiate()['id']}"
+    assert merchant.post(f"{path}/authorize").json["status"] == "requires_action"
     assert merchant.post(f"{path}/authorize", code="123456").json["status"] == "authorized"
 
 
-@pytest.mark.parametrize(
-    ("amount", "is_lost", "acts"), [(1071, times_out, False), (1072, times_out, True), (1074, None, True)]
-)
-def test_passing_magic_happens_once_per_intent(
-    merchant: Merchant, service: SimulatorService, amount: int, is_lost: Any, acts: bool
-) -> None:
-    for _ in range(2):
-        intent = merchant.initiate(amount)
-        path = f"/v1/intents/{intent['id']}/authorize"
-        if is_lost:
-            assert is_lost(merchant, "POST", path, {"card": "card_ok"}, key=intent["id"])
-        else:
-            assert b"<html>" in merchant.post(path, card="card_ok", key=intent["id"]).content
-        assert eventually(lambda made=intent["id"]: bool(service.intent(made).authorizations) is acts)
-        assert merchant.post(path, card="card_ok", key=intent["id"]).json["status"] == "authorized"
-
-
-def test_magic_sticky_500(merchant: Merchant, service: SimulatorService) -> None:
-    path = f"/v1/intents/{merchant.initiate(1073)['id']}"
-    assert [merchant.post(f"{path}/authorize", key="k").status for _ in range(2)] == [500, 500]
-    assert merchant.get(path).json["status"] == "authorized"
-    assert merchant.post(f"{path}/authorize", key="k2").code == "already_authorized"
-
-
-def test_magic_of_captures_and_refunds_looks_at_their_own_amount(merchant: Merchant) -> None:
-    path = merchant.authorized()
-    assert merchant.post(f"{path}/captures", amount=181, reference="c").code == "capture_declined"
-    assert merchant.post(f"{path}/captures", amount=182, reference="c").json["status"] == "pending"
-    assert is_cut_off(merchant, "POST", f"{path}/captures", {"amount": 186, "reference": "c"})
-    assert merchant.post(f"{path}/captures", amount=1000, reference="c").status == 201
-    assert merchant.post(f"{path}/refunds", amount=191, reference="r").code == "refund_declined"
-    assert merchant.post(f"{path}/refunds", amount=192, reference="r").json["status"] == "pending"
-
-
-def test_scripted_fault_goes_before_magic(merchant: Merchant, service: SimulatorService) -> None:
+def test_scripted_fault_goes_before_the_card(merchant: Merchant, service: SimulatorService) -> None:
     service.script(operation="authorize", fault="decline", code="scripted")
-    path = f"/v1/intents/{merchant.initiate(1061)['id']}"
-    assert merchant.post(f"{path}/authorize").code == "scripted"
-    assert merchant.post(f"{path}/authorize").code == "card_declined"
+    path = f"/v1/intents/{merchant.initiate()['id']}"
+    assert merchant.post(f"{path}/authorize", card="card_declined").code == "scripted"
+    assert merchant.post(f"{path}/authorize", card="card_declined").code == "card_declined"
 
 
 def test_scripted_loss_leaves_the_card_its_effect(merchant: Merchant, service: SimulatorService) -> None:
@@ -390,12 +342,6 @@ def test_scripted_loss_leaves_the_card_its_effect(merchant: Merchant, service: S
     path = f"/v1/intents/{merchant.initiate()['id']}"
     assert is_cut_off(merchant, "POST", f"{path}/authorize", {"card": "card_3ds"})
     assert merchant.get(path).json["status"] == "requires_action"
-
-
-def test_magic_can_be_switched_off() -> None:
-    with SimulatorService(api_key=API_KEY, magic_amounts=False) as service:
-        merchant = Merchant(url=service.url)
-        assert merchant.authorized(1061)
 
 
 @pytest.mark.parametrize(

@@ -169,22 +169,6 @@ def test_dropped_events_never_come(told: SimulatorService, told_merchant: Mercha
     assert (shop.received, told.events()[0].status) == ([], "dropped")
 
 
-@pytest.mark.parametrize(
-    ("amount", "types"),
-    [
-        (1041, ["intent.authorized"] * 3 + ["capture.succeeded"] * 3),
-        (1043, []),
-        (1044, ["capture.succeeded", "intent.authorized"]),
-    ],
-)
-def test_magic_amounts_of_webhooks(
-    told: SimulatorService, told_merchant: Merchant, shop: Shop, amount: int, types: list[str]
-) -> None:
-    told_merchant.captured(amount)
-    assert told.wait_for_webhooks()
-    assert shop.types == types
-
-
 def test_webhook_comes_before_the_answer(told: SimulatorService, told_merchant: Merchant, shop: Shop) -> None:
     path = f"/v1/intents/{told_merchant.initiate()['id']}"
     told.script(operation="authorize", fault="latency", seconds=0.5, when="after")

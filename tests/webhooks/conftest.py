@@ -15,7 +15,7 @@ from tests.webhooks.deliveries import SECRET
 
 @pytest.fixture(scope="session")
 def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None, magic_amounts=False, webhook_secret=SECRET) as service:
+    with SimulatorService(async_delay=None, webhook_secret=SECRET) as service:
         yield service
 
 

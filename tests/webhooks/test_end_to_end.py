@@ -30,7 +30,6 @@ def simulator(live_server: Any) -> Iterator[SimulatorService]:
         webhook_url=f"{live_server.url}/payments/webhooks/simulator/",
         webhook_secret=(SECRET, NEXT_SECRET),
         webhook_retries=(0.05, 0.05, 0.05),
-        magic_amounts=False,
     ) as service:
         yield service
 

@@ -32,7 +32,7 @@ _OUTCOMES: Final = {
 
 
 class ChallengePage:
-    """Show the challenge of an intent and take the shopper's answer."""
+    """The page of an intent's challenge, which takes the shopper's answer."""
 
     def __init__(self, intents: Intents, settings: Settings) -> None:
         self._intents = intents
@@ -67,7 +67,7 @@ class ChallengePage:
             text = f"{intent.decline.message} {text}"
         content = (
             f'<section class="card"><h1>{title}</h1><p class="amount">{_amount(intent)}</p>'
-            f'<p class="note {tone}" role="status">{escape(text)}</p>{_way_back(intent)}</section>'
+            f'<p class="note {tone}" role="status">{escape(text)}</p>{_way_back(intent.return_url)}</section>'
         )
         return page(f"{title} · {BANK}", content, name=BANK, is_narrow=True)
 
@@ -95,7 +95,11 @@ class ChallengePage:
 
 def redirect(url: str) -> Answer:
     """Send a browser back to the shop."""
-    return Answer(status=303, content_type="text/plain", headers={"Location": _as_header(url)})
+    return Answer(
+        status=303,
+        content_type="text/plain",
+        headers={"Location": quote(url, safe="/:?#[]@!$&'()*+,;=%~-._")},
+    )
 
 
 def error_page(title: str, message: str, status: int) -> Answer:
@@ -111,21 +115,17 @@ def _amount(intent: Intent) -> str:
     return escape(format_amount(intent.amount, intent.currency))
 
 
-def _way_back(intent: Intent) -> str:
-    if intent.return_url is None:
+def _way_back(return_url: str | None) -> str:
+    if return_url is None:
         return '<p class="hint">You can close this page and go back to the shop.</p>'
-    return f'<a class="button main" href="{escape(intent.return_url)}">Back to the shop</a>'
-
-
-def _as_header(url: str) -> str:
-    return quote(url, safe="/:?#[]@!$&'()*+,;=%~-._")
+    return f'<a class="button main" href="{escape(return_url)}">Back to the shop</a>'
 
 
 _TITLE: Final = "Save a card"
 
 
 class SavingPage:
-    """Let a customer choose a test card."""
+    """The page where a customer chooses a test card to save."""
 
     def __init__(self, customers: Customers, settings: Settings) -> None:
         self._customers = customers
@@ -143,15 +143,10 @@ class SavingPage:
     def _content(self, setup: Setup) -> str:
         if setup.method is None:
             return self._form()
-        way_back = (
-            '<p class="hint">You can close this page and go back to the shop.</p>'
-            if setup.return_url is None
-            else f'<a class="button main" href="{escape(setup.return_url)}">Back to the shop</a>'
-        )
         return (
             '<section class="card"><h1>Card saved</h1>'
             '<p class="note" role="status">The shop may now charge it when you have agreed to that.</p>'
-            f"{way_back}</section>"
+            f"{_way_back(setup.return_url)}</section>"
         )
 
     def _form(self) -> str:
@@ -173,7 +168,7 @@ def _choices() -> str:
 
 
 class Pages:
-    """Answer browsers."""
+    """All pages, by their addresses."""
 
     def __init__(self, engine: Engine, challenge: ChallengePage, saving: SavingPage) -> None:
         self._engine = engine

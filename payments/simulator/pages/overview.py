@@ -8,9 +8,8 @@ from html import escape
 from typing import Final
 from urllib.parse import quote
 
-from payments.simulator.amounts import MAGIC_AMOUNTS, MAGIC_WEBHOOKS, MagicAmount
 from payments.simulator.engine import Engine
-from payments.simulator.faults import CARDS, Operation
+from payments.simulator.faults import CARDS
 from payments.simulator.pages.theme import page
 from payments.simulator.records import Intent, IntentStatus, Movement
 from payments.simulator.runtime import format_amount
@@ -23,15 +22,6 @@ _TONES: Final = {
     "declined": "bad", "failed": "bad", "dropped": "bad",
     "requires_action": "wait", "processing": "wait", "pending": "wait", "held": "wait",
 }  # fmt: skip
-_HEADINGS: Final = {
-    Operation.INITIATE: "When an intent is made",
-    Operation.UPDATE: "When its amount is changed",
-    Operation.AUTHORIZE: "When it is authorized",
-    Operation.CAPTURE: "When that amount is captured",
-    Operation.REFUND: "When that amount is refunded",
-    Operation.CANCEL: "When it is canceled",
-    Operation.RETRIEVE: "When it is looked at",
-}
 
 
 def index_page(engine: Engine) -> Answer:
@@ -39,9 +29,9 @@ def index_page(engine: Engine) -> Answer:
     content = (
         '<section class="card"><h1>A payment service that misbehaves on request</h1>'
         '<p class="lead">It speaks HTTP like a real one and keeps its own ledger, but no card is real and no money '
-        "moves. Pick a test card, or an amount that ends in one of the digits below.</p>"
+        "moves. Pick a test card, or script a fault (<code>POST /_control/scenarios</code>).</p>"
         f"{_facts(engine)}</section>"
-        f"{_latest(engine)}{_cards()}{_magic(engine)}"
+        f"{_latest(engine)}{_cards()}"
     )
     return page(_NAME, content, name=_NAME)
 
@@ -90,25 +80,6 @@ def _latest(engine: Engine) -> str:
 def _cards() -> str:
     rows = [(f"<code>{card.token}</code>", escape(card.text)) for card in CARDS.values()]
     return _section("Test cards", ("Token", "What happens"), rows)
-
-
-def _magic(engine: Engine) -> str:
-    if not engine.settings.magic_amounts:
-        return '<section class="card"><h2>Magic amounts</h2><p class="lead">Switched off.</p></section>'
-    tables = "".join(_magic_table(operation, text) for operation, text in _HEADINGS.items())
-    hooks = [(f"<code>…{each.digits}</code>", escape(each.text)) for each in MAGIC_WEBHOOKS.values()]
-    return (
-        '<section class="card"><h2>Magic amounts</h2><p class="lead">The last two digits of the minor units: '
-        "10.61 EUR ends in 61, and so does 1061 JPY. Lost and broken answers happen once per intent, so that a "
-        f'second try gets through.</p><div class="grid">{tables}'
-        f"<div><h3>Its webhooks</h3>{_table(('Ends in', 'What happens'), hooks)}</div></div></section>"
-    )
-
-
-def _magic_table(operation: Operation, heading: str) -> str:
-    found: list[MagicAmount] = [each for each in MAGIC_AMOUNTS.values() if each.operation is operation]
-    rows = [(f"<code>…{each.digits}</code>", escape(each.text)) for each in found]
-    return f"<div><h3>{heading}</h3>{_table(('Ends in', 'What happens'), rows)}</div>" if rows else ""
 
 
 def _sums(intent: Intent) -> str:

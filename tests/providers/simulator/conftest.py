@@ -13,7 +13,7 @@ from tests.providers.simulator.desk import Desk
 
 @pytest.fixture(scope="session")
 def _shared() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None, magic_amounts=False) as service:
+    with SimulatorService(async_delay=None) as service:
         yield service
 
 

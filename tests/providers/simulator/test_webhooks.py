@@ -33,9 +33,7 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def service(shop: Shop) -> Iterator[SimulatorService]:
     """A service that signs with two secrets, as during a rotation."""
-    with SimulatorService(
-        async_delay=None, magic_amounts=False, webhook_url=shop.url, webhook_secret=[OLD, NEW]
-    ) as running:
+    with SimulatorService(async_delay=None, webhook_url=shop.url, webhook_secret=[OLD, NEW]) as running:
         yield running
 
 
