@@ -12,7 +12,7 @@ import pytest
 pytest.register_assert_rewrite("payments.testing.contract")
 
 from payments.testing.contract import Attempt, ProviderContract, SessionDriver  # noqa: E402
-from payments.testing.scripted import Script, ScriptedProvider, scripted_provider  # noqa: E402
+from payments.testing.scripted import Script, ScriptedProvider, configured_provider, scripted_provider  # noqa: E402
 from payments.testing.simulator import running_simulator, simulator_settings  # noqa: E402
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Script",
     "ScriptedProvider",
     "SessionDriver",
+    "configured_provider",
     "running_simulator",
     "scripted_provider",
     "simulator_settings",

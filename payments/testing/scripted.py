@@ -12,10 +12,13 @@ Where nothing is queued, it succeeds with exactly what was asked. It talks to no
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
+
+from django.conf import settings
+from django.test.utils import override_settings
 
 from payments.exceptions import WebhookVerificationError
 from payments.providers import (
@@ -52,7 +55,6 @@ from payments.providers.account_holders import (
     SavedPaymentMethod,
 )
 from payments.states import Outcome
-from payments.testing.settings import configured_provider
 
 Verb = Literal[
     "initiate", "update", "authorize", "capture", "refund", "cancel", "retrieve", "parse_webhook",
@@ -210,6 +212,18 @@ class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
         return self.options.script.answer(
             "remove_method", request, RemoveMethodResult(outcome=Outcome.SUCCEEDED)
         )
+
+
+@contextmanager
+def configured_provider(alias: str, entry: Mapping[str, Any]) -> Iterator[None]:
+    """Have `PAYMENTS["PROVIDERS"][alias]` be `entry` inside the block; all other settings stay.
+
+    A test means pretend money, and test runners switch DEBUG off, so that is allowed too.
+    """
+    current = getattr(settings, "PAYMENTS", {})
+    providers = {**current.get("PROVIDERS", {}), alias: entry}
+    with override_settings(PAYMENTS={**current, "PROVIDERS": providers, "ALLOW_PRETEND_MONEY": True}):
+        yield
 
 
 @contextmanager

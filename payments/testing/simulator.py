@@ -39,7 +39,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from payments.simulator import SimulatorService
-from payments.testing.settings import configured_provider
+from payments.testing.scripted import configured_provider
 
 BACKEND: Final = "payments.providers.simulator.SimulatorProvider"
 

@@ -37,9 +37,8 @@ from payments.providers import (
     SessionFact,
 )
 from payments.states import EventSource, MovementKind, MovementStatus, Outcome, SessionStatus
-from payments.testing import Script, ScriptedProvider, scripted_provider
+from payments.testing import Script, ScriptedProvider, configured_provider, scripted_provider
 from payments.testing.factories import RefundReasonFactory
-from payments.testing.settings import configured_provider
 from tests.api.client import ROOT, Answer, Visitor
 from tests.api.conftest import MakeOrder
 from tests.shop.models import Order

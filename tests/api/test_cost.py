@@ -22,7 +22,7 @@ from payments.api.errors import MAX_FIELD_ERRORS
 from payments.api.parsers import MAX_BODY_BYTES
 from payments.models import Payment
 from payments.redaction import find_card_data, redact
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.api.client import ROOT, Visitor
 from tests.api.routes import ROUTES, Route, filled, keys_of
 

@@ -18,7 +18,7 @@ from payments import services
 from payments.api.storefront.access import client_secret
 from payments.models import Payment
 from payments.simulator.webhooks import sign
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.api.client import ROOT, Visitor
 from tests.api.routes import STAFF, STOREFRONT, Route, filled, keys_of
 

@@ -17,8 +17,7 @@ from payments.services import (
     create_payment_session,
 )
 from payments.states import Outcome
-from payments.testing import Attempt, SessionDriver
-from payments.testing.settings import configured_provider
+from payments.testing import Attempt, SessionDriver, configured_provider
 from tests.paypal.fake import FakePayPal, Funding
 from tests.paypal.fake.service import CLIENT_ID, CLIENT_SECRET
 from tests.paypal.fake.signing import WEBHOOK_ID

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from payments.providers import MovementResult
 from payments.states import MovementKind, Outcome
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of, total
+from payments.testing.contract.driver import fact_of, total
 from tests.paypal.conftest import authorized
 from tests.paypal.fake import FakePayPal, Fault
 from tests.paypal.fake.wire import ApiError

@@ -20,9 +20,8 @@ from payments.services import (
     update_payment_session,
 )
 from payments.states import OperationStatus, PaymentStatus, SessionStatus
-from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
-from payments.testing.settings import configured_provider
+from payments.testing import SessionDriver, configured_provider
+from payments.testing.contract.driver import fact_of
 from tests.api.client import Visitor
 from tests.fakes import Json
 from tests.paypal.conftest import BACKEND, authorized, driver_for, options_for, provider_for

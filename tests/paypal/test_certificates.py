@@ -16,7 +16,7 @@ from django.test import Client
 from payments.exceptions import ProviderUnavailableError, WebhookVerificationError
 from payments.providers import WebhookRequest
 from payments.providers.paypal import PayPalOptions, PayPalProvider, webhooks
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.paypal.conftest import BACKEND
 from tests.paypal.fake.signing import WEBHOOK_ID, body_of, signed_headers
 from tests.threads import times

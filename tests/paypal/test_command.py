@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from payments.providers.paypal.webhooks import EVENTS
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.fakes import Json
 from tests.paypal.conftest import BACKEND, options_for
 from tests.paypal.fake import FakePayPal, Fault

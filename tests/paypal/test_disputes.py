@@ -16,7 +16,7 @@ from payments.services import (
     process_due_events,
 )
 from payments.states import OperationStatus, WebhookEventStatus
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.paypal.conftest import captured
 from tests.paypal.deliveries import deliver, parsed
 from tests.paypal.fake import FakePayPal, Fault

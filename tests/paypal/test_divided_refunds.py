@@ -23,7 +23,7 @@ from payments.services import (
 )
 from payments.services.ledger.history import Origin
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.paypal.conftest import BACKEND, options_for
 from tests.paypal.fake import FakePayPal, Fault, Funding
 from tests.paypal.fake.books import Row

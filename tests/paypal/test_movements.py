@@ -9,7 +9,7 @@ import pytest
 
 from payments.providers.paypal.errors import PayPalAnswerError
 from payments.states import MovementStatus, Outcome, SessionStatus
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.paypal.conftest import authorized, captured
 from tests.paypal.fake import FakePayPal, Fault, Funding
 from tests.providers.results import refusal_of

@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from payments.checks import check_providers
 from payments.providers.paypal import PayPalOptions, PayPalProvider
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.paypal.conftest import BACKEND
 
 pytestmark = pytest.mark.database_independent

@@ -10,7 +10,7 @@ import pytest
 from payments.providers.paypal.errors import PayPalAnswerError
 from payments.states import Outcome
 from payments.testing import SessionDriver
-from payments.testing.contract.servers import answering_address, closed_address, silent_address
+from payments.testing.contract.wire import answering_address, closed_address, silent_address
 from tests.fakes import USELESS
 from tests.paypal.conftest import authorized, captured, driver_for, provider_for
 from tests.paypal.fake import FakePayPal, Fault, Funding

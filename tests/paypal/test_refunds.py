@@ -16,7 +16,7 @@ from payments.providers.paypal.orders import Order, read_order
 from payments.providers.paypal.refunds import plan_refund
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.fakes import Json
 from tests.paypal.conftest import authorized, captured
 from tests.paypal.fake import FakePayPal, Fault, Funding

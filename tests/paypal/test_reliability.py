@@ -22,7 +22,7 @@ from payments.services import (
     refund_payment,
 )
 from payments.states import OperationStatus, SessionStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.fakes import USELESS
 from tests.paypal.conftest import BACKEND, options_for
 from tests.paypal.fake import FakePayPal, Fault, Funding

@@ -14,7 +14,7 @@ from payments.providers import PaymentContext
 from payments.providers.paypal import PayPalOptions, PayPalProvider
 from payments.states import Outcome, SessionStatus
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.paypal.conftest import provider_for
 from tests.paypal.fake import FakePayPal
 

@@ -21,7 +21,7 @@ from payments.services import (
 )
 from payments.services.background.inbox import PAUSES
 from payments.states import SessionStatus, WebhookEventStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.fakes import Json
 from tests.paypal.conftest import BACKEND, authorized, captured, driver_for, options_for
 from tests.paypal.deliveries import authorization, deliver, parsed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from payments.providers import Failure, ProviderResult
 from payments.states import Outcome
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 
 
 def refusal_of(result: ProviderResult) -> Failure:

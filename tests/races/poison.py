@@ -11,8 +11,7 @@ from django.db import OperationalError, connection
 from django.dispatch import Signal
 
 from payments.models import PaymentCollection
-from payments.testing import Script
-from payments.testing.settings import configured_provider
+from payments.testing import Script, configured_provider
 from tests.outbox.listeners import receiving
 
 

@@ -31,7 +31,7 @@ from payments.providers import (
     UpdateResult,
 )
 from payments.states import MovementKind, MovementStatus, OperationStatus, Outcome, SessionStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 
 Loss = Literal["request", "answer", ""]
 

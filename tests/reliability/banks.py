@@ -44,7 +44,7 @@ from payments.providers import (
 )
 from payments.services import Origin, create_payment_collection, create_payment_session, record_fact
 from payments.states import EventSource, MovementKind, MovementStatus, Outcome, SessionStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.reliability.books import Books, our_books
 
 WEBHOOK: Final = Origin(source=EventSource.WEBHOOK)

@@ -38,8 +38,7 @@ from payments.services.ledger.operations import Checkpoint, Watcher, watching
 from payments.services.ledger.records import record_answer
 from payments.simulator import SimulatorService
 from payments.states import EventSource, OperationKind, Outcome
-from payments.testing import running_simulator, simulator_settings
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider, running_simulator, simulator_settings
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.books import assert_books_agree, assert_invariants, event_count
 from tests.reliability.clocks import TestClock

@@ -27,9 +27,8 @@ from payments.services import (
     sweep_expired,
 )
 from payments.states import OperationKind, OperationStatus
-from payments.testing import Script
+from payments.testing import Script, configured_provider
 from payments.testing.factories import CustomerFactory
-from payments.testing.settings import configured_provider
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.banks import (
     Act,

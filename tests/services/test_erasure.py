@@ -26,14 +26,13 @@ from payments.models import AccountHolder, PaymentCollection, PaymentEvent, Paym
 from payments.providers import Failure, PaymentContext
 from payments.services.ledger.books import Books, open_books
 from payments.simulator import SimulatorService
-from payments.testing import Script, scripted_provider
+from payments.testing import Script, configured_provider, scripted_provider
 from payments.testing.factories import (
     AccountHolderFactory,
     CustomerFactory,
     IdempotencyRecordFactory,
     WebhookEventFactory,
 )
-from payments.testing.settings import configured_provider
 from tests.paypal.conftest import BACKEND as PAYPAL
 from tests.paypal.conftest import options_for as paypal_options
 from tests.paypal.fake import FakePayPal

@@ -13,8 +13,7 @@ from payments.services import (
     authorize_payment_session,
     create_payment_session,
 )
-from payments.testing import Attempt, SessionDriver
-from payments.testing.settings import configured_provider
+from payments.testing import Attempt, SessionDriver, configured_provider
 from tests.stripe.fake import FakeStripe
 from tests.stripe.fake.service import API_KEY, SECRET
 

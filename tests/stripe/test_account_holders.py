@@ -36,8 +36,8 @@ from payments.services import (
     start_adding_payment_method,
 )
 from payments.states import OperationStatus, SessionStatus
+from payments.testing import configured_provider
 from payments.testing.factories import CustomerFactory
-from payments.testing.settings import configured_provider
 from tests.reliability.clocks import TestClock
 from tests.stripe.conftest import BACKEND, VISA, options_for
 from tests.stripe.fake import FakeStripe, Fault

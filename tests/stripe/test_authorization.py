@@ -10,7 +10,7 @@ import pytest
 from payments.providers import NextAction, PaymentContext
 from payments.states import Outcome, SessionStatus
 from payments.testing import Attempt, SessionDriver
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.providers.results import refusal_of
 from tests.stripe.conftest import VISA, driver_for, provider_for
 from tests.stripe.fake import FakeStripe

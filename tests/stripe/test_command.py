@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from payments.providers.stripe.webhooks import EVENTS
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.stripe.conftest import BACKEND, options_for
 from tests.stripe.fake import FakeStripe, Fault
 from tests.stripe.fake.books import API_VERSION

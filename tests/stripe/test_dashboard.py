@@ -18,7 +18,7 @@ from payments.services import (
     sync_payment_session,
 )
 from payments.states import OperationStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.stripe.conftest import BACKEND, options_for
 from tests.stripe.fake import FakeStripe
 from tests.stripe.test_webhooks import deliver

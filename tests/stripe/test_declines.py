@@ -6,7 +6,7 @@ import pytest
 from django.utils.translation import override
 
 from payments.providers.stripe.errors import TAXONOMY, Advice, Reason, card_failure, request_failure
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for
 from tests.stripe.fake import FakeStripe

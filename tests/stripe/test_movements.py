@@ -8,7 +8,7 @@ import pytest
 
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for
 from tests.stripe.fake import FakeStripe

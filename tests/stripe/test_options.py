@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage
 from payments.checks import check_providers
 from payments.providers.stripe import StripeOptions, StripeProvider
 from payments.providers.stripe.options import API_VERSION
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.stripe.conftest import BACKEND
 
 pytestmark = pytest.mark.database_independent

@@ -10,7 +10,7 @@ from payments.providers.stripe.client import StripeApi
 from payments.providers.stripe.errors import StripeAnswerError
 from payments.states import Outcome
 from payments.testing import SessionDriver
-from payments.testing.contract.servers import closed_address
+from payments.testing.contract.wire import closed_address
 from tests.fakes import USELESS
 from tests.providers.results import refusal_of
 from tests.stripe.conftest import driver_for, options_for, provider_for

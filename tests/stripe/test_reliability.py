@@ -23,7 +23,7 @@ from payments.services import (
     sync_payment_session,
 )
 from payments.states import OperationStatus, SessionStatus
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from tests.fakes import USELESS
 from tests.reliability.clocks import TestClock
 from tests.reliability.verbs import VERBS, Payer, Verb, authorized, payment_of, session_of

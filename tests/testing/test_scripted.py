@@ -31,8 +31,7 @@ from payments.services import (
     refund_payment,
 )
 from payments.states import Outcome, SessionStatus
-from payments.testing import Script, scripted_provider
-from payments.testing.settings import configured_provider
+from payments.testing import Script, configured_provider, scripted_provider
 
 HUNDRED = Decimal("100.00")
 

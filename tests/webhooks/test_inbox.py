@@ -19,8 +19,7 @@ from payments.services.background import inbox
 from payments.services.background.retention import prune
 from payments.services.ledger.locks import LEASE, held_rows, lease_rows
 from payments.states import EventSource, Outcome, SessionStatus, WebhookEventStatus
-from payments.testing import Script
-from payments.testing.settings import configured_provider
+from payments.testing import Script, configured_provider
 from tests.reliability.clocks import TestClock, moving_clock
 from tests.webhooks.deliveries import authorized_fact, books, deliver, hint, history
 

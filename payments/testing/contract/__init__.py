@@ -26,14 +26,10 @@ The tests need no database, and call the provider as the services do, through `c
 from __future__ import annotations
 
 from payments.testing.contract.accounts import AccountContract
-from payments.testing.contract.authorization import AuthorizationContract
-from payments.testing.contract.capabilities import CapabilityContract
 from payments.testing.contract.driver import Attempt, SessionDriver
-from payments.testing.contract.initiation import InitiationContract
+from payments.testing.contract.facts import ReportContract, SecrecyContract, WebhookContract
 from payments.testing.contract.movements import CancelContract, CaptureContract, RefundContract
-from payments.testing.contract.reports import ReportContract
-from payments.testing.contract.secrecy import SecrecyContract
-from payments.testing.contract.webhooks import WebhookContract
+from payments.testing.contract.sessions import AuthorizationContract, CapabilityContract, InitiationContract
 from payments.testing.contract.wire import WireContract
 
 __all__ = ["Attempt", "ProviderContract", "SessionDriver"]

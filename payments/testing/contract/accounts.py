@@ -23,8 +23,8 @@ from payments.providers.account_holders import (
     SavedPaymentMethod,
 )
 from payments.states import Outcome
-from payments.testing.contract.driver import SessionDriver
-from payments.testing.contract.expectations import (
+from payments.testing.contract.driver import (
+    SessionDriver,
     declares,
     declined,
     is_frozen,

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 from payments.providers import AuthorizeResult, BaseProvider
 from payments.providers.account_holders import AddMethodResult
 from payments.providers.publishing import secrets_in
-from payments.testing.contract.driver import Attempt, SessionDriver
-from payments.testing.contract.expectations import succeeded
+from payments.testing.contract.driver import Attempt, SessionDriver, succeeded
 
 
 class ContractHooks:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from payments.money import ZERO
 from payments.providers import CancelResult, CaptureResult, RefundResult
 from payments.states import MovementKind, Outcome, SessionStatus
-from payments.testing.contract.driver import SessionDriver
-from payments.testing.contract.expectations import (
+from payments.testing.contract.driver import (
+    SessionDriver,
     declined,
     expect,
     fact_of,

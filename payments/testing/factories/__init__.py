@@ -15,18 +15,23 @@ and without the rows below them.
 
 from __future__ import annotations
 
-from payments.testing.factories.collections import PaymentCollectionFactory
-from payments.testing.factories.customers import AccountHolderFactory, CustomerFactory
-from payments.testing.factories.movements import CaptureFactory, RefundFactory, RefundReasonFactory
-from payments.testing.factories.operations import PaymentOperationFactory
-from payments.testing.factories.payments import PaymentFactory
-from payments.testing.factories.providers import PaymentProviderFactory
-from payments.testing.factories.records import (
+from payments.testing.factories.operations import (
     IdempotencyRecordFactory,
     PaymentEventFactory,
+    PaymentOperationFactory,
     WebhookEventFactory,
 )
-from payments.testing.factories.sessions import PaymentSessionFactory
+from payments.testing.factories.payments import (
+    AccountHolderFactory,
+    CaptureFactory,
+    CustomerFactory,
+    PaymentCollectionFactory,
+    PaymentFactory,
+    PaymentProviderFactory,
+    PaymentSessionFactory,
+    RefundFactory,
+    RefundReasonFactory,
+)
 
 __all__ = [
     "AccountHolderFactory",

@@ -1,16 +1,33 @@
-"""The factory of payments."""
+"""The factories of providers, customers, collections, sessions, payments, captures and refunds."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import factory
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
-from payments.models import Capture, Payment, PaymentSession, Refund
+from payments.models import (
+    AccountHolder,
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentProvider,
+    PaymentSession,
+    Refund,
+    RefundReason,
+)
 from payments.money import ZERO
-from payments.states import SessionStatus
+from payments.services.ledger.books import open_books
+from payments.services.ledger.history import Origin
+from payments.services.ledger.totals import remaining_amount
+from payments.states import MovementStatus, SessionStatus
 from payments.testing.factories.base import (
     HUNDRED,
     Given,
@@ -20,9 +37,172 @@ from payments.testing.factories.base import (
     settled,
     share,
 )
-from payments.testing.factories.collections import PaymentCollectionFactory
-from payments.testing.factories.providers import PaymentProviderFactory
-from payments.testing.factories.sessions import PaymentSessionFactory, amount_left
+from payments.users import email_of
+
+
+class PaymentProviderFactory(RowFactory[PaymentProvider]):
+    """Make the row of a provider, or find it: an alias has one. It is `system` unless `id` says otherwise."""
+
+    class Meta:
+        model = PaymentProvider
+        django_get_or_create = ("id",)
+
+    id = "system"
+    is_enabled = True
+
+
+class CustomerFactory(RowFactory[AbstractBaseUser]):
+    """Make a user of whatever model the shop has, as far as its user name and password go; subclass it for more."""
+
+    class Meta:
+        model = settings.AUTH_USER_MODEL
+
+    password = factory.LazyFunction(lambda: make_password(None))
+
+    @classmethod
+    def _adjust_kwargs(cls, **kwargs: Any) -> dict[str, Any]:
+        kwargs.setdefault(get_user_model().USERNAME_FIELD, f"customer{cls._meta.next_sequence()}@example.com")
+        return kwargs
+
+
+class AccountHolderFactory(RowFactory[AccountHolder]):
+    """Make a customer's account at a provider."""
+
+    class Meta:
+        model = AccountHolder
+
+    provider = factory.SubFactory(PaymentProviderFactory)
+    customer = factory.SubFactory(CustomerFactory)
+    provider_reference = factory.Sequence(lambda number: f"customer-{number}")
+    email = factory.LazyAttribute(lambda row: email_of(row.customer) or "customer@example.com")
+    provider_data = factory.LazyFunction(lambda: {"vault_token": "vt_private"})
+
+
+_SESSION = "payments.testing.factories.payments.PaymentSessionFactory"
+_PAYMENT = "payments.testing.factories.payments.PaymentFactory"
+
+
+def _with_session(**values: Any) -> factory.Trait:
+    return factory.Trait(below=factory.RelatedFactory(_SESSION, "collection", **values))
+
+
+def _with_payment(**values: Any) -> factory.Trait:
+    return factory.Trait(below=factory.RelatedFactory(_PAYMENT, "collection", **values))
+
+
+class PaymentCollectionFactory(RowFactory[PaymentCollection]):
+    """Make a collection, 100.00 euros of which nothing is paid, unless a trait makes sessions and payments too.
+
+    Traits: `awaiting`, `requires_more`, `error` (one session) · `partially_authorized` (60 %), `authorized`,
+    `partially_captured` (40 %), `captured`, `partially_refunded` (40 %), `refunded` (one payment) · `canceled`.
+    """
+
+    class Meta:
+        model = PaymentCollection
+
+    currency_code = "eur"
+    amount = HUNDRED
+    below = None
+
+    class Params:
+        awaiting = _with_session()
+        requires_more = _with_session(requires_more=True)
+        error = _with_session(error=True)
+        authorized = _with_payment()
+        partially_authorized = _with_payment(
+            amount=factory.LazyAttribute(
+                lambda row: share(row.collection.amount, 60, row.collection.currency_code)
+            )
+        )
+        partially_captured = _with_payment(partially_captured=True)
+        captured = _with_payment(captured=True)
+        partially_refunded = _with_payment(partially_refunded=True)
+        refunded = _with_payment(refunded=True)
+        canceled = factory.Trait(canceled_at=factory.LazyFunction(timezone.now))
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> PaymentCollection:
+        wanted = kwargs.pop("status", None)
+        collection = cls._build(model_class, *args, **kwargs)
+        if collection.is_canceled:
+            collection.cancel()
+        collection.save(force_insert=True)
+        collection.refresh_from_db(fields=["amount"])  # exact, though it may have been given as a text
+        settled(collection)
+        refuse_other_status(collection, wanted)
+        return collection
+
+
+def amount_left(collection: PaymentCollection) -> Decimal:
+    """Return what is left to pay (major units), or the whole amount where nothing is."""
+    if collection._state.adding:
+        return collection.amount
+    left = remaining_amount(open_books(collection.pk, origin=Origin(), is_locked=False))
+    return left if left > 0 else collection.amount
+
+
+class PaymentSessionFactory(RowFactory[PaymentSession]):
+    """Make an initiated session that waits to be authorized, for all that is left of its collection.
+
+    With `amount` it is a split; a new collection has just that amount. Traits: `requires_more`, `error`, `canceled`,
+    `authorized` (with a payment) · `uninitiated`, `expired`, `installment_due` (the first of a plan, due in a month).
+    """
+
+    class Meta:
+        model = PaymentSession
+
+    class Params:
+        requires_more = factory.Trait(
+            status=SessionStatus.REQUIRES_MORE,
+            next_action=factory.LazyFunction(
+                lambda: {"type": "redirect", "url": "https://bank.example/challenge"}
+            ),
+        )
+        error = factory.Trait(
+            status=SessionStatus.ERROR, error_code="card_declined", error_message="The card was declined."
+        )
+        canceled = factory.Trait(
+            status=SessionStatus.CANCELED, canceled_at=factory.LazyFunction(timezone.now)
+        )
+        authorized = factory.Trait(below=factory.RelatedFactory(_PAYMENT, "session"))
+        uninitiated = factory.Trait(
+            initiated_at=None, data=factory.Dict({}), provider_data=factory.Dict({}), provider_reference=None
+        )
+        expired = factory.Trait(
+            expires_at=factory.LazyFunction(lambda: timezone.now() - timedelta(minutes=1))
+        )
+        installment_due = factory.Trait(
+            uninitiated=True,
+            is_split=True,
+            installment=1,
+            due_at=factory.LazyFunction(lambda: timezone.now() + timedelta(days=30)),
+        )
+
+    amount = Given(HUNDRED, collection=amount_left)
+    collection = factory.SubFactory(PaymentCollectionFactory, amount=factory.SelfAttribute("..amount"))
+    provider = factory.SubFactory(PaymentProviderFactory)
+    is_split = Given(default=False, amount=lambda _amount: True)
+    provider_reference = factory.Sequence(lambda number: f"reference-{number}")
+    data = factory.LazyAttribute(lambda row: {"client_token": f"public-{row.provider_reference}"})
+    provider_data = factory.LazyAttribute(lambda row: {"network_token": f"private-{row.provider_reference}"})
+    initiated_at = factory.LazyFunction(timezone.now)
+    below = None
+
+    @classmethod
+    def _build(cls, model_class: Any, *args: Any, **kwargs: Any) -> PaymentSession:
+        return super()._build(model_class, *args, **_without_payment(kwargs))
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> PaymentSession:
+        session = super()._create(model_class, *args, **_without_payment(kwargs))
+        settled(session.collection)
+        return session
+
+
+def _without_payment(values: dict[str, Any]) -> dict[str, Any]:
+    if values.get("status") == SessionStatus.AUTHORIZED:
+        raise ValueError("An authorized session has a payment: PaymentSessionFactory.create(authorized=True)")
+    return values
 
 
 def _part(row: Any) -> Decimal:
@@ -130,3 +310,76 @@ def _release(payment: Payment) -> None:
         session.cancel()
         session.canceled_at = timezone.now()
         session.save_fields("status", "canceled_at", "next_action")
+
+
+def _capturable(row: Any) -> Decimal:
+    payment: Payment = row.payment
+    return payment.capturable_amount or payment.amount
+
+
+def _refundable(row: Any) -> Decimal:
+    payment: Payment = row.payment
+    return payment.refundable_amount or payment.amount
+
+
+def _succeeded_at(row: Any) -> Any:
+    return timezone.now() if row.status == MovementStatus.SUCCEEDED else None
+
+
+class MovementFactory(RowFactory[Any]):
+    """Make a movement that succeeded, and settle its payment and collection."""
+
+    class Meta:
+        abstract = True
+
+    class Params:
+        pending = factory.Trait(status=MovementStatus.PENDING)
+        failed = factory.Trait(
+            status=MovementStatus.FAILED,
+            provider_reference=None,
+            error_message="The bank declined.",
+        )
+
+    status = MovementStatus.SUCCEEDED
+    succeeded_at = factory.LazyAttribute(_succeeded_at)
+    error_code = factory.LazyAttribute(lambda row: "declined" if row.status == MovementStatus.FAILED else "")
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
+        movement = super()._create(model_class, *args, **kwargs)
+        settled(movement.payment.collection, movement.payment)
+        return movement
+
+
+class CaptureFactory(MovementFactory):
+    """Make a capture that succeeded, of all that its payment holds. Traits: `pending`, `failed`."""
+
+    class Meta:
+        model = Capture
+
+    payment = factory.SubFactory(PaymentFactory)
+    amount = factory.LazyAttribute(_capturable)
+    provider_reference = factory.Sequence(lambda number: f"capture-{number}")
+
+
+class RefundReasonFactory(RowFactory[RefundReason]):
+    """Make a reason for refunds."""
+
+    class Meta:
+        model = RefundReason
+
+    label = factory.Sequence(lambda number: f"Returned goods {number}")
+    description = "The customer sent the goods back."
+
+
+class RefundFactory(MovementFactory):
+    """Make a refund that succeeded, of all that was captured of its payment. Traits: `pending`, `failed`."""
+
+    class Meta:
+        model = Refund
+
+    payment = factory.SubFactory(PaymentFactory, captured=True)
+    amount = factory.LazyAttribute(_refundable)
+    reason = factory.SubFactory(RefundReasonFactory)
+    note = "Size didn't fit."
+    provider_reference = factory.Sequence(lambda number: f"refund-{number}")

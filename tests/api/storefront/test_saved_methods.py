@@ -22,8 +22,7 @@ from payments.providers.account_holders import (
 )
 from payments.services.background.reconciler import reconcile_operation
 from payments.states import Outcome
-from payments.testing import Script
-from payments.testing.settings import configured_provider
+from payments.testing import Script, configured_provider
 from tests.api.client import Answer, Visitor
 
 pytestmark = pytest.mark.django_db

@@ -21,8 +21,7 @@ from payments.providers import (
     UpdateResult,
 )
 from payments.states import Outcome
-from payments.testing import Script, scripted_provider
-from payments.testing.settings import configured_provider
+from payments.testing import Script, configured_provider, scripted_provider
 from tests.api.client import Answer, Visitor
 from tests.shop.models import Order
 

@@ -17,7 +17,7 @@ from payments.providers import (
 )
 from payments.simulator.faults import ACTS, Fault, Operation
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
+from payments.testing.contract.driver import fact_of
 from tests.providers.simulator.desk import IMPATIENCE, Desk
 from tests.providers.simulator.faults import ABOUT_MONEY, CASES, IDS, TABLE, Case
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from payments.providers import get_provider
 from payments.providers.simulator import SimulatorOptions
-from payments.testing.settings import configured_provider
+from payments.testing import configured_provider
 from payments.testing.simulator import BACKEND
 
 pytestmark = pytest.mark.database_independent

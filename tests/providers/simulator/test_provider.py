@@ -14,8 +14,8 @@ from payments.providers import AuthorizeResult, PaymentContext
 from payments.simulator.ledger import Ledger
 from payments.states import Outcome
 from payments.testing import SessionDriver
-from payments.testing.contract.expectations import fact_of
-from payments.testing.contract.servers import closed_address
+from payments.testing.contract.driver import fact_of
+from payments.testing.contract.wire import closed_address
 from tests.providers.results import refusal_of
 from tests.providers.simulator.desk import Desk, post_form
 
