@@ -73,7 +73,7 @@ CAPABILITIES: Final = frozenset(
 
 @dataclass(kw_only=True)
 class Script:
-    """Hold what a scripted provider answers next, and what it was asked so far.
+    """What a scripted provider answers next, and what it was asked so far.
 
     It outlives the provider, which is built anew for every call.
     """
@@ -106,7 +106,7 @@ class Script:
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptedOptions:
-    """Say which script is played; `lacks` names capabilities that the provider isn't to have, such as `refund`.
+    """The script that is played; `lacks` names capabilities that the provider isn't to have, such as `refund`.
 
     Raises ValueError for a capability that there isn't.
     """
@@ -121,7 +121,7 @@ class ScriptedOptions:
 
 
 class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
-    """Answer from a script; each customer has one saved card, `card_of_` their account."""
+    """A provider that answers from a script; each customer has one saved card, `card_of_` their account."""
 
     options_class = ScriptedOptions
     verbose_name = "Scripted"

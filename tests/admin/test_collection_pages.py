@@ -34,7 +34,7 @@ from payments.services import (
     resolve_operation,
 )
 from payments.services.payments import capture_payment
-from payments.testing.factories.base import settled
+from payments.testing.factories.base import refresh_collection
 from tests.admin.pages import html, listed, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer, make_eventful
 from tests.shop.models import Order
@@ -68,7 +68,7 @@ def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     capture_payment(make_authorized(collection))
     assert "Charged back" not in html(operator, page(collection))
     QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="80.00", reinstated_amount="10.00")
-    settled(collection)
+    refresh_collection(collection)
     shown = html(operator, page(collection))
     assert "Captured 100.00 EUR Refunded 60.00 EUR Charged back 70.00 EUR" in text(shown)
     bar = (

@@ -4,7 +4,7 @@
     assert payment.collection.status == "completed"
     PaymentFactory.create(collection=payment.collection, amount="40.00", captured_amount="25.00")
 
-Totals and derived statuses are never set but settled from the rows, by the same code as in production: so
+Totals and derived statuses are never set but computed from the rows, by the same code as in production: so
 `captured_amount` and `refunded_amount` of a payment make captures and refunds, and a status that those don't stand
 for is an error. Rows that are given decide: a payment of a given session has its amount, provider and collection.
 

@@ -1,4 +1,4 @@
-"""What the factories share: rows that are settled after they were made, and values that a given row decides."""
+"""What the factories share: totals that follow from the rows, and values that a given row decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HUNDRED: Final = Decimal("100.00")
 
 
 class RowFactory(DjangoModelFactory[ModelT]):
-    """Make rows of one model."""
+    """A factory of rows of one model."""
 
     class Meta:
         abstract = True
@@ -47,7 +47,7 @@ class RowFactory(DjangoModelFactory[ModelT]):
 
 
 class Given(BaseDeclaration):
-    """Take a value from a row that was given to the factory, or else from `default`, a value or a function of it.
+    """A value from a row that was given to the factory, or else from `default`, a value or a function of it.
 
     `sources` are tried in turn: each names an argument, and says what of the row given there is taken.
     """
@@ -66,7 +66,7 @@ class Given(BaseDeclaration):
 
 
 class GivenOrNew(SubFactory):
-    """Take a row from another row that was given to the factory, or else have a factory make it."""
+    """A row from another row that was given to the factory, or else from a factory."""
 
     def __init__(self, source: str, name: str, factory: Any, **defaults: Any) -> None:
         super().__init__(factory, **defaults)  # type: ignore[no-untyped-call]
@@ -81,7 +81,7 @@ class GivenOrNew(SubFactory):
 
 
 class FoundOrNew(SubFactory):
-    """Take what `find` finds among the factory's other values, or else have a factory make it."""
+    """A row that `find` finds among the factory's other values, or else from a factory."""
 
     def __init__(self, find: Callable[[Any], Any], factory: Any, **defaults: Any) -> None:
         super().__init__(factory, **defaults)  # type: ignore[no-untyped-call]
@@ -95,8 +95,8 @@ class FoundOrNew(SubFactory):
         return super().evaluate(instance, step, extra)  # type: ignore[no-untyped-call]
 
 
-def settled(collection: PaymentCollection, *rows: models.Model) -> None:
-    """Bring a collection and its payments in line with the rows below; `rows` are payments to be read again."""
+def refresh_collection(collection: PaymentCollection, *rows: models.Model) -> None:
+    """Refresh the totals of a collection and its payments from the rows below; `rows` are payments to be read again."""
     with joined():
         books = open_books(collection.pk, origin=Origin(source=EventSource.SYSTEM))
         refresh_totals(books)

@@ -50,7 +50,7 @@ def _in(delay: timedelta, *statuses: OperationStatus) -> factory.LazyAttribute:
 
 
 class PaymentOperationFactory(RowFactory[PaymentOperation]):
-    """Make an operation that succeeded: the initiation of a session.
+    """An operation that succeeded: the initiation of a session.
 
     What it is about: `kind`, with `session` or `payment` · traits `capturing` and `refunding`, which make a capture or
     refund whose status fits, or take a given `capture` or `refund`.
@@ -109,7 +109,7 @@ class PaymentOperationFactory(RowFactory[PaymentOperation]):
 
 
 class PaymentEventFactory(RowFactory[PaymentEvent]):
-    """Make an entry of a collection's history that was published; trait `unpublished`."""
+    """An entry of a collection's history that was published; trait `unpublished`."""
 
     class Meta:
         model = PaymentEvent
@@ -128,7 +128,7 @@ class PaymentEventFactory(RowFactory[PaymentEvent]):
 
 
 class WebhookEventFactory(RowFactory[WebhookEvent]):
-    """Make a verified event of a provider that waits to be applied.
+    """A verified event of a provider that waits to be applied.
 
     Traits: `applied`, `deferred`, `ignored`, `failed`.
     """
@@ -163,7 +163,7 @@ class WebhookEventFactory(RowFactory[WebhookEvent]):
 
 
 class IdempotencyRecordFactory(RowFactory[IdempotencyRecord]):
-    """Make the stored answer to a request; trait `in_progress` for one that isn't answered yet."""
+    """The stored answer to a request; trait `in_progress` for one that isn't answered yet."""
 
     class Meta:
         model = IdempotencyRecord

@@ -33,15 +33,15 @@ from payments.testing.factories.base import (
     Given,
     GivenOrNew,
     RowFactory,
+    refresh_collection,
     refuse_other_status,
-    settled,
     share,
 )
 from payments.users import email_of
 
 
 class PaymentProviderFactory(RowFactory[PaymentProvider]):
-    """Make the row of a provider, or find it: an alias has one. It is `system` unless `id` says otherwise."""
+    """The row of a provider, made or found: an alias has one. It is `system` unless `id` says otherwise."""
 
     class Meta:
         model = PaymentProvider
@@ -52,7 +52,7 @@ class PaymentProviderFactory(RowFactory[PaymentProvider]):
 
 
 class CustomerFactory(RowFactory[AbstractBaseUser]):
-    """Make a user of whatever model the shop has, as far as its user name and password go; subclass it for more."""
+    """A user of the shop's own model, as far as its user name and password go; subclass it for more."""
 
     class Meta:
         model = settings.AUTH_USER_MODEL
@@ -66,7 +66,7 @@ class CustomerFactory(RowFactory[AbstractBaseUser]):
 
 
 class AccountHolderFactory(RowFactory[AccountHolder]):
-    """Make a customer's account at a provider."""
+    """A customer's account at a provider."""
 
     class Meta:
         model = AccountHolder
@@ -91,7 +91,7 @@ def _with_payment(**values: Any) -> factory.Trait:
 
 
 class PaymentCollectionFactory(RowFactory[PaymentCollection]):
-    """Make a collection, 100.00 euros of which nothing is paid, unless a trait makes sessions and payments too.
+    """A collection, 100.00 euros of which nothing is paid, unless a trait makes sessions and payments too.
 
     Traits: `awaiting`, `requires_more`, `error` (one session) · `partially_authorized` (60 %), `authorized`,
     `partially_captured` (40 %), `captured`, `partially_refunded` (40 %), `refunded` (one payment) · `canceled`.
@@ -128,7 +128,7 @@ class PaymentCollectionFactory(RowFactory[PaymentCollection]):
             collection.cancel()
         collection.save(force_insert=True)
         collection.refresh_from_db(fields=["amount"])  # exact, though it may have been given as a text
-        settled(collection)
+        refresh_collection(collection)
         refuse_other_status(collection, wanted)
         return collection
 
@@ -142,7 +142,7 @@ def amount_left(collection: PaymentCollection) -> Decimal:
 
 
 class PaymentSessionFactory(RowFactory[PaymentSession]):
-    """Make an initiated session that waits to be authorized, for all that is left of its collection.
+    """An initiated session that waits to be authorized, for all that is left of its collection.
 
     With `amount` it is a split; a new collection has just that amount. Traits: `requires_more`, `error`, `canceled`,
     `authorized` (with a payment) · `uninitiated`, `expired`, `installment_due` (the first of a plan, due in a month).
@@ -195,7 +195,7 @@ class PaymentSessionFactory(RowFactory[PaymentSession]):
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> PaymentSession:
         session = super()._create(model_class, *args, **_without_payment(kwargs))
-        settled(session.collection)
+        refresh_collection(session.collection)
         return session
 
 
@@ -210,7 +210,7 @@ def _part(row: Any) -> Decimal:
 
 
 class PaymentFactory(RowFactory[Payment]):
-    """Make a payment, with its authorized session, and a collection that it covers.
+    """A payment, with its authorized session, and a collection that it covers.
 
     `captured_amount` and `refunded_amount` (major units) make one capture and one refund each; `canceled_amount` is
     what was released, `charged_back_amount` what the payer's bank took back. Traits: `captured`, `partially_captured`
@@ -271,7 +271,7 @@ class PaymentFactory(RowFactory[Payment]):
         payment.save(force_insert=True)
         _move(Capture, payment, Decimal(captured))
         _move(Refund, payment, Decimal(refunded))
-        settled(payment.collection, payment)
+        refresh_collection(payment.collection, payment)
         _charge_back(payment, Decimal(charged_back))
         _release(payment)
         refuse_other_status(payment, wanted)
@@ -300,7 +300,7 @@ def _charge_back(payment: Payment, amount: Decimal) -> None:
     if amount:
         payment.charged_back_amount = amount
         payment.save_fields("charged_back_amount")
-        settled(payment.collection, payment)
+        refresh_collection(payment.collection, payment)
 
 
 def _release(payment: Payment) -> None:
@@ -327,7 +327,7 @@ def _succeeded_at(row: Any) -> Any:
 
 
 class MovementFactory(RowFactory[Any]):
-    """Make a movement that succeeded, and settle its payment and collection."""
+    """A movement that succeeded, with the totals of its payment and collection refreshed."""
 
     class Meta:
         abstract = True
@@ -347,12 +347,12 @@ class MovementFactory(RowFactory[Any]):
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
         movement = super()._create(model_class, *args, **kwargs)
-        settled(movement.payment.collection, movement.payment)
+        refresh_collection(movement.payment.collection, movement.payment)
         return movement
 
 
 class CaptureFactory(MovementFactory):
-    """Make a capture that succeeded, of all that its payment holds. Traits: `pending`, `failed`."""
+    """A capture that succeeded, of all that its payment holds. Traits: `pending`, `failed`."""
 
     class Meta:
         model = Capture
@@ -363,7 +363,7 @@ class CaptureFactory(MovementFactory):
 
 
 class RefundReasonFactory(RowFactory[RefundReason]):
-    """Make a reason for refunds."""
+    """A reason for refunds."""
 
     class Meta:
         model = RefundReason
@@ -373,7 +373,7 @@ class RefundReasonFactory(RowFactory[RefundReason]):
 
 
 class RefundFactory(MovementFactory):
-    """Make a refund that succeeded, of all that was captured of its payment. Traits: `pending`, `failed`."""
+    """A refund that succeeded, of all that was captured of its payment. Traits: `pending`, `failed`."""
 
     class Meta:
         model = Refund
