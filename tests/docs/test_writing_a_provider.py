@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
@@ -64,6 +66,20 @@ def test_the_provider_has_less_than_a_hundred_lines_of_code() -> None:
 def test_the_page_s_settings_pass_the_provider_s_check(page_settings: None) -> None:
     provider = get_provider("giftly")
     assert (provider.options.timeout, list(provider.check())) == (5.0, [])
+
+
+@pytest.mark.thorough
+@pytest.mark.database_independent
+def test_the_page_s_command_runs_in_an_empty_folder_without_settings(tmp_path: Path) -> None:
+    for name in ("giftly.py", "test_giftly.py"):
+        (tmp_path / name).write_text(BLOCKS[name], encoding="utf-8")
+    root = str(Path(__file__).parents[2])
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "test_giftly.py", "-rs"],
+        cwd=tmp_path, env=environment | {"PYTHONPATH": root}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, " failed" in done.stdout) == (0, False), done.stdout
 
 
 @pytest.mark.django_db(transaction=True)

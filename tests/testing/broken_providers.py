@@ -22,6 +22,7 @@ from payments.providers import (
     RefundResult,
     RetrieveRequest,
     RetrieveResult,
+    SessionFact,
     UpdateRequest,
     UpdateResult,
     WebhookRequest,
@@ -36,6 +37,7 @@ from payments.providers.account_holders import (
     RemoveMethodResult,
 )
 from payments.providers.simulator import SimulatorProvider
+from payments.providers.simulator.client import SimulatorError
 from payments.states import Outcome
 
 
@@ -156,6 +158,20 @@ class CallsATimeoutARefusal(SimulatorProvider):
             raise DeclinedError("The service is busy.", code="timeout") from error
 
 
+class CallsEveryErrorARefusal(SimulatorProvider):
+    def capture(self, request: CaptureRequest) -> CaptureResult:
+        try:
+            return super().capture(request)
+        except Exception as error:
+            raise DeclinedError("It went wrong.", code="error") from error
+
+    def refund(self, request: RefundRequest) -> RefundResult:
+        try:
+            return super().refund(request)
+        except Exception as error:
+            raise DeclinedError("It went wrong.", code="error") from error
+
+
 class WaitsForEver(SimulatorProvider):
     def cancel(self, request: CancelRequest) -> CancelResult:
         patient = SimulatorProvider(alias=self.alias, options=replace(self.options, timeout=1.5))
@@ -194,6 +210,14 @@ class DoesNotKnowMeansError(SimulatorProvider):
         if result.fact is None:
             raise LookupError(request.session_id)
         return result
+
+
+class ReleasesWhatIsCaptured(SimulatorProvider):
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        try:
+            return super().cancel(request)
+        except DeclinedError:
+            return CancelResult(outcome=Outcome.SUCCEEDED)
 
 
 class OpensANewSessionToUpdate(SimulatorProvider):
@@ -274,3 +298,36 @@ class AsksNobodyBack(SimulatorProvider):
         result = super().authorize(request)
         is_asked = result.next_action is not None and result.next_action.type == "challenge"
         return replace(result, next_action=None, outcome=Outcome.UNKNOWN) if is_asked else result
+
+
+# These keep the rules in ways of their own.
+
+
+class SaysThatAllIsCaptured(SimulatorProvider):
+    def cancel(self, request: CancelRequest) -> CancelResult:
+        try:
+            return super().cancel(request)
+        except DeclinedError as error:
+            if error.code != "already_captured":
+                raise
+            return CancelResult(outcome=Outcome.SUCCEEDED, fact=self._known(request))
+
+    def _known(self, request: CancelRequest) -> SessionFact | None:
+        names = ("session_id", "amount", "currency_code", "provider_reference", "provider_data")
+        return self.retrieve(RetrieveRequest(**{name: getattr(request, name) for name in names})).fact
+
+
+class ReadsCapitalDigits(SimulatorProvider):
+    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+        headers = {name: value.lower() for name, value in request.headers.items()}
+        return super().parse_webhook(replace(request, headers=headers))
+
+
+class FindsNothingInAnEmptyList(SimulatorProvider):
+    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+        try:
+            return super().retrieve(request)
+        except SimulatorError as error:
+            if "no object" not in str(error):
+                raise
+            return RetrieveResult(outcome=Outcome.SUCCEEDED)

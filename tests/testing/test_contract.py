@@ -22,7 +22,7 @@ pytestmark = pytest.mark.database_independent
 
 
 class SimulatorContract(ProviderContract):
-    """Say what the simulator has an answer to: everything."""
+    """The contract with all that the simulator has an answer to, which is everything."""
 
     service: SimulatorService
     provider_class: type[SimulatorProvider] = SimulatorProvider
@@ -95,3 +95,10 @@ class TestScriptedProvider(ProviderContract):
 
     def make_provider(self) -> BaseProvider[Any]:
         return ScriptedProvider(alias="scripted", options=ScriptedOptions(lacks=("retrieve", "webhooks")))
+
+
+@pytest.mark.parametrize(
+    ("known", "unknown"), [("bk_291", "bk_999"), ("bk_999", "bk_990"), ("order-ab", "order-a0"), ("", "0")]
+)
+def test_an_unknown_reference_is_far_from_the_next_one(known: str, unknown: str) -> None:
+    assert ProviderContract().unknown_reference(known) == unknown

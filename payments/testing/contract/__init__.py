@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from payments.testing.contract.accounts import AccountContract
 from payments.testing.contract.driver import Attempt, SessionDriver
-from payments.testing.contract.facts import ReportContract, SecrecyContract, WebhookContract
+from payments.testing.contract.facts import RetrieveContract, SecrecyContract, WebhookContract
 from payments.testing.contract.movements import CancelContract, CaptureContract, RefundContract
 from payments.testing.contract.sessions import AuthorizationContract, CapabilityContract, InitiationContract
 from payments.testing.contract.wire import WireContract
@@ -41,14 +41,14 @@ class ProviderContract(
     CaptureContract,
     RefundContract,
     CancelContract,
-    ReportContract,
+    RetrieveContract,
     CapabilityContract,
     SecrecyContract,
     WebhookContract,
     WireContract,
     AccountContract,
 ):
-    """Test one provider; subclass it, give `make_provider`, and then the hooks that the provider has an answer to.
+    """All tests of one provider: subclass it, give `make_provider`, then the hooks that the provider has an answer to.
 
     The hooks and attributes are those of `payments.testing.contract.hooks.ContractHooks`.
     """

@@ -42,7 +42,7 @@ LONGEST_LAST_DIGITS = 4
 
 @dataclass(kw_only=True)
 class AccountDriver:
-    """Drive one customer's account at a provider, as the services do."""
+    """One customer's account at a provider, driven as the services do."""
 
     provider: AccountHolderProvider
     account_holder_id: str = field(default_factory=ids.new_account_holder_id)
@@ -106,7 +106,7 @@ def ask(verb: Callable[[RequestT], ResultT], request: RequestT, result_class: ty
 
 
 class AccountContract(ContractHooks):
-    """Test the second, optional protocol."""
+    """Tests of the second, optional protocol."""
 
     def test_an_account_is_made_once_however_often_it_is_asked_for(self) -> None:
         account = self._account()

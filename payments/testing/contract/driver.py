@@ -47,7 +47,7 @@ ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """Say what a payer tries: `amount` in major units, ISO 4217 `currency_code`, and what their browser sends.
+    """What a payer tries: `amount` in major units, ISO 4217 `currency_code`, and what their browser sends.
 
     `initiate_input` goes along when the session is initiated, `input` when it is authorized.
     """
@@ -60,7 +60,7 @@ class Attempt:
 
 @dataclass(kw_only=True)
 class SessionDriver:
-    """Drive one session at a provider, verb by verb.
+    """One session at a provider, driven verb by verb.
 
     Every verb returns the provider's result, with whatever keys it published, declared or not. An exception becomes
     the outcome that it stands for and is kept in `error`. `payer` does what a payer does elsewhere before the session

@@ -6,7 +6,6 @@ import json
 import pickle
 import time
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -42,8 +41,8 @@ from payments.testing.contract.driver import (
 from payments.testing.contract.hooks import ContractHooks
 
 
-class ReportContract(ContractHooks):
-    """Test `retrieve`."""
+class RetrieveContract(ContractHooks):
+    """Tests of `retrieve`."""
 
     def test_retrieve_knows_nothing_of_an_unknown_session(self) -> None:
         self.require("supports_retrieve")
@@ -55,13 +54,14 @@ class ReportContract(ContractHooks):
     def test_retrieve_knows_nothing_of_an_unknown_reference(self) -> None:
         self.require("supports_retrieve")
         driver = self.initiated()
-        known = driver.provider_reference or ""
-        unknown = known[:-1] + ("0" if known[-1:] != "0" else "1")
+        unknown = self.unknown_reference(driver.provider_reference or "")
         result = succeeded(
             driver,
             driver.retrieve(session_id=new_session_id(), provider_reference=unknown, provider_data={}),
         )
-        assert result.fact is None
+        assert result.fact is None, (
+            f"{unknown} is no session's, so a success has no fact: or override unknown_reference()."
+        )
 
     def test_a_session_whose_reference_was_lost_is_found_by_its_id(self) -> None:
         self.require("supports_retrieve")
@@ -164,7 +164,7 @@ MARGIN = 60
 
 
 class WebhookContract(ContractHooks):
-    """Test `parse_webhook`."""
+    """Tests of `parse_webhook`."""
 
     def test_a_signed_event_is_accepted(self) -> None:
         driver, body = self._event()
@@ -237,27 +237,21 @@ class WebhookContract(ContractHooks):
         _driver, body = self._event()
         for name, value in self._headers(body).items():
             turned = value[:-1] + ("0" if value[-1:] != "0" else "1")
-            for forged in (
-                turned,
-                value.swapcase() if value.swapcase() != value else "x",
-                "",
-                "garbage",
-                "é=1",
-            ):
+            # Not in capitals: hexadecimal digits mean the same then, so that a provider may take them.
+            for forged in (turned, value[::-1] if value[::-1] != value else "x", "", "garbage", "é=1"):
                 self._is_refused(body, {**self._headers(body), name: forged})
 
     def test_an_old_event_is_refused(self) -> None:
         _driver, body = self._event()
-        self._is_refused(body, self._headers(body, offset=-self.webhook_tolerance - MARGIN))
+        self._is_refused(body, self._headers(body, offset=-self._tolerance() - MARGIN))
 
     def test_an_event_from_the_future_is_refused(self) -> None:
         _driver, body = self._event()
-        self._is_refused(body, self._headers(body, offset=self.webhook_tolerance + MARGIN))
+        self._is_refused(body, self._headers(body, offset=self._tolerance() + MARGIN))
 
     def test_a_slightly_late_event_is_accepted(self) -> None:
         _driver, body = self._event()
-        late = timedelta(seconds=self.webhook_tolerance).total_seconds() / 2
-        assert self.provider.parse_webhook(self._signed(body, offset=-int(late))).event_id
+        assert self.provider.parse_webhook(self._signed(body, offset=-self._tolerance() // 2)).event_id
 
     def test_bytes_that_are_no_text_are_refused(self) -> None:
         self._event()
@@ -274,6 +268,11 @@ class WebhookContract(ContractHooks):
         self.require("supports_webhooks")
         driver = self.authorized()
         return driver, self.webhook_body(driver)
+
+    def _tolerance(self) -> int:
+        if self.webhook_tolerance is None:
+            self.skip("webhook_tolerance is None: a signature doesn't say when it was made")
+        return self.webhook_tolerance or 0
 
     def _headers(self, body: bytes, *, offset: int = 0) -> Mapping[str, str]:
         headers = self.sign_webhook(body, timestamp=int(time.time()) + offset)
@@ -293,7 +292,7 @@ SHORTEST_SECRET = 6
 
 
 class SecrecyContract(ContractHooks):
-    """Test what a provider shows."""
+    """Tests of what a provider shows."""
 
     def test_nothing_private_is_published(self) -> None:
         for driver in self._drivers():

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unittest
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
+
+import django
+from django.apps import apps
+from django.conf import ENVIRONMENT_VARIABLE, settings
 
 from payments.providers import AuthorizeResult, BaseProvider
 from payments.providers.account_holders import AddMethodResult
@@ -16,13 +22,13 @@ from payments.testing.contract.driver import Attempt, SessionDriver, succeeded
 
 
 class ContractHooks:
-    """Hold the hooks; all but `make_provider` have a default, which is mostly that the provider can't.
+    """The hooks; all but `make_provider` have a default, which is mostly that the provider can't.
 
     `keeps_books` is False for a provider that has no counterpart which could refuse, know of a key, or be asked: the
     merchant handles the money. `reports_movements` is False where a retrieve only knows totals,
     `finds_by_session_id` where a session can't be found before its reference is known.
-    `webhook_tolerance` is how old a signature may be, and `longest_wait` how long a call may take at an address that
-    doesn't answer, both in seconds.
+    `webhook_tolerance` is how old a signature may be (None: it doesn't say when it was made), and `longest_wait` how
+    long a call may take at an address that doesn't answer, both in seconds.
     """
 
     keeps_books: ClassVar[bool] = True
@@ -30,7 +36,7 @@ class ContractHooks:
     finds_by_session_id: ClassVar[bool] = True
     zero_decimal_currency: ClassVar[str | None] = "jpy"
     three_decimal_currency: ClassVar[str | None] = "kwd"
-    webhook_tolerance: ClassVar[int] = 300
+    webhook_tolerance: ClassVar[int | None] = 300
     longest_wait: ClassVar[float] = 10.0
 
     def make_provider(self) -> BaseProvider[Any]:
@@ -66,6 +72,11 @@ class ContractHooks:
     def pass_challenge(self, driver: SessionDriver) -> Mapping[str, Any]:
         """Do what a payer does, if it is done elsewhere, and return what they then send to authorize again."""
         return {}
+
+    def unknown_reference(self, known: str) -> str:
+        """Return a reference that no session has, in the form of a known one; by default with nines for its digits."""
+        unknown = re.sub(r"\d", "9", known)
+        return unknown if unknown != known else known[:-1] + ("0" if known[-1:] != "0" else "1")
 
     def save_method(self, account_reference: str, added: AddMethodResult, *, asks_bank: bool) -> None:
         """Do what a customer's browser does with what `add_method` returned: save what is approved when it pays.
@@ -110,7 +121,17 @@ class ContractHooks:
     @cached_property
     def provider(self) -> BaseProvider[Any]:
         """The provider under test."""
+        _set_django_up()
         return self.make_provider()
+
+    def provider_at(self, url: str, *, timeout: float) -> BaseProvider[Any]:
+        """Return a provider that talks to `url`, or leave the test out where there can't be one."""
+        _set_django_up()
+        provider = self.make_provider_at(url, timeout=timeout)
+        if provider is None:
+            self.skip("make_provider_at() returns None")
+        assert provider is not None
+        return provider
 
     def skip(self, reason: str) -> None:
         """Leave the rest of a test out, under pytest as under unittest."""
@@ -175,3 +196,11 @@ class ContractHooks:
     def unit(self) -> Decimal:
         """Return the smallest amount that the provider takes of the approved attempt's currency."""
         return self.provider.amount_step(self.approved().currency_code)
+
+
+def _set_django_up() -> None:
+    """Set Django up where no test runner has: a provider needs no settings, but translations need Django."""
+    if not settings.configured and not os.environ.get(ENVIRONMENT_VARIABLE):
+        settings.configure()
+    if not apps.ready:
+        django.setup()

@@ -24,7 +24,7 @@ _REFUND = MovementKind.REFUND
 
 
 class MovementHooks(ContractHooks):
-    """Compare what was moved with what the provider reports."""
+    """A comparison of what was moved with what the provider reports."""
 
     def has_moved(self, driver: SessionDriver, *, captured: Decimal, refunded: Decimal = ZERO) -> None:
         """Check the provider's own account, where it can be asked."""
@@ -35,7 +35,7 @@ class MovementHooks(ContractHooks):
 
 
 class CaptureContract(MovementHooks):
-    """Test `capture`."""
+    """Tests of `capture`."""
 
     def test_capture_takes_the_whole_amount(self) -> None:
         driver = self.authorized()
@@ -103,7 +103,7 @@ class CaptureContract(MovementHooks):
 
 
 class RefundContract(MovementHooks):
-    """Test `refund`."""
+    """Tests of `refund`."""
 
     def test_refund_gives_the_whole_amount_back(self) -> None:
         self.require("supports_refund")
@@ -158,7 +158,7 @@ class RefundContract(MovementHooks):
 
 
 class CancelContract(MovementHooks):
-    """Test `cancel`."""
+    """Tests of `cancel`."""
 
     def test_cancel_abandons_an_unauthorized_session(self) -> None:
         driver = self.initiated()
@@ -206,7 +206,14 @@ class CancelContract(MovementHooks):
     def test_canceling_what_is_captured_gives_nothing_back(self) -> None:
         self.require_books()
         driver = self.captured()
-        declined(driver, driver.cancel(payment_id=driver.payment_id))
+        result = expect(
+            driver, driver.cancel(payment_id=driver.payment_id), Outcome.SUCCEEDED, Outcome.DECLINED
+        )
+        if result.outcome == Outcome.SUCCEEDED:
+            assert result.fact is not None, (
+                "Nothing is left to release: decline, or say with a fact that all of it is captured."
+            )
+            assert total(result.fact, _CAPTURE) == driver.amount
         self.has_moved(driver, captured=driver.amount)
 
     def _is_released(self, driver: SessionDriver, amount: Decimal) -> None:

@@ -59,7 +59,7 @@ _AFTER_CAPTURE = frozenset({"supports_refund", "supports_partial_refund"})
 
 
 class CapabilityContract(ContractHooks):
-    """Test what the class declares."""
+    """Tests of what the class declares."""
 
     def test_the_provider_is_built_with_its_alias_and_its_options(self) -> None:
         assert isinstance(self.provider, BaseProvider)
@@ -104,7 +104,7 @@ class CapabilityContract(ContractHooks):
 
 
 class InitiationContract(ContractHooks):
-    """Test `initiate` and `update`."""
+    """Tests of `initiate` and `update`."""
 
     def test_initiate_returns_a_frozen_initiate_result(self) -> None:
         driver = self.start()
@@ -204,7 +204,7 @@ class InitiationContract(ContractHooks):
 
 
 class AuthorizationContract(ContractHooks):
-    """Test `authorize`."""
+    """Tests of `authorize`."""
 
     def test_authorize_states_the_whole_amount(self) -> None:
         driver = self.initiated()
