@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
 from django.conf import settings
@@ -62,7 +63,7 @@ Verb = Literal[
 ]  # fmt: skip
 Request = ProviderRequest | RetrieveRequest | WebhookRequest | CreateAccountRequest | AccountRequest
 Result = ProviderResult | WebhookResult
-Answer = Result | Exception | Callable[[Any], Result]
+Answer = Result | BaseException | Callable[[Any], Result]
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -75,31 +76,50 @@ CAPABILITIES: Final = frozenset(
 class Script:
     """What a scripted provider answers next, and what it was asked so far.
 
-    It outlives the provider, which is built anew for every call.
+    An answer is a result, an exception to raise, or a function that gets the request and returns a result. `lacks`
+    names capabilities that the provider doesn't have for now, such as `refund`; `step` is its `amount_step`.
     """
 
     calls: list[tuple[Verb, Request]] = field(default_factory=list)
-    _queues: defaultdict[Verb, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
+    lacks: set[str] = field(default_factory=set)
+    step: Decimal | None = None
+    _queues: defaultdict[Verb | Literal["*"], deque[Answer]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
+    _standing: dict[Verb, Answer] = field(default_factory=dict)
 
-    def next(self, verb: Verb, *answers: Answer) -> None:
-        """Queue answers: a result, an exception to raise, or a function that gets the request and returns a result."""
+    def next(self, verb: Verb | Literal["*"], *answers: Answer) -> None:
+        """Queue answers to a verb, or to whichever verbs are called next (`*`)."""
         self._queues[verb].extend(answers)
+
+    def always(self, verb: Verb, answer: Answer) -> None:
+        """Give this answer to a verb wherever none is queued."""
+        self._standing[verb] = answer
 
     def requests(self, verb: Verb) -> list[Any]:
         """Return what was asked with a verb, oldest first."""
         return [request for name, request in self.calls if name == verb]
 
+    def clear(self) -> None:
+        """Drop the answers that are queued."""
+        self._queues.clear()
+
     @property
-    def unused(self) -> dict[Verb, int]:
+    def verbs(self) -> list[Verb]:
+        """The verbs that were called, oldest first."""
+        return [verb for verb, _request in self.calls]
+
+    @property
+    def unused(self) -> dict[Verb | Literal["*"], int]:
         """How many queued answers nobody asked for, by verb; a test may want none to be left."""
         return {verb: len(queue) for verb, queue in self._queues.items() if queue}
 
-    def answer(self, verb: Verb, request: Request, default: ResultT) -> ResultT:
-        """Note a request, and give the next queued answer to it, or the default."""
+    def answer(self, verb: Verb, request: Request, default: ResultT | BaseException) -> ResultT:
+        """Note a request, and give the next queued answer to it, or the standing one, or the default."""
         self.calls.append((verb, request))
-        queue = self._queues[verb]
-        answer: Answer = queue.popleft() if queue else default
-        if isinstance(answer, Exception):
+        queue = self._queues[verb] or self._queues["*"]
+        answer: Answer = queue.popleft() if queue else self._standing.get(verb, default)
+        if isinstance(answer, BaseException):
             raise answer
         return cast(ResultT, answer(request) if callable(answer) else answer)
 
@@ -130,10 +150,16 @@ class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
     input_keys = frozenset({"token", "code"})
     supports_webhooks: ClassVar[bool] = True
 
-    def __init__(self, *, alias: str, options: ScriptedOptions) -> None:
-        super().__init__(alias=alias, options=options)
-        for capability in options.lacks:
-            setattr(self, f"supports_{capability}", False)
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("supports_"):
+            capability = name.removeprefix("supports_")
+            if capability in self.options.lacks or capability in self.options.script.lacks:
+                return False
+        return super().__getattribute__(name)
+
+    def amount_step(self, currency_code: str) -> Decimal:
+        """Return the step that the script has, or the usual one."""
+        return self.options.script.step or super().amount_step(currency_code)
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Open a session with a client token that the storefront may read."""
@@ -175,11 +201,8 @@ class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
         """Give the event that was queued; raise WebhookVerificationError where none was."""
         if not self.supports_webhooks:
             return super().parse_webhook(request)
-        script = self.options.script
-        if "parse_webhook" not in script.unused:
-            script.calls.append(("parse_webhook", request))
-            raise WebhookVerificationError("No event is queued.")
-        return script.answer("parse_webhook", request, WebhookResult(event_id="", event_type=""))
+        refusal = WebhookVerificationError("No event is queued.")
+        return self.options.script.answer("parse_webhook", request, refusal)
 
     def create_account(self, request: CreateAccountRequest) -> CreateAccountResult:
         """Have an account."""

@@ -6,14 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.services.scripted import SCRIPTS
-
-SCRIPTED = {"BACKEND": "tests.services.scripted.ScriptedProvider"}
+from tests.services.results import scripted_providers
 
 
 @pytest.fixture(autouse=True)
 def _providers(settings: Any) -> None:
-    SCRIPTS.clear()
-    settings.PAYMENTS = {
-        "PROVIDERS": {"card": SCRIPTED, "system": {"BACKEND": "payments.providers.system.SystemProvider"}},
-    }
+    settings.PAYMENTS = scripted_providers("card")

@@ -398,7 +398,7 @@ Answer = Callable[[PaymentOperation, Outcome, Choices, bool], ProviderResult]
 
 def _initiated(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_honest: bool) -> Any:
     references = (
-        [f"intent_{operation.session_id}", None] if is_honest else [*_references(operation.session), TAKEN]
+        [f"scripted_{operation.session_id}", None] if is_honest else [*_references(operation.session), TAKEN]
     )
     return InitiateResult(
         outcome=outcome,
@@ -546,7 +546,7 @@ def _any_movement(
 
 
 def _references(session: PaymentSession) -> list[str | None]:
-    return [f"intent_{session.pk}", None, f"other_{session.pk}"]
+    return [f"scripted_{session.pk}", None, f"other_{session.pk}"]
 
 
 def _failure(outcome: Outcome) -> Failure | None:

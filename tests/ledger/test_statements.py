@@ -19,7 +19,7 @@ from payments.models import Payment, PaymentCollection, PaymentProvider, Payment
 from payments.providers import MovementFact, SessionFact
 from payments.states import EventSource, MovementKind, MovementStatus, SessionStatus
 from tests.services.facts import WEBHOOK
-from tests.services.scripted import SCRIPTS, authorized, found
+from tests.services.results import SCRIPTS, authorized, found
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,7 +105,7 @@ def shape(sql: str) -> str:
 
 
 def _take_at_once(scene: Scene) -> Any:
-    SCRIPTS["card"].will("authorize", authorized("39.50", captured="39.50"))
+    SCRIPTS["card"].next("authorize", authorized("39.50", captured="39.50"))
     return services.authorize_payment_session(scene.session)
 
 
@@ -117,7 +117,7 @@ def _cancel_collection(scene: Scene) -> Any:
 
 
 def _sync(scene: Scene) -> Any:
-    SCRIPTS["card"].will("retrieve", found(_held(scene)))
+    SCRIPTS["card"].next("retrieve", found(_held(scene)))
     return services.sync_payment_session(scene.session)
 
 

@@ -9,21 +9,13 @@ from django.contrib.auth import get_user_model
 
 from payments import services
 from payments.models import PaymentCollection, PaymentProvider, PaymentSession
-from tests.services.scripted import SCRIPTS, Script
-
-SCRIPTED = {"BACKEND": "tests.services.scripted.ScriptedProvider"}
+from payments.testing import Script
+from tests.services.results import SCRIPTS, scripted_providers
 
 
 @pytest.fixture(autouse=True)
 def _providers(settings: Any) -> None:
-    SCRIPTS.clear()
-    settings.PAYMENTS = {
-        "PROVIDERS": {
-            "card": SCRIPTED,
-            "wallet": SCRIPTED,
-            "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-        },
-    }
+    settings.PAYMENTS = scripted_providers("card", "wallet")
 
 
 @pytest.fixture

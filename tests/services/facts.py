@@ -12,7 +12,7 @@ from payments.models import PaymentSession
 from payments.providers import Failure, MovementFact, SessionFact
 from payments.services import Origin
 from payments.states import EventSource, MovementKind, MovementStatus, SessionStatus
-from tests.services.scripted import CHALLENGE
+from tests.services.results import CHALLENGE
 
 WEBHOOK: Final = Origin(source=EventSource.WEBHOOK)
 

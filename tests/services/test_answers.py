@@ -22,6 +22,7 @@ from payments.providers import (
 )
 from payments.services.ledger.records import record_result
 from payments.states import MovementKind, MovementStatus, Outcome
+from payments.testing import Script
 from tests.services.facts import (
     AUTHORIZED,
     CANCELED,
@@ -33,7 +34,7 @@ from tests.services.facts import (
     moved,
     tell,
 )
-from tests.services.scripted import Script, authorized
+from tests.services.results import authorized
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ def test_report_of_an_initiation_does_not_cost_the_session_its_token(
             provider_data={"secret": "s3cr3t"},
         )
 
-    card.will("initiate", answer)
+    card.next("initiate", answer)
     session = services.create_payment_session(collection, provider_id="card")
     assert session.data == {"client_token": "token"}
     assert (session.provider_data, session.provider_reference) == ({"secret": "s3cr3t"}, "int_1")
@@ -67,7 +68,7 @@ def test_late_initiation_does_not_undo_what_a_report_has_renewed(
         tell(session, replace(REQUIRES_MORE, data={"client_token": "new"}))
         return InitiateResult(outcome=Outcome.SUCCEEDED, data={"client_token": "old"})
 
-    card.will("initiate", answer)
+    card.next("initiate", answer)
     session = services.create_payment_session(collection, provider_id="card")
     assert session.data == {"client_token": "new"}
 
@@ -82,7 +83,7 @@ def test_authorization_is_recorded_whatever_was_reported_before_its_answer(
         tell(PaymentSession.objects.get(), report)
         return authorized("100.00")
 
-    card.will("authorize", answer)
+    card.next("authorize", answer)
     with pytest.raises(OutcomeUnknownError) if report == CANCELED else nullcontext():
         services.authorize_payment_session(session)
     session.refresh_from_db()
@@ -102,7 +103,7 @@ def test_capture_reported_before_its_answer_is_one_capture_and_one_event(
             outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur", provider_reference="cap_1"
         )
 
-    card.will("capture", answer)
+    card.next("capture", answer)
     services.capture_payment(payment)
     assert payment.captures.get().provider_reference == "cap_1"
     assert payment.captured_amount == Decimal(100)
@@ -117,7 +118,7 @@ def test_capture_reported_as_failed_before_its_answer_says_it_succeeded(
         tell(payment.session, fact)
         return CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur")
 
-    card.will("capture", answer)
+    card.next("capture", answer)
     services.capture_payment(payment)
     assert payment.captured_amount == Decimal(100)
     assert payment.operations.get(kind="capture").status == "succeeded"
@@ -128,7 +129,7 @@ def test_answer_that_contradicts_the_report_needs_a_person(payment: Payment, car
         tell(payment.session, captured("100"))
         return CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(90), currency_code="eur")
 
-    card.will("capture", answer)
+    card.next("capture", answer)
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(payment)
     assert payment.operations.get(kind="capture").status == "attention"
@@ -152,7 +153,7 @@ def test_ended_operation_only_heeds_a_success(payment: Payment, outcome: Outcome
 
 
 def test_attempt_that_was_not_sent_says_nothing_of_an_earlier_one(payment: Payment, card: Script) -> None:
-    card.will("capture", TimeoutError())
+    card.next("capture", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
@@ -162,7 +163,7 @@ def test_attempt_that_was_not_sent_says_nothing_of_an_earlier_one(payment: Payme
 
 
 def test_operation_pending_at_the_provider_is_not_withdrawn(payment: Payment, card: Script) -> None:
-    card.will("capture", CaptureResult(outcome=Outcome.PENDING))
+    card.next("capture", CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
     assert record_result(operation, CaptureResult(outcome=Outcome.NOT_SENT)).status == "pending"
@@ -191,7 +192,7 @@ def test_payer_who_is_faster_than_the_cancelation_keeps_the_session(
         tell(PaymentSession.objects.get(), AUTHORIZED)
         return CancelResult(outcome=Outcome.DECLINED, failure=Failure(code="already_authorized"))
 
-    card.will("cancel", answer)
+    card.next("cancel", answer)
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
     session.refresh_from_db()
@@ -199,7 +200,7 @@ def test_payer_who_is_faster_than_the_cancelation_keeps_the_session(
 
 
 def test_person_who_decides_is_named_and_the_books_follow(payment: Payment, card: Script, staff: Any) -> None:
-    card.will("capture", TimeoutError())
+    card.next("capture", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(payment)
     operation = PaymentOperation.objects.get(kind="capture")

@@ -19,8 +19,8 @@ from payments.states import (
     PaymentStatus,
     SessionStatus,
 )
+from payments.testing import Script
 from tests.services.facts import WEBHOOK
-from tests.services.scripted import Script
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +73,7 @@ def test_no_report_is_refused_and_the_books_add_up(
 ) -> None:
     collection = services.create_payment_collection(amount=100, currency_code="eur")
     # They take the reference of the first report that has one; one that came with theirs would have all others refused.
-    card.will("initiate", *[InitiateResult(outcome=Outcome.SUCCEEDED)] * 2)
+    card.next("initiate", *[InitiateResult(outcome=Outcome.SUCCEEDED)] * 2)
     sessions = [
         services.create_payment_session(collection, provider_id="card", amount=amount) for amount in (60, 40)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
 import pytest
 from django.utils import timezone
@@ -19,7 +20,8 @@ from payments.exceptions import (
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import AuthorizeResult
 from payments.states import Outcome
-from tests.services.scripted import Script, authorized, declined, requires_more
+from payments.testing import Script
+from tests.services.results import authorized, declined, requires_more
 
 pytestmark = pytest.mark.django_db
 
@@ -39,21 +41,21 @@ def test_authorized_session_becomes_a_payment(session: PaymentSession, card: Scr
 
 def test_provider_gets_both_halves_of_the_data_and_the_input(session: PaymentSession, card: Script) -> None:
     services.authorize_payment_session(session, data={"code": "123"})
-    (request,) = card.asked("authorize")
+    (request,) = card.requests("authorize")
     operation = session.operations.get(kind="authorize")
     assert (request.data, request.provider_data, request.input) == (
         {"client_token": f"token_{session.pk}"},
-        {"secret": "s3cr3t"},
+        {"secret": f"secret_{session.pk}"},
         {"code": "123"},
     )
-    assert request.provider_reference == f"intent_{session.pk}"
+    assert request.provider_reference == f"scripted_{session.pk}"
     assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.idempotency_key)
 
 
 def test_authorizing_again_gives_the_one_payment(payment: Payment, card: Script) -> None:
     again = services.authorize_payment_session(payment.session)
     assert again.payment == payment
-    assert len(card.asked("authorize")) == 1
+    assert len(card.requests("authorize")) == 1
     assert Payment.objects.count() == 1
 
 
@@ -69,7 +71,7 @@ def test_split_over_two_providers_is_authorized_part_by_part(collection: Payment
 
 
 def test_partial_authorization_makes_a_payment_of_what_is_held(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", authorized("60.00"))
+    card.next("authorize", authorized("60.00"))
     payment = services.authorize_payment_session(session).payment
     assert payment is not None
     assert (payment.amount, session.amount, session.status) == (Decimal(60), Decimal(100), "authorized")
@@ -83,7 +85,7 @@ def test_partial_authorization_makes_a_payment_of_what_is_held(session: PaymentS
 
 
 def test_provider_that_takes_the_money_at_once(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", authorized("100.00", captured="100.00"))
+    card.next("authorize", authorized("100.00", captured="100.00"))
     payment = services.authorize_payment_session(session).payment
     assert payment is not None
     assert (payment.status, payment.captured_amount) == ("captured", Decimal(100))
@@ -93,7 +95,7 @@ def test_provider_that_takes_the_money_at_once(session: PaymentSession, card: Sc
 
 
 def test_declined_authorization_is_a_session_in_error(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", declined(AuthorizeResult))
+    card.next("authorize", declined(AuthorizeResult))
     services.authorize_payment_session(session)
     assert (session.status, session.error_code, session.error_message) == (
         "error",
@@ -106,17 +108,17 @@ def test_declined_authorization_is_a_session_in_error(session: PaymentSession, c
 
 
 def test_declined_session_can_be_tried_again_under_a_new_key(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", declined(AuthorizeResult), declined(AuthorizeResult, "no_funds"))
+    card.next("authorize", declined(AuthorizeResult), declined(AuthorizeResult, "no_funds"))
     services.authorize_payment_session(session)
     services.authorize_payment_session(session)
     assert (session.status, session.error_code) == ("error", "no_funds")
     services.authorize_payment_session(session)
     assert (session.status, session.error_code) == ("authorized", "")
-    assert len({request.idempotency_key for request in card.asked("authorize")}) == 3
+    assert len({request.idempotency_key for request in card.requests("authorize")}) == 3
 
 
 def test_challenge_comes_first_where_the_bank_wants_one(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", requires_more())
+    card.next("authorize", requires_more())
     services.authorize_payment_session(session)
     assert (session.status, session.payment) == ("requires_more", None)
     assert session.next_action == {"type": "redirect", "url": "https://bank.example/3ds"}
@@ -125,7 +127,7 @@ def test_challenge_comes_first_where_the_bank_wants_one(session: PaymentSession,
 
 
 def test_challenge_can_be_asked_for_twice_and_be_failed(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", requires_more(), requires_more(), declined(AuthorizeResult))
+    card.next("authorize", requires_more(), requires_more(), declined(AuthorizeResult))
     for status in ("requires_more", "requires_more", "error"):
         assert services.authorize_payment_session(session).status == status
     assert session.next_action is None
@@ -135,7 +137,7 @@ def test_challenge_can_be_asked_for_twice_and_be_failed(session: PaymentSession,
 def test_unknown_outcome_names_its_operation_and_keeps_the_session(
     session: PaymentSession, card: Script, accident: Exception
 ) -> None:
-    card.will("authorize", accident)
+    card.next("authorize", accident)
     with pytest.raises(OutcomeUnknownError) as unknown:
         services.authorize_payment_session(session)
     operation = session.operations.get(kind="authorize")
@@ -150,24 +152,24 @@ def test_unknown_outcome_names_its_operation_and_keeps_the_session(
     assert refusal.value.operation_id == operation.pk
     with pytest.raises(OperationInProgressError):
         services.cancel_payment_session(session)
-    assert len(card.asked("authorize")) == 1
+    assert len(card.requests("authorize")) == 1
 
 
 def test_answer_of_another_kind_is_no_answer(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", lambda request: None)
+    card.next("authorize", lambda request: cast("AuthorizeResult", None))
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(session)
 
 
 def test_success_without_an_amount_is_not_believed(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED))
+    card.next("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED))
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(session)
     assert session.payment is None
 
 
 def test_what_was_not_sent_can_be_tried_again(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", ProviderUnavailableError("connection refused"))
+    card.next("authorize", ProviderUnavailableError("connection refused"))
     with pytest.raises(ProviderUnavailableError) as refusal:
         services.authorize_payment_session(session)
     operation = session.operations.get(kind="authorize")
@@ -178,29 +180,29 @@ def test_what_was_not_sent_can_be_tried_again(session: PaymentSession, card: Scr
 
 
 def test_authorization_that_takes_its_time_is_awaited(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    card.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
     assert services.authorize_payment_session(session).status == "pending"
     assert services.authorize_payment_session(session).status == "pending"
-    assert len(card.asked("authorize")) == 1
+    assert len(card.requests("authorize")) == 1
     assert session.operations.get(kind="authorize").status == "pending"
 
 
 def test_more_than_the_collection_is_for_cannot_be_held(collection: PaymentCollection, card: Script) -> None:
     first = services.create_payment_session(collection, provider_id="card")
-    card.will("cancel", ProviderUnavailableError("connection refused"))
+    card.next("cancel", ProviderUnavailableError("connection refused"))
     second = services.create_payment_session(collection, provider_id="wallet")
     services.authorize_payment_session(second)
     with pytest.raises(AmountError) as refusal:
         services.authorize_payment_session(first)
     assert (refusal.value.code, refusal.value.field) == ("exceeds_remaining", "amount")
-    assert card.asked("authorize") == []
+    assert card.requests("authorize") == []
 
 
 def test_authorizations_under_way_count_as_held(collection: PaymentCollection, card: Script) -> None:
     first = services.create_payment_session(collection, provider_id="card")
-    card.will("cancel", ProviderUnavailableError("connection refused"))
+    card.next("cancel", ProviderUnavailableError("connection refused"))
     second = services.create_payment_session(collection, provider_id="wallet")
-    card.will("authorize", TimeoutError())
+    card.next("authorize", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(first)
     with pytest.raises(AmountError):
@@ -212,7 +214,7 @@ def test_canceled_session_cannot_be_authorized(session: PaymentSession, card: Sc
     with pytest.raises(TransitionError) as refusal:
         services.authorize_payment_session(session)
     assert (refusal.value.code, refusal.value.field) == ("invalid_transition", "status")
-    assert card.asked("authorize") == []
+    assert card.requests("authorize") == []
 
 
 def test_expired_session_cannot_be_authorized_nor_initiated(session: PaymentSession, card: Script) -> None:
@@ -226,6 +228,6 @@ def test_expired_session_cannot_be_authorized_nor_initiated(session: PaymentSess
 
 
 def test_account_of_the_exchange_is_kept_for_operators(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", authorized("100.00", exchange={"status": 200, "took": "120 ms"}))
+    card.next("authorize", authorized("100.00", exchange={"status": 200, "took": "120 ms"}))
     services.authorize_payment_session(session)
     assert session.operations.get(kind="authorize").exchange == {"status": 200, "took": "120 ms"}

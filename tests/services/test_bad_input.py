@@ -12,7 +12,7 @@ from payments import services
 from payments.exceptions import AmountError, CurrencyError
 from payments.models import Payment, PaymentCollection, PaymentSession
 from tests.services.facts import books
-from tests.services.scripted import SCRIPTS
+from tests.services.results import SCRIPTS
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,8 @@ from payments.exceptions import (
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import CancelResult
 from payments.states import Outcome
-from tests.services.scripted import Script, declined
+from payments.testing import Script
+from tests.services.results import declined
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def test_unauthorized_session_is_canceled_at_the_provider(session: PaymentSession, card: Script) -> None:
     services.cancel_payment_session(session)
     assert (session.status, session.canceled_at is None) == ("canceled", False)
-    (request,) = card.asked("cancel")
+    (request,) = card.requests("cancel")
     assert (request.session_id, request.payment_id) == (session.pk, None)
     session.collection.refresh_from_db()
     assert session.collection.status == "not_paid"
@@ -33,7 +34,7 @@ def test_unauthorized_session_is_canceled_at_the_provider(session: PaymentSessio
 def test_canceling_a_session_again_changes_nothing(session: PaymentSession, card: Script) -> None:
     services.cancel_payment_session(session)
     services.cancel_payment_session(session)
-    assert len(card.asked("cancel")) == 1
+    assert len(card.requests("cancel")) == 1
 
 
 def test_session_that_no_provider_knows_of_is_canceled_at_once(
@@ -50,7 +51,7 @@ def test_canceling_an_authorized_session_releases_its_payment(payment: Payment, 
     session = services.cancel_payment_session(payment.session)
     payment.refresh_from_db()
     assert (session.status, payment.status) == ("canceled", "canceled")
-    (request,) = card.asked("cancel")
+    (request,) = card.requests("cancel")
     assert (request.payment_id, request.amount) == (payment.pk, Decimal(100))
 
 
@@ -67,7 +68,7 @@ def test_whole_payment_is_released(payment: Payment) -> None:
 def test_canceling_a_payment_again_changes_nothing(payment: Payment, card: Script) -> None:
     services.cancel_payment(payment)
     services.cancel_payment(payment)
-    assert len(card.asked("cancel")) == 1
+    assert len(card.requests("cancel")) == 1
 
 
 def test_remainder_is_released_and_what_was_taken_stays(payment: Payment, card: Script) -> None:
@@ -78,7 +79,7 @@ def test_remainder_is_released_and_what_was_taken_stays(payment: Payment, card: 
         Decimal(60),
         Decimal(40),
     )
-    assert [request.amount for request in card.asked("cancel")] == [Decimal(40)]
+    assert [request.amount for request in card.requests("cancel")] == [Decimal(40)]
     payment.session.refresh_from_db()
     assert payment.session.status == "authorized"
     payment.collection.refresh_from_db()
@@ -92,7 +93,7 @@ def test_captured_payment_cannot_be_canceled(captured: Payment, card: Script) ->
     with pytest.raises(TransitionError) as refusal:
         services.cancel_payment_session(captured.session)
     assert refusal.value.code == "already_captured"
-    assert card.asked("cancel") == []
+    assert card.requests("cancel") == []
 
 
 def test_session_of_a_partly_captured_payment_cannot_be_canceled(payment: Payment, card: Script) -> None:
@@ -100,21 +101,21 @@ def test_session_of_a_partly_captured_payment_cannot_be_canceled(payment: Paymen
     with pytest.raises(TransitionError) as refusal:
         services.cancel_payment_session(payment.session)
     assert refusal.value.code == "already_captured"
-    assert card.asked("cancel") == []
+    assert card.requests("cancel") == []
 
 
 def test_payment_cannot_be_captured_while_it_is_being_released(payment: Payment, card: Script) -> None:
-    card.will("cancel", TimeoutError())
+    card.next("cancel", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.cancel_payment(payment)
     for verb in (services.capture_payment, services.cancel_payment):
         with pytest.raises(OperationInProgressError):
             verb(payment)
-    assert card.asked("capture") == []
+    assert card.requests("capture") == []
 
 
 def test_refused_release_leaves_the_payment_as_it_was(payment: Payment, card: Script) -> None:
-    card.will("cancel", declined(CancelResult, "already_captured"))
+    card.next("cancel", declined(CancelResult, "already_captured"))
     with pytest.raises(DeclinedError):
         services.cancel_payment(payment)
     payment.refresh_from_db()
@@ -123,7 +124,7 @@ def test_refused_release_leaves_the_payment_as_it_was(payment: Payment, card: Sc
 
 
 def test_release_that_takes_its_time_keeps_the_payment_as_it_is(payment: Payment, card: Script) -> None:
-    card.will("cancel", CancelResult(outcome=Outcome.PENDING))
+    card.next("cancel", CancelResult(outcome=Outcome.PENDING))
     assert services.cancel_payment(payment).status == "authorized"
     with pytest.raises(OperationInProgressError):
         services.capture_payment(payment)

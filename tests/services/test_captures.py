@@ -19,7 +19,8 @@ from payments.exceptions import (
 from payments.models import Capture, Payment
 from payments.providers import CaptureResult
 from payments.states import Outcome
-from tests.services.scripted import Script, declined
+from payments.testing import Script
+from tests.services.results import declined
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +29,8 @@ def test_capture_without_amount_takes_all_that_is_left(payment: Payment, card: S
     services.capture_payment(payment, amount="25.00")
     services.capture_payment(payment)
     assert (payment.status, payment.captured_amount) == ("captured", Decimal(100))
-    assert [request.amount for request in card.asked("capture")] == [Decimal(25), Decimal(75)]
-    assert [request.is_final for request in card.asked("capture")] == [False, True]
+    assert [request.amount for request in card.requests("capture")] == [Decimal(25), Decimal(75)]
+    assert [request.is_final for request in card.requests("capture")] == [False, True]
 
 
 def test_parts_add_up_exactly(payment: Payment) -> None:
@@ -51,7 +52,7 @@ def test_partly_captured_payment_and_collection_say_so(payment: Payment) -> None
 
 def test_provider_is_told_which_movement_it_is(payment: Payment, card: Script) -> None:
     services.capture_payment(payment)
-    (request,) = card.asked("capture")
+    (request,) = card.requests("capture")
     capture = payment.captures.get()
     operation = capture.operations.get()
     assert (request.payment_id, request.capture_id) == (payment.pk, capture.pk)
@@ -72,11 +73,11 @@ def test_more_than_is_left_is_refused(payment: Payment, card: Script) -> None:
         with pytest.raises(AmountError) as refusal:
             services.capture_payment(payment, amount=amount)
         assert refusal.value.code == "nothing_left"
-    assert len(card.asked("capture")) == 2
+    assert len(card.requests("capture")) == 2
 
 
 def test_declined_capture_frees_its_amount(payment: Payment, card: Script) -> None:
-    card.will("capture", declined(CaptureResult, "authorization_expired"))
+    card.next("capture", declined(CaptureResult, "authorization_expired"))
     with pytest.raises(DeclinedError) as refusal:
         services.capture_payment(payment, amount="60.00")
     capture = payment.captures.get()
@@ -85,11 +86,11 @@ def test_declined_capture_frees_its_amount(payment: Payment, card: Script) -> No
     assert refusal.value.operation_id == capture.operations.get().pk
     assert (capture.status, capture.error_code) == ("failed", "authorization_expired")
     assert services.capture_payment(payment).captured_amount == Decimal(100)
-    assert len({request.idempotency_key for request in card.asked("capture")}) == 2
+    assert len({request.idempotency_key for request in card.requests("capture")}) == 2
 
 
 def test_capture_that_was_not_sent_frees_its_amount(payment: Payment, card: Script) -> None:
-    card.will("capture", ProviderUnavailableError("connection refused"))
+    card.next("capture", ProviderUnavailableError("connection refused"))
     with pytest.raises(ProviderUnavailableError):
         services.capture_payment(payment)
     assert payment.captures.get().status == "failed"
@@ -108,7 +109,7 @@ def test_capture_that_was_not_sent_frees_its_amount(payment: Payment, card: Scri
 def test_refused_key_is_told_to_operators_only(
     payment: Payment, card: Script, source: str, sentence: str
 ) -> None:
-    card.will("capture", ProviderUnavailableError("no", code="api_key_refused"))
+    card.next("capture", ProviderUnavailableError("no", code="api_key_refused"))
     with pytest.raises(ProviderUnavailableError, match=sentence) as caught:
         services.capture_payment(payment, source=source)
     assert caught.value.code == "provider_unavailable"
@@ -117,7 +118,7 @@ def test_refused_key_is_told_to_operators_only(
 
 
 def test_capture_of_unknown_outcome_keeps_its_amount(payment: Payment, card: Script) -> None:
-    card.will("capture", TimeoutError())
+    card.next("capture", TimeoutError())
     with pytest.raises(OutcomeUnknownError) as unknown:
         services.capture_payment(payment, amount="60.00")
     capture = payment.captures.get()
@@ -135,7 +136,7 @@ def test_capture_of_unknown_outcome_keeps_its_amount(payment: Payment, card: Scr
 
 
 def test_capture_that_takes_its_time_reserves_its_amount(payment: Payment, card: Script) -> None:
-    card.will("capture", CaptureResult(outcome=Outcome.PENDING))
+    card.next("capture", CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
     assert (payment.status, payment.captured_amount) == ("authorized", Decimal(0))
     with pytest.raises(OperationInProgressError):
@@ -154,7 +155,7 @@ def test_capture_of_something_else_needs_a_person(
     payment: Payment, card: Script, answer: tuple[str, str], code: str
 ) -> None:
     amount, currency_code = answer
-    card.will(
+    card.next(
         "capture",
         CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(amount), currency_code=currency_code),
     )
@@ -169,14 +170,14 @@ def test_capture_of_something_else_needs_a_person(
 
 
 def test_success_without_an_amount_is_not_believed(payment: Payment, card: Script) -> None:
-    card.will("capture", CaptureResult(outcome=Outcome.SUCCEEDED))
+    card.next("capture", CaptureResult(outcome=Outcome.SUCCEEDED))
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(payment)
     assert payment.captures.get().status == "pending"
 
 
 def test_provider_that_lets_go_of_the_rest(payment: Payment, card: Script) -> None:
-    card.will(
+    card.next(
         "capture",
         CaptureResult(
             outcome=Outcome.SUCCEEDED, amount=Decimal(60), currency_code="eur", releases_remainder=True
@@ -202,7 +203,7 @@ def test_canceled_payment_cannot_be_captured(payment: Payment, card: Script) -> 
 
 
 def test_provider_that_only_captures_the_whole(payment: Payment, card: Script) -> None:
-    card.capabilities["supports_partial_capture"] = False
+    card.lacks.add("partial_capture")
     with pytest.raises(NotSupportedError) as refusal:
         services.capture_payment(payment, amount="60.00")
     assert (refusal.value.code, refusal.value.field) == ("not_supported", "amount")
@@ -210,17 +211,17 @@ def test_provider_that_only_captures_the_whole(payment: Payment, card: Script) -
 
 
 def test_provider_that_captures_only_once(payment: Payment, card: Script) -> None:
-    card.capabilities["supports_multiple_captures"] = False
-    card.will("capture", TimeoutError())
+    card.lacks.add("multiple_captures")
+    card.next("capture", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(payment, amount="60.00")
     with pytest.raises(OperationInProgressError):
         services.capture_payment(payment, amount="40.00")
-    assert len(card.asked("capture")) == 1
+    assert len(card.requests("capture")) == 1
 
 
 def test_second_capture_is_refused_where_there_is_only_one(payment: Payment, card: Script) -> None:
-    card.capabilities["supports_multiple_captures"] = False
+    card.lacks.add("multiple_captures")
     services.capture_payment(payment, amount="60.00")
     with pytest.raises(NotSupportedError):
         services.capture_payment(payment, amount="40.00")
@@ -229,7 +230,7 @@ def test_second_capture_is_refused_where_there_is_only_one(payment: Payment, car
 def test_one_reference_for_two_captures_needs_a_person(payment: Payment, card: Script) -> None:
     """The second answer may be a replay of the first, so that the money moved once."""
     for amount in (Decimal(25), Decimal(35)):
-        card.will(
+        card.next(
             "capture",
             CaptureResult(
                 outcome=Outcome.SUCCEEDED, amount=amount, currency_code="eur", provider_reference="ch_1"
@@ -246,7 +247,7 @@ def test_one_reference_for_two_captures_needs_a_person(payment: Payment, card: S
 
 
 def test_account_of_the_exchange_is_kept_for_operators(payment: Payment, card: Script) -> None:
-    card.will(
+    card.next(
         "capture",
         CaptureResult(
             outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur", exchange={"status": 200}

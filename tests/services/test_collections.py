@@ -22,7 +22,8 @@ from payments.exceptions import (
 )
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import UpdateResult, get_provider
-from tests.services.scripted import Script, declined
+from payments.testing import Script
+from tests.services.results import declined
 from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,7 @@ def test_raised_amount_raises_the_session_that_covers_it(session: PaymentSession
     collection = services.update_payment_collection(session.collection, amount="120.00")
     session.refresh_from_db()
     assert (collection.amount, session.amount) == (Decimal(120), Decimal(120))
-    (request,) = card.asked("update")
+    (request,) = card.requests("update")
     assert (request.amount, request.session_id) == (Decimal(120), session.pk)
     assert request.provider_reference == session.provider_reference
 
@@ -80,7 +81,7 @@ def test_lowered_amount_leaves_splits_alone_and_shrinks_the_covering_session(
     split.refresh_from_db()
     rest.refresh_from_db()
     assert (split.amount, rest.amount) == (Decimal(30), Decimal(20))
-    assert [request.session_id for request in card.asked("update")] == [rest.pk]
+    assert [request.session_id for request in card.requests("update")] == [rest.pk]
 
 
 def test_covering_session_is_canceled_where_nothing_is_left_for_it(
@@ -91,7 +92,7 @@ def test_covering_session_is_canceled_where_nothing_is_left_for_it(
     services.update_payment_collection(collection, amount="30.00")
     rest.refresh_from_db()
     assert rest.status == "canceled"
-    assert [request.session_id for request in card.asked("cancel")] == [rest.pk]
+    assert [request.session_id for request in card.requests("cancel")] == [rest.pk]
 
 
 def test_amount_that_stays_the_same_asks_no_provider(session: PaymentSession, card: Script) -> None:
@@ -175,7 +176,7 @@ def test_completed_collection_can_be_raised_and_paid_up(captured: Payment) -> No
 
 
 def test_refused_change_at_the_provider_is_told(session: PaymentSession, card: Script) -> None:
-    card.will("update", declined(UpdateResult))
+    card.next("update", declined(UpdateResult))
     with pytest.raises(DeclinedError):
         services.update_payment_collection(session.collection, amount="120.00")
     session.refresh_from_db()
@@ -186,7 +187,7 @@ def test_refused_change_at_the_provider_is_told(session: PaymentSession, card: S
 def test_provider_that_cannot_change_a_session_refuses_the_new_amount(
     session: PaymentSession, card: Script
 ) -> None:
-    card.capabilities["supports_update"] = False
+    card.lacks.add("update")
     with pytest.raises(NotSupportedError):
         services.update_payment_collection(session.collection, amount="120.00")
     assert PaymentCollection.objects.get().amount == Decimal(100)
@@ -220,8 +221,8 @@ def test_canceling_a_collection_cancels_what_is_open_and_releases_what_is_held(
     assert collection.authorized_amount == 0
     assert held.payment is not None
     assert (held.payment.status, held.payment.canceled_amount) == ("canceled", Decimal(60))
-    assert [request.amount for request in card.asked("cancel")] == [Decimal(60)]
-    assert [request.session_id for request in wallet.asked("cancel")] == [open_session.pk]
+    assert [request.amount for request in card.requests("cancel")] == [Decimal(60)]
+    assert [request.session_id for request in wallet.requests("cancel")] == [open_session.pk]
 
 
 def test_canceling_a_collection_again_changes_nothing(session: PaymentSession, card: Script) -> None:
@@ -238,7 +239,7 @@ def test_canceling_a_collection_goes_on_where_a_provider_could_not_be_reached(
 ) -> None:
     first = services.create_payment_session(collection, provider_id="card", amount="60.00")
     second = services.create_payment_session(collection, provider_id="wallet")
-    card.will("cancel", ProviderUnavailableError("connection refused"))
+    card.next("cancel", ProviderUnavailableError("connection refused"))
     with pytest.raises(ProviderUnavailableError):
         services.cancel_payment_collection(collection)
     first.refresh_from_db()
@@ -266,7 +267,7 @@ def test_collection_with_captured_money_is_refunded_before_it_is_canceled(captur
 def test_collection_is_not_canceled_while_an_outcome_is_unknown(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("cancel", TimeoutError())
+    card.next("cancel", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.cancel_payment_session(session)
     with pytest.raises(OperationInProgressError):

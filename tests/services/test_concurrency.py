@@ -22,8 +22,8 @@ from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOpe
 from payments.providers import CaptureResult
 from payments.services.ledger.locks import committed, lock_collection
 from payments.states import Outcome
+from payments.testing import Script
 from tests.services.facts import WEBHOOK, captured
-from tests.services.scripted import Script
 from tests.threads import PATIENCE, aside, together, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.row_locks]
@@ -99,7 +99,7 @@ def test_report_and_answer_of_one_capture_are_one_capture(payment: Payment, card
         finally:
             threads[0].join(PATIENCE)
 
-    card.will("capture", answer)
+    card.next("capture", answer)
     services.capture_payment(payment)
     wait_for(threads)
     assert payment.captures.count() == 1

@@ -14,8 +14,9 @@ from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, CaptureResult, InitiateResult, MovementFact, SessionFact
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.testing import Script
 from tests.services.facts import AUTHORIZED, CANCELED, PENDING, REQUIRES_MORE, captured, moved, tell
-from tests.services.scripted import Script, authorized
+from tests.services.results import authorized
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +58,7 @@ def test_authorization_of_something_else_is_not_believed(
 
 
 def test_answer_and_report_of_the_same_mismatch_are_told_once(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", authorized("120.00"))
+    card.next("authorize", authorized("120.00"))
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(session)
     tell(session, replace(AUTHORIZED, authorized_amount=Decimal(120)))
@@ -72,7 +73,7 @@ def test_report_before_the_answer_does_not_make_the_answer_a_success(
         tell(session, replace(AUTHORIZED, authorized_amount=Decimal(120)))
         return authorized("120.00")
 
-    card.will("authorize", answer)
+    card.next("authorize", answer)
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(session)
     assert {operation.kind for operation in attention()} == {"authorize", "sync"}
@@ -110,7 +111,7 @@ def test_more_held_than_is_due_is_recorded_and_put_before_a_person(
     collection: PaymentCollection, card: Script
 ) -> None:
     first = services.create_payment_session(collection, provider_id="card")
-    card.will("cancel", TimeoutError())
+    card.next("cancel", TimeoutError())
     second = services.create_payment_session(collection, provider_id="wallet")
     tell(second, AUTHORIZED)
     tell(first, AUTHORIZED)
@@ -125,7 +126,7 @@ def test_attention_is_not_ended_by_hearing_the_same_again(session: PaymentSessio
         rows.update(amount=Decimal(50), version=F("version") + 1)
         return authorized("100.00")
 
-    card.will("authorize", answer)
+    card.next("authorize", answer)
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(session)
     assert [operation.kind for operation in attention()] == ["authorize"]
@@ -136,7 +137,7 @@ def test_attention_is_not_ended_by_hearing_the_same_again(session: PaymentSessio
 def test_uncertainty_that_came_before_a_person_is_ended_by_news(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("authorize", TimeoutError())
+    card.next("authorize", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.authorize_payment_session(session)
     operation = session.operations.get(kind="authorize")
@@ -191,7 +192,7 @@ def test_the_total_of_a_refund_that_is_not_booked_explains_no_other_one(payment:
 
 def test_our_refund_that_came_too_late_needs_a_person(payment: Payment, card: Script) -> None:
     services.capture_payment(payment)
-    card.will("refund", TimeoutError())
+    card.next("refund", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.refund_payment(payment, amount="60.00")
     operation = payment.operations.get(kind="refund")
@@ -217,7 +218,7 @@ def test_our_refund_that_came_too_late_needs_a_person(payment: Payment, card: Sc
 def test_report_of_another_amount_blames_our_operation_once(
     payment: Payment, card: Script, fact: SessionFact, code: str
 ) -> None:
-    card.will("capture", CaptureResult(outcome=Outcome.PENDING))
+    card.next("capture", CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
     (movement,) = fact.movements
@@ -248,10 +249,10 @@ def test_nameless_movement_could_be_told_twice_and_is_not_booked(taken: Payment)
 
 
 def test_reference_of_another_payment_is_not_taken_over(collection: PaymentCollection, card: Script) -> None:
-    card.will("initiate", *[InitiateResult(outcome=Outcome.SUCCEEDED)] * 2)
+    card.next("initiate", *[InitiateResult(outcome=Outcome.SUCCEEDED)] * 2)
     first = services.create_payment_session(collection, provider_id="card", amount="60.00")
     second = services.create_payment_session(collection, provider_id="card")
-    card.will("authorize", authorized("60.00", provider_reference="ch_1"))
+    card.next("authorize", authorized("60.00", provider_reference="ch_1"))
     services.authorize_payment_session(first)
     fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, provider_reference="ch_1")
     tell(second, fact, fact)

@@ -20,6 +20,7 @@ from payments.providers import (
     SessionFact,
 )
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.testing import Script
 from tests.services.facts import (
     AUTHORIZED,
     CANCELED,
@@ -31,7 +32,7 @@ from tests.services.facts import (
     moved,
     tell,
 )
-from tests.services.scripted import Script, declined, requires_more
+from tests.services.results import declined, requires_more
 
 pytestmark = pytest.mark.django_db
 
@@ -137,7 +138,7 @@ def test_release_of_the_rest_at_the_provider_is_recorded(payment: Payment) -> No
 
 
 def test_totals_are_cumulative_and_explain_our_own_movements_first(payment: Payment, card: Script) -> None:
-    card.will("capture", TimeoutError(), TimeoutError())
+    card.next("capture", TimeoutError(), TimeoutError())
     for amount in ("25.00", "35.00"):
         with pytest.raises(OutcomeUnknownError):
             services.capture_payment(payment, amount=amount)
@@ -150,7 +151,7 @@ def test_totals_are_cumulative_and_explain_our_own_movements_first(payment: Paym
 
 
 def test_one_of_our_movements_is_found_in_a_total(payment: Payment, card: Script) -> None:
-    card.will("capture", TimeoutError(), TimeoutError())
+    card.next("capture", TimeoutError(), TimeoutError())
     for amount in ("25.00", "35.00"):
         with pytest.raises(OutcomeUnknownError):
             services.capture_payment(payment, amount=amount)
@@ -232,7 +233,7 @@ def test_refund_can_fail_after_it_had_succeeded_and_stays_failed(payment: Paymen
 
 def test_refund_declined_first_succeeds_when_the_provider_says_so(payment: Payment, card: Script) -> None:
     services.capture_payment(payment)
-    card.will("refund", declined(RefundResult))
+    card.next("refund", declined(RefundResult))
     with pytest.raises(Exception, match="bank said no"):
         services.refund_payment(payment)
     operation = payment.operations.get(kind="refund")
@@ -245,7 +246,7 @@ def test_refund_declined_first_succeeds_when_the_provider_says_so(payment: Payme
 
 
 def test_failed_movement_ends_its_operation(payment: Payment, card: Script) -> None:
-    card.will("capture", CaptureResult(outcome=Outcome.PENDING))
+    card.next("capture", CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
     failure = Failure(code="expired", message="Too late.")
@@ -263,7 +264,7 @@ def test_unknown_authorization_is_ended_by_what_the_provider_reports(
     session: PaymentSession, card: Script
 ) -> None:
     for fact, status in ((REQUIRES_MORE, "succeeded"), (REFUSED, "declined"), (AUTHORIZED, "succeeded")):
-        card.will("authorize", TimeoutError())
+        card.next("authorize", TimeoutError())
         with pytest.raises(OutcomeUnknownError):
             services.authorize_payment_session(session)
         operation = session.operations.filter(kind="authorize").order_by("-created_at", "-id")[0]
@@ -276,7 +277,7 @@ def test_unknown_authorization_is_ended_by_what_the_provider_reports(
 def test_raised_amount_is_confirmed_by_a_report_even_of_an_authorization(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("update", TimeoutError())
+    card.next("update", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.update_payment_collection(session.collection, amount="120.00")
     authorization = SessionFact(
@@ -295,7 +296,7 @@ def test_raised_amount_is_confirmed_by_a_report_even_of_an_authorization(
 def test_report_about_an_authorized_session_ends_an_update_without_reopening_it(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("update", TimeoutError())
+    card.next("update", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.update_payment_session(session, data={"code": "1"})
     tell(
@@ -328,7 +329,7 @@ def test_report_is_recorded_though_the_provider_has_left_the_settings(
 
 
 def test_challenge_answers_are_not_undone_by_their_report(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", requires_more(), declined(AuthorizeResult))
+    card.next("authorize", requires_more(), declined(AuthorizeResult))
     services.authorize_payment_session(session)
     services.authorize_payment_session(session)
     tell(session, REQUIRES_MORE)
@@ -342,7 +343,7 @@ def test_report_that_names_only_the_providers_reference_ends_the_operation_too(
     pending = CaptureResult(
         outcome=Outcome.PENDING, amount=Decimal(40), currency_code="eur", provider_reference="c1"
     )
-    card.will("capture", pending)
+    card.next("capture", pending)
     services.capture_payment(payment, amount=40)
     tell(payment.session, moved(MovementKind.CAPTURE, "40", status, provider_reference="c1"))
     operation = payment.operations.get(kind="capture")

@@ -12,8 +12,9 @@ from payments import services
 from payments.exceptions import AmountError, DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentSession
 from payments.providers import CaptureResult
+from payments.testing import Script
 from tests.services.facts import AUTHORIZED, captured, tell
-from tests.services.scripted import Script, declined, requires_more
+from tests.services.results import declined, requires_more
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def story(collection: PaymentCollection) -> list[tuple[str, str, str]]:
 
 
 def test_whole_life_is_told_step_by_step(collection: PaymentCollection, card: Script) -> None:
-    card.will("authorize", requires_more())
+    card.next("authorize", requires_more())
     session = services.create_payment_session(collection, provider_id="card")
     services.authorize_payment_session(session)
     payment = services.authorize_payment_session(session).payment
@@ -91,7 +92,7 @@ def test_facts_are_told_as_coming_from_where_they_came(session: PaymentSession) 
 
 
 def test_refusals_are_told_with_their_code_and_nothing_for_operators(payment: Payment, card: Script) -> None:
-    card.will("capture", declined(CaptureResult))
+    card.next("capture", declined(CaptureResult))
     with pytest.raises(DeclinedError):
         services.capture_payment(payment)
     event = PaymentEvent.objects.get(type="capture.failed")
@@ -120,4 +121,4 @@ def test_changed_amounts_are_told_with_what_they_were(session: PaymentSession) -
 
 def test_history_holds_nothing_of_the_private_data(payment: Payment) -> None:
     services.refund_payment(services.capture_payment(payment))
-    assert "s3cr3t" not in str(list(PaymentEvent.objects.values()))
+    assert f"secret_{payment.session_id}" not in str(list(PaymentEvent.objects.values()))

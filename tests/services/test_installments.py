@@ -14,8 +14,8 @@ from payments import services
 from payments.exceptions import AmountError, InputError, NotFoundError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
 from payments.providers import PaymentContext
+from payments.testing import Script
 from payments.testing.factories import CustomerFactory
-from tests.services.scripted import Script
 
 pytestmark = pytest.mark.django_db
 
@@ -141,7 +141,7 @@ def test_provider_is_told_what_the_shop_said_when_the_plan_was_made(
     context = PaymentContext(return_url="https://shop.example/back", description="Order 12")
     first, _second, _third = plan(collection, context=context)
     services.authorize_payment_session(first)
-    _verb, initiation = card.requests[0]
+    initiation = card.requests("initiate")[0]
     assert initiation.context == context
 
 
@@ -149,7 +149,7 @@ def test_provider_is_told_of_the_customer_unless_the_shop_says_more(rows: None, 
     customer = CustomerFactory.create(email="ada@example.com")
     collection = services.create_payment_collection(amount=90, currency_code="eur", customer=customer)
     services.authorize_payment_session(plan(collection)[0])
-    _verb, initiation = card.requests[0]
+    initiation = card.requests("initiate")[0]
     assert initiation.context == PaymentContext(customer_id=str(customer.pk), email="ada@example.com")
 
 

@@ -12,7 +12,8 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import AmountError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection
-from tests.services.scripted import Script
+from payments.testing import Script
+from payments.testing.scripted import Verb
 
 pytestmark = pytest.mark.django_db
 
@@ -83,10 +84,10 @@ def test_nothing_left_is_refused(payment: Payment) -> None:
 
 @pytest.mark.parametrize("point", ["initiate", "authorize", "capture"])
 def test_interrupted_marking_goes_on_when_it_is_asked_for_again(
-    collection: PaymentCollection, settings: Any, wallet: Script, point: str
+    collection: PaymentCollection, settings: Any, wallet: Script, point: Verb
 ) -> None:
     settings.PAYMENTS = settings.PAYMENTS | {"MARK_AS_PAID_PROVIDER": "wallet"}
-    wallet.will(point, MemoryError())
+    wallet.next(point, MemoryError())
     with pytest.raises(OutcomeUnknownError):
         services.mark_payment_collection_as_paid(collection)
     _settle_by_hand(collection)
@@ -132,7 +133,7 @@ def test_part_leaves_the_rest_open_and_the_payers_sessions_for_no_more(
 ) -> None:
     for amount in sessions:
         services.create_payment_session(due, provider_id="card", amount=amount)
-    card.capabilities["supports_update"] = supports_update
+    card.lacks.update(() if supports_update else ("update",))
     services.mark_payment_collection_as_paid(due, amount="20.00")
     assert [due.status, due.captured_amount, due.authorized_amount] == ["partially_captured", 20, 20]
     if supports_update:

@@ -14,7 +14,7 @@ from payments import services
 from payments.exceptions import OpenTransactionError
 from payments.models import Payment, PaymentOperation, PaymentSession
 from tests.services.facts import AUTHORIZED, WEBHOOK, books
-from tests.services.scripted import SCRIPTS
+from tests.services.results import SCRIPTS
 
 VERBS: dict[str, Callable[[PaymentSession, Payment], Any]] = {
     "update_payment_collection": lambda row, _: services.update_payment_collection(

@@ -13,16 +13,18 @@ from payments.exceptions import InputError, NotFoundError, ProviderUnavailableEr
 from payments.models import Payment, PaymentCollection, PaymentProvider, PaymentSession
 from payments.providers import InitiateResult
 from payments.states import Outcome
+from payments.testing import Script
 from tests.services.facts import books
-from tests.services.scripted import SCRIPTS, Script
+from tests.services.results import SCRIPTS
 
 pytestmark = pytest.mark.django_db
 
 WITHOUT_CARD = {
+    "ALLOW_PRETEND_MONEY": True,
     "PROVIDERS": {
-        "wallet": {"BACKEND": "tests.services.scripted.ScriptedProvider"},
+        "wallet": {"BACKEND": "payments.testing.scripted.ScriptedProvider"},
         "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-    }
+    },
 }
 
 
@@ -121,7 +123,7 @@ def test_unauthorized_sessions_of_a_provider_that_is_gone_can_be_canceled(
 def test_misconfigured_provider_is_found_out_before_anything_is_claimed(
     payment: Payment, settings: Any
 ) -> None:
-    broken = {"BACKEND": "tests.services.scripted.ScriptedProvider", "OPTIONS": {"api_key": "sk"}}
+    broken = {"BACKEND": "payments.testing.scripted.ScriptedProvider", "OPTIONS": {"api_key": "sk"}}
     settings.PAYMENTS = {"PROVIDERS": {"card": broken}}
     before = books()
     with pytest.raises(ImproperlyConfigured, match="api_key"):
@@ -133,9 +135,9 @@ def test_misconfigured_provider_is_found_out_before_anything_is_claimed(
     ("data", "code"),
     [
         ({"capture_method": "automatic"}, "unknown_data_key"),
-        ({"card_token": "tok", "amount": 1}, "unknown_data_key"),
-        (["card_token"], "invalid_data"),
-        ("card_token", "invalid_data"),
+        ({"token": "tok", "amount": 1}, "unknown_data_key"),
+        (["token"], "invalid_data"),
+        ("token", "invalid_data"),
     ],
 )
 def test_keys_that_the_provider_does_not_take_are_refused(
@@ -158,7 +160,7 @@ def test_keys_that_the_provider_does_not_take_are_refused(
 def test_undeclared_public_keys_are_dropped(
     collection: PaymentCollection, card: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    card.will(
+    card.next(
         "initiate",
         InitiateResult(outcome=Outcome.SUCCEEDED, data={"client_token": "tok", "customer": "cus_s3cr3t"}),
     )
@@ -171,7 +173,7 @@ def test_undeclared_public_keys_are_dropped(
 def test_exceptions_of_a_plug_in_are_logged_by_their_type_alone(
     collection: PaymentCollection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    SCRIPTS["card"].will("initiate", ValueError("card 4242424242424242 refused"))
+    SCRIPTS["card"].next("initiate", ValueError("card 4242424242424242 refused"))
     with pytest.raises(Exception, match="isn't known yet"):
         services.create_payment_session(collection, provider_id="card")
     assert "ValueError" in caplog.text

@@ -20,7 +20,7 @@ from payments.providers import SessionFact
 from payments.states import SessionStatus
 from tests.api.client import Visitor
 from tests.services.facts import WEBHOOK
-from tests.services.scripted import SCRIPTS, found
+from tests.services.results import SCRIPTS, found
 from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +94,7 @@ def _cancel_collection(scene: Scene) -> Any:
 
 def _sync(scene: Scene) -> Any:
     fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(40))
-    SCRIPTS["card"].will("retrieve", found(fact))
+    SCRIPTS["card"].next("retrieve", found(fact))
     return services.sync_payment_session(scene.session)
 
 

@@ -18,8 +18,9 @@ from payments.exceptions import (
 from payments.models import Payment, PaymentSession, Refund, RefundReason
 from payments.providers import RefundResult
 from payments.states import MovementKind
+from payments.testing import Script
 from tests.services.facts import WEBHOOK, moved
-from tests.services.scripted import Script, authorized, declined
+from tests.services.results import authorized, declined
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +32,7 @@ def test_refund_without_amount_gives_back_all_that_is_left(captured: Payment, ca
     assert (captured.collection.status, captured.collection.refunded_amount) == ("completed", Decimal(15))
     services.refund_payment(captured)
     assert (captured.status, captured.refunded_amount) == ("refunded", Decimal(100))
-    assert [request.amount for request in card.asked("refund")] == [Decimal(15), Decimal(85)]
+    assert [request.amount for request in card.requests("refund")] == [Decimal(15), Decimal(85)]
 
 
 def test_fully_refunded_collection_does_not_stay_completed(captured: Payment) -> None:
@@ -44,7 +45,7 @@ def test_fully_refunded_collection_does_not_stay_completed(captured: Payment) ->
 def test_partly_paid_collection_can_still_be_paid_after_a_refund(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("authorize", authorized("60.00"))
+    card.next("authorize", authorized("60.00"))
     payment = services.authorize_payment_session(session).payment
     assert payment is not None
     services.refund_payment(services.capture_payment(payment))
@@ -67,7 +68,7 @@ def test_reason_and_note_are_kept_and_the_provider_is_told_why(captured: Payment
     services.refund_payment(captured, amount="15.00", reason=reason, note="A scratch on the lid.")
     refund = captured.refunds.get()
     assert (refund.reason, refund.note, refund.status) == (reason, "A scratch on the lid.", "succeeded")
-    (request,) = card.asked("refund")
+    (request,) = card.requests("refund")
     assert (request.reason, request.payment_id, request.refund_id) == ("Damaged", captured.pk, refund.pk)
 
 
@@ -84,7 +85,7 @@ def test_only_captured_money_can_be_refunded(payment: Payment, card: Script) -> 
     services.capture_payment(payment)
     services.refund_payment(payment)
     assert payment.status == "refunded"
-    assert len(card.asked("refund")) == 2
+    assert len(card.requests("refund")) == 2
 
 
 def test_canceled_payment_has_nothing_to_refund(payment: Payment) -> None:
@@ -95,7 +96,7 @@ def test_canceled_payment_has_nothing_to_refund(payment: Payment) -> None:
 
 
 def test_refund_of_unknown_outcome_keeps_its_amount(captured: Payment, card: Script) -> None:
-    card.will("refund", TimeoutError())
+    card.next("refund", TimeoutError())
     with pytest.raises(OutcomeUnknownError) as unknown:
         services.refund_payment(captured, amount="60.00")
     refund = captured.refunds.get()
@@ -107,7 +108,7 @@ def test_refund_of_unknown_outcome_keeps_its_amount(captured: Payment, card: Scr
 
 
 def test_declined_refund_frees_its_amount(captured: Payment, card: Script) -> None:
-    card.will("refund", declined(RefundResult, "account_closed"))
+    card.next("refund", declined(RefundResult, "account_closed"))
     with pytest.raises(DeclinedError) as refusal:
         services.refund_payment(captured, amount="60.00")
     assert refusal.value.code == "account_closed"
@@ -119,7 +120,7 @@ def test_declined_refund_of_which_a_part_went_back_is_in_the_books_at_once(
     captured: Payment, card: Script
 ) -> None:
     part = moved(MovementKind.REFUND, "40.00", provider_reference="re_1")
-    card.will("refund", replace(declined(RefundResult, "refunded_in_part"), fact=part))
+    card.next("refund", replace(declined(RefundResult, "refunded_in_part"), fact=part))
     with pytest.raises(DeclinedError) as refusal:
         services.refund_payment(captured)
     assert refusal.value.code == "refunded_in_part"
@@ -132,14 +133,14 @@ def test_declined_refund_of_which_a_part_went_back_is_in_the_books_at_once(
 
 
 def test_provider_that_cannot_refund_says_so(captured: Payment, card: Script) -> None:
-    card.capabilities["supports_refund"] = False
+    card.lacks.add("refund")
     with pytest.raises(NotSupportedError):
         services.refund_payment(captured)
     assert not Refund.objects.exists()
 
 
 def test_provider_that_only_refunds_the_whole(captured: Payment, card: Script) -> None:
-    card.capabilities["supports_partial_refund"] = False
+    card.lacks.add("partial_refund")
     with pytest.raises(NotSupportedError) as refusal:
         services.refund_payment(captured, amount="60.00")
     assert refusal.value.field == "amount"

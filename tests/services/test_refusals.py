@@ -19,8 +19,9 @@ from payments.providers import (
     UpdateResult,
 )
 from payments.states import Outcome
+from payments.testing import Script
 from tests.services.facts import AUTHORIZED, captured
-from tests.services.scripted import Script, declined
+from tests.services.results import declined
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +40,8 @@ def knows(fact: SessionFact) -> RetrieveResult:
 def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_cancelation(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("cancel", declined(CancelResult))
-    card.will("retrieve", knows(PAID))
+    card.next("cancel", declined(CancelResult))
+    card.next("retrieve", knows(PAID))
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
     session.refresh_from_db()
@@ -51,8 +52,8 @@ def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_cancelatio
 def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_change(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("update", declined(UpdateResult))
-    card.will("retrieve", knows(AUTHORIZED))
+    card.next("update", declined(UpdateResult))
+    card.next("retrieve", knows(AUTHORIZED))
     with pytest.raises(DeclinedError):
         services.update_payment_session(session, amount="60.00")
     session.refresh_from_db()
@@ -64,14 +65,14 @@ def test_what_a_clerk_has_done_is_in_the_books_after_a_refused_movement(
     payment: Payment, card: Script, verb: str
 ) -> None:
     if verb == "capture":
-        card.will("capture", declined(CaptureResult))
-        card.will("retrieve", knows(PAID))
+        card.next("capture", declined(CaptureResult))
+        card.next("retrieve", knows(PAID))
         with pytest.raises(DeclinedError):
             services.capture_payment(payment)
     else:
         services.capture_payment(payment)
-        card.will("refund", declined(RefundResult))
-        card.will("retrieve", knows(captured("100", refunded_amount=Decimal(100))))
+        card.next("refund", declined(RefundResult))
+        card.next("retrieve", knows(captured("100", refunded_amount=Decimal(100))))
         with pytest.raises(DeclinedError):
             services.refund_payment(payment)
     payment.refresh_from_db()
@@ -84,8 +85,8 @@ def test_what_a_clerk_has_done_is_in_the_books_after_a_refused_movement(
 def test_refusal_stands_by_itself_where_the_provider_says_no_more(
     session: PaymentSession, card: Script, answer: RetrieveResult | TimeoutError
 ) -> None:
-    card.will("cancel", declined(CancelResult))
-    card.will("retrieve", answer)
+    card.next("cancel", declined(CancelResult))
+    card.next("retrieve", answer)
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
     session.refresh_from_db()
@@ -93,11 +94,11 @@ def test_refusal_stands_by_itself_where_the_provider_says_no_more(
 
 
 def test_provider_that_cannot_be_asked_is_not_asked(session: PaymentSession, card: Script) -> None:
-    card.capabilities["supports_retrieve"] = False
-    card.will("cancel", declined(CancelResult))
+    card.lacks.add("retrieve")
+    card.next("cancel", declined(CancelResult))
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
-    assert card.asked("retrieve") == []
+    assert card.requests("retrieve") == []
 
 
 @pytest.mark.shows(
@@ -107,8 +108,8 @@ def test_provider_that_cannot_be_asked_is_not_asked(session: PaymentSession, car
 def test_payer_who_has_paid_meanwhile_is_offered_no_second_way_to_pay(
     collection: PaymentCollection, session: PaymentSession, card: Script, wallet: Script
 ) -> None:
-    card.will("cancel", declined(CancelResult))
-    card.will("retrieve", knows(PAID))
+    card.next("cancel", declined(CancelResult))
+    card.next("retrieve", knows(PAID))
     with pytest.raises(AmountError) as caught:
         services.create_payment_session(collection, provider_id="wallet")
     assert caught.value.code == "exceeds_remaining"
@@ -127,8 +128,8 @@ def test_order_that_is_paid_already_is_not_marked_as_paid_too(
     collection: PaymentCollection, card: Script, amount: str | None
 ) -> None:
     services.create_payment_session(collection, provider_id="card", amount=amount)
-    card.will("cancel", declined(CancelResult))
-    card.will("retrieve", knows(PAID))
+    card.next("cancel", declined(CancelResult))
+    card.next("retrieve", knows(PAID))
     with pytest.raises(AmountError):
         services.mark_payment_collection_as_paid(collection)
     collection.refresh_from_db()
@@ -142,7 +143,7 @@ def test_order_that_is_paid_already_is_not_marked_as_paid_too(
 )
 def test_release_keeps_what_was_captured_where_nobody_told_us(payment: Payment, card: Script) -> None:
     fact = captured("60", canceled_amount=Decimal(40))
-    card.will("cancel", CancelResult(outcome=Outcome.SUCCEEDED, fact=fact))
+    card.next("cancel", CancelResult(outcome=Outcome.SUCCEEDED, fact=fact))
     services.cancel_payment(payment)
     payment.refresh_from_db()
     assert (payment.captured_amount, payment.canceled_amount) == (Decimal(60), Decimal(40))
@@ -154,7 +155,7 @@ def test_what_a_split_was_paid_with_counts_when_the_rest_is_marked_as_paid(
     collection: PaymentCollection, card: Script
 ) -> None:
     services.create_payment_session(collection, provider_id="card", amount="60.00")
-    card.will("cancel", declined(CancelResult))
-    card.will("retrieve", knows(replace(AUTHORIZED, amount=None, authorized_amount=Decimal(60))))
+    card.next("cancel", declined(CancelResult))
+    card.next("retrieve", knows(replace(AUTHORIZED, amount=None, authorized_amount=Decimal(60))))
     services.mark_payment_collection_as_paid(collection)
     assert (collection.authorized_amount, collection.captured_amount) == (Decimal(100), Decimal(40))

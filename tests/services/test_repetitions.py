@@ -14,7 +14,8 @@ from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.providers import CaptureResult, RefundResult
 from payments.services.payments import surely_kept
 from payments.states import Outcome
-from tests.services.scripted import Script
+from payments.testing import Script
+from payments.testing.scripted import Verb
 
 pytestmark = pytest.mark.django_db
 
@@ -27,15 +28,15 @@ def payment(session: PaymentSession) -> Payment:
     return services.capture_payment(held, amount="50.00")
 
 
-VERBS: dict[str, Callable[..., Payment]] = {
+VERBS: dict[Verb, Callable[..., Payment]] = {
     "capture": services.capture_payment,
     "refund": services.refund_payment,
 }
 
 
-def lose(card: Script, payment: Payment, verb: str) -> PaymentOperation:
+def lose(card: Script, payment: Payment, verb: Verb) -> PaymentOperation:
     """Have the answer to a capture or refund of 20.00 get lost."""
-    card.will(verb, TimeoutError())
+    card.next(verb, TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         VERBS[verb](payment, amount="20.00")
     return PaymentOperation.objects.get(status="unknown")
@@ -48,23 +49,23 @@ def lose(card: Script, payment: Payment, verb: str) -> PaymentOperation:
 @pytest.mark.parametrize("status", ["unknown", "attention"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_same_amount_is_refused_while_the_first_is_unclear(
-    payment: Payment, card: Script, verb: str, status: str
+    payment: Payment, card: Script, verb: Verb, status: str
 ) -> None:
     operation = lose(card, payment, verb)
     if status == "attention":
         operation.require_attention(detail="unresolved")
         operation.save()
-    asked = len(card.asked(verb))
+    asked = len(card.requests(verb))
     with pytest.raises(TransitionError) as refusal:
         VERBS[verb](payment, amount="20.00")
-    assert (refusal.value.code, len(card.asked(verb))) == ("possible_repetition", asked)
+    assert (refusal.value.code, len(card.requests(verb))) == ("possible_repetition", asked)
     assert operation.pk in refusal.value.message
     VERBS[verb](payment, amount="20.00", despite_unclear=True)
-    assert len(card.asked(verb)) == asked + 1
+    assert len(card.requests(verb)) == asked + 1
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_all_that_is_left_may_be_the_same_amount(payment: Payment, card: Script, verb: str) -> None:
+def test_all_that_is_left_may_be_the_same_amount(payment: Payment, card: Script, verb: Verb) -> None:
     VERBS[verb](payment, amount="10.00")
     lose(card, payment, verb)
     with pytest.raises(TransitionError) as refusal:
@@ -73,7 +74,7 @@ def test_all_that_is_left_may_be_the_same_amount(payment: Payment, card: Script,
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_another_amount_is_taken(payment: Payment, card: Script, verb: str) -> None:
+def test_another_amount_is_taken(payment: Payment, card: Script, verb: Verb) -> None:
     lose(card, payment, verb)
     VERBS[verb](payment, amount="19.99")
 
@@ -81,7 +82,7 @@ def test_another_amount_is_taken(payment: Payment, card: Script, verb: str) -> N
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("has_happened", [True, False])
 def test_same_amount_is_taken_when_the_first_is_clear(
-    payment: Payment, card: Script, verb: str, has_happened: bool
+    payment: Payment, card: Script, verb: Verb, has_happened: bool
 ) -> None:
     operation = lose(card, payment, verb)
     operation.require_attention(detail="unresolved")
@@ -98,9 +99,9 @@ def test_what_is_in_the_books_is_not_unclear(payment: Payment, card: Script) -> 
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_the_provider_has_accepted_is_not_unclear(payment: Payment, card: Script, verb: str) -> None:
+def test_what_the_provider_has_accepted_is_not_unclear(payment: Payment, card: Script, verb: Verb) -> None:
     result: Any = CaptureResult if verb == "capture" else RefundResult
-    card.will(verb, result(outcome=Outcome.PENDING))
+    card.next(verb, result(outcome=Outcome.PENDING))
     VERBS[verb](payment, amount="20.00")
     VERBS[verb](payment, amount="20.00")
 
@@ -108,7 +109,7 @@ def test_what_the_provider_has_accepted_is_not_unclear(payment: Payment, card: S
 def test_other_payments_and_the_other_verb_are_free(payment: Payment, card: Script) -> None:
     lose(card, payment, "refund")
     services.capture_payment(payment, amount="20.00")
-    card.will("capture", TimeoutError())
+    card.next("capture", TimeoutError())
     with pytest.raises(PaymentError):
         services.capture_payment(payment, amount="15.00")
 

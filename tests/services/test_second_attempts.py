@@ -14,8 +14,9 @@ from payments.providers import AuthorizeResult, Failure, RetrieveResult
 from payments.services import authorize_payment_session
 from payments.services.background.reconciler import reconcile_operation
 from payments.states import Outcome
+from payments.testing import Script
 from tests.services.facts import AUTHORIZED, REFUSED, REQUIRES_MORE, tell
-from tests.services.scripted import CHALLENGE, Script
+from tests.services.results import CHALLENGE
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ REFUSED_AGAIN = replace(REFUSED, failure=Failure(code="expired_card", message="T
 @pytest.fixture
 def refused(session: PaymentSession, card: Script) -> PaymentSession:
     """Return a session whose first authorization was refused."""
-    card.will("authorize", DECLINED)
+    card.next("authorize", DECLINED)
     authorize_payment_session(session)
     assert (session.status, session.error_code) == ("error", "card_declined")
     return session
@@ -35,14 +36,14 @@ def refused(session: PaymentSession, card: Script) -> PaymentSession:
 @pytest.fixture
 def challenged(session: PaymentSession, card: Script) -> PaymentSession:
     """Return a session whose bank has asked for a code."""
-    card.will("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
+    card.next("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
     authorize_payment_session(session)
     assert session.status == "requires_more"
     return session
 
 
 def try_again(session: PaymentSession, card: Script, outcome: Outcome) -> PaymentOperation:
-    card.will("authorize", AuthorizeResult(outcome=outcome))
+    card.next("authorize", AuthorizeResult(outcome=outcome))
     try:
         authorize_payment_session(session)
     except OutcomeUnknownError:
@@ -95,7 +96,7 @@ def test_a_late_report_that_a_code_is_needed_changes_nothing(
 
 def test_a_code_that_may_never_have_arrived_is_sent_again(challenged: PaymentSession, card: Script) -> None:
     operation = try_again(challenged, card, Outcome.UNKNOWN)
-    card.will("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REQUIRES_MORE))
+    card.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REQUIRES_MORE))
 
     reconcile_operation(operation)
 
@@ -146,7 +147,7 @@ def test_the_reconciler_ends_what_the_provider_had_accepted_and_then_refused(
     refused: PaymentSession, card: Script
 ) -> None:
     operation = try_again(refused, card, Outcome.PENDING)
-    card.will("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REFUSED_AGAIN))
+    card.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REFUSED_AGAIN))
 
     reconcile_operation(operation)
 
@@ -158,12 +159,12 @@ def test_what_may_never_have_arrived_is_sent_again_and_not_taken_for_refused(
     refused: PaymentSession, card: Script
 ) -> None:
     operation = try_again(refused, card, Outcome.UNKNOWN)
-    card.will("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REFUSED))
+    card.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=REFUSED))
 
     reconcile_operation(operation)
 
     assert state(refused, operation) == ("authorized", "", "succeeded")
-    keys = [request.idempotency_key for verb, request in card.requests if verb == "authorize"]
+    keys = [request.idempotency_key for request in card.requests("authorize")]
     assert keys[1] == keys[2] != keys[0]
 
 

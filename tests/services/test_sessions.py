@@ -23,7 +23,8 @@ from payments.exceptions import (
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import AuthorizeResult, CancelResult, InitiateResult, PaymentContext, UpdateResult
 from payments.states import Outcome
-from tests.services.scripted import CHALLENGE, Script, declined
+from payments.testing import Script
+from tests.services.results import CHALLENGE, declined
 
 pytestmark = pytest.mark.django_db
 
@@ -39,14 +40,14 @@ def test_session_without_amount_covers_what_is_left(collection: PaymentCollectio
 def test_provider_is_told_who_pays_and_for_what(collection: PaymentCollection, card: Script) -> None:
     context = PaymentContext(email="bob@mail.example", return_url="https://shop.example/back")
     session = services.create_payment_session(
-        collection, provider_id="card", data={"card_token": "tok_1"}, context=context
+        collection, provider_id="card", data={"token": "tok_1"}, context=context
     )
-    (request,) = card.asked("initiate")
+    (request,) = card.requests("initiate")
     operation = session.operations.get()
     assert (request.session_id, request.collection_id) == (session.pk, collection.pk)
     assert (request.amount, request.currency_code) == (Decimal(100), "eur")
     assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.idempotency_key)
-    assert (request.input, request.context) == ({"card_token": "tok_1"}, context)
+    assert (request.input, request.context) == ({"token": "tok_1"}, context)
 
 
 def test_customer_of_the_collection_is_the_payer_unless_told_otherwise(
@@ -54,14 +55,14 @@ def test_customer_of_the_collection_is_the_payer_unless_told_otherwise(
 ) -> None:
     collection = services.create_payment_collection(amount=10, currency_code="eur", customer=staff)
     services.create_payment_session(collection, provider_id="card")
-    (request,) = card.asked("initiate")
+    (request,) = card.requests("initiate")
     assert (request.context.customer_id, request.context.email) == (str(staff.pk), "alice@shop.example")
 
 
 def test_data_of_a_session_is_split_into_public_and_private(session: PaymentSession) -> None:
     assert session.data == {"client_token": f"token_{session.pk}"}
-    assert session.provider_data == {"secret": "s3cr3t"}
-    assert session.provider_reference == f"intent_{session.pk}"
+    assert session.provider_data == {"secret": f"secret_{session.pk}"}
+    assert session.provider_reference == f"scripted_{session.pk}"
     assert session.initiated_at is not None
 
 
@@ -72,11 +73,11 @@ def test_session_without_amount_replaces_the_one_before(
     second = services.create_payment_session(collection, provider_id="wallet")
     first.refresh_from_db()
     assert (first.status, second.status, second.amount) == ("canceled", "pending", Decimal(100))
-    assert [request.session_id for request in card.asked("cancel")] == [first.pk]
+    assert [request.session_id for request in card.requests("cancel")] == [first.pk]
 
 
 def test_failed_session_is_replaced_as_well(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", declined(AuthorizeResult))
+    card.next("authorize", declined(AuthorizeResult))
     services.authorize_payment_session(session)
     services.create_payment_session(session.collection, provider_id="wallet")
     session.refresh_from_db()
@@ -109,7 +110,7 @@ def test_what_a_payer_has_split_off_yields_to_the_shop(
     amount: str,
     left: str,
 ) -> None:
-    card.capabilities["supports_update"] = can_update
+    card.lacks.update(() if can_update else ("update",))
     own = services.create_payment_session(collection, provider_id="card", amount="1.00")
     theirs = services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
 
@@ -131,7 +132,7 @@ def test_what_a_payer_is_paying_does_not_yield_nor_does_what_would_not_be_enough
     theirs = services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
     with pytest.raises(AmountError):
         services.create_payment_session(collection, provider_id="card", amount="100.01")
-    card.will("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    card.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
     services.authorize_payment_session(theirs, by_payer=True)
 
     session = services.create_payment_session(collection, provider_id="card")
@@ -145,7 +146,7 @@ def test_shop_gets_what_is_left_where_it_is_not_known_that_a_payers_split_yields
     collection: PaymentCollection, card: Script, answer: Any
 ) -> None:
     services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
-    card.will("cancel", answer)
+    card.next("cancel", answer)
     assert services.create_payment_session(collection, provider_id="card").amount == Decimal("99.25")
 
 
@@ -158,7 +159,7 @@ def test_shop_gets_what_is_left_where_it_is_not_known_that_a_payers_split_yields
 def test_session_for_the_rest_is_for_what_is_left_when_it_is_authorized(
     collection: PaymentCollection, card: Script, by_payer: bool, can_update: bool
 ) -> None:
-    card.capabilities["supports_update"] = can_update
+    card.lacks.update(() if can_update else ("update",))
     rest = services.create_payment_session(collection, provider_id="card")
     split = services.create_payment_session(collection, provider_id="card", amount="0.01", by_payer=True)
     services.authorize_payment_session(split, by_payer=True)
@@ -170,7 +171,7 @@ def test_session_for_the_rest_is_for_what_is_left_when_it_is_authorized(
     services.authorize_payment_session(rest, by_payer=by_payer)
 
     assert (rest.status, rest.amount, rest.is_split) == ("authorized", Decimal("99.99"), False)
-    assert [request.amount for request in card.asked("update")] == [Decimal("99.99")]
+    assert [request.amount for request in card.requests("update")] == [Decimal("99.99")]
     collection.refresh_from_db()
     assert (collection.status, collection.authorized_amount) == ("authorized", Decimal(100))
 
@@ -178,7 +179,7 @@ def test_session_for_the_rest_is_for_what_is_left_when_it_is_authorized(
 def test_new_session_is_made_even_where_the_old_one_could_not_be_canceled(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("cancel", ProviderUnavailableError("connection refused"))
+    card.next("cancel", ProviderUnavailableError("connection refused"))
     new = services.create_payment_session(session.collection, provider_id="wallet")
     session.refresh_from_db()
     assert (session.status, new.status) == ("pending", "pending")
@@ -204,7 +205,7 @@ def test_what_a_failed_or_canceled_split_was_for_is_left_again(
     collection: PaymentCollection, card: Script
 ) -> None:
     failed = services.create_payment_session(collection, provider_id="card", amount="60.00")
-    card.will("authorize", declined(AuthorizeResult))
+    card.next("authorize", declined(AuthorizeResult))
     services.authorize_payment_session(failed)
     canceled = services.create_payment_session(collection, provider_id="card", amount="40.00")
     services.cancel_payment_session(canceled)
@@ -215,21 +216,21 @@ def test_failed_split_cannot_come_back_once_others_took_its_place(
     collection: PaymentCollection, card: Script
 ) -> None:
     failed = services.create_payment_session(collection, provider_id="card", amount="60.00")
-    card.will("authorize", declined(AuthorizeResult))
+    card.next("authorize", declined(AuthorizeResult))
     services.authorize_payment_session(failed)
     services.create_payment_session(collection, provider_id="wallet", amount="70.00")
     with pytest.raises(AmountError) as refusal:
         services.authorize_payment_session(failed)
     assert refusal.value.code == "exceeds_remaining"
     with pytest.raises(AmountError) as refusal:
-        services.update_payment_session(failed, data={"card_token": "tok_2"})
+        services.update_payment_session(failed, data={"token": "tok_2"})
     assert refusal.value.code == "exceeds_remaining"
     services.update_payment_session(failed, amount="30.00")
     assert services.authorize_payment_session(failed).status == "authorized"
 
 
 def test_declined_initiation_leaves_a_failed_session(collection: PaymentCollection, card: Script) -> None:
-    card.will("initiate", declined(InitiateResult, "amount_too_small"))
+    card.next("initiate", declined(InitiateResult, "amount_too_small"))
     with pytest.raises(DeclinedError) as refusal:
         services.create_payment_session(collection, provider_id="card")
     session = collection.sessions.get()
@@ -241,19 +242,19 @@ def test_declined_initiation_leaves_a_failed_session(collection: PaymentCollecti
 def test_initiation_that_never_arrived_is_repeated_when_the_session_is_authorized(
     collection: PaymentCollection, card: Script
 ) -> None:
-    card.will("initiate", ProviderUnavailableError("connection refused"))
+    card.next("initiate", ProviderUnavailableError("connection refused"))
     with pytest.raises(ProviderUnavailableError):
         services.create_payment_session(collection, provider_id="card")
     session = services.authorize_payment_session(collection.sessions.get())
     assert session.status == "authorized"
-    first, second = card.asked("initiate")
+    first, second = card.requests("initiate")
     assert first.idempotency_key != second.idempotency_key
 
 
 def test_shopper_can_go_elsewhere_while_an_initiation_is_unknown(
     collection: PaymentCollection, card: Script
 ) -> None:
-    card.will("initiate", TimeoutError())
+    card.next("initiate", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.create_payment_session(collection, provider_id="card")
     lost = collection.sessions.get()
@@ -264,7 +265,7 @@ def test_shopper_can_go_elsewhere_while_an_initiation_is_unknown(
 
 
 def test_initiation_may_demand_an_action_at_once(collection: PaymentCollection, card: Script) -> None:
-    card.will("initiate", InitiateResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
+    card.next("initiate", InitiateResult(outcome=Outcome.SUCCEEDED, next_action=CHALLENGE))
     session = services.create_payment_session(collection, provider_id="card")
     assert session.status == "requires_more"
     assert session.next_action == {"type": "redirect", "url": "https://bank.example/3ds"}
@@ -279,14 +280,14 @@ def test_sessions_live_as_long_as_the_settings_say(collection: PaymentCollection
 
 
 def test_changed_session_becomes_a_split_of_the_new_amount(session: PaymentSession, card: Script) -> None:
-    services.update_payment_session(session, amount="70.00", data={"card_token": "tok_2"})
+    services.update_payment_session(session, amount="70.00", data={"token": "tok_2"})
     assert (session.amount, session.is_split) == (Decimal(70), True)
-    (request,) = card.asked("update")
-    assert (request.amount, request.input) == (Decimal(70), {"card_token": "tok_2"})
+    (request,) = card.requests("update")
+    assert (request.amount, request.input) == (Decimal(70), {"token": "tok_2"})
 
 
 def test_changing_only_the_data_keeps_the_amount(session: PaymentSession, card: Script) -> None:
-    services.update_payment_session(session, data={"card_token": "tok_2"})
+    services.update_payment_session(session, data={"token": "tok_2"})
     assert (session.amount, session.is_split) == (Decimal(100), False)
 
 
@@ -303,7 +304,7 @@ def test_split_that_is_being_raised_counts_with_its_new_amount(
     collection: PaymentCollection, card: Script
 ) -> None:
     split = services.create_payment_session(collection, provider_id="card", amount="10.00")
-    card.will("update", TimeoutError())
+    card.next("update", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.update_payment_session(split, amount="70.00")
     with pytest.raises(AmountError):
@@ -312,7 +313,7 @@ def test_split_that_is_being_raised_counts_with_its_new_amount(
 
 
 def test_refused_change_leaves_the_session_as_it_was(session: PaymentSession, card: Script) -> None:
-    card.will("update", declined(UpdateResult))
+    card.next("update", declined(UpdateResult))
     with pytest.raises(DeclinedError):
         services.update_payment_session(session, amount="70.00")
     session.refresh_from_db()
@@ -320,9 +321,9 @@ def test_refused_change_leaves_the_session_as_it_was(session: PaymentSession, ca
 
 
 def test_change_reopens_a_failed_session(session: PaymentSession, card: Script) -> None:
-    card.will("authorize", declined(AuthorizeResult))
+    card.next("authorize", declined(AuthorizeResult))
     services.authorize_payment_session(session)
-    services.update_payment_session(session, data={"card_token": "tok_2"})
+    services.update_payment_session(session, data={"token": "tok_2"})
     assert (session.status, session.error_code, session.error_message) == ("pending", "", "")
 
 
@@ -333,7 +334,7 @@ def test_nothing_to_change_is_refused(session: PaymentSession) -> None:
 
 
 def test_provider_that_cannot_change_a_session_says_so(session: PaymentSession, card: Script) -> None:
-    card.capabilities["supports_update"] = False
+    card.lacks.add("update")
     with pytest.raises(NotSupportedError):
         services.update_payment_session(session, amount="70.00")
     session.refresh_from_db()
@@ -344,11 +345,11 @@ def test_authorized_session_cannot_be_changed(payment: Payment, card: Script) ->
     with pytest.raises(TransitionError) as refusal:
         services.update_payment_session(payment.session, amount="10.00")
     assert (refusal.value.code, refusal.value.field) == ("invalid_transition", "status")
-    assert card.asked("update") == []
+    assert card.requests("update") == []
 
 
 def test_provider_answering_with_another_amount_needs_a_person(session: PaymentSession, card: Script) -> None:
-    card.will("update", UpdateResult(outcome=Outcome.SUCCEEDED, amount=Decimal(71), currency_code="eur"))
+    card.next("update", UpdateResult(outcome=Outcome.SUCCEEDED, amount=Decimal(71), currency_code="eur"))
     with pytest.raises(OutcomeUnknownError):
         services.update_payment_session(session, amount="70.00")
     operation = session.operations.get(kind="update")

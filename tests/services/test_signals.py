@@ -13,8 +13,9 @@ from django.dispatch import Signal
 
 from payments import services, signals
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentSession
+from payments.testing import Script
 from tests.services.facts import AUTHORIZED, tell
-from tests.services.scripted import Script, authorized
+from tests.services.results import authorized
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,7 +86,7 @@ def test_an_order_is_told_to_be_authorized_though_a_share_was_captured_before(
 def test_an_order_is_told_to_be_authorized_where_its_provider_captures_at_once(
     session: PaymentSession, card: Script
 ) -> None:
-    card.will("authorize", authorized("100", captured="100"))
+    card.next("authorize", authorized("100", captured="100"))
     services.authorize_payment_session(session)
     types = list(PaymentEvent.objects.filter(type__startswith="collection.").values_list("type", flat=True))
     assert types[-2:] == ["collection.authorized", "collection.completed"]

@@ -13,8 +13,8 @@ from payments.models import PaymentCollection, PaymentOperation
 from payments.providers import CancelResult
 from payments.services.ledger import books
 from payments.states import OperationStatus, Outcome
+from payments.testing import Script
 from tests.services.facts import AUTHORIZED, tell
-from tests.services.scripted import Script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,11 +38,11 @@ def test_payment_outlives_a_replacement_that_could_not_be_recorded(
         monkeypatch.setattr(books, "keep", fail_once)
         return CancelResult(outcome=Outcome.SUCCEEDED)
 
-    card.will("cancel", cancel_too_late)
+    card.next("cancel", cancel_too_late)
     with pytest.raises(PaymentError):
         services.create_payment_session(collection, provider_id="card")
 
-    assert len(card.asked("initiate")) == 1
+    assert len(card.requests("initiate")) == 1
     session.refresh_from_db()
     assert session.status == "authorized"
     cancelation = PaymentOperation.objects.get(kind="cancel")

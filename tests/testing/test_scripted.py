@@ -19,6 +19,8 @@ from payments.providers import (
     CaptureRequest,
     CaptureResult,
     Failure,
+    RetrieveRequest,
+    RetrieveResult,
     WebhookRequest,
     WebhookResult,
     get_provider,
@@ -44,7 +46,7 @@ def test_without_a_script_everything_succeeds_as_asked() -> None:
         payment = authorize_payment_session(session, data={"code": "1"}).payment
         assert payment is not None
         refund_payment(capture_payment(payment), amount="40.00")
-    assert [verb for verb, _request in script.calls] == ["initiate", "authorize", "capture", "refund"]
+    assert script.verbs == ["initiate", "authorize", "capture", "refund"]
     assert script.requests("authorize")[0].input == {"code": "1"}
     assert script.requests("refund")[0].amount == Decimal("40.00")
     assert session.data == {"client_token": f"token_{session.pk}"}
@@ -90,6 +92,34 @@ def test_what_it_lacks_is_refused_by_the_services() -> None:
         capture_payment(payment)
         with pytest.raises(NotSupportedError):
             refund_payment(payment)
+
+
+def test_what_it_lacks_may_change_and_so_may_its_step() -> None:
+    with scripted_provider() as script:
+        provider = get_provider("scripted")
+        assert (provider.supports_refund, provider.amount_step("eur")) == (True, Decimal("0.01"))
+        script.lacks.add("refund")
+        script.step = Decimal(1)
+        assert (provider.supports_refund, provider.amount_step("eur")) == (False, Decimal(1))
+
+
+def test_an_answer_may_be_for_any_verb_or_stand() -> None:
+    script = Script()
+    asked = RetrieveRequest(session_id="payses_1", amount=HUNDRED, currency_code="eur")
+    any_verb, queued, standing, usual = (
+        RetrieveResult(outcome=Outcome.SUCCEEDED, exchange={"number": number}) for number in range(4)
+    )
+    script.next("*", any_verb)
+    script.next("retrieve", queued)
+    script.always("retrieve", standing)
+    assert [script.answer("retrieve", asked, usual) for _time in range(3)] == [queued, any_verb, standing]
+    script.next("retrieve", queued)
+    script.clear()
+    assert script.unused == {}
+    assert script.answer("cancel", asked, usual) == usual
+    script.next("cancel", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        script.answer("cancel", asked, usual)
 
 
 def test_an_unknown_capability_names_the_known_ones() -> None:
