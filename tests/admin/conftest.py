@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client, override_settings
 
 from payments.models import PaymentCollection
+from tests.admin.answers import CARD
 from tests.admin.browsing import Chromium, running_chromium
 from tests.admin.scenes import make_account_holder, make_eventful, make_webhook
 
@@ -19,7 +20,7 @@ Viewer = Callable[..., Client]
 
 PROVIDERS = {
     "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-    "card": {"BACKEND": "tests.admin.scripted.ScriptedProvider"},
+    "card": CARD,
 }
 
 
@@ -27,7 +28,7 @@ PROVIDERS = {
 def configured(settings: Any) -> None:
     """Configure a scripted provider besides `system`, and two admin sites."""
     settings.ROOT_URLCONF = "tests.admin.urls"
-    settings.PAYMENTS = {"PROVIDERS": PROVIDERS}
+    settings.PAYMENTS = {"PROVIDERS": PROVIDERS, "ALLOW_PRETEND_MONEY": True}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,10 @@ def chromium(_browser: Chromium) -> Iterator[Chromium]:
 @pytest.fixture(scope="module")
 def lasting(module_db: Any) -> PaymentCollection:
     """Return a collection to which much has happened, olivia's doing; it is there for every test of the module."""
-    with module_db.unblock(), override_settings(PAYMENTS={"PROVIDERS": PROVIDERS}):
+    with (
+        module_db.unblock(),
+        override_settings(PAYMENTS={"PROVIDERS": PROVIDERS, "ALLOW_PRETEND_MONEY": True}),
+    ):
         collection = make_eventful(actor=make_olivia())
         make_webhook(collection)
         make_account_holder(collection.customer)

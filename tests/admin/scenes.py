@@ -25,7 +25,7 @@ from payments.services import (
     refund_payment,
 )
 from payments.states import Outcome
-from tests.admin.scripted import answering
+from tests.admin.answers import answering
 from tests.shop.models import Order
 
 

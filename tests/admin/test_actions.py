@@ -37,10 +37,10 @@ from payments.services import (
 from payments.services.sync import Synchronization
 from payments.states import Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
+from tests.admin.answers import answering
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_webhook
-from tests.admin.scripted import answering
 
 pytestmark = pytest.mark.django_db
 
@@ -52,9 +52,9 @@ def payment() -> Payment:
 
 def test_capture_page_says_what_is_held_and_fills_it_in(payment: Payment, operator: Client) -> None:
     shown = html(operator, action_url(payment, "capture"))
-    assert "Scripted card (card) holds 60.00 EUR; up to 60.00 EUR can be captured now." in text(
-        shown
-    ).replace("of this payment", "").replace("&nbsp;", " ")
+    assert "Scripted (card) holds 60.00 EUR; up to 60.00 EUR can be captured now." in text(shown).replace(
+        "of this payment", ""
+    ).replace("&nbsp;", " ")
     assert inputs(shown)["amount"] == "60.00"
 
 
@@ -62,7 +62,7 @@ def test_amount_is_looked_over_before_it_is_captured(payment: Payment, operator:
     sent = open_form(operator, payment, "capture")
     shown = operator.post(action_url(payment, "capture"), {**sent, "amount": "25"}).content.decode()
     words = text(shown)
-    assert "25.00 EUR will be taken from the payer through Scripted card (card)." in words
+    assert "25.00 EUR will be taken from the payer through Scripted (card)." in words
     assert "The other 35.00 EUR stays held and can be captured later." in words
     assert PaymentOperation.objects.filter(kind="capture").count() == 0
     back = operator.post(action_url(payment, "capture"), {**inputs(shown), "edit": "1"}).content.decode()
@@ -263,7 +263,7 @@ def test_refusal_of_the_provider_is_told_and_logged(
 
 def test_payment_is_released(payment: Payment, operator: Client) -> None:
     words = text(html(operator, action_url(payment, "cancel")))
-    assert "Scripted card (card) will release the 60.00 EUR hold." in words
+    assert "Scripted (card) will release the 60.00 EUR hold." in words
     assert told(act(operator, payment, "cancel")) == "60.00 EUR was released."
     payment.refresh_from_db()
     assert payment.status == "canceled"
@@ -273,7 +273,7 @@ def test_session_is_authorized_and_canceled(operator: Client) -> None:
     session = create_payment_session(make_collection("60.00"), provider_id="card")
     assert "hold 60.00 EUR" in text(html(operator, action_url(session, "authorize")))
     assert told(act(operator, session, "authorize")) == "60.00 EUR is held now."
-    assert "Scripted card (card) will release the 60.00 EUR hold" in text(
+    assert "Scripted (card) will release the 60.00 EUR hold" in text(
         html(operator, action_url(session, "cancel"))
     )
     assert "Nothing is held by it any more" in told(act(operator, session, "cancel"))

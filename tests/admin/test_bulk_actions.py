@@ -17,10 +17,10 @@ from payments.exceptions import DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.services import capture_payment
 from tests.admin.acting import told
+from tests.admin.answers import answering
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, listing, text
 from tests.admin.scenes import make_authorized, make_collection
-from tests.admin.scripted import answering
 
 pytestmark = pytest.mark.django_db
 

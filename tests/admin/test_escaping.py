@@ -24,9 +24,9 @@ from payments.services import (
     refund_payment,
 )
 from payments.states import Outcome
+from tests.admin.answers import answering
 from tests.admin.pages import INSPECTED, html, listing, page
 from tests.admin.scenes import make_authorized, make_collection, make_customer
-from tests.admin.scripted import answering
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 

@@ -23,10 +23,10 @@ from payments.services import (
     create_payment_session,
     refund_payment,
 )
+from tests.admin.answers import answering
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, listed, listing, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
-from tests.admin.scripted import answering
 
 pytestmark = pytest.mark.django_db
 

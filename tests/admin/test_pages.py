@@ -25,6 +25,7 @@ from payments.providers import AuthorizeResult, NextAction
 from payments.services import authorize_payment_session, create_payment_session
 from payments.signals import SIGNALS
 from payments.states import Outcome
+from tests.admin.answers import answering
 from tests.admin.pages import html, listed, listing, page, panel, text
 from tests.admin.scenes import (
     make_account_holder,
@@ -34,7 +35,6 @@ from tests.admin.scenes import (
     make_eventful,
     make_webhook,
 )
-from tests.admin.scripted import answering
 
 pytestmark = pytest.mark.django_db
 

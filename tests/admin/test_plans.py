@@ -27,7 +27,7 @@ def test_installments_are_listed_with_amount_due_date_and_state(operator: Client
     words = panel(html(operator, page(collection)), "plan")
     assert "Installment 1" in words
     assert "33.34 EUR 33 %" in words
-    assert words.count("Scripted card (card)") == 3
+    assert words.count("Scripted (card)") == 3
     assert "✓ Captured 33.34 EUR" in words
     assert words.count("Not due yet") == 2
 

@@ -17,10 +17,10 @@ from payments.services import capture_payment, create_account_holder, create_pay
 from payments.states import Outcome
 from payments.testing import Script
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
+from tests.admin.answers import CARD, SCRIPT, answering
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer
-from tests.admin.scripted import answering
 from tests.admin.test_bulk_actions import choose, chosen, run
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_impossible_amount_is_refused_at_its_field_before_anything_is_promised(
 def test_amount_that_the_provider_can_not_take_in_parts_is_refused_at_its_field(
     payment: Payment, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.admin.scripted.ScriptedProvider.supports_partial_capture", False)
+    monkeypatch.setattr(SCRIPT, "lacks", {"partial_capture"})
     sent = {**open_form(operator, payment, "capture"), "amount": "10"}
     shown = operator.post(action_url(payment, "capture"), sent).content.decode()
     assert "only captures the whole amount" in text(shown)
@@ -277,8 +277,8 @@ def test_provider_is_named_as_it_names_itself(settings: Any) -> None:
     settings.PAYMENTS = {
         "PROVIDERS": {
             "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-            "scripted card": {"BACKEND": "tests.admin.scripted.ScriptedProvider"},
+            "scripted": CARD,
         }
     }
-    assert provider_name("scripted card") == "Scripted card"
+    assert provider_name("scripted") == "Scripted"
     assert provider_name("gone") == "gone"

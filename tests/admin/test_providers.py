@@ -39,7 +39,7 @@ def test_nobody_is_said_to_choose_pretend_money_where_a_shop_is_open(operator: C
 
 def test_switching_off_asks_first_and_is_logged(card: PaymentProvider, operator: Client) -> None:
     assert "What it holds already can still be captured" in text(html(operator, action_url(card, "disable")))
-    assert told(act(operator, card, "disable")) == "Scripted card (card) is disabled."
+    assert told(act(operator, card, "disable")) == "Scripted (card) is disabled."
     card.refresh_from_db()
     assert card.is_enabled is False
     assert "Disable a provider" in LogEntry.objects.get().get_change_message()
@@ -71,7 +71,10 @@ def test_provider_that_cannot_be_built_says_so_without_its_options(
 ) -> None:
     settings.PAYMENTS = {
         "PROVIDERS": {
-            "card": {"BACKEND": "tests.admin.scripted.ScriptedProvider", "OPTIONS": {"api_key": "sk_live_1"}}
+            "card": {
+                "BACKEND": "payments.testing.scripted.ScriptedProvider",
+                "OPTIONS": {"api_key": "sk_live_1"},
+            }
         }
     }
     shown = html(operator, page(card))

@@ -17,9 +17,9 @@ from payments.providers import CaptureResult, MovementFact, SessionFact
 from payments.services import Origin, capture_payment, record_fact
 from payments.states import AttentionReason, MovementKind, MovementStatus, Outcome, SessionStatus
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
+from tests.admin.answers import answering
 from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
-from tests.admin.scripted import answering
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def report() -> PaymentOperation:
 def test_page_says_why_somebody_has_to_decide_and_what_the_answers_do(operator: Client) -> None:
     words = text(html(operator, action_url(make_attention(), "resolve")))
     assert MISMATCH in words
-    assert "Check the dashboard of Scripted card (card)." in words
+    assert "Check the dashboard of Scripted (card)." in words
     assert "Has it happened at the provider?" in words
 
 
@@ -148,7 +148,7 @@ def test_mere_report_is_acknowledged_and_not_answered_with_yes_or_no(
     assert CHARGE_BACK in words
     assert "Sync, " not in words
     assert "Has it happened" not in words
-    assert "Scripted card (card) has reported this; it wasn't asked to do anything." in words
+    assert "Scripted (card) has reported this; it wasn't asked to do anything." in words
     assert (
         "Nothing changes in the books: authorized 60.00 EUR, captured 60.00 EUR, refunded 0.00 EUR, "
         "taken back by the payer's bank 60.00 EUR." in words

@@ -26,10 +26,10 @@ from payments.services import (
 )
 from payments.states import MovementKind, MovementStatus, Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
+from tests.admin.answers import answering
 from tests.admin.conftest import Viewer
 from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
-from tests.admin.scripted import answering
 
 pytestmark = pytest.mark.django_db
 

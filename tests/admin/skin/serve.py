@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from tests import settings as stock
+from tests.admin.answers import CARD
 from tests.databases import settings_for_tests
 
 
@@ -31,8 +32,9 @@ def configure(folder: Path) -> None:
         "PAYMENTS": {
             "PROVIDERS": {
                 "system": {"BACKEND": "payments.providers.system.SystemProvider"},
-                "card": {"BACKEND": "tests.admin.scripted.ScriptedProvider"},
-            }
+                "card": CARD,
+            },
+            "ALLOW_PRETEND_MONEY": True,
         },
     }
     settings.configure(**inherited | chosen)
