@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fakes.faults import USELESS, Fault
-from tests.fakes.routes import Handler, Route
 from tests.fakes.server import Answer, Json, Received
-from tests.fakes.service import Service, Stored
+from tests.fakes.service import USELESS, Fault, Handler, Route, Service, Stored
 
 __all__ = ["USELESS", "Answer", "Fault", "Handler", "Json", "Received", "Route", "Service", "Stored"]

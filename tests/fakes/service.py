@@ -10,15 +10,66 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from enum import StrEnum
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
-from tests.fakes.faults import Fault, Plan
-from tests.fakes.routes import Route
 from tests.fakes.server import Answer, Received, Server
 
 
+class Fault(StrEnum):
+    """A way to misbehave; those that end in “after” do what was asked first."""
+
+    TOO_MANY = "429"
+    CONFLICT = "409"
+    ERROR_BEFORE = "500 before"
+    ERROR_AFTER = "500 after"
+    SILENCE_BEFORE = "silence before"
+    SILENCE_AFTER = "silence after"
+    GARBAGE_BEFORE = "garbage before"
+    GARBAGE_AFTER = "garbage after"
+    CUT_OFF_AFTER = "cut off after"
+
+    @property
+    def acts(self) -> bool:
+        """Whether what was asked is done all the same."""
+        return self.value.endswith("after")
+
+
+USELESS: Final = tuple(fault for fault in Fault if fault != Fault.TOO_MANY)
+"""After these nobody knows whether what was asked is done."""
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """Which requests misbehave, and how often, after how many that don't."""
+
+    operation: str
+    fault: Fault
+    times: int
+    after: int = 0
+
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path with what handles them: one line of a fake's table.
+
+    `path` is a regular expression whose groups the handler gets, `known` says which parameters may be sent, `status` is
+    that of a success.
+    """
+
+    operation: str
+    method: str
+    path: str
+    known: Any
+    handler: Handler
+    status: int = 200
+
+
 class _Request(Protocol):
-    """Be a request as a payment service reads it."""
+    """A request as a payment service reads it."""
 
     @property
     def method(self) -> str: ...
@@ -31,14 +82,14 @@ RequestT = TypeVar("RequestT", bound=_Request)
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """Hold what was answered under an idempotency key."""
+    """What was answered under an idempotency key."""
 
     fingerprint: str
     answer: Answer
 
 
 class Service(abc.ABC, Generic[RequestT]):
-    """Be a payment service for a test, at `url`, until the block ends.
+    """A payment service for a test, at `url`, until the block ends.
 
     `requests` is what it was asked, `executed` which operations it has carried out.
     """

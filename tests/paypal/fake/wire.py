@@ -58,7 +58,7 @@ def read(received: Received) -> Request:
     return Request(
         method=received.method,
         path=received.path,
-        query=dict(parse_qsl(received.query)),
+        query=received.query,
         body=dict(parse_qsl(text)) if is_form else json.loads(text) if text else None,
         key=received.headers.get("paypal-request-id"),
         headers=received.headers,

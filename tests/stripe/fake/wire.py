@@ -39,7 +39,7 @@ def read(received: Received) -> Request:
     return Request(
         method=received.method,
         path=received.path,
-        params=decode(received.body.decode() or received.query),
+        params=decode(received.body.decode() or received.query_string),
         key=received.headers.get("idempotency-key"),
         headers=received.headers,
     )
