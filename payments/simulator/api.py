@@ -357,10 +357,10 @@ def _distort(effect: Effect | None, answer: Answer) -> Answer:
 
 
 def _retell(answer: Answer, lie: Callable[[Json], None]) -> Answer:
-    told = json.loads(answer.body)
-    for shown in told["data"] if told["object"] == "list" else [told]:
+    body = json.loads(answer.body)
+    for shown in body["data"] if body["object"] == "list" else [body]:
         lie(shown)
-    return replace(answer, body=json.dumps(told).encode())
+    return replace(answer, body=json.dumps(body).encode())
 
 
 def _add_to_amounts(shown: Json, delta: int) -> None:

@@ -181,7 +181,7 @@ class Update:
 class Authorize:
     """A hold of the amount on a card, or the answer to the challenge that came of trying.
 
-    `method` is a saved card, and `off_session` says that its customer is away, so that nobody can be asked.
+    `method` is a saved card, and `off_session` says that its customer is away, so that they can't be asked.
     """
 
     operation: ClassVar = Operation.AUTHORIZE
@@ -194,7 +194,7 @@ class Authorize:
 
     @classmethod
     def parse(cls, intent: str, body: Mapping[str, Any]) -> Authorize:
-        """Check the body; what is no test token is refused without repeating it."""
+        """Check the body; anything but a test token is refused without repeating it."""
         params = Params(body, "card", "code", "reference", "method", "off_session")
         card = params.optional_text("card")
         if card is not None and "method" in params:

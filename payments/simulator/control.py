@@ -79,7 +79,7 @@ class ControlApi:
                 return Answer.of_json(self._engine.redeliver(event_id, times=times).as_json())
             case [objects, object_id, act] if objects in _OBJECTS and act in _ACTS:
                 params = Params(body, *_ACTS[act])
-                return Answer.of_json(self._show(self._act(object_id, act, params)))
+                return Answer.of_json(self._act(object_id, act, params))
         raise NotFoundError("not_found", "There is no such address.")
 
     def _switch(self, switch: str, body: Json) -> Json:
@@ -91,15 +91,13 @@ class ControlApi:
         self._engine.reset()
         return {}
 
-    def _act(self, object_id: str, act: str, params: Params) -> Intent | Movement:
+    def _act(self, object_id: str, act: str, params: Params) -> Json:
         values: dict[str, Any] = {}
         for name in _ACTS[act]:
             if name in params:
                 values[name] = params.amount() if name == "amount" else params.text(name)
         verb: Callable[..., Intent | Movement] = getattr(self._engine, act)
-        return verb(object_id, **values)
-
-    def _show(self, result: Intent | Movement) -> Json:
+        result = verb(object_id, **values)
         if isinstance(result, Intent):
             return result.as_json(self._engine.settings.base_url)
         return result.as_json()

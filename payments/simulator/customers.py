@@ -107,7 +107,7 @@ class Customers:
         return [_method(row) for row in self._ledger.select("methods", "seq", customer=customer.id)]
 
     def method(self, method_id: str) -> Method | None:
-        """Return a saved card, whoever's it is, or None."""
+        """Return a saved card of any customer, or None."""
         rows = self._ledger.select("methods", "seq", id=method_id)
         return _method(rows[0]) if rows else None
 

@@ -226,6 +226,6 @@ class Ledger:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
     def close(self) -> None:
-        """Close the database; it also closes when nobody holds the ledger any more."""
+        """Close the database; it also closes when the ledger is collected as garbage."""
         with self._lock:
             self._close()

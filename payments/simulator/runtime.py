@@ -18,12 +18,12 @@ DEFAULT_WEBHOOK_SECRET: Final = "whsec_simulator"  # noqa: S105 (a pretend secre
 
 
 def new_api_key() -> str:
-    """Return a key that nobody knows."""
+    """Return a new random key."""
     return f"sk_sim_{token_urlsafe()}"
 
 
 def new_webhook_secrets() -> tuple[str, ...]:
-    """Return a secret that nobody knows."""
+    """Return a new random secret."""
     return (f"whsec_{token_urlsafe()}",)
 
 
@@ -78,7 +78,7 @@ class Clock:
 
 
 def new_id(prefix: str) -> str:
-    """Return an identifier that nobody can guess and that sorts by time, e.g. `int_019f...`."""
+    """Return an identifier that can't be guessed and sorts by time, e.g. `int_019f...`."""
     return f"{prefix}_{time.time_ns() // 1000:013x}{secrets.token_hex(8)}"
 
 

@@ -24,8 +24,8 @@ Json = dict[str, Any]
 def is_known_host(header: str, names: Iterable[str]) -> bool:
     """Return whether a request is meant for us, and not for a name that a page elsewhere has pointed here.
 
-    Without that, a browser would let such a page read all that is answered (DNS rebinding). A number is no name, and
-    programs other than browsers may send none.
+    Without that, a browser would let such a page read all that is answered (DNS rebinding). An address in numbers isn't
+    a name, and programs other than browsers may send none.
     """
     name = header.rpartition("]")[0].lstrip("[") or header.partition(":")[0]
     known = {"", "localhost", *(each.lower() for each in names)}

@@ -57,7 +57,7 @@ class Event:
 
 
 class Events:
-    """All events of the service, told one after the other."""
+    """All events of the service, in the order in which they happened."""
 
     def __init__(self, ledger: Ledger, clock: Clock, settings: Settings) -> None:
         self._ledger = ledger

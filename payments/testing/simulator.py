@@ -1,6 +1,6 @@
 """A running simulator that the shop's own settings point to, for as long as a test needs it.
 
-It is no pytest plug-in, so that nothing happens unasked. A shop puts this into its `conftest.py`:
+It isn't a pytest plug-in, so that nothing happens unasked. A shop puts this into its `conftest.py`:
 
     from collections.abc import Iterator
 

@@ -49,10 +49,11 @@ def intent_page(engine: Engine, intent: Intent) -> Answer:
 
 def _facts(engine: Engine) -> str:
     settings = engine.settings
+    delay = settings.async_delay
     facts = [
         ("Webhooks to", settings.webhook_url or "nowhere"),
         ("Ledger", engine.ledger.path),
-        ("Pending things settle after", _seconds(settings.async_delay)),
+        ("Pending things settle after", "a control call only" if delay is None else f"{delay:g} s"),
         ("Clock", f"{_time(engine.clock.now())} UTC"),
         ("Scripted faults waiting", str(len(engine.scenarios()))),
     ]
@@ -184,7 +185,3 @@ def _money(intent: Intent, amount: int) -> str:
 
 def _time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%m-%d %H:%M:%S")
-
-
-def _seconds(value: float | None) -> str:
-    return "a control call only" if value is None else f"{value:g} s"

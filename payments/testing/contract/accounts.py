@@ -183,8 +183,8 @@ class AccountContract(ContractHooks):
         driver = self._paying(account)
         chosen = dict(self.choose_method(method.id))
         theirs = declined(driver, driver.authorize(input=chosen, refuses_saved=True))
-        nobodys = dict(self.choose_method(f"{method.id}0"))
-        missing = declined(driver, driver.authorize(input=nobodys))
+        unknown = dict(self.choose_method(f"{method.id}0"))
+        missing = declined(driver, driver.authorize(input=unknown))
         assert theirs.failure is not None
         assert missing.failure is not None
         assert (theirs.failure.code, theirs.failure.message) == (

@@ -275,13 +275,13 @@ def is_usable(result: Any) -> None:
     except UnusableAnswerError as error:
         raise AssertionError(
             f"A {type(result).__name__} that can't be used: {error.where} isn't what its dataclass says, or holds what "
-            "no database can: NaN, a NUL, half of a surrogate pair, what is no JSON, a time without a zone."
+            "no database can: NaN, a NUL, half of a surrogate pair, what isn't JSON, a time without a zone."
         ) from error
 
 
 def is_frozen(value: Any) -> bool:
     """Return whether a dataclass refuses assignment."""
-    assert is_dataclass(value), f"{value!r} is no dataclass."
+    assert is_dataclass(value), f"{value!r} isn't a dataclass."
     name = fields(value)[0].name
     try:
         setattr(value, name, getattr(value, name))

@@ -144,7 +144,7 @@ class ContractHooks:
                 self.skip(f"{capability} is False")
 
     def require_books(self) -> None:
-        """Leave a test out where nobody keeps books that could be compared."""
+        """Leave a test out where the provider keeps no books to compare with."""
         if not self.keeps_books:
             self.skip("keeps_books is False: the services alone see to this")
 

@@ -109,16 +109,16 @@ def _fail_with_all(wrong: Iterable[str]) -> None:
 
 @contextmanager
 def closed_address() -> Iterator[str]:
-    """Give an address where nobody listens."""
+    """Yield an address that refuses connections."""
     with socket.socket() as held:
-        # Bound but not listening: a connection is refused, and nobody else gets the port meanwhile.
+        # Bound but not listening: a connection is refused, and no other process gets the port meanwhile.
         held.bind((LOCALHOST, 0))
         yield f"http://{LOCALHOST}:{held.getsockname()[1]}"
 
 
 @contextmanager
 def silent_address() -> Iterator[str]:
-    """Give an address where connections are accepted and nothing is ever said."""
+    """Yield an address where connections are accepted and nothing is ever said."""
     with socket.socket() as listener:
         listener.bind((LOCALHOST, 0))
         listener.listen(32)
@@ -127,7 +127,7 @@ def silent_address() -> Iterator[str]:
 
 @contextmanager
 def answering_address(answer: bytes) -> Iterator[str]:
-    """Give an address where every request is read and answered with the same bytes, and the connection closed."""
+    """Yield an address where every request is read and answered with the same bytes, and the connection closed."""
     listener = socket.create_server((LOCALHOST, 0), backlog=32)
     thread = threading.Thread(target=_serve, args=(listener, answer), daemon=True)
     thread.start()
