@@ -98,7 +98,7 @@ class Outcome(models.TextChoices):
 class EventSource(models.TextChoices):
     """Where a change came from."""
 
-    API = "api", _("Shop system")
+    SHOP = "shop", _("Shop")
     STOREFRONT = "storefront", _("Storefront")
     STAFF = "staff", _("Staff API")
     ADMIN = "admin", _("Admin")

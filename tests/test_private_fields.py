@@ -28,7 +28,7 @@ PLANTED: Final = {
     (Payment, "provider_data"): "PRIVATE-of-the-payment",
     (AccountHolder, "provider_data"): "PRIVATE-of-the-holder",
     (PaymentOperation, "input"): "PRIVATE-of-the-input",
-    (PaymentOperation, "exchange"): "PRIVATE-of-the-exchange",
+    (PaymentOperation, "provider_log"): "PRIVATE-of-the-provider_log",
     (WebhookEvent, "fact"): "PRIVATE-of-the-fact",
 }
 """Every column that only some may see, and what stands in it."""

@@ -165,7 +165,7 @@ class TimelinePanel(Panel):
 
 
 PRIVATE_DATA_PERMISSION: Final = "payments.view_provider_data"
-PRIVATE_COLUMNS: Final = frozenset({"provider_data", "context", "input", "exchange", "sent", "fact"})
+PRIVATE_COLUMNS: Final = frozenset({"provider_data", "context", "input", "provider_log", "sent", "fact"})
 
 
 def document_panel(*, title: Text, slug: str, value: Any, note: Text = "") -> DocumentPanel:

@@ -112,7 +112,7 @@ def recent_operations(operations: QuerySet[PaymentOperation], links: Links) -> l
     """Return the newest operations with what tables and timelines show; none where the user may not view them."""
     if not links.may_view(PaymentOperation):
         return []
-    private = ("input",) if may_see_private_data(links.request) else ("input", "exchange")
+    private = ("input",) if may_see_private_data(links.request) else ("input", "provider_log")
     rows = operations.select_related("actor", "collection").defer(*private, "collection__metadata")
     return list(rows.order_by("-created_at", "-id")[: LIMIT + 1])
 
@@ -290,7 +290,7 @@ def _call(operation: PaymentOperation, links: Links, *, shows_answer: bool) -> t
             operation_origin(operation),
         ),
         question="" if is_report else _question(operation, currency),
-        answer=pretty(operation.exchange) if shows_answer and not is_report else "",
+        answer=pretty(operation.provider_log) if shows_answer and not is_report else "",
         withheld="" if shows_answer else withheld_words(),
     )
     return at, entry

@@ -194,4 +194,4 @@ def _piece_of(event: PaymentEvent) -> str:
 def open_rows() -> QuerySet[PaymentOperation]:
     """Return the operations that aren't over, with what is said of them."""
     rows = PaymentOperation.objects.open().select_related("collection", "actor")
-    return rows.defer("input", "exchange", "sent", "collection__metadata").order_by("created_at", "id")
+    return rows.defer("input", "provider_log", "sent", "collection__metadata").order_by("created_at", "id")

@@ -150,7 +150,7 @@ def collection_bar(collection: PaymentCollection, payments: Iterable[Payment]) -
     kept, charged_back = ZERO, ZERO
     for payment in payments:
         kept += payment.refundable_amount
-        charged_back += payment.withdrawn_amount
+        charged_back += payment.net_charged_back_amount
     return _bar(
         collection.currency_code,
         (
@@ -175,7 +175,7 @@ def payment_bar(payment: Payment) -> AmountBar:
         (
             ("kept", _("Received (net)"), payment.refundable_amount),
             ("refunded", _("Refunded"), payment.refunded_amount),
-            *_charged_back(payment.withdrawn_amount),
+            *_charged_back(payment.net_charged_back_amount),
             ("held", _("Authorized, not captured"), payment.capturable_amount),
             ("open", _("Released"), payment.canceled_amount),
         ),

@@ -36,8 +36,6 @@ class LoopCommand(BaseCommand):
     `--once` the command then fails at the end.
     """
 
-    job_names: Sequence[str] = ()
-
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--once", action="store_true", help="work off what is due now, then end")
@@ -61,7 +59,7 @@ class LoopCommand(BaseCommand):
 
     def chosen(self, options: dict[str, Any]) -> Sequence[str]:
         """Return the names of the jobs to run."""
-        return self.job_names
+        raise NotImplementedError
 
     def _introduce(self, jobs: Sequence[Job], interval: float) -> None:
         """Say what runs, how often and on which database, so that the log of an idle worker isn't empty."""
@@ -101,6 +99,23 @@ class LoopCommand(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()  # a log that is a pipe would otherwise get it much later
+
+
+class OlderName(LoopCommand):
+    """A command that had one job to itself: it works off what is due, and says which command does so now."""
+
+    job_name: str
+
+    @property
+    def help(self) -> str:  # type: ignore[override]  # Django's is a plain attribute
+        """What the command does, and what to type instead."""
+        return f"An older name of `payments_worker {self.job_name} --once`."
+
+    def chosen(self, options: dict[str, Any]) -> Sequence[str]:
+        """Return the one job, which runs once."""
+        options["once"] = True
+        self.stderr.write(f"{self.help} Use that instead.")
+        return [self.job_name]
 
 
 def _close_old_connections() -> None:

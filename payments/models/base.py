@@ -28,7 +28,7 @@ NAMELESS_FAILURE: Final = "failed"
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
-def refuse_deletion() -> NoReturn:
+def forbid_deletion() -> NoReturn:
     """Raise TransitionError, since rows that may stand for money stay."""
     raise TransitionError(
         _("Payment records are never deleted: cancel or refund instead."), code="never_deleted", field=None
@@ -39,17 +39,17 @@ def check_writable(model: type[models.Model], names: Iterable[str]) -> None:
     """Raise TransitionError where one of these fields of a model is written by the services alone."""
     for name in names:
         if name in _guarded_names(model):
-            _refuse_write(model, name)
+            _forbid_write(model, name)
 
 
 def check_new(row: models.Model) -> None:
     """Raise TransitionError where a new row has another status than the one that new rows have."""
     for field in row._meta.concrete_fields:
         if isinstance(field, StatusField) and getattr(row, field.attname) != field.get_default():
-            _refuse_write(type(row), field.name)
+            _forbid_write(type(row), field.name)
 
 
-def _refuse_write(model: type[models.Model], name: str) -> NoReturn:
+def _forbid_write(model: type[models.Model], name: str) -> NoReturn:
     raise TransitionError(
         _(
             "“%(field)s” of a %(model)s follows from what its provider answers. Use a verb of payments.services, which "
@@ -90,7 +90,7 @@ class KeptQuerySet(PinnedQuerySet[ModelT]):
 
     def delete(self) -> NoReturn:
         """Refuse."""
-        refuse_deletion()
+        forbid_deletion()
 
     def create(self, **values: Any) -> ModelT:
         """Insert a row that has the first status."""
@@ -139,7 +139,7 @@ class KeptModel(models.Model):
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
         """Refuse."""
-        refuse_deletion()
+        forbid_deletion()
 
     def save_fields(self, *names: str) -> None:
         """Save these fields, and the time of the change, and nothing else."""

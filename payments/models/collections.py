@@ -187,8 +187,8 @@ class PaymentCollection(DerivedStatusModel):
     @property
     def _is_over(self) -> bool:
         """Whether all money went back, and no more is held or to come."""
-        is_settled = self.is_canceled or self.captured_amount >= self.amount
-        return is_settled and self.is_fully_refunded and self.authorized_amount == self.captured_amount
+        is_over = self.is_canceled or self.captured_amount >= self.amount
+        return is_over and self.is_fully_refunded and self.authorized_amount == self.captured_amount
 
     def derive_status(self, *, has_open_sessions: bool) -> Status:
         """Return the status that the totals stand for; `has_open_sessions` tells awaiting from not paid."""

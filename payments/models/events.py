@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
-from payments.models.base import KeptQuerySet, refuse_deletion
+from payments.models.base import KeptQuerySet, forbid_deletion
 from payments.models.collections import PaymentCollection
 from payments.models.movements import Capture, Refund
 from payments.models.operations import PaymentOperation
@@ -139,4 +139,4 @@ class PaymentEvent(models.Model):
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> Any:
         """Refuse."""
-        refuse_deletion()
+        forbid_deletion()

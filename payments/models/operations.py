@@ -106,10 +106,10 @@ class PaymentOperation(RefusableModel, LeasedModel):
     saved_method = KeyField(_("saved payment method"), max_length=255, null=True, blank=True, editable=False)
     refuses_saved = models.BooleanField(_("refuses what is saved"), default=False, editable=False)
     own_movement_id = KeyField(_("own movement"), null=True, blank=True, editable=False)
-    exchange = models.JSONField(_("exchange"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    provider_log = models.JSONField(_("provider log"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     detail = models.TextField(_("detail"), blank=True, default="")
     source = models.CharField(
-        _("source"), max_length=16, choices=EventSource.choices, default=EventSource.API
+        _("source"), max_length=16, choices=EventSource.choices, default=EventSource.SHOP
     )
     is_by_payer = models.BooleanField(_("by the payer"), default=False)
     actor = models.ForeignKey(
@@ -213,7 +213,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         """Have been accepted by the provider, which will tell later how it ends."""
 
     @transition(status, source=[Status.PROCESSING, Status.PENDING], target=Status.UNKNOWN)
-    def lose_track(self) -> None:
+    def mark_unknown(self) -> None:
         """Have been sent, perhaps, with no certain answer."""
 
     @transition(
@@ -263,7 +263,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         self.set_error(code, message)
 
     @transition(status, source=[Status.PROCESSING, Status.UNKNOWN, Status.ATTENTION], target=Status.NOT_SENT)
-    def withdraw(self, *, code: str, message: str | Promise) -> None:
+    def mark_not_sent(self, *, code: str, message: str | Promise) -> None:
         """Never have reached the provider, for certain."""
         self._finish()
         self.set_error(code, message)

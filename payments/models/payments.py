@@ -144,7 +144,7 @@ class Payment(DerivedStatusModel):
     @property
     def refundable_amount(self) -> Decimal:
         """What was taken, and neither given back nor charged back; refunds under way aren't counted."""
-        return max(self.captured_amount - self.refunded_amount - self.withdrawn_amount, ZERO)
+        return max(self.captured_amount - self.refunded_amount - self.net_charged_back_amount, ZERO)
 
     @property
     def is_taken_back(self) -> bool:
@@ -152,7 +152,7 @@ class Payment(DerivedStatusModel):
         return self.is_by_person and self.canceled_amount == self.amount
 
     @property
-    def withdrawn_amount(self) -> Decimal:
+    def net_charged_back_amount(self) -> Decimal:
         """What the payer's bank has taken back and keeps."""
         return self.charged_back_amount - self.reinstated_amount
 

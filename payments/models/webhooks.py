@@ -91,7 +91,7 @@ class WebhookEvent(KeptModel, LeasedModel):
         """Have what it states in the books of a session; once more when an operator has it replayed."""
         self.session = session
         self.applied_at = timezone.now()
-        self._settle(detail="")
+        self._end_attempt(detail="")
 
     @transition(
         status,
@@ -101,7 +101,7 @@ class WebhookEvent(KeptModel, LeasedModel):
     def defer(self, *, until: datetime, detail: str) -> None:
         """Wait for another attempt; from a status that looks final when an operator has it replayed."""
         self.applied_at = None
-        self._settle(detail=detail)
+        self._end_attempt(detail=detail)
         self.next_attempt_at = until
 
     @transition(
@@ -111,7 +111,7 @@ class WebhookEvent(KeptModel, LeasedModel):
     )
     def ignore(self, *, detail: str) -> None:
         """Be about nothing of ours."""
-        self._settle(detail=detail)
+        self._end_attempt(detail=detail)
 
     @transition(
         status,
@@ -120,9 +120,9 @@ class WebhookEvent(KeptModel, LeasedModel):
     )
     def fail(self, *, detail: str) -> None:
         """Have been tried for the last time."""
-        self._settle(detail=detail)
+        self._end_attempt(detail=detail)
 
-    def _settle(self, *, detail: str) -> None:
+    def _end_attempt(self, *, detail: str) -> None:
         self.detail = detail
         self.end_lease()
         self.next_attempt_at = None

@@ -97,7 +97,7 @@ def smallest_amount(currency_code: str) -> Decimal:
     return _from_units(1, exponent(currency_code))
 
 
-def require_multiple(amount: Decimal, currency_code: str, step: Decimal) -> None:
+def check_multiple(amount: Decimal, currency_code: str, step: Decimal) -> None:
     """Raise `AmountError` (`not_a_multiple`) for an amount that isn't a multiple of `step`; both in major units."""
     if _CONTEXT.remainder(amount, step):
         raise AmountError(
@@ -126,7 +126,7 @@ def split_amount(
         raise InputError(_("The number of parts must be a whole number from 1."), field="count")
     amount = parse_amount(total, currency_code)
     size = smallest_amount(currency_code) if step is None else step
-    require_multiple(amount, currency_code, size)
+    check_multiple(amount, currency_code, size)
     part, remainder = divmod(int(_CONTEXT.divide(amount, size)), count)
     if part == 0:
         raise AmountError(

@@ -109,7 +109,7 @@ class _Reader:
         if value.value is None or isinstance(_type_of(value), AmountUnits):
             return
         if self.field is None or not isinstance(value.value, (int, Decimal)):
-            _refuse(f"{value.value!r} has no amount's type.", HINT)
+            _forbid(f"{value.value!r} has no amount's type.", HINT)
         value.output_field = self.field
 
     def _read_arithmetic(self, expression: CombinedExpression) -> None:
@@ -120,7 +120,7 @@ class _Reader:
         else:
             allowed = expression.connector in {Combinable.ADD, Combinable.SUB}
         if not allowed or any(_is_of_another_type(side) for side in amounts):
-            refuse_arithmetic()
+            forbid_arithmetic()
         for side in amounts:
             self.read(side)
 
@@ -131,7 +131,7 @@ class _Reader:
 
     def _read_column(self, column: Col) -> None:
         if self.strict and not isinstance(column.output_field, AmountUnits):
-            _refuse(
+            _forbid(
                 f"{column.target} is not an AmountField.", "Make it one, or convert its values in Python."
             )
 
@@ -140,7 +140,7 @@ class _Reader:
         if operands is None:
             if self.strict:
                 name = type(expression).__name__
-                _refuse(f"{name} doesn't give an exact amount on SQLite.", "Compute it in Python.")
+                _forbid(f"{name} doesn't give an exact amount on SQLite.", "Compute it in Python.")
             return
         for operand in operands:
             self.read(operand)
@@ -172,13 +172,13 @@ def _is_of_another_type(side: Any) -> bool:
     )
 
 
-def refuse_arithmetic() -> NoReturn:
+def forbid_arithmetic() -> NoReturn:
     """Raise `AmountExpressionError` for an operation that amounts don't have."""
-    _refuse(
+    _forbid(
         "Amounts can be added to amounts, subtracted from amounts and multiplied by whole numbers, nothing else.",
         HINT,
     )
 
 
-def _refuse(what: str, instead: str) -> NoReturn:
+def _forbid(what: str, instead: str) -> NoReturn:
     raise AmountExpressionError(f"{what} {instead}")

@@ -33,7 +33,7 @@ from payments.money.expressions import (
     AmountExpressionError,
     AmountUnits,
     check_literals,
-    refuse_arithmetic,
+    forbid_arithmetic,
     stores_integers,
     type_literals,
     yields_estimate,
@@ -171,7 +171,7 @@ class RefusedArithmetic(AmountField[_SetType, _GetType]):
     """The type of an arithmetic that amounts don't have; Django makes one when it infers the type."""
 
     def __init__(self) -> None:
-        refuse_arithmetic()
+        forbid_arithmetic()
 
 
 def _register_arithmetic() -> None:

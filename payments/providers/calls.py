@@ -171,8 +171,8 @@ def _checked(result: Any, result_class: type[ResultT]) -> ResultT:
 
 def _without_card_data(result: ResultT) -> ResultT:
     """Take card data out of what operators will read; a provider may quote what it was sent."""
-    exchange = redact(result.exchange)
-    return result if exchange == result.exchange else replace(result, exchange=exchange)
+    provider_log = redact(result.provider_log)
+    return result if provider_log == result.provider_log else replace(result, provider_log=provider_log)
 
 
 def _publishable(verb: Callable[..., Any], request: object, result: ResultT) -> ResultT:

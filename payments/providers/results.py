@@ -17,12 +17,12 @@ from payments.states import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderResult:
-    """What every answer has; `exchange` is a redacted account of it for the operator's timeline."""
+    """What every answer has; `provider_log` is a redacted account of it for the operator's timeline."""
 
     outcome: Outcome
     failure: Failure | None = None
     provider_reference: str | None = None
-    exchange: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    provider_log: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ def create_account_holder(
     ProviderUnavailableError or OutcomeUnknownError.
     """
     check_no_transaction()
-    plugin = _keeping_accounts(usable_provider(provider_id))
+    provider = _keeping_accounts(usable_provider(provider_id))
     user = user_of(customer, field="customer")
     if user is None:
         raise InputError(
@@ -110,7 +110,7 @@ def create_account_holder(
         email=holder.email or None,
         is_retry=not is_new,
     )
-    result = call_provider(plugin.create_account, request, result_class=CreateAccountResult)
+    result = call_provider(provider.create_account, request, result_class=CreateAccountResult)
     try:
         return _record_account(holder, result)
     except DatabaseError as error:
@@ -123,10 +123,10 @@ def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMetho
 
     That is nothing where the provider says that it has deleted the account, which can then be made anew.
     """
-    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    provider = _keeping_accounts(get_provider(holder.provider_id))
     request = AccountRequest(**_account(holder))
     try:
-        return _call(plugin.list_methods, request, ListMethodsResult).methods
+        return _call(provider.list_methods, request, ListMethodsResult).methods
     except DeclinedError as error:
         if error.code != ACCOUNT_DELETED:
             raise
@@ -139,9 +139,9 @@ def delete_account(holder: AccountHolder) -> None:
 
     Raises as `create_account_holder` does, also where the provider can't.
     """
-    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    provider = _keeping_accounts(get_provider(holder.provider_id))
     request = AccountRequest(**_account(holder))
-    _call(plugin.delete_account, request, DeleteAccountResult)
+    _call(provider.delete_account, request, DeleteAccountResult)
     _forget_account(holder)
 
 
@@ -180,13 +180,13 @@ def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
     """
     if method_id not in {method.id for method in list_saved_payment_methods(holder)}:
         raise _unknown_method()
-    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    provider = _keeping_accounts(get_provider(holder.provider_id))
     request = RemoveMethodRequest(
         **_account(holder),
         idempotency_key=new_id("rempm"),
         method_id=method_id,
     )
-    _call(plugin.remove_method, request, RemoveMethodResult)
+    _call(provider.remove_method, request, RemoveMethodResult)
     holder.save_fields()  # The time tells an operator's page that it isn't current any more.
 
 
@@ -195,7 +195,7 @@ def charge_saved_payment_method(
     *,
     method_id: str | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
 ) -> PaymentSession:
     """Authorize a session, such as a due installment, with what its customer has saved, while they are away.
 
@@ -214,13 +214,13 @@ def charge_saved_payment_method(
 
 
 def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMethodSetup:
-    plugin = _keeping_accounts(get_provider(holder.provider_id))
+    provider = _keeping_accounts(get_provider(holder.provider_id))
     request = AddMethodRequest(
         **_account(holder),
         idempotency_key=new_id("addpm"),
         return_url=return_url,
     )
-    result = _call(plugin.add_method, request, AddMethodResult)
+    result = _call(provider.add_method, request, AddMethodResult)
     return PaymentMethodSetup(data=result.data or {}, next_action=result.next_action)
 
 
@@ -273,14 +273,14 @@ def _raise_for(result: ProviderResult) -> None:
         raise _unknown_outcome()
 
 
-def _keeping_accounts(plugin: BaseProvider[Any]) -> AccountHolderProvider:
-    if not isinstance(plugin, AccountHolderProvider):
+def _keeping_accounts(provider: BaseProvider[Any]) -> AccountHolderProvider:
+    if not isinstance(provider, AccountHolderProvider):
         raise NotSupportedError(
             _("The provider “%(alias)s” keeps no saved payment methods."),
             field="provider_id",
-            params={"alias": plugin.alias},
+            params={"alias": provider.alias},
         )
-    return plugin
+    return provider
 
 
 def _holder_of(session: PaymentSession) -> AccountHolder:

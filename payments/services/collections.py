@@ -42,7 +42,7 @@ def create_payment_collection(
     description: str = "",
     metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentCollection:
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
@@ -77,7 +77,7 @@ def update_payment_collection(
     *,
     amount: Decimal | int | str,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentCollection:
     """Change what is to be paid (major units), and with it the sessions that cover what is left.
@@ -103,7 +103,7 @@ def cancel_payment_collection(
     collection: PaymentCollection,
     *,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentCollection:
     """Abandon a collection: cancel its unauthorized sessions and release what its payments hold.

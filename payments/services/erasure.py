@@ -41,7 +41,7 @@ logger = logging.getLogger("payments.erasure")
 ERASED: Final = "[erased]"
 """What stands in a text where a customer's name or address was."""
 
-_BLANKED: Final = ("description", "metadata", "context", "input", "saved_method", "sent", "exchange")
+_BLANKED: Final = ("description", "metadata", "context", "input", "saved_method", "sent", "provider_log")
 """What may hold anything of a person, and that nobody needs any more where nothing is under way."""
 
 _WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
@@ -67,7 +67,7 @@ class Erasure:
         return not (self.operations or self.webhook_events or self.accounts)
 
 
-def erase_customer(user: AbstractBaseUser, *, actor: Actor = None, source: str = EventSource.API) -> Erasure:
+def erase_customer(user: AbstractBaseUser, *, actor: Actor = None, source: str = EventSource.SHOP) -> Erasure:
     """Erase what is known of a customer, here and in their accounts at providers; return what is left of it.
 
     Call it before the user's own row is deleted, and again as long as something is left. Each collection's history

@@ -43,7 +43,7 @@ def create_installment_plan(
     is_automatic: bool = False,
     context: PaymentContext | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> list[PaymentSession]:
     """Divide what is left to pay exactly into `count` sessions that the provider can take, the remainder on the first.

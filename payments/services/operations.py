@@ -72,7 +72,7 @@ def check_operation(
     operation: PaymentOperation,
     *,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentOperation:
     """Do for an open operation at once what the reconciler would do next, and return it as it is then.
@@ -111,7 +111,7 @@ def resolve_operation(
     provider_reference: str | None = None,
     accept_excess: bool = False,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentOperation:
     """Record that an operation did or did not happen, as a person found out, and with which amount (major units).
@@ -157,7 +157,7 @@ def correct_operation(
     provider_reference: str | None = None,
     accept_excess: bool = False,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentOperation:
     """Record that a person was mistaken when they resolved an authorization, a capture or a refund.

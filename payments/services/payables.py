@@ -69,7 +69,7 @@ def open_payment_collection(
     resolved: ResolvedPayable,
     *,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
     ask_again: Callable[[], ResolvedPayable] | None = None,
 ) -> tuple[PaymentCollection, bool]:

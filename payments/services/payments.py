@@ -29,7 +29,7 @@ def capture_payment(
     metadata: Mapping[str, Any] | None = None,
     despite_unclear: bool = False,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> Payment:
     """Take money that a payment holds: `amount` in major units, or all that is left; `metadata` is the shop's own.
@@ -58,7 +58,7 @@ def refund_payment(
     metadata: Mapping[str, Any] | None = None,
     despite_unclear: bool = False,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> Payment:
     """Give back captured money: `amount` in major units, or all that is left; `metadata` is the shop's own.
@@ -78,7 +78,7 @@ def cancel_payment(
     payment: Payment,
     *,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> Payment:
     """Release what a payment holds and has not captured; a payment that is canceled already is returned as it is.

@@ -52,7 +52,7 @@ def mark_payment_collection_as_paid(
     note: str = "",
     session: PaymentSession | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentCollection:
     """Record that money was received outside of any provider: all that is left, or `amount` (major units) of it.
@@ -92,7 +92,7 @@ def check_receipt(
     if session is not None:
         check_excess(amount, session.amount, collection.currency_code)
     else:
-        _Desk(collection, receipt, actor=None, source=EventSource.API).is_all(amount)
+        _Desk(collection, receipt, actor=None, source=EventSource.SHOP).is_all(amount)
 
 
 class _Desk:

@@ -46,7 +46,7 @@ def create_payment_session(
     context: PaymentContext | None = None,
     metadata: Mapping[str, Any] | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
     """Create a session with a provider and have the provider initiate it.
@@ -106,7 +106,7 @@ def update_payment_session(
     amount: claims.Amount = None,
     data: Mapping[str, Any] | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
     """Change the amount of an unauthorized session, or what its payer sent, at the provider and here.
@@ -146,7 +146,7 @@ def authorize_payment_session(
     data: Mapping[str, Any] | None = None,
     saved_method: str | None = None,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
     """Have a session's amount held by its provider; `session.payment` is set once it is.
@@ -187,7 +187,7 @@ def cancel_payment_session(
     session: PaymentSession,
     *,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
     """Abandon an unauthorized session, or release the whole authorization of an authorized one.

@@ -24,7 +24,7 @@ def sync_payment_session(
     session: PaymentSession,
     *,
     actor: Actor = None,
-    source: str = EventSource.API,
+    source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
     """Ask the provider about a session and record what it reports; a session it doesn't know stays as it is.

@@ -47,7 +47,7 @@ def _captured(request: CaptureRequest) -> CaptureResult:
         amount=request.amount,
         currency_code=request.currency_code,
         provider_reference=f"cap-{request.capture_id[-8:]}",
-        exchange={"request": {"amount": str(request.amount)}, "response": {"status": 200}},
+        provider_log={"request": {"amount": str(request.amount)}, "response": {"status": 200}},
     )
 
 

@@ -237,7 +237,7 @@ def _event(kind: str, session: PaymentSession) -> PaymentEvent:
         type=kind,
         collection=session.collection,
         session=session,
-        source="api",
+        source="shop",
         created_at=session.created_at,
         published_at=session.created_at,
         amount=session.amount,

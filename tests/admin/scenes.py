@@ -93,7 +93,7 @@ def make_attention() -> PaymentOperation:
         outcome=Outcome.SUCCEEDED,
         amount=Decimal("54.00"),
         currency_code="eur",
-        exchange={"request": {"amount": "55.00"}, "response": {"amount": 5400}},
+        provider_log={"request": {"amount": "55.00"}, "response": {"amount": 5400}},
     )
     with answering(wrong):
         _ignoring(OutcomeUnknownError, capture_payment, payment)

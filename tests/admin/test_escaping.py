@@ -57,7 +57,7 @@ def _write_evil_columns(collection: PaymentCollection) -> None:
     sessions = PaymentSession.objects.filter(collection=collection)
     sessions.update(data=document, context=document)
     sessions.filter(status="requires_more").update(next_action={"type": EVIL, "url": f"javascript:{EVIL}"})
-    PaymentOperation.objects.update(exchange=document, detail=EVIL, lease_owner=EVIL)
+    PaymentOperation.objects.update(provider_log=document, detail=EVIL, lease_owner=EVIL)
     PaymentEvent(
         type=EVIL,
         collection=collection,

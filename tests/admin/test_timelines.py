@@ -54,7 +54,7 @@ def test_answers_are_for_those_who_may_view_operations(viewer: Viewer) -> None:
 @pytest.mark.django_db
 def test_operation_that_kept_no_answer_says_so(operator: Client) -> None:
     payment = make_authorized(make_collection("10.00"))
-    assert PaymentOperation.objects.filter(exchange={}).exists()
+    assert PaymentOperation.objects.filter(provider_log={}).exists()
     assert "No answer was kept." in panel(html(operator, page(payment.collection)), "history")
 
 

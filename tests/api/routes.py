@@ -64,6 +64,7 @@ STAFF = (
             "currency_code": "eur",
             "payable": {"type": "shop.order", "id": "{order}"},
             "customer_id": "{customer}",
+            "description": "Order 12",
             "metadata": {"note": "n", "nested": {"list": ["x"]}},
         },
     ),

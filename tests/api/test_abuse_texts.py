@@ -153,5 +153,7 @@ def test_a_refusal_stays_one_whatever_its_words(
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted")
     words = Failure(code=EVIL, message=EVIL, detail=EVIL)
-    script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED, failure=words, exchange={EVIL: EVIL}))
+    script.next(
+        "authorize", AuthorizeResult(outcome=Outcome.DECLINED, failure=words, provider_log={EVIL: EVIL})
+    )
     assert services.authorize_payment_session(session).status == SessionStatus.ERROR

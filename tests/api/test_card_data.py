@@ -197,12 +197,14 @@ def test_what_a_provider_quotes_of_a_card_is_taken_out(
     failure = Failure(code="declined", message=quoted, detail=quoted)
     script.next(
         "capture",
-        CaptureResult(outcome=Outcome.DECLINED, failure=failure, exchange={"pan": NUMBERS[0], "was": quoted}),
+        CaptureResult(
+            outcome=Outcome.DECLINED, failure=failure, provider_log={"pan": NUMBERS[0], "was": quoted}
+        ),
     )
     declined = boss.post(f"staff/payments/{payment.pk}/capture/")
     assert declined.error[:3] == (402, "provider_error", "declined")
     assert declined.body["message"] == "The card [redacted] was declined"
-    assert PaymentOperation.objects.get(kind="capture").exchange == {
+    assert PaymentOperation.objects.get(kind="capture").provider_log == {
         "pan": "[redacted]",
         "was": "[redacted]",
     }

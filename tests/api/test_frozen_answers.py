@@ -47,18 +47,19 @@ STAFF: Final = {
     "list": PLAIN_LIST,
     "page": "next previous results",
     "collection": "amount authorized_amount canceled_at captured_amount charged_back_amount completed_at created_at "
-    "currency_code customer_id id metadata payable payment_sessions payments refunded_amount status updated_at",
+    "currency_code customer_id description id metadata payable payment_sessions payments refunded_amount "
+    "status updated_at",
     "payable": "id type",
     "session": "amount authorized_amount authorized_at canceled_at context created_at currency_code data due_at error "
-    "expires_at id in_progress initiated_at installment is_automatic is_split next_action payment_collection_id "
-    "payment_id provider_data provider_id provider_reference status updated_at",
+    "expires_at id in_progress initiated_at installment is_automatic is_split metadata next_action "
+    "payment_collection_id payment_id provider_data provider_id provider_reference status updated_at",
     "payment": "amount canceled_amount canceled_at capturable_amount captured_amount captured_at captures "
     "charged_back_amount created_at currency_code expires_at id metadata payment_collection_id payment_session_id "
     "provider_data provider_id provider_reference refundable_amount refunded_amount refunds reinstated_amount status "
     "unclear updated_at",
-    "capture": "amount created_at error id note provider_reference received_at reference status succeeded_at",
+    "capture": "amount created_at error id metadata note provider_reference received_at reference status succeeded_at",
     "unclear": "amount created_at kind next_attempt_at operation_id status",
-    "refund": "amount created_at error id note provider_reference refund_reason status succeeded_at",
+    "refund": "amount created_at error id metadata note provider_reference refund_reason status succeeded_at",
     "reason of a refund": "id label",
     "reason": "created_at description id label metadata updated_at",
     "provider": "created_at id is_configured is_enabled name updated_at",

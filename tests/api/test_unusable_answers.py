@@ -32,7 +32,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "private_nul": {"provider_data": {"id": "a\0b"}},
     "no_json": {"data": {"client_token": object()}},
     "reference": {"provider_reference": "r" * 256},
-    "exchange": {"exchange": {"body": b"x"}},
+    "provider_log": {"provider_log": {"body": b"x"}},
 }
 URLS = (
     "javascript:alert(1)",

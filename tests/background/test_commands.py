@@ -33,7 +33,11 @@ def run(command: str, *arguments: str) -> list[str]:
     """Run a command, and return the lines that it wrote."""
     output = StringIO()
     call_command(command, *arguments, stdout=output, stderr=output)
-    return output.getvalue().splitlines()
+    lines = output.getvalue().splitlines()
+    if command in COMMANDS:
+        told = f"An older name of `payments_worker {COMMANDS[command]} --once`. Use that instead."
+        assert lines.pop(0) == told
+    return lines
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def stop() -> int:
 @pytest.mark.parametrize(("command", "name"), COMMANDS.items())
 def test_each_command_runs_its_job(command: str, name: str, job: Callable[..., list[int]]) -> None:
     limits = job(name, 3)
-    assert run(command, "--once", "--limit", "7") == [f"{name}: 3", "Done."]
+    assert run(command, "--limit", "7") == [f"{name}: 3", "Done."]
     assert limits == [7]
 
 

@@ -295,7 +295,7 @@ class Floor:
     def _claim(self, kind: str, target: str, links: dict[str, str]) -> str:
         operation = ids.new_operation_id()
         now = self._times()
-        row = {"id": operation, "kind": kind, "status": "processing", "target_id": target, "source": "api"}
+        row = {"id": operation, "kind": kind, "status": "processing", "target_id": target, "source": "shop"}
         keys = {"in_flight_key": f"{kind}:{target}", "idempotency_key": operation, "provider_id": PROVIDER}
         lease = {"amount": AMOUNT, "attempts": 1, "lease_expires_at": now["created_at"] + LEASE}
         self._insert(self._operations, row | keys | lease | links | now)
@@ -305,7 +305,7 @@ class Floor:
         """Insert events; one of the collection links to nothing else."""
         now = datetime.now(UTC)
         unlinked = dict.fromkeys(("session_id", "payment_id", "capture_id", "refund_id", "operation_id"))
-        common = {"source": "api", "from_status": "", "amount": None, "created_at": now, "published_at": now}
+        common = {"source": "shop", "from_status": "", "amount": None, "created_at": now, "published_at": now}
         rows = []
         for name, values in events:
             about = {"collection_id": links["collection_id"]} if name.startswith("collection.") else links

@@ -191,7 +191,9 @@ def assert_reserved(books: ShelvedBooks) -> None:
             pending = books.pending(payment, MovementKind.CAPTURE)
             assert payment.captured_amount + pending <= payment.amount - payment.canceled_amount
             pending = books.pending(payment, MovementKind.REFUND)
-            assert payment.refunded_amount + pending <= payment.captured_amount - payment.withdrawn_amount
+            assert (
+                payment.refunded_amount + pending <= payment.captured_amount - payment.net_charged_back_amount
+            )
 
 
 def _assert_payment(books: Books, payment: Payment, sums: Mapping[tuple[str, MovementKind], Decimal]) -> None:

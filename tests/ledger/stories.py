@@ -37,7 +37,7 @@ from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Scope
 from payments.services.ledger.facts import apply_fact
 from payments.services.ledger.records import _recorded as record
-from payments.services.ledger.records import lose_track, withdraw
+from payments.services.ledger.records import mark_unknown, record_not_sent
 from payments.services.ledger.totals import held_amount, promised_amount, refresh_totals
 from payments.states import (
     MovementKind,
@@ -253,7 +253,7 @@ def refund(story: Story, choices: Choices) -> Rule | None:
     def rule(books: ShelvedBooks) -> None:
         row = books.payment(payment.pk)
         claims.claim_refund(books, row, amount, reason=None, note="")
-        left = row.captured_amount - row.refunded_amount - row.withdrawn_amount
+        left = row.captured_amount - row.refunded_amount - row.net_charged_back_amount
         assert books.pending(row, MovementKind.REFUND) <= left, "more is going back than there is"
 
     return f"{_short(payment)} {amount}", rule
@@ -303,9 +303,9 @@ def look_again(story: Story, choices: Choices) -> Rule | None:
         row = books.operation(operation.pk)
         refusal = claims.refusal_of_call(books, row)
         if refusal is not None:
-            withdraw(books, row, Failure(code=refusal.code, message=refusal.message))
+            record_not_sent(books, row, Failure(code=refusal.code, message=refusal.message))
         elif is_lost:
-            lose_track(books, row)
+            mark_unknown(books, row)
         refresh_totals(books)
 
     return f"{_short(operation)} {is_lost}", rule

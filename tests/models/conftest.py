@@ -101,7 +101,7 @@ def books(db: None) -> Books:
         capture=capture,
         refund=refund,
         operation=operation,
-        event=PaymentEvent.objects.create(type="collection.created", collection=collection, source="api"),
+        event=PaymentEvent.objects.create(type="collection.created", collection=collection, source="shop"),
         webhook=WebhookEvent.objects.create(provider=provider, event_id="evt_1", type="captured"),
         holder=AccountHolder.objects.create(provider=provider, provider_reference="cus_1"),
     )

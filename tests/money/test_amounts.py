@@ -16,12 +16,12 @@ from payments.exceptions import AmountError, CurrencyError, InputError
 from payments.money import (
     EXPONENTS,
     MAX_AMOUNT,
+    check_multiple,
     display_amount,
     exact_decimal,
     exponent,
     format_amount,
     parse_amount,
-    require_multiple,
     smallest_amount,
     split_amount,
 )
@@ -307,9 +307,9 @@ def test_what_steps_do_not_divide_is_refused(total: str, code: str, step: str, e
 
 
 def test_an_amount_between_two_steps_says_which_there_are() -> None:
-    require_multiple(Decimal("1000.00"), "huf", Decimal(1))
+    check_multiple(Decimal("1000.00"), "huf", Decimal(1))
     with pytest.raises(AmountError, match=r"multiples of 1\.00 HUF only, and 1,000\.50 HUF") as caught:
-        require_multiple(Decimal("1000.50"), "huf", Decimal(1))
+        check_multiple(Decimal("1000.50"), "huf", Decimal(1))
     assert (caught.value.code, caught.value.field) == ("not_a_multiple", "amount")
 
 

@@ -219,7 +219,7 @@ def test_a_commit_just_behind_a_publisher_is_told_at_once(
     lease = {"published_at": None, "lease_expires_at": timezone.now() + outbox.LEASE}
     PaymentEvent.objects.update(**lease)
     with committed():
-        books = open_books(collection.pk, origin=Origin(source=EventSource.API))
+        books = open_books(collection.pk, origin=Origin(source=EventSource.SHOP))
         books.note("collection.updated", books.collection)
         books.close()
         # Meanwhile the other publisher has finished, and found nothing more, for this isn't committed.

@@ -50,7 +50,7 @@ def test_a_session_of_which_a_part_was_captured_is_not_abandoned(
     with crash_at(Checkpoint.CALLED, OperationKind.AUTHORIZE):
         authorize_payment_session(session)
     operation = PaymentOperation.objects.get(kind="authorize")
-    operation.withdraw(code="not_sent", message="")
+    operation.mark_not_sent(code="not_sent", message="")
     operation.save()
     body = {"amount": {"currency_code": "EUR", "value": "60.00"}}
     shop.movements.capture(shop.authorization_of(session.pk).id, body)

@@ -469,7 +469,7 @@ def test_no_detail_and_no_name_in_the_log_tells_what_is_private(
 @pytest.mark.parametrize("secret", [KEY, OLD_VAULT])
 def test_a_saved_payment_method_shows_nothing_private(secret: str) -> None:
     with scripted_provider() as script, override_settings(PAYMENTS=with_key(KEY)):
-        plugin: Any = get_provider("scripted")
+        provider: Any = get_provider("scripted")
         good = SavedPaymentMethod(id="card_1", type="card", brand="visa", last4="4242", expires="2034-12")
         methods = (
             good,
@@ -481,7 +481,7 @@ def test_a_saved_payment_method_shows_nothing_private(secret: str) -> None:
         asked_for = AccountRequest(
             account_holder_id="acchld_1", account_reference="acct_12345", provider_data={"vault": OLD_VAULT}
         )
-        result = call_provider(plugin.list_methods, asked_for, result_class=ListMethodsResult)
+        result = call_provider(provider.list_methods, asked_for, result_class=ListMethodsResult)
     assert result.methods == (good, replace(good, brand="", last4=""), replace(good, type="", expires=""))
 
 

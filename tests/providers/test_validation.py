@@ -44,7 +44,7 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "an object in data": ({"data": {"a": object()}}, "data"),
     "endless data": ({"data": LOOP}, "data"),
     "deep data": ({"data": NESTED}, "data"),
-    "bytes in the exchange": ({"exchange": {"a": b"x"}}, "exchange"),
+    "bytes in the log": ({"provider_log": {"a": b"x"}}, "provider_log"),
     "a reference that is a number": ({"provider_reference": 5}, "provider_reference"),
     "a reference that is too long": ({"provider_reference": "x" * 256}, "provider_reference"),
     "a NUL in a reference": ({"provider_reference": "x\0"}, "provider_reference"),

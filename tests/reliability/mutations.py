@@ -464,8 +464,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path=f"{BACKGROUND}/inbox.py",
-                old="if is_refused(plugin) or not plugin.supports_webhooks:",
-                new="if not plugin.supports_webhooks:",
+                old="if is_refused(provider) or not provider.supports_webhooks:",
+                new="if not provider.supports_webhooks:",
             ),
         ),
     ),

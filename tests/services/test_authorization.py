@@ -228,6 +228,6 @@ def test_expired_session_cannot_be_authorized_nor_initiated(session: PaymentSess
 
 
 def test_account_of_the_exchange_is_kept_for_operators(session: PaymentSession, card: Script) -> None:
-    card.next("authorize", authorized("100.00", exchange={"status": 200, "took": "120 ms"}))
+    card.next("authorize", authorized("100.00", provider_log={"status": 200, "took": "120 ms"}))
     services.authorize_payment_session(session)
-    assert session.operations.get(kind="authorize").exchange == {"status": 200, "took": "120 ms"}
+    assert session.operations.get(kind="authorize").provider_log == {"status": 200, "took": "120 ms"}

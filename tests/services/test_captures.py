@@ -250,8 +250,8 @@ def test_account_of_the_exchange_is_kept_for_operators(payment: Payment, card: S
     card.next(
         "capture",
         CaptureResult(
-            outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur", exchange={"status": 200}
+            outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur", provider_log={"status": 200}
         ),
     )
     services.capture_payment(payment)
-    assert payment.captures.get().operations.get().exchange == {"status": 200}
+    assert payment.captures.get().operations.get().provider_log == {"status": 200}

@@ -408,7 +408,7 @@ def test_money_may_be_charged_back_again_after_it_came_back(session: PaymentSess
         captured("50", charged_back_amount=Decimal(80), reinstated_amount=Decimal(50)),
     )
     assert session.payment is not None
-    assert session.payment.withdrawn_amount == Decimal(30)
+    assert session.payment.net_charged_back_amount == Decimal(30)
     assert session.payment.refundable_amount == Decimal(20)
     assert reports() == ["charged_back"]
 

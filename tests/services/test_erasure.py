@@ -117,7 +117,7 @@ def told(text: str = NAME) -> dict[str, Any]:
 def talkative(request: Any, result: Any) -> Any:
     """Return an answer that says of the customer whatever fits in."""
     failure = Failure(code="declined", message=f"{NAME} was declined.", detail=f"Ask {EMAIL}.")
-    return replace(result, exchange=told(), failure=failure if result.outcome == "declined" else None)
+    return replace(result, provider_log=told(), failure=failure if result.outcome == "declined" else None)
 
 
 def answer(outcome: str, verb: str) -> Any:
@@ -180,7 +180,7 @@ def test_nothing_of_an_erased_customer_is_left(customer: AbstractBaseUser, scrip
     collection = life(customer, script)
     holder = AccountHolderFactory.create(customer=customer, provider__id="scripted", email=EMAIL)
     places = {*left()}
-    assert {"PaymentSession.context", "PaymentOperation.exchange", "PaymentEvent.actor_label"} <= places
+    assert {"PaymentSession.context", "PaymentOperation.provider_log", "PaymentEvent.actor_label"} <= places
     assert {"WebhookEvent.payload", "IdempotencyRecord.response_body", "Refund.note"} <= places
 
     erasure = services.erase_customer(customer, source="staff")

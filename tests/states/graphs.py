@@ -142,7 +142,7 @@ OPERATION: Final = Graph(
     initial="processing",
     edges={
         "await_provider": ("pending", {"processing", "unknown"}),
-        "lose_track": ("unknown", {"processing", "pending"}),
+        "mark_unknown": ("unknown", {"processing", "pending"}),
         "require_attention": (
             "attention",
             {"processing", "pending", "unknown", "succeeded", "declined", "not_sent"},
@@ -152,7 +152,7 @@ OPERATION: Final = Graph(
             {"processing", "pending", "unknown", "attention", "declined", "not_sent"},
         ),
         "decline": ("declined", {"processing", "pending", "unknown", "attention"}),
-        "withdraw": ("not_sent", {"processing", "unknown", "attention"}),
+        "mark_not_sent": ("not_sent", {"processing", "unknown", "attention"}),
         "correct": ("declined", {"succeeded"}),
     },
 )
@@ -174,7 +174,7 @@ GRAPHS: Final = (COLLECTION, SESSION, PAYMENT, CAPTURE, REFUND, OPERATION, WEBHO
 _ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "fail": REFUSAL,
     "decline": REFUSAL,
-    "withdraw": REFUSAL,
+    "mark_not_sent": REFUSAL,
     "require_attention": {"detail": "captured twice"},
     "correct": {"code": "corrected"},
 }

@@ -107,7 +107,7 @@ def test_an_answer_may_be_for_any_verb_or_stand() -> None:
     script = Script()
     asked = RetrieveRequest(session_id="payses_1", amount=HUNDRED, currency_code="eur")
     any_verb, queued, standing, usual = (
-        RetrieveResult(outcome=Outcome.SUCCEEDED, exchange={"number": number}) for number in range(4)
+        RetrieveResult(outcome=Outcome.SUCCEEDED, provider_log={"number": number}) for number in range(4)
     )
     script.next("*", any_verb)
     script.next("retrieve", queued)

@@ -17,7 +17,7 @@ from payments.models import IdempotencyRecord, PaymentEvent, PaymentSession, Web
 from payments.providers import RetrieveResult
 from payments.services.background import inbox
 from payments.services.background.retention import prune
-from payments.services.ledger.locks import LEASE, held_rows, lease_rows
+from payments.services.ledger.locks import LEASE, lease_rows, leased_rows
 from payments.states import EventSource, Outcome, SessionStatus, WebhookEventStatus
 from payments.testing import Script, configured_provider
 from tests.reliability.clocks import TestClock, moving_clock
@@ -206,12 +206,12 @@ def test_what_a_dead_worker_had_in_hand_is_taken_over(
 @pytest.mark.shows("A worker that is slower than its lease", "leaves alone what another has taken over")
 def test_a_slow_worker_leaves_alone_what_another_has_taken_over(left: WebhookEvent, clock: TestClock) -> None:
     mine = lease_rows(WebhookEvent.objects.all(), owner="slow", limit=10)
-    assert list(held_rows(mine)) == [left]
+    assert list(leased_rows(mine)) == [left]
     clock.advance(LEASE)
     taken_over = lease_rows(WebhookEvent.objects.all(), owner="quick", limit=10)
     assert taken_over == [left]
-    assert list(held_rows(mine)) == []
-    assert list(held_rows(taken_over)) == [left]
+    assert list(leased_rows(mine)) == []
+    assert list(leased_rows(taken_over)) == [left]
 
 
 @pytest.mark.shows("A worker whose attempt fails after another's has succeeded", "the event stays applied")

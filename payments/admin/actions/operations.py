@@ -330,9 +330,9 @@ def _payment_figures(payment: Payment, currency: str) -> str:
         "authorized": amount_text(payment.amount, currency),
         "captured": amount_text(payment.captured_amount, currency),
         "refunded": amount_text(payment.refunded_amount, currency),
-        "withdrawn": amount_text(payment.withdrawn_amount, currency),
+        "withdrawn": amount_text(payment.net_charged_back_amount, currency),
     }
-    if payment.withdrawn_amount:
+    if payment.net_charged_back_amount:
         return (
             _(
                 "authorized %(authorized)s, captured %(captured)s, refunded %(refunded)s, "

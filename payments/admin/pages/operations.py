@@ -50,7 +50,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
     list_filter = ("status", "kind", "provider", "source", "created_at")
     list_select_related = ("collection", "provider")
     row_relations = ("collection", "provider", "actor", "resolved_by")
-    row_deferred = ("input", "exchange", "collection__metadata")
+    row_deferred = ("input", "provider_log", "collection__metadata")
     linked_by = ("collection", "session", "payment", "capture", "refund", "error_code")
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
@@ -131,9 +131,9 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
         yield private_panel(
             request,
             obj,
-            "exchange",
+            "provider_log",
             title=gettext("Exchange with the provider"),
-            slug="exchange",
+            slug="provider-log",
             note=gettext("What was asked and answered, as the provider's plug-in recorded it."),
         )
         links = self.links(request)

@@ -121,7 +121,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
             amount_html(obj.amount, currency),
             amount_remark(gettext("captured"), obj.captured_amount, currency),
             amount_remark(gettext("refunded"), obj.refunded_amount, currency),
-            amount_remark(gettext("charged back"), obj.withdrawn_amount, currency),
+            amount_remark(gettext("charged back"), obj.net_charged_back_amount, currency),
         )
 
     @admin.display(description=_("session"))
@@ -172,14 +172,14 @@ class PaymentAdminMixin(ActionsAdminMixin):
 
 def _badges(payment: Payment) -> Iterable[SafeString]:
     yield status_badge(payment.status, PaymentStatus)
-    if payment.withdrawn_amount:
-        yield charge_back_badge(payment.withdrawn_amount, payment.captured_amount)
+    if payment.net_charged_back_amount:
+        yield charge_back_badge(payment.net_charged_back_amount, payment.captured_amount)
     yield from unclear_badges(payment)
 
 
 def _alerts(payment: Payment) -> Iterable[Alert]:
-    if payment.withdrawn_amount:
-        amount = amount_text(payment.withdrawn_amount, payment.currency_code)
+    if payment.net_charged_back_amount:
+        amount = amount_text(payment.net_charged_back_amount, payment.currency_code)
         yield Alert(text=gettext("The payer's bank took %(amount)s back.") % {"amount": amount})
 
 

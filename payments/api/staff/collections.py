@@ -62,6 +62,7 @@ class CollectionSerializer(PrivateDataSerializer):
     charged_back_amount = AmountField(read_only=True)
     payable = serializers.SerializerMethodField()
     customer_id = UserKeyField(allow_null=True)
+    description = serializers.CharField(read_only=True)
     metadata = ObjectField(read_only=True)
     payment_sessions = SessionSerializer(source="sessions", many=True, read_only=True)
     payments = PaymentSerializer(many=True, read_only=True)
@@ -92,6 +93,7 @@ class CreateCollectionInput(InputSerializer):
     currency_code = serializers.CharField(max_length=MAX_KEY)
     payable = PayableInput(required=False, allow_null=True)
     customer_id = serializers.CharField(required=False, allow_null=True, max_length=MAX_KEY)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE)
     metadata = ObjectField(required=False)
 
 
@@ -167,6 +169,7 @@ class PaymentCollectionsView(MoneyListMixin):
             currency_code=values["currency_code"],
             payable=_payable(values.get("payable"), self.actor),
             customer=_customer(values.get("customer_id")),
+            description=values.get("description", ""),
             metadata=values.get("metadata"),
             **self.origin(),
         )

@@ -62,7 +62,7 @@ class OperationSerializer(PrivateDataSerializer):
     error = ErrorField()
     detail = serializers.CharField(read_only=True)
     input = ObjectField(read_only=True)
-    exchange = ObjectField(read_only=True)
+    exchange = ObjectField(source="provider_log", read_only=True)
     requested_from = EnumField(EventSource, source="source")
     actor_id = UserKeyField(allow_null=True)
     attempts = serializers.IntegerField(read_only=True)

@@ -37,6 +37,7 @@ class MovementSerializer(OutputSerializer):
     amount = AmountField(read_only=True)
     provider_reference = serializers.CharField(read_only=True, allow_null=True)
     error = ErrorField()
+    metadata = ObjectField(read_only=True)
     created_at = MomentField()
     succeeded_at = MomentField(allow_null=True)
 
@@ -110,6 +111,7 @@ class CaptureInput(InputSerializer):
     """The amount to be captured; without one, all that is left."""
 
     amount = AmountField(required=False)
+    metadata = ObjectField(required=False)
     despite_unclear = FlagField(required=False)
 
 
@@ -119,6 +121,7 @@ class RefundInput(InputSerializer):
     amount = AmountField(required=False)
     refund_reason_id = serializers.CharField(required=False, allow_null=True, max_length=MAX_LENGTH)
     note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE)
+    metadata = ObjectField(required=False)
     despite_unclear = FlagField(required=False)
 
 

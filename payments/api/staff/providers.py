@@ -31,12 +31,12 @@ class ProviderSerializer(OutputSerializer):
 
     def get_name(self, provider: PaymentProvider) -> str:
         """Return the plug-in's name for itself, or else the alias."""
-        plugin = _plugin(provider)
-        return str((plugin and plugin.verbose_name) or provider.pk)
+        built = _built(provider)
+        return str((built and built.verbose_name) or provider.pk)
 
     def get_is_configured(self, provider: PaymentProvider) -> bool:
         """Return whether the settings name a plug-in that can be built."""
-        return _plugin(provider) is not None
+        return _built(provider) is not None
 
 
 class PaymentProvidersView(StaffView):
@@ -80,7 +80,7 @@ class DisableProviderView(ProviderActionView):
     verb = staticmethod(services.disable_provider)
 
 
-def _plugin(provider: PaymentProvider) -> Any:
+def _built(provider: PaymentProvider) -> Any:
     try:
         return get_provider(provider.pk)
     except (NotFoundError, ImproperlyConfigured):

@@ -39,6 +39,7 @@ class SessionSerializer(PrivateDataSerializer):
     data = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
     provider_data = ObjectField(read_only=True)
     context = ObjectField(read_only=True)  # type: ignore[assignment]  # a declared field hides no attribute
+    metadata = ObjectField(read_only=True)
     in_progress = ProgressField()
     next_action = NextActionField()
     error = ErrorField()

@@ -1,12 +1,11 @@
-"""`payments_charge_due`: an older name of `payments_worker charges`."""
+"""`payments_charge_due`: an older name of `payments_worker charges --once`."""
 
 from __future__ import annotations
 
-from payments.management.loops import LoopCommand
+from payments.management.loops import OlderName
 
 
-class Command(LoopCommand):
-    """The command of the job `charges`."""
+class Command(OlderName):
+    """The job `charges`, once."""
 
-    help = "Charge due installments of automatic plans with saved payment methods; the same as payments_worker charges."
-    job_names = ("charges",)
+    job_name = "charges"

@@ -1,12 +1,11 @@
-"""`payments_expire`: an older name of `payments_worker expiry`."""
+"""`payments_expire`: an older name of `payments_worker expiry --once`."""
 
 from __future__ import annotations
 
-from payments.management.loops import LoopCommand
+from payments.management.loops import OlderName
 
 
-class Command(LoopCommand):
-    """The command of the job `expiry`."""
+class Command(OlderName):
+    """The job `expiry`, once."""
 
-    help = "Cancel sessions and authorizations that have expired; the same as payments_worker expiry."
-    job_names = ("expiry",)
+    job_name = "expiry"

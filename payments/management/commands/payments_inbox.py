@@ -1,12 +1,11 @@
-"""`payments_inbox`: an older name of `payments_worker inbox`."""
+"""`payments_inbox`: an older name of `payments_worker inbox --once`."""
 
 from __future__ import annotations
 
-from payments.management.loops import LoopCommand
+from payments.management.loops import OlderName
 
 
-class Command(LoopCommand):
-    """The command of the job `inbox`."""
+class Command(OlderName):
+    """The job `inbox`, once."""
 
-    help = "Apply stored webhook events; the same as payments_worker inbox."
-    job_names = ("inbox",)
+    job_name = "inbox"

@@ -1,12 +1,11 @@
-"""`payments_notify_due`: an older name of `payments_worker installments`."""
+"""`payments_notify_due`: an older name of `payments_worker installments --once`."""
 
 from __future__ import annotations
 
-from payments.management.loops import LoopCommand
+from payments.management.loops import OlderName
 
 
-class Command(LoopCommand):
-    """The command of the job `installments`."""
+class Command(OlderName):
+    """The job `installments`, once."""
 
-    help = "Send a signal for each installment that has fallen due; the same as payments_worker installments."
-    job_names = ("installments",)
+    job_name = "installments"

@@ -1,12 +1,11 @@
-"""`payments_publish`: an older name of `payments_worker outbox`."""
+"""`payments_publish`: an older name of `payments_worker outbox --once`."""
 
 from __future__ import annotations
 
-from payments.management.loops import LoopCommand
+from payments.management.loops import OlderName
 
 
-class Command(LoopCommand):
-    """The command of the job `outbox`."""
+class Command(OlderName):
+    """The job `outbox`, once."""
 
-    help = "Send signals that a crash left unsent; the same as payments_worker outbox."
-    job_names = ("outbox",)
+    job_name = "outbox"

@@ -1,12 +1,11 @@
-"""`payments_reconcile`: an older name of `payments_worker reconciler`."""
+"""`payments_reconcile`: an older name of `payments_worker reconciler --once`."""
 
 from __future__ import annotations
 
-from payments.management.loops import LoopCommand
+from payments.management.loops import OlderName
 
 
-class Command(LoopCommand):
-    """The command of the job `reconciler`."""
+class Command(OlderName):
+    """The job `reconciler`, once."""
 
-    help = "Find out unknown outcomes of operations; the same as payments_worker reconciler."
-    job_names = ("reconciler",)
+    job_name = "reconciler"

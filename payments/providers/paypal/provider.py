@@ -145,7 +145,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             amount=capture.amount,
             currency_code=order.currency_code,
             releases_remainder=capture.is_final,
-            exchange={"id": capture.id, "status": capture.status, "reason": capture.reason},
+            provider_log={"id": capture.id, "status": capture.status, "reason": capture.reason},
         )
 
     @answering(RefundResult)
@@ -163,7 +163,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             amount=translation.refund_amount(refunds),
             currency_code=request.currency_code,
             fact=translation.rest_fact(refunds, total, request.currency_code),
-            exchange={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
+            provider_log={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
         )
 
     @answering(CancelResult)
@@ -181,7 +181,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         return CancelResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=order.id,
-            exchange=translation.exchange(order),
+            provider_log=translation.log_of(order),
             fact=None if order.authorization is None else translation.session_fact(order, self.options),
         )
 
@@ -201,7 +201,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         return RetrieveResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=order.id,
-            exchange=translation.exchange(order),
+            provider_log=translation.log_of(order),
             fact=translation.session_fact(order, self.options, disputes=list(disputes.values())),
         )
 
@@ -321,7 +321,7 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
             "provider_reference": order.id,
             "data": translation.public_data(order, self.options),
             "provider_data": translation.private_data(order),
-            "exchange": translation.exchange(order),
+            "provider_log": translation.log_of(order),
         }
 
 

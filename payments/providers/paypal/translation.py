@@ -50,7 +50,7 @@ def private_data(order: Order) -> Json:
     return {"order_id": order.id}
 
 
-def exchange(order: Order) -> Json:
+def log_of(order: Order) -> Json:
     """Return an account of an order that an operator may read."""
     authorization = order.authorization
     return {

@@ -38,9 +38,9 @@ from payments.providers.simulator.translation import (
     CUSTOMER_NEEDED,
     Intent,
     amount_of,
-    exchange,
     fact_of,
     failure_of,
+    log_of,
     next_action,
     private_data,
     public_data,
@@ -144,7 +144,7 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
         return CancelResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=intent["id"],
-            exchange=exchange(intent),
+            provider_log=log_of(intent),
             fact=fact_of(intent),
         )
 
@@ -156,7 +156,7 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
         return RetrieveResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=intent["id"],
-            exchange=exchange(intent),
+            provider_log=log_of(intent),
             fact=fact_of(intent),
         )
 
@@ -202,7 +202,7 @@ def _webhook_result(event: Mapping[str, Any]) -> WebhookResult:
         provider_reference=intent["id"],
         fact=fact_of(intent, occurred_at=occurred_at),
         occurred_at=occurred_at,
-        payload=exchange(intent),
+        payload=log_of(intent),
     )
 
 
@@ -211,7 +211,7 @@ def _session_parts(intent: Intent) -> dict[str, Any]:
         "provider_reference": intent["id"],
         "data": public_data(intent),
         "provider_data": private_data(intent),
-        "exchange": exchange(intent),
+        "provider_log": log_of(intent),
     }
 
 
@@ -241,5 +241,5 @@ def _movement_parts(row: Mapping[str, Any]) -> dict[str, Any]:
         "provider_reference": row["id"],
         "amount": from_minor_units(row["amount"], row["currency"]),
         "currency_code": row["currency"],
-        "exchange": {name: row[name] for name in ("id", "status", "amount", "currency", "reason")},
+        "provider_log": {name: row[name] for name in ("id", "status", "amount", "currency", "reason")},
     }

@@ -61,7 +61,7 @@ def private_data(intent: Intent) -> dict[str, Any]:
     }
 
 
-def exchange(intent: Intent) -> dict[str, Any]:
+def log_of(intent: Intent) -> dict[str, Any]:
     """Return an account of an intent that an operator may read."""
     names = (
         "id",

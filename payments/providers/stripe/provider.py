@@ -170,7 +170,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
             provider_reference=refund["id"],
             amount=translation.amount_of(refund, "amount"),
             currency_code=refund["currency"],
-            exchange=translation.refund_exchange(refund),
+            provider_log=translation.refund_log(refund),
         )
 
     @answering(CancelResult)
@@ -188,7 +188,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         return CancelResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=intent["id"],
-            exchange=translation.exchange(intent),
+            provider_log=translation.log_of(intent),
             fact=translation.session_fact(intent, publishable_key=self.options.publishable_key),
         )
 
@@ -204,7 +204,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         return RetrieveResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference=intent["id"],
-            exchange=translation.exchange(intent),
+            provider_log=translation.log_of(intent),
             fact=translation.session_fact(
                 intent,
                 publishable_key=self.options.publishable_key,
@@ -323,7 +323,7 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
             "provider_reference": intent["id"],
             "data": translation.public_data(intent, publishable_key=self.options.publishable_key),
             "provider_data": translation.private_data(intent),
-            "exchange": translation.exchange(intent),
+            "provider_log": translation.log_of(intent),
         }
 
 
@@ -349,7 +349,7 @@ def _captured(intent: Json, request: CaptureRequest, *, releases_remainder: bool
         amount=from_units(taken, intent["currency"]) if taken > 0 else None,
         currency_code=intent["currency"],
         releases_remainder=releases_remainder,
-        exchange=translation.exchange(intent),
+        provider_log=translation.log_of(intent),
     )
 
 

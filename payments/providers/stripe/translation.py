@@ -71,13 +71,13 @@ def private_data(intent: Object) -> Json:
     }
 
 
-def exchange(intent: Object) -> Json:
+def log_of(intent: Object) -> Json:
     """Return an account of an intent that an operator may read."""
     names = ("id", "status", "amount", "currency", "amount_capturable", "amount_received")
     return {name: intent[name] for name in names}
 
 
-def refund_exchange(refund: Object) -> Json:
+def refund_log(refund: Object) -> Json:
     """Return an account of a refund that an operator may read."""
     names = ("id", "status", "amount", "currency", "reason", "failure_reason")
     return {name: refund.get(name) for name in names}

@@ -68,10 +68,10 @@ def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> Swee
     rows: list[PaymentSession | Payment] = [*_expired_sessions(limit), *_expired_payments(limit)]
     canceled = left = seen_to = 0
     for row in rows:
-        is_settled = _cancel_safely(row)
-        canceled += is_settled and _is_canceled(row)
-        left += not is_settled
-        seen_to += is_settled or (not vars(row)["is_stuck"] and _is_behind(row))
+        is_over = _cancel_safely(row)
+        canceled += is_over and _is_canceled(row)
+        left += not is_over
+        seen_to += is_over or (not vars(row)["is_stuck"] and _is_behind(row))
         if progress is not None:
             progress(row)
     return SweepReport(canceled=canceled, left=left, seen_to=seen_to)
@@ -126,7 +126,7 @@ def _cancel(row: PaymentSession | Payment) -> bool:
     except PaymentError as error:
         logger.info("%s has expired and can't be canceled now: %s", row.pk, error.code)
         return _look_instead(row)
-    return _is_settled(row)
+    return _is_done(row)
 
 
 def _claim(books: Books, row: PaymentSession | Payment) -> Sequence[PaymentOperation]:
@@ -148,7 +148,7 @@ def _look_instead(row: PaymentSession | Payment) -> bool:
     except PaymentError as error:
         logger.info("%s can't be looked up now: %s", session.pk, error.code)
         return False
-    return _is_settled(row)
+    return _is_done(row)
 
 
 def _is_canceled(row: PaymentSession | Payment) -> bool:
@@ -158,7 +158,7 @@ def _is_canceled(row: PaymentSession | Payment) -> bool:
     )
 
 
-def _is_settled(row: PaymentSession | Payment) -> bool:
+def _is_done(row: PaymentSession | Payment) -> bool:
     """Return whether nothing of a row, as it is now, waits to be given up."""
     row.refresh_from_db()
     return not (row.is_unauthorized if isinstance(row, PaymentSession) else row.capturable_amount)

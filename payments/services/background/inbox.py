@@ -50,8 +50,8 @@ from payments.services.ledger.locks import (
     RETRIES,
     LeaseLostError,
     database_alias,
-    held_rows,
     lease_rows,
+    leased_rows,
     new_owner,
     repeated,
 )
@@ -101,10 +101,10 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     Raises NotFoundError for an unknown provider, WebhookVerificationError, ProviderUnavailableError where it can't be
     verified right now, and NotSupportedError where the provider sends no events.
     """
-    plugin = get_provider(provider_id)
-    if is_refused(plugin) or not plugin.supports_webhooks:
+    provider = get_provider(provider_id)
+    if is_refused(provider) or not provider.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
-    event = _event_of(plugin, request)
+    event = _event_of(provider, request)
     provider_row(provider_id)
     try:
         repeated(lambda: event.save(force_insert=True))
@@ -177,7 +177,7 @@ def process_due_events(
     """Apply up to `limit` stored events that are due; return how many there were. Workers may run side by side."""
     owner = owner or new_owner()
     events = lease_rows(_due(), owner=owner, limit=limit)
-    for event in held_rows(events):
+    for event in leased_rows(events):
         lease = str(event.lease_owner)
         error = survived(lambda: process_event(event, owner=lease))  # noqa: B023 - runs at once
         if isinstance(error, LeaseLostError):
@@ -194,7 +194,7 @@ def process_due_events(
 
 
 def replay_webhook_event(
-    event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.API, by_payer: bool = False
+    event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.SHOP, by_payer: bool = False
 ) -> WebhookEvent:
     """Apply a stored event again, whatever became of it before; facts only move forward, so this does no harm.
 
@@ -210,17 +210,17 @@ def replay_webhook_event(
     return event
 
 
-def _event_of(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookEvent:
+def _event_of(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookEvent:
     """Return the row that keeps what is delivered; one that carries its fact is the receiver's to apply first."""
-    with _proving(plugin):
-        result = _parsed(plugin, request)
-    session = PaymentSession.objects.filter(pk=result.session_id or "", provider=plugin.alias).first()
-    with _proving(plugin):
-        return _row_of(plugin, result, session)
+    with _proving(provider):
+        result = _parsed(provider, request)
+    session = PaymentSession.objects.filter(pk=result.session_id or "", provider=provider.alias).first()
+    with _proving(provider):
+        return _row_of(provider, result, session)
 
 
 @contextmanager
-def _proving(plugin: BaseProvider[Any]) -> Iterator[None]:
+def _proving(provider: BaseProvider[Any]) -> Iterator[None]:
     """Have nothing be proven by a delivery that can't be read, whatever goes wrong, in the plug-in or here."""
     try:
         yield
@@ -231,7 +231,7 @@ def _proving(plugin: BaseProvider[Any]) -> Iterator[None]:
         place = traceback.extract_tb(error.__traceback__)[-1]
         logger.error(
             "The provider %s could not read an event: %s in %s, line %s.",
-            plugin.alias,
+            provider.alias,
             type(error).__qualname__,
             place.name,
             place.lineno,
@@ -239,15 +239,15 @@ def _proving(plugin: BaseProvider[Any]) -> Iterator[None]:
         raise _malformed() from error
 
 
-def _parsed(plugin: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
+def _parsed(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
     """Have a plug-in prove and translate a delivery; raise where that comes to nothing that can be kept."""
-    result: object = plugin.parse_webhook(request)
+    result: object = provider.parse_webhook(request)
     if not isinstance(result, WebhookResult):
         raise _malformed()
     try:
         check_usable(result)
     except UnusableAnswerError as error:
-        logger.error("The provider %s made of an event what can't be used: %s.", plugin.alias, error.where)
+        logger.error("The provider %s made of an event what can't be used: %s.", provider.alias, error.where)
         raise _malformed() from error
     if not 0 < len(result.event_id) <= MAX_ID:
         # One without an id would pass for a copy of the last such.
@@ -259,10 +259,12 @@ def _malformed() -> WebhookVerificationError:
     return WebhookVerificationError(_("The event is malformed."), code="webhook_malformed")
 
 
-def _row_of(plugin: BaseProvider[Any], result: WebhookResult, session: PaymentSession | None) -> WebhookEvent:
-    fact = None if result.fact is None else encode_fact(_publishable(plugin, result.fact, session))
+def _row_of(
+    provider: BaseProvider[Any], result: WebhookResult, session: PaymentSession | None
+) -> WebhookEvent:
+    fact = None if result.fact is None else encode_fact(_publishable(provider, result.fact, session))
     return WebhookEvent(
-        provider_id=plugin.alias,
+        provider_id=provider.alias,
         event_id=result.event_id,
         type=result.event_type[:128],
         session=session,
@@ -277,11 +279,13 @@ def _row_of(plugin: BaseProvider[Any], result: WebhookResult, session: PaymentSe
     )
 
 
-def _publishable(plugin: BaseProvider[Any], fact: SessionFact, session: PaymentSession | None) -> SessionFact:
+def _publishable(
+    provider: BaseProvider[Any], fact: SessionFact, session: PaymentSession | None
+) -> SessionFact:
     if session is None:
-        return publishable_fact(plugin, fact)
+        return publishable_fact(provider, fact)
     known = (session.pk, session.collection_id, session.provider_reference)
-    return publishable_fact(plugin, fact, session.provider_data, known=known)
+    return publishable_fact(provider, fact, session.provider_data, known=known)
 
 
 def _due() -> QuerySet[WebhookEvent]:

@@ -40,7 +40,7 @@ from payments.services.ledger.operations import (
     reach,
     survived,
 )
-from payments.services.ledger.records import lose_track, record_answer
+from payments.services.ledger.records import mark_unknown, record_answer
 from payments.services.ledger.statements import DatabaseNow
 from payments.services.ledger.totals import refresh_totals
 from payments.states import (
@@ -183,7 +183,7 @@ class _Turn:
             if self.owner != current.lease_owner and self.owner:
                 raise LeaseLostError(current.pk)
             if current.status == OperationStatus.PROCESSING:
-                lose_track(books, current)
+                mark_unknown(books, current)
                 refresh_totals(books)
             if current.is_open and self.owner:
                 current.lease_owner, current.lease_expires_at = self.owner, timezone.now() + LEASE
@@ -283,7 +283,7 @@ class _Turn:
 
         def rule(books: Books, current: PaymentOperation) -> None:
             if current.status == OperationStatus.UNKNOWN:
-                lose_track(books, current, result)
+                mark_unknown(books, current, result)
                 self._pause(books, current, _look_later)
 
         self.keep(rule)

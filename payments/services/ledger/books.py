@@ -180,7 +180,7 @@ class Books:
 
     def movements(self, payment: Payment, kind: MovementKind) -> list[Any]:
         """Return the captures or refunds of a payment that are in the books, oldest first."""
-        self._require(payment)
+        self._check_read(payment)
         return [row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk]
 
     def has_reserved(self, operation: PaymentOperation) -> bool:
@@ -196,7 +196,7 @@ class Books:
 
     def pending(self, payment: Payment, kind: MovementKind) -> Decimal:
         """Return what is reserved by captures or refunds whose outcome isn't known yet, in major units."""
-        self._require(payment)
+        self._check_read(payment)
         return self._sum(payment, kind, MovementStatus.PENDING)
 
     def knows(self, payment: Payment) -> bool:
@@ -308,7 +308,7 @@ class Books:
         rows = (row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk)
         return sum((row.amount for row in rows if row.status == status), ZERO)
 
-    def _require(self, payment: Payment) -> None:
+    def _check_read(self, payment: Payment) -> None:
         if not self.knows(payment):
             raise LookupError(f"The books were opened without the captures and refunds of {payment.pk}.")
 

@@ -25,7 +25,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund, RefundReason
-from payments.money import ZERO, display_amount, parse_amount, require_multiple
+from payments.money import ZERO, check_multiple, display_amount, parse_amount
 from payments.providers import BaseProvider, PaymentContext
 from payments.services.ledger.books import Books
 from payments.services.ledger.calls import provider_for
@@ -98,7 +98,7 @@ def check_step(provider: BaseProvider[Any], amount: Decimal, currency_code: str)
 
     Raises DeclinedError where the provider says that it doesn't take the currency.
     """
-    require_multiple(amount, currency_code, provider.amount_step(currency_code))
+    check_multiple(amount, currency_code, provider.amount_step(currency_code))
 
 
 def insert_session(

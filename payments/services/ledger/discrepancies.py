@@ -81,13 +81,13 @@ def report_discrepancies(
         if is_known and operation is None:
             continue
         subject = subject or _report_of(books, session)
-        _require_attention(books, subject, discrepancy)
+        _bring_up(books, subject, discrepancy)
         if not is_known:
             _note(books, session, discrepancy, subject)
             known |= {(subject.pk, *discrepancy.key), (None, *discrepancy.key)}
 
 
-def _require_attention(books: Books, subject: PaymentOperation, discrepancy: Discrepancy) -> None:
+def _bring_up(books: Books, subject: PaymentOperation, discrepancy: Discrepancy) -> None:
     if subject.status != OperationStatus.ATTENTION:
         note_attention(books, subject, str(discrepancy))
     elif str(discrepancy) not in subject.detail.splitlines():

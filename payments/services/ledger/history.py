@@ -39,12 +39,12 @@ class Origin:
     `source` is a label for the history and decides nothing; every right and limit of payers hangs on `by_payer`.
     """
 
-    source: EventSource = EventSource.API
+    source: EventSource = EventSource.SHOP
     actor: Any = None
     by_payer: bool = False
 
     @classmethod
-    def of(cls, *, actor: Actor = None, source: str = EventSource.API, by_payer: bool = False) -> Origin:
+    def of(cls, *, actor: Actor = None, source: str = EventSource.SHOP, by_payer: bool = False) -> Origin:
         """Build an origin from what a verb was given; an anonymous user is nobody. Raises InputError."""
         return cls(source=EventSource(source), actor=user_of(actor, field="actor"), by_payer=by_payer)
 

@@ -304,7 +304,7 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
     return [found[pk] for pk in chosen if pk in found]
 
 
-def held_rows(rows: Sequence[Any]) -> Iterator[Any]:
+def leased_rows(rows: Sequence[Any]) -> Iterator[Any]:
     """Yield leased rows one by one, each with its lease renewed; those that another worker has by now are left out.
 
     A batch may so take longer than one lease, and is still not done twice.

@@ -317,7 +317,7 @@ class MovementRecorder:
             code = AttentionReason.REFUNDED_MORE_THAN_CAPTURED
             self._differ(code, left, _named(row), operation)
             self.has_refused_refund = True
-        elif row.amount > (kept := left - self.payment.withdrawn_amount):
+        elif row.amount > (kept := left - self.payment.net_charged_back_amount):
             code = AttentionReason.REFUNDED_WHAT_WAS_CHARGED_BACK
             self._differ(code, kept, _named(row), None)
         return row.amount <= left

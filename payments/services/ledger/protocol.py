@@ -33,7 +33,7 @@ from payments.services.ledger.operations import (
     raise_for_outcome,
     reach,
 )
-from payments.services.ledger.records import record_answer, withdraw
+from payments.services.ledger.records import record_answer, record_not_sent
 from payments.services.ledger.totals import refresh_totals
 from payments.states import OperationKind, OperationStatus, Outcome
 from payments.wording import kept_words
@@ -182,7 +182,7 @@ def _look_again(performance: Performance, operation: PaymentOperation) -> Paymen
         current.lease_expires_at = timezone.now() + LEASE
         refusal = refusal_of_call(books, current)
         if refusal is not None:
-            withdraw(books, current, Failure(code=refusal.code, message=kept_words(refusal)))
+            record_not_sent(books, current, Failure(code=refusal.code, message=kept_words(refusal)))
             refresh_totals(books)
         return refusal
 

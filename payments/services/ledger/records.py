@@ -148,7 +148,7 @@ def note_resolution(books: Books, operation: PaymentOperation, resolution: Resol
     )
 
 
-def lose_track(
+def mark_unknown(
     books: Books,
     operation: PaymentOperation,
     result: ProviderResult | None = None,
@@ -177,8 +177,8 @@ def _recording(operation: PaymentOperation) -> None:
 def _recorded(books: Books, operation: PaymentOperation, result: ProviderResult) -> PaymentOperation:
     if not _is_news(operation, result):
         return operation
-    if result.exchange:
-        operation.exchange = dict(result.exchange)
+    if result.provider_log:
+        operation.provider_log = dict(result.provider_log)
     _RECORDS[Outcome(result.outcome)](books, operation, result)
     refresh_totals(books)
     return operation
@@ -258,7 +258,7 @@ def _record_unknown(books: Books, operation: PaymentOperation, result: ProviderR
     operation.error_code = UNANSWERED.code
     operation.detail = (result.failure or UNANSWERED).detail
     if operation.status in (OperationStatus.PROCESSING, OperationStatus.PENDING):
-        operation.lose_track()
+        operation.mark_unknown()
         operation.unclear_since = DatabaseNow()
     _wait_again(books, operation)
 
@@ -280,7 +280,7 @@ def _record_decline(books: Books, operation: PaymentOperation, result: ProviderR
     operation.detail = failure.detail
     operation.decline(code=failure.code[:64], message=failure.message)
     if operation.kind in (OperationKind.AUTHORIZE, OperationKind.INITIATE):
-        _refuse_session(books, operation, failure)
+        _fail_session(books, operation, failure)
     _release(books, operation, failure)
     if isinstance(result, RefundResult) and result.fact is not None:
         apply_fact(books, operation.session, result.fact)
@@ -289,16 +289,16 @@ def _record_decline(books: Books, operation: PaymentOperation, result: ProviderR
 def _record_not_sent(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
     if operation.status != OperationStatus.PROCESSING:
         return  # That this attempt went nowhere says nothing of an earlier one.
-    withdraw(books, operation, result.failure or NOT_SENT)
+    record_not_sent(books, operation, result.failure or NOT_SENT)
 
 
-def withdraw(books: Books, operation: PaymentOperation, failure: Failure) -> None:
+def record_not_sent(books: Books, operation: PaymentOperation, failure: Failure) -> None:
     """Record that an operation that was claimed has certainly reached nobody; free what it had reserved."""
     operation.detail = failure.detail
     code = KEY_REFUSED if failure.code == KEY_REFUSED else NOT_SENT.code
-    operation.withdraw(code=code, message=failure.message)
+    operation.mark_not_sent(code=code, message=failure.message)
     if operation.kind == OperationKind.INITIATE:
-        _refuse_session(books, operation, NOT_SENT)
+        _fail_session(books, operation, NOT_SENT)
     _release(books, operation, NOT_SENT)
 
 
@@ -311,7 +311,7 @@ _RECORDS: Final[dict[Outcome, Callable[[Books, PaymentOperation, ProviderResult]
 }
 
 
-def _refuse_session(books: Books, operation: PaymentOperation, failure: Failure) -> None:
+def _fail_session(books: Books, operation: PaymentOperation, failure: Failure) -> None:
     if operation.session.is_unauthorized:
         fail_session(books, operation.session, failure)
 

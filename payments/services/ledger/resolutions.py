@@ -24,7 +24,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Capture, Payment, PaymentOperation, Refund
-from payments.money import ZERO, display_amount, parse_amount, require_multiple
+from payments.money import ZERO, check_multiple, display_amount, parse_amount
 from payments.providers import (
     AuthorizeResult,
     CancelResult,
@@ -219,10 +219,10 @@ def resolve(
     resolution = replace(resolution, told={**resolution.told, **_told_of(operation, statement, outlook)})
     row = operation.capture or operation.refund
     if outlook.twin is not None and row is not None:
-        _settle_with_twin(books, operation, row, outlook.twin, resolution)
+        _book_as_twin(books, operation, row, outlook.twin, resolution)
         return outlook
     if operation.kind == OperationKind.UPDATE and outlook.amount is not None:
-        _settle_update(books, operation, outlook.amount, resolution)
+        _resolve_update(books, operation, outlook.amount, resolution)
         return outlook
     is_word = not is_recorded(operation) or _booked_row(operation).is_by_person
     if not is_word:  # The provider has named it already.
@@ -338,7 +338,7 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: R
     if isinstance(row, Capture):
         left = books.succeeded(payment, MovementKind.CAPTURE) - row.amount
         gone = books.succeeded(payment, MovementKind.REFUND) + books.pending(payment, MovementKind.REFUND)
-        _check_free(left >= gone + payment.withdrawn_amount)
+        _check_free(left >= gone + payment.net_charged_back_amount)
         returned = room.take_back(payment, left)
     before = str(row.status)
     row.correct(code=CORRECTED.code)
@@ -461,7 +461,7 @@ def _check_step(operation: PaymentOperation, amount: Decimal) -> None:
     """Raise AmountError for an amount that the provider can't have moved; one that left the settings isn't asked."""
     if operation.provider_id in provider_aliases():
         step = provider_for(operation).amount_step(operation.currency_code)
-        require_multiple(amount, operation.currency_code, step)
+        check_multiple(amount, operation.currency_code, step)
 
 
 def _check_as_recorded(operation: PaymentOperation, amount: Decimal | None) -> None:
@@ -528,7 +528,7 @@ def _possible(books: Books, payment: Payment, kind: MovementKind) -> Decimal:
     """Return how much of a payment can have been captured, or refunded, in all by what the books know."""
     if kind == MovementKind.CAPTURE:
         return payment.amount - payment.canceled_amount
-    return books.succeeded(payment, MovementKind.CAPTURE) - payment.withdrawn_amount
+    return books.succeeded(payment, MovementKind.CAPTURE) - payment.net_charged_back_amount
 
 
 def _more_than_possible(
@@ -620,7 +620,7 @@ def _may_be_same(
     return is_foreign and is_alike and not (reference and other.provider_reference)
 
 
-def _settle_with_twin(
+def _book_as_twin(
     books: Books, operation: PaymentOperation, row: Movement, twin: Movement, resolution: Resolution
 ) -> None:
     """Have what a report has brought into the books be what an operation did; what it had reserved goes free."""
@@ -632,7 +632,7 @@ def _settle_with_twin(
     refresh_totals(books)
 
 
-def _settle_update(
+def _resolve_update(
     books: Books, operation: PaymentOperation, amount: Decimal, resolution: Resolution
 ) -> None:
     """End an update with the amount that the session has at the provider, whatever was asked."""

@@ -48,7 +48,7 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.authorized_amount = held_amount(books)
     collection.captured_amount = sum((row.captured_amount for row in books.payments), ZERO)
     collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
-    collection.charged_back_amount = sum((row.withdrawn_amount for row in books.payments), ZERO)
+    collection.charged_back_amount = sum((row.net_charged_back_amount for row in books.payments), ZERO)
     is_newly_covered = not was_covered and collection.kept_amount >= collection.amount
     _refresh_status(books, is_newly_covered=is_newly_covered)
     # Also where it wasn't covered before: the order may cost less by now than the collection was opened for.
@@ -144,7 +144,7 @@ def amount_to_refund(books: Books, payment: Payment, amount: Decimal | None) -> 
     captured = books.succeeded(payment, MovementKind.CAPTURE)
     return _choose(
         amount,
-        total=captured - books.succeeded(payment, MovementKind.REFUND) - payment.withdrawn_amount,
+        total=captured - books.succeeded(payment, MovementKind.REFUND) - payment.net_charged_back_amount,
         pending=books.pending(payment, MovementKind.REFUND),
         held_by=lambda: holder_of(books, payment, OperationKind.REFUND),
         currency_code=payment.currency_code,

@@ -325,10 +325,10 @@ class SecrecyContract(ContractHooks):
             results.append(driver.retrieve())
         private = list(self._private_texts(driver))
         for result in results:
-            self._is_silent(result, result.exchange, result.failure, driver.data, driver.provider_data)
+            self._is_silent(result, result.provider_log, result.failure, driver.data, driver.provider_data)
             carried = pickle.dumps(result)
             assert not any(secret.encode() in carried for secret in self._secrets())
-            shown = f"{result!r} {result.exchange!r}"
+            shown = f"{result!r} {result.provider_log!r}"
             assert not any(text in shown for text in private), "A result prints what is in provider_data."
 
     def test_refusals_tell_the_payer_nothing_private(self) -> None:

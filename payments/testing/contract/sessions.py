@@ -122,7 +122,7 @@ class InitiationContract(ContractHooks):
         result = succeeded(driver, driver.initiate())
         assert is_json(result.data), f"data must be JSON: {result.data!r}"
         assert is_json(result.provider_data), "provider_data must be JSON"
-        assert is_json(result.exchange), "exchange must be JSON"
+        assert is_json(result.provider_log), "provider_log must be JSON"
 
     def test_initiate_holds_no_money(self) -> None:
         self.require("supports_retrieve")

@@ -123,7 +123,7 @@ class PaymentEventFactory(RowFactory[PaymentEvent]):
     type = "collection.created"
     to_status = factory.LazyAttribute(lambda row: str(row.collection.status))
     amount = factory.LazyAttribute(lambda row: row.collection.amount)
-    source = EventSource.API
+    source = EventSource.SHOP
     published_at = factory.LazyFunction(timezone.now)
 
 

@@ -29,6 +29,7 @@ COLLECTION_KEYS = {
     "charged_back_amount",
     "payable",
     "customer_id",
+    "description",
     "metadata",
     "payment_sessions",
     "payments",
@@ -38,6 +39,7 @@ COLLECTION_KEYS = {
     "updated_at",
 }
 SESSION_KEYS = {
+    "metadata",
     "id",
     "payment_collection_id",
     "payment_id",
@@ -87,6 +89,7 @@ def test_a_collection_is_created_for_an_order_and_a_customer(
             "currency_code": "EUR",
             "payable": {"type": "shop.order", "id": str(order.pk)},
             "customer_id": shopper.pk,
+            "description": "Order 1001",
             "metadata": {"channel": "phone"},
         },
     )
@@ -96,6 +99,7 @@ def test_a_collection_is_created_for_an_order_and_a_customer(
     assert (created.body["amount"], created.body["currency_code"]) == ("99.90", "eur")
     collection = PaymentCollection.objects.for_payable(order).get()
     assert (collection.customer, collection.metadata) == (shopper, {"channel": "phone"})
+    assert (collection.description, created.body["description"]) == ("Order 1001", "Order 1001")
 
 
 def test_a_collection_may_stand_alone(boss: Visitor) -> None:

@@ -45,7 +45,16 @@ PAYMENT_KEYS = {
     "created_at",
     "updated_at",
 }
-MOVEMENT_KEYS = {"id", "status", "amount", "provider_reference", "error", "created_at", "succeeded_at"}
+MOVEMENT_KEYS = {
+    "id",
+    "status",
+    "amount",
+    "provider_reference",
+    "error",
+    "metadata",
+    "created_at",
+    "succeeded_at",
+}
 DECLINED = CaptureResult(
     outcome=Outcome.DECLINED,
     failure=Failure(code="authorization_expired", message="The authorization has expired.", detail="raw"),

@@ -92,7 +92,7 @@ def test_nothing_private_is_in_any_answer(
             data={"client_token": "public", "leaked": "PRIVATE-1"},
             provider_data={"secret": "PRIVATE-2"},
             provider_reference="PRIVATE-3",
-            exchange={"raw": "PRIVATE-4"},
+            provider_log={"raw": "PRIVATE-4"},
         ),
     )
     script.next("authorize", DECLINED)
