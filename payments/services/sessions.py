@@ -25,6 +25,7 @@ from payments.services.ledger.payers import (
     SESSIONS,
     UPDATES,
     Verb,
+    check_agreement,
     check_money,
     check_offered,
     check_right,
@@ -155,9 +156,9 @@ def authorize_payment_session(
     returned as it is, so that authorizing twice gives the one payment. `saved_method` is for
     `charge_saved_payment_method`: it is charged while its customer is away.
 
-    Raises TransitionError for a canceled session, AmountError where more would be held than is due,
-    LimitError where a payer has tried too often, OperationInProgressError, ProviderUnavailableError and
-    OutcomeUnknownError.
+    Raises TransitionError for a canceled session, and where a customer isn't away or hasn't agreed any more to be
+    charged so (`not_agreed`), AmountError where more would be held than is due, LimitError where a payer has tried too
+    often, OperationInProgressError, ProviderUnavailableError and OutcomeUnknownError.
     """
     check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
@@ -165,9 +166,13 @@ def authorize_payment_session(
     check_money(provider)
     check_offered(provider, origin)
     sent = check_input(provider, data)
+    status = session.status
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
-        return claims.claim_authorization(books, books.session(session.pk), sent, saved_method=saved_method)
+        locked = books.session(session.pk)
+        if saved_method is not None:
+            check_agreement(books, locked, seen=session, status=status)
+        return claims.claim_authorization(books, locked, sent, saved_method=saved_method)
 
     scope = Scope(
         account_at=session.provider_id if session.initiated_at is None else None,
@@ -176,6 +181,7 @@ def authorize_payment_session(
     performance = perform(session.collection_id, claim, origin=origin, scope=scope)
     while any(step.operation.kind != OperationKind.AUTHORIZE for step in performance.steps):
         performance.raise_first()
+        status = performance.books.session(session.pk).status
         performance = perform(session.collection_id, claim, origin=origin, scope=scope)
     for step in performance.steps:
         if step.error is not None or step.operation.status != OperationStatus.DECLINED:

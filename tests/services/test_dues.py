@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,12 +13,13 @@ from django.utils import timezone
 from payments import services, signals
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeResult, Failure, NextAction
-from payments.providers.account_holders import ListMethodsResult
+from payments.providers.account_holders import AccountRequest, ListMethodsResult, SavedPaymentMethod
 from payments.services.background.installments import CHALLENGE, PATIENCE, PAUSE
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
 from tests.reliability.clocks import TestClock
+from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -181,6 +183,46 @@ def test_without_a_saved_card_the_shop_is_told_once_a_day(
     services.charge_due_installments()
     due.refresh_from_db()
     assert due.status == "authorized"
+
+
+@pytest.mark.shows(
+    "While the provider tells what a customer has saved, they begin to pay, or their order or agreement is ended",
+    "Nothing is charged with it, and the shop is told",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["is asked by the bank", "is erased", "gives the order away"])
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_what_is_no_longer_agreed_once_the_card_is_known_is_not_charged(
+    customer: AbstractBaseUser, script: Script, what: str, is_begun: bool
+) -> None:
+    order = Order.objects.create(number="D-1", total=100, currency_code="eur")
+    resolved = services.ResolvedPayable(payable=order, amount=100, currency_code="eur", customer=customer)
+    other = CustomerFactory.create()
+    services.create_account_holder(other, provider_id="scripted")
+    collection, _is_new = services.open_payment_collection(resolved)
+    [due] = services.create_installment_plan(
+        collection, provider_id="scripted", count=1, interval="month", is_automatic=True
+    )
+    if is_begun:
+        script.next("authorize", REFUSED)
+        services.authorize_payment_session(due, by_payer=True, actor=customer)
+
+    def meanwhile(request: AccountRequest) -> ListMethodsResult:
+        if what == "is erased":
+            services.erase_customer(customer)
+        elif what == "gives the order away":
+            services.open_payment_collection(replace(resolved, customer=other))
+        else:
+            script.next("authorize", ASKED)
+            services.authorize_payment_session(due, by_payer=True, actor=customer)
+        card = SavedPaymentMethod(id="card_1", type="card", brand="visa", last4="4242", expires="2034-12")
+        return ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=(card,))
+
+    script.next("list_methods", meanwhile)
+    services.charge_due_installments()
+
+    assert not [request for request in script.requests("authorize") if request.saved_method]
+    assert [event.data["code"] for event in events(due, "session.not_charged")] == ["not_agreed"]
 
 
 def test_without_an_account_or_a_customer_the_shop_is_told(script: Script) -> None:

@@ -166,6 +166,21 @@ def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
         )
 
 
+def check_agreement(books: Books, session: PaymentSession, *, seen: PaymentSession, status: str) -> None:
+    """Raise TransitionError (`not_agreed`) where a customer isn't away, or not who agreed to be charged while away.
+
+    `seen` is the session as it was when what they have saved was looked up, and `status` how it stood last.
+    """
+    is_theirs = books.collection.customer_id == seen.collection.customer_id
+    has_ended = seen.is_automatic and not session.is_automatic
+    is_answering = session.status == SessionStatus.REQUIRES_MORE != status
+    if has_ended or is_answering or not is_theirs:
+        raise TransitionError(
+            _("The customer is paying this, or has not agreed any more that it is charged."),
+            code="not_agreed",
+        )
+
+
 def origin_of_shop(*, actor: Actor, source: str, by_payer: bool) -> Origin:
     """Return the origin of a verb that payers don't have; raise InputError (`not_for_payers`) where one asks."""
     if by_payer:
