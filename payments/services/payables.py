@@ -101,9 +101,8 @@ def open_payment_collection(
         collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
     if is_new:
         return collection, True
-    customer = _customer_of(resolved)
-    if collection.customer_key != key_of(customer):
-        _follow_customer(collection, customer, Origin.of(**asker), generation=generation)
+    if collection.customer_key != key_of(_customer_of(resolved)):
+        _follow_customer(collection, resolved, Origin.of(**asker), generation=generation)
     amount = parse_amount(resolved.amount, collection.currency_code)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, **asker)
@@ -132,6 +131,10 @@ def _find_or_create(
 
 def _customer_of(resolved: ResolvedPayable) -> Any:
     return user_of(resolved.customer, field="customer")
+
+
+def _description_of(resolved: ResolvedPayable) -> str:
+    return str(resolved.description or "")
 
 
 def is_collection_of(collection_id: str, resolved: ResolvedPayable) -> bool:
@@ -173,7 +176,7 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: b
         currency_code=resolved.currency_code,
         payable=resolved.payable,
         customer=resolved.customer,
-        description=str(resolved.description or ""),
+        description=_description_of(resolved),
         actor=actor,
         source=source,
         by_payer=by_payer,
@@ -215,12 +218,14 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
 
 
 def _follow_customer(
-    collection: PaymentCollection, customer: Actor, origin: Origin, *, generation: int
+    collection: PaymentCollection, resolved: ResolvedPayable, origin: Origin, *, generation: int
 ) -> None:
     """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another.
 
-    `generation` tells in whose hands it was before the shop was asked: after another change that is no news.
+    Its description becomes the new one: the old one may name the former customer. `generation` tells in whose hands it
+    was before the shop was asked: after another change that is no news.
     """
+    customer = _customer_of(resolved)
 
     def claim(books: Books) -> list[PaymentOperation]:
         former = books.collection.customer_key
@@ -228,8 +233,8 @@ def _follow_customer(
             return []
         if books.collection.secret_generation != generation:
             raise OperationInProgressError(_("This has just come into other hands. Try again."))
-        books.collection.customer = customer  # type: ignore[assignment]  # which user model it is, the settings decide
-        books.collection.customer_key = key_of(customer)
+        books.collection.customer, books.collection.customer_key = customer, key_of(customer)
+        books.collection.description = _description_of(resolved)
         return _claim_change_of_hands(books, ends_sessions=former != "")
 
     books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
@@ -253,8 +258,7 @@ def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[Payment
             agreed.append(session.pk)
         is_busy = bool(books.open_operations(target_id=session.pk))
         if session.initiated_at is None and session.installment is not None and not is_busy:
-            context = {"customer_id": theirs.customer_id, "email": theirs.email, "account_reference": None}
-            session.context = {**session.context, **context}
+            session.context = {**vars(theirs), "return_url": session.context.get("return_url")}
         elif ends_sessions and not is_busy:
             operations += claim_abandonment(books, session)
     books.note("collection.changed_hands", books.collection, data={"not_automatic": agreed} if agreed else {})

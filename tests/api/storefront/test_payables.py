@@ -16,6 +16,7 @@ from payments.services import ResolvedPayable
 from payments.services.payables import open_payment_collection
 from payments.states import Outcome
 from payments.testing import Script
+from payments.testing.factories import CustomerFactory
 from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
 from tests.shop.models import Order
@@ -49,6 +50,32 @@ def test_a_description_goes_along_to_the_provider(make_order: MakeOrder, shopper
     context = services.payment_context(collection, return_url="https://shop.example/")
     assert (context.description, context.return_url) == ("Two tickets", "https://shop.example/")
     assert (context.customer_id, context.email) == (str(shopper.pk), "sam@shopper.example")
+
+
+@pytest.mark.shows(
+    "An order comes into other hands",
+    "No provider is told of the new customer's payment what the former one's was called",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("was_guest", [True, False])
+@pytest.mark.parametrize("description", ["Two tickets", None])
+def test_a_description_goes_with_its_customer(
+    make_order: MakeOrder, shopper: Any, script: Script, was_guest: bool, description: str | None
+) -> None:
+    order = make_order()
+    former = None if was_guest else CustomerFactory.create()
+    collection, _is_new = open_payment_collection(
+        resolved(order, customer=former, description="For Ada Lovelace")
+    )
+    [part, _later] = services.create_installment_plan(
+        collection, provider_id="scripted", count=2, interval="month"
+    )
+
+    opened, _is_new = open_payment_collection(resolved(order, customer=shopper, description=description))
+
+    assert services.payment_context(opened).description == description
+    services.authorize_payment_session(part, by_payer=True, actor=shopper)
+    assert [request.context.description for request in script.requests("initiate")] == [description]
 
 
 @pytest.mark.django_db
