@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError
@@ -35,7 +36,7 @@ from payments.services.ledger.resolutions import (
 )
 from payments.services.ledger.statements import database_time
 from payments.services.sync import events_since, last_event_of, synchronize
-from payments.states import EventSource, OperationStatus
+from payments.states import EventSource, OperationKind, OperationStatus
 
 __all__ = [
     "KINDS_WITH_AMOUNT",
@@ -194,13 +195,19 @@ def _room_of(operation: PaymentOperation) -> resolutions.Room:
     """Return by how much a payment was made larger for what a person has booked of an operation last."""
     told = PaymentEvent.objects.filter(operation=operation, type__in=_RESOLUTIONS).order_by("-id").first()
     room = {} if told is None else told.data.get("room", {})
-    payment = operation.payment
-    is_certain = payment is not None and not payment.is_by_person
-    holds = PaymentEvent.objects.filter(payment=payment, type="payment.authorized") if is_certain else None
-    held = None if holds is None else holds.values_list("amount", flat=True).last()
     return resolutions.Room(
-        amount=Decimal(room.get("amount", 0)), canceled=Decimal(room.get("canceled", 0)), held=held
+        amount=Decimal(room.get("amount", 0)),
+        canceled=Decimal(room.get("canceled", 0)),
+        held=_held_last(operation),
     )
+
+
+def _held_last(operation: PaymentOperation) -> Decimal | None:
+    """Return what the provider or a person has said last that is held of an operation's session."""
+    of_hold = Q(type="payment.authorized") | Q(type__in=_RESOLUTIONS, operation__kind=OperationKind.AUTHORIZE)
+    told = PaymentEvent.objects.filter(of_hold, session=operation.session_id).order_by("-id")
+    amounts = (event.amount or event.data.get("amount") for event in told)
+    return next((Decimal(amount) for amount in amounts if amount), None)
 
 
 def foresee(

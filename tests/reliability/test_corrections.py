@@ -39,7 +39,7 @@ from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import Script, scripted_provider
 from tests.reliability.books import assert_invariants
 from tests.reliability.test_resolutions import CASES
-from tests.reliability.test_resolved_amounts import WEBHOOK, booked, tell, unknown
+from tests.reliability.test_resolved_amounts import OLD, WEBHOOK, booked, tell, unknown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -238,6 +238,47 @@ def test_hold_that_something_was_done_with_is_not_corrected_away(script: Script,
     with pytest.raises(TransitionError) as refusal:
         correct_operation(operation, has_happened=False, reason="No.")
     assert refusal.value.code in ("depended_on", "already_recorded")
+
+
+@pytest.mark.shows(
+    "A person has booked a hold and a capture of it that were another order's",
+    "They take back both: that something was captured is no word of the provider's about the hold",
+)
+@pytest.mark.parametrize("amount", ["60.00", "100.00", "130.00"])
+@pytest.mark.parametrize("held", ["80.00", "100.00"])
+def test_hold_is_taken_back_after_the_capture_that_a_person_has_told_of(
+    script: Script, held: str, amount: str
+) -> None:
+    operation = unknown(CASES["authorize"], script)
+    resolve_operation(operation, has_happened=True, reason="Seen.")
+    if held != "100.00":
+        correct_operation(operation, has_happened=True, amount=held, reason="Misread.")
+    [payment] = Payment.objects.all()
+    captures = [lost_capture(payment, script, part) for part in ("50.00", "20.00")]
+    for capture in captures:
+        resolve_operation(capture, has_happened=True, amount=amount, reason="Seen.", accept_excess=True)
+    for left, capture in enumerate(reversed(captures)):
+        correct_operation(capture, has_happened=False, reason="Another order's.")
+        payment.refresh_from_db()
+        captured = 0 if left else Decimal(amount)
+        assert (payment.captured_amount, payment.amount) == (captured, max(Decimal(held), captured))
+        assert payment.is_by_person
+        assert_invariants(operation.collection)
+
+    correct_operation(operation, has_happened=False, reason="Another order's.")
+
+    assert sums(operation.collection)[0] == "not_paid"
+
+
+def lost_capture(payment: Payment, script: Script, amount: str) -> PaymentOperation:
+    """Return a capture of which nobody has known for some time what became."""
+    script.next("capture", TimeoutError())
+    with pytest.raises(PaymentError):
+        capture_payment(payment, amount=amount)
+    operation = PaymentOperation.objects.get(status="unknown", kind="capture", amount=Decimal(amount))
+    assert operation.unclear_since is not None
+    PaymentOperation.objects.filter(pk=operation.pk).update(unclear_since=operation.unclear_since - OLD)
+    return operation
 
 
 def test_room_that_an_excess_took_is_given_back(script: Script) -> None:

@@ -128,7 +128,7 @@ class Outlook:
 class Room:
     """How much larger a payment was made, and how much less of it released, for an operation's last resolution.
 
-    `held` is what its provider has authorized, or None where only a person has told of that: whoever needed the room
+    `held` is what was said last that is authorized, or None where the history doesn't tell: whoever needed the room
     first, the payment is no larger than that unless more was captured.
     """
 
@@ -231,7 +231,11 @@ def resolve(
     if outlook.amount is not None:
         _take_amount(books, operation, row, outlook.amount)
     accepted = _EXCESSES if statement.accepts_excess else frozenset()
+    hold = None if row is None else row.payment
+    is_hold_by_person = hold is not None and hold.is_by_person
     record_word(books, operation, _answer_for(operation, statement, outlook.amount), resolution, accepted)
+    if hold is not None:  # That some of it was taken is a person's word too, and none of its provider's.
+        hold.is_by_person = is_hold_by_person
     if is_recorded(operation):
         _booked_row(operation).is_by_person = is_word
     if row is not None and row.provider_reference != name:
