@@ -21,6 +21,7 @@ from django.utils import timezone
 from payments.exceptions import PaymentError
 from payments.models import (
     AccountHolder,
+    Capture,
     IdempotencyRecord,
     PaymentCollection,
     PaymentEvent,
@@ -166,6 +167,9 @@ class _Person:
         }
         if isinstance(row, PaymentSession):
             blank |= self._left_of(row)
+        if isinstance(row, Capture):
+            room = row._meta.get_field("reference").max_length
+            blank["reference"] = self._cleaned(row.reference)[:room]
         wanted = self._without_texts(row) | blank
         changes = {name: value for name, value in wanted.items() if value != getattr(row, name)}
         for name, value in changes.items():

@@ -190,6 +190,23 @@ def test_nothing_of_an_erased_customer_is_left(customer: AbstractBaseUser, scrip
     assert collection.events.filter(type="customer.erased", source="staff").count() == 1
 
 
+@pytest.mark.parametrize("filling", ["", "x" * 300])
+def test_the_name_on_a_bank_transfer_goes_and_the_rest_of_its_reference_stays(
+    customer: AbstractBaseUser, filling: str
+) -> None:
+    collection = collection_of(customer)
+    reference = f"Invoice 12, {NAME}"
+    services.mark_payment_collection_as_paid(
+        collection, reference=f"{reference} {filling}"[:255].strip(), note=f"From {EMAIL}"
+    )
+
+    services.erase_customer(customer)
+
+    assert left() == []
+    capture = collection.payments.get().captures.get()
+    assert capture.reference.startswith("Invoice 12, [erased]")
+
+
 def test_amounts_and_history_stay(customer: AbstractBaseUser, script: Script) -> None:
     collection = life(customer, script)
     before = _figures(collection)
