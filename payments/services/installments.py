@@ -20,7 +20,7 @@ from payments.services.ledger.books import Books, Scope, open_books
 from payments.services.ledger.history import Actor
 from payments.services.ledger.locks import check_snapshot, joined
 from payments.services.ledger.payers import origin_of_shop
-from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
+from payments.services.ledger.totals import check_excess, promise_of, refresh_totals, remaining_amount
 from payments.services.payables import payment_context
 from payments.services.providers import usable_provider
 from payments.states import EventSource, SessionStatus
@@ -59,7 +59,7 @@ def create_installment_plan(
 
     Raises InputError, also for a payer (`not_for_payers`), AmountError where a part would be nothing, or the provider
     can't take the whole in any parts, DeclinedError where it doesn't take the currency, TransitionError for a canceled
-    collection and while a part of an earlier plan isn't canceled.
+    collection, while a part of an earlier plan isn't canceled, and where a payer has begun to pay (`session_open`).
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
@@ -135,6 +135,11 @@ def _next_number(books: Books) -> int:
     if any(not row.is_split for row in books.unauthorized_sessions()):
         raise TransitionError(
             _("A session covers what is left; cancel it before making a plan."), code="session_open"
+        )
+    if any(row.is_by_payer and promise_of(books, row) for row in books.unauthorized_sessions()):
+        raise TransitionError(
+            _("A payer has begun to pay a part; cancel that session before making a plan."),
+            code="session_open",
         )
     return max((row.installment or 0 for row in parts), default=0) + 1
 

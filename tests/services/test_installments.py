@@ -159,6 +159,21 @@ def test_plan_is_refused_while_a_session_covers_what_is_left(session: PaymentSes
     assert refusal.value.code == "session_open"
 
 
+@pytest.mark.shows(
+    "A payer has split off a part before the shop makes a plan",
+    "Refused while that may still be paid: a plan is never for less than the shop knows",
+)
+def test_a_plan_is_not_made_smaller_by_what_a_payer_has_split_off(collection: PaymentCollection) -> None:
+    theirs = services.create_payment_session(collection, provider_id="card", amount="60.00", by_payer=True)
+    with pytest.raises(TransitionError) as refusal:
+        plan(collection)
+    assert refusal.value.code == "session_open"
+
+    services.cancel_payment_session(theirs)
+
+    assert sum(part.amount for part in plan(collection)) == 100
+
+
 @pytest.mark.parametrize(
     ("values", "code", "field"),
     [
