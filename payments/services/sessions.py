@@ -67,7 +67,7 @@ def create_payment_session(
     sent = check_input(provider, data)
 
     def make_room(books: Books) -> Sequence[PaymentOperation]:
-        operations = claims.claim_room_for_shop(books, amount)
+        operations = claims.claim_room_for_shop(books, provider, amount)
         if not operations:
             return claim(books)
         refresh_totals(books)

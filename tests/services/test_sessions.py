@@ -141,6 +141,20 @@ def test_what_a_payer_is_paying_does_not_yield_nor_does_what_would_not_be_enough
     assert (theirs.status, theirs.amount, session.amount) == ("pending", Decimal("0.75"), Decimal("99.25"))
 
 
+def test_a_payers_split_stays_where_the_provider_could_only_refuse_what_the_shop_asks_for(
+    collection: PaymentCollection, card: Script
+) -> None:
+    theirs = services.create_payment_session(collection, provider_id="card", amount="60.00", by_payer=True)
+    card.step = Decimal(1)
+
+    with pytest.raises(AmountError) as refusal:
+        services.create_payment_session(collection, provider_id="card", amount="99.50")
+
+    theirs.refresh_from_db()
+    assert refusal.value.code == "not_a_multiple"
+    assert (theirs.status, theirs.amount) == ("pending", Decimal(60))
+
+
 @pytest.mark.parametrize("answer", [TimeoutError(), declined(CancelResult)])
 def test_shop_gets_what_is_left_where_it_is_not_known_that_a_payers_split_yields(
     collection: PaymentCollection, card: Script, answer: Any

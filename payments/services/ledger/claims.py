@@ -226,7 +226,7 @@ def _claim_rest(books: Books, session: PaymentSession) -> list[PaymentOperation]
     return claim_update(books, session, left) if is_too_large and _can_be(books, session, left) else []
 
 
-def claim_room_for_shop(books: Books, amount: Amount) -> list[PaymentOperation]:
+def claim_room_for_shop(books: Books, provider: BaseProvider[Any], amount: Amount) -> list[PaymentOperation]:
     """Claim that what payers have split off leaves the shop the amount that it asks for, or the whole rest.
 
     What is being worked on stays, for it may be held at any moment. So does all, where that would not be enough.
@@ -240,7 +240,10 @@ def claim_room_for_shop(books: Books, amount: Amount) -> list[PaymentOperation]:
     ]
     room = remaining_amount(books) + sum((promise_of(books, row) for row in theirs), ZERO)
     wanted = room if amount is None else parse_amount(amount, books.collection.currency_code)
-    return claim_room(books, wanted, theirs) if wanted <= room else []
+    operations = claim_room(books, wanted, theirs) if wanted <= room else []
+    if operations:  # Nobody's split ends for what the provider would refuse.
+        check_step(provider, wanted, books.collection.currency_code)
+    return operations
 
 
 def claim_room(
