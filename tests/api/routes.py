@@ -86,7 +86,7 @@ STAFF = (
     Route(
         method="POST",
         path="staff/payments/{payment}/capture/",
-        body={"amount": "1.00", "despite_unclear": True},
+        body={"amount": "1.00", "metadata": {"till": 4}, "despite_unclear": True},
     ),
     Route(
         method="POST",
@@ -95,6 +95,7 @@ STAFF = (
             "amount": "1.00",
             "refund_reason_id": "{reason}",
             "note": "a dent",
+            "metadata": {"ticket": "T-1"},
             "despite_unclear": True,
         },
     ),
