@@ -103,7 +103,7 @@ def test_capture_that_was_not_sent_frees_its_amount(payment: Payment, card: Scri
         ("admin", "refuses the shop's API key"),
         ("staff", "refuses the shop's API key"),
         ("storefront", "can't be reached right now"),
-        ("api", "can't be reached right now"),
+        ("shop", "can't be reached right now"),
     ],
 )
 def test_refused_key_is_told_to_operators_only(
