@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -17,7 +18,7 @@ from django.utils.translation import gettext as _
 from payments.exceptions import PaymentError
 from payments.models import PaymentOperation
 from payments.money import display_amount, is_known
-from payments.services.operations import Discrepancy
+from payments.services.operations import Discrepancy, reasons_in
 from payments.states import AttentionReason, OperationStatus, SessionStatus
 
 
@@ -154,26 +155,30 @@ def is_resolved(operation: PaymentOperation) -> bool:
 def trouble_html(operation: PaymentOperation, currency_code: str) -> SafeString:
     """Return what is wrong with an operation; of a resolved one, a remark on what was wrong."""
     if is_resolved(operation):
-        return quiet(detail_text(operation.detail, currency_code))
-    reasons = detail_lines(operation.detail, currency_code)
+        return quiet(detail_text(operation, currency_code))
+    reasons = detail_lines(operation, currency_code)
     return lines(failure(operation.error_code, operation.error_text), *reasons)
 
 
-def detail_text(detail: str, currency_code: str) -> str:
-    """Return an operation's `detail` for people, in one line."""
-    return " ".join(detail_lines(detail, currency_code))
+def detail_text(operation: PaymentOperation, currency_code: str) -> str:
+    """Return an operation's reasons for attention in words, in one line."""
+    return " ".join(detail_lines(operation, currency_code))
 
 
-def detail_lines(detail: str, currency_code: str) -> list[str]:
+def detail_lines(operation: PaymentOperation, currency_code: str) -> list[str]:
     """Return an operation's reasons for attention in words, one per line, and other lines unchanged."""
-    return [_reason(line, currency_code) for line in detail.splitlines()]
+    return reasons_text(operation.detail, operation.discrepancies, currency_code)
 
 
-def _reason(detail: str, currency_code: str) -> str:
-    if detail in AttentionReason.values:
-        return f"{AttentionReason(detail).label}."
-    discrepancy = Discrepancy.read(detail)
-    return detail if discrepancy is None else discrepancy_text(discrepancy, currency_code)
+def reasons_text(detail: str, discrepancies: Sequence[Mapping[str, str]], currency_code: str) -> list[str]:
+    """Return in words what an operation, or an event about one, keeps of why it needs attention."""
+    return [_reason(each, currency_code) for each in reasons_in(detail, discrepancies)]
+
+
+def _reason(reason: Discrepancy | str, currency_code: str) -> str:
+    if isinstance(reason, Discrepancy):
+        return discrepancy_text(reason, currency_code)
+    return f"{AttentionReason(reason).label}." if reason in AttentionReason.values else reason
 
 
 def resolution_text(reason: str, evidence: str) -> str:

@@ -17,7 +17,16 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from payments.admin.formatting import amount_html, amount_text, detail_text, localized, quiet, resolution_text
+from payments.admin.formatting import (
+    amount_html,
+    amount_text,
+    detail_text,
+    discrepancy_text,
+    localized,
+    quiet,
+    reasons_text,
+    resolution_text,
+)
 from payments.admin.links import Links, provider_name
 from payments.admin.panels import (
     TimelineDay,
@@ -162,14 +171,13 @@ def sentence(event: PaymentEvent) -> str:
 def remark(event: PaymentEvent) -> str:
     """Return what an event adds to its sentence: the kind of operation, an error's code, what differs."""
     data, currency = _data(event), event.collection.currency_code
-    if "expected" in data and "reported" in data:
-        parts = {name: data.get(name, "") for name in ("code", "expected", "reported")}
-        return detail_text(str(Discrepancy(**parts)), currency)
+    if (discrepancy := Discrepancy.of(data)) is not None:
+        return discrepancy_text(discrepancy, currency)
     if event.type in ("operation.resolved", "operation.corrected"):
         message = resolution_text(str(data.get("reason", "")), str(data.get("evidence", "")))
         said = [_said(each, currency) for each in (data.get("before"), data) if each]
         return " · ".join(each for each in (message, " → ".join(filter(None, said))) if each)
-    detail = detail_text(str(data.get("detail") or ""), currency)
+    detail = " ".join(reasons_text(str(data.get("detail") or ""), data.get("discrepancies") or (), currency))
     if _is_report(event):
         return detail
     if "received_at" in data:
@@ -276,7 +284,7 @@ def _call(operation: PaymentOperation, links: Links, *, shows_answer: bool) -> t
     is_report = operation.kind == OperationKind.SYNC
     at, currency = operation.finished_at or operation.created_at, operation.collection.currency_code
     remarks = ["" if is_report else operation.get_kind_display(), operation.error_code]
-    detail = detail_text(operation.detail, currency)
+    detail = detail_text(operation, currency)
     entry = TimelineEntry(
         time=_time(at),
         tone=tone_of(operation.status, OperationStatus),

@@ -108,6 +108,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
     own_movement_id = KeyField(_("own movement"), null=True, blank=True, editable=False)
     provider_log = models.JSONField(_("provider log"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     detail = models.TextField(_("detail"), blank=True, default="")
+    discrepancies = models.JSONField(_("discrepancies"), default=list, blank=True, editable=False)
     source = models.CharField(
         _("source"), max_length=16, choices=EventSource.choices, default=EventSource.SHOP
     )

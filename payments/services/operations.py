@@ -17,7 +17,7 @@ from payments.providers.calls import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
 from payments.services.ledger import resolutions
 from payments.services.ledger.books import Books, keep, open_books
-from payments.services.ledger.discrepancies import Discrepancy
+from payments.services.ledger.discrepancies import Discrepancy, reasons_in
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, reconnecting
 from payments.services.ledger.operations import is_unclear, raise_for_outcome
@@ -52,6 +52,7 @@ __all__ = [
     "is_unclear",
     "look_into",
     "raise_for_outcome",
+    "reasons_in",
     "reported_of",
     "resolve_operation",
 ]

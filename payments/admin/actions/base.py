@@ -129,7 +129,7 @@ def _unknown_text(error: OutcomeUnknownError) -> str:
         message = _(
             "%(what)s needs attention: %(detail)s Say what became of it, and don't do it again elsewhere."
         )
-        detail = detail_text(operation.detail, operation.currency_code)
+        detail = detail_text(operation, operation.currency_code)
         return message % {"what": what_of(operation), "detail": detail}
     message = _(
         "The provider didn't answer. %(what)s may or may not have gone through. %(next)s Don't do it again, or in the "

@@ -68,7 +68,7 @@ class CheckOperation(Action[PaymentOperation]):
         if operation.status == OperationStatus.ATTENTION:
             said.append(
                 _("The operation needs attention: %(detail)s")
-                % {"detail": detail_text(operation.detail, operation.currency_code)}
+                % {"detail": detail_text(operation, operation.currency_code)}
             )
         else:
             said += [unclear_text(operation), next_look(operation)]
@@ -161,7 +161,7 @@ class ResolveOperation(Action[PaymentOperation]):
         status = OperationStatus(row.status).label
         if row.status == OperationStatus.ATTENTION:
             message = _("Your answer is recorded, but the operation still needs attention: %(detail)s")
-            detail = detail_text(row.detail, row.currency_code)
+            detail = detail_text(row, row.currency_code)
             return Report(text=message % {"detail": detail}, level=messages.WARNING)
         return Report(text=_("The operation is resolved. Status: %(status)s.") % {"status": status})
 
@@ -310,7 +310,7 @@ def _waits(row: PaymentOperation) -> bool:
 
 
 def _reason(row: PaymentOperation) -> Iterable[str]:
-    return detail_lines(row.detail, row.currency_code)
+    return detail_lines(row, row.currency_code)
 
 
 def _figures(row: PaymentOperation) -> str:

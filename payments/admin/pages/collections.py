@@ -286,7 +286,7 @@ def _badges(collection: PaymentCollection) -> Iterable[SafeString]:
 def _attention_reasons(waiting: Sequence[PaymentOperation], links: Links) -> Iterable[str]:
     if not links.may_view(PaymentOperation):
         return []
-    reasons = (detail_text(each.detail, each.currency_code) for each in waiting[:_MOST_REASONS])
+    reasons = (detail_text(each, each.currency_code) for each in waiting[:_MOST_REASONS])
     return dict.fromkeys(reasons)
 
 

@@ -172,7 +172,7 @@ def _resolution(operation: PaymentOperation) -> Iterable[tuple[str, Text]]:
     """Yield what was wrong with a resolved operation, who decided, and why."""
     if not is_resolved(operation):
         return
-    yield gettext("What was wrong"), detail_text(operation.detail, operation.currency_code)
+    yield gettext("What was wrong"), detail_text(operation, operation.currency_code)
     if operation.resolution_reason:
         who = operation.resolved_by.get_username() if operation.resolved_by else ""
         message = resolution_text(operation.resolution_reason, operation.resolution_evidence)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from payments.ids import new_operation_id
 from payments.models import PaymentOperation, PaymentSession
@@ -35,19 +37,25 @@ class Discrepancy:
         return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)
 
     @classmethod
-    def read(cls, detail: str) -> Discrepancy | None:
-        """Return what an operation's `detail` was written from, or None where it says something else."""
-        name, _separator, rest = detail.partition(": expected ")
-        expected, separator, reported = rest.partition(", reported ")
-        if not separator or name not in AttentionReason.values:
+    def of(cls, entry: Mapping[str, Any]) -> Discrepancy | None:
+        """Return the discrepancy that an entry keeps, or None for an entry of another kind."""
+        if entry.get("code") not in AttentionReason.values or not {"expected", "reported"} <= set(entry):
             return None
-        code = AttentionReason(name)
-        return cls(code=code, expected=expected, reported=reported)
+        return cls(
+            code=AttentionReason(entry["code"]),
+            expected=str(entry["expected"]),
+            reported=str(entry["reported"]),
+        )
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells a discrepancy from others of its session: what was expected may have moved on meanwhile."""
         return self.code, self.reported
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """What an operation and the history keep of it."""
+        return {"code": str(self.code), "expected": self.expected, "reported": self.reported}
 
     def __str__(self) -> str:
         return f"{self.code}: expected {self.expected}, reported {self.reported}"
@@ -57,6 +65,12 @@ def _written(value: object) -> str:
     if isinstance(value, Decimal) and value.is_finite():
         return f"{value.normalize():f}"
     return str(value)
+
+
+def reasons_in(detail: str, discrepancies: Iterable[Mapping[str, str]]) -> list[Discrepancy | str]:
+    """Return the lines of an operation's `detail`, each as the discrepancy that it was written from, if it was."""
+    by_line = {str(found): found for found in map(Discrepancy.of, discrepancies) if found is not None}
+    return [by_line.get(line, line) for line in detail.splitlines()]
 
 
 def report_discrepancies(
@@ -89,9 +103,10 @@ def report_discrepancies(
 
 def _bring_up(books: Books, subject: PaymentOperation, discrepancy: Discrepancy) -> None:
     if subject.status != OperationStatus.ATTENTION:
-        note_attention(books, subject, str(discrepancy))
+        note_attention(books, subject, str(discrepancy), discrepancies=[discrepancy.entry])
     elif str(discrepancy) not in subject.detail.splitlines():
         subject.detail = "\n".join(filter(None, [subject.detail, str(discrepancy)]))
+        subject.discrepancies = [*subject.discrepancies, discrepancy.entry]
 
 
 def _note(books: Books, session: PaymentSession, discrepancy: Discrepancy, subject: PaymentOperation) -> None:
@@ -99,7 +114,7 @@ def _note(books: Books, session: PaymentSession, discrepancy: Discrepancy, subje
         DISCREPANCY,
         session,
         operation=subject,
-        data={"code": discrepancy.code, "expected": discrepancy.expected, "reported": discrepancy.reported},
+        data=discrepancy.entry,
     )
 
 

@@ -13,7 +13,7 @@ the process die; nobody watches in production, so passing one costs a comparison
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -252,17 +252,25 @@ def is_held(session: PaymentSession) -> bool:
     return session.payment is not None and not session.payment.is_taken_back
 
 
-def note_attention(books: Books, operation: PaymentOperation, detail: str) -> None:
+def note_attention(
+    books: Books, operation: PaymentOperation, detail: str, *, discrepancies: Sequence[dict[str, str]] = ()
+) -> None:
     """Have an operation need a person, and tell the shop of it."""
     before = str(operation.status)
     operation.require_attention(detail=detail)
+    operation.discrepancies = list(discrepancies)
     books.note(
         "operation.needs_attention",
         operation,
         from_status=before,
         amount=operation.amount,
         operation=operation,
-        data={"kind": operation.kind, "error_code": operation.error_code, "detail": operation.detail},
+        data={
+            "kind": operation.kind,
+            "error_code": operation.error_code,
+            "detail": operation.detail,
+            "discrepancies": operation.discrepancies,
+        },
     )
 
 

@@ -38,7 +38,7 @@ from payments.providers import (
 )
 from payments.services.ledger.books import Books, Movement
 from payments.services.ledger.calls import provider_for
-from payments.services.ledger.discrepancies import Discrepancy
+from payments.services.ledger.discrepancies import Discrepancy, reasons_in
 from payments.services.ledger.facts import check_word
 from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import NOT_DONE, is_recorded, link_movement
@@ -158,10 +158,9 @@ class Reported:
 def reported_of(operation: PaymentOperation) -> Reported:
     """Return what was reported with another amount than was asked, the latest last; nothing where nothing was."""
     found = Reported()
-    for line in operation.detail.splitlines():
-        discrepancy = Discrepancy.read(line)
-        if discrepancy is not None and discrepancy.code in _MISMATCHES:
-            found = _read(discrepancy.reported, operation.currency_code) or found
+    for reason in reasons_in(operation.detail, operation.discrepancies):
+        if isinstance(reason, Discrepancy) and reason.code in _MISMATCHES:
+            found = _read(reason.reported, operation.currency_code) or found
     return found
 
 
