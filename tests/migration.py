@@ -25,7 +25,7 @@ PATH: Final = ROOT / "payments" / "migrations" / "0001_initial.py"
 
 
 def folded(operations: list[Operation]) -> list[Operation]:
-    """Return the same operations, with indexes and constraints where their table is created if its columns are there."""
+    """Return the same operations, with indexes and constraints where their table is created with all its columns."""
     late = {each.model_name.lower() for each in operations if isinstance(each, AddField)}
     created: dict[str, CreateModel] = {}
     left: list[Operation] = []
@@ -52,7 +52,7 @@ def write(path: Path = PATH) -> None:
 
         initial = True
         dependencies = [
-            ("__setting__", each.setting) if isinstance(each, SwappableTuple) else each
+            ("__setting__", "AUTH_USER_MODEL") if isinstance(each, SwappableTuple) else each
             for each in made.dependencies
         ]
         operations = folded(list(made.operations))
