@@ -1,7 +1,7 @@
 """The verbs: the only room where rows and providers meet.
 
-Every verb that calls a provider goes claim → call → record. The claim is committed before the call, so whatever
-crashes, it is known that something may have been sent.
+Every verb that calls a provider goes claim → call → record, and commits its claim before the call: after a crash, the
+claim shows that something may have been sent.
 """
 
 from __future__ import annotations

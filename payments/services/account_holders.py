@@ -1,4 +1,4 @@
-"""Customers with saved payment methods: their accounts at providers, and charging them while they are away."""
+"""Customers with saved payment methods: their accounts at providers, and off-session charges."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ResultT = TypeVar("ResultT", bound=ProviderResult)
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentMethodSetup:
-    """What a customer's browser needs to save a payment method, and what it does with that."""
+    """What a customer's browser needs to save a payment method, and the action that it takes next."""
 
     data: Mapping[str, Any] = field(default_factory=dict)
     next_action: NextAction | None = None
@@ -67,9 +67,9 @@ def keeps_saved_payment_methods(provider_id: str) -> bool:
 
 
 def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> AccountHolder | None:
-    """Return a customer's account at a provider, or None where they have none yet.
+    """Return a customer's account at a provider, or None if they don't have one yet.
 
-    Raises NotFoundError, and NotSupportedError where the provider keeps none.
+    Raises NotFoundError, and NotSupportedError if the provider keeps no accounts.
     """
     _keeping_accounts(get_provider(provider_id))
     user = user_of(customer, field="customer")
@@ -82,9 +82,9 @@ def find_account_holder(customer: AbstractBaseUser, *, provider_id: str) -> Acco
 def create_account_holder(
     customer: AbstractBaseUser, *, provider_id: str, email: str | None = None
 ) -> AccountHolder:
-    """Return a customer's account at a provider, making it there if there is none yet.
+    """Return a customer's account at a provider, creating it there if it doesn't exist yet.
 
-    Asking twice, at once or after an answer was lost, makes one account.
+    Two calls create one account, also at the same time or after a lost answer.
     Raises NotFoundError, InputError, NotSupportedError, and for the provider's answer DeclinedError,
     ProviderUnavailableError or OutcomeUnknownError.
     """
@@ -119,9 +119,10 @@ def create_account_holder(
 
 
 def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMethod, ...]:
-    """Return what a customer has saved with a provider, newest first. Raises as `create_account_holder` does.
+    """Return the payment methods that a customer has saved with a provider, newest first.
 
-    That is nothing where the provider says that it has deleted the account, which can then be made anew.
+    Returns an empty tuple if the provider has deleted the account; a new account can then be created.
+    Raises as `create_account_holder` does.
     """
     provider = _keeping_accounts(get_provider(holder.provider_id))
     request = AccountRequest(**_account(holder))
@@ -135,9 +136,9 @@ def list_saved_payment_methods(holder: AccountHolder) -> tuple[SavedPaymentMetho
 
 
 def delete_account(holder: AccountHolder) -> None:
-    """Have a provider delete a customer's account for good, with all that is saved in it, and forget it.
+    """Have a provider delete a customer's account for good, with every saved payment method, and forget it here.
 
-    Raises as `create_account_holder` does, also where the provider can't.
+    Raises as `create_account_holder` does, also if the provider can't delete accounts.
     """
     provider = _keeping_accounts(get_provider(holder.provider_id))
     request = AccountRequest(**_account(holder))
@@ -146,7 +147,10 @@ def delete_account(holder: AccountHolder) -> None:
 
 
 def forget_person(customer: AbstractBaseUser) -> None:
-    """Blank what our rows say of a customer's accounts, and end the keys under which these were asked for with it."""
+    """Blank the e-mail addresses of a customer's accounts.
+
+    The idempotency key of a request still without an answer ends, since the same key must send the same address.
+    """
     for holder in AccountHolder.objects.filter(customer_id=customer.pk):
         is_asked_for = holder.provider_reference is None and holder.email
         AccountHolder.objects.filter(pk=holder.pk).update(
@@ -159,8 +163,8 @@ def start_adding_payment_method(
 ) -> PaymentMethodSetup:
     """Return what the customer's browser needs to save a payment method.
 
-    `return_url` is where the provider or a bank sends the browser back. An account that the provider has deleted is
-    made anew. Raises as `create_account_holder` does.
+    The provider or a bank sends the browser back to `return_url`. If the provider has deleted the account, a new
+    account is created. Raises as `create_account_holder` does.
     """
     try:
         return _start_adding(holder, return_url)
@@ -174,9 +178,9 @@ def start_adding_payment_method(
 
 
 def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
-    """Have a provider forget a saved payment method; raise NotFoundError where it isn't this customer's.
+    """Have a provider forget a saved payment method.
 
-    Raises otherwise as `create_account_holder` does.
+    Raises NotFoundError if the method isn't this customer's, and otherwise as `create_account_holder` does.
     """
     if method_id not in {method.id for method in list_saved_payment_methods(holder)}:
         raise _unknown_method()
@@ -187,7 +191,7 @@ def remove_saved_payment_method(holder: AccountHolder, method_id: str) -> None:
         method_id=method_id,
     )
     _call(provider.remove_method, request, RemoveMethodResult)
-    holder.save_fields()  # The time tells an operator's page that it isn't current any more.
+    holder.save_fields()  # The new `updated_at` makes an operator's open page stale.
 
 
 def charge_saved_payment_method(
@@ -197,11 +201,11 @@ def charge_saved_payment_method(
     actor: Actor = None,
     source: str = EventSource.SHOP,
 ) -> PaymentSession:
-    """Authorize a session, such as a due installment, with what its customer has saved, while they are away.
+    """Authorize a session off-session, such as a due installment, with a payment method that its customer has saved.
 
-    Without `method_id` the newest one is charged. Where the bank wants the customer to confirm, the session is
-    `requires_more`: have them come back and authorize it again, without data.
-    Raises NotFoundError where the customer has no account or no such method, and otherwise as
+    Without `method_id` the newest method is charged. If the bank wants the customer to confirm, the session is
+    `requires_more`: bring the customer back and authorize the session again, without data.
+    Raises NotFoundError if the customer has no account or no such method, and otherwise as
     `authorize_payment_session` does.
     """
     check_no_transaction()
@@ -225,7 +229,10 @@ def _start_adding(holder: AccountHolder, return_url: str | None) -> PaymentMetho
 
 
 def _forget_account(holder: AccountHolder) -> None:
-    """Write down that a customer has no account any more, unless somebody else has made it anew; end its key."""
+    """Record that the provider has deleted an account, and end its idempotency key.
+
+    Nothing changes if another process has created a new account meanwhile.
+    """
     deleted = AccountHolder.objects.filter(pk=holder.pk, provider_reference=holder.provider_reference)
     logger.warning("%s: the provider has deleted the account %s.", holder.pk, holder.provider_reference)
     deleted.update(
@@ -235,7 +242,10 @@ def _forget_account(holder: AccountHolder) -> None:
 
 
 def _record_account(holder: AccountHolder, result: CreateAccountResult) -> AccountHolder:
-    """Write down which account it is, if nobody else has meanwhile; count a refusal, which ends the key."""
+    """Record the provider's reference of an account, unless another process was first.
+
+    A refusal is counted, which ends the idempotency key.
+    """
     unanswered = AccountHolder.objects.filter(pk=holder.pk, provider_reference=None)
     if result.outcome == Outcome.DECLINED:
         unanswered.update(refusals=holder.refusals + 1, updated_at=timezone.now())
@@ -258,7 +268,7 @@ def _call(verb: Callable[[RequestT], ResultT], request: RequestT, result_class: 
 
 
 def _raise_for(result: ProviderResult) -> None:
-    """Raise the error that an answer stands for; return where it is a success."""
+    """Raise the error that an answer stands for, unless it is a success."""
     failure = result.failure
     if result.outcome == Outcome.DECLINED:
         message = told_words(str(failure.message)) if failure else ""
@@ -292,7 +302,7 @@ def _holder_of(session: PaymentSession) -> AccountHolder:
 
 
 def _account(holder: AccountHolder) -> dict[str, Any]:
-    """Return what every request about an account says of it."""
+    """Return the fields that every request about an account has."""
     if holder.provider_reference is None:
         raise _no_account()
     return {

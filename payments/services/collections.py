@@ -1,7 +1,6 @@
 """The verbs of a payment collection: create, update, cancel.
 
-Creating one joins the caller's transaction, so that an order and its collection are born together; the others call
-providers, and refuse to. These are the shop's alone, and raise InputError (`not_for_payers`) for a payer.
+Only the shop may update or cancel: for a payer, both raise InputError (`not_for_payers`).
 """
 
 from __future__ import annotations
@@ -47,10 +46,12 @@ def create_payment_collection(
 ) -> PaymentCollection:
     """Create a collection for `amount` (major units) of `currency_code` (ISO 4217, any case).
 
-    `payable` is the row of the shop that is to be paid, `customer` the user who pays, `description` what providers tell
-    them that they pay; `metadata` is the shop's own, and only staff see it. It calls no provider and joins
-    the caller's transaction. Raises AmountError, CurrencyError, and InputError where `payable` isn't saved or its key
-    can't be kept, and for a `customer` who is no user.
+    `payable` is the shop's row that is to be paid, and `customer` the user who pays. Providers show the `description`
+    to the customer; `metadata` belongs to the shop, and only staff see it.
+
+    No provider is called, and the caller's transaction is joined, so that an order and its collection are saved
+    together. Raises AmountError, CurrencyError, and InputError if `payable` isn't saved or its key can't be stored, or
+    if `customer` isn't a user.
     """
     currency = normalize_currency(currency_code)
     exact = parse_amount(amount, currency)
@@ -80,13 +81,13 @@ def update_payment_collection(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentCollection:
-    """Change what is to be paid (major units), and with it the sessions that cover what is left.
+    """Change a collection's amount (major units), and with it the sessions that cover what is left.
 
-    Splits that don't fit any more are made smaller, or canceled, the newest first and those of a plan last.
+    Splits that no longer fit are made smaller or canceled, the newest first and the parts of a plan last.
 
-    Raises AmountError below what is authorized, TransitionError for a canceled collection,
-    OperationInProgressError, NotSupportedError, and for the providers' answers DeclinedError, ProviderUnavailableError
-    or OutcomeUnknownError.
+    Refuses to run inside the caller's transaction. Raises AmountError for an amount below what is authorized,
+    TransitionError for a canceled collection, OperationInProgressError, NotSupportedError, and for the providers'
+    answers DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
@@ -108,9 +109,10 @@ def cancel_payment_collection(
 ) -> PaymentCollection:
     """Abandon a collection: cancel its unauthorized sessions and release what its payments hold.
 
-    From the first moment on no new session can be made. Where a provider can't be reached, calling this again goes on.
-    Raises TransitionError where captured money was not refunded, OperationInProgressError, and for the providers'
-    answers DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
+    No new session can be created from the moment of the claim. If a provider can't be reached, call this again to
+    continue. Refuses to run inside the caller's transaction. Raises TransitionError if captured money was not
+    refunded, OperationInProgressError, and for the providers' answers DeclinedError, ProviderUnavailableError or
+    OutcomeUnknownError.
     """
     origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     books = perform(collection.pk, claim_everything, origin=origin, scope=WHOLE).raise_first()
@@ -126,7 +128,7 @@ def _link_to(payable: models.Model | None) -> dict[str, Any]:
 
 
 def payable_key(payable: models.Model) -> str:
-    """Return the text that stands for the key of what is to be paid. Raises InputError where there can be none."""
+    """Return a payable's primary key as text. Raises InputError if the payable isn't saved or its key has no text."""
     if getattr(payable, "pk", None) is None:
         raise InputError(
             _("What is to be paid for isn't saved yet."), code="payable_not_saved", field="payable"
@@ -158,7 +160,10 @@ def _change_amount(books: Books, amount: Decimal) -> None:
 
 
 def claim_resizes(books: Books) -> list[PaymentOperation]:
-    """Claim that splits fit into the new amount, and that the session which covers what is left covers the new rest."""
+    """Claim what fits a collection's sessions to its new amount.
+
+    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest.
+    """
     left = max(remaining_amount(books), ZERO)
     operations = claims.claim_room(books, left)
     for session in books.unauthorized_sessions():
@@ -173,7 +178,7 @@ def claim_resizes(books: Books) -> list[PaymentOperation]:
 
 
 def check_collection_cancelation(collection: PaymentCollection) -> None:
-    """Raise what `cancel_payment_collection` raises before a provider is asked, where it can't be canceled now."""
+    """Raise what `cancel_payment_collection` would raise now, before any call to a provider."""
     books = open_books(collection.pk, origin=Origin(), is_locked=False)
     _check_nothing_kept(books)
     for session in books.unauthorized_sessions():
@@ -189,7 +194,7 @@ def _check_nothing_kept(books: Books) -> None:
 
 
 def claim_everything(books: Books) -> list[PaymentOperation]:
-    """Claim that a collection is abandoned: its unauthorized sessions, and what its payments hold."""
+    """Claim the cancelation of a collection's unauthorized sessions, and the release of what its payments hold."""
     _check_nothing_kept(books)
     books.collection.canceled_at = books.collection.canceled_at or timezone.now()
     operations: list[PaymentOperation] = []

@@ -1,8 +1,4 @@
-"""Erasing a customer: what the rows and the providers know of a person goes; amounts, ids and history stay.
-
-What an operation under way would send again stays too, until it has ended: the same key must ask for the same. So a
-second call may find more to erase, and does no harm where there is nothing.
-"""
+"""Erasing a customer: personal data goes, here and at the providers; amounts, ids and history stay."""
 
 from __future__ import annotations
 
@@ -40,21 +36,21 @@ from payments.states import EventSource, WebhookEventStatus
 logger = logging.getLogger("payments.erasure")
 
 ERASED: Final = "[erased]"
-"""What stands in a text where a customer's name or address was."""
+"""What replaces a customer's name or address in a text."""
 
 _BLANKED: Final = ("description", "metadata", "context", "input", "saved_method", "sent", "provider_log")
-"""What may hold anything of a person, and that nobody needs any more where nothing is under way."""
+"""Fields that may hold any personal data, and that are no longer needed once no operation is under way."""
 
 _WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Erasure:
-    """What was erased of a customer, and what has to wait, by id.
+    """What was erased of a customer, and the ids of what has to wait.
 
-    `operations` are under way, `webhook_events` not applied yet; erase again when they are done with. `accounts` are
-    account holders whose provider still has the account: it was not reached, or can't delete one, or is needed by an
-    operation under way.
+    `operations` are still under way and `webhook_events` not applied yet: erase again when they are finished.
+    `accounts` are account holders that the provider still has: the provider wasn't reached, can't delete accounts, or
+    an operation under way needs the account.
     """
 
     collections: int = 0
@@ -69,10 +65,12 @@ class Erasure:
 
 
 def erase_customer(user: AbstractBaseUser, *, actor: Actor = None, source: str = EventSource.SHOP) -> Erasure:
-    """Erase what is known of a customer, here and in their accounts at providers; return what is left of it.
+    """Erase a customer's personal data, here and in their accounts at providers; return what is left.
 
-    Call it before the user's own row is deleted, and again as long as something is left. Each collection's history
-    says that it was erased. Raises OpenTransactionError inside a transaction, since providers are called.
+    Call it before the user's own row is deleted, and again as long as something is left: an operation under way keeps
+    what it would send again, since the same idempotency key must send the same request. A call that finds nothing
+    changes nothing. Each collection's history records the erasure.
+    Raises OpenTransactionError inside a transaction, since providers are called.
     """
     check_no_transaction()
     origin = Origin.of(actor=None if actor is not None and actor.pk == user.pk else actor, source=source)
@@ -88,19 +86,19 @@ def erase_customer(user: AbstractBaseUser, *, actor: Actor = None, source: str =
 
 
 def erase_abandoned_accounts() -> Erasure:
-    """Delete the accounts at providers of those customers whose users were deleted; return what is left of them."""
+    """Have providers delete the accounts of customers whose users were deleted; return the accounts that are left."""
     check_no_transaction()
     holders = AccountHolder.objects.filter(customer=None).exclude(provider_reference=None)
     return Erasure(accounts=tuple(row.pk for row in holders if not _deletes_account(row)))
 
 
 def erase_deleted_user(instance: AbstractBaseUser, **_arguments: Any) -> None:
-    """Erase, with a user who is being deleted, what our own rows know of them; accounts at providers are left."""
+    """Erase the personal data in our own rows of a user who is being deleted; their accounts at providers stay."""
     erase_rows(instance, origin=Origin(source=EventSource.SYSTEM))
 
 
 def erase_rows(user: AbstractBaseUser, *, origin: Origin) -> Erasure:
-    """Erase what our own rows know of a customer; as part of the caller's transaction, where there is one."""
+    """Erase a customer's personal data in our own rows, as part of the caller's transaction if there is one."""
     person = _Person.of(user)
     found = PaymentCollection.objects.filter(customer=user.pk).order_by("pk").values_list("pk", flat=True)
     operations: list[str] = []
@@ -113,7 +111,7 @@ def erase_rows(user: AbstractBaseUser, *, origin: Origin) -> Erasure:
 
 
 def _deletes_account(holder: AccountHolder) -> bool:
-    """Have a provider delete an account; return whether it has."""
+    """Have a provider delete an account; return whether the provider did."""
     try:
         delete_account(holder)
     except PaymentError as error:
@@ -124,28 +122,28 @@ def _deletes_account(holder: AccountHolder) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Person:
-    """A customer, and the texts by which others would know them."""
+    """A customer, and the texts that identify them."""
 
     pk: Any
     texts: tuple[str, ...]
 
     @classmethod
     def of(cls, user: AbstractBaseUser) -> _Person:
-        """Gather the addresses and the full name; a single name may be any word, so it is no such text."""
+        """Collect a customer's addresses and full name; a single name is left out, since it may be any word."""
         addresses = [getattr(user, "email", ""), user.get_username(), *_addresses(user)]
         name = getattr(user, "get_full_name", str)()
         texts = {text.strip() for text in addresses if "@" in (text or "")}
         return cls(pk=user.pk, texts=tuple(sorted({*texts, *([name] if " " in name else [])})))
 
     def erase_collection(self, collection_id: str, origin: Origin) -> list[str]:
-        """Erase a collection and all below it, and note that; return the operations that are under way."""
+        """Erase a collection and everything below it, with an event; return the ids of the operations under way."""
         books = open_books(collection_id, origin=origin)
         under_way = [row for row in books.operations if row.is_open]
         busy = {row.pk for row in under_way} | {row.session_id for row in under_way}
         rows = (books.collection, *books.sessions, *books.payments, *books.captures, *books.refunds)
         changed = [self._erase(row) for row in (*rows, *books.operations) if row.pk not in busy]
         if books.collection.customer_key != ERASED:
-            # Whoever pays this from now on is somebody else, with a secret of their own.
+            # The old client secret must not open the collection for another person who pays it from now on.
             books.collection.customer_key = ERASED
             books.collection.secret_generation += 1
             changed.append(True)
@@ -155,13 +153,13 @@ class _Person:
         return [str(row.pk) for row in under_way]
 
     def erase_mentions(self) -> None:
-        """Take the texts out of stored answers, and of events that belong to no session."""
+        """Remove the texts from stored answers, and from events that belong to no session."""
         alias = database_alias()
         self._erase_matching(QuerySet(IdempotencyRecord, using=alias), "response_body")
         self._erase_matching(QuerySet(WebhookEvent, using=alias).filter(session=None), "payload")
 
     def _erase(self, row: Any) -> bool:
-        """Blank what may hold anything, and take the texts out of the rest; return whether there was something."""
+        """Blank the fields that may hold any personal data, and clean the others; return whether a field changed."""
         blank: dict[str, Any] = {
             name: row._meta.get_field(name).get_default() for name in _BLANKED if getattr(row, name, None)
         }
@@ -177,20 +175,23 @@ class _Person:
         return bool(changes)
 
     def _left_of(self, session: PaymentSession) -> dict[str, Any]:
-        """Return what stays of a session: that it was paid from an account, which is nobody else's; no agreement."""
+        """Return the values that an erased session keeps: its account at the provider, and no agreement to charges."""
+        # Without a customer beside it, the reference makes the account another's for every user who asks.
+        # Without a customer beside it, the reference makes the account another's for every user who asks.
+        # Without a customer beside it, the reference makes the account another's for every user who asks.
         account = session.context.get("account_reference")
         context = {} if account is None else {"context": {"account_reference": account}}
         return {"is_automatic": False, **context}
 
     def _without_texts(self, row: Model) -> dict[str, Any]:
-        """Return what is otherwise in a row's texts and documents without the person."""
+        """Return the changed values of a row's texts and documents, without the person."""
         names = [each.name for each in row._meta.concrete_fields if each.get_internal_type() in _WRITTEN]
         values = {name: getattr(row, name) for name in names}
         cleaned = {name: self._cleaned(value) for name, value in values.items()}
         return {name: value for name, value in cleaned.items() if value != values[name]}
 
     def _erase_events(self, collection_id: str) -> bool:
-        """Take the person out of a collection's history, which tells what has happened all the same."""
+        """Remove the person from a collection's history, which still records what has happened."""
         is_news = False
         for event in PaymentEvent.objects.filter(collection=collection_id):
             changes = {"data": self._cleaned(event.data)}
@@ -204,7 +205,10 @@ class _Person:
         return is_news
 
     def _erase_matching(self, rows: QuerySet[Any], name: str) -> None:
-        """Take the texts out of a document, wherever it holds one of them, in JSON's spelling or not."""
+        """Remove the texts from the documents in a field.
+
+        A document is found by a text as it is, or as JSON escapes it.
+        """
         wanted = Q()
         for text in self.texts:
             wanted |= Q(written__icontains=text) | Q(written__icontains=json.dumps(text)[1:-1])
@@ -232,7 +236,7 @@ def _replaced(text: str, parts: Iterable[str]) -> str:
 
 
 def _addresses(user: AbstractBaseUser) -> Iterator[str]:
-    """Yield the addresses under which a customer is known here, which may be older than the user's own."""
+    """Yield the e-mail addresses in a customer's rows, which may be older than the user's own address."""
     yield from AccountHolder.objects.filter(customer=user.pk).values_list("email", flat=True)
     contexts = PaymentSession.objects.filter(collection__customer=user.pk).values_list("context", flat=True)
     for context in contexts:
@@ -240,7 +244,7 @@ def _addresses(user: AbstractBaseUser) -> Iterator[str]:
 
 
 def _clear_webhook_events(user: AbstractBaseUser) -> tuple[str, ...]:
-    """Clear the contents of the events that are done with; return those that may still have to be applied."""
+    """Clear the contents of finished webhook events; return the ids of those that may still have to be applied."""
     events = WebhookEvent.objects.filter(session__collection__customer=user.pk)
     done = events.exclude(status__in=_WAITING).exclude(payload={}, fact__isnull=True)
     done.update(payload={}, fact=None, updated_at=timezone.now())

@@ -1,8 +1,7 @@
-"""Answering a request that is sent again: with what was answered the first time, or with what has become of it since.
+"""Answering a repeated request: with the stored first answer, or with the present state of the operation it claimed.
 
-A key stands for one principal, route and body. While the first request is under way nobody else gets in; what crashed
-is taken over after a while, and goes on from the operations that it had claimed.
-See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+A key stands for one principal, route and body. See
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ MAX_KEY: Final = 255
 
 @dataclass(frozen=True, kw_only=True)
 class RequestIdentity:
-    """Who sends what to which address: the same again is the same request."""
+    """What identifies a request: its principal, route, key and body."""
 
     principal: str = field(repr=False)
     route: str
@@ -71,22 +70,22 @@ class RequestIdentity:
 
     @property
     def scope(self) -> str:
-        """Principal and route, as one text of a fixed length."""
+        """A digest of principal and route."""
         return _digest(self.principal.encode(), self.route.encode())
 
     @property
     def fingerprint(self) -> str:
-        """The body, as one text of a fixed length."""
+        """A digest of the body."""
         return _digest(self.body)
 
     @property
     def request_key(self) -> str:
-        """The name under which operations remember the request."""
+        """A digest of scope and key, stored with each operation that the request claims."""
         return _digest(self.scope.encode(), self.key.encode())
 
 
 def check_key(key: str) -> str:
-    """Return a usable key; raise InputError for one that isn't 1 to 255 printable ASCII characters."""
+    """Return the key; raise InputError unless it is 1 to 255 printable ASCII characters."""
     if 0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable():
         return key
     raise InputError(
@@ -98,10 +97,11 @@ def check_key(key: str) -> str:
 
 
 def begin_request(identity: RequestIdentity, *, holder: Any = None) -> IdempotencyRecord:
-    """Take a request's key, and return its record: with a stored answer, that is to be given again.
+    """Lock a request's key and return its record; if the record has a stored answer, give that answer again.
 
-    `holder` says who makes the request, for those who ask while it is under way; it is kept in place of the answer.
-    Raises IdempotencyError where the key stands for another body, and OperationInProgressError while the first request
+    `holder` describes the requester to others who ask while the request is under way; it is stored in place of the
+    answer. The lock of a request that crashed is taken over after two minutes.
+    Raises IdempotencyError if the key was used with another body, and OperationInProgressError while the first request
     is under way.
     """
     try:
@@ -111,16 +111,17 @@ def begin_request(identity: RequestIdentity, *, holder: Any = None) -> Idempoten
 
 
 def find_request(identity: RequestIdentity) -> IdempotencyRecord | None:
-    """Return the record of a request that was made before, without taking its key; None where there is none."""
+    """Return the record of an earlier try of a request, or None, without locking its key."""
     records = IdempotencyRecord.objects.filter(scope=identity.scope, key=identity.key)
     return records.filter(fingerprint=identity.fingerprint, expires_at__gt=timezone.now()).first()
 
 
 @contextmanager
 def serving_request(identity: RequestIdentity, record: IdempotencyRecord) -> Iterator[None]:
-    """Have every operation that is claimed in the block remember the request, as long as the key is still its own.
+    """Store the request's key with every operation that is claimed in the block.
 
-    A request may wait so long that it is sent again, and the second try takes its key. Then it claims nothing more.
+    A request may wait so long that the client sends it again and the second try takes the key over. From then on the
+    first try claims nothing more.
     """
 
     with serving(ServedRequest(key=identity.request_key, hold=lambda: check_held(record))):
@@ -128,25 +129,25 @@ def serving_request(identity: RequestIdentity, record: IdempotencyRecord) -> Ite
 
 
 def complete_request(record: IdempotencyRecord, *, status: int, body: Any) -> bool:
-    """Store a request's answer, to be given again for 72 hours; return whether its key is still its own."""
+    """Store a request's answer, to be given again for 72 hours; return whether the request still held its key."""
     return bool(_held(record).update(response_status=status, response_body=body, locked_until=None))
 
 
 def check_held(record: IdempotencyRecord) -> None:
-    """Raise OperationInProgressError where another try of a request has taken its key; keep it until the commit."""
+    """Keep a request's key locked until the commit; raise OperationInProgressError if another try has taken it."""
     if _held(record).select_for_update().first() is None:
         raise _under_way()
 
 
 def release_request(record: IdempotencyRecord) -> None:
-    """Let a request be made again under its key, since its answer is not one to keep."""
+    """Unlock a request's key without storing an answer, so that the request can be made again."""
     _held(record).update(locked_until=None)
 
 
 def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
-    """Return the operation that an earlier try of a request had claimed last, if it may have done something.
+    """Return the last operation that earlier tries of a request claimed, or None.
 
-    One that certainly reached nobody is no reason not to try again.
+    An operation that certainly wasn't sent is left out: it doesn't prevent another try.
     """
     operations = PaymentOperation.objects.filter(request_key=identity.request_key)
     return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
@@ -171,7 +172,7 @@ def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     record = (
         IdempotencyRecord.objects.select_for_update().filter(scope=identity.scope, key=identity.key).first()
     )
-    if record is None:  # It had expired, and another request is just taking its place.
+    if record is None:  # It had expired, and another request is replacing it right now.
         raise _under_way()
     if record.expires_at <= now:
         record.delete()
@@ -181,7 +182,7 @@ def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
     if record.response_status is not None:
         return record
     is_free = record.locked_until is None or record.locked_until <= now
-    # The condition on the old value decides between two on SQLite, which has no row locks.
+    # SQLite has no row locks: the condition on the old value decides which of two requests gets the key.
     if not is_free or not _held(record).update(locked_until=now + LOCK, response_body=holder):
         raise _under_way()
     record.locked_until, record.response_body = now + LOCK, holder
@@ -189,7 +190,7 @@ def _take_over(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:
 
 
 def _held(record: IdempotencyRecord) -> QuerySet[IdempotencyRecord]:
-    """Select a record as long as it is locked as it was when it was read."""
+    """Select a record only while its lock is the one that was read."""
     return IdempotencyRecord.objects.filter(pk=record.pk, locked_until=record.locked_until)
 
 

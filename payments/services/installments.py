@@ -46,20 +46,21 @@ def create_installment_plan(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> list[PaymentSession]:
-    """Divide what is left to pay exactly into `count` sessions that the provider can take, the remainder on the first.
+    """Divide what is left to pay exactly into `count` sessions.
 
-    They fall due `interval` apart, from `first_due_at` (now, if None) on; a month after January 31 is the last day of
-    February. It needs a time zone, unless `USE_TZ` is off. Providers hear of a session when it is authorized, so this
+    Each part is an amount that the provider takes; the first includes the remainder. The parts fall due `interval`
+    apart, starting at `first_due_at` (an aware datetime, naive if `USE_TZ` is off; None means now). A month after
+    January 31 is the last day of February. A provider first hears of a part when it is authorized, so this function
     joins the caller's transaction.
 
-    `is_automatic` says that the customer has agreed to be charged: the job `charges` does that on each due date, with
-    what they have saved by then. `context` is what the shop tells the provider, as for `create_payment_session`; its
-    `return_url` is where a bank sends a customer back who has to confirm. Parts are numbered on from a plan that was
-    wholly canceled.
+    `is_automatic` means that the customer has agreed to automatic charges: on each due date the job `charges` charges
+    the payment method that they have saved by then. `context` is passed to the provider, as for
+    `create_payment_session`; a bank sends a customer who has to confirm back to its `return_url`. After a wholly
+    canceled plan, the numbers of the parts continue.
 
-    Raises InputError, also for a payer (`not_for_payers`), AmountError where a part would be nothing, or the provider
-    can't take the whole in any parts, DeclinedError where it doesn't take the currency, TransitionError for a canceled
-    collection, while a part of an earlier plan isn't canceled, and where a payer has begun to pay (`session_open`).
+    Raises InputError, also for a payer (`not_for_payers`); AmountError if a part would be zero or the provider can't
+    take the amount in such parts; DeclinedError if the provider doesn't take the currency; TransitionError for a
+    canceled collection, if parts of an earlier plan aren't canceled, or if a payer has begun to pay (`session_open`).
     """
     _check(count, interval, first_due_at)
     provider = usable_provider(provider_id)
@@ -126,7 +127,7 @@ def _is_known(interval: Interval) -> bool:
 
 
 def _next_number(books: Books) -> int:
-    """Return the number of a new plan's first part; raise where the collection can't have one."""
+    """Return the number of a new plan's first part; raise TransitionError if the collection can't have a plan now."""
     if books.collection.is_canceled:
         raise TransitionError(_("The collection is canceled."), code="collection_canceled")
     parts = [row for row in books.sessions if row.installment is not None]

@@ -1,4 +1,4 @@
-"""Finding out what became of an operation: by asking the provider at once, or by a person's decision, with a reason."""
+"""Settling an open operation: by asking the provider now, or by a person's decision with a reason."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _RESOLUTIONS: Final = ("operation.resolved", "operation.corrected")
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """An operation after it was checked, and what has happened to its session meanwhile."""
+    """An operation after a check, and the events of its session since then."""
 
     operation: PaymentOperation
     news: Sequence[PaymentEvent] = ()
@@ -77,13 +77,14 @@ def check_operation(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentOperation:
-    """Do for an open operation at once what the reconciler would do next, and return it as it is then.
+    """Do the reconciler's next step for an open operation at once, and return the updated operation.
 
-    The provider is asked what it knows. What it doesn't know of is sent again under the same key, as long as that
-    protects; what needs a person is only asked about. One that is over is returned as it is.
+    The provider is asked for the outcome. If it doesn't know the operation, the request is sent again under the same
+    idempotency key, as long as the provider honors the key. An operation that needs attention is never sent again, and
+    a finished one is returned unchanged.
 
-    Raises OperationInProgressError where it is being worked on. For one that needs a person it raises
-    as `sync_payment_session` does.
+    Raises OperationInProgressError while a worker or request is working on the operation, and for one that needs
+    attention as `sync_payment_session` does.
     """
     return look_into(
         operation, origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer)
@@ -91,7 +92,7 @@ def check_operation(
 
 
 def look_into(operation: PaymentOperation, *, origin: Origin) -> Finding:
-    """Do what `check_operation` does, and say what was news; raise as it does."""
+    """Check an operation as `check_operation` does, and return it with the new events; raise as it does."""
     check_no_transaction()
     operation.refresh_from_db()
     last = last_event_of(operation.session)
@@ -116,18 +117,21 @@ def resolve_operation(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentOperation:
-    """Record that an operation did or did not happen, as a person found out, and with which amount (major units).
+    """Record a person's finding that an operation did or did not happen, and with which `amount` (major units).
 
-    It may be one that needs attention, or one whose outcome has been unknown for ten minutes. What follows is what
-    would have followed from the provider's own answer; a mere report is only acknowledged. Without `amount`, what was
-    asked has happened. `reason` says how they know, `evidence` may name a document. `provider_reference` is what the
-    provider calls what has happened: without it, a session whose initiation got lost may be of no use. Where a capture
-    or refund in the books has that reference, or that id, it is the same money, and nothing is booked again.
+    The operation needs attention, or its outcome has been unknown for ten minutes. The effect is the same as that of
+    the provider's own answer; an operation that only reports a discrepancy is acknowledged. Without `amount`, the
+    requested amount has happened. `reason` states how the person knows, `evidence` may name a document.
 
-    Raises InputError without a reason, and for an amount where none is expected; AmountError for one that can't be, and
-    for more than the provider can have moved (`exceeds_possible`), TransitionError for what may be in the books already
-    (`possibly_booked`): both unless `accept_excess` says that it is meant. Raises TransitionError for an operation that
-    nobody may decide about (`not_in_attention`, `too_early`), and where the books know better (`already_recorded`).
+    `provider_reference` is the provider's id for what has happened. Without it, a session whose initiation was lost
+    may be unusable. If a capture or refund in the books already has this reference or id, it is the same money, and
+    nothing is booked again.
+
+    Raises InputError without a reason, and for an amount where none is expected; AmountError for an impossible amount.
+    Unless `accept_excess` is set, raises AmountError for more than the provider can have moved (`exceeds_possible`)
+    and TransitionError for what may be in the books already (`possibly_booked`). Raises TransitionError for an
+    operation that can't be resolved (`not_in_attention`) or not yet (`too_early`), and where a fact from the provider
+    contradicts it (`already_recorded`).
     """
     statement = Statement(
         has_happened=has_happened,
@@ -164,10 +168,12 @@ def correct_operation(
 ) -> PaymentOperation:
     """Record that a person was mistaken when they resolved an authorization, a capture or a refund.
 
-    The arguments say what has happened instead, as those of `resolve_operation` do. What was booked by mistake stays in
-    the history, and nothing of it in the sums. Raises TransitionError where the provider has told of it since
-    (`already_recorded`), where something was done with the money (`depended_on`), where no person has decided
-    (`not_correctable`) and where the books say so already (`nothing_to_correct`); and what `resolve_operation` raises.
+    The arguments describe what has happened instead, as those of `resolve_operation` do. The mistaken entry stays in
+    the history, but no longer counts in the sums.
+
+    Raises what `resolve_operation` raises, and TransitionError if the provider has reported the outcome since
+    (`already_recorded`), if a later operation used the money (`depended_on`), if no person has resolved the operation
+    (`not_correctable`), or if the books already agree (`nothing_to_correct`).
     """
     statement = Statement(
         has_happened=has_happened,
@@ -188,12 +194,12 @@ def correct_operation(
 
 
 def check_correctable(operation: PaymentOperation) -> None:
-    """Raise what `correct_operation` raises whatever is said: nothing that a person has booked can be corrected."""
+    """Raise what `correct_operation` would raise for any arguments: the operation can't be corrected."""
     resolutions.check_correctable(_look_into(operation)[1])
 
 
 def _room_of(operation: PaymentOperation) -> resolutions.Room:
-    """Return by how much a payment was made larger for what a person has booked of an operation last."""
+    """Return by how much a person's last resolution of an operation had to enlarge its payment."""
     told = PaymentEvent.objects.filter(operation=operation, type__in=_RESOLUTIONS).order_by("-id").first()
     room = {} if told is None else told.data.get("room", {})
     return resolutions.Room(
@@ -204,7 +210,7 @@ def _room_of(operation: PaymentOperation) -> resolutions.Room:
 
 
 def _held_last(operation: PaymentOperation) -> Decimal | None:
-    """Return what the provider or a person has said last that is held of an operation's session."""
+    """Return the last authorized amount in the history of an operation's session, from the provider or a person."""
     of_hold = Q(type="payment.authorized") | Q(type__in=_RESOLUTIONS, operation__kind=OperationKind.AUTHORIZE)
     told = PaymentEvent.objects.filter(of_hold, session=operation.session_id).order_by("-id")
     amounts = (event.amount or event.data.get("amount") for event in told)
@@ -228,7 +234,7 @@ def foresee(
 
 
 def check_resolvable(operation: PaymentOperation) -> None:
-    """Raise what `resolve_operation` raises whatever is said: nobody may decide about the operation, or not yet."""
+    """Raise what `resolve_operation` would raise for any arguments: the operation can't be resolved, or not yet."""
     check_decidable(_look_into(operation)[1], _database_time(operation))
 
 

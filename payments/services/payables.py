@@ -1,6 +1,6 @@
-"""Opening the payment collection of a row of the shop: one row, one open collection.
+"""Opening the payment collection of one of the shop's rows: one row, one open collection.
 
-The shop says what is to be paid (`ResolvedPayable`); a payer only names it.
+The shop decides what is to be paid (`ResolvedPayable`); a payer only names the row.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ logger = logging.getLogger("payments.payables")
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedPayable:
-    """What is to be paid for a row of the shop, as the `PAYABLE_RESOLVER` decides it for one request.
+    """What is to be paid for one of the shop's rows, as the `PAYABLE_RESOLVER` decides it for one request.
 
-    `amount` is all that is to be paid for `payable`, in major units of `currency_code` (ISO 4217, any case), also where
-    a part of it was paid already. `customer` is the user who may pay, None or an AnonymousUser for a guest.
-    `description` is what a provider may show to the payer.
+    `amount` is the whole price of `payable`, in major units of `currency_code` (ISO 4217, any case), including what
+    was paid already. `customer` is the user who may pay, None or an AnonymousUser for a guest. A provider may show
+    `description` to the payer.
     """
 
     payable: models.Model
@@ -73,24 +73,24 @@ def open_payment_collection(
     by_payer: bool = False,
     ask_again: Callable[[], ResolvedPayable] | None = None,
 ) -> tuple[PaymentCollection, bool]:
-    """Return the collection of a payable, and whether it was created for it now.
+    """Return the collection of a payable, and whether it was created by this call.
 
-    Requests for one payable queue up at its row, so that they all get one collection. An existing one is brought up to
-    date with the amount; one in another currency is canceled first. A completed collection is returned as well: what
-    was paid isn't asked for again, and nor is it given back where the payable costs less now.
+    Requests for one payable queue up at its row, so that they all get one collection. An existing collection takes
+    over the new amount; a collection in another currency is canceled first. A completed collection is returned as it
+    is: nothing is asked for again, and nothing is refunded if the payable costs less now.
 
-    The collection follows its payable into other hands: once `resolved` names another customer, or none any more, the
-    former one sees it no longer, the client secret that was given out ends, and so do sessions that nobody has paid
-    with. All of this is what the shop says of the payable, so a payer causes it (`by_payer`) and has no right to less.
+    If `resolved` names another customer, or a guest, the collection changes hands: the former customer no longer sees
+    it, its client secret ends, and its unpaid sessions are canceled. These changes follow from what the shop decides,
+    so a request of a payer (`by_payer`) makes them too.
 
-    What `resolved` says may be older than the last change of hands: `ask_again` asks the shop once more before there is
-    another, and what it says then counts.
+    `resolved` may be older than the last change of hands. Before another change, `ask_again` asks the shop once more,
+    and its new answer counts.
 
     Raises AmountError, CurrencyError, InputError for a row or a customer that a collection can't refer to,
-    NotFoundError where the row is gone, and TransitionError where money in another currency (`currency_changed`), or
-    more than the new amount (`amount_changed`), is held or promised. Raises OperationInProgressError where a session
-    that would have to change is being worked on, or where others have just taken over, and ProviderError where a
-    provider doesn't let go of a session.
+    NotFoundError if the row is gone, and TransitionError if money in another currency (`currency_changed`), or more
+    than the new amount (`amount_changed`), is held or promised. Raises OperationInProgressError if a session that has
+    to change is busy, or if the collection has just changed hands, and ProviderError if a provider doesn't cancel a
+    session.
     """
     check_no_transaction()
     asker: Any = {"actor": actor, "source": source}
@@ -112,7 +112,7 @@ def open_payment_collection(
 def _find_or_create(
     resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool
 ) -> tuple[PaymentCollection, bool]:
-    """Return a payable's collection as it is, and whether it was created now."""
+    """Return a payable's collection, unchanged if there is one, and whether it was created now."""
     currency = normalize_currency(resolved.currency_code)
     parse_amount(resolved.amount, currency)
     resolved = replace(resolved, customer=_customer_of(resolved))
@@ -138,7 +138,7 @@ def _description_of(resolved: ResolvedPayable) -> str:
 
 
 def is_collection_of(collection_id: str, resolved: ResolvedPayable) -> bool:
-    """Return whether a collection is that of a payable and its customer, as the shop sees both now."""
+    """Return whether a collection belongs to a payable and to its present customer."""
     rows = PaymentCollection.objects.for_payable(resolved.payable)
     return rows.filter(pk=collection_id, customer_key=key_of(resolved.customer)).exists()
 
@@ -146,13 +146,12 @@ def is_collection_of(collection_id: str, resolved: ResolvedPayable) -> bool:
 def is_held_for(
     payable: models.Model, *, amount: Decimal | int | str | None = None, currency_code: str | None = None
 ) -> bool:
-    """Return whether all that a payable costs is held or was taken and kept, as things stand now.
+    """Return whether the whole price of a payable is held, or captured and not given back, right now.
 
-    Give `amount` (major units) and `currency_code` (ISO 4217) as the shop knows them now: a collection has the amount
-    with which it was opened last. Without the two that one counts. A signal tells of something that was so when it
-    happened, and may come late, twice, or in another order than a second one; this tells what is so now, so that no
-    such signal confirms an order which isn't paid. What was given back isn't held any more, nor is what the bank took
-    back: after a refund give what the payable costs without that.
+    Call it when a signal arrives, and before an order is confirmed: signals may come late, twice or out of order.
+    Give the present price as `amount` (major units) and `currency_code` (ISO 4217). Without them, the amount with
+    which the collection was last opened counts. Refunds and chargebacks no longer count as held, so give the price
+    less the refund after a refund.
     """
     if (amount is None) != (currency_code is None):
         raise TypeError("Give the amount and its currency, or neither.")
@@ -166,7 +165,7 @@ def is_held_for(
 
 
 def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
-    """Return what a provider is told of a collection's payer; `return_url` is where the browser goes afterwards."""
+    """Return what a provider receives about a collection's payer; the browser is sent back to `return_url`."""
     return replace(context_of(collection), return_url=return_url)
 
 
@@ -185,18 +184,18 @@ def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: b
 
 @contextmanager
 def _locked(payable: models.Model) -> Iterator[None]:
-    """Lock the payable's row in its own table; that is committed when the block ends, or with our own transaction.
+    """Lock the payable's row in the topmost table of its model, until the block or an outer transaction ends.
 
-    What inherits from the same row locks the same. No manager has a say: what it joins can't always be locked.
+    Models that inherit from one row lock the same row. Managers aren't used: what they join can't always be locked.
     """
     model, top = concrete(payable._meta.model), topmost_model(payable._meta.model)
     alias = router.db_for_write(top, instance=payable)
     with transaction.atomic(using=alias):
         features = connections[alias].features
         if not connections[database_alias()].features.has_select_for_update:
-            # SQLite has one write lock, which any write takes, also one that finds no row.
+            # SQLite has one write lock, which any write takes, even one that matches no row.
             PaymentCollection.objects.filter(pk="").update(updated_at=timezone.now())
-        # Other rows of the shop may go on referring to the locked one, where the database can tell the difference.
+        # FOR NO KEY UPDATE, where the database has it: the shop can still insert rows that refer to the locked one.
         rows: QuerySet[models.Model] = QuerySet(top, using=alias).filter(
             pk=getattr(payable, top._meta.pk.attname)
         )
@@ -210,7 +209,7 @@ def _locked(payable: models.Model) -> Iterator[None]:
 
 
 def _current_collection(payable: models.Model) -> PaymentCollection | None:
-    """Return the newest collection for which something may be paid, or else the newest that was paid."""
+    """Return the newest collection that can still be paid, or else the newest completed one, or None."""
     rows = PaymentCollection.objects.for_payable(payable)
     kept = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
     unpaid = [row for row in kept if row.status != CollectionStatus.COMPLETED]
@@ -220,10 +219,11 @@ def _current_collection(payable: models.Model) -> PaymentCollection | None:
 def _follow_customer(
     collection: PaymentCollection, resolved: ResolvedPayable, origin: Origin, *, generation: int
 ) -> None:
-    """Give a guest's collection to the customer whom the shop has recognized meanwhile, or a customer's to another.
+    """Give a collection to the customer whom the shop now names: a guest's after a sign-in, or another customer's.
 
-    Its description becomes the new one: the old one may name the former customer. `generation` tells in whose hands it
-    was before the shop was asked: after another change that is no news.
+    Its description is replaced, since the old one may name the former customer. `generation` is the collection's
+    `secret_generation` before the shop was asked. If the collection has changed hands since, the shop's answer is
+    stale, and OperationInProgressError is raised.
     """
     customer = _customer_of(resolved)
 
@@ -242,11 +242,11 @@ def _follow_customer(
 
 
 def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[PaymentOperation]:
-    """Claim that a collection is somebody else's now: nobody pays it any more with the secret that was given out.
+    """Claim what a change of hands requires, and end the client secret that was given out.
 
-    What a former customer has begun to pay with ends, unless it isn't known how that stands; what a guest has begun
-    goes on, for it may be the same person. So does a part of a plan that no provider knows of yet, but the new customer
-    has not agreed that it is charged by itself.
+    A former customer's unauthorized sessions are canceled, except those with an open operation. A guest's sessions go
+    on, since the guest may be the same person. A part of a plan that no provider knows of yet goes on as well, but is
+    no longer charged automatically: the new customer hasn't agreed to that.
     """
     books.collection.secret_generation += 1
     theirs = payment_context(books.collection)
@@ -273,7 +273,7 @@ def _abandon_other_currencies(payable: models.Model, currency_code: str, origin:
 
 
 def _claim_abandonment(books: Books) -> list[PaymentOperation]:
-    """Claim that a collection is abandoned of which nothing is paid; raise TransitionError where something is."""
+    """Claim the cancelation of an unpaid collection; raise TransitionError if money is held or was captured."""
     if books.collection.authorized_amount:
         raise TransitionError(
             _("Money is held or was taken in %(currency)s already."),
@@ -284,9 +284,9 @@ def _claim_abandonment(books: Books) -> list[PaymentOperation]:
 
 
 def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:
-    """Change a collection's amount; where only a session couldn't be changed with it, the log says so.
+    """Change a collection's amount; log a warning if only a session couldn't follow.
 
-    Never leave it for a payer at an amount that the payable hasn't any more.
+    A payer never gets a collection with a stale amount: if the change fails, an error is raised.
     """
     try:
         _change_amount(collection, amount, actor=actor, source=source)
@@ -313,11 +313,11 @@ def _change_amount(collection: PaymentCollection, amount: Decimal, *, actor: Act
 
 
 def _cancel_sessions_for_the_rest(collection: PaymentCollection, *, actor: Actor, source: str) -> None:
-    """Cancel the sessions that cover what is left with a provider that can't change them."""
+    """Cancel the unauthorized sessions that cover what is left, since their provider can't change them."""
     sessions = PaymentSession.objects.filter(collection=collection.pk, is_split=False)
     for session in sessions.unauthorized():
         try:
             cancel_payment_session(session, actor=actor, source=source)
         except TransitionError as error:
-            if error.code != "already_authorized":  # What its payer has paid meanwhile stays.
+            if error.code != "already_authorized":  # A session that was paid meanwhile stays.
                 raise

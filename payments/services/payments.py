@@ -1,6 +1,6 @@
 """The verbs of a payment: capture, refund, cancel. Each refuses to run inside the caller's transaction.
 
-They are the shop's alone: for a payer, each raises InputError (`not_for_payers`).
+Only the shop may call them: for a payer, each raises InputError (`not_for_payers`).
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ def capture_payment(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> Payment:
-    """Take money that a payment holds: `amount` in major units, or all that is left; `metadata` is the shop's own.
+    """Capture money that a payment holds: `amount` in major units, or all that is left.
 
-    Raises AmountError where less is left, TransitionError where nothing can be captured any more, and where it is
-    unclear whether the same amount has been captured already (`possible_repetition`), unless `despite_unclear` says
-    that this is another one. Raises OperationInProgressError, NotSupportedError, and for the provider's answer
-    DeclinedError, ProviderUnavailableError or OutcomeUnknownError. While the outcome is unknown, the amount stays
-    reserved.
+    `metadata` belongs to the shop. While the outcome is unknown, the amount stays reserved.
+
+    Raises AmountError if less is left, and TransitionError if nothing can be captured. Unless `despite_unclear` is
+    set, raises TransitionError (`possible_repetition`) while the outcome of a capture of the same amount is unclear.
+    Raises OperationInProgressError, NotSupportedError, and for the provider's answer DeclinedError,
+    ProviderUnavailableError or OutcomeUnknownError.
     """
     return _perform(
         payment,
@@ -61,9 +62,9 @@ def refund_payment(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> Payment:
-    """Give back captured money: `amount` in major units, or all that is left; `metadata` is the shop's own.
+    """Refund captured money: `amount` in major units, or all that is left.
 
-    Raises as `capture_payment` does.
+    `metadata` belongs to the shop. Raises as `capture_payment` does.
     """
     return _perform(
         payment,
@@ -81,10 +82,10 @@ def cancel_payment(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> Payment:
-    """Release what a payment holds and has not captured; a payment that is canceled already is returned as it is.
+    """Release what a payment holds and has not captured; a canceled payment is returned unchanged.
 
-    Raises TransitionError where nothing is held any more, OperationInProgressError, and for the provider's answer
-    DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
+    Raises TransitionError if nothing is held, OperationInProgressError, and for the provider's answer DeclinedError,
+    ProviderUnavailableError or OutcomeUnknownError.
     """
     return _perform(
         payment, claims.claim_release, origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer)
@@ -92,41 +93,41 @@ def cancel_payment(
 
 
 def capturable(payment: Payment, amount: Amount = None) -> Decimal:
-    """Return how much a capture would take now, in major units; raise as `capture_payment` does before any call."""
+    """Return how much would be captured now, in major units; raise as `capture_payment` does before any call."""
     books, row = _look_into(payment)
     return claims.choose_capture(books, row, amount)
 
 
 def refundable(payment: Payment, amount: Amount = None) -> Decimal:
-    """Return how much a refund would give back now, in major units; raise as `refund_payment` does before any call."""
+    """Return how much would be refunded now, in major units; raise as `refund_payment` does before any call."""
     books, row = _look_into(payment)
     return claims.choose_refund(books, row, amount)
 
 
 def left_to_capture(payment: Payment) -> Decimal:
-    """Return what is held and not being captured, in major units, whatever parts of it the provider would take."""
+    """Return what is held and not being captured, in major units, also if the provider can't capture it all."""
     return amount_to_capture(*_look_into(payment), None)
 
 
 def left_to_refund(payment: Payment) -> Decimal:
-    """Return what was taken and isn't going back, in major units, whatever parts of it the provider would give back."""
+    """Return what was captured and isn't being refunded, in major units, also if the provider can't refund it all."""
     return amount_to_refund(*_look_into(payment), None)
 
 
 def surely_kept(payment: Payment) -> Decimal:
-    """Return what was taken and certainly stays, in major units: a refund that is under way counts as gone."""
+    """Return what was captured and certainly stays, in major units: a pending refund counts as refunded."""
     books, row = _look_into(payment)
     return max(row.refundable_amount - books.pending(row, MovementKind.REFUND), ZERO)
 
 
 def check_repetition(payment: Payment, kind: OperationKind, amount: Decimal) -> None:
-    """Raise TransitionError where a capture or refund of this amount (major units) may have happened already."""
+    """Raise TransitionError if a capture or refund of this amount (major units) may have happened already."""
     books, row = _look_into(payment)
     claims.check_repetition(books, row, kind, amount)
 
 
 def check_release(payment: Payment) -> None:
-    """Raise what `cancel_payment` raises before any call, where a payment can't let go of anything now."""
+    """Raise what `cancel_payment` would raise now, before any call to the provider."""
     claims.check_release(*_look_into(payment))
 
 
@@ -147,7 +148,7 @@ def _perform(
 
 
 def _look_into(payment: Payment) -> tuple[Books, Payment]:
-    """Return the books as they are right now, without a lock, and the payment in them."""
+    """Return the current books of a payment's collection, opened without a lock, and the payment in them."""
     books = open_books(
         payment.collection_id, origin=Origin(), scope=Scope(payment_id=payment.pk), is_locked=False
     )

@@ -1,4 +1,4 @@
-"""The operator's view of the configured providers: which may be used, and what a payer may send to them."""
+"""The configured providers: which are enabled, which are offered, and which data they accept from payers."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def usable_provider(provider_id: str) -> BaseProvider[Any]:
 
 
 def list_providers() -> list[PaymentProvider]:
-    """Return the rows of all configured providers, making those that are missing, in the setting's order."""
+    """Return the rows of all configured providers in the setting's order, creating the missing ones."""
     return [provider_row(alias) for alias in provider_aliases()]
 
 
 def list_offered_providers() -> list[PaymentProvider]:
-    """Return the rows of the providers from which a payer may choose now, in the setting's order."""
+    """Return the rows of the providers that are offered to payers now, in the setting's order."""
     return [row for row in list_providers() if row.is_enabled and is_for_payers(get_provider(row.pk))]
 
 
@@ -52,12 +52,12 @@ def enable_provider(provider: PaymentProvider) -> PaymentProvider:
 
 
 def disable_provider(provider: PaymentProvider) -> PaymentProvider:
-    """Let no new session use a provider; what it already holds can still be captured, refunded and canceled."""
+    """Refuse new sessions with a provider; what it already holds can still be captured, refunded and canceled."""
     return _switch(provider, is_enabled=False)
 
 
 def check_input(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a payer sent to a provider; raise InputError for a key that it doesn't declare."""
+    """Return a payer's data for a provider; raise InputError for a key that the provider doesn't declare."""
     if data is None:
         return {}
     if not isinstance(data, Mapping):
@@ -74,7 +74,7 @@ def check_input(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> 
 
 
 def provider_row(provider_id: str) -> PaymentProvider:
-    """Return a provider's row, making it if it is missing."""
+    """Return a provider's row, creating it if it is missing."""
     found = _ROWS(database_alias(), provider=provider_id)
     return found[0] if found else get_or_insert(PaymentProvider.objects.all(), pk=provider_id)[0]
 

@@ -1,4 +1,4 @@
-"""Money that was received outside of any provider: a bank transfer, cash. A person says so, and may be mistaken."""
+"""Money that was received outside of any provider, such as a bank transfer or cash, and is booked by a person."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def mark_payment_collection_as_paid(
 ) -> PaymentCollection:
     """Record that money was received outside of any provider: all that is left, or `amount` (major units) of it.
 
-    A session with the `MARK_AS_PAID_PROVIDER` is created, authorized and captured; its capture keeps when the money was
-    received (now, unless `received_at` says), under which `reference` of the payer's bank, and a `note`. Where all is
-    received, the unauthorized sessions are canceled. Where a part is, they are made smaller, or canceled where their
-    provider can't do that: the newest first, those of a plan last. `session` is the installment that was paid so; the
-    others stay.
+    A session with the `MARK_AS_PAID_PROVIDER` is created, authorized and captured. Its capture stores `received_at`
+    (an aware datetime; None means now), the `reference` of the payer's bank, and a `note`. If everything was received,
+    the unauthorized sessions are canceled. If a part was received, they are made smaller, or canceled if their
+    provider can't change them: the newest first, the parts of a plan last. `session` names the installment that was
+    paid in this way; the others stay.
 
-    What another provider already holds stays for its own capture. After an interruption, calling this again without an
-    amount goes on. Raises AmountError where less is left, TransitionError for a canceled collection and for a session
-    that isn't open, InputError for a time that is to come or has no time zone.
+    What another provider already holds is left for its own capture. After an interruption, call this again without an
+    amount to continue. Raises AmountError if less is left, TransitionError for a canceled collection and for a session
+    that isn't open, InputError for a time in the future or without a time zone.
     """
     check_no_transaction()
     origin_of_shop(actor=actor, source=source, by_payer=by_payer)
@@ -87,7 +87,7 @@ def check_receipt(
     received_at: datetime | None = None,
     session: PaymentSession | None = None,
 ) -> None:
-    """Raise AmountError and InputError as `mark_payment_collection_as_paid` would, before anything is done."""
+    """Raise the AmountError or InputError that `mark_payment_collection_as_paid` would raise, and change nothing."""
     receipt = _receipt(received_at, "", "")
     if session is not None:
         check_excess(amount, session.amount, collection.currency_code)
@@ -96,7 +96,7 @@ def check_receipt(
 
 
 class _Desk:
-    """The receipt of money for one collection, outside of any provider."""
+    """A receipt of money for one collection, outside of any provider."""
 
     def __init__(self, collection: PaymentCollection, receipt: Receipt, *, actor: Actor, source: str) -> None:
         self._collection = collection
@@ -105,7 +105,7 @@ class _Desk:
         self._provider_id = mark_as_paid_provider()
 
     def is_all(self, amount: Decimal | int | str) -> bool:
-        """Return whether an amount is all that is still to be received; raise AmountError for more."""
+        """Return whether an amount (major units) is all that can still be received; raise AmountError for more."""
         reconnecting(self._collection.refresh_from_db)
         held = sum((row.capturable_amount for row in self._held()), ZERO)
         left = self._collection.amount - self._collection.authorized_amount + held
@@ -132,14 +132,14 @@ class _Desk:
             )
 
     def receive(self, amount: Decimal) -> None:
-        """Receive a part: of what is held for it, and then of what is open."""
+        """Receive a part (major units): capture what is held for such receipts, then open a session for the rest."""
         rest = amount - self._capture(amount)
         if rest > ZERO:
             self._make_room(rest)
             self._open(rest)
 
     def receive_for(self, session: PaymentSession, amount: Decimal | int | str | None) -> None:
-        """Receive what one session is for, or a part of it."""
+        """Receive the amount of one open session, or a part of it (major units)."""
         currency = self._collection.currency_code
         reconnecting(session.refresh_from_db)
         if session.collection_id != self._collection.pk or not session.is_unauthorized:
@@ -154,7 +154,7 @@ class _Desk:
         self._open(wanted)
 
     def _capture(self, limit: Decimal | None) -> Decimal:
-        """Capture what the provider for such money holds, up to a limit; return how much that was."""
+        """Capture what the `MARK_AS_PAID_PROVIDER` holds, up to a limit; return the captured amount."""
         taken = ZERO
         for payment in self._held():
             left = None if limit is None else limit - taken
@@ -181,7 +181,7 @@ class _Desk:
         return [payment for payment in rows if payment.capturable_amount]
 
     def _make_room(self, amount: Decimal) -> None:
-        """Have open splits keep nothing of what is received now."""
+        """Make open splits smaller, or cancel them, so that they leave room for an amount."""
 
         def claim(books: Books) -> Sequence[PaymentOperation]:
             operations = claims.claim_room(books, amount)
@@ -191,7 +191,7 @@ class _Desk:
         perform(self._collection.pk, claim, origin=Origin.of(**self._origin), scope=Scope()).raise_first()
 
     def _shrink(self, split: PaymentSession, amount: Decimal) -> Decimal:
-        """Make a session smaller, or cancel it; return by how much less it is for."""
+        """Make a session smaller by an amount, or cancel it; return by how much it shrank."""
         whole = split.amount
         if amount < whole:
             try:
@@ -204,7 +204,7 @@ class _Desk:
         return Decimal(whole)
 
     def _open(self, amount: Decimal) -> None:
-        """Make a session for what is received now, and have what covers the rest be for the new rest."""
+        """Create, authorize and capture a session for an amount, and adjust the session that covers the rest."""
         provider = usable_provider(self._provider_id)
 
         def claim(books: Books) -> Sequence[PaymentOperation]:
@@ -225,7 +225,7 @@ class _Desk:
         self._resize()
 
     def _resize(self) -> None:
-        """Have a session that covers what is left cover the new rest; cancel it where its provider can't."""
+        """Have the session for what is left cover the new rest; cancel it if its provider can't change it."""
         try:
             perform(self._collection.pk, claim_resizes, origin=Origin.of(**self._origin)).raise_first()
         except NotSupportedError:
@@ -234,7 +234,7 @@ class _Desk:
                 self._abandon(session)
 
     def _abandon(self, session: PaymentSession) -> None:
-        """Cancel a session, unless it turns out that it has been paid with meanwhile."""
+        """Cancel a session, unless it turns out to have been paid meanwhile."""
         try:
             cancel_payment_session(session, **self._origin)
         except (DeclinedError, TransitionError):

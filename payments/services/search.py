@@ -1,7 +1,7 @@
-"""Searching rows: paste any id, a provider's reference, or a piece of a customer's name.
+"""Searching rows by any id, by a provider's reference, or by a piece of a customer's name.
 
-Every way to a row is a query of its own, and what they find is united, so that each uses its own index and nothing
-appears twice. Alternatives in one WHERE clause would have a database read the whole table instead.
+Each path to a row is a query of its own, joined by UNION, so that each uses its own index: with OR in one WHERE
+clause, a database would read the whole table.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _OWN_ID: Final = re.compile(
 )
 
 _WHOLE: Final = 26
-"""The length of a ULID: nothing has to be completed, and SQLite finds the beginning of a text without an index."""
+"""The length of a ULID. A whole id is compared exactly, since SQLite uses no index to match the start of a text."""
 
 _FEW: Final = 500
 
 _NAMES: Final = ("first_name", "last_name")
-"""What Django's own user model calls them; a project's own may have none, or others."""
+"""The fields of Django's own user model; a custom user model may lack them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """How a list is searched.
+    """The lookup paths by which a list is searched.
 
-    `ids` maps an id's prefix to the path from the list's rows to that id, of which its beginning is enough; `exact` are
-    paths to values that must match as a whole; `customer` is the path to the customer, of whom a piece of the name or
-    e-mail address is enough.
+    `ids` maps an id's prefix to the path from the list's rows to that id; the start of an id is enough. `exact` are
+    paths to values that must match as a whole. `customer` is the path to the customer; a piece of the name or e-mail
+    address is enough.
     """
 
     ids: Mapping[str, str] = field(default_factory=dict)
@@ -48,10 +48,10 @@ class Search:
         may_view: Callable[[type[Model]], bool],
         further: Iterable[QuerySet[Any]] = (),
     ) -> QuerySet[Any]:
-        """Narrow a queryset down to what the text stands for; `further` are more ways, each a query of keys.
+        """Narrow a queryset down to the rows that match a text; `further` are more queries of matching keys.
 
-        Ways that lead through rows which the asker may not view find nothing: otherwise they could be read off letter
-        by letter.
+        A path through a model that the user may not view finds nothing: otherwise hidden values could be guessed
+        letter by letter.
         """
         term = text.strip()
         if not term:
@@ -80,7 +80,7 @@ class Search:
 
 
 def is_own_id(text: str) -> bool:
-    """Return whether a text is, or begins, an id that `payments` gave."""
+    """Return whether a text is an id of `payments`, or the start of one."""
     return _OWN_ID.fullmatch(text.strip()) is not None
 
 
@@ -89,7 +89,10 @@ def _through(model: type[Model], path: str, value: Any) -> QuerySet[Any]:
 
 
 def _models_read(model: type[Model], path: str) -> Iterator[type[Model]]:
-    """Return the models whose rows a path reads, besides the list's own: a row itself says which row it refers to."""
+    """Return the models whose rows a path reads, except the list's own.
+
+    The last foreign key of a path isn't followed: its value is stored in the row that refers.
+    """
     at: Any = model
     steps = path.split("__")
     for number, step in enumerate(steps, start=1):
@@ -101,9 +104,9 @@ def _models_read(model: type[Model], path: str) -> Iterator[type[Model]]:
 
 
 def _customers(term: str) -> Any:
-    """Return the keys of the customers whose name or address has this in it, or their query where they are many.
+    """Return the keys of the customers whose name or address contains a text, or a query if there are too many.
 
-    No index helps there, so the table of users is read once and not with every page and count.
+    No index supports that, so the users are searched once here and not again with every page and count.
     """
     user_model: Any = get_user_model()
     fields = {field.name for field in user_model._meta.concrete_fields}
@@ -117,7 +120,7 @@ def _customers(term: str) -> Any:
 
 
 def _whole_name(term: str) -> Q:
-    """Return a condition on first and last name, of which either may be more than a word; none for a single word."""
+    """Return a condition on first and last name, each of one or more words; an empty one for a single word."""
     wanted = Q()
     for first, _space, last in (term.partition(" "), term.rpartition(" ")):
         if first and last:

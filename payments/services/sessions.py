@@ -1,6 +1,6 @@
 """The verbs of a payment session: create, update, authorize, cancel.
 
-Each that calls a provider refuses to run inside the caller's transaction.
+Each verb refuses to run inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def create_payment_session(
 ) -> PaymentSession:
     """Create a session with a provider and have the provider initiate it.
 
-    Without `amount` (major units) the session covers what is left to pay; with it, it is a split. Either way it
-    replaces the unauthorized sessions that were not given an amount, and what payers have split off yields to what the
-    shop asks for. `data` is what the payer sends to the provider, `context` what the shop tells it; `metadata` is the
-    shop's own, which only staff see, and the payment takes it over.
+    Without `amount` (major units) the session covers what is left to pay; with it, the session is a split. Either way
+    it replaces the unauthorized sessions that were created without an amount, and splits that payers made give way to
+    a session of the shop. `data` is sent to the provider on behalf of the payer, `context` on behalf of the shop;
+    `metadata` belongs to the shop: only staff see it, and the session's payment inherits it.
 
     Raises NotFoundError, InputError, AmountError, TransitionError, OperationInProgressError, and for the provider's
     answer DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
@@ -91,9 +91,9 @@ def create_payment_session(
     scope = Scope(account_at=provider_id, has_customer=context is None, tries=SESSIONS.tries_for(origin))
     performance = perform(collection.pk, make_room, origin=origin, scope=scope)
     if performance.steps[-1].operation.kind != OperationKind.INITIATE:
-        # Where a payer was faster, or it isn't known, less is left to pay.
+        # Room was made first. If a payer paid a split meanwhile, or its outcome is unknown, less is left to pay.
         performance = perform(collection.pk, claim, origin=origin, scope=scope)
-    # What came of the replaced sessions is their own: until it is certain, none of them can be authorized.
+    # The outcomes of the replaced sessions don't matter here: until they are certain, none of these can be authorized.
     performance.steps[-1].raise_for_outcome()
     books = performance.books
     session = books.session(performance.steps[-1].operation.session_id)
@@ -110,10 +110,10 @@ def update_payment_session(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
-    """Change the amount of an unauthorized session, or what its payer sent, at the provider and here.
+    """Change the amount of an unauthorized session, or its payer's data, at the provider and here.
 
     An amount (major units) makes the session a split. Raises as `create_payment_session` does, and NotSupportedError
-    where the provider can't change a session.
+    if the provider can't change a session.
     """
     check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
@@ -152,13 +152,13 @@ def authorize_payment_session(
 ) -> PaymentSession:
     """Have a session's amount held by its provider; `session.payment` is set once it is.
 
-    A declined authorization doesn't raise: the session is then in `error`. A session that is authorized already is
-    returned as it is, so that authorizing twice gives the one payment. `saved_method` is for
-    `charge_saved_payment_method`: it is charged while its customer is away.
+    A declined authorization doesn't raise: the session is then in `error`. An authorized session is returned
+    unchanged, so authorizing it twice gives one payment. `saved_method` is charged off-session; it is meant for
+    `charge_saved_payment_method` only.
 
-    Raises TransitionError for a canceled session, and where a customer isn't away or hasn't agreed any more to be
-    charged so (`not_agreed`), AmountError where more would be held than is due, LimitError where a payer has tried too
-    often, OperationInProgressError, ProviderUnavailableError and OutcomeUnknownError.
+    Raises TransitionError for a canceled session, and for an off-session charge to which the customer hasn't agreed, or
+    while they are paying themselves (`not_agreed`). Raises AmountError if more would be held than is due, LimitError if
+    a payer has tried too often, OperationInProgressError, ProviderUnavailableError and OutcomeUnknownError.
     """
     check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
@@ -198,11 +198,12 @@ def cancel_payment_session(
 ) -> PaymentSession:
     """Abandon an unauthorized session, or release the whole authorization of an authorized one.
 
-    Which of the two is meant, the given row says: a session that was authorized after it was read isn't released. A
-    payer abandons what payers have made, and releases it only where the setting `PAYERS_MAY_RELEASE` says so.
+    The status of the given row decides which of the two is meant: a session that was authorized after the row was read
+    isn't released. A payer can abandon sessions that payers made, and release them only with the setting
+    `PAYERS_MAY_RELEASE`.
 
-    Raises TransitionError where money was captured, where the session was authorized meanwhile or only the shop may let
-    go of it (`already_authorized`), and where it isn't the payer's to cancel (`made_by_shop`, `planned`),
+    Raises TransitionError if money was captured; if the session was authorized meanwhile or only the shop may release
+    it (`already_authorized`); and if a payer may not cancel it (`made_by_shop`, `planned`). Raises
     OperationInProgressError, and for the provider's answer DeclinedError, ProviderUnavailableError or
     OutcomeUnknownError.
     """
@@ -228,14 +229,14 @@ def cancel_payment_session(
 
 
 def check_session_cancelation(session: PaymentSession) -> None:
-    """Raise what `cancel_payment_session` raises before any call, where a session can't be canceled now."""
+    """Raise what `cancel_payment_session` would raise now, before any call to the provider."""
     scope = Scope(session_id=session.pk)
     books = open_books(session.collection_id, origin=Origin(), scope=scope, is_locked=False)
     claims.check_session_cancelation(books, books.session(session.pk))
 
 
 def context_of(collection: PaymentCollection) -> PaymentContext:
-    """Return what a provider is told of a collection's payer where the shop says nothing of the payment."""
+    """Return what a provider receives about a collection's payer if the shop gives no context."""
     customer = collection.customer
     return PaymentContext(
         customer_id=None if customer is None else str(customer.pk),

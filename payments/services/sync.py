@@ -1,4 +1,4 @@
-"""Asking a provider where a session stands, and recording what it says."""
+"""Asking a provider for the state of a session, and recording its answer."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def sync_payment_session(
     source: str = EventSource.SHOP,
     by_payer: bool = False,
 ) -> PaymentSession:
-    """Ask the provider about a session and record what it reports; a session it doesn't know stays as it is.
+    """Ask the provider about a session and record what it reports; a session that it doesn't know stays unchanged.
 
-    Raises NotSupportedError where the provider can't be asked, ProviderUnavailableError, OutcomeUnknownError and, where
-    it tells of pretend money that isn't meant, InputError (`pretend_money`).
+    Raises NotSupportedError if the provider can't be asked, ProviderUnavailableError, OutcomeUnknownError, and
+    InputError (`pretend_money`) if it reports pretend money where real money is expected.
     """
     return synchronize(session, origin=Origin.of(actor=actor, source=source, by_payer=by_payer)).session
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synchronization:
-    """A session after its provider was asked, and whether the provider knows it at all."""
+    """A session after its provider was asked, and whether the provider knows the session."""
 
     session: PaymentSession
     is_known: bool
 
 
 def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
-    """Do what `sync_payment_session` does, and say whether the provider knows of the session; raise as it does.
+    """Do what `sync_payment_session` does, and return also whether the provider knows the session; raise as it does.
 
-    That it doesn't is written into the history, once until something else happens to the session.
+    If the provider doesn't know it, the history records that, once until something else happens to the session.
     """
     result = retrieve(session)
     if result.outcome == Outcome.NOT_SENT:
@@ -70,7 +70,7 @@ def last_event_of(session: PaymentSession) -> int:
 
 
 def events_since(session: PaymentSession, last: int) -> list[PaymentEvent]:
-    """Return what has happened to a session since an event, in its order, whoever has caused it."""
+    """Return the events of a session after the one with the id `last`, oldest first, whatever caused them."""
     news = PaymentEvent.objects.filter(session=session.pk, id__gt=last).exclude(type=NOT_FOUND)
     return list(news.select_related("collection", "refund", "capture").order_by("id"))
 
@@ -78,7 +78,7 @@ def events_since(session: PaymentSession, last: int) -> list[PaymentEvent]:
 def _note_absence(session: PaymentSession, origin: Origin) -> None:
     events = PaymentEvent.objects.filter(session=session.pk)
     last = events.order_by("-id").values_list("type", flat=True).first()
-    if last == NOT_FOUND:  # A sweep asks again and again.
+    if last == NOT_FOUND:  # Workers ask again and again; one event is enough.
         return
 
     def rule(books: Books) -> None:
