@@ -356,7 +356,7 @@ MUTATIONS: Final = (
             Edit(
                 path=f"{LEDGER}/records.py",
                 old="    if operation.status != OperationStatus.PROCESSING:\n"
-                "        return  # That this attempt went nowhere says nothing of an earlier one.\n",
+                "        return  # An earlier attempt may have been sent, though this one wasn't.\n",
                 new="",
             ),
         ),

@@ -1,1 +1,1 @@
-"""The books and all that is written in them: private to the services. See `books` and `protocol`."""
+"""The books and everything that is written in them: private to the services. See `books` and `protocol`."""

@@ -1,9 +1,7 @@
-"""The books: one collection with all that is below it, opened once, changed in memory, written once.
+"""The books: one collection with all rows below it, read once, changed in memory, written once.
 
-A rule is a function of the books. It changes rows and notes events, and issues no SQL, so that it can be tried without
-a database. `keep` opens books under the collection's lock, applies a rule and closes them; `amend` applies a rule to
-books that were closed before, and opens new ones only where somebody else has written since: the first thing that is
-written is the collection's next version, on the condition that it still has the one that was read.
+A rule is a function of the books: it changes rows and notes events, but issues no SQL, so that it can be tested without
+a database. `keep` applies a rule to new books, `amend` to books that were closed before.
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 Movement = Capture | Refund
 Reference = tuple[type[Model], str, str]
-"""A provider's reference: which model has it, of which provider it is, and the reference itself."""
+"""A provider's reference: the model that has it, the provider's alias, and the reference itself."""
 
 _STORED: Final = Decimal(1).scaleb(-AmountField.decimal_places)
 
@@ -61,25 +59,25 @@ _OPEN: Final = sorted(OPEN_OPERATION_STATUSES)
 _KINDS: Final = {MovementKind.CAPTURE: "captures", MovementKind.REFUND: "refunds"}
 
 Report = tuple[str | None, str, str]
-"""A discrepancy that was told: the operation that stands for it, or None for any; its code; what was reported."""
+"""A recorded discrepancy: the operation that stands for it, or None for any; its code; what was reported."""
 
 
 class StaleBooksError(Exception):
-    """Books that somebody else has written in since they were read."""
+    """Books of a collection that another transaction has written since they were read."""
 
 
 class UnreadReportsError(Exception):
-    """A discrepancy to be reported in books that were opened without the earlier reports."""
+    """A discrepancy in books that were opened without the earlier reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What is read when books are opened, besides the collection, its sessions and payments and open operations.
+    """What is read when books are opened, besides the collection, its sessions, payments and open operations.
 
-    Of the payment `payment_id`, or of what the session `session_id` has become, those captures and refunds are read
-    that are still open: the rest is known as a sum. `is_whole` has every row read. `operation_id` names an operation
-    that may have ended. `account_at` is the provider whose account of the customer is wanted, and `has_customer` asks
-    for the customer. `tries` reads the times that a limit counts.
+    For the payment `payment_id`, or the payment of the session `session_id`, the open captures and refunds are read;
+    the closed ones are known as sums. `is_whole` reads every row. `operation_id` also reads that operation, even if it
+    has ended. `account_at` reads the customer's account at that provider, and `has_customer` the customer. `tries`
+    reads the times that a limit counts.
     """
 
     payment_id: str | None = None
@@ -102,10 +100,9 @@ WHOLE: Final = Scope(is_whole=True)
 class Books:
     """A collection's rows as they were read, and what a rule has changed, added and noted since.
 
-    `events` wait to be written. `reports` are the discrepancies that the history tells of, by session, or None where
-    they weren't read, for most books never hold one. `taken` names the sessions of other collections that have a
-    provider's reference. `was_told` says that receivers of signals have heard of what was written, so that they may
-    have changed it.
+    `events` wait to be written. `reports` are the recorded discrepancies by session, or None if they weren't read: most
+    books never need them. `taken` maps references of a provider to the sessions of other collections that have them.
+    `was_told` means that signals were sent about what was written, so that receivers may have changed the rows.
     """
 
     collection: PaymentCollection
@@ -147,27 +144,27 @@ class Books:
     # What is in the books
 
     def session(self, session_id: str) -> PaymentSession:
-        """Return a session; raise NotFoundError where the collection has none of this id."""
+        """Return a session; raise NotFoundError if the collection has none with this id."""
         found: PaymentSession = self._row(session_id)
         return found
 
     def payment(self, payment_id: str) -> Payment:
-        """Return a payment; raise NotFoundError where the collection has none of this id."""
+        """Return a payment; raise NotFoundError if the collection has none with this id."""
         found: Payment = self._row(payment_id)
         return found
 
     def operation(self, operation_id: str) -> PaymentOperation:
-        """Return an operation; raise NotFoundError where it isn't in the books."""
+        """Return an operation; raise NotFoundError if it isn't in the books."""
         found: PaymentOperation = self._row(operation_id)
         return found
 
     def movement(self, movement_id: str) -> Movement:
-        """Return a capture or refund; raise NotFoundError where it isn't in the books."""
+        """Return a capture or refund; raise NotFoundError if it isn't in the books."""
         found: Movement = self._row(movement_id)
         return found
 
     def open_operations(self, *kinds: OperationKind, target_id: str | None = None) -> list[PaymentOperation]:
-        """Return the open operations of these kinds, or of any, on one row, or on any."""
+        """Return the open operations of these kinds (default: any) on the row `target_id` (default: any)."""
         return [
             row
             for row in self.operations
@@ -184,27 +181,27 @@ class Books:
         return [row for row in getattr(self, _KINDS[kind]) if row.payment_id == payment.pk]
 
     def has_reserved(self, operation: PaymentOperation) -> bool:
-        """Return whether the capture or refund of an operation is still open, or it has none."""
+        """Return whether an operation's capture or refund is still open; True also if it has none."""
         movement_id = operation.capture_id or operation.refund_id
         row = self._by_id.get(movement_id)
         return movement_id is None or (row is not None and row.status == MovementStatus.PENDING)
 
     def succeeded(self, payment: Payment, kind: MovementKind) -> Decimal:
-        """Return what was captured or refunded of a payment, in major units."""
+        """Return how much of a payment was captured or refunded, in major units."""
         loaded = self._sum(payment, kind, MovementStatus.SUCCEEDED)
         return self._closed.get((payment.pk, kind), ZERO) + loaded
 
     def pending(self, payment: Payment, kind: MovementKind) -> Decimal:
-        """Return what is reserved by captures or refunds whose outcome isn't known yet, in major units."""
+        """Return how much pending captures or refunds of a payment reserve, in major units."""
         self._check_read(payment)
         return self._sum(payment, kind, MovementStatus.PENDING)
 
     def knows(self, payment: Payment) -> bool:
-        """Return whether the books have all captures and refunds of a payment that aren't closed."""
+        """Return whether the books include all open captures and refunds of a payment."""
         return self.scope.is_whole or self.scope.includes(payment) or payment.pk in self._made
 
     def is_current(self) -> bool:
-        """Return whether nobody has written since they were read or closed; this asks the database."""
+        """Query the database whether the books are unchanged there since they were read or closed."""
         rows = PaymentCollection.objects.filter(pk=self.collection.pk, version=self.collection.version)
         return rows.exists()
 
@@ -219,19 +216,20 @@ class Books:
         self._link_row(row)
 
     def note(self, event_type: str, row: Row, **values: Any) -> None:
-        """Note what happened to a row, with the values that `event_of` takes."""
+        """Note an event of a row; the arguments are those of `event_of`."""
         self.events.append(event_of(self.collection, event_type, row, self.origin, **values))
 
     def spoil(self) -> None:
-        """Have nobody take the books for current: a rule has changed them, and that was not written."""
+        """Mark the books as stale, since a rule has changed them and the changes weren't written."""
         self.collection.version = -1
 
     # How they are written
 
     def close(self) -> bool:
-        """Write what has changed, within the transaction that is open; return whether there was anything.
+        """Write the changes within the open transaction; return whether there were any.
 
-        Raises StaleBooksError, with nothing written, where somebody else has written since the books were read.
+        Raises StaleBooksError, with nothing written, if another transaction has written since the books were read: the
+        first statement sets the collection's next version on the condition that it still has the version that was read.
         """
         changed = self._changed()
         if not (changed or self._added or self.events):
@@ -258,7 +256,7 @@ class Books:
             raise StaleBooksError(self.collection.pk)
 
     def _changed(self) -> list[tuple[Any, list[str]]]:
-        """Return the rows that were read and then changed, each with the changed columns."""
+        """Return the rows that were changed since they were read, each with the changed columns."""
         stored = (row for row in (self.collection, *self._rows()) if id(row) in self._before)
         return [(row, names) for row in stored if (names := self._changes(row))]
 
@@ -269,10 +267,10 @@ class Books:
     def _keep_copies(self) -> None:
         self._before = {id(row): _copy(row) for row in (self.collection, *self._rows())}
 
-    # How the rows hang together
+    # How the rows refer to one another
 
     def _rows(self) -> list[Any]:
-        """Return all rows below the collection, those above others first."""
+        """Return all rows below the collection, parents before their children."""
         return [*self.sessions, *self.payments, *self.captures, *self.refunds, *self.operations]
 
     def _row(self, row_id: str) -> Any:
@@ -281,7 +279,7 @@ class Books:
         return self._by_id[row_id]
 
     def _link_row(self, row: Any) -> None:
-        """Have a row share the rows above it with all others, so that nothing is read twice."""
+        """Set a row's foreign keys to the objects in the books, so that no row is read twice."""
         self._by_id[row.pk] = row
         cache = row._state.fields_cache
         if isinstance(row, PaymentSession):
@@ -363,7 +361,7 @@ def open_books(
     taken: Mapping[Reference, str] | None = None,
     has_reports: bool = False,
 ) -> Books:
-    """Read a collection's books, under its lock unless they are only looked into; raise NotFoundError."""
+    """Read a collection's books, under its lock unless `is_locked` is False; raise NotFoundError."""
     alias = database_alias()
     collection = (
         lock_collection(collection_id)
@@ -400,11 +398,11 @@ def keep(
     scope: Scope = WHOLE,
     ending: Callable[[T], None] | None = None,
 ) -> tuple[Books, T]:
-    """Open books, apply a rule and close them, in a transaction of its own; return them, and what the rule returned.
+    """Open books, apply a rule and close them in a transaction of its own; return the books and the rule's result.
 
-    `ending` is called with that when all is written and nothing is committed. A rule is applied anew where the database
-    has undone the transaction, where a reference that it gave to a row turns out to be another collection's, and where
-    it has a discrepancy to tell, with those that were told before.
+    `ending` is called with the result when everything is written, before the commit. The rule is applied again, to new
+    books, if the database has rolled the transaction back because of another one, if a reference that the rule gave to
+    a row belongs to another collection, and if it found a discrepancy and the earlier reports weren't read.
     """
     taken: dict[Reference, str] = {}
     has_reports = False
@@ -434,7 +432,7 @@ def amend(
     scope: Scope,
     ending: Callable[[T], None] | None = None,
 ) -> tuple[Books, T]:
-    """Apply a rule to books that were closed before, as `keep` does; to new ones where these are out of date."""
+    """Apply a rule to books that were closed before, or as `keep` does to new ones if these are stale."""
     try:
         with committed():
             return books, _applied(books, rule, ending)
@@ -465,13 +463,13 @@ def _movements(
     if payment is None:
         return [], []
     captures = _OPEN_MOVEMENTS[Capture](alias, payment=payment.pk)
-    # Nothing can be given back before something was taken.
+    # There are no refunds before a capture.
     refunds = _OPEN_MOVEMENTS[Refund](alias, payment=payment.pk) if payment.captured_amount else []
     return captures, refunds  # type: ignore[return-value]
 
 
 def _read_customer(alias: str, collection: PaymentCollection, scope: Scope) -> str | None:
-    """Read the collection's customer, where that is wanted; return their account's reference, where that is."""
+    """Read the collection's customer and return their account's reference, as far as the scope asks for them."""
     if collection.customer_id is None or not (scope.has_customer or scope.account_at):
         return None
     account = AccountHolder.objects.filter(provider=scope.account_at or "", customer=OuterRef("pk"))
@@ -486,7 +484,7 @@ def _read_customer(alias: str, collection: PaymentCollection, scope: Scope) -> s
 
 
 def _reports(alias: str, collection_id: str) -> dict[str, set[Report]]:
-    """Return what the history tells of each session: every discrepancy with its operation, and by itself."""
+    """Return the recorded discrepancies by session, each with its operation and once more without."""
     found: defaultdict[str, set[Report]] = defaultdict(set)
     told: QuerySet[PaymentEvent] = QuerySet(PaymentEvent, using=alias).filter(
         collection=collection_id, type=DISCREPANCY
@@ -498,7 +496,7 @@ def _reports(alias: str, collection_id: str) -> dict[str, set[Report]]:
 
 
 def _references_of_others(books: Books) -> dict[Reference, str]:
-    """Return which references in the books are other rows' already, each with the session that has it."""
+    """Return the references in the books that other collections' rows have, each with the session that has it."""
     found: dict[Reference, str] = {}
     rows: list[Any] = [*books.sessions, *books.payments]
     for row in rows:
@@ -522,7 +520,7 @@ def _copy(row: Model) -> dict[str, Any]:
 
 
 def _show_as_stored(row: Model) -> None:
-    """Give a row's amounts all the decimals that are stored, as if they had been read."""
+    """Give a row's amounts as many decimals as the database stores, as if they had been read."""
     for name in _amount_names(type(row)):
         value = getattr(row, name)
         if isinstance(value, Decimal):
@@ -562,16 +560,16 @@ def _write_changes(alias: str, rows: list[tuple[Any, list[str]]], now: datetime)
 
 
 def _forget_stamps(row: Model, names: list[str]) -> None:
-    """Have a row's columns that got the database's own time be unread: it isn't read back."""
+    """Defer the columns that got the database's own time, since it isn't read back."""
     for name in names:
         if isinstance(getattr(row, name), DatabaseNow):
             setattr(row, name, None)
 
 
 def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:
-    """Bring a caller's row up to what the books say of it, and return it.
+    """Copy a row's values from the books to the caller's row, and return that.
 
-    Where receivers of signals have been told, they may have gone on with it, so that it is read anew.
+    If signals were sent, receivers may have changed the row, so it is read again.
     """
     if books.was_told:
         reconnecting(row.refresh_from_db)

@@ -1,6 +1,6 @@
-"""The call: builds the request that an operation stands for and makes it, with no transaction and no lock.
+"""The call: builds the request of an operation and sends it, with no transaction open and no lock held.
 
-The same operation gives the same request under the same key, however often it is sent.
+An operation that is sent again gives the same request under the same idempotency key.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from payments.states import OperationKind
 def provider_for(row: PaymentSession | Payment | PaymentOperation) -> BaseProvider[Any]:
     """Return the provider that a session, a payment or an operation is tied to.
 
-    Raises ProviderUnavailableError (`provider_not_configured`) where its alias has left the settings: the row stays
+    Raises ProviderUnavailableError (`provider_not_configured`) if its alias isn't in the settings. The row stays
     readable, and works again as soon as the alias is back.
     """
     try:
@@ -55,7 +55,7 @@ def provider_for(row: PaymentSession | Payment | PaymentOperation) -> BaseProvid
 
 
 def retrieve(session: PaymentSession) -> RetrieveResult:
-    """Ask the provider about a session as it is stored now, and return its answer as it is."""
+    """Ask the provider about a stored session, and return its answer unchanged."""
     stored = PaymentSession.objects.select_related("collection")
     session = stored.get(pk=session.pk)
     provider = provider_for(session)
@@ -74,10 +74,10 @@ def retrieve(session: PaymentSession) -> RetrieveResult:
 
 
 def call_for(operation: PaymentOperation) -> ProviderResult:
-    """Ask the operation's provider for what the operation stands for, and return its answer.
+    """Send an operation's request to its provider, and return the answer.
 
-    Raises NotFoundError where the provider isn't configured any more, InputError (`pretend_money`) where it may not
-    authorize any more, and OpenTransactionError.
+    Raises NotFoundError if the provider is no longer configured, InputError (`pretend_money`) if it may no longer
+    authorize, and OpenTransactionError.
     """
     return _CALLS[OperationKind(operation.kind)](get_provider(operation.provider_id), operation)
 
@@ -95,7 +95,7 @@ def _common(operation: PaymentOperation) -> dict[str, Any]:
 
 
 def _kept(operation: PaymentOperation) -> dict[str, Any]:
-    """Return the provider's own data as it was when the operation was claimed, whatever has been renewed since."""
+    """Return the provider's private data as they were when the operation was claimed."""
     holder = operation.payment or operation.session
     if operation.sent is None:
         return {
@@ -126,7 +126,7 @@ def _update(provider: BaseProvider[Any], operation: PaymentOperation) -> Provide
 
 
 def _authorize(provider: BaseProvider[Any], operation: PaymentOperation) -> ProviderResult:
-    check_money(provider)  # It may have been meant when this was claimed.
+    check_money(provider)  # Pretend money may have been allowed when the operation was claimed.
     request = AuthorizeRequest(**_common(operation), **_sent(operation), saved_method=operation.saved_method)
     return call_provider(provider.authorize, request, result_class=AuthorizeResult)
 

@@ -1,8 +1,7 @@
-"""The claims: what is checked and written down before a provider is asked for anything.
+"""The claims: what is checked and recorded before a provider is called.
 
-A claim is a rule: it reads the books as they are under the lock and calls nobody. What its caller has seen before is a
-wish, never a reason: abandoning an unauthorized session and releasing a hold are two claims, and neither becomes the
-other because somebody was faster.
+A claim is a rule: it decides by the books under the lock, never by what its caller has read before. Abandoning an
+unauthorized session and releasing a hold are two claims, and neither turns into the other if the session has changed.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ _LOST: Final = (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What a person says of money that was received outside of any provider."""
+    """A person's details of money that was received outside of any provider."""
 
     received_at: datetime
     reference: str = ""
@@ -82,21 +81,21 @@ class Receipt:
 
 
 def check_open(books: Books) -> None:
-    """Raise TransitionError where nothing more may be paid for a collection because it is canceled."""
+    """Raise TransitionError if a collection is canceled."""
     if books.collection.is_canceled or books.collection.status == CollectionStatus.CANCELED:
         raise TransitionError(_("The collection is canceled."), code="collection_canceled")
 
 
 def check_unauthorized(session: PaymentSession, message: object) -> None:
-    """Raise TransitionError, with this message, for a session that is authorized or canceled."""
+    """Raise TransitionError with this message if a session is authorized or canceled."""
     if not session.is_unauthorized:
         raise TransitionError(message, code="invalid_transition", field="status")
 
 
 def check_step(provider: BaseProvider[Any], amount: Decimal, currency_code: str) -> None:
-    """Raise AmountError (`not_a_multiple`) for an amount (major units) that a provider could only refuse.
+    """Raise AmountError (`not_a_multiple`) if an amount (major units) isn't a multiple of the provider's step.
 
-    Raises DeclinedError where the provider says that it doesn't take the currency.
+    Raises DeclinedError if the provider doesn't take the currency.
     """
     check_multiple(amount, currency_code, provider.amount_step(currency_code))
 
@@ -110,7 +109,7 @@ def insert_session(
     metadata: Metadata = None,
     lifetime: timedelta | None,
 ) -> PaymentSession:
-    """Add a session for an amount, or for what is left to pay."""
+    """Add a session for an amount (major units), or for what is left to pay."""
     check_open(books)
     currency_code = books.collection.currency_code
     left = remaining_amount(books)
@@ -135,10 +134,10 @@ def insert_session(
 def claim_initiation(
     books: Books, session: PaymentSession, sent: Mapping[str, Any] | None = None
 ) -> PaymentOperation:
-    """Claim the initiation of a session that no provider knows of, such as an installment that is paid now."""
+    """Claim the initiation of a session that its provider doesn't know yet, such as a due installment."""
     if session.status == SessionStatus.ERROR:
         change_amount(books, session, session.amount)
-    # The account may be newer than the session, and what is sent has to be the same however often it is sent.
+    # The customer's account may be newer than the session. It is stored, so that a retry sends the same request.
     session.context = dict(vars(context_of_payer(books, PaymentContext(**session.context))))
     return claim_operation(
         books,
@@ -154,10 +153,10 @@ def claim_initiation(
 def claim_authorization(
     books: Books, session: PaymentSession, sent: Mapping[str, Any], *, saved_method: str | None = None
 ) -> list[PaymentOperation]:
-    """Claim the authorization of a session, or first what has to be done before it.
+    """Claim the authorization of a session, or the step that is needed first.
 
-    That is its initiation, where no provider knows of it yet, or its being made smaller, where it covers the rest and
-    less is left by now. Claim nothing where it is authorized, or the provider will tell how that ends.
+    A session that its provider doesn't know yet is initiated first. One that covers the rest is made smaller first, if
+    less is left now. Nothing is claimed if the session is authorized, or its authorization is pending at the provider.
     """
     if session.status == SessionStatus.AUTHORIZED or _waits_for_provider(books, session):
         return []
@@ -194,7 +193,7 @@ def claim_update(
     sent: Mapping[str, Any] | None = None,
     makes_split: bool = False,
 ) -> list[PaymentOperation]:
-    """Claim the change of a session's amount; one that no provider knows of is changed at once."""
+    """Claim the change of a session's amount (major units); change it at once if its provider doesn't know it yet."""
     check_idle(books, session.pk)
     if session.initiated_at is None:
         _check_no_early_input(sent)
@@ -217,9 +216,9 @@ def claim_update(
 
 
 def _claim_rest(books: Books, session: PaymentSession) -> list[PaymentOperation]:
-    """Claim that a session which covers the rest is for no more than may still be held, if its provider can do that.
+    """Claim the reduction of a session that covers the rest to what may still be held, if its provider can change it.
 
-    Somebody else has paid a part of it since; a payer must not be kept by that from paying what the shop has asked for.
+    Another session may have paid a part since; that must not prevent the payer from paying what is left.
     """
     left = authorizable_amount(books, session)
     is_too_large = not session.is_split and ZERO < left < session.amount
@@ -227,9 +226,10 @@ def _claim_rest(books: Books, session: PaymentSession) -> list[PaymentOperation]
 
 
 def claim_room_for_shop(books: Books, provider: BaseProvider[Any], amount: Amount) -> list[PaymentOperation]:
-    """Claim that what payers have split off leaves the shop the amount that it asks for, or the whole rest.
+    """Claim what makes payers' splits give way to a session of the shop with this amount (None: the whole rest).
 
-    What is being worked on stays, for it may be held at any moment. So does all, where that would not be enough.
+    Splits with an open operation stay, since they may be authorized at any moment. If the others can't make enough
+    room, all stay. Raises as `check_step` does for an amount that the provider would refuse.
     """
     if books.origin.by_payer:
         return []
@@ -241,7 +241,7 @@ def claim_room_for_shop(books: Books, provider: BaseProvider[Any], amount: Amoun
     room = remaining_amount(books) + sum((promise_of(books, row) for row in theirs), ZERO)
     wanted = room if amount is None else parse_amount(amount, books.collection.currency_code)
     operations = claim_room(books, wanted, theirs) if wanted <= room else []
-    if operations:  # Nobody's split ends for what the provider would refuse.
+    if operations:  # No split must give way to an amount that the provider would refuse.
         check_step(provider, wanted, books.collection.currency_code)
     return operations
 
@@ -249,9 +249,9 @@ def claim_room_for_shop(books: Books, provider: BaseProvider[Any], amount: Amoun
 def claim_room(
     books: Books, amount: Decimal, splits: Iterable[PaymentSession] | None = None
 ) -> list[PaymentOperation]:
-    """Claim that open splits, or these, leave an amount (major units) to others.
+    """Claim the reduction of open splits (default: all) until an amount (major units) is left to others.
 
-    The newest yields first, and a plan from its end.
+    The newest split gives way first, the parts of a plan last, beginning with its last part.
     """
     operations: list[PaymentOperation] = []
     missing = amount - remaining_amount(books)
@@ -264,12 +264,12 @@ def claim_room(
 
 
 def _yields_last(session: PaymentSession) -> tuple[bool, float]:
-    """Sort the newest split first, and the parts of a plan last of all, beginning with the last one."""
+    """Sort the newest split first, and the parts of a plan after all others, beginning with its last part."""
     return session.installment is not None, -session.created_at.timestamp()
 
 
 def _claim_reduction(books: Books, session: PaymentSession, amount: Decimal) -> list[PaymentOperation]:
-    """Claim that a split is for less, or canceled where nothing is left for it, or its provider can't take that."""
+    """Claim the reduction of a split to an amount, or its cancelation if that is zero or its provider can't take it."""
     can_be_less = amount and session.provider_id in provider_aliases() and _can_be(books, session, amount)
     return claim_update(books, session, amount) if can_be_less else claim_abandonment(books, session)
 
@@ -284,8 +284,8 @@ def _can_be(books: Books, session: PaymentSession, amount: Decimal) -> bool:
 def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOperation]:
     """Claim the cancelation of an unauthorized session; the caller refreshes the totals.
 
-    One that no provider knows of, or whose provider has left the settings, is canceled at once: there is nobody to ask.
-    Raises TransitionError (`already_authorized`) where its payer was faster.
+    A session that its provider doesn't know yet, or whose provider has left the settings, is canceled at once: there is
+    no provider to call. Raises TransitionError (`already_authorized`) if its payer has paid meanwhile.
     """
     if session.status == SessionStatus.CANCELED:
         return []
@@ -297,10 +297,10 @@ def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOper
 
 
 def claim_replacement(books: Books) -> list[PaymentOperation]:
-    """Claim the cancelation of every unauthorized session that was not given an amount; a payer's replace payers'.
+    """Claim the cancelation of every unauthorized session that covers the rest; for a payer, only of payers' sessions.
 
-    One is left as it is while nobody can authorize it anyway: it is being canceled, or it isn't known whether its
-    provider knows of it. Waiting for that would keep the payer from going elsewhere.
+    A session that can't be authorized now stays: it is being canceled, or the outcome of its initiation is unknown.
+    Waiting for that would prevent the payer from choosing another provider.
     """
     claims: list[PaymentOperation] = []
     for session in books.unauthorized_sessions():
@@ -311,7 +311,7 @@ def claim_replacement(books: Books) -> list[PaymentOperation]:
 
 
 def claim_release(books: Books, payment: Payment) -> list[PaymentOperation]:
-    """Claim the release of what a payment holds; claim nothing where it is canceled already."""
+    """Claim the release of what a payment holds; claim nothing if it is canceled already."""
     if payment.status == PaymentStatus.CANCELED:
         return []
     check_release(books, payment)
@@ -328,7 +328,7 @@ def claim_release(books: Books, payment: Payment) -> list[PaymentOperation]:
 
 
 def claim_whole_release(books: Books, payment: Payment) -> list[PaymentOperation]:
-    """Claim the release of all that a payment holds; raise TransitionError where some of it was taken."""
+    """Claim the release of a whole authorization; raise TransitionError if any of it was captured."""
     _check_nothing_captured(payment)
     return claim_release(books, payment)
 
@@ -342,7 +342,7 @@ def claim_capture(
     despite_unclear: bool = False,
     receipt: Receipt | None = None,
 ) -> list[PaymentOperation]:
-    """Claim the capture of an amount, or of all that is left; `receipt` is of money that came by another way."""
+    """Claim the capture of an amount, or of all that is left; `receipt` is for money from outside of any provider."""
     chosen = choose_capture(books, payment, amount)
     if not despite_unclear:
         check_repetition(books, payment, OperationKind.CAPTURE, chosen)
@@ -351,7 +351,7 @@ def claim_capture(
     if receipt is not None:
         capture.received_at = receipt.received_at
         capture.reference, capture.note = receipt.reference, receipt.note
-        # A provider that can't be asked knows of the money what a person has said.
+        # A provider that can't be asked only repeats what the person has stated.
         capture.is_by_person = not provider_for(payment).supports_retrieve
     return [_claim_movement(books, capture, OperationKind.CAPTURE, is_final=is_final)]
 
@@ -376,7 +376,7 @@ def claim_refund(
 
 
 def choose_capture(books: Books, payment: Payment, amount: Amount) -> Decimal:
-    """Return how much a capture would take, in major units; raise where it would be refused."""
+    """Return how much would be captured, in major units; raise if the capture would be refused."""
     if payment.status == PaymentStatus.CANCELED:
         raise TransitionError(_("A canceled payment can't be captured."), code="payment_canceled")
     check_idle(books, payment.pk, OperationKind.CANCEL)
@@ -386,14 +386,14 @@ def choose_capture(books: Books, payment: Payment, amount: Amount) -> Decimal:
 
 
 def choose_refund(books: Books, payment: Payment, amount: Amount) -> Decimal:
-    """Return how much a refund would give back, in major units; raise where it would be refused."""
+    """Return how much would be refunded, in major units; raise if the refund would be refused."""
     chosen = amount_to_refund(books, payment, _parse(amount, payment))
     _check_refund_support(payment, chosen)
     return chosen
 
 
 def check_repetition(books: Books, payment: Payment, kind: OperationKind, amount: Decimal) -> None:
-    """Raise TransitionError where a capture or refund of the same amount may have happened already."""
+    """Raise TransitionError if a capture or refund of the same amount may have happened already."""
     for operation in books.open_operations(kind):
         is_same = operation.payment_id == payment.pk and operation.amount == amount
         if is_same and is_unclear(operation) and books.has_reserved(operation):
@@ -412,7 +412,7 @@ def check_repetition(books: Books, payment: Payment, kind: OperationKind, amount
 
 
 def new_amount(books: Books, session: PaymentSession, amount: Amount, provider: BaseProvider[Any]) -> Decimal:
-    """Return the amount that a session is to have, or has; raise AmountError where there is no room for it."""
+    """Return a session's new amount, or its present one; raise AmountError if there is no room for it."""
     if amount is None:
         check_return(books, session)
         return Decimal(session.amount)
@@ -424,13 +424,13 @@ def new_amount(books: Books, session: PaymentSession, amount: Amount, provider: 
 
 
 def check_abandonment(books: Books, session: PaymentSession) -> None:
-    """Raise where an unauthorized session can't be abandoned now."""
+    """Raise TransitionError or OperationInProgressError if an unauthorized session can't be abandoned now."""
     _check_not_authorized(session)
     check_idle(books, session.pk)
 
 
 def check_release(books: Books, payment: Payment) -> None:
-    """Raise where a payment can't let go of anything now."""
+    """Raise TransitionError or OperationInProgressError if a payment can't release anything now."""
     check_idle(books, payment.pk)
     if books.pending(payment, MovementKind.CAPTURE):
         raise holder_of(books, payment, OperationKind.CAPTURE)
@@ -441,7 +441,7 @@ def check_release(books: Books, payment: Payment) -> None:
 
 
 def check_session_cancelation(books: Books, session: PaymentSession) -> None:
-    """Raise where neither an unauthorized session can be abandoned nor an authorized one released now."""
+    """Raise if a session can't be canceled now: neither abandoned nor, if it is authorized, released."""
     if session.payment is None:
         check_idle(books, session.pk)
         return
@@ -450,10 +450,10 @@ def check_session_cancelation(books: Books, session: PaymentSession) -> None:
 
 
 def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError | None:
-    """Return why an operation must not be sent, or sent again: because of what has happened since it was claimed.
+    """Return the reason not to send an operation, because of what has happened since its claim, or None.
 
-    A session that was to be abandoned, or changed, may have been authorized; one that was to be authorized may have
-    been overtaken by another, and nobody pays twice. A payment may hold, or have taken, less than it did.
+    A session to be abandoned or changed may have been authorized. In place of one to be authorized, another may have
+    been paid. A payment may hold, or have captured, less than before.
     """
     session, payment = operation.session, operation.payment
     try:
@@ -469,7 +469,7 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
 
 
 def _waits_for_provider(books: Books, session: PaymentSession) -> bool:
-    """Return whether the provider has accepted the authorization and will tell how it ends; note that one."""
+    """Return whether a session's authorization is pending at its provider; report that operation's id if so."""
     for operation in books.open_operations(OperationKind.AUTHORIZE, target_id=session.pk):
         if operation.status == OperationStatus.PENDING:
             note_claim(operation.pk)
@@ -478,7 +478,7 @@ def _waits_for_provider(books: Books, session: PaymentSession) -> bool:
 
 
 def _check_covered(books: Books, operation: PaymentOperation, payment: Payment) -> None:
-    """Raise AmountError where a payment has less left than is claimed of it, or what was reserved has ended."""
+    """Raise AmountError if a payment has less left than an operation claims, or its reservation has ended."""
     is_refund = operation.kind == OperationKind.REFUND
     left = payment.refundable_amount if is_refund else payment.capturable_amount
     needed = ZERO if operation.kind == OperationKind.CANCEL else operation.amount
@@ -563,7 +563,7 @@ def _check_capture_support(books: Books, payment: Payment, amount: Decimal) -> N
     if not provider.supports_multiple_captures:
         if payment.captured_amount:
             raise _unsupported(_("The provider “%(alias)s” captures a payment only once."), provider.alias)
-        # The one capture that the provider takes may be under way.
+        # The only capture that the provider takes may be under way.
         if books.pending(payment, MovementKind.CAPTURE):
             raise holder_of(books, payment, OperationKind.CAPTURE)
     if amount != payment.capturable_amount and not provider.supports_partial_capture:

@@ -1,4 +1,4 @@
-"""What a provider reports and our books can't hold: written down, and put before a person."""
+"""Reports of a provider that our books can't hold: recorded, and brought to a person's attention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from payments.states import AttentionReason, OperationKind, OperationStatus
 
 @dataclass(frozen=True, kw_only=True)
 class Discrepancy:
-    """A way in which a report differs from what was asked or is possible, and the operation that it is about."""
+    """A difference between a report and what was requested or is possible, and the operation concerned."""
 
     code: AttentionReason
     expected: str
@@ -33,12 +33,12 @@ class Discrepancy:
         reported: object,
         operation: PaymentOperation | None = None,
     ) -> Discrepancy:
-        """Build a discrepancy between two values; amounts are written so that equal ones look the same."""
+        """Build a discrepancy between two values; equal amounts give equal texts."""
         return cls(code=code, expected=_written(expected), reported=_written(reported), operation=operation)
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Discrepancy | None:
-        """Return the discrepancy that an entry keeps, or None for an entry of another kind."""
+        """Build a discrepancy from a stored entry; return None if the entry isn't one of a discrepancy."""
         if entry.get("code") not in AttentionReason.values or not {"expected", "reported"} <= set(entry):
             return None
         return cls(
@@ -49,12 +49,12 @@ class Discrepancy:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells a discrepancy from others of its session: what was expected may have moved on meanwhile."""
+        """What identifies a discrepancy within its session: not `expected`, which may have changed meanwhile."""
         return self.code, self.reported
 
     @property
     def entry(self) -> dict[str, str]:
-        """What an operation and the history keep of it."""
+        """The form in which an operation and the history store the discrepancy."""
         return {"code": str(self.code), "expected": self.expected, "reported": self.reported}
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ def _written(value: object) -> str:
 
 
 def reasons_in(detail: str, discrepancies: Iterable[Mapping[str, str]]) -> list[Discrepancy | str]:
-    """Return the lines of an operation's `detail`, each as the discrepancy that it was written from, if it was."""
+    """Return the lines of an operation's `detail`, or instead of a line the discrepancy that it describes."""
     by_line = {str(found): found for found in map(Discrepancy.of, discrepancies) if found is not None}
     return [by_line.get(line, line) for line in detail.splitlines()]
 
@@ -80,9 +80,9 @@ def report_discrepancies(
     *,
     operation: PaymentOperation | None = None,
 ) -> None:
-    """Have an operation need attention: the one that is concerned, or one that stands for the report.
+    """Have an operation need attention: the operation concerned, or one that stands for the report.
 
-    Each discrepancy is told once, however often it is reported.
+    A discrepancy that is reported repeatedly is recorded once.
     """
     if not discrepancies:
         return
@@ -121,7 +121,7 @@ def _note(books: Books, session: PaymentSession, discrepancy: Discrepancy, subje
 def _subject_of(
     books: Books, discrepancy: Discrepancy, asked: PaymentOperation | None
 ) -> PaymentOperation | None:
-    """Return the operation that a report is about: the one that was asked, or else one that hasn't ended well."""
+    """Return the operation that a report is about: the one that it answers, or else one that didn't succeed."""
     operation = asked or discrepancy.operation
     if operation is None or not _can_stand_for(books, operation):
         return None
@@ -130,7 +130,7 @@ def _subject_of(
 
 
 def _can_stand_for(books: Books, operation: PaymentOperation) -> bool:
-    """Return whether an operation can need attention: an ended one can't while another has taken its place."""
+    """Return whether an operation can need attention; an ended one can't while another is in flight in its place."""
     if operation.is_open:
         return True
     key = operation.key_in_flight(target_id=operation.target_id, kind=operation.kind)
@@ -138,7 +138,7 @@ def _can_stand_for(books: Books, operation: PaymentOperation) -> bool:
 
 
 def _report_of(books: Books, session: PaymentSession) -> PaymentOperation:
-    """Return the open operation that stands for reports nobody asked for, or a new one."""
+    """Return the open operation that stands for a session's unrequested reports, or a new one."""
     for row in books.open_operations(OperationKind.SYNC):
         if row.session_id == session.pk:
             return row

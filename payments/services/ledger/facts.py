@@ -1,7 +1,7 @@
-"""Recording what a provider reports: the one way in for API results, webhooks, retrievals and “Sync”.
+"""Recording what a provider reports: the one entry for API results, webhooks, retrievals and “Sync”.
 
-Requests may be refused, facts may not. A fact only moves things forward, so a replayed or late one changes nothing;
-one that breaks an invariant is written down all the same, and an operation asks for a person.
+Requests may be refused, facts may not: a repeated or late fact changes nothing, and one that breaks an invariant is
+still recorded, with an operation that needs attention.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def record_fact(
     origin: Origin,
     ending: Callable[[PaymentSession], None] | None = None,
 ) -> PaymentSession:
-    """Record what a provider reports of a session, in a transaction of its own, and return the session as it is then.
+    """Record a provider's fact about a session in a transaction of its own, and return the updated session.
 
-    `ending` is called with it before the commit: what it writes is in force exactly if the fact is recorded. Raises as
-    `check_word` does.
+    `ending` is called with the session before the commit, so that its writes are committed only together with the
+    fact. Raises as `check_word` does.
     """
 
     _books, recorded = keep_fact(session, fact, origin=origin, ending=ending)
@@ -73,7 +73,7 @@ def keep_fact(
     origin: Origin,
     ending: Callable[[PaymentSession], None] | None = None,
 ) -> tuple[Books, PaymentSession]:
-    """Do what `record_fact` does, and return the books too."""
+    """Record a fact as `record_fact` does, and return the books with the session."""
 
     def rule(books: Books) -> PaymentSession:
         locked = books.session(session.pk)
@@ -86,12 +86,11 @@ def keep_fact(
 
 
 def check_word(session: PaymentSession, fact: SessionFact) -> None:
-    """Raise InputError (`pretend_money`) where a fact would make a payment of pretend money, which isn't meant.
-
-    What is held already may be captured, refunded and released; a provider that has left the settings is believed.
-    """
+    """Raise InputError (`pretend_money`) if a fact would create a payment of pretend money where that isn't allowed."""
+    # A payment that is held already can still be captured, refunded and released, whatever the setting is now.
     if is_held(session) or not _tells_of_a_payment(fact):
         return
+    # A provider that has left the settings can't be checked, and its facts are recorded.
     with suppress(ProviderUnavailableError):
         check_money(provider_for(session))
 
@@ -104,10 +103,10 @@ def apply_fact(
     operation: PaymentOperation | None = None,
     accepted: Collection[AttentionReason] = (),
 ) -> bool:
-    """Apply a fact to a session in the books; the caller refreshes the totals afterwards.
+    """Apply a fact to a session in the books; return whether the fact needs a person's attention.
 
-    `operation` is the one whose answer the fact is, if it is one's. Return whether the fact needs a person's attention;
-    what is `accepted` doesn't.
+    `operation` is the operation that the fact answers, if there is one. The `accepted` reasons need no attention. The
+    caller refreshes the totals afterwards.
     """
     recorder = FactRecorder(books=books, session=session, operation=operation)
     recorder.record(_as_rows_hold_it(fact))
@@ -117,7 +116,7 @@ def apply_fact(
 
 
 def _as_rows_hold_it(fact: SessionFact) -> SessionFact:
-    """Return a fact with its moments as they are stored and compared here; a provider's have a time zone."""
+    """Return a fact with its datetimes as they are stored here: naive if `USE_TZ` is off."""
     moments = {"expires_at": fact.expires_at, "occurred_at": fact.occurred_at}
     told = {name: stored_moment(moment) for name, moment in moments.items() if moment is not None}
     return replace(fact, **told) if told else fact  # type: ignore[arg-type]  # the two are moments
@@ -133,12 +132,12 @@ class FactRecorder:
     discrepancies: list[Discrepancy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Recording may end the operation, so what the fact is an answer to is looked at before.
+        # Recording may end the operation, so its state is read before.
         self._is_answer = self.operation is not None and self.operation.is_open
         self._is_late_answer = self.operation is not None and not self.operation.is_open
 
     def record(self, fact: SessionFact) -> None:
-        """Record a fact, piece by piece, in the order in which money moves."""
+        """Record a fact, part by part, in the order in which money moves."""
         if fact.currency_code != self.session.currency_code:
             self._differ(
                 AttentionReason.CURRENCY_MISMATCH,
@@ -156,6 +155,7 @@ class FactRecorder:
                 reported=nonsense,
             )
             return
+        # A fact with a foreign currency, reference or amount isn't applied in part: no part of it can be trusted.
         before = (self.session.status, self.session.initiated_at)
         had_payment = self.session.payment is not None
         self._record_update(fact)
@@ -193,7 +193,7 @@ class FactRecorder:
             self._record_abandonment()
 
     def _record_initiation(self) -> None:
-        """Record that the provider knows of the session, whatever became of our own call."""
+        """Record that the provider knows the session, even if the answer to our own call was lost."""
         is_news = self.session.initiated_at is None
         self._confirm(OperationKind.INITIATE, is_news=is_news)
         if is_news:
@@ -211,7 +211,7 @@ class FactRecorder:
                 return
             self._authorize(fact, amount)
         elif payment is not None and fact.authorized_amount in (None, payment.amount):
-            payment.is_by_person = False  # What a person has booked is the provider's own word by now.
+            payment.is_by_person = False  # The provider has confirmed what a person had booked.
         self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
 
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
@@ -248,7 +248,7 @@ class FactRecorder:
         return payment
 
     def _hold_again(self, payment: Payment, fact: SessionFact, amount: Decimal) -> Payment:
-        """Have a payment hold what a person had taken back by mistake; the refreshed totals give it its status."""
+        """Have a payment hold again what a person had taken back by mistake; the refreshed totals set its status."""
         payment.amount, payment.canceled_amount, payment.canceled_at = amount, ZERO, None
         payment.is_by_person = False
         payment.expires_at = fact.expires_at or payment.expires_at
@@ -258,7 +258,7 @@ class FactRecorder:
         return payment
 
     def _outdo_correction(self) -> None:
-        """Have the authorization that a person has corrected to not done be done."""
+        """Record success for the authorization that a person had corrected to “not done”."""
         for operation in reversed(self.books.operations):
             is_attempt = operation.target_id == self.session.pk and operation.kind == OperationKind.AUTHORIZE
             if is_attempt and operation.error_code == NOT_DONE.code and not operation.is_open:
@@ -266,7 +266,7 @@ class FactRecorder:
                 return
 
     def _own_reference(self, fact: SessionFact) -> str | None:
-        """Return the provider's reference for a new payment, unless another payment has it."""
+        """Return the provider's reference for a new payment, or None if another payment has the same one."""
         reference = fact.provider_reference or self.session.provider_reference
         other = self.books.taken.get((Payment, self.session.provider_id, reference or ""))
         if other is None:
@@ -275,13 +275,12 @@ class FactRecorder:
         return None
 
     def _compare_with_payment(self, fact: SessionFact) -> None:
-        """Say where the provider tells of another amount now than it did first; what it took counts as held.
-
-        A report that nothing is authorized was made before something was.
-        """
+        """Note a discrepancy if the provider now reports another authorized amount than at first."""
         payment, reported = self.session.payment, fact.authorized_amount
+        # A reported zero is stale: it was true before the authorization.
         if payment is None or not reported or reported == payment.amount:
             return
+        # A smaller amount is expected once all was captured; before, it would mean that less is held than we believe.
         if reported > payment.amount or payment.amount > self._captured(payment):
             self._differ(
                 AttentionReason.AUTHORIZED_AMOUNT_MISMATCH, expected=payment.amount, reported=reported
@@ -335,9 +334,10 @@ class FactRecorder:
             operation.succeed()
 
     def _record_release(self, payment: Payment, fact: SessionFact) -> None:
-        """Record that the provider let go of what it held, as far as that is more than was known."""
+        """Record how much of a hold the provider has released, if that is more than was known."""
         held = payment.amount - self._captured(payment)
         reported = fact.canceled_amount
+        # “Canceled” without an amount means the whole rest. What was captured can't be released, whatever is reported.
         if reported is None:
             reported = held if fact.status == SessionStatus.CANCELED else ZERO
         released = min(reported, held)
@@ -354,9 +354,9 @@ class FactRecorder:
             self._confirm(OperationKind.CANCEL, target_id=payment.pk, is_news=is_news)
 
     def _renew(self, fact: SessionFact) -> None:
-        """Take over what the provider says about its own session.
+        """Take over the provider's data about its own session.
 
-        The answer of an operation that has ended is older than what ended it, so it only fills in what is missing.
+        The late answer of an ended operation is older than the fact that ended it, so it only fills in missing values.
         """
         for name, value in self._news_of(fact).items():
             if value is not None and not (self._is_late_answer and getattr(self.session, name)):
@@ -367,7 +367,7 @@ class FactRecorder:
             self._renew_payment(fact)
 
     def _news_of(self, fact: SessionFact) -> dict[str, Any]:
-        """Return the provider's values by field; of what it would publish only what it has declared."""
+        """Return the provider's new values by field name; of the public data only those that it has declared."""
         data = None if fact.data is None else _publishable(self.session, fact.data)
         private = None if fact.provider_data is None else dict(fact.provider_data)
         return {"data": data, "provider_data": private, "expires_at": fact.expires_at}
@@ -378,7 +378,7 @@ class FactRecorder:
             payment.provider_data = dict(fact.provider_data)
 
     def _is_new(self, fact: SessionFact) -> bool:
-        """Return whether no other session has the provider's reference."""
+        """Return whether no other session has the provider's reference; note a discrepancy if one has."""
         other = self.books.taken.get(
             (PaymentSession, self.session.provider_id, fact.provider_reference or "")
         )
@@ -388,9 +388,9 @@ class FactRecorder:
         return False
 
     def _confirm(self, kind: OperationKind, *, target_id: str | None = None, is_news: bool = False) -> None:
-        """End the open operations of a kind: what they asked for has happened.
+        """Record success for the open operations of a kind, since what they requested has happened.
 
-        One that needs a person isn't ended by hearing the same again.
+        An operation that needs attention ends only by news, not by a repeated report.
         """
         for operation in self._open_operations(kind, target_id=target_id):
             if is_news or operation.status != OperationStatus.ATTENTION:
@@ -409,9 +409,9 @@ class FactRecorder:
 
 
 def other_reference(session: PaymentSession, reported: str | None) -> str | None:
-    """Return the reference that is known where a report, or an answer, is about another one at the provider.
+    """Return the reference of a session or its payment if a report is about another object at the provider, else None.
 
-    Such as one made elsewhere from a copy of what we had sent: what becomes of that isn't this session's.
+    Such an object may have been created elsewhere from a copy of our request: its fate isn't this session's.
     """
     rows = (session.payment, session)
     known = [row.provider_reference for row in rows if row is not None and row.provider_reference]
@@ -419,7 +419,7 @@ def other_reference(session: PaymentSession, reported: str | None) -> str | None
 
 
 def _tells_of_a_payment(fact: SessionFact) -> bool:
-    """Return whether a report says that money is held, or was captured, which takes an authorization, stated or not."""
+    """Return whether a fact reports held or captured money; a capture implies an authorization, reported or not."""
     captures = (
         row.kind == MovementKind.CAPTURE and row.status == MovementStatus.SUCCEEDED for row in fact.movements
     )
@@ -427,7 +427,7 @@ def _tells_of_a_payment(fact: SessionFact) -> bool:
 
 
 def impossible_amount(fact: SessionFact) -> Any:
-    """Return the first amount of a report that its currency can't have, such as NaN; None where all are possible."""
+    """Return the first amount of a fact that its currency can't have, such as NaN; None if all are possible."""
     stated = [
         fact.amount,
         fact.authorized_amount,
@@ -448,7 +448,7 @@ def impossible_amount(fact: SessionFact) -> Any:
 
 
 def _publishable(session: PaymentSession, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a session's provider has declared as public, and nothing where it has left the settings."""
+    """Return the data that a session's provider has declared public; none if the provider has left the settings."""
     try:
         declared = provider_for(session).public_data_keys
     except ProviderUnavailableError:

@@ -1,4 +1,4 @@
-"""Who asked for a change and through what, and the events that the history keeps of it."""
+"""The origin of a change, and the events that the history keeps of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from payments.states import EventSource
 from payments.users import user_of
 
 DISCREPANCY: Final = "fact.discrepancy"
-"""The event that tells of a report which the books can't hold."""
+"""The type of the event for a report that the books can't hold."""
 
 Actor = AbstractBaseUser | AnonymousUser | None
 Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
@@ -34,9 +34,9 @@ Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentO
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a change comes from, the user who made it, if one did, and whether it was made for a payer.
+    """Where a change comes from, the user who requested it (if any), and whether it was requested for a payer.
 
-    `source` is a label for the history and decides nothing; every right and limit of payers hangs on `by_payer`.
+    `source` is only a label for the history; every right and limit of payers depends on `by_payer`.
     """
 
     source: EventSource = EventSource.SHOP
@@ -45,23 +45,23 @@ class Origin:
 
     @classmethod
     def of(cls, *, actor: Actor = None, source: str = EventSource.SHOP, by_payer: bool = False) -> Origin:
-        """Build an origin from what a verb was given; an anonymous user is nobody. Raises InputError."""
+        """Build an origin from a verb's arguments; an AnonymousUser counts as None. Raises InputError."""
         return cls(source=EventSource(source), actor=user_of(actor, field="actor"), by_payer=by_payer)
 
     @classmethod
     def of_operation(cls, operation: PaymentOperation) -> Origin:
-        """Build the origin of what follows from an operation: whoever asked for it."""
+        """Build the origin of an operation's consequences: whatever requested the operation."""
         return cls(
             source=EventSource(operation.source), actor=operation.actor, by_payer=operation.is_by_payer
         )
 
     def finding(self) -> Origin:
-        """Build the origin of what a provider reports because somebody asks: the actor is who asked, not who did it."""
+        """Build the origin of facts found by asking the provider: the actor asked, but didn't cause them."""
         return replace(self, source=EventSource.PROVIDER)
 
     @property
     def actor_label(self) -> str:
-        """The actor's name, kept for when the user is gone."""
+        """The actor's name, which the history keeps even if the user is deleted."""
         return "" if self.actor is None else str(self.actor.get_username())[:255]
 
 
@@ -69,8 +69,8 @@ class Origin:
 class ServedRequest:
     """The HTTP request that is being answered under an `Idempotency-Key`.
 
-    Operations remember its `key`: if the process dies before it answers, the request sent again finds them. `hold`
-    raises OperationInProgressError where another try of the request has taken its place meanwhile.
+    Operations store its `key`: if the process dies before it answers, the repeated request finds them. `hold` raises
+    OperationInProgressError if another try of the request has taken its key meanwhile.
     """
 
     key: str
@@ -83,13 +83,13 @@ _let_in: ContextVar[dict[str, int] | None] = ContextVar("payments_let_in", defau
 
 
 def served_request() -> ServedRequest | None:
-    """Return the request that is being answered under a key, or None."""
+    """Return the request that is being answered under an `Idempotency-Key`, or None."""
     return _served.get()
 
 
 @contextmanager
 def serving(request: ServedRequest) -> Iterator[None]:
-    """Have every operation that is claimed in the block remember a request."""
+    """Store a request's key with every operation that is claimed in the block."""
     token = _served.set(request)
     try:
         yield
@@ -99,7 +99,7 @@ def serving(request: ServedRequest) -> Iterator[None]:
 
 @contextmanager
 def collecting_claims() -> Iterator[list[str]]:
-    """Yield a list that gets the id of every operation that is claimed in the block, or waited for instead."""
+    """Yield a list that receives the id of every operation that the block claims, or waits for instead."""
     claims: list[str] = []
     token = _claims.set(claims)
     try:
@@ -112,7 +112,7 @@ def collecting_claims() -> Iterator[list[str]]:
 
 @contextmanager
 def minding_access() -> Iterator[None]:
-    """Have what is claimed in the block be refused where a collection changes hands after its payer was let in."""
+    """Refuse claims in the block on a collection that has changed hands since its payer's access was checked."""
     token = _let_in.set({})
     try:
         yield
@@ -121,14 +121,14 @@ def minding_access() -> Iterator[None]:
 
 
 def note_access(collection: PaymentCollection) -> None:
-    """Remember that a payer was let in to a collection, and in whose hands it was."""
+    """Remember to whom a collection belonged when its payer's access was checked."""
     let_in = _let_in.get()
     if let_in is not None:
         let_in[collection.pk] = collection.secret_generation
 
 
 def check_access(collection: PaymentCollection) -> None:
-    """Raise NotFoundError where a collection isn't in the hands any more in which it was when a payer was let in."""
+    """Raise NotFoundError if a collection has changed hands since its payer's access was checked."""
     generation = (_let_in.get() or {}).get(collection.pk, collection.secret_generation)
     if generation != collection.secret_generation:
         raise NotFoundError(_("There is nothing here under this address."))
@@ -136,7 +136,7 @@ def check_access(collection: PaymentCollection) -> None:
 
 @contextmanager
 def by_itself() -> Iterator[None]:
-    """Run a block that no request is answerable for: what a receiver of a signal does isn't what was asked for."""
+    """Run a block outside the request's context: what a receiver of a signal does isn't part of the request."""
     served, claims, let_in = _served.set(None), _claims.set(None), _let_in.set(None)
     try:
         yield
@@ -147,7 +147,7 @@ def by_itself() -> Iterator[None]:
 
 
 def note_claim(operation_id: str) -> None:
-    """Tell whoever collects claims of one more, or of another's whose end is waited for instead."""
+    """Add an operation's id to the list of the active `collecting_claims()` block, if there is one."""
     claims = _claims.get()
     if claims is not None:
         claims.append(operation_id)
@@ -165,7 +165,7 @@ def event_of(
     operation: PaymentOperation | None = None,
     data: dict[str, Any] | None = None,
 ) -> PaymentEvent:
-    """Return the event that says what happened to a row, pointing at it and at the rows above it; unsaved."""
+    """Return an unsaved event about a row, linked to the row and to its parents."""
     event = PaymentEvent(
         type=event_type,
         collection=collection,

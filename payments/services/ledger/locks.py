@@ -1,7 +1,7 @@
 """Transactions, the one kind of lock, and the leases of workers.
 
-Whatever is below a collection is read and changed under the lock of the collection's row, so there is one lock order
-and no deadlock. A transaction that the database undoes for another's sake is repeated; a verb or a call never is.
+All rows below a collection are changed under the lock of the collection's row, so there is one lock order and no
+deadlock. A transaction that the database rolls back because of another one is repeated; a verb or a call never is.
 """
 
 from __future__ import annotations
@@ -47,46 +47,46 @@ RETRIES: Final = (
     timedelta(hours=6),
     timedelta(hours=24),
 )
-"""How long a row waits before each further try. After the last one a person has to see to it."""
+"""The backoff before each retry of a row. After the last retry the row needs attention."""
 
 LEASE: Final = timedelta(minutes=2)
-"""How long a worker that has died keeps its rows from the others, and how long a call may be under way."""
+"""How long a call may take, and how long a dead worker keeps its rows from the others."""
 
 PATIENCE: Final = 30.0
-"""For how many seconds a transaction is begun anew before its caller is told of the conflict."""
+"""For how many seconds a transaction is repeated before the conflict is raised."""
 
 _LONGEST_PAUSE: Final = 0.25
 _CONFLICTS: Final = frozenset({"40001", "40P01", 1213, 1020})
-"""A serialization failure or a deadlock: PostgreSQL's (Appendix A of its manual), MariaDB's and MySQL's.
+"""Serialization failures and deadlocks of PostgreSQL (Appendix A of its manual), MariaDB and MySQL.
 
-1020 is what MariaDB says of a row that was changed since a snapshot was made (`innodb_snapshot_isolation`).
+MariaDB raises 1020 for a row that was changed since a snapshot was made (`innodb_snapshot_isolation`).
 """
 
 _LOCK_TIMEOUTS: Final = frozenset({"55P03", 1205, 3572, "SQLITE_BUSY", "SQLITE_LOCKED"})
-"""A lock that was waited for as long as the database is told to (https://www.sqlite.org/rescode.html)."""
+"""Lock timeouts: the database has waited as long as it is configured to (https://www.sqlite.org/rescode.html)."""
 
 _LONGEST_OWNER: Final = 55
 
 _WAITS: Final = 3
-"""How often a lock is waited for anew: how long one wait takes, the project has set."""
+"""How often a transaction is tried again after a lock timeout. The project configures how long one wait is."""
 
 
 class CommitInDoubtError(DatabaseError):
-    """A connection that was lost while it committed: nobody knows whether the transaction is in force."""
+    """A connection that was lost during a commit, so that it isn't known whether the transaction was committed."""
 
 
 class LeaseLostError(Exception):
-    """A row that another worker has by now; this one leaves it alone."""
+    """A row whose lease has passed to another worker; this worker leaves it alone."""
 
 
 def database_alias() -> str:
-    """Return the alias of the database in which payments are written, and read wherever something is decided."""
+    """Return the alias of the database to which payments are written, and from which every decision reads."""
     return router.db_for_write(PaymentCollection)
 
 
 @contextmanager
 def committed() -> Iterator[None]:
-    """Run a block that is committed when it ends, not when somebody else's transaction does."""
+    """Run a block in a transaction of its own; refuse to run inside another transaction."""
     alias = database_alias()
     with _read_committed(connections[alias]), transaction.atomic(using=alias, durable=True):
         yield
@@ -94,17 +94,17 @@ def committed() -> Iterator[None]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Run a block that is part of the caller's transaction, where there is one."""
+    """Run a block in the caller's transaction, or in one of its own if there is none."""
     alias = database_alias()
     with _read_committed(connections[alias]), transaction.atomic(using=alias):
         yield
 
 
 def repeated(step: Callable[[], T], *, joins: bool = False) -> T:
-    """Run a step in a transaction of its own, and anew where it met another transaction.
+    """Run a step in a transaction of its own, and repeat it after a conflict with another transaction.
 
-    With `joins`, it runs in the caller's transaction, where there is one, and isn't repeated. Raises
-    CommitInDoubtError where the connection is lost while it commits, and what the step raises.
+    With `joins`, the step runs in the caller's transaction, if there is one, and isn't repeated. Raises
+    CommitInDoubtError if the connection is lost during the commit, and what the step raises.
     """
     if joins and connections[database_alias()].in_atomic_block:
         with joined():
@@ -134,9 +134,9 @@ def repeated(step: Callable[[], T], *, joins: bool = False) -> T:
 def get_or_insert(
     rows: QuerySet[ModelT], *, defaults: Mapping[str, Any] | None = None, **names: Any
 ) -> tuple[ModelT, bool]:
-    """Return the row of these names, and whether it was made now; also where two make it at once.
+    """Return the row with these values, and whether it was created now; safe if two callers create it at once.
 
-    Unlike `get_or_create`, it never looks for the other's row in a transaction that may be too old to show it.
+    Unlike `get_or_create`, it doesn't read the other caller's row in a transaction whose snapshot may be too old.
     """
     found = rows.filter(**names).first()
     if found is not None:
@@ -148,12 +148,12 @@ def get_or_insert(
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Return whether a database has undone a transaction, which can be repeated, because of another one."""
+    """Return whether the database has rolled a transaction back because of another one, so that it can be repeated."""
     return _code_of(error) in _CONFLICTS | _LOCK_TIMEOUTS
 
 
 def _code_of(error: BaseException) -> object:
-    """Return the code with which the database's own library has raised an error."""
+    """Return the error code of the database's own library."""
     cause: Any = error.__cause__ or error
     for name in ("sqlstate", "pgcode"):
         if getattr(cause, name, None) is not None:
@@ -165,12 +165,12 @@ def _code_of(error: BaseException) -> object:
 
 
 def drop_lost_connection() -> None:
-    """Close a connection that was lost, so that the next query opens another."""
+    """Close a lost connection, so that the next query opens a new one."""
     connections[database_alias()].close_if_unusable_or_obsolete()
 
 
 def reconnecting(read: Callable[[], T]) -> T:
-    """Read something after a verb; once more, on another connection, where the one at hand was lost meanwhile."""
+    """Read something after a verb; if the connection was lost meanwhile, read it again on a new one."""
     try:
         return read()
     except (OperationalError, InterfaceError):
@@ -179,10 +179,10 @@ def reconnecting(read: Callable[[], T]) -> T:
 
 
 def check_snapshot() -> None:
-    """Raise OpenTransactionError where the caller's transaction may show rows as they were before the lock.
+    """Raise OpenTransactionError if the caller's transaction may read rows as they were before the lock.
 
-    Under REPEATABLE READ and SERIALIZABLE a transaction reads from the snapshot of its first read, also after it has
-    waited for a lock. READ COMMITTED, Django's default, has no such trap, and our own transactions always have it.
+    Under REPEATABLE READ and SERIALIZABLE a transaction reads from the snapshot of its first read, even after it has
+    waited for a lock. READ COMMITTED, Django's default and the level of our own transactions, doesn't.
     """
     connection = connections[database_alias()]
     if connection.in_atomic_block and _isolation_of(connection) not in ("READ COMMITTED", ""):
@@ -195,7 +195,7 @@ def check_snapshot() -> None:
 
 
 def _isolation_of(connection: BaseDatabaseWrapper) -> str:
-    """Return the isolation level of the open transaction where it matters, in capitals; "" on SQLite."""
+    """Return the isolation level of the open transaction in capitals, or "" on databases where it doesn't matter."""
     if connection.vendor not in ("postgresql", "mysql"):
         return ""
     with connection.cursor() as cursor:
@@ -209,9 +209,9 @@ def _isolation_of(connection: BaseDatabaseWrapper) -> str:
 
 @contextmanager
 def _read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Have the transaction that begins in the block run READ COMMITTED on PostgreSQL, whatever the project has set.
+    """Run the transaction that begins in the block as READ COMMITTED on PostgreSQL, whatever the project has set.
 
-    The level is sent along with BEGIN. MariaDB needs none of it: its snapshot is taken after the lock.
+    The level is sent with BEGIN. MariaDB doesn't need it: its snapshot is taken after the lock.
     """
     if connection.vendor != "postgresql" or connection.in_atomic_block:
         yield
@@ -225,7 +225,7 @@ def _read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(Exception):  # of a connection that is lost
+        with suppress(Exception):  # the connection may be lost
             raw.isolation_level = before
 
 
@@ -235,17 +235,17 @@ _LOCKED: Final = Select(
 
 
 def lock_collection(collection_id: str) -> PaymentCollection:
-    """Lock a collection until the transaction ends, and return it as it is now; raise NotFoundError."""
+    """Lock a collection until the transaction ends, and return its current row; raise NotFoundError."""
     alias = database_alias()
     connection = connections[alias]
     if not (connection.features.has_select_for_update or _begins_with_write_lock(connection)):
-        # SQLite ignores FOR UPDATE; writing first takes its one write lock before anything is read.
+        # SQLite ignores FOR UPDATE; a write takes its one write lock before anything is read.
         _all(PaymentCollection).filter(pk=collection_id).update(updated_at=timezone.now())
     return the_collection(_LOCKED(alias, collection=collection_id), collection_id)
 
 
 def the_collection(found: Sequence[PaymentCollection], collection_id: str) -> PaymentCollection:
-    """Return the collection that was found; raise NotFoundError where there was none."""
+    """Return the collection that a query has found; raise NotFoundError if it has found none."""
     if found:
         return found[0]
     raise NotFoundError(
@@ -257,7 +257,7 @@ def the_collection(found: Sequence[PaymentCollection], collection_id: str) -> Pa
 
 
 def lock_free(rows: QuerySet[Any], limit: int | None = None) -> list[Any]:
-    """Lock those of the rows, or the first of them, that nobody else has locked; return their keys."""
+    """Lock the rows that no other transaction has locked, up to `limit`; return their keys."""
     rows = rows.using(database_alias())
     if _skips_locks():
         rows = rows.select_for_update(skip_locked=True)
@@ -265,26 +265,26 @@ def lock_free(rows: QuerySet[Any], limit: int | None = None) -> list[Any]:
 
 
 def _begins_with_write_lock(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the transaction has SQLite's one write lock from its beginning."""
+    """Return whether transactions take SQLite's one write lock when they begin."""
     return getattr(connection, "transaction_mode", None) in ("IMMEDIATE", "EXCLUSIVE")
 
 
 def new_owner() -> str:
-    """Return a name for a worker that tells an operator where it runs."""
+    """Return a name for a worker, from which an operator can see where it runs."""
     return f"{socket.gethostname()[:24]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 def is_free() -> Q:
-    """Return the condition under which nobody has a lease on a row."""
+    """Return the condition that no worker has a lease on a row."""
     return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=timezone.now())
 
 
 def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT]:
     """Lease up to `limit` of these rows to a worker; rows that another worker is leasing right now are skipped.
 
-    Each lease has a name of its own, which begins with the worker's: it is the fence behind which nobody writes who has
-    lost it. The model must have `lease_owner` and `lease_expires_at`. Where its rows are below a collection, that is
-    locked and gets a new version; one that is busy is skipped as well, so that nothing here waits for a lock.
+    Each lease has a unique name that begins with the worker's. The name is a fence: a worker that has lost the lease
+    can't write the row. The model must have `lease_owner` and `lease_expires_at`. If its rows are below a collection,
+    the collection is locked and gets a new version. A busy collection is skipped, so that no worker waits for a lock.
     """
     free = rows.using(database_alias()).filter(is_free())
     name = f"{owner[:_LONGEST_OWNER]}:{uuid.uuid4().hex[:8]}"
@@ -294,7 +294,7 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
         if any(field.name == "collection" for field in free.model._meta.fields):
             chosen = _with_collections(free, chosen)
         plain = _all(free.model)
-        # The condition decides between two on a database without row locks.
+        # On a database without row locks, the condition decides which of two workers gets a row.
         leased = [pk for pk in chosen if _skips_locks() or free.filter(pk=pk).exists()]
         plain.filter(pk__in=leased).update(lease_owner=name, lease_expires_at=timezone.now() + LEASE)
         return leased
@@ -305,9 +305,9 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
 
 
 def leased_rows(rows: Sequence[Any]) -> Iterator[Any]:
-    """Yield leased rows one by one, each with its lease renewed; those that another worker has by now are left out.
+    """Yield leased rows one by one, each with a renewed lease; rows whose lease another worker has taken are left out.
 
-    A batch may so take longer than one lease, and is still not done twice.
+    So a batch may take longer than one lease, and no row is processed twice.
     """
     for row in rows:
         mine = _all(type(row)).filter(pk=row.pk, lease_owner=row.lease_owner)
@@ -324,7 +324,7 @@ def _all(model: type[ModelT]) -> QuerySet[ModelT]:
 
 
 def _with_collections(rows: QuerySet[Any], chosen: list[Any]) -> list[Any]:
-    """Return those of the chosen rows whose collection can be locked at once, and give it a new version."""
+    """Return the chosen rows whose collection can be locked at once, and give each collection a new version."""
     above = dict(_all(rows.model).filter(pk__in=chosen).values_list("pk", "collection_id"))
     collections = _all(PaymentCollection).filter(pk__in=set(above.values())).order_by("pk")
     locked = set(lock_free(collections))

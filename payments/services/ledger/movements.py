@@ -1,4 +1,4 @@
-"""Recording the captures and refunds that a provider reports, each once, and what a payer's bank took back."""
+"""Recording the captures and refunds that a provider reports, each exactly once, and chargebacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from payments.states import AttentionReason, MovementKind, MovementStatus, Opera
 FAILED: Final = Failure(code="failed")
 
 MAX_GUESSED: Final = 10
-"""Among how many pending rows those are looked for that a total explains."""
+"""The most pending rows of which every combination is tried to explain a total."""
 
 _EVENTS: Final = {MovementKind.CAPTURE: "payment.captured", MovementKind.REFUND: "payment.refunded"}
 _MODELS: Final[Mapping[MovementKind, type[Movement]]] = {
@@ -33,7 +33,7 @@ _FAILURES: Final = {MovementKind.CAPTURE: "capture.failed", MovementKind.REFUND:
 
 
 def fail_movement(books: Books, row: Movement, failure: Failure) -> None:
-    """Record that a capture or refund moved nothing, so that its amount is free again."""
+    """Record that a capture or refund moved no money, and release the amount that it reserved."""
     before = str(row.status)
     row.fail(code=failure.code[:64], message=failure.message)
     books.note(
@@ -42,10 +42,10 @@ def fail_movement(books: Books, row: Movement, failure: Failure) -> None:
 
 
 def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> list[Discrepancy]:
-    """Record what a bank has taken back of a payment, and what of that came back, as far as it is news.
+    """Record new chargebacks and reinstatements of a payment; return the discrepancies that need attention.
 
-    Both totals only grow, so a late report changes nothing. Return what a person has to look at: a withdrawal, unless
-    all of it came back already. One whose amount nobody knows in the payment's currency is none of the books' sums.
+    Both totals only grow, so a late report changes nothing. A chargeback needs attention unless all of it was
+    reinstated already. One whose amount isn't known in the payment's currency only needs attention: no sum includes it.
     """
     unclear = [_charged_back(words) for words in fact.unclear_charge_backs]
     return [*_record_charged_back_totals(books, payment, fact), *unclear]
@@ -55,8 +55,8 @@ def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> lis
 class MovementRecorder:
     """The rules that bring a payment's captures and refunds in line with a fact.
 
-    `operation` is the one whose answer the fact is, if it is one's. `has_refused_refund` says that the books couldn't
-    hold a refund, so that a total which it is a part of explains nothing else.
+    `operation` is the operation that the fact answers, if there is one. `has_refused_refund` is set when the books
+    couldn't hold a reported refund: the reported total includes it, so the total can't explain any other refund.
     """
 
     books: Books
@@ -66,7 +66,8 @@ class MovementRecorder:
     has_refused_refund: bool = False
 
     def record(self, fact: SessionFact) -> None:
-        """Record each movement that is listed, then what the total says beyond them: what was taken comes first."""
+        """Record the listed movements, then what the total adds to them."""
+        # Captures come first: a refund has room only in what was captured.
         totals = {MovementKind.CAPTURE: fact.captured_amount, MovementKind.REFUND: fact.refunded_amount}
         for kind, total in totals.items():
             for movement in fact.movements:
@@ -79,7 +80,7 @@ class MovementRecorder:
         row = self._row_of(movement, operation)
         if operation is not None and row is not None:
             row = self._own_row(row, movement, operation, total)
-        if operation is None and row is not None:  # The provider names its own reference only.
+        if operation is None and row is not None:  # The provider reports only its own reference.
             operation = next(iter(self.books.open_operations(target_id=row.pk)), None)
         if movement.currency_code != self.payment.currency_code:
             self._differ(
@@ -100,9 +101,9 @@ class MovementRecorder:
     def _takes_reference(
         self, row: Movement, reference: str | None, operation: PaymentOperation | None
     ) -> bool:
-        """Give a row the provider's reference, which counts for more than a person's.
+        """Give a row the provider's reference, which replaces one that a person gave.
 
-        Return False where another row has it, and nobody knows why.
+        Return False, with a discrepancy, if another row has the reference.
         """
         if not reference or not _may_be_named(row):
             return True
@@ -115,7 +116,7 @@ class MovementRecorder:
     def _own_row(
         self, row: Movement, movement: MovementFact, operation: PaymentOperation, total: Decimal | None
     ) -> Movement:
-        """Return what an operation did by its provider's word, which counts for more than a person's."""
+        """Return the row of an operation according to its provider, whose report overrides a person's statement."""
         if movement.provider_reference and row.provider_reference == movement.provider_reference:
             link_movement(operation, row)
         elif self._is_of_another(row, movement, operation, total):
@@ -125,9 +126,9 @@ class MovementRecorder:
     def _is_of_another(
         self, row: Movement, movement: MovementFact, operation: PaymentOperation, total: Decimal | None
     ) -> bool:
-        """Return whether a person took for an operation's own what its provider knows under two names.
+        """Return whether a person ascribed another movement to an operation: the provider reports two.
 
-        A total without room for both says that they are one.
+        They are one and the same if the reported total has no room for both.
         """
         reference = movement.provider_reference
         is_over = row.status == MovementStatus.SUCCEEDED and movement.status != MovementStatus.PENDING
@@ -139,7 +140,7 @@ class MovementRecorder:
         return total is None or self._sum(movement.kind) + movement.amount <= total
 
     def _part(self, operation: PaymentOperation, movement: MovementFact) -> Movement:
-        """Have an operation have done what its provider says, and not what a person took for it; both stay booked."""
+        """Link an operation to the movement that its provider reports; the one that a person linked stays booked."""
         row = self._row_under(movement.kind, movement.provider_reference)
         if row is None and operation.own_movement_id is not None:
             row = self.books.movement(operation.own_movement_id)
@@ -181,13 +182,19 @@ class MovementRecorder:
     def _await(self, operation: PaymentOperation | None) -> None:
         if operation is None or operation.status not in (OperationStatus.PROCESSING, OperationStatus.UNKNOWN):
             return
-        # Whoever has asked may never record the answer, so that the reconciler has to know of it from here on.
+        # The process that called the provider may die before it records the answer: the reconciler must follow it up.
         operation.next_attempt_at = operation.next_attempt_at or timezone.now() + RETRIES[0]
         operation.await_provider()
 
     def _fail(self, row: Movement, failure: Failure, operation: PaymentOperation | None) -> None:
         if row.status == MovementStatus.FAILED:
             return
+        # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
+        # delivered and refunded since, so a person decides.
+        # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
+        # delivered and refunded since, so a person decides.
+        # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
+        # delivered and refunded since, so a person decides.
         if isinstance(row, Capture) and row.status == MovementStatus.SUCCEEDED:
             self._differ(
                 AttentionReason.CAPTURE_FAILED_LATE,
@@ -201,7 +208,10 @@ class MovementRecorder:
             operation.decline(code=failure.code[:64], message=failure.message)
 
     def _record_foreign(self, movement: MovementFact, total: Decimal | None) -> None:
-        """Record what was done at the provider itself, unless it is a part of what a total has told of already."""
+        """Record a movement that we didn't request, unless an earlier total included it already.
+
+        Without a reference it can't be told apart from others, so only a total can book it.
+        """
         if movement.status == MovementStatus.FAILED or movement.amount <= ZERO:
             return
         if not movement.provider_reference:
@@ -223,11 +233,9 @@ class MovementRecorder:
             self._insert(movement.kind, movement.amount, movement.status, movement.provider_reference)
 
     def _may_be_known(self, movement: MovementFact, total: Decimal | None) -> bool:
-        """Return whether a movement may be a part of what a total, or an answer without a reference, has told of.
-
-        Where every row that has moved money has the provider's reference, one with another reference is another one. A
-        reference that a person has given is no such one, for they may have mistaken it.
-        """
+        """Return whether a movement may be booked already, from a total or from an answer without a reference."""
+        # If every row that moved money has a reference of the provider, a movement with another reference is new.
+        # References that persons gave don't count here: they may be mistaken.
         rows = (
             row
             for row in self._rows(movement.kind)
@@ -238,20 +246,20 @@ class MovementRecorder:
         return self._sum(movement.kind) + movement.amount > total
 
     def _name_as_reported(self, movement: MovementFact) -> None:
-        """Give its own reference to the one row that lacks the provider's, and that a total leaves no room beside."""
+        """Give a movement's reference to the row that it must be, if exactly one row can be."""
         alike = self._alike(movement)
         if len(alike) == 1:
             self._takes_reference(alike[0], movement.provider_reference, None)
 
     def _alike(self, movement: MovementFact) -> list[Movement]:
-        """Return the rows that a movement may be, for all that their references say."""
+        """Return the succeeded rows with a movement's amount that lack a reference of the provider."""
         rows = (row for row in self._rows(movement.kind) if _may_be_named(row))
         return [
             row for row in rows if row.amount == movement.amount and row.status == MovementStatus.SUCCEEDED
         ]
 
     def _nameless(self, movement: MovementFact) -> Movement | None:
-        """Find the row that a total alone has told of, and that this movement explains."""
+        """Find a row with a movement's amount that was booked from a total, without a reference or an operation."""
         rows = (row for row in self._rows(movement.kind) if row.provider_reference is None)
         like = (
             row for row in rows if row.amount == movement.amount and row.status == MovementStatus.SUCCEEDED
@@ -259,11 +267,13 @@ class MovementRecorder:
         return next((row for row in like if self._operation_on(row) is None), None)
 
     def _record_total(self, kind: MovementKind, total: Decimal | None) -> None:
-        """Explain a cumulative amount that is higher than the rows add up to.
+        """Explain a cumulative amount that is higher than the sum of the rows.
 
-        Where it could be explained in more than one way, nobody knows which: all stays open, and a person is told.
+        The pending rows that add up to the difference have succeeded. If none do, the difference is a new movement.
+        If several combinations do, all rows stay pending, since a guess isn't a fact, and a person has to decide.
         """
         missing = None if total is None else total - self._sum(kind)
+        # A total below the sum is stale: it can't confirm anything, and nothing is taken back for it.
         if missing is not None and missing >= ZERO:
             self._confirm(kind)
         is_silent = kind == MovementKind.REFUND and self.has_refused_refund
@@ -284,11 +294,11 @@ class MovementRecorder:
             self._insert(kind, missing, MovementStatus.SUCCEEDED, None)
 
     def _is_word_of_person(self, row: Movement) -> bool:
-        """Return whether what is recorded is only that a person has received money outside of any provider."""
+        """Return whether the fact only answers a person's receipt of money from outside of any provider."""
         return self.operation is not None and isinstance(row, Capture) and row.received_at is not None
 
     def _confirm(self, kind: MovementKind) -> None:
-        """Have what people have booked be the provider's own word: its total has room for all of it."""
+        """Mark what persons have booked as confirmed, since the provider's total includes all of it."""
         for row in self._rows(kind):
             if row.status == MovementStatus.SUCCEEDED:
                 row.is_by_person = False
@@ -307,7 +317,7 @@ class MovementRecorder:
             self._succeed(row, None, is_new=True)
 
     def _has_room(self, row: Movement, operation: PaymentOperation | None) -> bool:
-        """Return whether the books can hold a movement; make room for a capture, whatever it takes."""
+        """Return whether the books can hold a movement; enlarge the payment for a capture if necessary."""
         captured = self._succeeded_sum(MovementKind.CAPTURE)
         if isinstance(row, Capture):
             self._make_room(captured + row.amount)
@@ -323,7 +333,7 @@ class MovementRecorder:
         return row.amount <= left
 
     def _make_room(self, captured: Decimal) -> None:
-        """Have the payment be large enough for what the provider took: it has taken it."""
+        """Enlarge the payment to what the provider has captured, with a discrepancy: the money has moved anyway."""
         payment = self.payment
         if captured + payment.canceled_amount <= payment.amount:
             return
@@ -350,7 +360,7 @@ class MovementRecorder:
         if operation is not None:
             rows = self._rows(movement.kind)
             found = next((row for row in rows if row.pk == operation.target_id), None)
-            if found is None:  # It has ended, and the books were opened without what has.
+            if found is None:  # The row is closed, and these books were opened without closed rows.
                 raise StaleBooksError(operation.target_id)
             return found
         return self._row_under(movement.kind, movement.provider_reference)
@@ -364,7 +374,7 @@ class MovementRecorder:
         return self.books.movements(self.payment, kind)
 
     def _sum(self, kind: MovementKind) -> Decimal:
-        """Return what a provider's cumulative amount has told of so far: also what failed after it had succeeded."""
+        """Return the sum to compare with a provider's total, which includes what failed after it had succeeded."""
         failed = sum((row.amount for row in self._rows(kind) if _failed_after_all(row)), ZERO)
         return self._succeeded_sum(kind) + failed
 
@@ -380,17 +390,17 @@ class MovementRecorder:
 
 
 def _may_be_named(row: Movement) -> bool:
-    """Return whether a provider hasn't said yet what it calls a movement; a person may have mistaken its reference."""
+    """Return whether a row lacks a reference of the provider; one that a person gave may be mistaken."""
     return row.provider_reference is None or row.is_named_by_person
 
 
 def _named(row: Movement | MovementFact) -> str:
-    """Return a movement's amount, and the name by which the provider knows it."""
+    """Return a movement's amount and its provider reference, as one text."""
     return f"{row.amount.normalize():f} {row.provider_reference or ''}".rstrip()
 
 
 def _receipt_of(row: Movement) -> dict[str, str]:
-    """Return what a person has said of money that was received outside of any provider."""
+    """Return a person's details of money that was received outside of any provider."""
     if not isinstance(row, Capture) or row.received_at is None:
         return {}
     told = {"received_at": row.received_at.isoformat(), "reference": row.reference, "note": row.note}
@@ -398,12 +408,12 @@ def _receipt_of(row: Movement) -> dict[str, str]:
 
 
 def _failed_after_all(row: Movement) -> bool:
-    """Return whether a movement failed after it had succeeded; an older report of its success is no news."""
+    """Return whether a movement failed after it had succeeded: a report of its success is then stale."""
     return row.status == MovementStatus.FAILED and row.succeeded_at is not None
 
 
 def _adding_up_to(amount: Decimal, rows: list[Movement]) -> list[tuple[Movement, ...]] | None:
-    """Return in which ways rows add up to an amount exactly; None where there are too many to try them all."""
+    """Return the combinations of rows that add up to an amount exactly, or None if there are too many to try."""
     if sum((row.amount for row in rows), ZERO) <= amount:
         return [tuple(rows)] if rows and sum((row.amount for row in rows), ZERO) == amount else []
     if len(rows) > MAX_GUESSED:
@@ -426,12 +436,12 @@ def _record_charged_back_totals(books: Books, payment: Payment, fact: SessionFac
 
 
 def _charged_back(reported: object) -> Discrepancy:
-    # None was expected, whatever is known by now: so the same total, heard again, is the same discrepancy.
+    # `expected` is always zero, so that the same total, reported again, is the same discrepancy.
     return Discrepancy.between(AttentionReason.CHARGED_BACK, expected=ZERO, reported=reported)
 
 
 def _grow(books: Books, payment: Payment, what: str, total: Decimal) -> None:
-    """Set the total of what was charged back or reinstated, and note by how much it grew."""
+    """Set a payment's charged-back or reinstated total, and note by how much it grew."""
     growth = total - getattr(payment, f"{what}_amount")
     if growth > ZERO:
         setattr(payment, f"{what}_amount", total)

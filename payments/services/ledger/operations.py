@@ -1,13 +1,6 @@
-"""The operation's own row: claiming it, ending it, and what its status means to whoever asked.
+"""An operation's row: claiming it, linking it to what it did, and the errors that its status stands for.
 
-Operations are the write-ahead log of every money verb. Each passes these points, where a test can look on, wait, or let
-the process die; nobody watches in production, so passing one costs a comparison:
-
-    claiming    the operation is inserted, and not committed yet
-    claimed     it is committed, and nothing is sent yet
-    called      the provider has answered, and nothing of that is recorded yet
-    recording   all is recorded, and not committed yet
-    recorded    it is committed
+Operations are the write-ahead log of every money verb.
 """
 
 from __future__ import annotations
@@ -41,17 +34,26 @@ from payments.states import EventSource, MovementStatus, OperationKind, Operatio
 
 RETRY_SOON: Final = 2
 LONGEST_WAIT: Final = 3600
-"""After how many seconds somebody may ask again what becomes of an operation: at least, and at most."""
+"""The shortest and longest `Retry-After` of an operation in progress, in seconds."""
 
 NOT_DONE: Final = Failure(code="resolved_as_not_done")
-"""Why an operation was refused: a person has said so."""
+"""The failure of an operation that a person has resolved as not done."""
 
 KEY_REFUSED: Final = "api_key_refused"
-"""The code with which a provider says that its third party refuses the credentials in the settings."""
+"""The failure code of a provider whose third party refuses the credentials in the settings."""
 
 
 class Checkpoint(StrEnum):
-    """A point in the protocol that every operation passes, in this order."""
+    """A point in the protocol that every operation passes, in this order.
+
+    Tests can watch a point, wait there or end the process. In production a point costs one comparison.
+
+        claiming    the operation is inserted, but not committed
+        claimed     it is committed, and nothing is sent yet
+        called      the provider has answered, and nothing of the answer is recorded yet
+        recording   everything is recorded, but not committed
+        recorded    the record is committed
+    """
 
     CLAIMING = "claiming"
     CLAIMED = "claimed"
@@ -76,22 +78,22 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 def reach(point: Checkpoint, operation: PaymentOperation) -> None:
-    """Say that an operation has come to a point."""
+    """Report to the watchers that an operation has reached a point."""
     for watcher in tuple(_watchers):
         watcher(point, operation)
 
 
 def survived(step: Callable[[], object]) -> BaseException | None:
-    """Run the step of one row; return what it ended with, or None where it succeeded.
+    """Run the step of one row; return what it raised, or None if it succeeded.
 
-    Foreign code may end it in any way, such as by a timeout that isn't an Exception, and the rows behind it have to get
-    their turn all the same. The caller puts the row back, and then lets an interrupt from the keyboard end the run.
+    Code of a shop or plug-in may raise anything, for instance a timeout that isn't an Exception, and the remaining rows
+    must still be processed. The caller puts the row back, and then lets a keyboard interrupt end the run.
     """
     try:
         step()
     except BaseException as error:
         if _watchers and not isinstance(error, Exception):
-            raise  # A test has the process die here.
+            raise  # A test ends the process here.
         if isinstance(error, Error):
             drop_lost_connection()
         return error
@@ -113,11 +115,11 @@ def claim_operation(
     makes_split: bool = False,
     reason: str | None = None,
 ) -> PaymentOperation:
-    """Write down that a provider is about to be called; the caller has looked that the target is idle.
+    """Insert the operation for an intended call to a provider; the caller has checked that the target is idle.
 
-    Its id is the idempotency key: sending the operation again uses the same key, asking again makes a new one. `sent`
-    is what a payer sends, `saved_method` what the shop itself charges, and `reason` what a refund is for;
-    `refuses_saved` says that who asks may neither pay with what the customer has saved nor save anything.
+    The operation's id is the idempotency key: a retry uses the same key, a new request gets a new one. `sent` is the
+    payer's data, `saved_method` the payment method that the shop charges off-session, and `reason` that of a refund.
+    `refuses_saved` means that the requester may neither use the customer's saved payment methods nor save one.
     """
     operation_id, request = new_operation_id(), served_request()
     operation = PaymentOperation(
@@ -153,7 +155,7 @@ def claim_operation(
 def _sent_along(
     session: PaymentSession, holder: PaymentSession | Payment, reason: str | None
 ) -> dict[str, Any]:
-    """Return what the rows say now, so that sending the operation again sends the same."""
+    """Return a copy of the rows' values that the request uses, so that a retry sends the same request."""
     along = {
         "provider_reference": holder.provider_reference,
         "data": session.data,
@@ -164,13 +166,13 @@ def _sent_along(
 
 
 def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:
-    """Raise OperationInProgressError where the target has an open operation of one of these kinds, or of any."""
+    """Raise OperationInProgressError if the target has an open operation of one of these kinds (default: any)."""
     for operation in books.open_operations(*kinds, target_id=target_id):
         raise in_progress(operation, books.origin)
 
 
 def in_progress(operation: PaymentOperation, origin: Origin) -> OperationInProgressError:
-    """Return the error that says of an open operation what it waits for, to an operator or to a payer, and how long."""
+    """Return the error that explains to an operator or payer what an open operation waits for, and for how long."""
     status, now = operation.status, timezone.now()
     retry_after = RETRY_SOON
     if status == OperationStatus.PROCESSING and not is_unclear(operation):
@@ -210,14 +212,14 @@ def _moment(value: datetime) -> str:
 
 
 def is_abandonment(operation: PaymentOperation) -> bool:
-    """Return whether an operation is to cancel a session, and not to release what a payment holds."""
+    """Return whether an operation cancels an unauthorized session, rather than releasing a payment's hold."""
     return bool(operation.kind == OperationKind.CANCEL and operation.target_id == operation.session_id)
 
 
 def is_unclear(operation: PaymentOperation) -> bool:
-    """Return whether nobody knows what became of an operation, or a report that nobody has looked at is open.
+    """Return whether an operation's outcome is unknown, or it needs attention.
 
-    One whose answer is still waited for isn't unclear, until that takes longer than a call may.
+    While the answer to a call is awaited the operation isn't unclear, unless the call takes longer than it may.
     """
     if operation.status == OperationStatus.PROCESSING:
         ends = operation.lease_expires_at
@@ -226,7 +228,7 @@ def is_unclear(operation: PaymentOperation) -> bool:
 
 
 def is_recorded(operation: PaymentOperation) -> bool:
-    """Return whether the books hold what the operation asked for, whatever else is wrong with it."""
+    """Return whether the books hold what the operation requested, even if it needs attention for another reason."""
     row = operation.capture or operation.refund
     if row is not None:
         return bool(row.status == MovementStatus.SUCCEEDED)
@@ -236,7 +238,7 @@ def is_recorded(operation: PaymentOperation) -> bool:
 def link_movement(
     operation: PaymentOperation, row: Capture | Refund, *, instead_of: str | None = None
 ) -> None:
-    """Have a capture or refund be what an operation did, `instead_of` the one that it had made, where it isn't that."""
+    """Link an operation to the capture or refund that it did, `instead_of` the row that its claim had created."""
     operation.target_id = row.pk
     if isinstance(row, Capture):
         operation.capture = row
@@ -248,14 +250,14 @@ def link_movement(
 
 
 def is_held(session: PaymentSession) -> bool:
-    """Return whether a session has become a payment, which no person has taken back since."""
+    """Return whether a session has a payment that no person has taken back since."""
     return session.payment is not None and not session.payment.is_taken_back
 
 
 def note_attention(
     books: Books, operation: PaymentOperation, detail: str, *, discrepancies: Sequence[dict[str, str]] = ()
 ) -> None:
-    """Have an operation need a person, and tell the shop of it."""
+    """Have an operation need attention, with an event for the shop."""
     before = str(operation.status)
     operation.require_attention(detail=detail)
     operation.discrepancies = list(discrepancies)
@@ -275,7 +277,7 @@ def note_attention(
 
 
 def raise_for_outcome(operation: PaymentOperation) -> None:
-    """Raise the error that an operation's status stands for; return where it succeeded or is pending."""
+    """Raise the error that an operation's status stands for, unless it succeeded or is pending."""
     arguments: dict[str, Any] = {"operation_id": operation.pk}
     if operation.status == OperationStatus.DECLINED:
         message = operation.error_text or _("The payment provider declined.")
@@ -292,7 +294,7 @@ def raise_for_outcome(operation: PaymentOperation) -> None:
 
 
 def outcome_unknown(operation_id: str, *, needs_person: bool = False) -> OutcomeUnknownError:
-    """Return the error that says of an operation that nobody knows yet what became of it."""
+    """Return the error for an operation whose outcome isn't known yet."""
     told = (
         _("It isn't clear what the payment provider did (%(operation_id)s): somebody has to look at it.")
         if needs_person
@@ -308,7 +310,7 @@ def outcome_unknown(operation_id: str, *, needs_person: bool = False) -> Outcome
 
 
 def refused_key(code: str, source: str) -> Any:
-    """Return words for an operator whose provider refuses the shop's key; None for anything else, and anybody else."""
+    """Return a message if the provider refuses the shop's API key and an operator asks; None otherwise."""
     if code != KEY_REFUSED or source not in (EventSource.ADMIN, EventSource.STAFF):
         return None
     return _(
@@ -319,12 +321,12 @@ def refused_key(code: str, source: str) -> Any:
 def may_be_of_an_earlier_attempt(
     books: Books, session: PaymentSession, fact: SessionFact, *ends: OperationStatus
 ) -> bool:
-    """Return whether a report, which answers no operation, may be of an authorization before the open one.
+    """Return whether an unrequested report may be about an earlier authorization than the open one.
 
-    A session may be authorized several times: after a refusal, or with the code that a bank has asked for. What is
-    reported late of the attempt before must not end the one that is open: then nobody would look after that any more.
-    `ends` are how an attempt ends of which a provider reports so. A report without a time tells how things stand, at a
-    provider that has begun what it calls pending.
+    A session may be authorized several times: after a refusal, or with the code that a bank has asked for. A late
+    report about an earlier attempt must not end the open one, since then the reconciler would no longer follow that.
+    `ends` are the statuses with which an attempt ends that gives such a report. A report without a time is about the
+    present state if the provider has already answered “pending” to the open attempt.
     """
     attempts = [
         row for row in books.operations if row.target_id == session.pk and row.kind == OperationKind.AUTHORIZE

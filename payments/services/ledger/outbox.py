@@ -1,8 +1,7 @@
-"""The outbox: tells signal receivers of committed events, at least once, and in order per collection.
+"""The outbox: sends the signals of committed events at least once, in order per collection.
 
-Whoever commits events that somebody listens to publishes them right away; what a crash left behind is found by
-`publish_due`. An event that nobody listens to is born published. One publisher at a time works on a collection. A
-receiver that raises holds up nobody: its event is sent again later, to all receivers.
+The process that commits events publishes them right away, one publisher per collection at a time; `publish_due` finds
+what a crash left behind.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from payments.signals import SIGNALS
 logger = logging.getLogger("payments.events")
 
 LEASE: Final = timedelta(minutes=5)
-"""How long a publisher is waited for; one that takes longer renews its lease between two events."""
+"""How long a publisher keeps its events from others; a slower one renews its lease between two events."""
 
 Progress = Callable[[PaymentEvent], None]
 
@@ -54,18 +53,19 @@ _SENDERS: Final = {
     "refund": Refund,
     "operation": PaymentOperation,
 }
-"""The sender of a signal, by the first word of its event's type."""
+"""The sender of a signal, by the first part of its event's type."""
 
 _LOOKS: Final = 20
 
 _SHARE: Final = 25
-"""How many collections a worker leases at once: what it leaves behind when it dies waits for their lease to end."""
+"""How many collections a worker leases at once: if it dies, their events wait until the lease ends."""
 
 
 def enqueue(collection_id: str, events: Sequence[PaymentEvent]) -> bool:
-    """Insert a locked collection's events, and have them told after the commit; return whether anybody listens.
+    """Insert a locked collection's events and publish them after the commit; return whether a signal has receivers.
 
-    Where an earlier event of the collection still waits, they queue behind it: its publisher goes on with them.
+    If an earlier event of the collection still waits, the events queue behind it, and its publisher continues with
+    them. An event whose signal has no receivers is inserted as published.
     """
     alias, now = database_alias(), timezone.now()
     heard = [event for event in events if _has_listeners(event)]
@@ -78,7 +78,7 @@ def enqueue(collection_id: str, events: Sequence[PaymentEvent]) -> bool:
     for event in heard:
         event.lease_expires_at = now + LEASE if is_first else None
     _insert_with_keys(alias, events)
-    # Robust: what goes wrong in telling the shop must not look as if the change itself had failed.
+    # Robust: an error in a receiver must not look as if the change itself had failed.
     transaction.on_commit(
         (lambda: publish_new(heard)) if is_first else (lambda: catch_up(collection_id)),
         using=alias,
@@ -88,7 +88,7 @@ def enqueue(collection_id: str, events: Sequence[PaymentEvent]) -> bool:
 
 
 def publish_collection(collection_id: str, *, progress: Progress | None = None) -> int:
-    """Publish a collection's events until none is left that nobody else is publishing; return how many."""
+    """Publish a collection's events until only those leased to other publishers are left; return how many."""
     count = 0
     while events := _claim(collection_id):
         count += publish(events, progress=progress)
@@ -96,9 +96,9 @@ def publish_collection(collection_id: str, *, progress: Progress | None = None) 
 
 
 def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> int:
-    """Publish leased events in their order, and mark those that were; return how many.
+    """Publish leased events in their order and mark them as published; return how many.
 
-    Whoever has lost a lease marks nothing: another publisher tells, and says so.
+    After the loss of its lease a publisher marks nothing: another publisher sends and marks the events.
     """
     heard: list[PaymentEvent] = []
     try:
@@ -117,26 +117,26 @@ def publish(events: list[PaymentEvent], *, progress: Progress | None = None) -> 
 
 
 def publish_new(events: list[PaymentEvent]) -> None:
-    """Publish what was just committed with a lease, then what others have committed meanwhile."""
+    """Publish events that were just committed with a lease, then those that others have committed meanwhile."""
     rows = PaymentEvent.objects.filter(pk__in=[event.pk for event in events])
-    # The rows at hand are the books' own, which receivers must not change.
+    # The given rows belong to the books, and receivers must not change those.
     publish(list(rows.select_related(*_ROWS).order_by("id")))
     catch_up(events[0].collection_id)
 
 
 def catch_up(collection_id: str) -> None:
-    """Publish what waits of a collection, unless somebody is at it.
+    """Publish a collection's waiting events, unless another publisher has leased them.
 
-    Who commits behind a publisher calls this too: the publisher may have looked for more a moment too early.
+    It also runs when a commit queues events behind a publisher, which may have checked for more a moment too early.
     """
     if PaymentEvent.objects.unpublished().filter(collection=collection_id).exists():
         publish_collection(collection_id)
 
 
 def publish_due(*, limit: int = 100, progress: Progress | None = None) -> int:
-    """Publish what was left behind in up to `limit` collections, and send failed events again; return how many.
+    """Publish the events left behind in up to `limit` collections, and send failed events again; return how many.
 
-    Workers may run side by side: each takes collections that no other has.
+    Several workers may run at the same time: each leases other collections.
     """
     count, left = 0, limit
     while left > 0 and (shares := _lease_collections(min(left, _SHARE))):
@@ -150,18 +150,18 @@ def _insert_with_keys(alias: str, events: Sequence[PaymentEvent]) -> None:
     if connections[alias].features.can_return_rows_from_bulk_insert:
         PaymentEvent.objects.bulk_create(events)
         return
-    for event in events:  # MySQL doesn't tell the ids of rows inserted together.
+    for event in events:  # MySQL doesn't return the ids of rows inserted together.
         event.save(using=alias, force_insert=True)
 
 
 def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
-    """Lease the events of up to `limit` collections that nobody is publishing; return them by collection.
+    """Lease the waiting events of up to `limit` collections without a publisher; return them by collection.
 
-    Where others are leasing just what was found, it looks again a few times; a collection that somebody keeps locked is
-    left for the next run.
+    If other workers lease the same collections first, it tries a few more times. A collection that stays locked is left
+    for the next run.
     """
     for _attempt in range(_LOOKS):
-        # Others may be at the first ones, so there is more to choose from than is taken.
+        # Other workers may be leasing the first ones, so more are read than are leased.
         collection_ids = _left_behind(4 * limit)
         found = repeated(lambda: _lease(collection_ids, limit)) if collection_ids else []  # noqa: B023 - runs at once
         if found or not collection_ids:
@@ -171,7 +171,7 @@ def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
 
 
 def _left_behind(limit: int) -> list[str]:
-    """Return the collections with events that nobody has a lease on, those that wait longest first."""
+    """Return the collections with unleased waiting events, those that have waited longest first."""
     rows = PaymentEvent.objects.unpublished().order_by().values("collection_id")
     waiting = rows.annotate(first=Min("id"), leased=Max("lease_expires_at"))
     free = waiting.filter(Q(leased=None) | Q(leased__lte=timezone.now()))
@@ -189,7 +189,7 @@ def _lease(collection_ids: Sequence[str], limit: int) -> list[list[PaymentEvent]
 
 
 def _publish_safely(events: list[PaymentEvent], progress: Progress | None) -> int:
-    """Publish one collection's events, so that its trouble doesn't keep the others waiting."""
+    """Publish one collection's events; an error is logged, so that the other collections don't wait."""
     try:
         return publish(events, progress=progress)
     except Exception:
@@ -198,10 +198,10 @@ def _publish_safely(events: list[PaymentEvent], progress: Progress | None) -> in
 
 
 def _claim(collection_id: str) -> list[PaymentEvent]:
-    """Lease all unpublished events of a collection, unless another publisher has a lease on it."""
+    """Lease all unpublished events of a collection, unless another publisher has leased them."""
     waiting = PaymentEvent.objects.unpublished().filter(collection=collection_id)
     if not _are_free(waiting):
-        return []  # without a lock, so that a receiver that comes back here doesn't wait for anybody
+        return []  # without a lock, so that a receiver which calls a verb doesn't wait here
 
     def lease() -> list[PaymentEvent]:
         lock_collection(collection_id)
@@ -230,7 +230,7 @@ def _are_free(events: Iterable[PaymentEvent]) -> bool:
 
 
 def _keeps_lease(events: list[PaymentEvent]) -> bool:
-    """Return whether the rest of a batch is still this publisher's, with the lease renewed when half of it is over."""
+    """Return whether this publisher still holds the lease on the rest of a batch; renew it after half of its time."""
     expires_at, now = events[0].lease_expires_at, timezone.now()
     if expires_at is None or now < expires_at - LEASE / 2:
         return True
@@ -242,7 +242,7 @@ def _keeps_lease(events: list[PaymentEvent]) -> bool:
 
 
 def _retry(limit: int, progress: Progress | None) -> int:
-    """Send up to `limit` events again that a receiver didn't take; return how many."""
+    """Send up to `limit` events again for which a receiver raised; return how many."""
     count = 0
     while count < limit:
         due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("id")
@@ -254,14 +254,17 @@ def _retry(limit: int, progress: Progress | None) -> int:
 
 
 def _lease_retry(event: PaymentEvent) -> bool:
-    """Push an event's next attempt into the future, if nobody else has done so."""
+    """Postpone an event's next attempt, unless another worker has done so."""
     before, event.next_attempt_at = event.next_attempt_at, timezone.now() + LEASE
     rows = PaymentEvent.objects.filter(pk=event.pk, next_attempt_at=before)
     return rows.update(next_attempt_at=event.next_attempt_at) == 1
 
 
 def _note_answer(event: PaymentEvent, *, is_taken: bool) -> None:
-    """Schedule an event that a receiver didn't take, or end its retries; not where another tells it by now."""
+    """Schedule the retry of an event for which a receiver raised, or end its retries.
+
+    Nothing is written if another publisher has taken the event over.
+    """
     if is_taken and event.next_attempt_at is None:
         return
     has_given_up = event.failed_attempts >= len(RETRIES)
@@ -273,9 +276,10 @@ def _note_answer(event: PaymentEvent, *, is_taken: bool) -> None:
 
 
 def _send(event: PaymentEvent) -> bool:
-    """Send an event's signal; return whether every receiver took it.
+    """Send an event's signal; return whether no receiver raised.
 
-    A receiver may end in any way, such as by a timeout that isn't an Exception: its event is sent again.
+    A receiver may raise anything, for instance a timeout that isn't an Exception. Its event is sent again later, to all
+    receivers, and the next events don't wait for it.
     """
     signal = SIGNALS.get(event.type)
     if signal is None:

@@ -1,9 +1,7 @@
-"""What is different where a payer asks: what they may do, how often they may try it, and whose account pays.
+"""The rules for payers: what they may do, how often, and from which account they pay.
 
-A verb is told with `by_payer` that it acts for a payer, as the storefront API always does. What a payer may do with a
-session is the table `PAYERS_MAY`; all that no row of it names, such as to capture or to refund, is the shop's alone.
-The limits are against those who test stolen cards on a shop. Both are looked at under the collection's lock, so that
-they hold however many requests come at once.
+They apply to verbs called with `by_payer`, as the storefront API always does, and are checked under the collection's
+lock, so that they hold for concurrent requests too.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from payments.states import OperationKind, SessionStatus
 
 
 class Verb(StrEnum):
-    """What a payer may ask of a session that is there."""
+    """What a payer may ask of an existing session."""
 
     AUTHORIZE = "authorize"
     UPDATE = "update"
@@ -40,9 +38,9 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """On which sessions a payer may use a verb, beyond those that payers have made at an offered provider.
+    """The sessions on which a payer may use a verb, besides those that payers made with an offered provider.
 
-    `of_shop` are those that an operator or the shop's own code has made, and `of_plan` installments.
+    `of_shop` are sessions that an operator or the shop's code made, `of_plan` are installments.
     """
 
     of_shop: bool = False
@@ -53,15 +51,16 @@ PAYERS_MAY: Final[Mapping[Verb, Right]] = {
     Verb.AUTHORIZE: Right(of_shop=True, of_plan=True),
     Verb.UPDATE: Right(),
     Verb.CANCEL: Right(),
-    Verb.RELEASE: Right(),  # only where the setting PAYERS_MAY_RELEASE says so
+    Verb.RELEASE: Right(),  # only with the setting PAYERS_MAY_RELEASE
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """How often a payer may try something on one collection: as the setting `name` says.
+    """How often a payer may try something on one collection, according to the setting `name`.
 
-    Operations of the kind `kind` count, whatever was answered, and events of the type `event_type`, each by themselves.
+    The limits stop card testing, that is trying out stolen cards. Operations of the kind `kind` count whatever their
+    outcome; events of the type `event_type` count separately.
     """
 
     name: str
@@ -70,14 +69,14 @@ class Limit:
     event_type: str | None = None
 
     def tries_for(self, origin: Origin) -> Callable[[str], Sequence[Sequence[datetime]]] | None:
-        """Return what reads a collection's latest tries; None where nobody counts."""
+        """Return a function that reads a collection's latest tries; None if the limit doesn't apply."""
         rate = throttle_rate(self.name)
         if not origin.by_payer or rate is None:
             return None
         return lambda collection_id: [_latest(rows, collection_id, rate) for rows in self._counted()]
 
     def check(self, books: Books) -> None:
-        """Raise LimitError where it is used up, with the seconds until the oldest try that counts doesn't any more."""
+        """Raise LimitError if the limit is used up, with the seconds until the oldest counted try expires."""
         rate = throttle_rate(self.name)
         for tries in books.tries:
             if rate is None or len(tries) < rate.count:
@@ -108,12 +107,12 @@ UPDATES: Final = Limit(
     name="UPDATES_PER_COLLECTION",
     code="too_many_updates",
     kind=OperationKind.UPDATE,
-    event_type="session.updated",  # what was changed without asking a provider
+    event_type="session.updated",  # changes without a call to a provider
 )
 
 
 def check_money(provider: BaseProvider[Any]) -> None:
-    """Raise InputError (`pretend_money`) where nobody would really pay, and nothing says that this is meant."""
+    """Raise InputError (`pretend_money`) if a provider moves no real money and no setting allows that."""
     if is_refused(provider):
         raise InputError(
             _("The payment provider “%(alias)s” moves no real money, so it can't be used here."),
@@ -124,7 +123,7 @@ def check_money(provider: BaseProvider[Any]) -> None:
 
 
 def is_for_payers(provider: BaseProvider[Any]) -> bool:
-    """Return whether payers may choose a provider: its setting says so, or else the provider itself."""
+    """Return whether payers may choose a provider, according to its setting or else to its class."""
     if is_refused(provider):
         return False
     chosen = provider_config(provider.alias).storefront
@@ -132,16 +131,16 @@ def is_for_payers(provider: BaseProvider[Any]) -> bool:
 
 
 def check_offered(provider: BaseProvider[Any], origin: Origin) -> None:
-    """Raise InputError (`provider_not_offered`) where a payer asks for a provider that isn't for them."""
+    """Raise InputError (`provider_not_offered`) if a payer asks for a provider that isn't offered to payers."""
     if origin.by_payer and not is_for_payers(provider):
         raise _not_offered(provider.alias)
 
 
 def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
-    """Raise where a payer asks for what the table gives them no right to with this session.
+    """Raise if a payer asks for something that `PAYERS_MAY` doesn't allow them with this session.
 
-    Raises InputError (`provider_not_offered`), or TransitionError: `already_authorized` where only the shop may let go
-    of what is held, `made_by_shop`, and `planned` for an installment.
+    Raises InputError (`provider_not_offered`), or TransitionError: `already_authorized` if only the shop may release
+    the hold, `made_by_shop`, and `planned` for an installment.
     """
     if not books.origin.by_payer:
         return
@@ -167,9 +166,9 @@ def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
 
 
 def check_agreement(books: Books, session: PaymentSession, *, seen: PaymentSession, status: str) -> None:
-    """Raise TransitionError (`not_agreed`) where a customer isn't away, or not who agreed to be charged while away.
+    """Raise TransitionError (`not_agreed`) if an off-session charge is no longer agreed, or its customer is paying.
 
-    `seen` is the session as it was when what they have saved was looked up, and `status` how it stood last.
+    `seen` is the session as it was when the saved payment methods were listed, and `status` is its last known status.
     """
     is_theirs = books.collection.customer_id == seen.collection.customer_id
     has_ended = seen.is_automatic and not session.is_automatic
@@ -182,28 +181,28 @@ def check_agreement(books: Books, session: PaymentSession, *, seen: PaymentSessi
 
 
 def origin_of_shop(*, actor: Actor, source: str, by_payer: bool) -> Origin:
-    """Return the origin of a verb that payers don't have; raise InputError (`not_for_payers`) where one asks."""
+    """Return the origin of a verb for the shop only; raise InputError (`not_for_payers`) if a payer asks."""
     if by_payer:
         raise InputError(_("This can't be done for a payer."), code="not_for_payers")
     return Origin.of(actor=actor, source=source)
 
 
 def is_from_anothers_account(session: PaymentSession, actor: Any) -> bool:
-    """Return whether a session is paid from a customer's account, and `actor` isn't that customer.
+    """Return whether a session is paid from a customer's account at the provider, and `actor` isn't that customer.
 
-    It goes on to be theirs where what is paid for has become somebody else's: a provider may save a card there.
+    The account stays that customer's even if the payable changes hands: the provider may save a card in it.
     """
     return bool(session.context.get("account_reference")) and not _is_customer_of(session, actor)
 
 
 def is_asked_by_another(books: Books, session: PaymentSession) -> bool:
-    """Return whether a payer asks who isn't the customer: nothing saved is theirs, and nothing of theirs is saved."""
+    """Return whether the payer who asks isn't the customer, so that no saved payment method is used or added."""
     has_customer = books.collection.customer_id is not None or session.context.get("account_reference")
     return bool(books.origin.by_payer and has_customer and not _is_customer_of(session, books.origin.actor))
 
 
 def context_of_payer(books: Books, context: PaymentContext) -> PaymentContext:
-    """Return what a provider is told of who pays: the customer's account, or nothing of a customer who isn't asking."""
+    """Return a context with the customer's account; without any customer data if another payer asks."""
     origin, customer_id = books.origin, books.collection.customer_id
     if customer_id is None:
         return context
@@ -212,13 +211,13 @@ def context_of_payer(books: Books, context: PaymentContext) -> PaymentContext:
         known = {"customer_id": None, "email": None} if is_customers else {}
         return replace(context, account_reference=None, **known)
     account = context.account_reference or books.account_reference
-    # With an account goes whose it is: what is paid for may become somebody else's.
+    # The account's owner is stored with it, since the payable may change hands.
     owner = context.customer_id or (None if account is None else str(customer_id))
     return replace(context, account_reference=account, customer_id=owner)
 
 
 def _latest(rows: QuerySet[Any], collection_id: str, rate: Rate) -> list[datetime]:
-    """Return the times of the newest rows that count, as many as the rate allows."""
+    """Return the times of the newest counted rows, at most as many as the rate allows."""
     recent = Q(is_by_payer=True, created_at__gt=timezone.now() - rate.period)
     found = rows.filter(recent, collection=collection_id).order_by("-created_at")
     return list(found.values_list("created_at", flat=True)[: rate.count])

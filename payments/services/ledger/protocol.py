@@ -1,8 +1,7 @@
 """The protocol of every verb that calls a provider: claim → call → record.
 
-The claim is committed before the call, so whatever crashes, it is known that something may have been sent. No
-transaction is open and no lock is held while a provider is called. What it answers is recorded once, and what isn't
-certain stays open until the reconciler finds it out.
+The claim is committed before the call, and no transaction or lock is held during the call. An answer is recorded once;
+an uncertain outcome stays open until the reconciler has found it out.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ logger = logging.getLogger("payments.ledger")
 Claim = Callable[[Books], Sequence[PaymentOperation]]
 
 LATE: Final = timedelta(milliseconds=50)
-"""How long after its claim a call is made without another look."""
+"""How long after its claim a call is still made without checking the books again."""
 
 _TELLING: Final = frozenset(
     {OperationKind.UPDATE, OperationKind.CAPTURE, OperationKind.REFUND, OperationKind.CANCEL}
@@ -52,13 +51,13 @@ _TELLING: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """An operation after its call, and the error that kept it from being called or recorded, if there was one."""
+    """An operation after its call, and the error that prevented the call or the record, if there was one."""
 
     operation: PaymentOperation
     error: PaymentError | None = None
 
     def raise_for_outcome(self) -> None:
-        """Raise the error that the step stands for; return where it succeeded or is pending."""
+        """Raise the step's error, or the one that its operation stands for, unless it succeeded or is pending."""
         if self.error is not None:
             raise self.error
         raise_for_outcome(self.operation)
@@ -66,22 +65,22 @@ class Step:
 
 @dataclass(kw_only=True)
 class Performance:
-    """What came of a claim: the books as written last, and a step for every operation, in order."""
+    """The result of a claim: the books as last written, and a step for every operation, in order."""
 
     books: Books
     steps: list[Step]
 
     def raise_first(self) -> Books:
-        """Raise the first step's error, or return the books: one provider's trouble doesn't spare the others."""
+        """Raise the first error among the steps, or return the books. All steps have been carried out in any case."""
         for step in self.steps:
             step.raise_for_outcome()
         return self.books
 
 
 def perform(collection_id: str, claim: Claim, *, origin: Origin, scope: Scope | None = None) -> Performance:
-    """Claim and commit; then call the provider for each operation that was claimed, and record what it answers.
+    """Claim and commit; then call the provider for each claimed operation, and record its answer.
 
-    Raises what the claim raises, with nothing done, and OpenTransactionError.
+    Raises what the claim raises, with nothing changed, and OpenTransactionError.
     """
     check_no_transaction()
     books, operations = _claimed(collection_id, claim, origin, scope or Scope())
@@ -108,7 +107,7 @@ def _claimed(
     except CommitInDoubtError as error:
         if not latest:
             raise
-        # Nothing was sent, but if the claim is in force, the reconciler will send it.
+        # Nothing was sent, but if the claim was committed, the reconciler will send it.
         drop_lost_connection()
         _note(latest)
         raise outcome_unknown(latest[0].pk) from error
@@ -122,7 +121,7 @@ def _note(operations: Sequence[PaymentOperation]) -> None:
 
 
 def _about_to_commit(operations: Sequence[PaymentOperation]) -> None:
-    """Make sure that the request which claims these is still the one that is to be answered."""
+    """Check that the HTTP request which claims these operations still holds its idempotency key."""
     request = served_request()
     if operations and request is not None:
         request.hold()
@@ -131,7 +130,7 @@ def _about_to_commit(operations: Sequence[PaymentOperation]) -> None:
 
 
 def _carry_out(performance: Performance, operation: PaymentOperation) -> None:
-    """Call the provider for an operation and record its answer; what goes wrong is a step's error."""
+    """Call the provider for an operation and record its answer; an error is kept in the step."""
     reach(Checkpoint.CLAIMED, operation)
     try:
         refusal = _look_again(performance, operation)
@@ -150,7 +149,7 @@ def _carry_out(performance: Performance, operation: PaymentOperation) -> None:
 
 
 def call_and_record(performance: Performance, operation: PaymentOperation) -> PaymentOperation:
-    """Call the provider for an operation in the books, record the answer, and return the operation as it is then."""
+    """Call the provider for an operation in the books, record the answer, and return the updated operation."""
     result = call_for(operation)
     reach(Checkpoint.CALLED, operation)
     performance.books, recorded = record_answer(performance.books, operation, result)
@@ -159,10 +158,10 @@ def call_and_record(performance: Performance, operation: PaymentOperation) -> Pa
 
 
 def _look_again(performance: Performance, operation: PaymentOperation) -> PaymentError | None:
-    """Return why a provider isn't to be called any more, where the call comes late; renew the operation's lease else.
+    """Return the reason not to make a late call, or renew the operation's lease and return None.
 
-    Others may have worked on the collection since the claim: the payer, the bank, or the reconciler, who takes over
-    what was abandoned. Before a session is abandoned there is always a look, for its payer may just have paid.
+    The collection may have changed since the claim, by the payer, the bank or the reconciler, which takes over
+    abandoned operations. The cancelation of a session is always checked again, since its payer may just have paid.
     """
     age = timezone.now() - operation.created_at
     is_prompt = not performance.steps and timedelta(0) <= age < LATE
@@ -191,10 +190,10 @@ def _look_again(performance: Performance, operation: PaymentOperation) -> Paymen
 
 
 def _learn_from_refusal(performance: Performance, operation: PaymentOperation) -> PaymentOperation:
-    """Ask a provider why it has refused something, and record what it reports: mostly the session stands elsewhere.
+    """Ask a provider for the session's state after a refusal, and record what it reports.
 
-    The payer may have paid meanwhile, or a clerk have captured in the provider's dashboard. Where the provider can't
-    be asked right now, the refusal stands by itself.
+    The session has often changed: the payer may have paid, or an operator may have captured in the provider's
+    dashboard. If the provider can't be asked right now, only the refusal is recorded.
     """
     if operation.status != OperationStatus.DECLINED or operation.kind not in _TELLING:
         return operation

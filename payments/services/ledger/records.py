@@ -1,6 +1,6 @@
-"""The record: writes down what a provider answered, once.
+"""The record: writes a provider's answer into the books, once.
 
-If somebody else has recorded the operation meanwhile, as a webhook may, nothing is done twice.
+A webhook or worker may have recorded the operation meanwhile; then nothing is recorded twice.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _LASTING: Final = (
     OperationKind.CAPTURE,
     OperationKind.REFUND,
 )
-"""What these did stays done. An update or a cancelation may have been overtaken by a later one."""
+"""Operations whose effect is permanent. An update or a cancelation may have been superseded by a later one."""
 
 DECLINED: Final = Failure(code="declined")
 NOT_SENT: Final = Failure(code="not_sent")
@@ -67,9 +67,9 @@ UNANSWERED: Final = Failure(code="outcome_unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A person's decision about an operation, and how they know; `told` is what the history keeps of it.
+    """A person's decision about an operation, and how they know.
 
-    A correction takes the place of an earlier one.
+    The history keeps `told`. A correction (`is_correction`) replaces an earlier decision.
     """
 
     actor: Any
@@ -82,9 +82,9 @@ class Resolution:
 def record_answer(
     books: Books, operation: PaymentOperation, result: ProviderResult
 ) -> tuple[Books, PaymentOperation]:
-    """Record a provider's answer to an operation in the books that it was claimed in, or in new ones.
+    """Record a provider's answer to an operation in the books in which it was claimed, or in new ones.
 
-    Return the books, and the operation as it is in them. Raises as `check_word` does.
+    Return the books and the updated operation in them. Raises as `check_word` does.
     """
 
     as_sent = (operation.status, operation.attempts, operation.lease_owner)
@@ -96,7 +96,7 @@ def record_answer(
     fact = getattr(result, "fact", None)
     if fact is not None:
         check_word(operation.session, fact)
-        # It may tell of captures and refunds that aren't in these books.
+        # A fact may report captures and refunds that aren't in these books.
         return keep(books.collection.pk, rule, origin=books.origin, ending=_recording)
     return amend(books, rule, scope=WHOLE, ending=_recording)
 
@@ -107,7 +107,7 @@ def record_result(
     *,
     origin: Origin | None = None,
 ) -> PaymentOperation:
-    """Record what became of an operation, and return it as it is afterwards; `origin` is who asked for it, if None."""
+    """Record an operation's outcome, and return the updated operation; `origin` defaults to the operation's own."""
 
     def rule(books: Books) -> PaymentOperation:
         return _recorded(books, books.operation(operation.pk), result)
@@ -124,7 +124,7 @@ def record_word(
     resolution: Resolution,
     accepted: Collection[AttentionReason] = (),
 ) -> None:
-    """Record what a person says that the provider has answered; what they have accepted needs nobody's attention."""
+    """Record a person's statement as the provider's answer; the `accepted` reasons need no attention."""
     if not _is_news(operation, result):
         return
     note_resolution(books, operation, resolution)
@@ -136,7 +136,7 @@ def record_word(
 
 
 def note_resolution(books: Books, operation: PaymentOperation, resolution: Resolution) -> None:
-    """Write down who has decided about an operation, and why."""
+    """Record who has decided about an operation, and why."""
     operation.resolved_by = resolution.actor
     operation.resolution_reason = resolution.reason
     operation.resolution_evidence = resolution.evidence
@@ -153,20 +153,18 @@ def mark_unknown(
     operation: PaymentOperation,
     result: ProviderResult | None = None,
 ) -> None:
-    """Record that nobody knows what became of an operation; the caller refreshes the totals."""
+    """Record that an operation's outcome is unknown; the caller refreshes the totals."""
     _record_unknown(books, operation, result or ProviderResult(outcome=Outcome.UNKNOWN))
 
 
 def _counts(operation: PaymentOperation, as_sent: tuple[str, int, str], result: ProviderResult) -> bool:
-    """Return whether an answer still says something of an operation that others may have taken over since it was sent.
-
-    Money that has moved has moved. A refusal says nothing once somebody else has sent the same again, and what isn't
-    certain is less than what they have found out.
-    """
-    if result.outcome == Outcome.SUCCEEDED:
+    """Return whether an answer still counts for an operation that another process may have taken over meanwhile."""
+    if result.outcome == Outcome.SUCCEEDED:  # Money that has moved has moved.
         return True
+    # A refusal of one attempt doesn't rule out that a later one succeeded.
     if result.outcome == Outcome.DECLINED:
         return bool(operation.attempts == as_sent[1])
+    # An uncertain answer must not overwrite what the other process has found out.
     return (operation.status, operation.attempts, operation.lease_owner) == as_sent
 
 
@@ -185,14 +183,14 @@ def _recorded(books: Books, operation: PaymentOperation, result: ProviderResult)
 
 
 def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
-    """Return whether an answer can tell something that isn't known.
-
-    An operation that needs a person only heeds a certain answer, and no refusal of what the books hold: money that has
-    moved isn't undone by being refused. One that has ended, because a report was faster than the answer, still learns
-    from a success: the money has moved, or the answer holds what the report didn't.
-    """
+    """Return whether an answer adds to what is known of an operation."""
+    # A report may have ended the operation before the answer came. A success still counts: it may contain what the
+    # report didn't.
     if not operation.is_open:
         return result.outcome == Outcome.SUCCEEDED and operation.kind in _LASTING
+    # Only a certain answer changes an operation that needs attention, and a refusal doesn't undo money that has moved.
+    # Only a certain answer changes an operation that needs attention, and a refusal doesn't undo money that has moved.
+    # Only a certain answer changes an operation that needs attention, and a refusal doesn't undo money that has moved.
     if operation.status == OperationStatus.ATTENTION:
         is_refusal = result.outcome == Outcome.DECLINED and not is_recorded(operation)
         return is_refusal or result.outcome == Outcome.SUCCEEDED
@@ -231,9 +229,9 @@ def _record_success(
 
 
 def _is_older_than_an_authorization(operation: PaymentOperation, result: ProviderResult) -> bool:
-    """Return whether a session is said to be canceled of which a report has told since that it is authorized.
+    """Return whether a cancelation's answer is older than a report that the session is authorized.
 
-    An answer that knows of the authorization is the younger one, and tells how the session stands.
+    An answer that includes the authorization is newer than the report, and describes the present state.
     """
     fact = result.fact if isinstance(result, CancelResult) else None
     knows_of_it = fact is not None and bool(fact.authorized_amount)
@@ -269,7 +267,7 @@ def _look_soon(operation: PaymentOperation) -> None:
 
 
 def _wait_again(books: Books, operation: PaymentOperation) -> None:
-    """Have a session say that it waits while an attempt is under way, and not what came of the one before."""
+    """Set a session back to waiting while an attempt is under way, whatever the previous attempt has left."""
     is_attempt = operation.kind == OperationKind.AUTHORIZE
     if is_attempt and operation.session.status in (SessionStatus.ERROR, SessionStatus.REQUIRES_MORE):
         change_amount(books, operation.session, operation.session.amount)
@@ -288,12 +286,12 @@ def _record_decline(books: Books, operation: PaymentOperation, result: ProviderR
 
 def _record_not_sent(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
     if operation.status != OperationStatus.PROCESSING:
-        return  # That this attempt went nowhere says nothing of an earlier one.
+        return  # An earlier attempt may have been sent, though this one wasn't.
     record_not_sent(books, operation, result.failure or NOT_SENT)
 
 
 def record_not_sent(books: Books, operation: PaymentOperation, failure: Failure) -> None:
-    """Record that an operation that was claimed has certainly reached nobody; free what it had reserved."""
+    """Record that a claimed operation certainly wasn't sent, and release what it had reserved."""
     operation.detail = failure.detail
     code = KEY_REFUSED if failure.code == KEY_REFUSED else NOT_SENT.code
     operation.mark_not_sent(code=code, message=failure.message)
@@ -317,14 +315,14 @@ def _fail_session(books: Books, operation: PaymentOperation, failure: Failure) -
 
 
 def _release(books: Books, operation: PaymentOperation, failure: Failure) -> None:
-    """Free what the operation had reserved."""
+    """Release what an operation had reserved."""
     row = operation.capture or operation.refund
     if row is not None and row.status == MovementStatus.PENDING:
         fail_movement(books, row, failure)
 
 
 def _record_update(books: Books, operation: PaymentOperation, result: UpdateResult) -> bool:
-    """Record the new amount; return whether the provider has it as it was asked to."""
+    """Record a session's new amount; return whether the provider reports what was requested."""
     session = operation.session
     if (known := other_reference(session, result.provider_reference)) is not None:
         code = AttentionReason.REFERENCE_MISMATCH
@@ -346,7 +344,7 @@ def _record_update(books: Books, operation: PaymentOperation, result: UpdateResu
 
 
 def _lacks_amount(operation: PaymentOperation, result: ProviderResult) -> bool:
-    """Return whether a success doesn't say of how much, which can't be believed."""
+    """Return whether a success lacks its amount or currency: such an answer isn't trusted."""
     if isinstance(result, AuthorizeResult):
         return result.next_action is None and (result.amount is None or result.currency_code is None)
     if isinstance(result, MovementResult | UpdateResult):
@@ -355,7 +353,7 @@ def _lacks_amount(operation: PaymentOperation, result: ProviderResult) -> bool:
 
 
 def _fact_of(books: Books, operation: PaymentOperation, result: ProviderResult) -> SessionFact:
-    """Translate an answer into the fact that it states."""
+    """Translate an answer into the fact that it reports."""
     if isinstance(result, AuthorizeResult):
         return _authorization_fact(operation, result)
     if isinstance(result, SessionResult):
@@ -417,9 +415,10 @@ def _movement_fact(
 def _released(
     books: Books, operation: PaymentOperation, result: MovementResult, amount: Decimal
 ) -> Decimal | None:
-    """Return what a payment doesn't hold any more once a capture has ended it; a report may have told of it before.
+    """Return how much a payment no longer holds after a capture that releases the remainder, else None.
 
-    What other captures may have taken, whose outcome isn't known yet, isn't counted: the provider will say.
+    Other pending captures don't count as released: they may still succeed. A report may have recorded this capture
+    already, so that it is counted once.
     """
     payment, capture = operation.payment, operation.capture
     if not (isinstance(result, CaptureResult) and result.releases_remainder) or payment is None:

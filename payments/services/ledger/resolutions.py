@@ -1,7 +1,7 @@
-"""Resolutions: what a person says became of an operation, held against what its provider can have moved.
+"""Resolutions: a person's statement about an operation's outcome, checked against what the provider can have moved.
 
-The person's word is recorded as the provider's answer would be. It may tell of another amount than was asked, and of
-money that a report has brought into the books meanwhile, which is then not booked again.
+The statement is recorded like an answer of the provider. It may give another amount than was requested, or name money
+that a report has booked meanwhile, which isn't booked again.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ from payments.states import (
 
 CORRECTED: Final = Failure(code="corrected")
 BOOKED_OTHERWISE: Final = Failure(code="booked_otherwise")
-"""Why a capture or refund moved nothing: what was asked is in the books as another one."""
+"""The failure of a capture or refund whose money is in the books as another one."""
 
 RESOLVABLE_AFTER: Final = timedelta(minutes=10)
-"""For how long an outcome has to be unknown before a person may decide."""
+"""How long an outcome must have been unknown before a person may decide."""
 
 SKEW: Final = timedelta(minutes=5)
-"""By how much the clocks of the machines that write rows may differ."""
+"""The most by which the clocks of the machines that write rows may differ."""
 
 _RESULTS: Final[dict[OperationKind, Callable[..., ProviderResult]]] = {
     OperationKind.INITIATE: InitiateResult,
@@ -97,10 +97,10 @@ _EXCESSES: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a person says of an operation; `amount` (major units) is what has moved, None means as much as was asked.
+    """A person's statement about an operation; `amount` (major units) has moved, None means what was requested.
 
-    `reference` is what the provider calls it, or the id of a capture or refund in the books that is the same money.
-    `accepts_excess` says that it is meant, though it is more than the provider can have moved by the books.
+    `reference` is the provider's reference, or the id of a capture or refund in the books that is the same money.
+    `accepts_excess` confirms an amount that is more than the provider can have moved according to the books.
     """
 
     has_happened: bool
@@ -111,10 +111,10 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a statement would do to a sum, such as what has been captured of a payment.
+    """The effect of a statement on a sum, such as a payment's captured amount; all amounts are in major units.
 
-    `excess` is by how much it would pass what the provider can have moved. `twin` is the capture or refund in the books
-    that is the same money, so that nothing is booked.
+    `excess` is by how much the sum would exceed what the provider can have moved. `twin` is the capture or refund in
+    the books that is the same money, so that nothing is booked.
     """
 
     amount: Decimal | None = None
@@ -126,10 +126,10 @@ class Outlook:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """How much larger a payment was made, and how much less of it released, for an operation's last resolution.
+    """By how much an operation's last resolution enlarged its payment, and reduced the payment's released amount.
 
-    `held` is what was said last that is authorized, or None where the history doesn't tell: whoever needed the room
-    first, the payment is no larger than that unless more was captured.
+    `held` is the last authorized amount in the history, or None if the history has none. When the room is taken back,
+    the payment becomes no larger than `held`, unless more was captured.
     """
 
     amount: Decimal = ZERO
@@ -137,7 +137,7 @@ class Room:
     held: Decimal | None = None
 
     def take_back(self, payment: Payment, captured: Decimal) -> Decimal:
-        """Have a payment of which `captured` stays hold no more than it did; return by how much that is less."""
+        """Shrink a payment to its size before, if `captured` stays captured; return by how much it holds less."""
         before = payment.amount
         payment.canceled_amount += self.canceled
         if self.held is None:
@@ -149,14 +149,14 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """What a provider has reported of an operation that needs a person: how much, and what it calls it."""
+    """The amount and reference that a provider has reported for an operation that needs attention."""
 
     amount: Decimal | None = None
     reference: str = ""
 
 
 def reported_of(operation: PaymentOperation) -> Reported:
-    """Return what was reported with another amount than was asked, the latest last; nothing where nothing was."""
+    """Return the latest report with another amount than was requested; an empty one if there is none."""
     found = Reported()
     for reason in reasons_in(operation.detail, operation.discrepancies):
         if isinstance(reason, Discrepancy) and reason.code in _MISMATCHES:
@@ -165,7 +165,7 @@ def reported_of(operation: PaymentOperation) -> Reported:
 
 
 def check_decidable(operation: PaymentOperation, now: datetime) -> None:
-    """Raise where a person can't decide about an operation; `now` is the database's time."""
+    """Raise TransitionError if a person can't decide about an operation; `now` is the database's time."""
     status = operation.status
     if status == OperationStatus.ATTENTION:
         return
@@ -188,7 +188,7 @@ def check_decidable(operation: PaymentOperation, now: datetime) -> None:
 
 
 def look_ahead(books: Books, operation: PaymentOperation, statement: Statement) -> Outlook:
-    """Return what a statement would do; raise PaymentError where it can't be recorded, or needs the second word."""
+    """Return a statement's effect; raise PaymentError if it can't be recorded, or needs `accepts_excess`."""
     amount = _amount_of(operation, statement)
     if not statement.has_happened:
         if is_recorded(operation):
@@ -213,7 +213,7 @@ def look_ahead(books: Books, operation: PaymentOperation, statement: Statement) 
 def resolve(
     books: Books, operation: PaymentOperation, statement: Statement, resolution: Resolution
 ) -> Outlook:
-    """Record what a person says became of an operation; raise as `look_ahead` does, with nothing changed."""
+    """Record a person's statement about an operation; raise as `look_ahead` does, with nothing changed."""
     outlook = look_ahead(books, operation, statement)
     resolution = replace(resolution, told={**resolution.told, **_told_of(operation, statement, outlook)})
     row = operation.capture or operation.refund
@@ -224,7 +224,7 @@ def resolve(
         _resolve_update(books, operation, outlook.amount, resolution)
         return outlook
     is_word = not is_recorded(operation) or _booked_row(operation).is_by_person
-    if not is_word:  # The provider has named it already.
+    if not is_word:  # The provider has reported its reference already.
         statement = replace(statement, reference=None)
     name = None if row is None else row.provider_reference
     if outlook.amount is not None:
@@ -233,7 +233,8 @@ def resolve(
     hold = None if row is None else row.payment
     is_hold_by_person = hold is not None and hold.is_by_person
     record_word(books, operation, _answer_for(operation, statement, outlook.amount), resolution, accepted)
-    if hold is not None:  # That some of it was taken is a person's word too, and none of its provider's.
+    # A person's statement about a capture doesn't confirm a hold that a person has booked.
+    if hold is not None:
         hold.is_by_person = is_hold_by_person
     if is_recorded(operation):
         _booked_row(operation).is_by_person = is_word
@@ -243,7 +244,7 @@ def resolve(
 
 
 def check_correctable(operation: PaymentOperation) -> None:
-    """Raise where nothing that a person has booked can be corrected: a provider has told of it, or nobody decided."""
+    """Raise TransitionError if no person has decided about an operation, or the provider has reported it since."""
     if operation.is_open or not _is_by_person(operation) or operation.kind not in MONEY_KINDS:
         raise TransitionError(
             _("Only what a person has said of an authorization, a capture or a refund can be corrected."),
@@ -258,7 +259,7 @@ def check_correctable(operation: PaymentOperation) -> None:
 
 
 def _is_by_person(operation: PaymentOperation) -> bool:
-    """Return whether a person has said what became of an operation, or that its money came by another way."""
+    """Return whether a person has resolved an operation, or booked its money as received outside of any provider."""
     return bool(operation.resolution_reason) or _is_receipt(operation)
 
 
@@ -275,9 +276,9 @@ def correct(
     *,
     room: Room,
 ) -> Outlook:
-    """Take back what a person has booked, and record what they say instead; raise with nothing changed.
+    """Take back what a person has booked, and record a new statement; raise TransitionError with nothing changed.
 
-    `room` is by how much the payment was made larger for it: it becomes smaller again.
+    `room` is by how much the payment was enlarged for it: the payment becomes smaller again.
     """
     check_correctable(operation)
     was_done = operation.status == OperationStatus.SUCCEEDED
@@ -303,7 +304,7 @@ def correct(
 
 
 def _undo(books: Books, operation: PaymentOperation, row: Movement, statement: Statement, room: Room) -> None:
-    """Take back the capture or refund that a person has booked, or their word that another one is it."""
+    """Take back a capture or refund that a person has booked, or its link to an operation."""
     if operation.own_movement_id is not None:
         _part(books, operation)
         return
@@ -317,7 +318,7 @@ def _undo(books: Books, operation: PaymentOperation, row: Movement, statement: S
 
 
 def _check_difference(operation: PaymentOperation, row: Any, statement: Statement) -> None:
-    """Raise TransitionError where a correction says what the books have."""
+    """Raise TransitionError if a correction changes nothing."""
     is_same = statement.reference in (None, "", row.provider_reference)
     if statement.has_happened and is_same and _amount_of(operation, statement) == row.amount:
         raise _nothing_to_correct()
@@ -333,9 +334,9 @@ def _note_as_not_done(books: Books, operation: PaymentOperation, resolution: Res
 
 
 def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: Room) -> Decimal:
-    """Have a capture or refund that only a person has told of have moved nothing.
+    """Record that a capture or refund which only a person has booked moved no money.
 
-    Return by how much its payment holds less, because it had been made larger for this.
+    Return by how much its payment holds less, since it had been enlarged for this.
     """
     payment, returned = row.payment, ZERO
     if isinstance(row, Capture):
@@ -357,13 +358,13 @@ def _take_back(books: Books, operation: PaymentOperation, row: Movement, room: R
 
 
 def _part(books: Books, operation: PaymentOperation) -> None:
-    """Have what a report has brought into the books not be what an operation did after all; it stays there."""
+    """Unlink an operation from a movement that a report has booked; the movement stays in the books."""
     link_movement(operation, books.movement(str(operation.own_movement_id)))
     operation.correct(code=NOT_DONE.code)
 
 
 def _let_go(books: Books, payment: Payment, amount: Decimal) -> None:
-    """Have a payment hold no money that was never received."""
+    """Release from a payment the part that was never received."""
     payment.canceled_amount += max(amount, ZERO)
     if payment.canceled_amount == payment.amount and payment.session.status == SessionStatus.AUTHORIZED:
         cancel_session(books, payment.session)
@@ -376,7 +377,7 @@ def _correct_hold(
     statement: Statement,
     resolution: Resolution,
 ) -> Outlook:
-    """Have a payment that only a person has told of hold another amount, or nothing."""
+    """Correct the held amount of a payment that only a person has booked, or release it all."""
     under_way = (row for row in books.open_operations() if row.kind != OperationKind.SYNC)
     is_busy = any(row.payment_id == payment.pk for row in under_way)
     _check_free(not (is_busy or payment.captured_amount or payment.canceled_amount))
@@ -399,7 +400,7 @@ def _correct_hold(
 
 
 def _rename(books: Books, payment: Payment, reference: str | None) -> None:
-    """Give a payment that only a person has told of the provider's reference, as they say it now."""
+    """Set the provider's reference of a payment that only a person has booked."""
     if (Payment, payment.provider_id, reference) in books.taken:
         raise _reference_taken()
     payment.provider_reference = reference or payment.provider_reference
@@ -414,7 +415,7 @@ def _check_free(is_free: bool) -> None:
 
 
 def _told_of(operation: PaymentOperation, statement: Statement, outlook: Outlook) -> dict[str, Any]:
-    """Return what the history keeps of a statement: also by how much a payment is made larger for it."""
+    """Return what the history keeps of a statement, including by how much it enlarges a payment."""
     told: dict[str, Any] = {"has_happened": statement.has_happened}
     if outlook.amount is not None:
         told["amount"] = f"{outlook.amount.normalize():f}"
@@ -426,7 +427,7 @@ def _told_of(operation: PaymentOperation, statement: Statement, outlook: Outlook
 
 
 def _booked_row(operation: PaymentOperation) -> Any:
-    """Return the row that holds what an operation has done."""
+    """Return the capture, refund or payment that an operation has made."""
     return operation.capture or operation.refund or operation.session.payment
 
 
@@ -440,7 +441,7 @@ def _read(text: str, currency_code: str) -> Reported | None:
 
 
 def _amount_of(operation: PaymentOperation, statement: Statement) -> Decimal | None:
-    """Return how much has moved, in major units; None where no amount is a part of the answer."""
+    """Return how much has moved, in major units, or None if an answer to this operation has no amount."""
     is_asked = statement.has_happened and operation.kind in KINDS_WITH_AMOUNT
     if not is_asked:
         if statement.amount is not None:
@@ -461,7 +462,10 @@ def _amount_of(operation: PaymentOperation, statement: Statement) -> Decimal | N
 
 
 def _check_step(operation: PaymentOperation, amount: Decimal) -> None:
-    """Raise AmountError for an amount that the provider can't have moved; one that left the settings isn't asked."""
+    """Raise AmountError for an amount that isn't a multiple of the provider's step.
+
+    A provider that has left the settings can't be checked.
+    """
     if operation.provider_id in provider_aliases():
         step = provider_for(operation).amount_step(operation.currency_code)
         check_multiple(amount, operation.currency_code, step)
@@ -494,9 +498,9 @@ def _look_at_session(
 def _excess_of_hold(
     books: Books, operation: PaymentOperation, amount: Decimal, statement: Statement
 ) -> Decimal:
-    """Return by how much a hold would pass what was asked, or what no other payment covers of what is due.
+    """Return by how much a hold would exceed the requested amount, or what other payments leave uncovered.
 
-    Raises AmountError without the second word, whatever an earlier one had accepted.
+    Raises AmountError unless this statement accepts the excess; an earlier statement's consent doesn't count.
     """
     payment = operation.session.payment
     own = ZERO if payment is None else payment.amount - payment.canceled_amount
@@ -528,7 +532,7 @@ def _look_at_movement(
 
 
 def _possible(books: Books, payment: Payment, kind: MovementKind) -> Decimal:
-    """Return how much of a payment can have been captured, or refunded, in all by what the books know."""
+    """Return how much of a payment can have been captured or refunded in total, according to the books."""
     if kind == MovementKind.CAPTURE:
         return payment.amount - payment.canceled_amount
     return books.succeeded(payment, MovementKind.CAPTURE) - payment.net_charged_back_amount
@@ -559,10 +563,10 @@ def _more_than_possible(
 def _twin_of(
     books: Books, operation: PaymentOperation, row: Movement, amount: Decimal, statement: Statement
 ) -> Movement | None:
-    """Return what is in the books and is the same money by its reference; None where nothing is.
+    """Return the movement in the books that is the same money according to the statement's reference, or None.
 
-    Raises where it would have another amount or is another operation's, and where what a report has told of since may
-    be the same money, unless its reference or the second word says that it isn't.
+    Raises InputError if it has another amount or belongs to another operation. Raises TransitionError if a movement
+    reported since may be the same money, unless a differing reference or `accepts_excess` rules that out.
     """
     kind = MovementKind(operation.kind)
     others: list[Movement] = [
@@ -617,7 +621,7 @@ def _reference_taken() -> InputError:
 def _may_be_same(
     books: Books, other: Movement, operation: PaymentOperation, amount: Decimal, reference: str | None
 ) -> bool:
-    """Return whether a movement that nobody here has asked for, and that is younger, may be what an operation did."""
+    """Return whether a movement without an operation of ours, booked after the claim, may be what an operation did."""
     is_foreign = all(each.target_id != other.pk for each in books.operations)
     is_alike = other.amount == amount and other.created_at >= operation.created_at - SKEW
     return is_foreign and is_alike and not (reference and other.provider_reference)
@@ -626,7 +630,7 @@ def _may_be_same(
 def _book_as_twin(
     books: Books, operation: PaymentOperation, row: Movement, twin: Movement, resolution: Resolution
 ) -> None:
-    """Have what a report has brought into the books be what an operation did; what it had reserved goes free."""
+    """Link an operation to the movement that a report has booked, and release what the operation had reserved."""
     note_resolution(books, operation, resolution)
     if row.status == MovementStatus.PENDING:
         fail_movement(books, row, BOOKED_OTHERWISE)
@@ -638,7 +642,7 @@ def _book_as_twin(
 def _resolve_update(
     books: Books, operation: PaymentOperation, amount: Decimal, resolution: Resolution
 ) -> None:
-    """End an update with the amount that the session has at the provider, whatever was asked."""
+    """End an update with the amount that the session has at the provider, whatever was requested."""
     note_resolution(books, operation, resolution)
     if operation.session.is_unauthorized:
         change_amount(books, operation.session, amount, makes_split=operation.makes_split)
@@ -649,7 +653,7 @@ def _resolve_update(
 def _take_amount(
     books: Books, operation: PaymentOperation, row: Capture | Refund | None, amount: Decimal
 ) -> None:
-    """Have what was reserved be what has moved."""
+    """Set the reserved row, or the session, to the amount that has moved."""
     if row is not None and row.status != MovementStatus.SUCCEEDED:
         row.amount = amount
     if operation.kind == OperationKind.AUTHORIZE and not is_recorded(operation):
@@ -657,7 +661,7 @@ def _take_amount(
 
 
 def _resize_session(books: Books, operation: PaymentOperation, amount: Decimal) -> None:
-    """Have a session be for what was asked, or for what is held where that is more."""
+    """Set a session's amount to what was requested, or to what is held if that is more."""
     session, whole = operation.session, max(operation.amount, amount)
     if whole != session.amount:
         old, session.amount = session.amount, whole
@@ -665,7 +669,7 @@ def _resize_session(books: Books, operation: PaymentOperation, amount: Decimal) 
 
 
 def _answer_for(operation: PaymentOperation, statement: Statement, amount: Decimal | None) -> ProviderResult:
-    """Return what the provider would have answered."""
+    """Return the provider's answer that a statement stands for."""
     build = _RESULTS[OperationKind(operation.kind)]
     if not statement.has_happened:
         return build(outcome=Outcome.DECLINED, failure=NOT_DONE)

@@ -1,12 +1,7 @@
-"""The statements with which books are opened and closed, each built once per database.
+"""The statements with which books are opened and closed, each compiled once per database.
 
-Django builds the text of a query anew each time it runs, which takes longer than most of these queries do. Here its own
-compiler builds a SELECT once, and later only the values are put in; INSERT and UPDATE are written from the model's
-fields, whose own methods prepare the values. Where that can't be done, because a release of Django has changed what is
-used here, or because the setting `COMPILE_STATEMENTS` is False, the same statements go through the plain ORM.
-
-Unlike `save`, these send no `pre_save` and no `post_save`. And unlike the models' managers, which refuse to write what
-only the services may, they ask plain querysets: a status or an amount is written here and nowhere else.
+Only these write statuses and amounts: they use plain querysets, since the models' managers refuse that, and send
+neither `pre_save` nor `post_save`.
 """
 
 from __future__ import annotations
@@ -29,30 +24,35 @@ logger = logging.getLogger("payments.ledger")
 
 ModelT = TypeVar("ModelT", bound=Model)
 
+# Django builds the text of a query anew each time it runs, which takes longer than most of these queries do. Here its
+# compiler builds each SELECT once, with markers that later give way to values. INSERT and UPDATE are written from the
+# model's fields, whose own methods prepare the values. If a release of Django has changed the internals used here, or
+# the setting `COMPILE_STATEMENTS` is False, the same statements go through the plain ORM.
+
 _CHANGED: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What is raised where a release of Django has changed what is used here."""
+"""The errors that show that a release of Django has changed the internals used here."""
 
 
 class DatabaseNow(Now):
-    """The database's own time; on MariaDB and MySQL in UTC, so that no daylight saving shifts it."""
+    """The database's own time; on MariaDB and MySQL in UTC, unaffected by daylight saving time."""
 
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[str | int, ...]]:
-        """Return the function that knows no time zone."""
+        """Return the function that ignores the connection's time zone."""
         return "UTC_TIMESTAMP(6)", ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """A SELECT as it is sent to a database; each marker in `values` gives way to a parameter."""
+    """The text of a SELECT; each marker in `values` is replaced by a parameter."""
 
     text: str
     values: tuple[Any, ...]
     converters: Sequence[tuple[int, Sequence[Callable[..., Any]], Any]]
 
     def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, str]) -> list[list[Any]]:
-        """Return what is found, each value converted as the ORM would."""
+        """Run the SELECT and return its rows, each value converted as the ORM does."""
         with connection.cursor() as cursor:
             cursor.execute(self.text, [parameters.get(value, value) for value in self.values])
             found = [list(row) for row in cursor.fetchall()]
@@ -64,7 +64,7 @@ class _Plan:
 
 
 def database_time(alias: str, rows: QuerySet[Any]) -> datetime:
-    """Return the time by the database's own clock, read along with the first of these rows."""
+    """Return the time of the database's own clock, read with the first of these rows."""
     found: datetime = (
         rows.using(alias).annotate(database_time=DatabaseNow()).values_list("database_time", flat=True)[0]
     )
@@ -72,7 +72,7 @@ def database_time(alias: str, rows: QuerySet[Any]) -> datetime:
 
 
 class Select(Generic[ModelT]):
-    """A SELECT of whole rows of one model, with parameters that are texts: `build` narrows the model's rows down."""
+    """A SELECT of whole rows of one model, which `build` filters by text parameters."""
 
     def __init__(self, model: type[ModelT], build: Callable[..., QuerySet[ModelT]], *parameters: str) -> None:
         self._model = model
@@ -80,7 +80,7 @@ class Select(Generic[ModelT]):
         self._markers = {name: f"«{name}»" for name in parameters}
 
     def __call__(self, alias: str, **parameters: str) -> list[ModelT]:
-        """Return the rows that are found; a SELECT that locks needs a transaction."""
+        """Return the matching rows; a SELECT that locks rows needs a transaction."""
         connection = connections[alias]
         plan = _plan(self, alias, connection.vendor) if compiles_statements() else None
         if plan is None:
@@ -93,7 +93,7 @@ class Select(Generic[ModelT]):
         return self._build(QuerySet(self._model, using=alias).order_by(), **parameters)
 
     def compiled(self, alias: str) -> _Plan | None:
-        """Have Django compile the query, with markers for its parameters; None where it makes something else of it."""
+        """Compile the query with markers for its parameters; return None if the result isn't as expected."""
         try:
             compiler = _compiler(self._rows(alias, self._markers))
             text, values = compiler.as_sql()
@@ -104,6 +104,12 @@ class Select(Generic[ModelT]):
             ]
         except _CHANGED:
             names, text, values, converters = (), "", (), []
+        # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
+        # values, for instance because Django has put it into the text, could never be replaced.
+        # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
+        # values, for instance because Django has put it into the text, could never be replaced.
+        # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
+        # values, for instance because Django has put it into the text, could never be replaced.
         if names != _names(self._model) or not set(self._markers.values()) <= set(values):
             _warn("SELECT", self._model)
             return None
@@ -120,14 +126,14 @@ def _compiler(rows: QuerySet[Any]) -> Any:
 
 
 def _warn(verb: str, model: type[Model]) -> None:
-    """Say that a statement is built anew each time, which is slower and otherwise the same."""
+    """Log that a statement is built anew each time, which is slower but otherwise equivalent."""
     logger.warning("This %s of %s can't be compiled, so it goes through the ORM.", verb, model.__name__)
 
 
 def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) -> None:
-    """Insert rows of one model together; the `stamped` columns, named by attribute, get the database's own time.
+    """Insert rows of one model in one statement; the `stamped` columns (attribute names) get the database's time.
 
-    Neither these nor a key that the database makes are read back.
+    Neither the stamped columns nor a key that the database generates are read back.
     """
     text = _insert_text(alias, type(rows[0]), stamped) if compiles_statements() else None
     if text is not None:
@@ -140,10 +146,10 @@ def insert(alias: str, rows: Sequence[Model], *, stamped: tuple[str, ...] = ()) 
 
 
 def update(alias: str, row: Model, names: Sequence[str], **guard: Any) -> bool:
-    """Write some columns of a row, named by attribute; return whether there was such a row.
+    """Write some columns (attribute names) of a row; return whether the row was found unchanged.
 
-    It must still have the values that `guard` gives for other columns, by attribute and as they are stored. For
-    `DatabaseNow`, the database's own time is written.
+    `guard` gives the stored values, by attribute name, that the row must still have in other columns. A `DatabaseNow`
+    writes the database's own time.
     """
     is_stamped = any(isinstance(getattr(row, name), DatabaseNow) for name in names)
     if is_stamped or not compiles_statements():
@@ -160,7 +166,7 @@ def update(alias: str, row: Model, names: Sequence[str], **guard: Any) -> bool:
 
 
 def update_many(alias: str, rows: Sequence[Model], names: Iterable[str]) -> None:
-    """Write the same columns, named by attribute, of several rows of one model in one statement."""
+    """Write the same columns (attribute names) of several rows of one model in one statement."""
     model, written = type(rows[0]), set(names)
     fields = [each.name for each in model._meta.concrete_fields if each.attname in written]
     queryset: QuerySet[Any] = QuerySet(model, using=alias)
@@ -169,7 +175,7 @@ def update_many(alias: str, rows: Sequence[Model], names: Iterable[str]) -> None
 
 @cache
 def _fields(model: type[Model]) -> Mapping[str, Any]:
-    """Return the fields that are stored, by attribute."""
+    """Return a model's stored fields by attribute name."""
     return {field.attname: field for field in model._meta.concrete_fields}
 
 
@@ -207,7 +213,7 @@ def _insert_with_orm(alias: str, rows: Sequence[Model], stamped: tuple[str, ...]
 
 @cache
 def _insert_text(alias: str, model: type[Model], stamped: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return an INSERT up to its values, and the place of one row's values; None where Django makes neither."""
+    """Return an INSERT up to its values, and the placeholders of one row; None if Django can't compile it."""
     quote = connections[alias].ops.quote_name
     try:
         now = str(_compiler(QuerySet(model, using=alias)).compile(DatabaseNow())[0])

@@ -1,7 +1,6 @@
-"""Sums and statuses: what is left to pay, authorize, capture and refund, and what a collection has come to.
+"""Sums and statuses, always computed anew from the rows in the books, and the transitions of a session.
 
-Nothing is counted up: every time, the sums are made anew from the rows in the books. The transitions of a session are
-here too, each with what the history says of it; whoever calls one refreshes the totals afterwards.
+A caller of a session's transition refreshes the totals afterwards.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ _WAITING: Final = frozenset({SessionStatus.PENDING, SessionStatus.REQUIRES_MORE}
 
 
 def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
-    """Bring payments and their collection in line with the captures and refunds: the last step of a rule.
+    """Recompute the sums and statuses of a collection and its payments: the last step of a rule.
 
-    `due_before` is what was to be paid (major units) before the collection's amount was changed.
+    `due_before` is the collection's amount (major units) before the rule changed it.
     """
     collection, kept_before = books.collection, books.collection.kept_amount
     was_covered = kept_before >= (collection.amount if due_before is None else due_before)
@@ -51,29 +50,29 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.charged_back_amount = sum((row.net_charged_back_amount for row in books.payments), ZERO)
     is_newly_covered = not was_covered and collection.kept_amount >= collection.amount
     _refresh_status(books, is_newly_covered=is_newly_covered)
-    # Also where it wasn't covered before: the order may cost less by now than the collection was opened for.
+    # Not only if it was covered before: the order may now cost less than the collection was opened for.
     if collection.kept_amount < min(kept_before, collection.amount):
         books.note("collection.unauthorized", collection, amount=collection.kept_amount)
 
 
 def held_amount(books: Books) -> Decimal:
-    """Return what is authorized of a collection and not released."""
+    """Return how much of a collection is authorized and not released, in major units."""
     return sum((row.amount - row.canceled_amount for row in books.payments), ZERO)
 
 
 def promised_amount(books: Books, *, besides: PaymentSession | None = None) -> Decimal:
-    """Return what open splits are for; `besides` names a session that isn't counted.
-
-    One that is being raised, or made, counts with its new amount. One that failed keeps nothing from others, unless it
-    is being authorized again: it may be held at any moment.
-    """
+    """Return the sum of what the open splits reserve, in major units; the session `besides` isn't counted."""
     return sum((promise_of(books, row) for row in books.unauthorized_sessions() if row is not besides), ZERO)
 
 
 def promise_of(books: Books, session: PaymentSession) -> Decimal:
-    """Return what an unauthorized session keeps from others; a part of a plan keeps its own from payers in any case."""
+    """Return how much an unauthorized session reserves, in major units; only splits reserve anything."""
+    # A failed split reserves nothing; but a payer can't take the place of an installment, even a failed one.
     is_kept = session.status in _WAITING or (books.origin.by_payer and session.installment is not None)
     promised = session.amount if session.is_split and is_kept else ZERO
+    # An authorization under way may hold its amount at any moment, and an update may have set its new one.
+    # An authorization under way may hold its amount at any moment, and an update may have set its new one.
+    # An authorization under way may hold its amount at any moment, and an update may have set its new one.
     for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
         is_counted = operation.makes_split or (session.is_split and operation.kind == OperationKind.AUTHORIZE)
         if operation.session_id == session.pk and is_counted:
@@ -82,12 +81,12 @@ def promise_of(books: Books, session: PaymentSession) -> Decimal:
 
 
 def remaining_amount(books: Books, *, besides: PaymentSession | None = None) -> Decimal:
-    """Return what no payment and no open split covers yet; `besides` names a session that isn't counted."""
+    """Return what neither a payment nor an open split covers, in major units; the session `besides` isn't counted."""
     return books.collection.amount - held_amount(books) - promised_amount(books, besides=besides)
 
 
 def check_excess(amount: Decimal, left: Decimal, currency_code: str) -> None:
-    """Raise AmountError where an amount is more than what is left to pay."""
+    """Raise AmountError if an amount (major units) is more than what is left to pay."""
     if left <= ZERO:
         raise AmountError(_("There is nothing left to pay."), code="nothing_left")
     if amount > left:
@@ -95,13 +94,16 @@ def check_excess(amount: Decimal, left: Decimal, currency_code: str) -> None:
 
 
 def check_return(books: Books, session: PaymentSession) -> None:
-    """Raise AmountError where a failed split would come back, and others have taken its place."""
+    """Raise AmountError if a failed split no longer fits, because other sessions have taken its place."""
     if session.is_split and session.status == SessionStatus.ERROR:
         check_excess(session.amount, remaining_amount(books, besides=session), books.collection.currency_code)
 
 
 def authorizable_amount(books: Books, session: PaymentSession) -> Decimal:
-    """Return how much of a collection neither is held nor may be soon, but by this session itself."""
+    """Return how much of a collection a session may authorize, in major units.
+
+    What is held, and what other authorizations under way may hold soon, isn't available.
+    """
     others = [
         row
         for row in books.open_operations(OperationKind.AUTHORIZE)
@@ -111,7 +113,7 @@ def authorizable_amount(books: Books, session: PaymentSession) -> Decimal:
 
 
 def check_overauthorization(books: Books, session: PaymentSession) -> None:
-    """Raise AmountError where authorizing a session could hold more than the collection is for."""
+    """Raise AmountError if authorizing a session could hold more than the collection's amount."""
     left = authorizable_amount(books, session)
     if session.amount > left:
         raise _exceeds(
@@ -123,9 +125,9 @@ def check_overauthorization(books: Books, session: PaymentSession) -> None:
 
 
 def amount_to_capture(books: Books, payment: Payment, amount: Decimal | None) -> Decimal:
-    """Return what a capture is for; None asks for all that is left.
+    """Return the amount of a capture, in major units; None asks for all that is left.
 
-    Raises AmountError, or OperationInProgressError where captures under way hold what would be needed.
+    Raises AmountError, or OperationInProgressError if pending captures reserve what would be needed.
     """
     captured = books.succeeded(payment, MovementKind.CAPTURE)
     return _choose(
@@ -140,7 +142,10 @@ def amount_to_capture(books: Books, payment: Payment, amount: Decimal | None) ->
 
 
 def amount_to_refund(books: Books, payment: Payment, amount: Decimal | None) -> Decimal:
-    """Return what a refund is for; None asks for all that is left. Raises as `amount_to_capture` does."""
+    """Return the amount of a refund, in major units; None asks for all that is left.
+
+    Raises as `amount_to_capture` does.
+    """
     captured = books.succeeded(payment, MovementKind.CAPTURE)
     return _choose(
         amount,
@@ -154,7 +159,7 @@ def amount_to_refund(books: Books, payment: Payment, amount: Decimal | None) -> 
 
 
 def holder_of(books: Books, payment: Payment, kind: OperationKind) -> OperationInProgressError:
-    """Return the error that tells of the operation which holds what is left; a report alone has none."""
+    """Return the error for what is left being reserved, by an operation or by a report without one."""
     for operation in books.open_operations(kind):
         if operation.payment_id == payment.pk:
             return in_progress(operation, books.origin)
@@ -164,7 +169,7 @@ def holder_of(books: Books, payment: Payment, kind: OperationKind) -> OperationI
 
 
 def fail_session(books: Books, session: PaymentSession, failure: Failure) -> None:
-    """Record that a session was refused, for a reason that its payer may read."""
+    """Record that a session's authorization was refused, for a reason that its payer may read."""
     before = str(session.status)
     session.fail(code=failure.code[:64], message=failure.message)
     books.note(
@@ -173,7 +178,7 @@ def fail_session(books: Books, session: PaymentSession, failure: Failure) -> Non
 
 
 def cancel_session(books: Books, session: PaymentSession) -> None:
-    """Record that a session is abandoned or its authorization released."""
+    """Record that a session was abandoned or its authorization released."""
     before = str(session.status)
     if session.is_unauthorized:
         note_expiry(books, session)
@@ -183,7 +188,7 @@ def cancel_session(books: Books, session: PaymentSession) -> None:
 
 
 def note_expiry(books: Books, row: PaymentSession | Payment) -> None:
-    """Note of what is being given up that its time was over, whoever gives it up."""
+    """Note that a session or payment which is being canceled had expired, whatever cancels it."""
     if row.expires_at is None or row.expires_at > timezone.now():
         return
     event_type = "session.expired" if isinstance(row, PaymentSession) else "payment.expired"
@@ -193,7 +198,7 @@ def note_expiry(books: Books, row: PaymentSession | Payment) -> None:
 def change_amount(
     books: Books, session: PaymentSession, amount: Decimal, *, makes_split: bool = False
 ) -> None:
-    """Record that an unauthorized session is for another amount, and waits for authorization anew."""
+    """Record an unauthorized session's new amount; the session waits for authorization again."""
     before = str(session.status)
     old = session.amount
     session.amount = amount
@@ -204,7 +209,7 @@ def change_amount(
 
 
 def _refresh_payment(books: Books, payment: Payment) -> None:
-    """Give a payment its sums and the status they stand for."""
+    """Set a payment's sums, and the status that follows from them."""
     payment.captured_amount = books.succeeded(payment, MovementKind.CAPTURE)
     payment.refunded_amount = books.succeeded(payment, MovementKind.REFUND)
     before = str(payment.status)
@@ -224,7 +229,7 @@ def _refresh_status(books: Books, *, is_newly_covered: bool) -> None:
     before = str(collection.status)
     status = collection.derive_status(has_open_sessions=bool(books.unauthorized_sessions()))
     if is_newly_covered and status != CollectionStatus.AUTHORIZED:
-        # Where a share is captured already, the status says what was captured, and nothing of the last share's hold.
+        # If a part is captured already, the status describes the captures and hides that the last hold was just added.
         books.note("collection.authorized", collection)
     if collection.move_to(status) and status in _COLLECTION_EVENTS:
         books.note(_COLLECTION_EVENTS[status], collection, from_status=before)
