@@ -1,1 +1,1 @@
-"""The background work: what is due is looked after by workers that may run side by side."""
+"""The background work: workers process the rows that are due, and any number of them may run at the same time."""

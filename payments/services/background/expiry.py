@@ -1,6 +1,6 @@
-"""The expiry sweeper: what was not authorized or captured in time is canceled.
+"""The expiry sweeper: sessions that weren't authorized, and payments that weren't captured in time, are canceled.
 
-The history says that it had expired, in the same transaction as the cancelation, whoever finds out about that.
+The event of the expiry is written in the same transaction as the cancelation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger("payments.expiry")
 SWEEPER: Final = Origin(source=EventSource.SYSTEM)
 
 PATIENCE: Final = timedelta(hours=1)
-"""How long what couldn't be canceled stands behind what wasn't tried yet."""
+"""How long a row that couldn't be canceled is sorted behind the rows that weren't tried yet."""
 
 _HOLDING: Final = (
     PaymentStatus.AUTHORIZED,
@@ -49,9 +49,9 @@ Progress = Callable[[PaymentSession | Payment], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepReport:
-    """How many one sweep canceled, and how many it must leave for the next.
+    """How many rows one sweep canceled, and how many it left for the next.
 
-    `seen_to` counts the rows that were not tried before, and that the next sweep doesn't begin with.
+    `seen_to` counts the rows that were tried for the first time and don't come first in the next sweep.
     """
 
     canceled: int
@@ -62,8 +62,8 @@ class SweepReport:
 def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> SweepReport:
     """Cancel up to `limit` expired sessions and as many expired authorizations.
 
-    Whatever is in the middle of something else, or whose provider can't be reached, is left for the next sweep, and
-    stands behind what wasn't tried yet.
+    A row that has an open operation, or whose provider can't be reached, is left for the next sweep, and sorted behind
+    the rows that weren't tried yet.
     """
     rows: list[PaymentSession | Payment] = [*_expired_sessions(limit), *_expired_payments(limit)]
     canceled = left = seen_to = 0
@@ -91,7 +91,7 @@ def _expired_payments(limit: int) -> list[Payment]:
 
 
 def _is_stuck(name: str) -> Exists:
-    """Tell what a sweep has tried of late, or can't try yet: it comes last, so that it doesn't keep others waiting."""
+    """Return the condition that a row was tried recently, or can't be tried yet; it is sorted last."""
     operations = PaymentOperation.objects.filter(**{name: OuterRef("pk")})
     is_tried = Q(kind=OperationKind.CANCEL, created_at__gt=timezone.now() - PATIENCE)
     return Exists(operations.filter(is_tried | Q(status__in=OPEN_OPERATION_STATUSES)))
@@ -103,7 +103,7 @@ def _is_behind(row: PaymentSession | Payment) -> bool:
 
 
 def _cancel_safely(row: PaymentSession | Payment) -> bool:
-    """Cancel one row, so that its trouble doesn't keep the others waiting; return whether that settled it."""
+    """Cancel one row and log any error; return whether nothing is left to cancel."""
     outcome: list[bool] = []
     error = survived(lambda: outcome.append(_cancel(row)))
     if error is not None:
@@ -130,7 +130,7 @@ def _cancel(row: PaymentSession | Payment) -> bool:
 
 
 def _claim(books: Books, row: PaymentSession | Payment) -> Sequence[PaymentOperation]:
-    """Claim that a row is given up whose time is still over, now that nobody else can change it."""
+    """Claim the cancelation of a row, if it is still expired now that the collection is locked."""
     now = timezone.now()
     if isinstance(row, PaymentSession):
         session = books.session(row.pk)
@@ -141,7 +141,7 @@ def _claim(books: Books, row: PaymentSession | Payment) -> Sequence[PaymentOpera
 
 
 def _look_instead(row: PaymentSession | Payment) -> bool:
-    """Ask the provider where a row stands that it wouldn't cancel; return whether that settled it."""
+    """Ask the provider for the state of a row that it refused to cancel; return whether nothing is left to cancel."""
     session = row if isinstance(row, PaymentSession) else row.session
     try:
         sync_payment_session(session, source=SWEEPER.source)
@@ -152,13 +152,13 @@ def _look_instead(row: PaymentSession | Payment) -> bool:
 
 
 def _is_canceled(row: PaymentSession | Payment) -> bool:
-    """Return whether a row was given up, and not paid or prolonged meanwhile."""
+    """Return whether a row was canceled, rather than paid or extended meanwhile."""
     return (
         row.status == SessionStatus.CANCELED if isinstance(row, PaymentSession) else row.canceled_amount > 0
     )
 
 
 def _is_done(row: PaymentSession | Payment) -> bool:
-    """Return whether nothing of a row, as it is now, waits to be given up."""
+    """Read a row again, and return whether nothing of it is left to cancel."""
     row.refresh_from_db()
     return not (row.is_unauthorized if isinstance(row, PaymentSession) else row.capturable_amount)

@@ -1,7 +1,7 @@
 """The inbox: provider events are verified, stored, answered, and then applied, each of them once.
 
-Storing comes before answering, so an answered event can't be lost; applying marks the event in the same transaction as
-the books. An event that comes early waits; one that isn't ours is kept, and changes nothing.
+An event is stored before it is answered, so it can't be lost, and it is marked as applied in the transaction that
+changes the books, so it can't be applied twice.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ from payments.states import EventSource, MovementStatus, SessionStatus, WebhookE
 logger = logging.getLogger("payments.webhooks")
 
 PAUSES: Final = (timedelta(seconds=10), *RETRIES)
-"""How long an event waits before each try: first for the request that delivers it, which applies it if it can."""
+"""The pauses before each try of a worker. The first one leaves time to the request that delivers the event."""
 
 MAX_ID: Final = 255
-"""No provider's ids are longer, in characters."""
+"""The maximum length of a provider's ids, in characters."""
 
 _MOVED: Final = (
     "status",
@@ -81,7 +81,7 @@ _MOVED: Final = (
     "applied_at",
     "updated_at",
 )
-"""What a step of an event may change."""
+"""The fields that a transition of an event may change."""
 
 Status = WebhookEventStatus
 Progress = Callable[[WebhookEvent], None]
@@ -89,17 +89,17 @@ Progress = Callable[[WebhookEvent], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """The stored event that a delivery is, and whether it was the first of it."""
+    """The stored event of a delivery, and whether this was its first delivery."""
 
     event: WebhookEvent
     is_new: bool
 
 
 def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
-    """Verify and store what a provider delivered; nothing that isn't proven is stored.
+    """Verify and store a provider's delivery; an unverified delivery isn't stored.
 
-    Raises NotFoundError for an unknown provider, WebhookVerificationError, ProviderUnavailableError where it can't be
-    verified right now, and NotSupportedError where the provider sends no events.
+    Raises NotFoundError for an unknown provider, WebhookVerificationError, ProviderUnavailableError if the delivery
+    can't be verified right now, and NotSupportedError if the provider sends no events.
     """
     provider = get_provider(provider_id)
     if is_refused(provider) or not provider.supports_webhooks:
@@ -112,7 +112,7 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
         known = WebhookEvent.objects.get(provider=provider_id, event_id=event.event_id)
         return Receipt(event=known, is_new=False)
     except DataError as error:
-        # A character that the database can't hold won't be one the next time either.
+        # The database can't store one of its characters, and a retry wouldn't change that.
         raise _malformed() from error
     return Receipt(event=event, is_new=True)
 
@@ -124,13 +124,14 @@ def process_event(
     owner: str | None = None,
     may_call_provider: bool = True,
 ) -> WebhookEvent:
-    """Apply a stored event that wasn't yet: its own fact, or what the provider says when asked.
+    """Apply a stored event that wasn't applied yet: its own fact, or the provider's answer about its session.
 
-    It is asked where the event carries no fact, and where the fact would take back what is recorded: then only the
-    provider knows which of the two is older. A session that only waits to be authorized is authorized. An event that
-    takes such a call stays as it is unless `may_call_provider`. `owner` is the worker that has leased the event. Raises
-    LeaseLostError, with nothing recorded, where that has lost it. Where the event is about several sessions, the
-    provider is asked about the others first.
+    The provider is asked if the event has no fact, and if its fact contradicts what is recorded: then only the provider
+    knows which of the two is older. If the event is about several sessions, the provider is asked about the others
+    first. A session that only waits for its authorization is authorized.
+
+    An event that requires a call stays unchanged unless `may_call_provider`. `owner` is the worker that has leased the
+    event; if it has lost the lease, LeaseLostError is raised and nothing is recorded.
     """
     sessions = _sessions_of(event)
     if not sessions:
@@ -147,7 +148,7 @@ def process_event(
     if is_asked:
         answer = retrieve(session)
         if answer.fact is None and (fact is None or event.attempts < len(PAUSES) - 1):
-            # “Not found” may only be behind: the provider has just told us of this session.
+            # “Not found” may be stale: the provider has just sent an event about this session.
             return _defer(event, detail=f"retrieve: {answer.outcome}", owner=owner)
         fact = answer.fact or fact
     if fact is not None:
@@ -160,7 +161,7 @@ def process_event(
 
 
 def apply_at_once(event: WebhookEvent) -> None:
-    """Apply an event in the request that delivers it; what takes a call to its provider is left to a worker."""
+    """Apply an event in the request that delivers it, unless that requires a call, which is left to a worker."""
     if event.fact is None or event.status != Status.RECEIVED:
         return
     try:
@@ -174,7 +175,7 @@ def apply_at_once(event: WebhookEvent) -> None:
 def process_due_events(
     *, limit: int = 100, owner: str | None = None, progress: Progress | None = None
 ) -> int:
-    """Apply up to `limit` stored events that are due; return how many there were. Workers may run side by side."""
+    """Apply up to `limit` due events; return how many there were. Several workers may run at the same time."""
     owner = owner or new_owner()
     events = lease_rows(_due(), owner=owner, limit=limit)
     for event in leased_rows(events):
@@ -196,10 +197,10 @@ def process_due_events(
 def replay_webhook_event(
     event: WebhookEvent, *, actor: Actor = None, source: str = EventSource.SHOP, by_payer: bool = False
 ) -> WebhookEvent:
-    """Apply a stored event again, whatever became of it before; facts only move forward, so this does no harm.
+    """Apply a stored event again, whatever its status; this is harmless, since facts only move forward.
 
-    The history of the event's session says who asked for it. Raises what asking the provider does, where the event
-    carries no fact of its own.
+    The history of the event's session records who requested it. If the event has no fact, the provider is asked, and
+    an error of that call is raised.
     """
     origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     event.attempts = 0
@@ -211,7 +212,7 @@ def replay_webhook_event(
 
 
 def _event_of(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookEvent:
-    """Return the row that keeps what is delivered; one that carries its fact is the receiver's to apply first."""
+    """Return an unsaved row for a delivery; if it has a fact, a worker leaves it to the receiving request at first."""
     with _proving(provider):
         result = _parsed(provider, request)
     session = PaymentSession.objects.filter(pk=result.session_id or "", provider=provider.alias).first()
@@ -221,7 +222,7 @@ def _event_of(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookEv
 
 @contextmanager
 def _proving(provider: BaseProvider[Any]) -> Iterator[None]:
-    """Have nothing be proven by a delivery that can't be read, whatever goes wrong, in the plug-in or here."""
+    """Raise WebhookVerificationError for any error while a delivery is read, in the plug-in or here."""
     try:
         yield
     except (PaymentError, KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -240,7 +241,7 @@ def _proving(provider: BaseProvider[Any]) -> Iterator[None]:
 
 
 def _parsed(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookResult:
-    """Have a plug-in prove and translate a delivery; raise where that comes to nothing that can be kept."""
+    """Have a plug-in verify and translate a delivery; raise if the result can't be stored."""
     result: object = provider.parse_webhook(request)
     if not isinstance(result, WebhookResult):
         raise _malformed()
@@ -250,7 +251,7 @@ def _parsed(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookResu
         logger.error("The provider %s made of an event what can't be used: %s.", provider.alias, error.where)
         raise _malformed() from error
     if not 0 < len(result.event_id) <= MAX_ID:
-        # One without an id would pass for a copy of the last such.
+        # Events without an id would all count as copies of one another.
         raise _malformed()
     return result
 
@@ -294,7 +295,7 @@ def _due() -> QuerySet[WebhookEvent]:
 
 
 def _sessions_of(event: WebhookEvent) -> list[PaymentSession]:
-    """Find the sessions that an event is about, the one that it names itself first."""
+    """Return the sessions that an event is about, the one that it names first."""
     sessions = _sessions(event)
     others = (_with_capture(sessions, reference) for reference in event.other_captures)
     found = {row.pk: row for row in (_session_of(event), *others) if row is not None}
@@ -302,12 +303,12 @@ def _sessions_of(event: WebhookEvent) -> list[PaymentSession]:
 
 
 def _sessions(event: WebhookEvent) -> QuerySet[PaymentSession]:
-    """Return the sessions that an event can be about: only ever those of the same provider."""
+    """Return the sessions that an event can be about: those of the same provider."""
     return PaymentSession.objects.select_related("collection").filter(provider=event.provider_id)
 
 
 def _session_of(event: WebhookEvent) -> PaymentSession | None:
-    """Find the session that an event names first of all."""
+    """Return the session that an event names: by id, by its provider reference, or by a capture's; else None."""
     if event.session is not None:
         return event.session
     sessions = _sessions(event)
@@ -323,7 +324,7 @@ def _by_reference(sessions: QuerySet[PaymentSession], event: WebhookEvent) -> Pa
 
 
 def _with_capture(sessions: QuerySet[PaymentSession], reference: str | None) -> PaymentSession | None:
-    """Find the one session that has a capture of this name: where several have, it is none's."""
+    """Return the only session that has a capture with a reference; None if several have one, as any may be meant."""
     if not reference:
         return None
     captures = Capture.objects.filter(provider_reference=reference)
@@ -332,7 +333,7 @@ def _with_capture(sessions: QuerySet[PaymentSession], reference: str | None) -> 
 
 
 def _is_looked_up(session: PaymentSession, origin: Origin) -> bool:
-    """Record what the provider says of a session; return whether it says anything."""
+    """Ask the provider about a session and record its fact; return whether it reported one."""
     fact = retrieve(session).fact
     if fact is not None:
         record_fact(session, fact, origin=origin)
@@ -351,7 +352,7 @@ def _awaits_authorization(fact: SessionFact | None) -> bool:
 
 
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
-    """Return whether a fact tells of a success where a later end is recorded, and its provider can be asked."""
+    """Return whether a fact reports a success that has ended since in the books, and its provider can be asked."""
     if session.status == SessionStatus.CANCELED and fact.status == SessionStatus.AUTHORIZED:
         is_in_doubt = not is_held(session)
     else:
@@ -364,7 +365,7 @@ def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
 
 
 def _is_believed(session: PaymentSession) -> bool:
-    """Return whether what a session's provider says counts; also of one that has left the settings since."""
+    """Return whether a session's provider is trusted; one that has left the settings is."""
     try:
         return not is_refused(provider_for(session))
     except ProviderUnavailableError:
@@ -379,11 +380,11 @@ def _can_be_asked(session: PaymentSession) -> bool:
 
 
 def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: Origin) -> None:
-    """Authorize a session whose payer has done their part at the provider's own place, as the provider reports.
+    """Authorize a session whose payer has approved it at the provider, according to a fact.
 
-    What comes of that is in the books, and the reconciler sees to an unknown outcome. A session that can't be
-    authorized any more is left as it is. Raises ProviderUnavailableError and OperationInProgressError: it has to be
-    tried again.
+    The outcome is in the books, and the reconciler follows up an unknown one. A session that can no longer be
+    authorized is left unchanged. Raises ProviderUnavailableError and OperationInProgressError, after which the event
+    has to be tried again.
     """
     is_ours = other_reference(session, fact.provider_reference) is None
     if not (fact.awaits_authorization and session.is_unauthorized and is_ours):
@@ -397,12 +398,12 @@ def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: O
 
 
 def _mark_applied(event: WebhookEvent, session: PaymentSession, owner: str | None) -> None:
-    """Note on a stored event, in the transaction that records it, that what it states is in the books."""
+    """Mark an event as applied, in the transaction that records its fact."""
     _move(event, lambda row: row.apply(session=session), owner)
 
 
 def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
-    """Let an event wait that may be early; ignore one that names a session which isn't ours."""
+    """Defer an event that may be early; ignore one that names a session which isn't ours."""
     is_nameless = not (event.provider_reference or event.capture_reference)
     is_foreign = bool(event.reported_session_id) or is_nameless
     if is_foreign or event.attempts >= len(PAUSES) - 1:
@@ -411,7 +412,7 @@ def _defer_or_ignore(event: WebhookEvent, owner: str | None) -> WebhookEvent:
 
 
 def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
-    """Try an event again later whose application has failed, in whatever way."""
+    """Schedule the retry of an event whose application raised."""
     logger.warning("The webhook event %s failed.", event.pk, exc_info=error)
     event.refresh_from_db()
     if event.lease_owner == owner:
@@ -423,7 +424,7 @@ def _put_back(event: WebhookEvent, error: BaseException, owner: str) -> None:
 
 
 def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEvent:
-    """Try an event again later; after the last time it counts as failed, and an operator may replay it."""
+    """Schedule an event's retry; after the last one the event has failed, and an operator may replay it."""
 
     def step(row: WebhookEvent) -> None:
         row.attempts += 1
@@ -436,7 +437,7 @@ def _defer(event: WebhookEvent, *, detail: str, owner: str | None) -> WebhookEve
 
 
 def _move_on(event: WebhookEvent, step: Progress, owner: str | None) -> WebhookEvent:
-    """Take a stored event a step further, unless somebody else has done so meanwhile; return it as it is then."""
+    """Apply a transition to a stored event unless another process was first; return the updated event."""
     with suppress(LeaseLostError):
         _move(event, step, owner, status=event.status, attempts=event.attempts)
     event.refresh_from_db()
@@ -444,8 +445,8 @@ def _move_on(event: WebhookEvent, step: Progress, owner: str | None) -> WebhookE
 
 
 def _move(event: WebhookEvent, step: Progress, owner: str | None, **guard: Any) -> None:
-    """Take a stored event a step further and end its lease; raise LeaseLostError where it is another's by now."""
-    moved = copy(event)  # What is written here may be undone.
+    """Apply a transition to a stored event and end its lease; raise LeaseLostError if another worker has it."""
+    moved = copy(event)  # The transaction may still be rolled back.
     step(moved)
     moved.updated_at = timezone.now()
     if owner is not None:

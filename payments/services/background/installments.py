@@ -1,7 +1,6 @@
-"""Installments that fall due: telling the shop of them, and charging them while their customers are away.
+"""Due installments: an event tells the shop, and agreed ones are charged off-session, at most once a day.
 
-Only what the customer has agreed to is charged by itself, as the plan says. One attempt a day for each installment:
-what a bank has refused, and where it wants the customer, is for the customer or the shop to go on with.
+An installment that a bank refused, or for which it wants the customer, is left to the customer or the shop.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ logger = logging.getLogger("payments.installments")
 COLLECTOR: Final = Origin(source=EventSource.SYSTEM)
 
 PAUSE: Final = timedelta(days=1)
-"""How long an attempt that came to nothing, or whose process died, keeps the next from being made."""
+"""The shortest time between two attempts, also if the first one failed or its process died."""
 
 PATIENCE: Final = timedelta(days=30)
-"""How long after its day an installment is still charged by itself; later a person has to look."""
+"""How long after its due date an installment is still charged automatically; later, a person has to decide."""
 
 CHALLENGE: Final = timedelta(hours=1)
-"""How long a payer whom a bank has asked for more is left alone; asking again and again doesn't make it longer."""
+"""How long a payer has to answer a bank's question before the installment is charged; repeated questions don't add."""
 
 _ATTEMPT: Final = "session.charging"
 _CHALLENGED: Final = "session.requires_more"
@@ -51,11 +50,11 @@ def notify_due_installments(*, limit: int = 100, progress: Progress | None = Non
 
 
 def charge_due_installments(*, limit: int = 100, progress: Progress | None = None) -> int:
-    """Charge up to `limit` due installments with what their customers have saved; return how many were tried.
+    """Charge up to `limit` due installments with their customers' saved payment methods; return how many were tried.
 
-    Only those of a plan that was made with `is_automatic`, each once. What came to nothing when its payer tried it
-    themselves is charged all the same, also where they have left their bank's question. One that couldn't be charged,
-    for want of a saved payment method, say, gets a `session.not_charged` event with the reason.
+    Only installments of a plan with `is_automatic` are charged, each once. They are charged also after a failed attempt
+    of the payer, or if the payer hasn't answered the bank's question. An installment that couldn't be charged, for
+    instance without a saved payment method, gets a `session.not_charged` event with the reason.
     """
     return sum(_safely(_charge, session, progress) for session in _due().order_by("due_at", "id")[:limit])
 
@@ -63,9 +62,9 @@ def charge_due_installments(*, limit: int = 100, progress: Progress | None = Non
 def _safely(
     step: Callable[[PaymentSession], bool], session: PaymentSession, progress: Progress | None
 ) -> bool:
-    """Do one installment's step, so that its trouble doesn't keep the others waiting.
+    """Run one installment's step and log any error; return whether the step is done.
 
-    Return whether it is done, by this worker or by another; a step itself returns whether it was this one.
+    The step returns whether this worker did it; it may also have been another.
     """
     done: list[bool] = []
     error = survived(lambda: done.append(step(session)))
@@ -90,7 +89,7 @@ def _due() -> QuerySet[PaymentSession]:
     now = timezone.now()
     tried = _events_of_session(_ATTEMPT).filter(created_at__gte=OuterRef("due_at"))
     challenged = _events_of_session(_CHALLENGED).filter(created_at__lte=now - CHALLENGE)
-    # A payer's own try that came to nothing takes nothing from what was agreed; a charge that did isn't repeated.
+    # A payer's failed attempt doesn't end the agreement to be charged; a failed charge isn't repeated.
     came_to_nothing = Q(status=SessionStatus.ERROR) | (
         Q(status=SessionStatus.REQUIRES_MORE) & Exists(challenged)
     )
@@ -126,7 +125,7 @@ def _charge(session: PaymentSession) -> bool:
 
 
 def _claim(session: PaymentSession) -> bool:
-    """Note an attempt, unless another worker has made one meanwhile."""
+    """Note an attempt and return True, unless another worker has made one meanwhile."""
 
     def rule(books: Books) -> bool:
         if not _due().filter(pk=session.pk).exists():

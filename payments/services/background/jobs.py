@@ -1,6 +1,6 @@
-"""The background work as a list of jobs, for whatever runs it: a command, a task queue, a test.
+"""The background work as a list of jobs, which a command, a task queue or a test runs.
 
-A job looks after what is due and returns how much that was. Losing a run is harmless: rows stay due.
+A lost run is harmless: its rows stay due.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Batch = Callable[[int, Report], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A piece of background work; `run` takes a limit and a function that is told of each row.
+    """A piece of background work; `run` takes a limit and a function that is called with a line about each row.
 
-    It returns how many rows were seen to: fewer than the limit only where nothing more is due.
+    `run` returns how many rows were processed: fewer than the limit only if nothing more is due.
     """
 
     name: str
@@ -68,7 +68,10 @@ def _charges(limit: int, report: Report) -> int:
 
 
 def _filled(batch: Batch) -> Batch:
-    """Go on until a batch is full or nothing is due: of a short one, another worker may have taken the rest."""
+    """Return a function that runs batches until `limit` rows are processed or nothing is due.
+
+    A short batch isn't the end: another worker may have leased the rest of it.
+    """
 
     def run(limit: int, report: Report) -> int:
         total = 0
@@ -93,7 +96,7 @@ JOBS: Final = {
 
 
 def run_job(name: str, limit: int) -> int:
-    """Run a job in batches of up to `limit` rows as long as they are full; return how many were due."""
+    """Run a job in batches of up to `limit` rows until nothing is due; return how many rows were processed."""
     total, count = 0, limit
     while count >= limit:
         count = JOBS[name].run(limit, lambda line: None)

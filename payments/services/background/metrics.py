@@ -1,4 +1,4 @@
-"""How the background work is doing, in a few figures that an operator's alarm can look at."""
+"""Figures about the background work, for an operator's monitoring."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from payments.services.ledger.locks import database_alias
 from payments.states import OperationStatus, WebhookEventStatus
 
 _UNRESOLVED: Final = (OperationStatus.PROCESSING, OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
-"""Of these nobody knows whether money moved. What a provider has accepted and not settled yet is known to be so."""
+"""The statuses in which it isn't known whether money moved; “pending” isn't one, as the provider has accepted that."""
 
 _WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """The figures of one moment; ages and lags in seconds, 0 where nothing waits.
+    """The figures of one moment; ages and lags are in seconds, 0 if nothing waits.
 
-    `oldest_unresolved_operation_seconds` is per provider: since when it isn't known whether a call to it moved money.
-    `inbox_lag_seconds` is how long a webhook event has been due, `outbox_lag_seconds` how long an event of ours waits
-    to be told. `attention_count` operations wait for a person, and `failed_event_count` webhook events were given up.
+    `oldest_unresolved_operation_seconds` is the age of the oldest operation, per provider, of which it isn't known
+    whether it moved money. `inbox_lag_seconds` is how long a webhook event has been due, `outbox_lag_seconds` how long
+    an event of ours has waited for its signal. `attention_count` operations need attention, and `failed_event_count`
+    webhook events have no retry left.
     """
 
     oldest_unresolved_operation_seconds: Mapping[str, float]
@@ -38,13 +39,13 @@ class Figures:
 
 
 def ask_database() -> None:
-    """Ask the database for the least there is; raise what it raises where it is away."""
+    """Run the cheapest query there is; raise the database's error if it can't be reached."""
     with connections[database_alias()].cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
 def current_figures() -> Figures:
-    """Return the figures as they are now; it takes five queries, each on an index."""
+    """Return the present figures, with five queries, each on an index."""
     now = timezone.now()
     waiting = WebhookEvent.objects.filter(status__in=_WAITING, next_attempt_at__lte=now)
     unpublished = PaymentEvent.objects.filter(published_at__isnull=True)

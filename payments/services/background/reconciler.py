@@ -1,8 +1,7 @@
-"""The reconciler: finds out what became of operations whose outcome nobody recorded.
+"""The reconciler: recovers unknown outcomes of operations; it doesn't compare the books with a provider's statements.
 
-It asks the provider first. Only what the provider doesn't know of is sent again, under the same key and only as long as
-that key protects; whatever stays unclear goes to a person. Nothing is ever failed by a timeout, or because a provider
-doesn't know a session that it has made. Each step looks under the lock whether the operation is still this worker's.
+It asks the provider first and sends again, under the same idempotency key, only what the provider doesn't know. A
+timeout never fails an operation, and what stays unclear needs attention.
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ from payments.states import (
 logger = logging.getLogger("payments.reconciler")
 
 PATIENCE: Final = timedelta(days=30)
-"""How long a provider may say “pending”: a bank takes days, but not for ever."""
+"""How long an operation may stay pending at its provider before it needs attention; banks may take days."""
 
 MARGIN: Final = timedelta(minutes=10)
-"""Our clock and the provider's may differ, so a key isn't trusted up to its last minute."""
+"""How long before its end a key's window counts as over, since our clock and the provider's may differ."""
 
 RECONCILER: Final = Origin(source=EventSource.RECONCILER)
 
@@ -69,9 +68,9 @@ Progress = Callable[[PaymentOperation], None]
 
 
 def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progress | None = None) -> int:
-    """Look after up to `limit` operations that are due; return how many there were.
+    """Do the next step for up to `limit` due operations; return how many there were.
 
-    Several workers may run side by side: each takes rows that no other has.
+    Several workers may run at the same time: each leases other rows.
     """
     owner = owner or new_owner()
     operations = lease_rows(_due(), owner=owner, limit=limit)
@@ -83,17 +82,17 @@ def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progr
 
 
 def reconcile_operation(operation: PaymentOperation, *, owner: str = "") -> PaymentOperation:
-    """Find out what became of one operation, and return it as it is then.
+    """Do the next step for one operation, and return the updated operation.
 
-    `owner` is the worker that has leased it. Raises LeaseLostError where another has it by now.
+    `owner` is the worker that has leased it. Raises LeaseLostError if the lease has passed to another worker.
     """
     return _take_step(_Turn(operation, owner))
 
 
 def reconcile_now(operation: PaymentOperation, *, origin: Origin) -> PaymentOperation:
-    """Do the next step for an operation whose outcome isn't known at once, because somebody wants to know.
+    """Do the next step for an open operation at once, on request; return the updated operation.
 
-    It uses up none of the looks that are still to come. Raises OperationInProgressError where somebody else is at it.
+    The scheduled retries aren't used up. Raises OperationInProgressError if a worker is processing the operation.
     """
     turn = _Turn(operation, "", origin=origin, is_extra=True)
     turn.take(new_owner())
@@ -114,6 +113,12 @@ def _take_step(turn: _Turn) -> PaymentOperation:
         provider = provider_for(current)
     except ProviderUnavailableError:
         return turn.require_attention(AttentionReason.PROVIDER_NOT_CONFIGURED)
+    # An answer that isn't a success proves nothing: a retry under the same key is safe only once the provider has
+    # answered that it doesn't know the operation.
+    # An answer that isn't a success proves nothing: a retry under the same key is safe only once the provider has
+    # answered that it doesn't know the operation.
+    # An answer that isn't a success proves nothing: a retry under the same key is safe only once the provider has
+    # answered that it doesn't know the operation.
     answer = turn.ask() if provider.supports_retrieve else None
     if answer is not None and answer.outcome != Outcome.SUCCEEDED:
         return turn.reschedule()
@@ -123,9 +128,10 @@ def _take_step(turn: _Turn) -> PaymentOperation:
 
 
 class _Turn:
-    """One worker's turn with one operation: `operation` is the row as it was written last, in `books`.
+    """One worker's step for one operation: `operation` is the row as it was last written, in `books`.
 
-    An extra turn is one that somebody asks for, besides those that the backoff has.
+    An extra turn (`is_extra`) was requested, in addition to those of the backoff. Each write checks under the lock that
+    the worker still has the lease.
     """
 
     def __init__(
@@ -142,7 +148,7 @@ class _Turn:
         self.is_extra = is_extra
 
     def keep(self, rule: Callable[[Books, PaymentOperation], Any]) -> Any:
-        """Apply a rule to the operation in its collection's books; raise LeaseLostError where it is another's."""
+        """Apply a rule to the operation in its collection's books; raise LeaseLostError if another worker has it."""
 
         def with_operation(books: Books) -> tuple[PaymentOperation, Any]:
             current = books.operation(self.operation.pk)
@@ -157,7 +163,7 @@ class _Turn:
         return result
 
     def take(self, owner: str) -> None:
-        """Lease the operation; raise OperationInProgressError where it is being worked on."""
+        """Lease the operation; raise OperationInProgressError if a worker has a lease on it."""
 
         def rule(_books: Books, current: PaymentOperation) -> None:
             if current.status not in _UNRECORDED:
@@ -173,11 +179,11 @@ class _Turn:
         self.owner = owner
 
     def release(self) -> None:
-        """Leave the operation to the others, to be looked at when it would have been."""
+        """End the lease, and leave the operation due at the time that was scheduled."""
         self.keep(_release)
 
     def begin(self) -> PaymentOperation:
-        """Take the turn: renew the lease, and give up on a call whose caller has vanished."""
+        """Renew the lease, and record the outcome of a call as unknown if its caller has died."""
 
         def rule(books: Books, current: PaymentOperation) -> None:
             if self.owner != current.lease_owner and self.owner:
@@ -192,14 +198,14 @@ class _Turn:
         return self.operation
 
     def ask(self) -> RetrieveResult:
-        """Record what the provider knows of the operation's session, and return its answer."""
+        """Ask the provider about the operation's session, record its fact, and return the answer."""
         answer = retrieve(self.operation.session)
         if answer.outcome == Outcome.SUCCEEDED and answer.fact is not None:
             record_fact(self.operation.session, answer.fact, origin=self.origin)
         return answer
 
     def decide(self, provider: BaseProvider[Any]) -> bool:
-        """Return whether the operation is to be sent again now that its provider was asked; else do what is left."""
+        """Return whether to send the operation again, after its provider was asked; otherwise schedule what is next."""
         window = provider.key_window(OperationKind(self.operation.kind))
         is_protected = window is None or _age_of(self.operation) < window - MARGIN
 
@@ -208,6 +214,9 @@ class _Turn:
                 self._pause(books, current, _wait if provider.supports_retrieve else _look_later)
             if current.status != OperationStatus.UNKNOWN:
                 return False
+            # Without the key's protection, sending it again could move the money twice.
+            # Without the key's protection, sending it again could move the money twice.
+            # Without the key's protection, sending it again could move the money twice.
             if not is_protected:
                 _attend(books, current, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)
                 return False
@@ -225,9 +234,9 @@ class _Turn:
         return bool(self.keep(rule))
 
     def send(self, *, is_found: bool) -> PaymentOperation:
-        """Send an operation that the provider doesn't know of once more, under its own key.
+        """Send an operation that the provider doesn't know again, under the same idempotency key.
 
-        `is_found` tells that the provider knows the operation's session, or can't be asked whether it does.
+        `is_found` means that the provider knows the operation's session, or can't be asked about it.
         """
         reach(Checkpoint.CLAIMED, self.operation)
         if not self._is_still_ours():
@@ -237,20 +246,20 @@ class _Turn:
         reach(Checkpoint.CALLED, operation)
         is_elsewhere = not is_found and operation.kind != OperationKind.INITIATE
         if result.outcome == Outcome.NOT_SENT or (is_elsewhere and result.outcome == Outcome.DECLINED):
-            # That this attempt went nowhere says nothing of the first one. Neither does the refusal of a provider that
-            # doesn't know what it has made itself, as one doesn't that is shown the credentials of another account.
+            # An attempt that wasn't sent doesn't show that the first one wasn't. Nor does a refusal by a provider that
+            # doesn't know its own session: it was probably called with the credentials of another account.
             result = replace(result, outcome=Outcome.UNKNOWN)
         if result.outcome == Outcome.SUCCEEDED and self._may_be_overtaken():
             return self._look_whether_it_lasts(result)
         return self._record(result)
 
     def reschedule(self) -> PaymentOperation:
-        """Look again later, each time after a longer pause; after the last look a person has to."""
+        """Schedule the next retry according to the backoff; after the last one the operation needs attention."""
         self.keep(lambda books, current: self._pause(books, current, _look_later))
         return self.operation
 
     def require_attention(self, reason: AttentionReason) -> PaymentOperation:
-        """Put the operation before a person."""
+        """Have the operation need attention, unless it has ended meanwhile."""
 
         def rule(books: Books, current: PaymentOperation) -> None:
             if current.status in _UNRECORDED:
@@ -262,14 +271,14 @@ class _Turn:
     def _pause(
         self, books: Books, current: PaymentOperation, pause: Callable[[Books, PaymentOperation], None]
     ) -> None:
-        """Put the operation back: for as long as it takes, or where this turn was an extra one, as it was."""
+        """Put the operation back with a pause; after an extra turn, with its schedule unchanged."""
         if self.is_extra:
             _release(books, current)
         else:
             pause(books, current)
 
     def _is_still_ours(self) -> bool:
-        """Return whether nobody has ended or taken over the operation since it was decided to send it."""
+        """Return whether the operation may still be sent: not ended, taken over or overtaken since the decision."""
 
         def rule(books: Books, current: PaymentOperation) -> bool:
             return bool(current.status == OperationStatus.UNKNOWN and not _is_overtaken(books, current))
@@ -290,16 +299,16 @@ class _Turn:
         return self.operation
 
     def _may_be_overtaken(self) -> bool:
-        """Return whether what an operation abandoned may be held all the same, at a provider that can be asked.
+        """Return whether a session may be held although its cancelation succeeded, at a provider that can be asked.
 
-        What it is told then may be its first answer, repeated under the same key, and older than an authorization.
+        Under the same key a provider repeats its first answer, which may be older than an authorization.
         """
         operation = self.operation
         may_repeat = is_abandonment(operation) and operation.attempts > 1
         return may_repeat and provider_for(operation).supports_retrieve
 
     def _look_whether_it_lasts(self, result: ProviderResult) -> PaymentOperation:
-        """Have the provider say how things stand after a cancelation; a person sees to what is held all the same."""
+        """Ask the provider for the session's state after a cancelation; require attention if it is held anyway."""
         answer = self.ask()
         if answer.outcome != Outcome.SUCCEEDED:
             return self.reschedule()
@@ -317,7 +326,7 @@ def _due() -> QuerySet[PaymentOperation]:
 
 
 def _reconcile_safely(operation: PaymentOperation) -> bool:
-    """Reconcile one operation, so that its trouble doesn't keep the others waiting; return whether it was ours."""
+    """Reconcile one operation, log any error, and return whether this worker still had the lease."""
     owner = operation.lease_owner
     error = survived(lambda: reconcile_operation(operation, owner=owner))
     if error is None or isinstance(error, LeaseLostError):
@@ -335,7 +344,7 @@ def _reconcile_safely(operation: PaymentOperation) -> bool:
 
 
 def _put_back(operation: PaymentOperation, owner: str) -> None:
-    """Look again later at an operation that can't even be looked after."""
+    """Schedule the retry of an operation whose step raised."""
     turn = _Turn(operation, owner)
     turn.begin()
     if turn.operation.status in _WAITING:
@@ -343,18 +352,16 @@ def _put_back(operation: PaymentOperation, owner: str) -> None:
 
 
 def _is_overtaken(books: Books, operation: PaymentOperation) -> bool:
-    """Return whether what has happened since forbids that an operation is sent again.
-
-    A capture may be sent though less is held than it is for: a provider takes no more than it holds, and its refusal is
-    certain. An initiation moves no money.
-    """
+    """Return whether an operation must not be sent again because of what has happened since its claim."""
+    # A capture may be sent even if less is held now: a provider never captures more than it holds, and its refusal is
+    # certain. An initiation moves no money.
     if operation.kind == OperationKind.CAPTURE:
         return not books.has_reserved(operation)
     return operation.kind != OperationKind.INITIATE and refusal_of_call(books, operation) is not None
 
 
 def _age_of(operation: PaymentOperation) -> timedelta:
-    """Return how long ago an operation was sent first, by the database's clock or ours: whichever says longer."""
+    """Return how long ago an operation was first sent: the longer of two ages, by the database's clock and by ours."""
     by_database = ExpressionWrapper(DatabaseNow() - F("sent_at"), output_field=DurationField())
     age = (
         PaymentOperation.objects.filter(pk=operation.pk)
@@ -376,7 +383,7 @@ def _look_later(books: Books, operation: PaymentOperation) -> None:
 
 
 def _wait(books: Books, operation: PaymentOperation) -> None:
-    """Look again later at what the provider itself says is pending."""
+    """Schedule the next look at an operation that the provider reports as pending."""
     if timezone.now() - operation.created_at > PATIENCE:
         _attend(books, operation, AttentionReason.STILL_PENDING)
     else:

@@ -1,4 +1,4 @@
-"""Retention: what is kept for a while only. Rows that may stand for money are kept for good."""
+"""Retention: deleting what is kept only for a while. Rows that may stand for money are kept for good."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PruneReport:
 
 
 def prune(*, events_older_than: timedelta) -> PruneReport:
-    """Clear the contents of old webhook events that are done with, and delete expired idempotency records.
+    """Clear the contents of old finished webhook events, and delete expired idempotency records.
 
-    An event's row stays, so that a copy of it that arrives even later is still known as a duplicate.
+    An event's row stays, so that a later copy of the event is still recognized as a duplicate.
     """
     done = [WebhookEventStatus.APPLIED, WebhookEventStatus.IGNORED]
     events = WebhookEvent.objects.filter(
