@@ -1,6 +1,6 @@
-"""Rows: what is stored, how its statuses may change, and what the database itself guarantees.
+"""The models: what is stored, how its statuses may change, and what the database itself guarantees.
 
-Nothing here calls a provider or a service; transition methods are pure, with no I/O and no save.
+Nothing here calls a provider or a service; transition methods neither read, write nor save anything.
 """
 
 from __future__ import annotations

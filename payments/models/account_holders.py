@@ -19,9 +19,9 @@ from payments.models.providers import PaymentProvider
 class AccountHolder(KeptModel):
     """A customer's account at a provider, where their payment methods are saved.
 
-    `provider_reference` is empty until the provider has answered: the row comes first, so that asking again asks for
-    the same account. `provider_data` is private. `refusals` counts how often the account was refused or deleted, since
-    each time ends the idempotency key under which it is asked for.
+    `provider_reference` is empty until the provider has answered: the row is inserted first, so that a retry requests
+    the same account. `provider_data` is private. `refusals` counts how often the account was refused or deleted; each
+    time ends the idempotency key of its creation.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_account_holder_id, editable=False)

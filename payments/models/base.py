@@ -1,8 +1,6 @@
-"""What every row of the house has: times, and the promise that it stays.
+"""The base classes of the models, with constraints that tie each status to its facts.
 
-A row that may stand for money is never deleted, so deletion is refused here, for one row and for many. Statuses and
-amounts follow from what providers answer, so the managers refuse to write them past the services, and constraints tie
-each status to the facts that it stands for.
+Rows that may stand for money can't be deleted, and only the services can write their statuses and amounts.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from payments.money import AmountField
 from payments.wording import kept_words, told_words
 
 NAMELESS_FAILURE: Final = "failed"
-"""The code of a refusal for which a provider gives none."""
+"""The code of a refusal for which the provider gives no code."""
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -36,14 +34,14 @@ def forbid_deletion() -> NoReturn:
 
 
 def check_writable(model: type[models.Model], names: Iterable[str]) -> None:
-    """Raise TransitionError where one of these fields of a model is written by the services alone."""
+    """Raise TransitionError if only the services may write one of these fields of a model."""
     for name in names:
         if name in _guarded_names(model):
             _forbid_write(model, name)
 
 
 def check_new(row: models.Model) -> None:
-    """Raise TransitionError where a new row has another status than the one that new rows have."""
+    """Raise TransitionError if a new row doesn't have its model's first status."""
     for field in row._meta.concrete_fields:
         if isinstance(field, StatusField) and getattr(row, field.attname) != field.get_default():
             _forbid_write(type(row), field.name)
@@ -68,9 +66,9 @@ def _guarded_names(model: type[models.Model]) -> frozenset[str]:
 
 
 class PinnedQuerySet(models.QuerySet[ModelT]):
-    """Rows that are read where they are written, whatever a router says of reads.
+    """A queryset that reads from the database to which rows are written, whatever a router decides for reads.
 
-    A replica may lag behind, and what is read here decides about money. Who wants one for a report says `using`.
+    A replica may lag behind, and these rows decide about money. Use `using()` to read a report from a replica.
     """
 
     _db: str | None
@@ -78,27 +76,27 @@ class PinnedQuerySet(models.QuerySet[ModelT]):
 
     @property
     def db(self) -> str:
-        """The alias of the database that is asked."""
+        """The alias of the database that is queried."""
         return self._db or router.db_for_write(self.model, **self._hints)
 
 
 class KeptQuerySet(PinnedQuerySet[ModelT]):
-    """Rows that can't be deleted, and whose statuses and amounts can't be written past the services.
+    """A queryset that refuses deletions, and writes to statuses and amounts.
 
-    The services themselves write through `services.ledger.statements`, which asks plain querysets.
+    The services write those through `services.ledger.statements`, which uses plain querysets.
     """
 
     def delete(self) -> NoReturn:
-        """Refuse."""
+        """Raise TransitionError."""
         forbid_deletion()
 
     def create(self, **values: Any) -> ModelT:
-        """Insert a row that has the first status."""
+        """Insert a row, which must have its model's first status."""
         check_new(self.model(**values))
         return super().create(**values)
 
     def bulk_create(self, objs: Iterable[ModelT], *args: Any, **options: Any) -> list[ModelT]:
-        """Insert rows that have the first status."""
+        """Insert rows, which must have their model's first status."""
         rows = list(objs)
         for row in rows:
             check_new(row)
@@ -119,7 +117,7 @@ class KeptQuerySet(PinnedQuerySet[ModelT]):
     def update_or_create(
         self, defaults: Mapping[str, Any] | None = None, *args: Any, **values: Any
     ) -> tuple[ModelT, bool]:
-        """Write anything but statuses and amounts, or insert a row that has the first status."""
+        """Write anything but statuses and amounts, or insert a row, which must have its model's first status."""
         check_writable(self.model, defaults or ())
         return super().update_or_create(defaults, *args, **values)
 
@@ -130,32 +128,32 @@ class KeptModel(models.Model):
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
-    if not TYPE_CHECKING:  # each model says what its own is
+    if not TYPE_CHECKING:  # each model declares its own
         objects = KeptQuerySet.as_manager()
 
     class Meta:
         abstract = True
-        base_manager_name = "objects"  # also for the rows that a row refers to
+        base_manager_name = "objects"  # used also to follow foreign keys to the model
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:
-        """Refuse."""
+        """Raise TransitionError."""
         forbid_deletion()
 
     def save_fields(self, *names: str) -> None:
-        """Save these fields, and the time of the change, and nothing else."""
+        """Save only these fields and `updated_at`."""
         self.save(update_fields=[*names, "updated_at"])
 
     def refresh_from_db(
         self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
     ) -> None:
-        """Re-read the row, statuses included, from where is written."""
+        """Re-read the row, including its status, from the database to which it is written."""
         with being_read(self):
             pinned = using or router.db_for_write(type(self), instance=self)
             super().refresh_from_db(using=pinned, fields=fields, from_queryset=from_queryset)
 
 
 class RefusableModel(KeptModel):
-    """A row that keeps why something was refused: a stable code, and words that are translated for each reader."""
+    """A row with the reason of a refusal: a stable code, and a message that is translated for each reader."""
 
     error_code = models.CharField(_("error code"), max_length=64, blank=True, default="")
     error_message = models.TextField(_("error message"), blank=True, default="")
@@ -164,23 +162,23 @@ class RefusableModel(KeptModel):
         abstract = True
 
     def set_error(self, code: str, message: str | Promise) -> None:
-        """Keep why something was refused; a provider that gives no code gets one of ours."""
+        """Store the reason of a refusal; if the provider gave no code, a default code is stored."""
         self.error_code = code or NAMELESS_FAILURE
         self.error_message = kept_words(message)
 
     def clear_error(self) -> None:
-        """Forget why something was refused."""
+        """Remove the reason of a refusal."""
         self.error_code = ""
         self.error_message = ""
 
     @property
     def error_text(self) -> str:
-        """The words of `error_message` in the active language."""
+        """`error_message` in the active language."""
         return told_words(self.error_message)
 
 
 class LeasedModel(models.Model):
-    """A row that workers take from a queue, each for as long as its lease lasts, and put back with a delay."""
+    """A row that workers lease from a queue, and put back with a delay."""
 
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True, default="")
@@ -191,13 +189,13 @@ class LeasedModel(models.Model):
         abstract = True
 
     def end_lease(self) -> None:
-        """Have no worker at it any more."""
+        """End the worker's lease on the row."""
         self.lease_owner = ""
         self.lease_expires_at = None
 
 
 class DerivedStatusModel(KeptModel):
-    """A row whose status follows from other fields; `transitions` names the transition that leads to each."""
+    """A row whose status follows from other fields; `transitions` names the transition to each status."""
 
     status: Any
     transitions: ClassVar[Mapping[Any, str]]
@@ -206,7 +204,7 @@ class DerivedStatusModel(KeptModel):
         abstract = True
 
     def move_to(self, status: str) -> bool:
-        """Take the transition that leads to `status`; return whether there was one to take."""
+        """Apply the transition to `status`; return whether the status has changed."""
         if self.status == status:
             return False
         getattr(self, self.transitions[status])()
@@ -216,9 +214,9 @@ class DerivedStatusModel(KeptModel):
 def status_has(
     name: str, fact: Q, *statuses: models.TextChoices, either: Collection[models.TextChoices] = ()
 ) -> CheckConstraint:
-    """Return a constraint by which rows in these statuses have a fact, and all others lack it.
+    """Return a constraint by which rows with these statuses have a fact, and all other rows lack it.
 
-    Those in the statuses `either` may have it or not.
+    Rows with the statuses `either` may have it or not.
     """
     has = Q(status__in=sorted(statuses)) & fact
     lacks = ~Q(status__in=sorted({*statuses, *either})) & ~fact
@@ -227,7 +225,7 @@ def status_has(
 
 
 def status_follows(name: str, facts: Mapping[Any, Q]) -> CheckConstraint:
-    """Return a constraint by which a row has the status whose facts hold."""
+    """Return a constraint by which a row's status is the one whose facts are true."""
     condition = Q()
     for status, fact in facts.items():
         condition |= Q(status=status) & fact
@@ -235,5 +233,5 @@ def status_follows(name: str, facts: Mapping[Any, Q]) -> CheckConstraint:
 
 
 def status_is_known(name: str, choices: type[models.TextChoices]) -> CheckConstraint:
-    """Return a constraint that holds the status to the closed list, whoever writes the row."""
+    """Return a constraint that limits the status to the given list."""
     return CheckConstraint(condition=Q(status__in=choices.values), name=name)

@@ -1,7 +1,7 @@
 """The payment collection: all that is to be paid for one resource.
 
-It is the aggregate root. Whoever changes anything below it holds its row lock; its totals and status are derived from
-the rows below, never counted up.
+It is the aggregate root: rows below it change only under its row lock, and its totals and status are computed from
+them.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _FACTS: Final[Mapping[Status, Q]] = {
     Status.COMPLETED: _IS_TAKEN & Q(captured_amount__gte=F("amount")),
     Status.CANCELED: _IS_OVER | (_IS_NOTHING_HELD & _IS_CANCELED),
 }
-"""What `derive_status` says, in words of the database; whether a session waits is in another table."""
+"""The rules of `derive_status` as conditions; open sessions are in another table, so no constraint can check them."""
 
 
 class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
     """Payment collections."""
 
     def for_payable(self, payable: models.Model) -> PaymentCollectionQuerySet:
-        """Select the collections of one row of the shop."""
+        """Select the collections of one of the shop's rows."""
         types = ContentType.objects.db_manager(self.db)
         names = [
             Q(payable_type=types.get_for_model(model), payable_id=key) for model, key in names_of(payable)
@@ -55,7 +55,7 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
         return self.filter(Q(*names, _connector=Q.OR)) if names else self.none()
 
     def open(self) -> PaymentCollectionQuerySet:
-        """Select the collections for which something may still be paid."""
+        """Select the collections that can still be paid."""
         return self.exclude(status__in=[Status.COMPLETED, Status.CANCELED])
 
 
@@ -63,11 +63,11 @@ class PaymentCollection(DerivedStatusModel):
     """All that is to be paid for one resource, and what has been authorized, captured and refunded of it.
 
     Amounts are exact decimals in major units of `currency_code` (ISO 4217, lower case), which all rows below share.
-    `authorized_amount` is what is held or was taken; `captured_amount` and `refunded_amount` only grow.
-    `charged_back_amount` is what payers' banks took back and have not returned. `version` grows
-    with every change of this row and of any below it. A new `secret_generation` ends the client secret that was
-    given out. `description` is what providers tell the payer that they pay. `customer_key` names the customer also
-    when their row is gone, so that nobody takes a guest's place.
+    `authorized_amount` is what is held or was captured; `captured_amount` and `refunded_amount` only grow.
+    `charged_back_amount` is what payers' banks have charged back and not reinstated. `version` grows with every change
+    of this row or a row below it. A new `secret_generation` ends the client secret that was given out. Providers show
+    the `description` to the payer. `customer_key` is kept when the customer's row is deleted, so that the collection
+    never passes for a guest's.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_collection_id, editable=False)
@@ -171,27 +171,27 @@ class PaymentCollection(DerivedStatusModel):
 
     @property
     def is_canceled(self) -> bool:
-        """Whether somebody canceled it; a fully refunded one has the same status without having been canceled."""
+        """Whether the collection was canceled; a fully refunded one has the same status, but wasn't."""
         return self.canceled_at is not None
 
     @property
     def is_fully_refunded(self) -> bool:
-        """Whether money was taken and all of it went back."""
+        """Whether money was captured and all of it was refunded."""
         return ZERO < self.captured_amount == self.refunded_amount
 
     @property
     def kept_amount(self) -> Decimal:
-        """What is held, or was taken and neither given back nor taken back by a bank, in major units."""
+        """What is held, or was captured and neither refunded nor charged back, in major units."""
         return self.authorized_amount - self.refunded_amount - self.charged_back_amount
 
     @property
     def _is_over(self) -> bool:
-        """Whether all money went back, and no more is held or to come."""
+        """Whether all money was refunded, and no more is held or expected."""
         is_over = self.is_canceled or self.captured_amount >= self.amount
         return is_over and self.is_fully_refunded and self.authorized_amount == self.captured_amount
 
     def derive_status(self, *, has_open_sessions: bool) -> Status:
-        """Return the status that the totals stand for; `has_open_sessions` tells awaiting from not paid."""
+        """Return the status that follows from the totals; `has_open_sessions` decides between awaiting and not paid."""
         if self._is_over:
             return Status.CANCELED
         if self.captured_amount > ZERO:
@@ -214,7 +214,7 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.NOT_PAID,
     )
     def reset(self) -> None:
-        """Have nothing open and nothing authorized any more; from `completed` when a person corrected it."""
+        """Record that nothing is open or authorized; from `completed` after a person's correction."""
 
     @transition(
         status,
@@ -228,7 +228,7 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.AWAITING,
     )
     def await_authorization(self) -> None:
-        """Have a session that waits to be authorized."""
+        """Record that a session waits for its authorization."""
 
     @transition(
         status,
@@ -243,7 +243,7 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.PARTIALLY_AUTHORIZED,
     )
     def authorize_partially(self) -> None:
-        """Have a part of the amount authorized; from `canceled` when a payer was faster than the cancelation."""
+        """Record that a part of the amount is authorized; from `canceled` when a payer paid before the cancelation."""
 
     @transition(
         status,
@@ -258,7 +258,7 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.AUTHORIZED,
     )
     def authorize(self) -> None:
-        """Have the whole amount authorized; from `completed` when a person corrected a capture."""
+        """Record that the whole amount is authorized; from `completed` after a person's correction of a capture."""
 
     @transition(
         status,
@@ -273,7 +273,7 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.PARTIALLY_CAPTURED,
     )
     def capture_partially(self) -> None:
-        """Have a part of the amount captured; from `completed` when the amount was raised afterwards."""
+        """Record that a part of the amount is captured; from `completed` when the amount was raised afterwards."""
 
     @transition(
         status,
@@ -288,7 +288,7 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.COMPLETED,
     )
     def complete(self) -> None:
-        """Have the whole amount captured; from `canceled` when a refund that emptied it failed after all."""
+        """Record that the whole amount is captured; from `canceled` when the refund of the last money failed late."""
 
     @transition(
         status,
@@ -303,4 +303,4 @@ class PaymentCollection(DerivedStatusModel):
         target=Status.CANCELED,
     )
     def cancel(self) -> None:
-        """Be abandoned, or have given all the money back."""
+        """Record that the collection was canceled, or all its money refunded."""

@@ -1,4 +1,4 @@
-"""The history: what changed, when, from where and by whom. It only grows, and it is the outbox too."""
+"""The history: what changed, when, from where and by whom. Its rows are append-only, and are the outbox as well."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
     """Events of the history."""
 
     def unpublished(self) -> PaymentEventQuerySet:
-        """Select the events that no signal has told of yet, oldest first."""
+        """Select the events whose signals weren't sent yet, oldest first."""
         return self.filter(published_at__isnull=True).order_by("id")
 
     def update(self, **values: Any) -> int:
-        """Write what the outbox notes, and refuse to rewrite history."""
+        """Write only the fields of the outbox, and refuse to rewrite history."""
         if not set(values) <= OUTBOX_FIELDS:
             raise TransitionError(_("Payment history can't be changed."), code="never_changed")
         return super().update(**values)
@@ -41,8 +41,8 @@ class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
 class PaymentEvent(models.Model):
     """One change in the history of a collection.
 
-    Ids rise in the order in which a collection's changes happened, since each is written under its lock. `data` is
-    redacted: it never holds what `provider_data` holds.
+    A collection's ids are in the order of its changes, since each event is written under the collection's lock. `data`
+    is redacted: it never contains anything from `provider_data`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -131,12 +131,12 @@ class PaymentEvent(models.Model):
         return f"{self.type} ({self.collection_id})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert the event; afterwards only what the outbox notes on it may be written."""
+        """Insert the event; afterwards, only the fields of the outbox may be written."""
         written = set(kwargs.get("update_fields") or ())
         if not self._state.adding and not (written and written <= OUTBOX_FIELDS):
             raise TransitionError(_("Payment history can't be changed."), code="never_changed")
         super().save(*args, **kwargs)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> Any:
-        """Refuse."""
+        """Raise TransitionError."""
         forbid_deletion()

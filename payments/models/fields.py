@@ -39,9 +39,7 @@ else:
 class KeyField(_CharField):
     """An identifier, compared byte by byte.
 
-    MariaDB and MySQL would otherwise take “abc” and “ABC” for one key, which a provider's references aren't. On
-    PostgreSQL, Django makes a second index for `LIKE` of each one, and of each foreign key to it, where its type is
-    called varchar. Nobody looks for the beginning of a key, so it is called by its other name.
+    By default, MariaDB and MySQL treat “abc” and “ABC” as the same key, but a provider's references differ by case.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -51,12 +49,18 @@ class KeyField(_CharField):
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
         """Return the type of the column, and of those that refer to it."""
         usual = super().db_type(connection)
+        # On PostgreSQL, Django adds a second index, for LIKE, to every varchar key and to the foreign keys to it. No
+        # query searches for the start of a key, so the type goes by its other name, for which Django adds no index.
+        # On PostgreSQL, Django adds a second index, for LIKE, to every varchar key and to the foreign keys to it. No
+        # query searches for the start of a key, so the type goes by its other name, for which Django adds no index.
+        # On PostgreSQL, Django adds a second index, for LIKE, to every varchar key and to the foreign keys to it. No
+        # query searches for the start of a key, so the type goes by its other name, for which Django adds no index.
         if connection.vendor != "postgresql" or usual is None:
             return usual
         return usual.replace("varchar", "character varying", 1)
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        """Ask MariaDB and MySQL for a binary collation; the others compare bytes anyway."""
+        """Return parameters with a binary collation for MariaDB and MySQL; other databases compare bytes anyway."""
         parameters = super().db_parameters(connection)
         if connection.vendor == "mysql":
             parameters["collation"] = "utf8mb4_bin"
@@ -68,7 +72,7 @@ _being_read: ContextVar[models.Model | None] = ContextVar("_being_read", default
 
 @contextmanager
 def being_read(instance: models.Model) -> Iterator[None]:
-    """Let this thread, and no other, write the statuses of one instance: they come from the database."""
+    """Let only this thread or task write the statuses of one instance, as they are read from the database."""
     token = _being_read.set(instance)
     try:
         yield
@@ -77,9 +81,9 @@ def being_read(instance: models.Model) -> Iterator[None]:
 
 
 class StatusDescriptor(ProtectedDescriptor):
-    """An attribute that is a member of its choices, and refuses to be assigned.
+    """An attribute that returns a member of its choices, and refuses to be assigned.
 
-    It takes the value that it has, and any while the instance itself is being re-read from the database.
+    It accepts the value that it has already, and any value while the instance is being re-read from the database.
     """
 
     field: Any
@@ -90,7 +94,7 @@ class StatusDescriptor(ProtectedDescriptor):
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         if value is not None and instance.__dict__.get(self.field.name) == value:
-            return  # full_clean() assigns every cleaned value
+            return  # full_clean() assigns every cleaned value...
         if _being_read.get() is instance:
             instance.__dict__[self.field.name] = value
             return
@@ -98,10 +102,10 @@ class StatusDescriptor(ProtectedDescriptor):
 
 
 class StatusField(_FSMField[SetT, GetT]):
-    """A status that only transition methods change; with a class of `choices`, it is read as a member of that.
+    """A status that only transition methods change; if `choices` is a class, its members are returned.
 
-    Protection is per instance. django-fsm-2's own mixins switch it off for the whole class while they refresh,
-    so a failed refresh leaves it off for the whole process.
+    The protection is per instance. django-fsm-2's own mixins switch it off for the whole class during a refresh, so
+    that a failed refresh leaves it off for the whole process.
     """
 
     descriptor_class = StatusDescriptor
@@ -116,7 +120,7 @@ class StatusField(_FSMField[SetT, GetT]):
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> Any:
-        """Leave out what the constructor sets anyway."""
+        """Return the field's arguments without those that the constructor sets."""
         name, path, args, kwargs = super().deconstruct()
         kwargs.pop("protected", None)
         return name, path, args, kwargs
@@ -125,10 +129,10 @@ class StatusField(_FSMField[SetT, GetT]):
 def transition(
     field: Any, *, source: Sequence[str], target: str, **options: Any
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a method a transition, whose signature stays what it is: django-fsm-2's own decorator hides it."""
+    """Turn a method into a transition and keep its signature, which django-fsm-2's own decorator hides."""
     return django_fsm.transition(field, source=source, target=target, **options)
 
 
 def was_booked_by_person(row: Any) -> bool:
-    """Return whether a person has booked a row, and no provider has reported what it stands for."""
+    """Return whether a person has booked a row, and no provider has confirmed it."""
     return bool(row.is_by_person)

@@ -17,9 +17,9 @@ from payments.models.fields import KeyField
 class IdempotencyRecord(models.Model):
     """The answer to a request, kept so that repeating the request changes nothing.
 
-    `scope` is the principal and the route; `fingerprint` the SHA-256 of what was sent; `response_status` stays empty
-    while the first request is under way, and `response_body` may say until then who makes it. Records expire: they
-    stand for an answer, not for money.
+    `scope` is a digest of principal and route, `fingerprint` the SHA-256 of the body. While the first request is under
+    way, `response_status` is empty and `response_body` may describe the requester. Records expire, since they stand for
+    an answer and not for money.
     """
 
     scope = KeyField(_("scope"), max_length=255)

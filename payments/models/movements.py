@@ -1,4 +1,4 @@
-"""The movements of money: a capture takes a part of a payment, a refund gives a part back."""
+"""The movements of money: captures and refunds, each of a part of a payment."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RefundReason(models.Model):
 
 
 class Movement(RefusableModel):
-    """What captures and refunds share; `is_by_person` tells one that a person has booked and no provider reported."""
+    """What captures and refunds share; `is_by_person` marks one that a person has booked and no provider confirmed."""
 
     kind: ClassVar[MovementKind]
 
@@ -78,12 +78,12 @@ class Movement(RefusableModel):
 
     @transition(status, source=[Status.PENDING, Status.FAILED], target=Status.SUCCEEDED)
     def succeed(self) -> None:
-        """Have moved the money; from `failed` when the provider reports later that it did after all."""
+        """Record that the money has moved; from `failed` when the provider reports a success later."""
         self.clear_error()
 
     @transition(status, source=[Status.SUCCEEDED], target=Status.FAILED, conditions=[was_booked_by_person])
     def correct(self, *, code: str) -> None:
-        """Have been booked by mistake by a person, and reported by no provider; the amount is free again."""
+        """Record that a person has booked it by mistake and no provider has reported it; its amount is released."""
         self.error_code = code
         self.succeeded_at = None
         self.is_by_person = False
@@ -92,8 +92,8 @@ class Movement(RefusableModel):
 class Capture(Movement):
     """One movement of money to the merchant. While it is pending, it reserves its amount.
 
-    Of money that was received outside of any provider, `received_at` says when, `reference` how the payer's bank calls
-    it, and `note` what else there is to know.
+    For money from outside of any provider, `received_at` is when it was received, `reference` is that of the payer's
+    bank, and `note` is a person's remark.
     """
 
     kind = MovementKind.CAPTURE
@@ -117,7 +117,7 @@ class Capture(Movement):
 
     @transition("status", source=[Status.PENDING], target=Status.FAILED)
     def fail(self, *, code: str, message: str | Promise) -> None:
-        """Have moved nothing, for certain; the amount is free again."""
+        """Record that certainly no money has moved; the amount is released."""
         self.set_error(code, message)
 
 
@@ -154,5 +154,5 @@ class Refund(Movement):
 
     @transition("status", source=[Status.PENDING, Status.SUCCEEDED], target=Status.FAILED)
     def fail(self, *, code: str, message: str | Promise) -> None:
-        """Have moved nothing; from `succeeded` when the payer's bank sent the money back days later."""
+        """Record that no money has moved; from `succeeded` when the payer's bank returned the money days later."""
         self.set_error(code, message)

@@ -1,6 +1,6 @@
-"""The operation: one intended call to a provider, written down before the call is made.
+"""The operation: one intended call to a provider, committed before the call is made.
 
-Whatever crashes, this row says that something may have been sent, under which key, and for how much.
+After a crash, its row shows that something may have been sent, under which idempotency key, and for how much.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPEN: Final = sorted(OPEN_OPERATION_STATUSES)
 
 
 def _was_decided(operation: Any) -> bool:
-    """Return whether a person has said what became of an operation, or that its money came by another way."""
+    """Return whether a person has resolved an operation, or booked its money as received outside of any provider."""
     return bool(operation.resolution_reason or (operation.capture and operation.capture.received_at))
 
 
@@ -44,25 +44,18 @@ class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
 
 
 class PaymentOperation(RefusableModel, LeasedModel):
-    """One intended call to a provider, and what came of it.
+    """One intended call to a provider, and its outcome.
 
-    `target_id` is the row that the call acts on: a session, a payment, a capture or a refund. `in_flight_key` is set as
-    long as the operation is open and unique, so the database itself allows one per target and kind; a partial unique
-    index would do the same, but not on MariaDB. `is_final` tells a capture that takes all that is left, `makes_split`
-    an update that gives a session an amount of its own; both are decided when the operation is claimed, so that sending
-    it again asks for the same. So is `sent`, which is private: what goes along of the session's or the payment's own
-    data, and of words that may be changed. `sent_at` is when it was claimed, by the database's own clock: its key
-    protects from then on; `unclear_since` is when its outcome became unknown last, by the same clock. `request_key`
-    names the HTTP request that asked for it, where that had an `Idempotency-Key`. `saved_method` is the payment method
-    that the shop itself charges; `refuses_saved` says that who asked for it isn't known to be the customer, and neither
-    pays with what the customer has saved nor saves anything. `own_movement_id` is the capture or refund that the
-    operation had made, where a person says that another one is what it did.
+    What the request is built from is stored when the operation is claimed, so that a retry sends the same request.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_operation_id, editable=False)
     kind = models.CharField(_("kind"), max_length=16, choices=OperationKind.choices)
     status = StatusField(_("status"), choices=Status, default=Status.PROCESSING)
+    # The row that the call acts on: a session, a payment, a capture or a refund.
     target_id = KeyField(_("target"), db_index=True)
+    # Set while the operation is open, so that the database allows one per target and kind. A partial unique index would
+    # do the same, but MariaDB has none.
     in_flight_key = KeyField(max_length=96, null=True, unique=True, editable=False)
     collection = models.ForeignKey(
         PaymentCollection, verbose_name=_("collection"), on_delete=models.PROTECT, related_name="operations"
@@ -99,12 +92,30 @@ class PaymentOperation(RefusableModel, LeasedModel):
     )
     amount = AmountField(_("amount"))
     idempotency_key = KeyField(_("idempotency key"), unique=True, max_length=255)
+    # Marks a capture of all that is left.
+    # Marks a capture of all that is left.
+    # Marks a capture of all that is left.
     is_final = models.BooleanField(_("final"), default=False)
+    # Marks an update that gives a session an amount of its own.
+    # Marks an update that gives a session an amount of its own.
+    # Marks an update that gives a session an amount of its own.
     makes_split = models.BooleanField(_("makes a split"), default=False)
+    # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
+    # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
+    # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
     request_key = KeyField(_("request key"), null=True, blank=True, db_index=True, editable=False)
     input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    # The payment method that the shop charges off-session.
+    # The payment method that the shop charges off-session.
+    # The payment method that the shop charges off-session.
     saved_method = KeyField(_("saved payment method"), max_length=255, null=True, blank=True, editable=False)
+    # Whether the requester may not be the customer, and so can't use or add saved payment methods.
+    # Whether the requester may not be the customer, and so can't use or add saved payment methods.
+    # Whether the requester may not be the customer, and so can't use or add saved payment methods.
     refuses_saved = models.BooleanField(_("refuses what is saved"), default=False, editable=False)
+    # The capture or refund that the claim had created, if a person has linked another one as what the operation did.
+    # The capture or refund that the claim had created, if a person has linked another one as what the operation did.
+    # The capture or refund that the claim had created, if a person has linked another one as what the operation did.
     own_movement_id = KeyField(_("own movement"), null=True, blank=True, editable=False)
     provider_log = models.JSONField(_("provider log"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     detail = models.TextField(_("detail"), blank=True, default="")
@@ -121,8 +132,17 @@ class PaymentOperation(RefusableModel, LeasedModel):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+    # Private: the values of other rows that the request includes, as they were at the claim.
+    # Private: the values of other rows that the request includes, as they were at the claim.
+    # Private: the values of other rows that the request includes, as they were at the claim.
     sent = models.JSONField(_("sent"), null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
+    # The time of the claim by the database's clock: the window of the idempotency key starts here.
+    # The time of the claim by the database's clock: the window of the idempotency key starts here.
+    # The time of the claim by the database's clock: the window of the idempotency key starts here.
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
+    # The time at which the outcome last became unknown, by the database's clock.
+    # The time at which the outcome last became unknown, by the database's clock.
+    # The time at which the outcome last became unknown, by the database's clock.
     unclear_since = models.DateTimeField(_("unclear since"), null=True, blank=True, editable=False)
     checks = models.PositiveIntegerField(_("checks"), default=0)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
@@ -200,22 +220,22 @@ class PaymentOperation(RefusableModel, LeasedModel):
 
     @classmethod
     def key_in_flight(cls, *, target_id: str, kind: str) -> str:
-        """Return what is unique among the open operations."""
+        """Return the value of `in_flight_key`, which is unique among the open operations."""
         return f"{kind}:{target_id}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, with `in_flight_key` following the status on insertion."""
+        """Save the row; on insertion, set `in_flight_key` if the operation is open."""
         if self._state.adding and self.is_open:
             self.in_flight_key = self.key_in_flight(target_id=self.target_id, kind=self.kind)
         super().save(*args, **kwargs)
 
     @transition(status, source=[Status.PROCESSING, Status.UNKNOWN], target=Status.PENDING)
     def await_provider(self) -> None:
-        """Have been accepted by the provider, which will tell later how it ends."""
+        """Record that the provider has accepted the request and will report its outcome later."""
 
     @transition(status, source=[Status.PROCESSING, Status.PENDING], target=Status.UNKNOWN)
     def mark_unknown(self) -> None:
-        """Have been sent, perhaps, with no certain answer."""
+        """Record that the request may have been sent, and that its outcome is unknown."""
 
     @transition(
         status,
@@ -230,7 +250,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         target=Status.ATTENTION,
     )
     def require_attention(self, *, detail: str) -> None:
-        """Need a person; from an ended status when a later fact contradicts it."""
+        """Record that the operation needs attention; from a final status when a later fact contradicts it."""
         self.detail = detail
         self.finished_at = None
         self.end_lease()
@@ -249,7 +269,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         target=Status.SUCCEEDED,
     )
     def succeed(self) -> None:
-        """Have been done; from an ended status when the provider reports a late success."""
+        """Record that the operation was done; from a final status when the provider reports a late success."""
         self._finish()
         self.clear_error()
 
@@ -259,19 +279,19 @@ class PaymentOperation(RefusableModel, LeasedModel):
         target=Status.DECLINED,
     )
     def decline(self, *, code: str, message: str | Promise) -> None:
-        """Have been refused, for certain."""
+        """Record that the provider refused, for certain."""
         self._finish()
         self.set_error(code, message)
 
     @transition(status, source=[Status.PROCESSING, Status.UNKNOWN, Status.ATTENTION], target=Status.NOT_SENT)
     def mark_not_sent(self, *, code: str, message: str | Promise) -> None:
-        """Never have reached the provider, for certain."""
+        """Record that the request never reached the provider, for certain."""
         self._finish()
         self.set_error(code, message)
 
     @transition(status, source=[Status.SUCCEEDED], target=Status.DECLINED, conditions=[_was_decided])
     def correct(self, *, code: str) -> None:
-        """Have been resolved as done by mistake."""
+        """Record that a person had resolved the operation as done by mistake."""
         self._finish()
         self.error_code = code
         self.error_message = ""

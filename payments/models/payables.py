@@ -1,7 +1,7 @@
-"""How a collection refers to what it pays for: any row of the shop, by its model and by its key as text.
+"""How a collection refers to its payable: any of the shop's rows, by its model and by its key as text.
 
-With multi-table inheritance one row has several models: a `WebOrder` is an `Order` too. A collection keeps the model
-under which it was opened; whoever looks for it may know the row under any of them.
+With multi-table inheritance one row has several models: a `WebOrder` is an `Order` too. A collection stores the model
+with which it was opened, and is found under any of them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ MAX_KEY: Final = 255
 
 
 class PayableForeignKey(GenericForeignKey):
-    """A reference to a row of the shop, wherever routers have that written: not only in the collections' database."""
+    """A reference to one of the shop's rows, in whatever database routers have it written."""
 
     def contribute_to_class(self, cls: Any, name: str, *args: Any, **kwargs: Any) -> None:
-        """Put ourselves before what reads the row: the field itself, or in later Djangos a descriptor of its own."""
+        """Wrap the attribute that reads the row: the field itself, or in later Django versions a descriptor."""
         super().contribute_to_class(cls, name, *args, **kwargs)
         setattr(cls, name, _Payable(self, vars(cls)[name]))
 
     def find(self, collection: Any) -> models.Model | None:
-        """Return the row, or None where it, its model, or its kind of key is gone."""
+        """Return the row, or None if it or its model is gone, or its key has another type now."""
         if collection.payable_type_id is None:
             return None
         content_type = self.get_content_type(id=collection.payable_type_id, using=collection._state.db)
@@ -43,7 +43,7 @@ class PayableForeignKey(GenericForeignKey):
 
 
 class _Payable:
-    """What reads and sets the row: as Django does, once the row was looked for where it is written."""
+    """A descriptor that works as Django's own, but reads the row from the database to which it is written."""
 
     def __init__(self, field: PayableForeignKey, theirs: Any) -> None:
         self._field = field
@@ -59,7 +59,7 @@ class _Payable:
 
 
 def key_text(model: Model, key: Any) -> str | None:
-    """Return the text that stands for a key; None where no text gives the key back, as with a composite one."""
+    """Return a key as text, or None if no text can be converted back to the key, as with a composite one."""
     field: Any = model._meta.pk
     while field.remote_field is not None:
         field = field.target_field
@@ -73,12 +73,12 @@ def key_text(model: Model, key: Any) -> str | None:
 
 
 def concrete(model: Model) -> Model:
-    """Return the model itself, or the one whose proxy it is."""
+    """Return the concrete model of a proxy, or the model itself."""
     return model._meta.concrete_model or model
 
 
 def topmost_model(model: Model) -> Model:
-    """Return the model whose table holds the first part of each row of `model`: itself, or what it inherits from."""
+    """Return the topmost parent of a model in multi-table inheritance, or the model itself."""
     top = concrete(model)
     while top._meta.parents:
         top = next(iter(top._meta.parents))
@@ -86,14 +86,14 @@ def topmost_model(model: Model) -> Model:
 
 
 def names_of(payable: models.Model) -> Iterator[tuple[Model, str]]:
-    """Yield every model under which a row may be known, and its key there."""
+    """Yield every model that a row belongs to, and its key there as text."""
     own = concrete(payable._meta.model)
     parts = {own, *own._meta.get_parent_list()}
     for model in relatives_of(own):
         holder = _key_holder(model)
         if holder in parts:
             keys = [getattr(payable, holder._meta.pk.attname)]
-        else:  # a child with a key of its own
+        else:  # A child with a key of its own, which only a query can find.
             top = topmost_model(own)
             rows = model._base_manager.filter(**{top._meta.pk.name: getattr(payable, top._meta.pk.attname)})
             keys = list(rows.values_list("pk", flat=True))
@@ -102,14 +102,14 @@ def names_of(payable: models.Model) -> Iterator[tuple[Model, str]]:
 
 
 def relatives_of(model: Model) -> tuple[Model, ...]:
-    """Return the models that may hold a part of the same row, itself first: its parents, and all their children."""
+    """Return the models that may hold a part of the same row: the model itself, its parents and all their children."""
     own = concrete(model)
     line = [own, *own._meta.get_parent_list()]
     return tuple(dict.fromkeys([*line, *(child for parent in line for child in _children(parent))]))
 
 
 def namesakes_of(model: Model) -> tuple[Model, ...]:
-    """Return the models under which the same row has the same key, itself first."""
+    """Return the models in which the same row has the same key, the model itself first."""
     return tuple(each for each in relatives_of(model) if _key_holder(each) is _key_holder(model))
 
 
@@ -121,7 +121,7 @@ def _children(model: Model) -> Iterator[Model]:
 
 
 def _key_holder(model: Model) -> Model:
-    """Return the model from which `model` has its key: itself, or a parent that it is linked to by it."""
+    """Return the model that defines a model's key: itself, or a parent if the key is the link to it."""
     holder = concrete(model)
     field: Any = holder._meta.pk
     while field.remote_field is not None and field.remote_field.parent_link:

@@ -1,7 +1,4 @@
-"""The payment: what an authorized session becomes.
-
-Its amounts are the sums of its captures and refunds; its status is derived from them.
-"""
+"""The payment: what an authorized session becomes. Its sums and status follow from its captures and refunds."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ _FACTS: Final[Mapping[Status, Q]] = {
     & ~(Q(refunded_amount=F("captured_amount")) & _ALL_DONE),
     Status.REFUNDED: Q(refunded_amount__gt=ZERO, refunded_amount=F("captured_amount")) & _ALL_DONE,
 }
-"""What `derive_status` says, in words of the database."""
+"""The rules of `derive_status` as conditions."""
 
 
 class PaymentQuerySet(KeptQuerySet["Payment"]):
@@ -41,12 +38,12 @@ class PaymentQuerySet(KeptQuerySet["Payment"]):
 
 
 class Payment(DerivedStatusModel):
-    """An amount that a provider holds, has taken, or has given back, in parts.
+    """An amount that a provider holds, has captured, or has refunded, in parts.
 
-    `amount` is what was authorized, which may be less than the session asked for; `canceled_amount` the part of it
-    that was released without being taken; `charged_back_amount` what the payer's bank took back of what was captured,
-    and `reinstated_amount` what of that came back when a dispute was won.
-    A session becomes one payment, once.
+    `amount` is what was authorized, which may be less than the session's amount. `canceled_amount` is the part that was
+    released without being captured. `charged_back_amount` is how much of the captured money the payer's bank has
+    charged back, and `reinstated_amount` how much of that came back after a dispute was won. A session becomes one
+    payment, once.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_payment_id, editable=False)
@@ -138,26 +135,26 @@ class Payment(DerivedStatusModel):
 
     @property
     def capturable_amount(self) -> Decimal:
-        """What is still held; captures under way aren't counted."""
+        """What is still held, in major units, whatever pending captures reserve."""
         return self.amount - self.captured_amount - self.canceled_amount
 
     @property
     def refundable_amount(self) -> Decimal:
-        """What was taken, and neither given back nor charged back; refunds under way aren't counted."""
+        """What was captured and neither refunded nor charged back, in major units, whatever pending refunds reserve."""
         return max(self.captured_amount - self.refunded_amount - self.net_charged_back_amount, ZERO)
 
     @property
     def is_taken_back(self) -> bool:
-        """Whether a person has booked it by mistake and said so; what a provider has released isn't taken back."""
+        """Whether a person has corrected the authorization as booked by mistake; a provider's release doesn't count."""
         return self.is_by_person and self.canceled_amount == self.amount
 
     @property
     def net_charged_back_amount(self) -> Decimal:
-        """What the payer's bank has taken back and keeps."""
+        """What the payer's bank has charged back and not reinstated, in major units."""
         return self.charged_back_amount - self.reinstated_amount
 
     def derive_status(self) -> Status:
-        """Return the status that the amounts stand for."""
+        """Return the status that follows from the amounts."""
         if self.captured_amount == ZERO:
             return Status.CANCELED if self.capturable_amount == ZERO else Status.AUTHORIZED
         if self.refunded_amount > ZERO:
@@ -171,7 +168,7 @@ class Payment(DerivedStatusModel):
         target=Status.AUTHORIZED,
     )
     def hold_again(self) -> None:
-        """Have nothing taken after all, as a person has corrected; from `canceled` when they had taken back a hold."""
+        """Record a person's correction: nothing was captured, or, from `canceled`, the amount is held after all."""
 
     @transition(
         status,
@@ -179,7 +176,7 @@ class Payment(DerivedStatusModel):
         target=Status.PARTIALLY_CAPTURED,
     )
     def capture_partially(self) -> None:
-        """Have a part taken; from `captured` when a person corrected a capture, and when the only refund failed."""
+        """Record that a part is captured; from a later status after a correction, or when the only refund failed."""
 
     @transition(
         status,
@@ -193,7 +190,7 @@ class Payment(DerivedStatusModel):
         target=Status.CAPTURED,
     )
     def capture(self) -> None:
-        """Have all that isn't released taken; from `refunded` when the refund failed after all."""
+        """Record that all that isn't released is captured; from `refunded` when a refund failed late."""
 
     @transition(
         status,
@@ -207,7 +204,7 @@ class Payment(DerivedStatusModel):
         target=Status.PARTIALLY_REFUNDED,
     )
     def refund_partially(self) -> None:
-        """Have a part given back, while something is left to give back or to capture."""
+        """Record that a part is refunded, while something is left to refund or to capture."""
 
     @transition(
         status,
@@ -221,7 +218,7 @@ class Payment(DerivedStatusModel):
         target=Status.REFUNDED,
     )
     def refund(self) -> None:
-        """Have all that was taken given back, with nothing left to capture."""
+        """Record that all captured money is refunded, with nothing left to capture."""
 
     @transition(
         status,
@@ -229,4 +226,4 @@ class Payment(DerivedStatusModel):
         target=Status.CANCELED,
     )
     def cancel(self) -> None:
-        """Have the whole amount released; from `captured` when a person corrected the only capture."""
+        """Record that the whole amount is released; from `captured` after a person's correction of the only capture."""

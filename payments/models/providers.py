@@ -1,7 +1,6 @@
 """The operator's switch for each configured provider.
 
-The plug-in itself is code (`payments.providers`); a row stays when its alias leaves the settings, so that everything
-that refers to it remains readable.
+A row stays when its alias leaves the settings, so that everything that refers to it remains readable.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The payment session: one amount to be authorized by one provider.
 
-Its two data fields are the security boundary of the house: `data` may be published, `provider_data` never leaves the
-server.
+Its two data fields are the security boundary: `data` may be published, `provider_data` never leaves the server.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from payments.models.payments import Payment
 
 UNAUTHORIZED_STATUSES: Final = frozenset({Status.PENDING, Status.REQUIRES_MORE, Status.ERROR})
-"""A session in one of these may still become a payment."""
+"""The statuses of a session that may still become a payment."""
 
 
 class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
@@ -42,11 +41,11 @@ class PaymentSessionQuerySet(KeptQuerySet["PaymentSession"]):
 class PaymentSession(RefusableModel):
     """An amount to be authorized by one provider.
 
-    `is_split` tells a session that was given its amount from one that covers whatever is left. `data` is public: the
+    `is_split` marks a session with an amount of its own; other sessions cover whatever is left. `data` is public: the
     provider sets it when the session is initiated, and the storefront reads it. `provider_data` is private.
-    `initiated_at` is empty until the provider knows of the session, which for an installment is when it falls due.
-    `is_automatic` tells an installment that is then charged by itself, with what its customer has saved. `is_by_payer`
-    tells a session that a payer has made from one that the shop has, which payers neither change nor cancel.
+    `initiated_at` is empty until the provider knows the session; an installment is initiated when it falls due.
+    `is_automatic` marks an installment that is then charged off-session, with its customer's saved payment method.
+    `is_by_payer` marks a session that a payer made; payers can't change or cancel the shop's sessions.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_session_id, editable=False)
@@ -123,12 +122,12 @@ class PaymentSession(RefusableModel):
 
     @property
     def payment(self) -> Payment | None:
-        """What the session has become, or None while it isn't authorized."""
+        """The session's payment, or None while the session isn't authorized."""
         return getattr(self, "authorized_payment", None)
 
     @property
     def authorized_amount(self) -> Decimal:
-        """What its provider has authorized and not released, in major units: the collection's sum is made of these."""
+        """What the provider has authorized and not released, in major units; the collection's sum adds these up."""
         payment = self.payment
         return ZERO if payment is None else payment.amount - payment.canceled_amount
 
@@ -138,12 +137,12 @@ class PaymentSession(RefusableModel):
         return self.status in UNAUTHORIZED_STATUSES
 
     def is_expired(self, now: datetime) -> bool:
-        """Return whether the session's time to be authorized is over."""
+        """Return whether the session has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
     @transition(status, source=[Status.REQUIRES_MORE, Status.ERROR], target=Status.PENDING)
     def reopen(self) -> None:
-        """Wait for authorization again: the amount or the data has changed, or another attempt is under way."""
+        """Record that the session waits for authorization again, after a change or as another attempt is under way."""
         self.clear_error()
         self.next_action = None
 
@@ -151,7 +150,7 @@ class PaymentSession(RefusableModel):
         status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.REQUIRES_MORE
     )
     def require_more(self) -> None:
-        """Wait until the payer has done something more, such as entering a 3DS code."""
+        """Record that the payer has to do something first, such as entering a 3DS code."""
         self.clear_error()
 
     @transition(
@@ -160,14 +159,14 @@ class PaymentSession(RefusableModel):
         target=Status.AUTHORIZED,
     )
     def authorize(self) -> None:
-        """Have the amount held; from `canceled` when the payer was faster than the cancelation."""
+        """Record that the amount is held; from `canceled` when the payer paid before the cancelation."""
         self.clear_error()
         self.next_action = None
         self.canceled_at = None
 
     @transition(status, source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR], target=Status.ERROR)
     def fail(self, *, code: str, message: str | Promise) -> None:
-        """Have been refused; `message` may be shown to the payer, who may try again."""
+        """Record that the authorization was refused; `message` may be shown to the payer, who may try again."""
         self.set_error(code, message)
         self.next_action = None
 
@@ -177,5 +176,5 @@ class PaymentSession(RefusableModel):
         target=Status.CANCELED,
     )
     def cancel(self) -> None:
-        """Be abandoned, or have the authorization released."""
+        """Record that the session was abandoned, or its authorization released."""
         self.next_action = None

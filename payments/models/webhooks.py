@@ -20,11 +20,10 @@ from payments.states import WebhookEventStatus as Status
 
 
 class WebhookEvent(KeptModel, LeasedModel):
-    """An event that a provider sent, and what has become of it.
+    """An event that a provider sent, and whether it was applied.
 
-    `payload` is a redacted account of it that an operator may read; `fact` is what it states, private, for replay. The
-    session that it is about is found by `reported_session_id`, by `provider_reference`, or by the captures that it
-    names, in this order.
+    `payload` is a redacted copy that an operator may read; `fact` is what the event reports, private, for a replay. The
+    event's session is found by `reported_session_id`, by `provider_reference`, or by its capture, in this order.
     """
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_webhook_event_id, editable=False)
@@ -88,7 +87,7 @@ class WebhookEvent(KeptModel, LeasedModel):
         target=Status.APPLIED,
     )
     def apply(self, *, session: PaymentSession) -> None:
-        """Have what it states in the books of a session; once more when an operator has it replayed."""
+        """Record that the event's fact is in the books of a session; possibly again, after an operator's replay."""
         self.session = session
         self.applied_at = timezone.now()
         self._end_attempt(detail="")
@@ -99,7 +98,7 @@ class WebhookEvent(KeptModel, LeasedModel):
         target=Status.DEFERRED,
     )
     def defer(self, *, until: datetime, detail: str) -> None:
-        """Wait for another attempt; from a status that looks final when an operator has it replayed."""
+        """Record that the event waits for another attempt; from a final status after an operator's replay."""
         self.applied_at = None
         self._end_attempt(detail=detail)
         self.next_attempt_at = until
@@ -110,7 +109,7 @@ class WebhookEvent(KeptModel, LeasedModel):
         target=Status.IGNORED,
     )
     def ignore(self, *, detail: str) -> None:
-        """Be about nothing of ours."""
+        """Record that the event isn't about one of our sessions."""
         self._end_attempt(detail=detail)
 
     @transition(
@@ -119,7 +118,7 @@ class WebhookEvent(KeptModel, LeasedModel):
         target=Status.FAILED,
     )
     def fail(self, *, detail: str) -> None:
-        """Have been tried for the last time."""
+        """Record that the last attempt to apply the event has failed."""
         self._end_attempt(detail=detail)
 
     def _end_attempt(self, *, detail: str) -> None:
