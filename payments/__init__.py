@@ -1,6 +1,6 @@
 """Payment collections, sessions, payments, captures and refunds for any Django project.
 
-Nothing is imported here: Django loads the app's parts itself, and a project imports from
+Nothing is imported here: Django loads the app's modules itself, and a project imports from
 `payments.services`, `payments.models` and `payments.testing`.
 """
 

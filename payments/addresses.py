@@ -1,6 +1,6 @@
-"""Where a project has included `payments.urls`, perhaps several times or below namespaces, and the addresses there.
+"""The URLs of the app's views, wherever a project has included `payments.urls`, possibly several times.
 
-The answer to a request has the addresses beside its own; without a request, those of the first place are taken.
+An answer to a request uses the place that the request came to; without a request, the first place is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, g
 class Place:
     """One place at which a view of the app can be reached.
 
-    `adds_arguments` tells that the addresses above it hand arguments on, which no view here takes.
+    `adds_arguments` means that the URL patterns above it pass arguments on, which no view of the app takes.
     """
 
     namespaces: tuple[str, ...]
@@ -26,7 +26,7 @@ class Place:
 
 
 def address_of(name: str, *args: str, request: HttpRequest | None = None) -> str:
-    """Return the path of a view; raise NoReverseMatch where no URLconf leads to it."""
+    """Return the path of a view; raise NoReverseMatch if the URLconf doesn't include it."""
     match = None if request is None else request.resolver_match
     own = () if match is None else tuple(match.namespaces)
     usable = [place.namespaces for place in places_of(name) if not place.adds_arguments]
@@ -37,7 +37,7 @@ def address_of(name: str, *args: str, request: HttpRequest | None = None) -> str
 
 
 def places_of(name: str) -> list[Place]:
-    """Return every place at which the project's URLconf has the app's view of this name."""
+    """Return every place at which the project's URLconf has the app's view with this name."""
     return list(
         _places(get_resolver(get_urlconf()), name, Place(namespaces=(), route="", adds_arguments=False))
     )
@@ -66,7 +66,7 @@ def _adds_arguments(resolver: URLResolver) -> bool:
 
 
 def _shared(left: tuple[str, ...], right: tuple[str, ...]) -> int:
-    """Return how many namespaces two places have in common, from the outermost on."""
+    """Return how many namespaces two places share, counted from the outermost."""
     pairs = zip(left, right, strict=False)
     return next(
         (index for index, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right))

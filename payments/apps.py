@@ -1,4 +1,4 @@
-"""The app's configuration: the place where checks are registered."""
+"""The app's configuration."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class PaymentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def import_models(self) -> None:
-        """Import the models. Raises ImproperlyConfigured where django-payments was installed over this package.
+        """Import the models; raise ImproperlyConfigured if django-payments was installed over this package.
 
-        No check would be reached then: its `__init__`, `signals` and `urls` are there in the place of ours.
+        A system check would never run then: that package's `__init__`, `signals` and `urls` have replaced ours.
         """
         if hasattr(payments, "PurchasedItem"):
             raise ImproperlyConfigured(f"{DJANGO_PAYMENTS} {HOW_TO_LEAVE_DJANGO_PAYMENTS}")
         super().import_models()
 
     def ready(self) -> None:
-        """Register the system checks, have a deleted user's data erased, and describe the API to drf-spectacular."""
+        """Register the system checks, the erasure of a deleted user's data, and drf-spectacular's extensions."""
         register_checks()
         from payments.services.erasure import erase_deleted_user  # noqa: PLC0415 - models are loaded by now
 

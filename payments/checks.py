@@ -1,7 +1,7 @@
-"""System checks: each says what is wrong with the settings, and what to type instead.
+"""System checks of the settings, the routers and the URLconf, with hints that show what to write instead.
 
-A check reads settings, routers and the URLconf, and nothing else: no row, no network. Only a database that is named, as
-`migrate` and `check --database` name one, is asked what it can do. Ids are never reused.
+No check uses the network or reads a row; only for databases named to `migrate` or `check --database`, their features
+are checked. Ids are never reused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ HOW_TO_LEAVE_DJANGO_PAYMENTS: Final = (
 
 
 FLAGS: Final = {"ALLOW_PRETEND_MONEY": False, "COMPILE_STATEMENTS": True, "PAYERS_MAY_RELEASE": False}
-"""The settings that are on or off, each with its default."""
+"""The boolean settings, each with its default."""
 
 
 def check_settings(app_configs: AppConfigs = None, **_options: Any) -> Checks:
@@ -108,7 +108,7 @@ def check_payable_resolver() -> Checks:
 
 
 def check_payable_models() -> Checks:
-    """Check that PAYABLE_MODELS lists models, whose keys a collection can keep (E024)."""
+    """Check that PAYABLE_MODELS lists models whose keys a collection can store (E024)."""
     labels: Any = conf.payments_setting("PAYABLE_MODELS", ())
     if labels is None:
         return []
@@ -128,7 +128,7 @@ def check_payable_models() -> Checks:
 
 
 def check_mark_as_paid_provider() -> Checks:
-    """Check that MARK_AS_PAID_PROVIDER is a configured provider (E006, or W006 where only the default is missing)."""
+    """Check that MARK_AS_PAID_PROVIDER is a configured provider (E006, or W006 if only the default is missing)."""
     alias: Any = conf.mark_as_paid_provider()
     providers = conf.payments_setting("PROVIDERS")
     if not isinstance(providers, Mapping) or alias in tuple(providers):
@@ -150,7 +150,7 @@ def check_mark_as_paid_provider() -> Checks:
 
 
 def check_session_lifetime() -> Checks:
-    """Check that SESSION_LIFETIME is a positive timedelta, of which the calendar has room for the end (E007)."""
+    """Check that SESSION_LIFETIME is a positive timedelta that doesn't exceed the calendar (E007)."""
     lifetime: Any = conf.session_lifetime()
     if lifetime is None or (isinstance(lifetime, timedelta) and timedelta(0) < lifetime <= LONGEST_LIFETIME):
         return []
@@ -238,7 +238,7 @@ def check_proxies() -> Checks:
 
 
 def check_throttle_cache() -> Checks:
-    """Check that clients are counted in a cache that counts in one step (E022)."""
+    """Check that the cache in which clients are counted increments atomically (E022)."""
     alias: Any = conf.throttle_cache()
     backend = _cache_class(alias)
     if not isinstance(backend, type):
@@ -246,7 +246,7 @@ def check_throttle_cache() -> Checks:
     elif not _counts_clients() or backend.incr is not BaseCache.incr:
         return []
     elif issubclass(backend, DummyCache) and settings.DEBUG:
-        return []  # nothing is cached while a shop is being written, and nobody tests cards on it
+        return []  # a shop under development may have no cache, and isn't a target of card testing
     else:
         problem = f"is a {backend.__name__}, which counts by reading and then writing: requests at once slip through"
     return [
@@ -262,9 +262,9 @@ def check_throttle_cache() -> Checks:
 
 
 def check_deployment(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn of proxies (W017) and caches (W018) that are wrong for counting clients, and of pretend money (W022)."""
+    """Warn of PROXIES (W017) and caches (W018) that make client counts wrong, and of pretend money (W022)."""
     if any(message.is_serious() for message in check_settings()):
-        return []  # what is wrong comes first
+        return []  # errors come first
     counting = [*_proxies_warning(), *_local_cache_warning()] if _counts_clients() else []
     return [*counting, *_pretend_warnings()]
 
@@ -284,7 +284,7 @@ def _proxies_warning() -> Checks:
 
 
 def _pretend_warnings() -> Checks:
-    """Warn of providers that move no real money and may be used all the same."""
+    """Warn of providers that move no real money and are allowed nevertheless."""
     pretending = [alias for alias, each in configured_providers().items() if not each.moves_real_money]
     if not pretending:
         return []
@@ -317,7 +317,7 @@ def _local_cache_warning() -> Checks:
 
 
 def check_metrics_token() -> Checks:
-    """Check that METRICS_TOKEN is long enough not to be guessed, and can be sent (E015)."""
+    """Check that METRICS_TOKEN is too long to be guessed, and can be sent in a header (E015)."""
     token: Any = conf.metrics_token()
     if token is None or (isinstance(token, str) and _TOKEN.fullmatch(token)):
         return []
@@ -331,7 +331,7 @@ def check_metrics_token() -> Checks:
 
 
 def check_flags() -> Checks:
-    """Check that what is on or off is either True or False (E026)."""
+    """Check that the boolean settings are either True or False (E026)."""
     return [
         Error(
             f'PAYMENTS["{name}"] = {value!r} is neither True nor False.',
@@ -371,7 +371,7 @@ def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
 def check_routers(
     app_configs: AppConfigs = None, *, databases: Sequence[str] | None = None, **_options: Any
 ) -> Checks:
-    """Check that routers have all rows written to one database (E018), and that it has transactions (E019)."""
+    """Check that routers write all rows to one database (E018), and that it has transactions (E019)."""
     models: dict[str, str] = {}
     for model in apps.get_app_config("payments").get_models():
         models.setdefault(router.db_for_write(model), model._meta.label)
@@ -400,7 +400,7 @@ def check_routers(
 
 
 def check_urls(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Warn where no URLconf includes `payments.urls` (W016), and refuse a place that hands on arguments (E023)."""
+    """Warn if the URLconf doesn't include `payments.urls` (W016); refuse a place that passes arguments on (E023)."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     places = places_of("health")
@@ -425,7 +425,7 @@ def check_urls(app_configs: AppConfigs = None, **_options: Any) -> Checks:
 
 
 def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Checks:
-    """Check that no other distribution installs over `django_fsm` (E020) or `payments` (E021)."""
+    """Check that no other distribution is installed over `django_fsm` (E020) or `payments` (E021)."""
     installed = metadata.packages_distributions()
     messages: Checks = []
     if "django-fsm" in installed.get("django_fsm", []):
@@ -444,7 +444,7 @@ def check_distributions(app_configs: AppConfigs = None, **_options: Any) -> Chec
 
 
 def register_checks() -> None:
-    """Have Django run the checks."""
+    """Register the checks with Django."""
     register(check_settings, "payments")
     register(check_distributions, "payments")
     register(check_databases, "payments", "database")
@@ -528,11 +528,11 @@ def _check_public_data(provider: BaseProvider[Any]) -> Checks:
 
 
 def _missing_extra(backend: str, cause: BaseException | None) -> str:
-    """Return the extra to install for a provider of ours whose third-party library is missing, or an empty text."""
+    """Return the extra that installs the missing library of one of our own providers, or an empty text."""
     if not isinstance(cause, ModuleNotFoundError) or (cause.name or "").startswith("payments"):
         return ""
     ours = backend.startswith("payments.providers.")
-    return backend.split(".")[2] if ours else ""  # the package of a provider is named like its extra
+    return backend.split(".")[2] if ours else ""  # a provider's package has the name of its extra
 
 
 def _provider_error(text: str, *, extra: str = "") -> Error:
@@ -556,12 +556,12 @@ def _rate_problem(text: Any) -> str | None:
 
 
 def _fits_into_address(alias: str) -> bool:
-    """Return whether an alias can be one part of a path: browsers and proxies take dots alone for directories."""
+    """Return whether an alias can be one segment of a path; browsers and proxies resolve “.” and “..”."""
     return alias.isprintable() and "/" not in alias and alias.strip(" ") not in ("", ".", "..")
 
 
 def _are_classes(paths: Any, method: str) -> bool:
-    """Return whether these are dotted paths of classes that have a method."""
+    """Return whether these are dotted paths of classes with a method of this name."""
     if not isinstance(paths, list | tuple):
         return False
     named = [None if _callable_problem(path) else import_string(path) for path in paths]
@@ -569,7 +569,7 @@ def _are_classes(paths: Any, method: str) -> bool:
 
 
 def _counts_clients() -> bool:
-    """Return whether anything is counted per client; rates that can't be read are told of elsewhere."""
+    """Return whether any rate is counted per client; invalid rates are reported by another check."""
     throttles: Any = conf.payments_setting("THROTTLES", {})
     rates = {**conf.DEFAULT_THROTTLES, **(throttles if isinstance(throttles, Mapping) else {})}
     classes = conf.payments_setting("STOREFRONT_THROTTLE_CLASSES", (CLIENT_THROTTLE,))
@@ -580,7 +580,7 @@ def _counts_clients() -> bool:
 
 
 def _cache_class(alias: Any) -> type[BaseCache] | str:
-    """Return the class of a cache, without making one; or what is wrong."""
+    """Return the class of a cache, without creating an instance; or a text that says what is wrong."""
     try:
         backend: type[BaseCache] = import_string(settings.CACHES[alias]["BACKEND"])
     except (LookupError, TypeError, ImportError) as error:
@@ -617,7 +617,7 @@ def _is_origin(origin: Any) -> bool:
     try:
         parts = urlsplit(origin)
         return parts.port != 0 and ".." not in parts.netloc
-    except ValueError:  # a port beyond 65535, or what is in brackets and no IPv6 address
+    except ValueError:  # a port beyond 65535, or an invalid IPv6 address in brackets
         return False
 
 

@@ -1,6 +1,6 @@
-"""The `PAYMENTS` setting, read when it is used, so that `override_settings` and a changed setting are seen at once.
+"""The `PAYMENTS` setting, read each time it is used, so that `override_settings` takes effect at once.
 
-This room only reads settings: `payments.checks` tells what is wrong with them.
+This module only reads settings; `payments.checks` validates them.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ _PERIODS: Final = {
 class ProviderConfig:
     """A provider's class, and the options that it is built with.
 
-    `storefront` says whether payers may choose it, or None where the provider itself says so; `is_debug` whether
-    DEBUG is on, which allows options that are refused elsewhere. `setting` is the whole of `PAYMENTS["PROVIDERS"]`,
-    which is another object once a project or a test has replaced it.
+    `storefront` is whether payers may choose the provider, or None if its class decides. `is_debug` is Django's DEBUG,
+    which allows options that are otherwise refused. `setting` is the whole of `PAYMENTS["PROVIDERS"]`, which is another
+    object once a project or a test has replaced it.
     """
 
     alias: str
@@ -92,7 +92,7 @@ class Rate:
 
 
 def payments_setting(name: str, default: Any = None) -> Any:
-    """Return one entry of the `PAYMENTS` setting, or the default where it is absent."""
+    """Return one entry of the `PAYMENTS` setting, or the default if it is absent."""
     configured = getattr(settings, "PAYMENTS", {})
     if not isinstance(configured, Mapping):
         raise ImproperlyConfigured("PAYMENTS must be a dict: PAYMENTS = {'PROVIDERS': {...}}")
@@ -105,7 +105,7 @@ def provider_aliases() -> tuple[str, ...]:
 
 
 def provider_config(alias: str) -> ProviderConfig:
-    """Return how the provider with this alias is built; raise NotFoundError where none is configured."""
+    """Return the configuration of the provider with this alias; raise NotFoundError if there is none."""
     providers = payments_setting("PROVIDERS", {})
     entry = providers.get(alias)
     if entry is None:
@@ -126,30 +126,30 @@ def provider_config(alias: str) -> ProviderConfig:
 
 
 def payable_resolver_path() -> str | None:
-    """Return the dotted path of the function that turns a storefront's reference into something payable."""
+    """Return the dotted path of the function that resolves a storefront's reference to a payable."""
     path: str | None = payments_setting("PAYABLE_RESOLVER")
     return path
 
 
 def payable_models() -> tuple[str, ...] | None:
-    """Return the labels of the models whose rows operators may name, or None where each needs its own permission."""
+    """Return the labels of the models whose rows operators may name; None requires each model's own permission."""
     labels = payments_setting("PAYABLE_MODELS")
     return None if labels is None else tuple(labels)
 
 
 def mark_as_paid_provider() -> str:
-    """Return the alias of the provider that stands for money taken outside of any provider."""
+    """Return the alias of the provider that stands for money received outside of any provider."""
     alias: str = payments_setting("MARK_AS_PAID_PROVIDER", "system")
     return alias
 
 
 def payers_may_release() -> bool:
-    """Return whether a payer may let go of what was authorized, as the shop alone may otherwise."""
+    """Return whether payers may release an authorization; otherwise only the shop may."""
     return payments_setting("PAYERS_MAY_RELEASE", False) is True
 
 
 def session_lifetime() -> timedelta | None:
-    """Return how long an unauthorized session stays open, or None where it never expires."""
+    """Return how long an unauthorized session stays open, or None if it never expires."""
     lifetime: timedelta | None = payments_setting("SESSION_LIFETIME")
     return lifetime
 
@@ -170,13 +170,13 @@ def staff_authentication_classes() -> tuple[str, ...] | None:
 
 
 def storefront_throttle_classes() -> tuple[str, ...]:
-    """Return the dotted paths of the classes that slow down clients of the storefront."""
+    """Return the dotted paths of the classes that throttle clients of the storefront."""
     paths = _dotted_paths("STOREFRONT_THROTTLE_CLASSES")
     return ("payments.api.throttling.ClientThrottle",) if paths is None else paths
 
 
 def throttle_rate(name: str) -> Rate | None:
-    """Return how often something may be done, or None where there is no limit."""
+    """Return the rate of this name, or None if there is no limit."""
     configured = payments_setting("THROTTLES", {})
     text = configured.get(name, DEFAULT_THROTTLES[name])
     return None if text is None else Rate.parse(text)
@@ -189,24 +189,24 @@ def throttle_cache() -> str:
 
 
 def proxy_count() -> int | None:
-    """Return how many of the project's own proxies a request comes through, or None where the setting is absent."""
+    """Return how many of the project's own proxies a request comes through, or None if the setting is absent."""
     count: int | None = payments_setting("PROXIES")
     return count
 
 
 def metrics_token() -> str | None:
-    """Return the token with which a monitoring system may read the figures, or None where there is none."""
+    """Return the token with which a monitoring system may read the figures, or None."""
     token: str | None = payments_setting("METRICS_TOKEN")
     return token
 
 
 def allows_pretend_money() -> bool:
-    """Return whether providers may be used that move no real money: while developing, or where a setting says so."""
+    """Return whether providers that move no real money may be used: under DEBUG, or if a setting allows it."""
     return settings.DEBUG or payments_setting("ALLOW_PRETEND_MONEY") is True
 
 
 def compiles_statements() -> bool:
-    """Return whether the ledger builds its statements once, or has the ORM build them each time."""
+    """Return whether the ledger compiles its statements once, instead of having the ORM build them each time."""
     return bool(payments_setting("COMPILE_STATEMENTS", True))
 
 

@@ -1,23 +1,23 @@
 """The errors that `payments` raises, as one short tree.
 
     PaymentError
-    ├── AmountError                  an amount that can't be: malformed, out of range, more than is left
+    ├── AmountError                  an impossible amount: malformed, out of range, more than is left
     ├── CurrencyError                a currency that ISO 4217 doesn't know
-    ├── InputError                   any other value that a caller may not send
-    ├── NotFoundError                a provider, collection or other row that isn't there
-    ├── TransitionError              the state graph forbids what was asked
-    ├── OperationInProgressError     the same target is being worked on right now
+    ├── InputError                   any other invalid value
+    ├── NotFoundError                a provider, collection or other row that doesn't exist
+    ├── TransitionError              a step that the state graph forbids
+    ├── OperationInProgressError     another operation on the same target is under way
     ├── LimitError                   a payer has tried something too often
-    ├── IdempotencyError             a key that was used before, for something else
-    ├── NotSupportedError            the provider can't do what was asked
+    ├── IdempotencyError             a key that was used before for another request
+    ├── NotSupportedError            something that the provider can't do
     ├── OpenTransactionError         a verb that calls a provider was used inside a transaction
     ├── ProviderError
     │   ├── DeclinedError            the provider refused, for good
     │   ├── ProviderUnavailableError nothing was sent; trying again is safe
-    │   └── OutcomeUnknownError      something was sent, and nobody knows yet what became of it
-    └── WebhookVerificationError     an event whose sender can't be proven
+    │   └── OutcomeUnknownError      something was sent, and its outcome isn't known yet
+    └── WebhookVerificationError     an event whose sender can't be verified
 
-Every error has a stable `code` for programs, a message for people, and tells whether the call may be repeated.
+Every error has a stable `code` for programs, a message for people, and `retryable`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ from typing import Any, ClassVar
 
 
 class PaymentError(Exception):
-    """What went wrong with a payment, for a program (`code`) and for a person (`message`).
+    """An error with a payment, for a program (`code`) and for a person (`message`).
 
-    `message` may be a lazy translation with `%(name)s` places that `params` fill; `field` names the argument
-    that is to blame, or is None when no single one is. `retryable` tells whether the very same call is safe, and may
-    succeed, when it is made again later.
+    `message` may be a lazy translation with `%(name)s` placeholders for `params`. `field` names the wrong argument, or
+    is None if no single argument is wrong. `retryable` means that the same call is safe, and may succeed, later.
     """
 
     default_code: ClassVar[str] = "payment_error"
@@ -86,19 +85,19 @@ class InputError(PaymentError):
 
 
 class NotFoundError(PaymentError):
-    """A row or a provider that was named and isn't there."""
+    """A row or a provider that doesn't exist."""
 
     default_code = "not_found"
 
 
 class TransitionError(PaymentError):
-    """The refusal of what the state graph forbids."""
+    """The refusal of a step that the state graph forbids."""
 
     default_code = "invalid_transition"
 
 
 class NotSupportedError(PaymentError):
-    """The refusal of what the provider declares it can't do."""
+    """The refusal of something that the provider declares it can't do."""
 
     default_code = "not_supported"
 
@@ -110,7 +109,7 @@ class OpenTransactionError(PaymentError):
 
 
 class _OperationError(PaymentError):
-    """An error with the id of the operation that it is about."""
+    """An error with the id of the operation concerned."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class _OperationError(PaymentError):
 
 
 class OperationInProgressError(_OperationError):
-    """Another operation that holds the target; `retry_after` says in how many seconds it may have ended."""
+    """Another operation in progress on the target; it may have ended in `retry_after` seconds."""
 
     default_code = "operation_in_progress"
     retryable = True
@@ -137,7 +136,7 @@ class OperationInProgressError(_OperationError):
 
 
 class LimitError(PaymentError):
-    """The refusal of what was tried too often; `retry_after` says in how many seconds it may be tried again."""
+    """The refusal of too many attempts; the next one is allowed in `retry_after` seconds."""
 
     default_code = "too_many_requests"
     retryable = True
@@ -154,31 +153,31 @@ class IdempotencyError(PaymentError):
 
 
 class ProviderError(_OperationError):
-    """What a provider didn't do, and why."""
+    """A provider's failure to do what was requested."""
 
     default_code = "provider_error"
 
 
 class DeclinedError(ProviderError):
-    """A provider's definite refusal; whatever was reserved is free again."""
+    """A provider's definite refusal; what was reserved is released."""
 
     default_code = "declined"
 
 
 class ProviderUnavailableError(ProviderError):
-    """A call of which nothing reached the provider; whatever was reserved is free again."""
+    """A call that certainly didn't reach the provider; what was reserved is released."""
 
     default_code = "provider_unavailable"
     retryable = True
 
 
 class OutcomeUnknownError(ProviderError):
-    """A call on which the provider may or may not have acted; the reservation stays until that is known."""
+    """A call whose outcome isn't known; what was reserved stays reserved until it is."""
 
     default_code = "outcome_unknown"
 
 
 class WebhookVerificationError(PaymentError):
-    """The refusal of an event whose signature, age or form doesn't prove where it comes from."""
+    """The refusal of an event whose signature, age or form doesn't prove its origin."""
 
     default_code = "webhook_not_verified"

@@ -1,7 +1,7 @@
-"""Prefixed ULIDs: ids that sort by time, and tell what they name.
+"""Prefixed ULIDs: ids that sort by time, and whose prefix shows what they identify.
 
 A ULID is 48 bits of milliseconds and 80 random bits in Crockford's base 32 (https://github.com/ulid/spec).
-Within one process they are strictly increasing, also inside one millisecond. Nothing here touches a database.
+Within one process they are strictly increasing, even within one millisecond.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 MAX_LENGTH: Final = 64
-"""How long a text key may be: a prefix, 26 characters, and room for keys that a shop brings along."""
+"""The maximum length of a text key: a prefix, 26 characters, and room for longer keys of a shop."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS: Final = 80
@@ -33,7 +33,7 @@ def new_ulid() -> str:
 
 
 def new_id(prefix: str) -> str:
-    """Return `prefix`, an underscore and a fresh ULID."""
+    """Return `prefix`, an underscore and a new ULID."""
     return f"{prefix}_{new_ulid()}"
 
 

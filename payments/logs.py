@@ -1,4 +1,4 @@
-"""What Django logs of our answers: no card number, and no error for a 503, which would mail the admins."""
+"""What Django logs about our answers: no card number, and no error for a 503, since errors are mailed to the admins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from payments.redaction import has_card_number
 
 
 def log_answer(request: Any, response: HttpResponse) -> None:
-    """Keep an address with a card number out of Django's log of requests, and log a 503 as a warning."""
+    """Keep a path with a card number out of Django's request log, and log a 503 as a warning instead of an error."""
     if has_card_number(request.path):
         setattr(response, "_has_been_logged", True)  # noqa: B010 - what log_response looks at
     elif response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""Times as requests and providers name them, and as rows hold them: without a time zone where `USE_TZ` is off."""
+"""Conversions between aware datetimes and the datetimes in rows, which are naive if `USE_TZ` is off."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from django.utils import timezone
 
 
 def stored_moment(moment: datetime) -> datetime:
-    """Return a moment with a time zone as rows hold it, or one nearby; raise OverflowError for one out of range."""
+    """Return a datetime as rows store it; raise OverflowError if it is out of range.
+
+    A datetime in the year 1 or 9999 is moved to the year 2 or 9998.
+    """
     moment = aware_moment(moment).astimezone(UTC)
-    # In the first and the last year of all, it could be out of range in another time zone, or in a database.
+    # In the first and last year of the calendar, it could be out of range in another time zone or in a database.
     near = moment.replace(year=min(max(moment.year, MINYEAR + 1), MAXYEAR - 1))
     if timezone.is_aware(timezone.now()):
         return near
@@ -18,7 +21,7 @@ def stored_moment(moment: datetime) -> datetime:
 
 
 def aware_moment(moment: datetime) -> datetime:
-    """Return a row's moment with its time zone."""
+    """Return a row's datetime with its time zone."""
     if timezone.is_aware(moment):
         return moment
     return timezone.make_aware(moment, timezone.get_default_timezone())

@@ -1,8 +1,8 @@
-"""Signals that a shop may listen to; each is sent after the change it tells of is committed.
+"""Signals that a shop may receive; each is sent after the commit of its change.
 
-Every signal is sent with `event` (the PaymentEvent, already stored), `collection` and, where there is one, the row
-it is about as `session`, `payment`, `capture` or `refund`. The sender is the model that the signal is named for, such
-as Payment for `payment_captured`. A receiver that raises is logged, and the others are called all the same.
+Every signal has the arguments `event` (the stored PaymentEvent), `collection`, `session`, `payment`, `capture` and
+`refund`; those that don't apply are None. The sender is the model that the signal is named for, such as Payment for
+`payment_captured`. An error in a receiver is logged, and the other receivers are still called.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from django.dispatch import Signal as DjangoSignal
 class Signal(DjangoSignal):
     """A signal whose failing receivers are logged by its sender.
 
-    Django's own logging trips over a receiver that has no name, such as a `functools.partial`: the receivers behind
-    it would then never be told.
+    Django's own logging fails for a receiver without a name, such as a `functools.partial`, and then the remaining
+    receivers are never called.
     """
 
     def _log_robust_failure(self, receiver: Any, err: Exception) -> None:
-        """Leave it to the sender."""
+        """Do nothing, since the sender of the signal logs the error."""
 
 
 collection_created = Signal()
@@ -57,4 +57,4 @@ operation_needs_attention = Signal()
 SIGNALS: Final[Mapping[str, Signal]] = {
     name.replace("_", ".", 1): signal for name, signal in list(vars().items()) if isinstance(signal, Signal)
 }
-"""Which event type is told by which signal, such as `payment.captured`; an event of another type is history only."""
+"""The signal of each event type, such as `payment.captured`; events of other types have none."""

@@ -1,6 +1,6 @@
-"""The statuses and other closed lists of words that rows, plug-ins and services share.
+"""The statuses and other closed lists that models, providers and services share.
 
-Only words live here: the graphs that connect statuses are drawn by the models' transition methods.
+A *movement* is a capture or a refund. The transition methods of the models connect the statuses.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class CollectionStatus(models.TextChoices):
-    """What has become of all that is to be paid for one resource; derived from its payments."""
+    """The status of a collection, derived from its payments."""
 
     NOT_PAID = "not_paid", _("Not paid")
     AWAITING = "awaiting", _("Awaiting authorization")
@@ -22,7 +22,7 @@ class CollectionStatus(models.TextChoices):
 
 
 class SessionStatus(models.TextChoices):
-    """What has become of one amount to be authorized."""
+    """The status of one amount to be authorized."""
 
     PENDING = "pending", _("Pending")
     REQUIRES_MORE = "requires_more", _("Waiting for the customer (3-D Secure)")
@@ -32,7 +32,7 @@ class SessionStatus(models.TextChoices):
 
 
 class PaymentStatus(models.TextChoices):
-    """What has become of an authorized amount; derived from its captures and refunds."""
+    """The status of an authorized amount, derived from its captures and refunds."""
 
     AUTHORIZED = "authorized", _("Authorized")
     PARTIALLY_CAPTURED = "partially_captured", _("Partially captured")
@@ -43,7 +43,7 @@ class PaymentStatus(models.TextChoices):
 
 
 class MovementStatus(models.TextChoices):
-    """What has become of one capture or refund. A pending one reserves its amount."""
+    """The status of one capture or refund; a pending one reserves its amount."""
 
     PENDING = "pending", _("Pending")
     SUCCEEDED = "succeeded", _("Succeeded")
@@ -51,7 +51,7 @@ class MovementStatus(models.TextChoices):
 
 
 class OperationStatus(models.TextChoices):
-    """What is known of one intended call to a provider."""
+    """The status of one intended call to a provider: what is known of its outcome."""
 
     PROCESSING = "processing", _("Processing")
     PENDING = "pending", _("Pending at the provider")
@@ -70,11 +70,11 @@ OPEN_OPERATION_STATUSES = frozenset(
         OperationStatus.ATTENTION,
     }
 )
-"""An operation in one of these may still stand for money, so it keeps its reservation and its target."""
+"""The statuses of an operation that may still stand for money, so that it keeps its reservation and its target."""
 
 
 class OperationKind(models.TextChoices):
-    """What a provider is asked to do."""
+    """The kinds of requests to a provider; `sync` stands for a report that no request of ours caused."""
 
     INITIATE = "initiate", _("Initiate")
     UPDATE = "update", _("Update")
@@ -86,7 +86,7 @@ class OperationKind(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """A provider's answer. Anything that isn't certain is `unknown`."""
+    """The outcomes of a call to a provider; anything that isn't certain is `unknown`."""
 
     SUCCEEDED = "succeeded", _("Succeeded")
     PENDING = "pending", _("Pending")
@@ -96,7 +96,7 @@ class Outcome(models.TextChoices):
 
 
 class EventSource(models.TextChoices):
-    """Where a change came from."""
+    """The origin of a change."""
 
     SHOP = "shop", _("Shop")
     STOREFRONT = "storefront", _("Storefront")
@@ -116,7 +116,7 @@ class MovementKind(models.TextChoices):
 
 
 class WebhookEventStatus(models.TextChoices):
-    """What has become of a stored provider event."""
+    """The status of a stored provider event."""
 
     RECEIVED = "received", _("Received")
     DEFERRED = "deferred", _("Deferred")
@@ -126,7 +126,7 @@ class WebhookEventStatus(models.TextChoices):
 
 
 class AttentionReason(models.TextChoices):
-    """Why an operation needs a person: the provider reports what the books can't hold, or nothing can be found out."""
+    """Why an operation needs attention: the books can't hold a provider's report, or its outcome can't be found out."""
 
     NOT_FOUND_AFTER_KEY_WINDOW = (
         "not_found_after_key_window",

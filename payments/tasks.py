@@ -1,6 +1,6 @@
-"""The background work as `django.tasks` tasks, where Django has them (6.0), or with the `django-tasks` backport.
+"""The background work as `django.tasks` tasks (Django 6.0, or the `django-tasks` backport), else as plain functions.
 
-Without either, these are plain functions; `payments_worker` and `payments.contrib.celery` do the same work.
+`payments_worker` and `payments.contrib.celery` do the same work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def _task_decorator() -> Callable[[Callable[..., int]], Any]:
     for module in ("django.tasks", "django_tasks"):
         try:
             decorator: Callable[[Callable[..., int]], Any] = import_module(module).task
-        except ImportError:  # whether it is there, only trying tells
+        except ImportError:  # neither Django 6.0 nor the backport is installed
             continue
         return decorator
     return lambda function: function
@@ -27,7 +27,7 @@ _task = _task_decorator()
 
 @_task
 def reconcile_payments(limit: int = 100) -> int:
-    """Find out what became of up to `limit` operations whose outcome nobody recorded."""
+    """Recover the outcomes of up to `limit` due operations."""
     return run_job("reconciler", limit)
 
 
@@ -45,7 +45,7 @@ def publish_events(limit: int = 100) -> int:
 
 @_task
 def expire_payments(limit: int = 100) -> int:
-    """Cancel up to `limit` sessions and authorizations whose time is over."""
+    """Cancel up to `limit` expired sessions and as many expired authorizations."""
     return run_job("expiry", limit)
 
 
@@ -57,5 +57,5 @@ def notify_due(limit: int = 100) -> int:
 
 @_task
 def charge_due(limit: int = 100) -> int:
-    """Charge up to `limit` due installments with what their customers have saved, where the plan was made for that."""
+    """Charge up to `limit` due installments of automatic plans with their customers' saved payment methods."""
     return run_job("charges", limit)

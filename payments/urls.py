@@ -1,4 +1,4 @@
-"""Addresses of the app; a project includes them wherever it likes: `path("payments/", include("payments.urls"))`."""
+"""The app's URL patterns; a project includes them anywhere: `path("payments/", include("payments.urls"))`."""
 
 from __future__ import annotations
 

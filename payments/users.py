@@ -14,27 +14,27 @@ from payments.exceptions import InputError
 
 
 def email_of(user: AbstractBaseUser) -> str | None:
-    """Return the e-mail address of a user, from the field that the user model names for it."""
+    """Return a user's e-mail address, from the field that the user model names for it, or None."""
     return getattr(user, user.get_email_field_name(), None) or None
 
 
 def key_of(user: Any) -> str:
-    """Return a user's key as a text, or the empty one for nobody."""
+    """Return a user's primary key as text, or "" for None or an unsaved user."""
     return "" if user is None or user.pk is None else str(user.pk)
 
 
 def user_of(person: Any, *, field: str) -> Any:
     """Return the saved user that an object stands for, or None for an AnonymousUser and the like.
 
-    What carries only a user's key, as a token may, is the user with that key. Raises InputError (`unknown_user`, for
-    the argument `field`) where there is none, and for a row of any other model.
+    An object that has only a user's primary key, such as a token, stands for the user with that key. Raises InputError
+    (`unknown_user`, for the argument `field`) if there is no such user, and for a row of another model.
     """
     if person is None or not getattr(person, "is_authenticated", True):
         return None
     is_row = isinstance(person, get_user_model())
     if is_row and not person._state.adding:
         return person
-    # Of another model, the user with the same key is somebody else.
+    # A row of another model may have the same key as an unrelated user.
     is_foreign = isinstance(person, models.Model) and not is_row
     user = None if is_foreign else _user_with_key(getattr(person, "pk", None))
     if user is None:

@@ -1,8 +1,8 @@
-"""The address that providers send their events to.
+"""The view to which providers send their events.
 
-200 means: stored, known already, or not ours. 400: not proven. 411: of unknown length, which some servers hand on as
-nothing. 413: too large to be an event. 503: could not be proven or stored right now, send it again. An event that
-carries its own fact is applied on the spot; no provider is asked what has happened while it waits for the answer.
+It answers 200 for an event that is stored, known already or not ours; 400 if it can't be verified; 411 without a
+length, since some servers then pass on an empty body; 413 if it is too large; and 503 if it can't be verified or stored
+right now, so that the provider sends it again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from payments.services.background.inbox import apply_at_once, receive_webhook
 logger = logging.getLogger("payments.webhooks")
 
 MAX_BODY: Final = 256 * 1024
-"""The longest body that is read, in bytes; no provider's events come near it."""
+"""The longest body that is read, in bytes; providers' events are much smaller."""
 
 RETRY_AFTER: Final = 30
 
@@ -44,7 +44,7 @@ MALFORMED: Final = "webhook_malformed"
 
 
 @csrf_exempt
-@login_not_required  # a signature proves who sends, and a provider follows no redirect
+@login_not_required  # a signature authenticates the sender, and providers don't follow redirects
 @sensitive_post_parameters()
 @sensitive_variables()
 def receive(request: HttpRequest, provider_id: str) -> JsonResponse:
@@ -77,7 +77,7 @@ def _receive(request: HttpRequest, provider_id: str) -> JsonResponse:
 
 
 def _read(request: HttpRequest) -> WebhookRequest:
-    """Return the body as it was sent, if it isn't too long."""
+    """Return the request's body and headers; raise WebhookVerificationError if the body is too long or cut off."""
     if _announced_length(request) > MAX_BODY:
         raise WebhookVerificationError(_("The event is too large."), code=TOO_LARGE)
     try:
@@ -93,7 +93,7 @@ def _announced_length(request: HttpRequest) -> int:
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
-        return 0  # as Django has it: then there is no body to read either
+        return 0  # as in Django, which then reads no body either
 
 
 def _error(status: int, code: str, message: str) -> JsonResponse:
@@ -125,5 +125,5 @@ _view = _non_atomic()
 
 urlpatterns = [
     path("<str:provider_id>/", _view, name="webhook"),
-    path("<str:provider_id>", _view),  # as some enter it; a redirect to the slash would lose the event
+    path("<str:provider_id>", _view),  # some operators omit the slash, and a redirect would lose the event
 ]

@@ -1,6 +1,6 @@
-"""Words that are kept in a row as the source has them, and translated later for each reader.
+"""Messages that are stored untranslated in a row, and translated later for each reader.
 
-What a third party says in its own words isn't in a catalog, so everybody reads that as it came.
+A third party's own messages aren't in a catalog, so every reader gets them unchanged.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from payments.exceptions import PaymentError
 
 
 def kept_words(words: str | Promise | PaymentError) -> str:
-    """Return a text, or an error's message, as the source has it."""
+    """Return a text, or an error's message, untranslated."""
     with override(None):
         return str(words)
 
 
 def told_words(words: str) -> str:
-    """Return a text that was kept, in the active language."""
+    """Return a stored text in the active language."""
     message = gettext(words) if words else ""
-    # Where there is no translation, gettext has still made all ends of lines alike.
+    # Without a translation, gettext still normalizes line endings; then the original is returned.
     return words if message == words.replace("\r\n", "\n").replace("\r", "\n") else message

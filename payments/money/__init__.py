@@ -1,6 +1,6 @@
 """Amounts of money: currencies, exact reading and writing, minor units, and a model field.
 
-Part of the ground: it may import Django and `payments.exceptions`, and nothing else of the house.
+It may import Django and `payments.exceptions`, but no other part of the app.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Read, write and divide amounts of money, exactly or not at all.
+"""Reading, writing and dividing amounts of money, exactly or not at all: nothing here rounds.
 
-An amount is a `Decimal` in major units of one currency: `Decimal("10.00")` euros, never 1000 cents. This room does
-arithmetic and spelling; it knows no database, no provider and no rule about who may pay what. Nothing here rounds.
+An amount is a `Decimal` in major units of one currency: `Decimal("10.00")` euros, never 1000 cents.
 """
 
 from __future__ import annotations
@@ -21,15 +20,17 @@ ZERO: Final = Decimal(0)
 MAX_DIGITS: Final = 19
 SCALE: Final = 4
 MAX_AMOUNT: Final = Decimal("99999999999999.9999")
-"""The largest amount, and the largest total. One digit less than numeric(19, 4) holds: times 10,000 it still fits
-nine times into the 64-bit integer that holds it on SQLite, so that a sum of a few amounts can't overflow there."""
+"""The largest amount, and the largest total, with one digit less than numeric(19, 4) holds.
+
+SQLite stores it times 10,000 in a 64-bit integer, where it fits nine times: the sum of a few amounts can't overflow.
+"""
 
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
 _NOT_FINITE = re.compile(r"[+-]?(?:s?nan[0-9]*|inf(?:inity)?)", re.IGNORECASE)
 _MAX_INT_BITS = 64
 
-# Enough for any amount with its decimals, whatever precision or traps the caller's own context has.
+# Precise enough for any amount with its decimals, and independent of the caller's own decimal context.
 _CONTEXT = Context(prec=60)
 
 _USUAL_PLACES: Final = 2
@@ -41,8 +42,8 @@ def parse_amount(
     """Return an amount from outside as an exact `Decimal` with the currency's decimals.
 
     `value` is in major units: a `Decimal`, an `int`, or a string of ASCII digits with at most one point ("10.00").
-    `currency_code` is an ISO 4217 code in any case. `allow_zero` is for totals, which may be zero. `field` is the
-    argument to blame in the error.
+    `currency_code` is an ISO 4217 code in any case. `allow_zero` is for totals, which may be zero. The error names
+    `field` as the wrong argument.
 
     Raises `AmountError` with one of the codes `invalid`, `float_not_allowed`, `not_finite`, `not_positive`,
     `too_large`, `too_many_decimals`, and `CurrencyError` for an unknown currency.
@@ -75,8 +76,8 @@ def exact_decimal(value: Decimal | int | str, *, field: str = "amount") -> Decim
 def format_amount(value: Decimal, currency_code: str) -> str:
     """Return an amount for JSON: "10.00" euros, "1000" yen, "1.234" Kuwaiti dinars.
 
-    A value that has more decimals than its currency, which nothing here lets in, is shown as it is: neither rounded
-    nor an error. A currency that was withdrawn since is shown with two decimals at least: old rows stay readable.
+    A value with more decimals than its currency, which can't be stored here, is shown unchanged: neither rounded nor
+    refused. An amount in a withdrawn currency is shown with at least two decimals, so that old rows stay readable.
     """
     places = exponent(currency_code) if is_known(currency_code) else _USUAL_PLACES
     return f"{_for_show(value, places):f}"
@@ -85,9 +86,9 @@ def format_amount(value: Decimal, currency_code: str) -> str:
 def display_amount(value: Decimal, currency_code: str) -> str:
     """Return an amount for people, with the separators of the active language: "1,234.50 EUR", "1.234,50 EUR".
 
-    All digits are shown, and a withdrawn currency as `format_amount` shows it.
+    All digits are shown, and those of a withdrawn currency as `format_amount` shows them.
     """
-    # Given digits rather than a number, `number_format` calculates nothing: it only sets separators.
+    # Given a string, `number_format` doesn't calculate: it only inserts separators.
     number = formats.number_format(format_amount(value, currency_code), use_l10n=True, force_grouping=True)
     return f"{number} {currency_code.upper()}"
 
@@ -98,7 +99,7 @@ def smallest_amount(currency_code: str) -> Decimal:
 
 
 def check_multiple(amount: Decimal, currency_code: str, step: Decimal) -> None:
-    """Raise `AmountError` (`not_a_multiple`) for an amount that isn't a multiple of `step`; both in major units."""
+    """Raise `AmountError` (`not_a_multiple`) if an amount isn't a multiple of `step`; both are in major units."""
     if _CONTEXT.remainder(amount, step):
         raise AmountError(
             _("The payment provider takes multiples of %(step)s only, and %(amount)s isn't one."),
@@ -115,12 +116,12 @@ def split_amount(
 ) -> tuple[Decimal, ...]:
     """Divide an amount into `count` parts that add up to it exactly; the first part carries the remainder.
 
-    `total` is in major units. 100.00 euros in three are 33.34, 33.33 and 33.33. Each part is a multiple of `step`; None
-    stands for the currency's smallest amount.
+    `total` is in major units: 100.00 euros in three parts are 33.34, 33.33 and 33.33. Each part is a multiple of
+    `step`; None means the currency's smallest amount.
 
-    Raises `AmountError` if `total` isn't a positive amount of the currency, or with code `not_a_multiple` if it isn't a
-    multiple of `step`, or with `too_small_to_split` if a part would be nothing, and `InputError` naming `count` if that
-    isn't a whole number from 1.
+    Raises `AmountError` if `total` isn't a positive amount of the currency, with the code `not_a_multiple` if it isn't
+    a multiple of `step`, and `too_small_to_split` if a part would be zero. Raises `InputError` naming `count` if that
+    isn't a whole number of 1 or more.
     """
     if not _is_whole(count) or count < 1:
         raise InputError(_("The number of parts must be a whole number from 1."), field="count")
@@ -146,7 +147,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _read(value: Any, field: str) -> Decimal:
-    """Return the finite number that a caller gave, of any size and with any decimals."""
+    """Return a caller's value as a finite number, of any size and with any decimals."""
     if isinstance(value, Decimal):
         number = value
     elif isinstance(value, str):
@@ -178,7 +179,7 @@ def _read_string(value: str, field: str) -> Decimal:
 
 
 def _is_beyond_range(value: str) -> bool:
-    """Tell whether a number with an exponent is too large; nothing is expanded, so 1e999999999 costs nothing."""
+    """Return whether a number with an exponent is too large, without expanding it: 1e999999999 costs nothing."""
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -187,7 +188,7 @@ def _is_beyond_range(value: str) -> bool:
 
 
 def _in_range(number: Decimal, field: str) -> Decimal:
-    # The size is compared before anything else touches the number, as quantizing 1e999999999 would expand it.
+    # The size is compared first, since quantizing 1e999999999 would expand it.
     return number if number.copy_abs() <= MAX_AMOUNT else _overflow(field)
 
 

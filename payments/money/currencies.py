@@ -1,14 +1,8 @@
-"""The currencies that amounts can be in, and how many decimals each has.
-
-This room knows ISO 4217 and nothing else: no amount, no provider, no database.
+"""The currencies of ISO 4217 that people pay with, and how many decimals each has.
 
 Source: ISO 4217 list one ("current currency & funds code list"), kept by SIX Group on behalf of ISO, as published
 on 2026-01-01 (https://www.six-group.com/en/products-services/financial-information/data-standards.html); compared
-with pycountry 26.2.16 in November 2026. Minor units are ISO's, not those of CLDR, which tells how many decimals
-people like to see (0 for the Indonesian rupiah) and not how many there are (2).
-
-Left out of the 178 codes: the 13 whose minor unit is "N.A." (metals, bond market units, XDR, XSU, XUA, XTS, XXX), and
-XAD, the Arab Monetary Fund's unit of account. None of them is money that anybody pays with.
+with pycountry 26.2.16 in November 2026.
 """
 
 from __future__ import annotations
@@ -40,14 +34,19 @@ _CODES_BY_EXPONENT: Final[dict[int, str]] = {
 EXPONENTS: Final[Mapping[str, int]] = MappingProxyType(
     {code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()}
 )
-"""The number of decimals of each currency, by its code in lower case."""
+"""The number of decimals of each currency, by its code in lower case.
+
+The decimals are ISO's. CLDR has those that people usually see: 0 for the Indonesian rupiah, which has 2.
+14 of ISO's 178 codes are left out, since people don't pay with them: the 13 whose minor unit is "N.A." (metals, bond
+market units, XDR, XSU, XUA, XTS, XXX), and XAD, the Arab Monetary Fund's unit of account.
+"""
 
 
 def normalize_currency(code: str, *, field: str = "currency_code") -> str:
     """Return an ISO 4217 code as it is stored: in lower case.
 
-    `code` may be in any case, but must be a code that ISO 4217 lists today and that people pay with. `field` is the
-    argument to blame in the error.
+    `code` may be in any case, but must be one that ISO 4217 lists today and that people pay with. The error names
+    `field` as the wrong argument.
 
     Raises `CurrencyError` with code `unknown_currency`.
     """
@@ -68,7 +67,7 @@ def exponent(code: str) -> int:
 
 
 def is_known(code: str) -> bool:
-    """Tell whether a code, in any case, is one that `normalize_currency` accepts."""
+    """Return whether `normalize_currency` accepts a code, in any case."""
     try:
         normalize_currency(code)
     except CurrencyError:

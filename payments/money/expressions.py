@@ -1,9 +1,7 @@
-"""Keep amounts and plain numbers apart inside database expressions.
+"""Keeping amounts and bare numbers apart in database expressions: a bare number gets the amounts' type, or is refused.
 
-On SQLite an amount is stored as a whole number of ten-thousandths, so a bare `Decimal("0.20")` next to a column of
-amounts would count as 0.00002. Where a query can be made right, the bare number is given the amounts' type; where it
-can't, the query is refused with an error that says what to write. This room knows Django's expressions and nothing of
-payments.
+On SQLite an amount is stored as a whole number of ten-thousandths, so that a bare `Decimal("0.20")` next to a column of
+amounts would count as 0.00002.
 """
 
 from __future__ import annotations
@@ -44,36 +42,36 @@ ESTIMATES: Final = (Avg, StdDev)
 class AmountExpressionError(TypeError, AttributeError):
     """An expression that mixes amounts with something else.
 
-    It is an `AttributeError` too, since Django looks at the type of an unfinished expression and passes over
-    `AttributeError` there, which is before the numbers in it can be given their type. Django also passes over
-    `FieldError`, but when it compiles for SQLite, where this error must be heard.
+    It is an `AttributeError` as well: Django asks for the type of an unfinished expression, before its numbers can get
+    their type, and ignores an `AttributeError` there. Django ignores a `FieldError` too, but also when it compiles for
+    SQLite, where this error must be raised.
     """
 
 
 class AmountUnits:
-    """The mark of a field whose values are amounts, so that this module needn't import that field."""
+    """A mark of fields whose values are amounts, which spares this module the import of `AmountField`."""
 
 
 def stores_integers(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a database keeps amounts as whole ten-thousandths, for want of exact decimals."""
+    """Return whether a database stores amounts as whole ten-thousandths, because it has no exact decimals."""
     return connection.vendor == "sqlite"
 
 
 def type_literals(expression: Any, connection: BaseDatabaseWrapper, field: models.Field[Any, Any]) -> None:
-    """Give each bare number in a resolved expression that yields amounts the type of `field`, in place.
+    """Give each bare number in a resolved expression the type of `field`, in place.
 
-    Raises `AmountExpressionError` for what doesn't yield an amount on every database.
+    Raises `AmountExpressionError` for an expression that doesn't yield amounts on every database.
     """
     _Reader(strict=stores_integers(connection), field=field).read(expression)
 
 
 def check_literals(expression: Any, connection: BaseDatabaseWrapper) -> None:
-    """Raise `AmountExpressionError` unless a compiled expression yielded amounts."""
+    """Raise `AmountExpressionError` unless a compiled expression yields amounts."""
     _Reader(strict=stores_integers(connection)).read(expression)
 
 
 def yields_estimate(expression: Any) -> bool:
-    """Tell whether an average is in an expression, which is no longer money."""
+    """Return whether an expression contains an average, whose result isn't money."""
     if isinstance(expression, ESTIMATES):
         return True
     operands = expression.get_source_expressions()
@@ -81,10 +79,10 @@ def yields_estimate(expression: Any) -> bool:
 
 
 class _Reader:
-    """A walk down the operands that an expression's value comes from.
+    """A walk down the operands from which an expression takes its value.
 
-    With a `field`, bare numbers get its type; without one, they are refused. `strict` refuses also what only a database
-    with exact decimals gets right.
+    With a `field`, bare numbers get its type; without one, they are refused. `strict` also refuses expressions that
+    only a database with exact decimals evaluates correctly.
     """
 
     def __init__(self, *, strict: bool, field: models.Field[Any, Any] | None = None) -> None:
@@ -147,7 +145,7 @@ class _Reader:
 
 
 def _operands(expression: Any) -> Sequence[Any] | None:
-    """Return what an expression takes its value from, or None if it isn't known to keep amounts amounts."""
+    """Return the operands from which an expression takes its value, or None for an unknown kind of expression."""
     sources: Sequence[Any] = expression.get_source_expressions()
     if isinstance(expression, When):
         return sources[1:]
@@ -157,7 +155,7 @@ def _operands(expression: Any) -> Sequence[Any] | None:
 
 
 def _type_of(expression: Any) -> Any:
-    """Return an expression's field, or None while it has none or mixes several."""
+    """Return an expression's field, or None if it has none yet or mixes several."""
     try:
         return getattr(expression, "_output_field_or_none", None)
     except FieldError:
@@ -165,7 +163,7 @@ def _type_of(expression: Any) -> Any:
 
 
 def _is_of_another_type(side: Any) -> bool:
-    """Tell whether an operand of a sum is neither an amount nor a number that can become one."""
+    """Return whether an operand of a sum is neither an amount nor a number that can become one."""
     kind = _type_of(side)
     return not (
         kind is None or isinstance(kind, AmountUnits) or isinstance(side, (Value, CombinedExpression))

@@ -1,18 +1,4 @@
-"""A model field that holds an amount exactly on every database.
-
-This room stores and reads amounts; it knows no currency, for the column's scale is the same for all, and no rule about
-who may pay what.
-
-PostgreSQL and MariaDB keep an amount as numeric(19, 4). SQLite has no exact decimals, so there it is a whole number of
-ten-thousandths, with a CHECK that it is a whole number. In Python it is a `Decimal` everywhere.
-
-Django gives a field no say in these, which therefore see that whole number on SQLite; don't use them on amounts:
-* an expression that turns an amount into another type: `Cast("amount", FloatField())`, `Concat`, `JSONObject`;
-* a lookup of another field, `filter(decimal_column=F("amount"))`, or one built by hand around a bare number,
-  `GreaterThan(F("amount"), Decimal(1))` (write `Q(amount__gt=Decimal(1))`);
-* `order_by(Coalesce("amount", Decimal(1)))` and other functions of bare numbers, where only the order is used;
-* a `union` whose first query has something else than an amount in that place, and raw SQL.
-"""
+"""A model field that holds an amount exactly on every database, with one scale for all currencies."""
 
 from __future__ import annotations
 
@@ -65,12 +51,22 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
     """An amount in major units, with four decimals, from -99999999999999.9999 to 99999999999999.9999.
 
     It takes a `Decimal`, an `int` or a string of digits, and refuses to save what it can't hold exactly: floats, NaN,
-    more than four decimals, numbers that are too large. Whether an amount may be zero or negative, and how many
-    decimals its currency has, is for `parse_amount` and for CHECK constraints to say.
+    more than four decimals, numbers that are too large. `parse_amount` and CHECK constraints decide whether an amount
+    may be zero or negative, and how many decimals its currency has.
+
+    PostgreSQL and MariaDB store an amount as numeric(19, 4). SQLite has no exact decimals, so it stores a whole number
+    of ten-thousandths, which a CHECK enforces. In Python an amount is a `Decimal` everywhere.
 
     Queries are exact: comparisons, `Sum`, `Min`, `Max`, sums and differences of amounts, products with whole numbers.
     `Avg` and `StdDev` are estimates, not money. A bare number next to an amount takes its type in `update()` and in
     filters and constraints on an `AmountField`; elsewhere it raises `AmountExpressionError`, which says what to write.
+
+    Django lets no field control the following, which see the whole number on SQLite. Don't use them on amounts:
+    * an expression that turns an amount into another type: `Cast("amount", FloatField())`, `Concat`, `JSONObject`;
+    * a lookup of another field, `filter(decimal_column=F("amount"))`, or one built by hand around a bare number,
+      `GreaterThan(F("amount"), Decimal(1))` (write `Q(amount__gt=Decimal(1))`);
+    * `order_by(Coalesce("amount", Decimal(1)))` and other functions of bare numbers, where only the order is used;
+    * a `union` whose first query has something other than an amount in that column, and raw SQL.
     """
 
     _pyi_private_set_type: Decimal | int | str | Combinable
@@ -82,7 +78,7 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
     decimal_places: ClassVar[int] = SCALE
 
     def deconstruct(self) -> Any:
-        """Name the field in migrations by its public path."""
+        """Return the field's arguments, with its public path for migrations."""
         name, path, args, kwargs = super().deconstruct()
         return name, path.replace("payments.money.fields.", "payments.money."), args, kwargs
 
@@ -91,11 +87,11 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
         return "bigint" if stores_integers(connection) else f"numeric({MAX_DIGITS}, {SCALE})"
 
     def cast_db_type(self, connection: BaseDatabaseWrapper) -> str:
-        """Return the type for CAST, where MariaDB doesn't know the word numeric."""
+        """Return the type for CAST, in which MariaDB doesn't accept the word numeric."""
         return self.db_type(connection).replace("numeric", "decimal")
 
     def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
-        """Return a CHECK for SQLite, which would put any value into the column."""
+        """Return a CHECK for SQLite, which would otherwise store any value in the column."""
         name: str | None = getattr(self, "column", None)  # a GeneratedField's output field has none
         if name is None or not stores_integers(connection):
             return None
@@ -117,17 +113,17 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
         return None if value is None else exact_decimal(value, field=getattr(self, "name", None) or "amount")
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
-        """Return a value for the database. A `Decimal` goes as it is: MariaDB compares strings as floats."""
+        """Return a value for the database: a `Decimal` unchanged, since MariaDB compares strings as floats."""
         if hasattr(value, "as_sql"):
             return value
-        # `prepared` is not believed: Django says so of values that it compared with an expression, too.
+        # `prepared` is ignored: Django also sets it for values that it compares with an expression.
         amount = self.get_prep_value(value)
         if amount is None or not stores_integers(connection):
             return amount
         return int(amount.scaleb(SCALE, _CONTEXT))
 
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Decimal | None:
-        """Return what a query found as a `Decimal`; raise `AmountExpressionError` if it isn't an amount."""
+        """Return a value from the database as a `Decimal`; raise `AmountExpressionError` if it isn't an amount."""
         if value is None or not stores_integers(connection):
             return value if value is None or isinstance(value, Decimal) else Decimal(str(value))
         if not isinstance(expression, Col):
@@ -139,20 +135,20 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
     def get_placeholder_sql(
         self, value: Any, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, Sequence[Any]]:
-        """Compile a value for INSERT and UPDATE, its bare numbers typed (Django 6.1 and later)."""
+        """Compile a value for INSERT and UPDATE, with types for its bare numbers (Django 6.1 and later)."""
         if not hasattr(value, "as_sql"):
             return "%s", (value,)
         type_literals(value, connection, self)
         return compiler.compile(value)
 
     def get_placeholder(self, value: Any, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> str:
-        """Type the bare numbers of an expression that Django compiles next (before Django 6.1)."""
+        """Give types to the bare numbers of an expression that Django compiles next (before Django 6.1)."""
         if hasattr(value, "as_sql"):
             type_literals(value, connection, self)
         return "%s"
 
     def get_lookup(self, lookup_name: str) -> Any:
-        """Return a lookup, or None for those that make no sense on amounts."""
+        """Return a lookup, or None for lookups that aren't exact on amounts."""
         return super().get_lookup(lookup_name) if lookup_name in LOOKUP_NAMES else None
 
     def value_to_string(self, obj: models.Model) -> str:
@@ -168,7 +164,7 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
 
 
 class RefusedArithmetic(AmountField[_SetType, _GetType]):
-    """The type of an arithmetic that amounts don't have; Django makes one when it infers the type."""
+    """The type of an operation that amounts don't have; Django creates one when it infers the type, which raises."""
 
     def __init__(self) -> None:
         forbid_arithmetic()
@@ -181,7 +177,7 @@ def _register_arithmetic() -> None:
     refused: list[tuple[Any, Any]] = [(AmountField, anything), (anything, AmountField)]
     refused += [(AmountField, nothing), (nothing, AmountField)]
     allowed = {Combinable.ADD: sums, Combinable.SUB: sums, Combinable.MUL: products}
-    # Django takes the first pair that fits, so what is allowed comes first.
+    # Django takes the first pair of types that matches, so the allowed ones are registered first.
     for connector in (*allowed, Combinable.DIV, Combinable.MOD, Combinable.POW):
         for left, right in allowed.get(connector, ()):
             register_combinable_fields(left, connector, right, AmountField)

@@ -1,7 +1,6 @@
 """The comparisons that are exact on a column of amounts.
 
-Text lookups (`contains`, `startswith`, `regex`) are left out: they'd read what SQLite stores, which isn't what people
-see. This room knows Django's lookups and nothing of payments.
+Text lookups (`contains`, `startswith`, `regex`) are left out: on SQLite they would search the stored integer.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ else:
 
 
 class _AmountLookup(_Base):
-    """A comparison in which bare numbers on either side have the type of an amount."""
+    """A comparison that gives bare numbers on either side the type of an amount."""
 
     def process_lhs(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, lhs: Any = None) -> Any:
         type_literals(lhs or self.lhs, connection, self.lhs.output_field)

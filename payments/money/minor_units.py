@@ -1,7 +1,6 @@
-"""Turn amounts into the whole minor units that providers count in, and back.
+"""Converting amounts to the whole minor units that providers use, and back.
 
-Most providers follow ISO 4217; each one that doesn't passes its exceptions in as `MinorUnits`. This room names no
-provider.
+Most providers follow ISO 4217; the others pass their exceptions as `MinorUnits`.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ _LAST_DIGIT = 10
 
 @dataclass(frozen=True, kw_only=True)
 class MinorUnits:
-    """Where a provider counts differently from ISO 4217.
+    """A provider's deviations from ISO 4217.
 
-    `exponents` gives the decimals that the provider takes a currency to have, by code in lower case, where they aren't
-    ISO's. `last_digit_zero` names the currencies whose minor units must be a multiple of ten.
+    `exponents` maps codes in lower case to the number of decimals that the provider uses instead of ISO's.
+    `last_digit_zero` names the currencies whose minor units must be a multiple of ten.
     """
 
     exponents: Mapping[str, int] = field(default_factory=dict)
     last_digit_zero: frozenset[str] = frozenset()
 
     def exponent(self, currency_code: str) -> int:
-        """Return how many decimals the provider takes a currency to have."""
+        """Return how many decimals a currency has for the provider."""
         code = normalize_currency(currency_code)
         return self.exponents.get(code, exponent(code))
 
     def step(self, currency_code: str) -> Decimal:
-        """Return the amount (major units) of which the provider takes multiples only: 0.01 euros, 0.010 dinars."""
+        """Return the amount (major units) whose multiples the provider takes: 0.01 euros, 0.010 dinars."""
         code = normalize_currency(currency_code)
         units = _LAST_DIGIT if code in self.last_digit_zero else 1
         return max(Decimal(units).scaleb(-self.exponent(code), _CONTEXT), smallest_amount(code))
@@ -71,7 +70,7 @@ def to_minor_units(value: Decimal, currency_code: str, *, rules: MinorUnits = IS
 
 
 def from_minor_units(units: int, currency_code: str, *, rules: MinorUnits = ISO_4217) -> Decimal:
-    """Return what a provider gave in whole minor units as an amount in major units, with its currency's decimals.
+    """Return a provider's whole minor units as an amount in major units, with its currency's decimals.
 
     Raises `AmountError`: `invalid` if `units` isn't an `int`, `not_positive` if it is negative, `too_large`, and
     `too_many_decimals` if the result has more decimals than ISO 4217 gives the currency (5.50 Icelandic krona).
@@ -79,7 +78,7 @@ def from_minor_units(units: int, currency_code: str, *, rules: MinorUnits = ISO_
     code = normalize_currency(currency_code)
     if isinstance(units, bool) or not isinstance(units, int):
         raise AmountError(_("Minor units must be a whole number."), code="invalid")
-    # The range is checked on the integer, which costs nothing, before it becomes a Decimal.
+    # The range is checked on the integer, which is cheap, before it becomes a Decimal.
     exact_decimal(units // 10 ** rules.exponent(code))
     return parse_amount(Decimal(units).scaleb(-rules.exponent(code), _CONTEXT), code, allow_zero=True)
 

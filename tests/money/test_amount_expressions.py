@@ -211,6 +211,6 @@ def test_sum_that_outgrows_sqlites_integers_is_an_error_and_not_a_float() -> Non
 
 
 def test_amount_as_text_is_documented_to_be_what_is_stored() -> None:
-    """The one thing that Django lets no field decide; see the module's docstring."""
+    """The one thing that Django lets no field decide; see the field's docstring."""
     text = Entry.objects.annotate(x=Cast("used", CharField(max_length=40))).values_list("x", flat=True).get()
     assert text == ("105000" if connection.vendor == "sqlite" else "10.5000")
