@@ -168,6 +168,13 @@ PRIVATE_DATA_PERMISSION: Final = "payments.view_provider_data"
 PRIVATE_COLUMNS: Final = frozenset({"provider_data", "context", "input", "provider_log", "sent", "fact"})
 
 
+def metadata_panel(metadata: Any) -> Panel | None:
+    """Return a panel of what the shop keeps of its own with a row, or None where that is nothing."""
+    if not metadata:
+        return None
+    return document_panel(title=_("Metadata"), slug="metadata", value=metadata)
+
+
 def document_panel(*, title: Text, slug: str, value: Any, note: Text = "") -> DocumentPanel:
     """Return a panel with a JSON document, for all who may see the page."""
     return DocumentPanel(title=title, slug=slug, text=pretty(value), note=note)

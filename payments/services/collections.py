@@ -136,7 +136,10 @@ def payable_key(payable: models.Model) -> str:
     key = key_text(payable._meta.model, payable.pk)
     if key is None:
         raise InputError(
-            _("A collection can't refer to a %(model)s, whose key is no single value that can be a text."),
+            _(
+                "A collection can't refer to a %(model)s: its primary key must be a single value that can be "
+                "stored as text."
+            ),
             code="payable_key_unsupported",
             field="payable",
             params={"model": payable._meta.label},

@@ -250,5 +250,5 @@ def _database_time(operation: PaymentOperation) -> datetime:
 
 def _resolution(origin: Origin, reason: str, evidence: str) -> Resolution:
     if not reason.strip():
-        raise InputError(_("Say how you know."), code="reason_required", field="reason")
+        raise InputError(_("Give a reason."), code="reason_required", field="reason")
     return Resolution(actor=origin.actor, reason=reason, evidence=evidence)

@@ -232,7 +232,7 @@ def _follow_customer(
         if former == key_of(customer):
             return []
         if books.collection.secret_generation != generation:
-            raise OperationInProgressError(_("This has just come into other hands. Try again."))
+            raise OperationInProgressError(_("This has just been assigned to another customer. Try again."))
         books.collection.customer, books.collection.customer_key = customer, key_of(customer)
         books.collection.description = _description_of(resolved)
         return _claim_change_of_hands(books, ends_sessions=former != "")

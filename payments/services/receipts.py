@@ -252,7 +252,7 @@ def _receipt(received_at: datetime | None, reference: str, note: str) -> Receipt
         )
     if moment > now:
         raise InputError(
-            _("Money that is to come can't have been received."),
+            _("The time of receipt can't be in the future."),
             code="received_later",
             field="received_at",
         )

@@ -78,7 +78,7 @@ def test_collection_with_a_capture_under_way_promises_to_let_nothing_go(
     for row in (payment, payment.session, payment.collection):
         response = operator.get(action_url(row, "cancel"))
         assert response.status_code == 302
-        assert "Capture, 20.00 EUR. Next look at " in told(response)
+        assert "Capture, 20.00 EUR. The next check is at " in told(response)
         left_out = text(choose(operator, [row], "cancel").content.decode())
         assert "Left out: Unclear since " in left_out
         assert "release" not in left_out
@@ -91,7 +91,7 @@ def test_collection_and_session_that_something_else_holds_are_not_canceled(opera
     for row in (session, session.collection):
         response = operator.get(action_url(row, "cancel"))
         assert response.status_code == 302
-        assert "Authorize, 60.00 EUR. Next look at " in told(response)
+        assert "Authorize, 60.00 EUR. The next check is at " in told(response)
 
 
 def test_captured_money_keeps_session_and_collection_from_being_canceled(

@@ -105,7 +105,7 @@ def test_money_that_a_webhook_has_booked_meanwhile_is_told_and_not_booked_again(
     )
     sent = {**open_form(operator, operation, "resolve"), "has_happened": "yes", "reason": "Seen"}
     refused = text(operator.post(action_url(operation, "resolve"), sent).content.decode())
-    assert "54.00 EUR has been booked meanwhile, as the provider reported it: capt_" in refused
+    assert "The provider has reported 54.00 EUR meanwhile: capt_" in refused
     named = {**sent, "provider_reference": "cap_54"}
     words = text(operator.post(action_url(operation, "resolve"), named).content.decode())
     assert "it is the same money, and isn't booked again" in words
@@ -120,7 +120,7 @@ def test_unknown_outcome_is_resolved_when_ten_minutes_are_over(operator: Client)
         capture_payment(payment)
     operation = PaymentOperation.objects.get(status="unknown")
     early = operator.get(action_url(operation, "resolve"))
-    assert told(early) == "The outcome is unknown for less than ten minutes: ask the provider first."
+    assert told(early) == "The outcome has been unknown for less than ten minutes. Ask the provider first."
     PaymentOperation.objects.filter(pk=operation.pk).update(
         unclear_since=F("unclear_since") - timedelta(minutes=10)
     )

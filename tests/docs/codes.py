@@ -43,6 +43,7 @@ HANDED_ON: Final = frozenset(
         "str(code)",
         "str(reason)",
         "(movement.failure or FAILED).code[:64]",
+        "AttentionReason(entry['code'])",
         "CORRECTED.code",
         "NOT_DONE.code",
         "NOT_SENT.code",

@@ -274,7 +274,8 @@ _TOTALS: Final[dict[str, tuple[Promise, Promise]]] = {
     OperationKind.REFUND: (
         gettext_lazy("Refunded so far %(before)s; with this %(after)s."),
         gettext_lazy(
-            "Refunded so far %(before)s; with this %(after)s, which is %(excess)s more than the payer's bank has left."
+            "Refunded so far: %(before)s. With this: %(after)s, which is %(excess)s more than what is left "
+            "after chargebacks."
         ),
     ),
     OperationKind.AUTHORIZE: (

@@ -40,7 +40,7 @@ from payments.admin.formatting import (
 )
 from payments.admin.links import Links, customer_html, customer_link, links_of, short_id
 from payments.admin.overview.views import export_view, overview
-from payments.admin.panels import Alert, Fact, Panel, Summary, document_panel, known_facts
+from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts, metadata_panel
 from payments.admin.payables import Payable, load_payables
 from payments.admin.tables import operation_table, payment_table, plan_panel, recent_sessions, session_table
 from payments.admin.timelines import recent_operations, timeline_panel
@@ -238,11 +238,11 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         yield payment_table(_related(obj).payments, links, currency, **here)
         yield operation_table(operations, links, currency, **here)
         yield timeline_panel(obj.events.all(), operations, links, **here)
-        if obj.metadata:
-            yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
+        yield metadata_panel(obj.metadata)
 
     def _facts(self, obj: PaymentCollection) -> tuple[Fact, ...]:
         return known_facts(
+            (gettext("Description"), obj.description),
             (gettext("For"), self.payable_column(obj)),
             (gettext("Customer"), self.customer_column(obj)),
             (gettext("Providers"), self.providers_column(obj)),

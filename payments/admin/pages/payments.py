@@ -36,8 +36,8 @@ from payments.admin.panels import (
     Fact,
     Panel,
     Summary,
-    document_panel,
     known_facts,
+    metadata_panel,
     provider_data_panel,
 )
 from payments.admin.tables import operation_table, payment_table
@@ -155,8 +155,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
         yield operation_table(operations, links, currency, **here)
         yield timeline_panel(obj.events.all(), operations, links, **here)
         yield provider_data_panel(request, obj)
-        if obj.metadata:
-            yield document_panel(title=gettext("Metadata"), slug="metadata", value=obj.metadata)
+        yield metadata_panel(obj.metadata)
 
     def _facts(self, obj: Payment) -> tuple[Fact, ...]:
         return known_facts(
@@ -256,6 +255,7 @@ class MovementAdminMixin(InspectionAdminMixin):
         operations = recent_operations(obj.operations.all(), links)
         yield operation_table(operations, links, obj.currency_code, **lookup)
         yield timeline_panel(obj.events.all(), operations, links, **lookup)
+        yield metadata_panel(obj.metadata)
 
     def facts(self, obj: Capture | Refund) -> Iterable[tuple[str, str | SafeString | None]]:
         """Return what the summary tells besides the amount."""

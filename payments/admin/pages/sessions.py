@@ -23,6 +23,7 @@ from payments.admin.panels import (
     Summary,
     document_panel,
     known_facts,
+    metadata_panel,
     next_action_text,
     private_panel,
     provider_data_panel,
@@ -142,6 +143,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
             slug="context",
             note=gettext("What the shop told the provider about the payer."),
         )
+        yield metadata_panel(obj.metadata)
 
     def _facts(self, obj: PaymentSession) -> tuple[Fact, ...]:
         return known_facts(

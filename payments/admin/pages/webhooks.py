@@ -81,6 +81,8 @@ class WebhookEventAdminMixin(ActionsAdminMixin):
         facts = known_facts(
             (gettext("Provider"), obj.provider_id),
             (gettext("Session"), self.session_column(obj)),
+            (gettext("Reported session"), None if obj.session_id else obj.reported_session_id),
+            (gettext("Reported capture"), obj.capture_reference),
             (gettext("Attempts"), str(obj.attempts)),
             (gettext("Happened"), moment(obj.occurred_at)),
             (gettext("Arrived"), moment(obj.created_at)),

@@ -180,14 +180,15 @@ def in_progress(operation: PaymentOperation, origin: Origin) -> OperationInProgr
     elif origin.by_payer or origin.source == EventSource.STOREFRONT:
         words = _("We are still finding out about your last try. You need not pay again.")
     elif status == OperationStatus.ATTENTION:
-        words = _("This needs a person since %(since)s: %(what)s. Say first what became of it.")
+        words = _("Needs attention since %(since)s: %(what)s. Resolve this operation first.")
     elif status == OperationStatus.PENDING:
         words = _(
             "In progress since %(since)s: %(what)s. The provider has accepted it and will tell how it ends."
         )
     else:
         words = _(
-            "Unclear since %(since)s: %(what)s. Next look at %(next)s; whoever can't wait may check now."
+            "Unclear since %(since)s: %(what)s. The next check is at %(next)s; use “Check now” to check it "
+            "at once."
         )
     next_look = operation.next_attempt_at
     if status != OperationStatus.PROCESSING:

@@ -149,7 +149,7 @@ def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
         raise _not_offered(session.provider_id)
     if verb == Verb.RELEASE and not payers_may_release():
         raise TransitionError(
-            _("This is paid already; only the shop can let go of it."), code="already_authorized"
+            _("This is paid already; only the shop can cancel it."), code="already_authorized"
         )
     if session.installment is not None and not right.of_plan:
         raise TransitionError(_("Only the shop can change or cancel an installment."), code="planned")
@@ -158,7 +158,9 @@ def check_right(books: Books, session: PaymentSession, verb: Verb) -> None:
         and session.status == SessionStatus.PENDING
         and is_asked_by_another(books, session)
     ):
-        raise TransitionError(_("This is charged by itself. Log in to pay it yourself."), code="planned")
+        raise TransitionError(
+            _("This installment is charged automatically. Log in to pay it yourself."), code="planned"
+        )
     if not (session.is_by_payer or right.of_shop or session.installment is not None):
         raise TransitionError(
             _("The shop has made this; only the shop can change or cancel it."), code="made_by_shop"

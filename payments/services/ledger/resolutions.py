@@ -182,7 +182,7 @@ def check_decidable(operation: PaymentOperation, now: datetime) -> None:
     since = operation.unclear_since or operation.created_at
     if now - since < RESOLVABLE_AFTER:
         raise TransitionError(
-            _("The outcome is unknown for less than ten minutes: ask the provider first."),
+            _("The outcome has been unknown for less than ten minutes. Ask the provider first."),
             code="too_early",
         )
 
@@ -247,7 +247,7 @@ def check_correctable(operation: PaymentOperation) -> None:
     """Raise TransitionError if no person has decided about an operation, or the provider has reported it since."""
     if operation.is_open or not _is_by_person(operation) or operation.kind not in MONEY_KINDS:
         raise TransitionError(
-            _("Only what a person has said of an authorization, a capture or a refund can be corrected."),
+            _("Only an authorization, capture or refund that a person has resolved can be corrected."),
             code="not_correctable",
         )
     is_known = is_recorded(operation) and not _booked_row(operation).is_by_person
@@ -409,7 +409,10 @@ def _rename(books: Books, payment: Payment, reference: str | None) -> None:
 def _check_free(is_free: bool) -> None:
     if not is_free:
         raise TransitionError(
-            _("Something has been done with this money since, so it can't be corrected: undo that first."),
+            _(
+                "A later operation has used this money, so this can't be corrected. Undo the later operation "
+                "first."
+            ),
             code="depended_on",
         )
 
@@ -446,9 +449,7 @@ def _amount_of(operation: PaymentOperation, statement: Statement) -> Decimal | N
     if not is_asked:
         if statement.amount is not None:
             raise InputError(
-                _(
-                    "An amount is only said of an update, an authorization, a capture or a refund that has happened."
-                ),
+                _("Give an amount only for an update, authorization, capture or refund that has happened."),
                 code="amount_not_expected",
                 field="amount",
             )
@@ -549,7 +550,8 @@ def _more_than_possible(
             "Captured so far %(before)s; with this %(after)s, which is %(excess)s more than was authorized."
         ),
         OperationKind.REFUND: _(
-            "Refunded so far %(before)s; with this %(after)s, which is %(excess)s more than the payer's bank has left."
+            "Refunded so far: %(before)s. With this: %(after)s, which is %(excess)s more than what is left "
+            "after chargebacks."
         ),
     }[OperationKind(operation.kind)]
     parts = {"before": before, "after": before + amount, "excess": excess}
@@ -584,8 +586,8 @@ def _twin_of(
     if found is not None and not statement.accepts_excess:
         raise TransitionError(
             _(
-                "%(amount)s has been booked meanwhile, as the provider reported it: %(id)s. If that is this money, say "
-                "so by its reference (%(reference)s)."
+                "The provider has reported %(amount)s meanwhile: %(id)s. If this is the same money, enter "
+                "its reference (%(reference)s)."
             ),
             code="possibly_booked",
             field="provider_reference",

@@ -164,7 +164,7 @@ def holder_of(books: Books, payment: Payment, kind: OperationKind) -> OperationI
         if operation.payment_id == payment.pk:
             return in_progress(operation, books.origin)
     return OperationInProgressError(
-        _("What is left is held until the provider says how a report of it ends.")
+        _("The rest is reserved until the provider reports the outcome of a pending capture or refund.")
     )
 
 
