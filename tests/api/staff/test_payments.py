@@ -236,5 +236,5 @@ def test_what_is_in_the_way_is_told_truly_and_with_its_time(
 
     assert refused.error == (409, "conflict", "operation_in_progress", [])
     assert refused.body["message"].startswith("Unclear since ")
-    assert "Capture, 100.00 EUR. Next look at " in refused.body["message"]
+    assert "Capture, 100.00 EUR. The next check is at " in refused.body["message"]
     assert 890 <= int(refused.headers["Retry-After"]) <= 900

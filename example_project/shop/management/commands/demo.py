@@ -32,7 +32,7 @@ from payments.simulator import SimulatorService
 PORT: Final = 8000
 SIMULATOR_PORT: Final = 8001
 TRIED_PORTS: Final = 20
-FIRST_TIME: Final = "about 15 seconds the first time, longer on a busy machine"
+FIRST_TIME: Final = "about ten seconds the first time, longer on a busy machine"
 
 
 class Command(BaseCommand):
