@@ -55,6 +55,7 @@ def collection(transactional_db: None, clock: TestClock) -> PaymentCollection:
 
 
 @pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
-    """Return a session over the whole amount, not authorized yet."""
-    return create_payment_session(collection, provider_id="simulator")
+def session(request: pytest.FixtureRequest, collection: PaymentCollection) -> PaymentSession:
+    """Return a session over the whole amount, not authorized yet: at the bank where the test has one."""
+    provider_id = "bank" if "bank" in request.fixturenames else "simulator"
+    return create_payment_session(collection, provider_id=provider_id)

@@ -15,14 +15,14 @@ from django.db.models import QuerySet
 
 from payments.exceptions import OutcomeUnknownError, PaymentError
 from payments.models import Payment, PaymentOperation
-from payments.services import authorize_payment_session, capture_payment, reconcile_due
+from payments.services import capture_payment, reconcile_due
 from payments.states import MovementStatus, OperationKind, OperationStatus
-from tests.reliability.banks import Act, Bank, lost, open_collection, open_session, unanswered
+from tests.reliability.banks import Act, Bank, lost, unanswered
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import thoroughly
 from tests.reliability.verbs import VERBS, Payer, Verb
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 HAS_SENT_AT: Final = "sent_at" in {field.name for field in PaymentOperation._meta.get_fields()}
 
@@ -99,13 +99,6 @@ CASES: Final = (
     ),
     Case(name="not over, by a clock that was fast", age=22 * HOUR, claimed_fast_by=HOUR, is_sent_again=True),
 )
-
-
-@pytest.fixture
-def payment(bank: Bank, clock: TestClock, db: None) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(open_session(open_collection()))
-    return Payment.objects.select_related("session__collection").get()
 
 
 def knowing_of_no_capture(act: Act) -> Any:

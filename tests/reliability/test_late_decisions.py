@@ -51,22 +51,10 @@ from tests.reliability.news import (
 )
 from tests.reliability.places import Checkpoint, Watcher, watching
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 SOON: Final = timedelta(minutes=2)
 """After this the reconciler looks at what got lost."""
-
-
-@pytest.fixture
-def collection(bank: Bank, clock: TestClock, db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return open_collection()
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
-    """Return a session over the whole amount at the bank, not authorized yet."""
-    return open_session(collection)
 
 
 # Cancelations: each returns a session whose cancelation never arrives, if the bank's next one gets lost.

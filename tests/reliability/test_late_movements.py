@@ -12,10 +12,10 @@ from decimal import Decimal
 import pytest
 
 from payments.models import Payment, PaymentOperation, PaymentSession
-from payments.services import authorize_payment_session, cancel_payment, capture_payment, refund_payment
+from payments.services import cancel_payment, capture_payment, refund_payment
 from payments.states import MovementStatus, OperationKind, OperationStatus
 from tests.reliability.afterwards import let_time_pass
-from tests.reliability.banks import Bank, lost, open_collection, open_session
+from tests.reliability.banks import Bank, lost
 from tests.reliability.books import assert_invariants
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import (
@@ -30,16 +30,9 @@ from tests.reliability.news import (
     try_to,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 Happen = Callable[[Bank, PaymentSession], None]
-
-
-@pytest.fixture
-def payment(bank: Bank, clock: TestClock, transactional_db: None) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(open_session(open_collection()))
-    return Payment.objects.select_related("session__collection").get()
 
 
 def _released(bank: Bank, session: PaymentSession) -> None:

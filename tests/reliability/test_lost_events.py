@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from payments import signals
 from payments.models import (
-    PaymentCollection,
     PaymentEvent,
     PaymentProvider,
     PaymentSession,
@@ -36,22 +35,10 @@ from tests.reliability.clocks import TestClock
 from tests.reliability.pauses import Pause, row_of, working
 from tests.threads import aside, wait_for
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 NAP: Final = timedelta(minutes=3)
 """Longer than a lease."""
-
-
-@pytest.fixture
-def collection(transactional_db: None, bank: Bank, clock: TestClock) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return open_collection()
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
-    """Return a session over the whole amount at the bank, not authorized yet."""
-    return open_session(collection)
 
 
 # Webhook events

@@ -13,7 +13,6 @@ from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.providers import SessionFact
 from payments.services import (
-    authorize_payment_session,
     capture_payment,
     record_fact,
     refund_payment,
@@ -21,18 +20,10 @@ from payments.services import (
     sync_payment_session,
 )
 from payments.states import MovementStatus, OperationStatus
-from tests.reliability.banks import WEBHOOK, Act, Bank, open_collection, open_session
+from tests.reliability.banks import WEBHOOK, Act, Bank
 from tests.reliability.books import assert_invariants
-from tests.reliability.clocks import TestClock
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def payment(bank: Bank, clock: TestClock, db: None) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(open_session(open_collection()))
-    return Payment.objects.select_related("session__collection").get()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 
 def half_done(bank: Bank, session: PaymentSession, verb: str) -> Callable[[Act], Any]:

@@ -54,7 +54,7 @@ from tests.reliability.banks import (
 )
 from tests.reliability.clocks import TestClock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 COPY: Final = "account_copy"
 
@@ -79,12 +79,6 @@ FACTS: Final = {
     ),
     "canceled": SessionFact(currency_code="eur", status=SessionStatus.CANCELED),
 }
-
-
-@pytest.fixture
-def collection(bank: Bank, db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return open_collection()
 
 
 @pytest.fixture

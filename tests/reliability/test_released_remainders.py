@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from payments.exceptions import PaymentError
-from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.providers import SessionFact
 from payments.services import (
     capture_payment,
@@ -25,15 +25,13 @@ from tests.reliability.banks import (
     before_answering,
     lost,
     open_bank,
-    open_collection,
-    open_session,
     unanswered,
 )
 from tests.reliability.books import assert_invariants, event_count
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import thoroughly
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 
 @pytest.fixture
@@ -41,18 +39,6 @@ def bank() -> Iterator[Bank]:
     """Return a bank that lets go of what a capture leaves."""
     with open_bank(lets_go=True) as bank:
         yield bank
-
-
-@pytest.fixture
-def collection(bank: Bank, clock: TestClock, db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return open_collection()
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
-    """Return a session over the whole amount at the bank, not authorized yet."""
-    return open_session(collection)
 
 
 def by_its_operation(bank: Bank, session: PaymentSession) -> SessionFact:

@@ -25,7 +25,7 @@ from payments.services import (
 )
 from payments.states import OperationKind, OperationStatus, Outcome, SessionStatus
 from tests.reliability.afterwards import let_time_pass
-from tests.reliability.banks import Act, Bank, after, lost, open_collection, open_session, refused
+from tests.reliability.banks import Act, Bank, after, lost, open_session, refused
 from tests.reliability.books import assert_invariants
 from tests.reliability.clocks import TestClock
 from tests.reliability.crashes import crash_at
@@ -33,18 +33,12 @@ from tests.reliability.news import named, thoroughly
 from tests.reliability.places import Checkpoint, Watcher, watching
 from tests.shop.models import Order
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 REFUSALS: Final = (AmountError, OperationInProgressError, TransitionError)
 """How a verb may say that there is no room."""
 
 CHALLENGE: Final = NextAction(type="redirect", url="https://bank.example/3ds")
-
-
-@pytest.fixture
-def collection(bank: Bank, db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return open_collection()
 
 
 def challenged(act: Act) -> Any:

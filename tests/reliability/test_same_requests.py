@@ -38,7 +38,7 @@ from tests.reliability.banks import WEBHOOK, Act, Bank, lost, open_collection, o
 from tests.reliability.clocks import TestClock
 from tests.reliability.verbs import VERBS, Payer, Verb
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 PAYER: Final = Payer(provider_id="bank")
 
@@ -65,19 +65,6 @@ def collection(bank: Bank, clock: TestClock, customer: Any) -> PaymentCollection
     collection = open_collection()
     give_to(collection, customer)
     return collection
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
-    """Return a session over the whole amount at the bank, not authorized yet."""
-    return open_session(collection)
-
-
-@pytest.fixture
-def payment(session: PaymentSession) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(session)
-    return Payment.objects.select_related("session__collection").get()
 
 
 def give_to(collection: PaymentCollection, customer: Any) -> None:

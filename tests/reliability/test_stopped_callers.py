@@ -45,7 +45,7 @@ from tests.reliability.news import thoroughly
 from tests.reliability.places import LATE, Checkpoint, watching
 from tests.reliability.verbs import VERBS, Payer, Verb, session_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 PAYER: Final = Payer(provider_id="bank")
 
@@ -73,13 +73,6 @@ def waking_up_after(action: Callable[[], object]) -> Iterator[None]:
 
     with watching(watcher):
         yield
-
-
-@pytest.fixture
-def payment(bank: Bank, clock: TestClock, db: None) -> Payment:
-    """Return a payment of 100.00 euros, of which nothing is captured."""
-    authorize_payment_session(open_session(open_collection()))
-    return Payment.objects.select_related("session__collection").get()
 
 
 def assert_captured_once(bank: Bank, payment: Payment) -> None:

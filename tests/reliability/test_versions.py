@@ -48,7 +48,6 @@ from tests.reliability.banks import (
     Fault,
     done,
     lost,
-    open_collection,
     open_session,
     refused,
     unanswered,
@@ -62,22 +61,10 @@ from tests.shop.models import Order
 if not HAVE_VERSIONS:
     pytest.skip("collections don't count their changes yet", allow_module_level=True)
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 PAYER: Final = Payer(provider_id="bank")
 SOME_VERBS: Final = tuple(verb for verb in VERBS if verb.name in ("authorize", "capture", "cancel_session"))
-
-
-@pytest.fixture
-def collection(bank: Bank, clock: TestClock, db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return open_collection()
-
-
-@pytest.fixture
-def session(collection: PaymentCollection) -> PaymentSession:
-    """Return a session over the whole amount at the bank, not authorized yet."""
-    return open_session(collection)
 
 
 def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) -> PaymentOperation:
