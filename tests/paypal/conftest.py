@@ -21,6 +21,7 @@ from payments.testing import Attempt, SessionDriver, configured_provider
 from tests.paypal.fake import FakePayPal, Funding
 from tests.paypal.fake.service import CLIENT_ID, CLIENT_SECRET
 from tests.paypal.fake.signing import WEBHOOK_ID
+from tests.reliability.verbs import Payer
 
 BACKEND = "payments.providers.paypal.PayPalProvider"
 
@@ -48,6 +49,13 @@ def options_for(fake: FakePayPal, **changes: Any) -> dict[str, Any]:
 def provider_for(fake: FakePayPal, **changes: Any) -> PayPalProvider:
     """Return a provider that talks to the fake."""
     return PayPalProvider(alias="paypal", options=PayPalOptions(**options_for(fake, **changes)))
+
+
+def payer_at(fake: FakePayPal) -> Payer:
+    """Return a payer who approves the order at PayPal."""
+    return Payer(
+        provider_id="paypal", approve=lambda session: fake.orders.approve(session.provider_reference or "")
+    )
 
 
 def approve(fake: FakePayPal, driver: SessionDriver) -> None:

@@ -14,11 +14,13 @@ from payments.services import (
     create_payment_session,
 )
 from payments.testing import Attempt, SessionDriver, configured_provider
+from tests.reliability.verbs import Payer
 from tests.stripe.fake import FakeStripe
 from tests.stripe.fake.service import API_KEY, SECRET
 
 BACKEND = "payments.providers.stripe.StripeProvider"
 VISA = {"payment_method": "pm_card_visa"}
+PAYER = Payer(provider_id="stripe", sent=VISA)
 
 
 def options_for(fake: FakeStripe, **changes: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from django.test import Client
 from payments.exceptions import AmountError, DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.services import (
-    cancel_payment,
     cancel_payment_session,
     create_payment_session,
     mark_payment_collection_as_paid,
@@ -36,26 +35,6 @@ def paid(fake: FakeStripe, collection: PaymentCollection) -> Iterator[PaymentSes
         session = create_payment_session(collection, provider_id="stripe")
         fake.intents.confirm(session.provider_reference or "", {"payment_method": "pm_card_visa"})
         yield session
-
-
-def test_a_release_keeps_what_was_captured_in_the_dashboard(shop: FakeStripe, payment: Payment) -> None:
-    shop.intents.capture(payment.provider_reference or "", {"amount_to_capture": 6000})
-    cancel_payment(payment)
-    payment.refresh_from_db()
-    assert (payment.captured_amount, payment.canceled_amount) == (SIXTY, FORTY)
-    assert payment.session.status == "authorized"
-    assert not PaymentOperation.objects.open().exists()
-
-
-def test_a_payment_that_was_captured_in_the_dashboard_is_not_released(
-    shop: FakeStripe, payment: Payment
-) -> None:
-    shop.intents.capture(payment.provider_reference or "", {})
-    with pytest.raises(DeclinedError):
-        cancel_payment(payment)
-    payment.refresh_from_db()
-    assert (payment.captured_amount, payment.canceled_amount) == (Decimal(100), Decimal(0))
-    assert not PaymentOperation.objects.open().exists()
 
 
 def test_a_session_of_which_a_part_was_captured_is_not_abandoned(
