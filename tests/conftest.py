@@ -32,9 +32,10 @@ from payments.conf import payments_setting
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.services.ledger import statements
 from payments.simulator import SimulatorService
-from payments.testing import Script, running_simulator, scripted_provider
+from payments.testing import Script, scripted_provider, simulator_settings
 from tests.databases import DATABASES, database_url, settings_for_tests
 from tests.reliability.clocks import TestClock, moving_clock
+from tests.webhooks.deliveries import SECRET
 
 URL = pytest.StashKey[str]()
 WORKER_URL = "payments_database_url"
@@ -177,11 +178,19 @@ def module_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[Any]:
         TestCase._rollback_atomics(atomics)  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def simulator() -> Iterator[SimulatorService]:
-    """Return a simulator of the test's own, to which the provider `simulator` talks."""
-    with running_simulator() as service:
+@pytest.fixture(scope="session")
+def lasting_simulator() -> Iterator[SimulatorService]:
+    """Return a simulator for all tests, which delivers nothing by itself."""
+    with SimulatorService(async_delay=None, webhook_secret=SECRET) as service:
         yield service
+
+
+@pytest.fixture
+def simulator(lasting_simulator: SimulatorService) -> Iterator[SimulatorService]:
+    """Return a simulator with an empty ledger, to which the provider `simulator` talks."""
+    lasting_simulator.reset()
+    with simulator_settings(lasting_simulator):
+        yield lasting_simulator
 
 
 @pytest.fixture

@@ -57,6 +57,12 @@ def lasting(module_db: Any) -> PaymentCollection:
         return collection
 
 
+@pytest.fixture
+def collection(lasting: PaymentCollection, db: None) -> PaymentCollection:
+    """Return the shared collection, as it is in the database."""
+    return PaymentCollection.objects.get(pk=lasting.pk)
+
+
 def make_olivia() -> Any:
     return get_user_model().objects.create_superuser("olivia", "olivia@shop.example", "password")
 

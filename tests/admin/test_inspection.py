@@ -28,11 +28,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 each_model = pytest.mark.parametrize("model", INSPECTED, ids=lambda model: model.__name__)
 
 
-@pytest.fixture
-def collection(lasting: PaymentCollection, db: None) -> PaymentCollection:
-    return PaymentCollection.objects.get(pk=lasting.pk)
-
-
 @each_model
 def test_view_permission_is_enough_to_see_list_and_page(
     model: type[models.Model], collection: PaymentCollection, viewer: Viewer

@@ -16,11 +16,6 @@ from tests.admin.urls import ProjectModelAdmin, ops_site
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
-@pytest.fixture
-def collection(lasting: PaymentCollection, db: None) -> PaymentCollection:
-    return PaymentCollection.objects.get(pk=lasting.pk)
-
-
 def test_links_stay_on_the_site_that_shows_them(collection: PaymentCollection, operator: Client) -> None:
     for url in (page(collection, site="ops"), listing(PaymentCollection, site="ops")):
         main = html(operator, url).split('id="content-main"')[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,24 +10,15 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connections
 
-from payments import models, services
+from payments import services
 from payments.models import Payment, PaymentCollection
-from payments.testing import Script, scripted_provider
+from payments.testing import Script
 from tests.api.client import Visitor
+from tests.reliability.books import KEPT
 from tests.shop.models import Order
 
 MakeOrder = Callable[..., Order]
 MakeStaff = Callable[..., Visitor]
-
-ROWS = (
-    models.PaymentCollection,
-    models.PaymentSession,
-    models.Payment,
-    models.Capture,
-    models.Refund,
-    models.PaymentOperation,
-    models.PaymentEvent,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +29,6 @@ def _atomic_requests(script: Script, settings: Any, monkeypatch: pytest.MonkeyPa
     """
     if getattr(settings, "ATOMIC_REQUESTS", False):
         monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-
-
-@pytest.fixture(autouse=True)
-def script() -> Iterator[Script]:
-    """What the provider `scripted` answers and was asked."""
-    with scripted_provider() as script:
-        yield script
 
 
 @pytest.fixture
@@ -123,4 +107,4 @@ def owner(payment: Payment, shopper: Any) -> Visitor:
 @pytest.fixture
 def row_counts() -> Callable[[], list[int]]:
     """Return a function that counts the rows that may stand for money."""
-    return lambda: [model._default_manager.count() for model in ROWS]
+    return lambda: [model._default_manager.count() for model in KEPT]

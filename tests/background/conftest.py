@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
@@ -10,24 +10,9 @@ from django.utils import timezone
 from payments import services
 from payments.models import PaymentProvider, PaymentSession, WebhookEvent
 from payments.simulator import SimulatorService
-from payments.testing import simulator_settings
 from tests.webhooks.deliveries import intent_of
 
 MakeHints = Callable[[int], list[WebhookEvent]]
-
-
-@pytest.fixture(scope="session")
-def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None) as service:
-        yield service
-
-
-@pytest.fixture
-def simulator(_service: SimulatorService) -> Iterator[SimulatorService]:
-    """Return a simulator with an empty ledger, which delivers nothing."""
-    _service.reset()
-    with simulator_settings(_service):
-        yield _service
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from payments.models import WebhookEvent
 from payments.services.background.jobs import JOBS
 from payments.states import WebhookEventStatus
 from tests.background.conftest import MakeHints
+from tests.background.workers import celery_shop
 
 TASKS = {
     "inbox": "process_webhooks",
@@ -36,11 +37,8 @@ needs_django_tasks = pytest.mark.skipif(
 @pytest.fixture
 def shop() -> Iterator[Celery]:
     """Return the shop's Celery app, which runs tasks where they are sent."""
-    app = Celery("shop", broker="memory://", set_as_current=True)
-    app.conf.task_always_eager = True
-    app.conf.task_eager_propagates = True
-    yield app
-    app.close()
+    with celery_shop() as app:
+        yield app
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Worker processes: real ones, with the test's database and providers."""
+"""Workers: real processes with the test's database and providers, and a Celery app that needs none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from celery import Celery
 from django.conf import settings
 from django.db import connection
 
@@ -41,6 +42,14 @@ def output_of(process: subprocess.Popen[str]) -> list[str]:
     """Wait for a process to end, and return the lines that it wrote."""
     output, _none = process.communicate(timeout=PATIENCE)
     return output.splitlines()
+
+
+@contextmanager
+def celery_shop() -> Iterator[Celery]:
+    """Give a shop's Celery app, which runs tasks where they are sent."""
+    with Celery("shop", broker="memory://", set_as_current=True) as app:
+        app.conf.update(task_always_eager=True, task_eager_propagates=True)
+        yield app
 
 
 def _environment() -> dict[str, str]:

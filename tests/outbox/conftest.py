@@ -8,15 +8,13 @@ import pytest
 
 from payments import services
 from payments.models import PaymentCollection, PaymentSession
-from payments.testing import Script, scripted_provider
+from payments.testing import Script
 from tests.outbox.listeners import Listener
 
 
 @pytest.fixture(autouse=True)
-def script() -> Iterator[Script]:
-    """What the provider `scripted` answers, and was asked."""
-    with scripted_provider() as script:
-        yield script
+def _outbox(transactional_db: None, script: Script) -> None:
+    """Have each test commit, and a provider that does what the test says."""
 
 
 @pytest.fixture
@@ -24,12 +22,6 @@ def listener(transactional_db: None) -> Iterator[Listener]:
     """Return somebody who hears every signal."""
     with Listener() as listener:
         yield listener
-
-
-@pytest.fixture
-def collection(transactional_db: None) -> PaymentCollection:
-    """Return a collection of 100.00 euros."""
-    return services.create_payment_collection(amount="100.00", currency_code="eur")
 
 
 @pytest.fixture

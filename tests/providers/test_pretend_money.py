@@ -44,7 +44,7 @@ from payments.states import (
     SessionStatus,
     WebhookEventStatus,
 )
-from payments.testing import Script, scripted_provider, simulator_settings
+from payments.testing import Script, simulator_settings
 from tests.packaging.repository import ROOT
 from tests.simulator.client import Merchant
 
@@ -127,12 +127,6 @@ def test_nobody_opens_a_session_with_pretend_money(name: str, source: str) -> No
 def test_what_its_own_options_call_pretend_money_is_meant(name: str) -> None:
     with override_settings(PAYMENTS=setting(name)):
         assert services.is_for_payers(get_provider("card"))
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with scripted_provider() as script:
-        yield script
 
 
 @pytest.fixture

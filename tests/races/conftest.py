@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -10,8 +10,6 @@ from django.db import connection
 from payments import services
 from payments.models import PaymentCollection, PaymentSession
 from payments.simulator import SimulatorService
-from payments.testing import simulator_settings
-from tests.webhooks.deliveries import SECRET
 
 Prepare = Callable[[], None] | None
 
@@ -62,20 +60,6 @@ def row_locks(transactional_db: None) -> None:
         pytest.skip(
             "SQLite has one lock for the whole file and none for a row; PostgreSQL and MariaDB show this"
         )
-
-
-@pytest.fixture(scope="session")
-def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None, webhook_secret=SECRET) as service:
-        yield service
-
-
-@pytest.fixture
-def simulator(_service: SimulatorService) -> Iterator[SimulatorService]:
-    """Return a simulator with an empty ledger, which delivers nothing by itself."""
-    _service.reset()
-    with simulator_settings(_service):
-        yield _service
 
 
 @pytest.fixture

@@ -19,19 +19,13 @@ from tests.reliability.clocks import TestClock, moving_clock
 TIMEOUT = 2.0
 
 
-@pytest.fixture(scope="session")
-def _service() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None) as service:
-        yield service
-
-
 @pytest.fixture
-def simulator(_service: SimulatorService) -> Iterator[SimulatorService]:
-    """Return a simulator with an empty ledger, to which the provider `simulator` talks."""
-    _service.reset()
-    with simulator_settings(_service, timeout=TIMEOUT):
-        yield _service
-    _service.reset()
+def simulator(lasting_simulator: SimulatorService) -> Iterator[SimulatorService]:
+    """Return a simulator with an empty ledger, whose answers the shop doesn't wait long for."""
+    lasting_simulator.reset()
+    with simulator_settings(lasting_simulator, timeout=TIMEOUT):
+        yield lasting_simulator
+    lasting_simulator.reset()
 
 
 @pytest.fixture

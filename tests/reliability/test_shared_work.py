@@ -19,7 +19,7 @@ from payments.exceptions import ProviderUnavailableError
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
 from payments.states import SessionStatus
 from payments.testing import Script
-from tests.background.workers import output_of, worker
+from tests.background.workers import celery_shop, output_of, worker
 from tests.outbox.listeners import Listener, receiving
 from tests.reliability.banks import Act, Bank, open_collection
 from tests.reliability.clocks import TestClock
@@ -45,11 +45,8 @@ def world(transactional_db: None, bank: Bank, script: Script, clock: TestClock) 
 @pytest.fixture
 def shop() -> Iterator[Celery]:
     """Return the shop's Celery app, which runs tasks where they are sent."""
-    app = Celery("shop", broker="memory://", set_as_current=True)
-    app.conf.task_always_eager = True
-    app.conf.task_eager_propagates = True
-    yield app
-    app.close()
+    with celery_shop() as app:
+        yield app
 
 
 def work_off(job: str) -> None:

@@ -9,37 +9,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
 from payments.models import (
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
     PaymentSession,
-    Refund,
     WebhookEvent,
 )
 from payments.providers import SessionFact, WebhookResult
 from payments.simulator import SimulatorService
 from payments.simulator.webhooks import sign
 from payments.states import SessionStatus
+from tests.reliability.books import KEPT
 
 SECRET = "whsec_current"
 NEXT_SECRET = "whsec_next"
-
-BOOKS: tuple[type[Model], ...] = (
-    PaymentCollection,
-    PaymentSession,
-    Payment,
-    Capture,
-    Refund,
-    PaymentOperation,
-    PaymentEvent,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +91,7 @@ def books() -> dict[str, list[dict[str, Any]]]:
             {name: value for name, value in row.items() if name not in ("updated_at", "version")}
             for row in model._default_manager.order_by("pk").values()
         ]
-        for model in BOOKS
+        for model in KEPT
     }
 
 

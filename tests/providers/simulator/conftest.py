@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from payments.simulator import SimulatorService
-from payments.testing import SessionDriver, simulator_settings
+from payments.testing import SessionDriver
 from tests.providers.simulator.desk import Desk
-
-
-@pytest.fixture(scope="session")
-def _shared() -> Iterator[SimulatorService]:
-    with SimulatorService(async_delay=None) as service:
-        yield service
-
-
-@pytest.fixture
-def simulator(_shared: SimulatorService) -> Iterator[SimulatorService]:
-    """Return the shared simulator, to which the provider `simulator` talks."""
-    with simulator_settings(_shared):
-        yield _shared
-    _shared.clear_scenarios()
 
 
 @pytest.fixture
