@@ -15,18 +15,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy, override
 
 import payments
-from payments import services
+from payments import providers, services
 from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError
 from payments.models import PaymentSession
-from payments.providers import (
-    AuthorizeResult,
-    CaptureResult,
-    Failure,
-    RefundResult,
-    SessionFact,
-    WebhookResult,
-)
 from payments.providers.paypal import errors as paypal_errors
 from payments.providers.stripe import errors as stripe_errors
 from payments.providers.stripe import translation
@@ -66,8 +58,8 @@ def session(script: Script, db: None) -> PaymentSession:
 
 
 def declined_by_answer(session: PaymentSession, script: Script) -> None:
-    failure = Failure(code="expired_card", message=WORDS)
-    script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED, failure=failure))
+    failure = providers.Failure(code="expired_card", message=WORDS)
+    script.next("authorize", providers.AuthorizeResult(outcome=Outcome.DECLINED, failure=failure))
     services.authorize_payment_session(session)
 
 
@@ -77,12 +69,12 @@ def declined_by_error(session: PaymentSession, script: Script) -> None:
 
 
 def declined_by_event(session: PaymentSession, script: Script) -> None:
-    fact = SessionFact(
+    fact = providers.SessionFact(
         currency_code="eur",
         status=SessionStatus.ERROR,
-        failure=Failure(code="expired_card", message=WORDS),
+        failure=providers.Failure(code="expired_card", message=WORDS),
     )
-    event = WebhookResult(event_id="evt_1", event_type="declined", session_id=session.pk, fact=fact)
+    event = providers.WebhookResult(event_id="evt_1", event_type="declined", session_id=session.pk, fact=fact)
     script.next("parse_webhook", event)
     response = Client().post("/payments/webhooks/scripted/", b"{}", content_type="application/json")
     assert response.status_code == 200
@@ -130,14 +122,14 @@ def test_a_refusal_is_told_to_each_reader_in_their_language(
 def test_refused_captures_and_refunds_are_told_so_too(session: PaymentSession, script: Script) -> None:
     payment = services.authorize_payment_session(session).payment
     assert payment is not None
-    failure = Failure(code="expired_card", message=WORDS)
+    failure = providers.Failure(code="expired_card", message=WORDS)
     with override("de"):
-        script.next("capture", CaptureResult(outcome=Outcome.DECLINED, failure=failure))
+        script.next("capture", providers.CaptureResult(outcome=Outcome.DECLINED, failure=failure))
         with pytest.raises(DeclinedError) as refused:
             services.capture_payment(payment)
         assert refused.value.message == in_language("de")
         services.capture_payment(payment)
-        script.next("refund", RefundResult(outcome=Outcome.DECLINED, failure=failure))
+        script.next("refund", providers.RefundResult(outcome=Outcome.DECLINED, failure=failure))
         with pytest.raises(DeclinedError):
             services.refund_payment(payment)
     rows: list[Any] = [

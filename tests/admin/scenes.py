@@ -7,15 +7,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
+from payments import models
 from payments.exceptions import DeclinedError, OutcomeUnknownError
-from payments.models import (
-    AccountHolder,
-    Payment,
-    PaymentCollection,
-    PaymentOperation,
-    RefundReason,
-    WebhookEvent,
-)
 from payments.providers import AuthorizeResult, CaptureResult, NextAction
 from payments.services import (
     authorize_payment_session,
@@ -44,7 +37,7 @@ def make_collection(
     customer: Any = None,
     number: str | None = None,
     metadata: dict[str, Any] | None = None,
-) -> PaymentCollection:
+) -> models.PaymentCollection:
     """Return a collection for an order."""
     order = Order.objects.create(
         number=number or f"Order {Order.objects.count() + 1}", total=amount, currency_code=currency_code
@@ -55,8 +48,8 @@ def make_collection(
 
 
 def make_authorized(
-    collection: PaymentCollection, *, provider_id: str = "card", amount: Any = None
-) -> Payment:
+    collection: models.PaymentCollection, *, provider_id: str = "card", amount: Any = None
+) -> models.Payment:
     """Return the payment of a new session."""
     session = create_payment_session(collection, provider_id=provider_id, amount=amount)
     payment = authorize_payment_session(session).payment
@@ -64,7 +57,7 @@ def make_authorized(
     return payment
 
 
-def make_eventful(actor: Any = None) -> PaymentCollection:
+def make_eventful(actor: Any = None) -> models.PaymentCollection:
     """Return 100.00 split over two providers: 3DS, a declined capture, two captures, a refund, a lost refund."""
     collection = make_collection(customer=make_customer(), metadata={"cart": "c_991"})
     card = create_payment_session(collection, provider_id="card", amount="60.00")
@@ -78,7 +71,7 @@ def make_eventful(actor: Any = None) -> PaymentCollection:
     with answering(DeclinedError("Try again later.", code="processing_error")):
         _ignoring(DeclinedError, capture_payment, payment, amount="35.00")
     capture_payment(payment, amount="35.00")
-    reason, _created = RefundReason.objects.get_or_create(label="Damaged in transit")
+    reason, _created = models.RefundReason.objects.get_or_create(label="Damaged in transit")
     refund_payment(payment, amount="15.00", reason=reason, note="The cup is broken.", actor=actor)
     with answering(TimeoutError()):
         _ignoring(OutcomeUnknownError, refund_payment, payment, amount="5.00")
@@ -86,7 +79,7 @@ def make_eventful(actor: Any = None) -> PaymentCollection:
     return collection
 
 
-def make_attention() -> PaymentOperation:
+def make_attention() -> models.PaymentOperation:
     """Return an operation that needs a person: the provider captured another amount than it was asked to."""
     payment = make_authorized(make_collection("55.00"))
     wrong = CaptureResult(
@@ -97,12 +90,12 @@ def make_attention() -> PaymentOperation:
     )
     with answering(wrong):
         _ignoring(OutcomeUnknownError, capture_payment, payment)
-    return PaymentOperation.objects.get(status="attention", kind="capture")
+    return models.PaymentOperation.objects.get(status="attention", kind="capture")
 
 
-def make_webhook(collection: PaymentCollection) -> WebhookEvent:
+def make_webhook(collection: models.PaymentCollection) -> models.WebhookEvent:
     """Return an event that a provider sent about a collection's first session."""
-    return WebhookEvent.objects.create(
+    return models.WebhookEvent.objects.create(
         provider_id="card",
         event_id="evt_77",
         type="payment.captured",
@@ -111,9 +104,9 @@ def make_webhook(collection: PaymentCollection) -> WebhookEvent:
     )
 
 
-def make_account_holder(customer: Any) -> AccountHolder:
+def make_account_holder(customer: Any) -> models.AccountHolder:
     """Return a customer as the card provider knows them."""
-    return AccountHolder.objects.create(
+    return models.AccountHolder.objects.create(
         provider_id="card",
         customer=customer,
         provider_reference="cus_42",

@@ -13,6 +13,7 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
+from payments import services
 from payments.exceptions import DeclinedError, ProviderUnavailableError
 from payments.models import (
     Payment,
@@ -26,14 +27,6 @@ from payments.models import (
     WebhookEvent,
 )
 from payments.providers import AuthorizeResult, CaptureResult, NextAction
-from payments.services import (
-    Origin,
-    cancel_payment_collection,
-    capture_payment,
-    create_installment_plan,
-    create_payment_session,
-    refund_payment,
-)
 from payments.services.sync import Synchronization
 from payments.states import Outcome
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
@@ -157,7 +150,7 @@ def test_two_operators_at_once_one_acts_and_the_other_is_told(
 
 def test_page_that_is_old_is_shown_anew_and_nothing_is_done(captured: Payment, operator: Client) -> None:
     sent = open_form(operator, captured, "refund")
-    refund_payment(captured, amount="5.00")
+    services.refund_payment(captured, amount="5.00")
     response = confirm(operator, captured, "refund", sent, amount="60.00")
     assert response.status_code == 409
     words = text(response.content.decode())
@@ -270,7 +263,7 @@ def test_payment_is_released(payment: Payment, operator: Client) -> None:
 
 
 def test_session_is_authorized_and_canceled(operator: Client) -> None:
-    session = create_payment_session(make_collection("60.00"), provider_id="card")
+    session = services.create_payment_session(make_collection("60.00"), provider_id="card")
     assert "hold 60.00 EUR" in text(html(operator, action_url(session, "authorize")))
     assert told(act(operator, session, "authorize")) == "60.00 EUR is held now."
     assert "Scripted (card) will release the 60.00 EUR hold" in text(
@@ -294,7 +287,7 @@ def test_session_is_authorized_and_canceled(operator: Client) -> None:
     ],
 )
 def test_authorization_that_holds_nothing_says_so(answer: Any, sentence: str, operator: Client) -> None:
-    session = create_payment_session(make_collection("60.00"), provider_id="card")
+    session = services.create_payment_session(make_collection("60.00"), provider_id="card")
     sent = open_form(operator, session, "authorize")
     with answering(answer):
         assert told(confirm(operator, session, "authorize", sent)) == sentence
@@ -321,7 +314,9 @@ def test_part_of_a_collection_is_marked_as_paid_with_date_and_reference(operator
 
 def test_installment_is_marked_as_paid_and_the_others_stay(operator: Client) -> None:
     collection = make_collection("100.00")
-    first, *_others = create_installment_plan(collection, provider_id="card", count=4, interval="month")
+    first, *_others = services.create_installment_plan(
+        collection, provider_id="card", count=4, interval="month"
+    )
     shown = html(operator, action_url(collection, "mark-as-paid"))
     assert "Installment 1: 25.00 EUR, due" in text(shown)
     sent = open_form(operator, collection, "mark-as-paid")
@@ -337,9 +332,9 @@ def test_installment_is_marked_as_paid_and_the_others_stay(operator: Client) -> 
 def test_fully_refunded_collection_is_shown_as_refunded_and_can_not_be_canceled(
     captured: Payment, operator: Client
 ) -> None:
-    refund_payment(captured)
+    services.refund_payment(captured)
     never_paid = make_collection("10.00")
-    cancel_payment_collection(never_paid)
+    services.cancel_payment_collection(never_paid)
     shown = html(operator, page(captured.collection))
     summary = text(shown.split('class="payments-summary"')[1].split("payments-figures")[0])
     assert "Refunded" in summary
@@ -384,7 +379,7 @@ def test_collection_is_marked_as_paid(operator: Client) -> None:
 def test_collection_is_canceled(operator: Client) -> None:
     collection = make_collection("100.00")
     make_authorized(collection, amount="40.00")
-    create_payment_session(collection, provider_id="card")
+    services.create_payment_session(collection, provider_id="card")
     words = text(html(operator, action_url(collection, "cancel")))
     assert "The 40.00 EUR hold will be released." in words
     assert "1 unauthorized session is canceled." in words
@@ -399,7 +394,7 @@ def test_session_and_payment_are_synced_where_their_provider_can_be_asked(
     assert action_url(payment, "sync") in html(operator, page(payment))
     asked: list[Any] = []
 
-    def answer(session: PaymentSession, *, origin: Origin) -> Synchronization:
+    def answer(session: PaymentSession, *, origin: services.Origin) -> Synchronization:
         asked.append((session.pk, origin.source))
         return Synchronization(session=session, is_known=True)
 
@@ -477,12 +472,12 @@ VIEWS = (
 
 def _row(name: str) -> models.Model:
     makers: dict[str, Callable[[], models.Model]] = {
-        "session": lambda: create_payment_session(make_collection("60.00"), provider_id="card"),
+        "session": lambda: services.create_payment_session(make_collection("60.00"), provider_id="card"),
         "collection": lambda: make_collection("60.00"),
         "operation": make_attention,
         "webhook": lambda: make_webhook(make_authorized(make_collection("60.00")).collection),
         "provider": lambda: PaymentProvider.objects.create(pk="card"),
-        "": lambda: capture_payment(make_authorized(make_collection("60.00")), amount="20.00"),
+        "": lambda: services.capture_payment(make_authorized(make_collection("60.00")), amount="20.00"),
     }
     return makers[name]()
 
@@ -566,5 +561,5 @@ def test_actions_stay_on_their_site(operator: Client) -> None:
     response = operator.get(action_url(collection, "cancel", site="ops"))
     main = response.content.decode().split('id="content-main"')[1]
     assert '"/admin/' not in main
-    session: PaymentSession = create_payment_session(collection, provider_id="card")
+    session: PaymentSession = services.create_payment_session(collection, provider_id="card")
     assert operator.get(action_url(session, "cancel", site="ops")).status_code == 200

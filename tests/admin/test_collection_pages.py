@@ -13,26 +13,9 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
+from payments import models, services
 from payments.admin.tables import LIMIT
-from payments.models import (
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentSession,
-    Refund,
-)
 from payments.providers import SessionFact
-from payments.services import (
-    Origin,
-    cancel_payment_collection,
-    create_installment_plan,
-    create_payment_session,
-    record_fact,
-    refund_payment,
-    resolve_operation,
-)
 from payments.services.payments import capture_payment
 from payments.testing.factories.base import refresh_collection
 from tests.admin.pages import html, listed, listing, page, panel, text
@@ -43,11 +26,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def eventful(olivia: Any) -> PaymentCollection:
+def eventful(olivia: Any) -> models.PaymentCollection:
     return make_eventful(actor=olivia)
 
 
-def test_summary_tells_the_totals_and_how_they_divide(eventful: PaymentCollection, operator: Client) -> None:
+def test_summary_tells_the_totals_and_how_they_divide(
+    eventful: models.PaymentCollection, operator: Client
+) -> None:
     shown = html(operator, page(eventful))
     words = text(shown)
     assert "Amount 100.00 EUR Authorized 100.00 EUR Captured 60.00 EUR Refunded 15.00 EUR" in words
@@ -64,10 +49,12 @@ def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     collection = make_collection("100.00")
     payment = make_authorized(collection, amount="70.00")
     capture_payment(payment)
-    refund_payment(payment, amount="60.00")
+    services.refund_payment(payment, amount="60.00")
     capture_payment(make_authorized(collection))
     assert "Charged back" not in html(operator, page(collection))
-    QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="80.00", reinstated_amount="10.00")
+    QuerySet(models.Payment).filter(pk=payment.pk).update(
+        charged_back_amount="80.00", reinstated_amount="10.00"
+    )
     refresh_collection(collection)
     shown = html(operator, page(collection))
     assert "Captured 100.00 EUR Refunded 60.00 EUR Charged back 70.00 EUR" in text(shown)
@@ -88,22 +75,27 @@ def test_what_was_charged_back_is_shown_as_such_whoever_has_acknowledged_it(oper
         fact = SessionFact(
             currency_code="eur", charged_back_amount=Decimal(taken), reinstated_amount=Decimal(returned)
         )
-        record_fact(payment.session, fact, origin=Origin())
-        for operation in PaymentOperation.objects.filter(status="attention"):
-            resolve_operation(operation, has_happened=True, reason="The dispute was answered.")
-        for shown in (page(payment.collection), listing(PaymentCollection), page(payment), listing(Payment)):
+        services.record_fact(payment.session, fact, origin=services.Origin())
+        for operation in models.PaymentOperation.objects.filter(status="attention"):
+            services.resolve_operation(operation, has_happened=True, reason="The dispute was answered.")
+        for shown in (
+            page(payment.collection),
+            listing(models.PaymentCollection),
+            page(payment),
+            listing(models.Payment),
+        ):
             assert words in text(html(operator, shown))
-    found = html(operator, listing(PaymentCollection, "?charged_back=yes"))
+    found = html(operator, listing(models.PaymentCollection, "?charged_back=yes"))
     assert payment.collection_id in found
     assert never.collection_id not in found
 
     won = SessionFact(currency_code="eur", charged_back_amount=Decimal(100), reinstated_amount=Decimal(100))
-    record_fact(payment.session, won, origin=Origin())
-    assert payment.collection_id not in html(operator, listing(PaymentCollection, "?charged_back=yes"))
+    services.record_fact(payment.session, won, origin=services.Origin())
+    assert payment.collection_id not in html(operator, listing(models.PaymentCollection, "?charged_back=yes"))
 
 
 def test_sessions_are_shown_with_provider_status_and_reference(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     shown = panel(html(operator, page(eventful)), "sessions")
     session = eventful.sessions.get(provider="card")
@@ -115,7 +107,7 @@ def test_sessions_are_shown_with_provider_status_and_reference(
 
 
 def test_each_payment_is_followed_by_its_captures_and_refunds_in_order(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     shown = panel(html(operator, page(eventful)), "payments")
     payment = eventful.payments.get(provider="card")
@@ -127,7 +119,7 @@ def test_each_payment_is_followed_by_its_captures_and_refunds_in_order(
     assert "Try again later. processing_error" in shown
 
 
-def test_operations_are_shown_with_their_errors(eventful: PaymentCollection, operator: Client) -> None:
+def test_operations_are_shown_with_their_errors(eventful: models.PaymentCollection, operator: Client) -> None:
     shown = panel(html(operator, page(eventful)), "operations")
     assert "Declined 35.00 EUR" in shown
     assert "Try again later. processing_error" in shown
@@ -136,7 +128,7 @@ def test_operations_are_shown_with_their_errors(eventful: PaymentCollection, ope
 
 
 def test_history_tells_every_change_in_order_and_in_words(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     shown = panel(html(operator, page(eventful)), "history")
     told = [
@@ -155,10 +147,10 @@ def test_history_tells_every_change_in_order_and_in_words(
     assert "Admin · olivia" in shown
 
 
-def test_pages_are_linked_with_each_other(eventful: PaymentCollection, operator: Client) -> None:
+def test_pages_are_linked_with_each_other(eventful: models.PaymentCollection, operator: Client) -> None:
     shown = html(operator, page(eventful))
     rows = [*eventful.sessions.all(), *eventful.payments.all(), *eventful.operations.all()]
-    rows += [*Capture.objects.all(), *Refund.objects.all()]
+    rows += [*models.Capture.objects.all(), *models.Refund.objects.all()]
     for row in rows:
         assert f'href="{page(row)}"' in shown
         assert f'href="{page(eventful)}"' in html(operator, page(row))
@@ -166,38 +158,42 @@ def test_pages_are_linked_with_each_other(eventful: PaymentCollection, operator:
     assert f'href="{page(order, site="ops")}"' in html(operator, page(eventful, site="ops"))
 
 
-def test_payable_without_admin_page_is_named_only(eventful: PaymentCollection, operator: Client) -> None:
-    for url in (page(eventful), listing(PaymentCollection)):
+def test_payable_without_admin_page_is_named_only(
+    eventful: models.PaymentCollection, operator: Client
+) -> None:
+    for url in (page(eventful), listing(models.PaymentCollection)):
         shown = html(operator, url)
         assert "Order 1" in text(shown)
         assert "/shop/order/" not in shown
 
 
-def test_payable_that_is_gone_is_named_by_its_id(eventful: PaymentCollection, operator: Client) -> None:
+def test_payable_that_is_gone_is_named_by_its_id(
+    eventful: models.PaymentCollection, operator: Client
+) -> None:
     order = Order.objects.get()
     key = order.pk
     order.delete()
-    assert f"Order {key} (no longer there)" in text(html(operator, listing(PaymentCollection)))
+    assert f"Order {key} (no longer there)" in text(html(operator, listing(models.PaymentCollection)))
 
 
 def test_payable_whose_model_or_key_is_gone_hides_no_money(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     stale = ContentType.objects.create(app_label="gone", model="voucher")
-    PaymentCollection.objects.filter(pk=eventful.pk).update(payable_type=stale, payable_id="x")
+    models.PaymentCollection.objects.filter(pk=eventful.pk).update(payable_type=stale, payable_id="x")
     assert "Voucher x (no longer there)" in text(html(operator, page(eventful)))
     order_type = ContentType.objects.get_for_model(Order)
-    PaymentCollection.objects.filter(pk=eventful.pk).update(
+    models.PaymentCollection.objects.filter(pk=eventful.pk).update(
         payable_type=order_type, payable_id="not-a-number"
     )
-    assert "Order not-a-number (no longer there)" in text(html(operator, listing(PaymentCollection)))
+    assert "Order not-a-number (no longer there)" in text(html(operator, listing(models.PaymentCollection)))
 
 
 def test_amounts_have_the_decimals_of_their_currency(operator: Client) -> None:
     make_collection("1000", "jpy")
     make_collection("1.250", "kwd")
     make_collection("1234.50", "eur")
-    words = text(html(operator, listing(PaymentCollection)))
+    words = text(html(operator, listing(models.PaymentCollection)))
     assert "1,000 JPY" in words
     assert "1.250 KWD" in words
     assert "1,234.50 EUR" in words
@@ -206,16 +202,18 @@ def test_amounts_have_the_decimals_of_their_currency(operator: Client) -> None:
 def test_fully_refunded_collection_says_so(operator: Client) -> None:
     collection = make_collection("30.00")
     payment = capture_payment(make_authorized(collection))
-    refund_payment(payment)
+    services.refund_payment(payment)
     words = text(html(operator, page(collection)))
     assert "Refunded" in words
-    assert "Refunded" in text(html(operator, listing(PaymentCollection)))
+    assert "Refunded" in text(html(operator, listing(models.PaymentCollection)))
 
 
 def test_installments_show_their_number_due_date_and_whether_they_are_overdue(operator: Client) -> None:
     collection = make_collection("90.00")
     first = timezone.now() - timedelta(days=40)
-    create_installment_plan(collection, provider_id="card", count=3, interval="month", first_due_at=first)
+    services.create_installment_plan(
+        collection, provider_id="card", count=3, interval="month", first_due_at=first
+    )
     shown = panel(html(operator, page(collection)), "sessions")
     assert "Installment 1 due" in shown
     assert "Installment 3 due" in shown
@@ -227,15 +225,15 @@ def test_operation_that_needs_attention_is_announced_on_page_and_list(operator: 
     shown = html(operator, page(operation.collection))
     assert "An operation of this collection needs attention." in text(shown)
     assert f"collection__id__exact={operation.collection_id}&amp;status__exact=attention" in shown
-    assert "Needs attention" in text(html(operator, listing(PaymentCollection)))
+    assert "Needs attention" in text(html(operator, listing(models.PaymentCollection)))
 
 
 def test_more_rows_than_fit_are_cut_with_a_link_to_all_of_them(operator: Client) -> None:
     collection = make_collection("500.00")
-    create_installment_plan(collection, provider_id="card", count=LIMIT + 5, interval="month")
+    services.create_installment_plan(collection, provider_id="card", count=LIMIT + 5, interval="month")
     shown = html(operator, page(collection))
     assert panel(shown, "sessions").count("Installment ") == LIMIT
-    url = listing(PaymentSession, f"?collection__id__exact={collection.pk}")
+    url = listing(models.PaymentSession, f"?collection__id__exact={collection.pk}")
     assert f'href="{url}"' in shown
     assert len(listed(operator, url)) == LIMIT + 5
 
@@ -243,7 +241,9 @@ def test_more_rows_than_fit_are_cut_with_a_link_to_all_of_them(operator: Client)
 def test_long_history_keeps_its_newest_part(operator: Client) -> None:
     collection = make_collection()
     for number in range(70):
-        PaymentEvent(type=f"note.{number:02}", collection=collection, source="system").save(force_insert=True)
+        models.PaymentEvent(type=f"note.{number:02}", collection=collection, source="system").save(
+            force_insert=True
+        )
     shown = panel(html(operator, page(collection)), "history")
     assert "Earlier events don't fit here. All events" in shown
     assert "note.09" not in shown
@@ -252,14 +252,14 @@ def test_long_history_keeps_its_newest_part(operator: Client) -> None:
 
 def test_canceled_sessions_come_after_those_that_count(operator: Client) -> None:
     collection = make_collection()
-    replaced = create_payment_session(collection, provider_id="card")
-    current = create_payment_session(collection, provider_id="system")
+    replaced = services.create_payment_session(collection, provider_id="card")
+    current = services.create_payment_session(collection, provider_id="system")
     shown = panel(html(operator, page(collection)), "sessions")
     assert shown.index(current.pk[-8:]) < shown.index(replaced.pk[-8:])
 
 
 def test_search_finds_the_collection_by_any_id_reference_or_customer(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     make_collection()
     payment = eventful.payments.get(provider="card")
@@ -280,25 +280,26 @@ def test_search_finds_the_collection_by_any_id_reference_or_customer(
     ]
     for term in terms:
         found = [
-            row.pk for row in operator.get(listing(PaymentCollection), {"q": term}).context["cl"].result_list
+            row.pk
+            for row in operator.get(listing(models.PaymentCollection), {"q": term}).context["cl"].result_list
         ]
         assert found == [eventful.pk] or (term == eventful.pk[:20] and eventful.pk in found), (term, found)
-    assert not operator.get(listing(PaymentCollection), {"q": "nobody"}).context["cl"].result_list
+    assert not operator.get(listing(models.PaymentCollection), {"q": "nobody"}).context["cl"].result_list
 
 
 def test_search_for_an_id_of_another_kind_finds_nothing_wrong(operator: Client) -> None:
     collection = make_collection()
-    assert listed(operator, listing(PaymentCollection, "?q=pay_0000")) == []
-    assert listed(operator, listing(PaymentCollection, f"?q={collection.pk}")) == [collection.pk]
+    assert listed(operator, listing(models.PaymentCollection, "?q=pay_0000")) == []
+    assert listed(operator, listing(models.PaymentCollection, f"?q={collection.pk}")) == [collection.pk]
 
 
 def test_list_is_filtered_by_status_currency_provider_and_open_operations(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     yen = make_collection("1000", "jpy")
     attention = make_attention()
     canceled = make_collection("5.00")
-    cancel_payment_collection(canceled)
+    services.cancel_payment_collection(canceled)
     yesterday = timezone.now() - timedelta(days=1)
     expected: dict[str, set[str]] = {
         "?status__exact=canceled": {canceled.pk},
@@ -311,11 +312,11 @@ def test_list_is_filtered_by_status_currency_provider_and_open_operations(
         f"?created_at__lt={yesterday:%Y-%m-%d+00:00:00%%2B00:00}": set(),
     }
     for query, keys in expected.items():
-        assert set(listed(operator, listing(PaymentCollection, query))) == keys, query
+        assert set(listed(operator, listing(models.PaymentCollection, query))) == keys, query
 
 
 def test_customer_is_linked_and_named_by_email_and_user_name(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     customer = get_user_model().objects.get(username="anna")
     shown = html(operator, page(eventful))
@@ -325,7 +326,7 @@ def test_customer_is_linked_and_named_by_email_and_user_name(
 
 def test_collection_without_customer_payable_or_session_is_shown(operator: Client) -> None:
     collection = make_collection()
-    PaymentCollection.objects.filter(pk=collection.pk).update(payable_type=None, payable_id=None)
+    models.PaymentCollection.objects.filter(pk=collection.pk).update(payable_type=None, payable_id=None)
     words = text(html(operator, page(collection)))
     assert "No session has been opened." in words
     assert "Nothing has been authorized." in words
@@ -333,11 +334,13 @@ def test_collection_without_customer_payable_or_session_is_shown(operator: Clien
 
 def test_list_shows_a_collection_in_a_currency_that_is_not_known_any_more(operator: Client) -> None:
     collection = make_collection()
-    PaymentCollection.objects.filter(pk=collection.pk).update(currency_code="xxq")
-    assert "XXQ" in text(html(operator, listing(PaymentCollection)))
+    models.PaymentCollection.objects.filter(pk=collection.pk).update(currency_code="xxq")
+    assert "XXQ" in text(html(operator, listing(models.PaymentCollection)))
 
 
-def test_headings_tables_and_regions_are_labelled(eventful: PaymentCollection, operator: Client) -> None:
+def test_headings_tables_and_regions_are_labelled(
+    eventful: models.PaymentCollection, operator: Client
+) -> None:
     shown = html(operator, page(eventful))
     for slug in ("sessions", "payments", "operations", "history", "metadata"):
         assert f'<h2 id="{slug}-heading">' in shown
@@ -349,9 +352,16 @@ def test_headings_tables_and_regions_are_labelled(eventful: PaymentCollection, o
 
 
 def test_lists_of_sessions_payments_and_operations_lead_back_to_the_collection(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
-    for model in (PaymentSession, Payment, PaymentOperation, Capture, Refund, PaymentEvent):
+    for model in (
+        models.PaymentSession,
+        models.Payment,
+        models.PaymentOperation,
+        models.Capture,
+        models.Refund,
+        models.PaymentEvent,
+    ):
         assert f'href="{page(eventful)}"' in html(operator, listing(model))
 
 
@@ -361,6 +371,6 @@ def _keys(rows: Any) -> list[str]:
 
 def test_customer_of_any_name_is_found_only_once(operator: Client) -> None:
     collection = make_collection(customer=make_customer("ben"))
-    create_payment_session(collection, provider_id="card", amount="10.00")
-    create_payment_session(collection, provider_id="card", amount="20.00")
-    assert listed(operator, listing(PaymentCollection, "?q=ben")) == [collection.pk]
+    services.create_payment_session(collection, provider_id="card", amount="10.00")
+    services.create_payment_session(collection, provider_id="card", amount="20.00")
+    assert listed(operator, listing(models.PaymentCollection, "?q=ben")) == [collection.pk]

@@ -8,19 +8,9 @@ import pytest
 from django.db.models import QuerySet, TextChoices
 from django.test import Client
 
-from payments import states
+from payments import models, states
 from payments.admin.timelines import SENTENCES
 from payments.admin.widgets import status_badge
-from payments.models import (
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentSession,
-    Refund,
-    WebhookEvent,
-)
 from payments.providers import AuthorizeResult, NextAction
 from payments.services import authorize_payment_session, create_payment_session
 from payments.signals import SIGNALS
@@ -40,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def eventful(olivia: Any) -> PaymentCollection:
+def eventful(olivia: Any) -> models.PaymentCollection:
     return make_eventful(actor=olivia)
 
 
@@ -55,7 +45,7 @@ def test_session_that_waits_for_its_payer_says_what_for(operator: Client) -> Non
 
 
 def test_payment_page_shows_its_movements_and_what_is_held(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     payment = eventful.payments.get(provider="card")
     shown = html(operator, page(payment))
@@ -67,21 +57,21 @@ def test_payment_page_shows_its_movements_and_what_is_held(
     assert "Money refunded" in panel(shown, "history")
 
 
-def test_payment_that_was_charged_back_says_so(eventful: PaymentCollection, operator: Client) -> None:
+def test_payment_that_was_charged_back_says_so(eventful: models.PaymentCollection, operator: Client) -> None:
     payment = eventful.payments.get(provider="card")
-    QuerySet(Payment).filter(pk=payment.pk).update(charged_back_amount="20.00")
+    QuerySet(models.Payment).filter(pk=payment.pk).update(charged_back_amount="20.00")
     shown = html(operator, page(payment))
     assert "The payer's bank took 20.00 EUR back." in text(shown)
     assert "Received (net) 25.00 EUR; Refunded 15.00 EUR; Charged back 20.00 EUR" in shown
     assert "Charged back 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
-    QuerySet(Payment).filter(pk=payment.pk).update(reinstated_amount="20.00")
+    QuerySet(models.Payment).filter(pk=payment.pk).update(reinstated_amount="20.00")
     assert "The payer's bank took" not in text(html(operator, page(payment)))
     assert "Reinstated 20.00 EUR" in panel(html(operator, page(eventful)), "payments")
 
 
 def test_operation_that_needs_attention_stands_out_and_is_found_by_filter(operator: Client) -> None:
     operation = make_attention()
-    url = listing(PaymentOperation, "?status__exact=attention")
+    url = listing(models.PaymentOperation, "?status__exact=attention")
     assert listed(operator, url) == [operation.pk]
     assert "payments-badge payments-alert" in html(operator, url)
     shown = html(operator, page(operation))
@@ -92,38 +82,38 @@ def test_operation_that_needs_attention_stands_out_and_is_found_by_filter(operat
 
 
 def test_operation_of_unknown_outcome_says_that_it_keeps_its_reservation(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     operation = eventful.operations.get(status="unknown")
     assert "the amount stays reserved" in text(html(operator, page(operation)))
 
 
 def test_capture_and_refund_pages_tell_amount_reason_and_error(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
-    failed = Capture.objects.get(status="failed")
+    failed = models.Capture.objects.get(status="failed")
     assert "35.00 EUR × Failed" in text(html(operator, page(failed)))
     assert "Try again later." in text(html(operator, page(failed)))
-    refund = Refund.objects.get(status="succeeded")
+    refund = models.Refund.objects.get(status="succeeded")
     words = text(html(operator, page(refund)))
     assert "Reason Damaged in transit Note The cup is broken." in words
 
 
 def test_event_list_tells_changes_across_collections_and_narrows_down(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     make_collection()
-    assert len(listed(operator, listing(PaymentEvent, "?type=collection.created"))) == 2
-    here = listing(PaymentEvent, f"?type=collection.created&collection__id__exact={eventful.pk}")
+    assert len(listed(operator, listing(models.PaymentEvent, "?type=collection.created"))) == 2
+    here = listing(models.PaymentEvent, f"?type=collection.created&collection__id__exact={eventful.pk}")
     assert len(listed(operator, here)) == 1
-    refund = Refund.objects.get(status="succeeded")
-    events = listed(operator, listing(PaymentEvent, f"?q={refund.pk}"))
+    refund = models.Refund.objects.get(status="succeeded")
+    events = listed(operator, listing(models.PaymentEvent, f"?q={refund.pk}"))
     assert events == sorted(events, reverse=True)
     assert len(events) == refund.events.count() > 0
 
 
 def test_webhook_event_is_shown_with_its_payload_and_linked_to_its_session(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     event = make_webhook(eventful)
     shown = html(operator, page(event))
@@ -131,7 +121,7 @@ def test_webhook_event_is_shown_with_its_payload_and_linked_to_its_session(
     assert event.session is not None
     assert f'href="{page(event.session)}"' in shown
     assert "payment.captured" in panel(html(operator, page(event.session)), "webhooks")
-    assert listed(operator, listing(WebhookEvent, "?q=evt_77")) == [event.pk]
+    assert listed(operator, listing(models.WebhookEvent, "?q=evt_77")) == [event.pk]
 
 
 def test_account_holder_is_shown_as_the_provider_knows_them(operator: Client) -> None:
@@ -142,20 +132,20 @@ def test_account_holder_is_shown_as_the_provider_knows_them(operator: Client) ->
 
 
 def test_search_works_on_every_list_by_the_ids_around_a_row(
-    eventful: PaymentCollection, operator: Client
+    eventful: models.PaymentCollection, operator: Client
 ) -> None:
     payment = eventful.payments.get(provider="card")
-    refund = Refund.objects.get(status="succeeded")
-    assert listed(operator, listing(PaymentSession, f"?q={payment.pk}")) == [payment.session_id]
-    assert listed(operator, listing(Payment, f"?q={refund.pk}")) == [payment.pk]
-    assert listed(operator, listing(Payment, f"?q={payment.provider_reference}")) == [payment.pk]
-    assert listed(operator, listing(Refund, f"?q={refund.pk}")) == [refund.pk]
-    assert set(listed(operator, listing(Capture, f"?q={eventful.pk}"))) == set(
-        Capture.objects.values_list("pk", flat=True)
+    refund = models.Refund.objects.get(status="succeeded")
+    assert listed(operator, listing(models.PaymentSession, f"?q={payment.pk}")) == [payment.session_id]
+    assert listed(operator, listing(models.Payment, f"?q={refund.pk}")) == [payment.pk]
+    assert listed(operator, listing(models.Payment, f"?q={payment.provider_reference}")) == [payment.pk]
+    assert listed(operator, listing(models.Refund, f"?q={refund.pk}")) == [refund.pk]
+    assert set(listed(operator, listing(models.Capture, f"?q={eventful.pk}"))) == set(
+        models.Capture.objects.values_list("pk", flat=True)
     )
     operation = refund.operations.get()
-    assert listed(operator, listing(PaymentOperation, f"?q={refund.pk}")) == [operation.pk]
-    assert listed(operator, listing(PaymentOperation, "?q=anna"))
+    assert listed(operator, listing(models.PaymentOperation, f"?q={refund.pk}")) == [operation.pk]
+    assert listed(operator, listing(models.PaymentOperation, "?q=anna"))
 
 
 @pytest.mark.parametrize(
@@ -184,5 +174,5 @@ def test_every_event_that_a_signal_tells_has_a_sentence() -> None:
     assert set(SIGNALS) <= set(SENTENCES)
 
 
-def test_every_event_of_an_eventful_collection_has_a_sentence(eventful: PaymentCollection) -> None:
+def test_every_event_of_an_eventful_collection_has_a_sentence(eventful: models.PaymentCollection) -> None:
     assert set(eventful.events.values_list("type", flat=True)) <= set(SENTENCES)

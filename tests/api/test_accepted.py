@@ -8,19 +8,9 @@ from typing import Any
 
 import pytest
 
-from payments import services
+from payments import providers, services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation
-from payments.providers import (
-    AuthorizeResult,
-    CancelResult,
-    CaptureResult,
-    InitiateResult,
-    RefundResult,
-    RetrieveResult,
-    SessionFact,
-    UpdateResult,
-)
 from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.services.ledger.records import record_result
@@ -46,7 +36,7 @@ def followed(visitor: Visitor, accepted: Answer) -> Any:
 def test_a_new_session_is_accepted_with_its_address(
     guest: Visitor, collection: PaymentCollection, script: Script, outcome: Outcome
 ) -> None:
-    script.next("initiate", InitiateResult(outcome=outcome))
+    script.next("initiate", providers.InitiateResult(outcome=outcome))
     path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
 
     accepted = guest.post(path, {"provider_id": "scripted"})
@@ -60,7 +50,11 @@ def test_what_a_payer_asks_of_a_session_is_accepted_with_its_address(
     guest: Visitor, collection: PaymentCollection, script: Script, verb: Any, outcome: Outcome
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted", by_payer=True)
-    result = {"authorize": AuthorizeResult, "cancel": CancelResult, "update": UpdateResult}[verb]
+    result = {
+        "authorize": providers.AuthorizeResult,
+        "cancel": providers.CancelResult,
+        "update": providers.UpdateResult,
+    }[verb]
     script.next(verb, result(outcome=outcome))
     path = f"storefront/payment-sessions/{session.pk}/"
 
@@ -70,7 +64,7 @@ def test_what_a_payer_asks_of_a_session_is_accepted_with_its_address(
 
 
 def test_an_operator_is_sent_to_the_operation(boss: Visitor, payment: Payment, script: Script) -> None:
-    script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
+    script.next("capture", providers.CaptureResult(outcome=Outcome.UNKNOWN))
 
     accepted = boss.post(f"staff/payments/{payment.pk}/capture/")
 
@@ -82,7 +76,7 @@ def test_an_operator_is_sent_to_the_operation(boss: Visitor, payment: Payment, s
 def test_canceling_a_collection_is_accepted_until_the_provider_has_answered(
     boss: Visitor, payment: Payment, script: Script, outcome: Outcome
 ) -> None:
-    script.next("cancel", CancelResult(outcome=outcome))
+    script.next("cancel", providers.CancelResult(outcome=outcome))
 
     accepted = boss.post(f"{STAFF}{payment.collection_id}/cancel/")
 
@@ -96,7 +90,7 @@ def test_a_new_amount_is_accepted_until_the_provider_has_it(
     boss: Visitor, collection: PaymentCollection, script: Script, outcome: Outcome
 ) -> None:
     services.create_payment_session(collection, provider_id="scripted")
-    script.next("update", UpdateResult(outcome=outcome))
+    script.next("update", providers.UpdateResult(outcome=outcome))
 
     accepted = boss.patch(f"{STAFF}{collection.pk}/", {"amount": "80.00"})
 
@@ -110,7 +104,7 @@ def test_marking_as_paid_is_accepted_while_an_old_session_is_not_known_to_be_gon
 ) -> None:
     amount = "30.00" if is_split else None
     services.create_payment_session(collection, provider_id="scripted", amount=amount)
-    script.next("cancel", CancelResult(outcome=outcome))
+    script.next("cancel", providers.CancelResult(outcome=outcome))
 
     accepted = boss.post(f"{STAFF}{collection.pk}/mark-as-paid/")
 
@@ -122,7 +116,7 @@ def test_marking_as_paid_is_accepted_while_its_own_provider_has_not_answered(
     boss: Visitor, collection: PaymentCollection, script: Script, settings: Any, verb: Any
 ) -> None:
     settings.PAYMENTS = settings.PAYMENTS | {"MARK_AS_PAID_PROVIDER": "scripted"}
-    result = {"authorize": AuthorizeResult, "capture": CaptureResult}[verb]
+    result = {"authorize": providers.AuthorizeResult, "capture": providers.CaptureResult}[verb]
     script.next(verb, result(outcome=Outcome.PENDING))
 
     accepted = boss.post(f"{STAFF}{collection.pk}/mark-as-paid/")
@@ -136,7 +130,7 @@ def test_what_another_request_left_open_is_not_this_ones(
     card = services.create_payment_session(collection, provider_id="scripted", amount="60.00")
     payment = services.authorize_payment_session(card).payment
     assert payment is not None
-    script.next("capture", CaptureResult(outcome=Outcome.PENDING))
+    script.next("capture", providers.CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
 
     assert boss.post(f"{STAFF}{collection.pk}/mark-as-paid/").status == 200
@@ -148,7 +142,7 @@ def test_a_refund_that_succeeded_is_not_told_by_another_one_that_was_made_meanwh
     services.capture_payment(payment)
 
     def refund_elsewhere() -> None:
-        script.next("refund", RefundResult(outcome=Outcome.UNKNOWN))
+        script.next("refund", providers.RefundResult(outcome=Outcome.UNKNOWN))
         with pytest.raises(OutcomeUnknownError):
             services.refund_payment(payment, amount="30.00")
 
@@ -167,12 +161,12 @@ def test_a_refund_that_succeeded_is_not_told_by_another_one_that_was_made_meanwh
 def test_a_sync_is_done_although_an_older_report_waits_for_a_person(
     boss: Visitor, payment: Payment, script: Script, of: str
 ) -> None:
-    reported = SessionFact(
+    reported = providers.SessionFact(
         status=SessionStatus.AUTHORIZED, currency_code="usd", authorized_amount=Decimal(100)
     )
     services.record_fact(payment.session, reported, origin=Origin())
     assert PaymentOperation.objects.get(kind="sync").status == "attention"
-    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED))
+    script.next("retrieve", providers.RetrieveResult(outcome=Outcome.SUCCEEDED))
     target = payment.pk if of == "payments" else payment.session_id
 
     synced = boss.post(f"staff/{of}/{target}/sync/")
@@ -184,7 +178,7 @@ def test_authorizing_again_is_accepted_while_the_provider_has_not_told_how_the_f
     guest: Visitor, boss: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted")
-    script.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    script.next("authorize", providers.AuthorizeResult(outcome=Outcome.PENDING))
     assert guest.post(f"storefront/payment-sessions/{session.pk}/authorize/").status == 202
 
     again = guest.post(f"storefront/payment-sessions/{session.pk}/authorize/")
@@ -198,12 +192,14 @@ def test_authorizing_again_is_accepted_while_the_provider_has_not_told_how_the_f
 def test_a_cancelation_sent_again_tells_what_has_become_of_it(
     boss: Visitor, payment: Payment, script: Script
 ) -> None:
-    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    script.next("cancel", providers.CancelResult(outcome=Outcome.UNKNOWN))
     boss.headers = {"Idempotency-Key": "once"}
     path = f"{STAFF}{payment.collection_id}/cancel/"
     assert [boss.post(path).status, boss.post(path).status] == [202, 202]
 
-    record_result(PaymentOperation.objects.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    record_result(
+        PaymentOperation.objects.get(kind="cancel"), providers.CancelResult(outcome=Outcome.SUCCEEDED)
+    )
     found = boss.post(path)
 
     assert (found.status, found.body["status"]) == (200, "canceled")
@@ -215,12 +211,14 @@ def test_marking_as_paid_sent_again_is_no_error_once_all_is_paid(
     boss: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
     services.create_payment_session(collection, provider_id="scripted")
-    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    script.next("cancel", providers.CancelResult(outcome=Outcome.UNKNOWN))
     boss.headers = {"Idempotency-Key": "once"}
     path = f"{STAFF}{collection.pk}/mark-as-paid/"
     assert [boss.post(path).status, boss.post(path).status] == [202, 202]
 
-    record_result(PaymentOperation.objects.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    record_result(
+        PaymentOperation.objects.get(kind="cancel"), providers.CancelResult(outcome=Outcome.SUCCEEDED)
+    )
     found = boss.post(path)
 
     assert (found.status, found.body["status"], found.body["captured_amount"]) == (200, "completed", "100.00")
@@ -230,13 +228,15 @@ def test_marking_as_paid_sent_again_goes_on_where_it_was_interrupted(
     boss: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
     services.create_payment_session(collection, provider_id="scripted", amount="30.00")
-    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    script.next("cancel", providers.CancelResult(outcome=Outcome.UNKNOWN))
     boss.headers = {"Idempotency-Key": "once"}
     path = f"{STAFF}{collection.pk}/mark-as-paid/"
     interrupted = boss.post(path)
     assert (interrupted.status, interrupted.body["captured_amount"]) == (202, "0.00")
 
-    record_result(PaymentOperation.objects.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    record_result(
+        PaymentOperation.objects.get(kind="cancel"), providers.CancelResult(outcome=Outcome.SUCCEEDED)
+    )
     found = boss.post(path)
 
     assert (found.status, found.body["captured_amount"]) == (200, "100.00")

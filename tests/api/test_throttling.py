@@ -13,20 +13,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.throttling import BaseThrottle
 
-from payments import services
+from payments import providers, services
 from payments.api import throttling
 from payments.api.storefront.access import client_secret
 from payments.conf import Rate, throttle_rate
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import (
-    AuthorizeResult,
-    Failure,
-    InitiateResult,
-    NextAction,
-    SessionFact,
-    UpdateResult,
-    WebhookResult,
-)
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
@@ -37,18 +28,18 @@ from tests.threads import times
 pytestmark = pytest.mark.django_db
 
 SetRates = Callable[..., None]
-DECLINED = AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="declined"))
+DECLINED = providers.AuthorizeResult(outcome=Outcome.DECLINED, failure=providers.Failure(code="declined"))
 
 
-def authorized(request: Any) -> AuthorizeResult:
-    return AuthorizeResult(
+def authorized(request: Any) -> providers.AuthorizeResult:
+    return providers.AuthorizeResult(
         outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
     )
 
 
-def needs_more(request: Any) -> AuthorizeResult:
-    action = NextAction(type="redirect", url="https://bank.example/3ds")
-    return AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action)
+def needs_more(request: Any) -> providers.AuthorizeResult:
+    action = providers.NextAction(type="redirect", url="https://bank.example/3ds")
+    return providers.AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action)
 
 
 @pytest.fixture(autouse=True)
@@ -151,11 +142,16 @@ def test_so_many_updates_and_not_one_more(
 ) -> None:
     set_rates(UPDATES_PER_COLLECTION="3/hour")
     if not is_initiated:
-        script.next("initiate", InitiateResult(outcome=Outcome.DECLINED, failure=Failure(code="declined")))
+        script.next(
+            "initiate",
+            providers.InitiateResult(outcome=Outcome.DECLINED, failure=providers.Failure(code="declined")),
+        )
     create_session(guest, collection)
     session = PaymentSession.objects.get()
     path = f"storefront/payment-sessions/{session.pk}/"
-    script.next("update", *[UpdateResult(outcome=Outcome.DECLINED)] * 2)  # what is refused counts as well
+    script.next(
+        "update", *[providers.UpdateResult(outcome=Outcome.DECLINED)] * 2
+    )  # what is refused counts as well
     first = [guest.patch(path, {"amount": f"{amount}.00"}).status for amount in (10, 20, 30)]
     assert first == ([402, 402, 200] if is_initiated else [200] * 3)
     before, calls = row_counts(), len(script.calls)
@@ -335,10 +331,10 @@ def test_a_new_account_or_address_is_no_new_start(
     [
         (authorized, False),
         (needs_more, False),
-        (AuthorizeResult(outcome=Outcome.NOT_SENT), False),
+        (providers.AuthorizeResult(outcome=Outcome.NOT_SENT), False),
         (DECLINED, True),
-        (AuthorizeResult(outcome=Outcome.PENDING), True),
-        (AuthorizeResult(outcome=Outcome.UNKNOWN), True),
+        (providers.AuthorizeResult(outcome=Outcome.PENDING), True),
+        (providers.AuthorizeResult(outcome=Outcome.UNKNOWN), True),
         (ValueError("a plug-in's fault"), True),
     ],
 )
@@ -375,7 +371,7 @@ def test_asking_after_what_is_held_or_under_way_is_no_decline(
     held, pending, last = (
         services.create_payment_session(collection, provider_id="scripted", amount="10.00") for _ in range(3)
     )
-    script.next("authorize", authorized, AuthorizeResult(outcome=Outcome.PENDING), DECLINED)
+    script.next("authorize", authorized, providers.AuthorizeResult(outcome=Outcome.PENDING), DECLINED)
     for session in (held, held, held, pending, pending, pending):
         assert guest.post(f"storefront/payment-sessions/{session.pk}/authorize/").status in (200, 202, 409)
     assert guest.post(f"storefront/payment-sessions/{last.pk}/authorize/").body["status"] == "error"
@@ -415,14 +411,14 @@ def test_declines_told_later_count(
 ) -> None:
     set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
     session = services.create_payment_session(collection, provider_id="scripted", amount="10.00")
-    refused = SessionFact(
-        currency_code="eur", status=SessionStatus.ERROR, failure=Failure(code="card_declined")
+    refused = providers.SessionFact(
+        currency_code="eur", status=SessionStatus.ERROR, failure=providers.Failure(code="card_declined")
     )
     statuses = []
     for number in range(3):
-        script.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+        script.next("authorize", providers.AuthorizeResult(outcome=Outcome.PENDING))
         statuses.append(guest.post(f"storefront/payment-sessions/{session.pk}/authorize/").status)
-        told = WebhookResult(
+        told = providers.WebhookResult(
             event_id=f"e{number}", event_type="declined", session_id=session.pk, fact=refused
         )
         script.next("parse_webhook", told)
@@ -442,11 +438,11 @@ def test_a_card_that_is_declined_before_it_is_authorized_counts(
     set_rates(DECLINES_PER_CLIENT="2/hour", REQUESTS_PER_CLIENT=None)
     path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
     session = guest.post(path, {"provider_id": "scripted", "amount": "10.00"}).body["id"]
-    failure = Failure(code="card_declined")
+    failure = providers.Failure(code="card_declined")
 
     def ask(result: Outcome | None, **body: Any) -> int:
         if result is not None:
-            build = InitiateResult if verb == "initiate" else UpdateResult
+            build = providers.InitiateResult if verb == "initiate" else providers.UpdateResult
             script.next(verb, build(outcome=result, failure=failure))
         if verb == "initiate":
             return guest.post(path, {"provider_id": "scripted", "amount": "10.00", **body}).status

@@ -7,18 +7,8 @@ from typing import Any
 
 import pytest
 
-from payments import services
+from payments import providers, services
 from payments.models import Payment, PaymentCollection, PaymentOperation, WebhookEvent
-from payments.providers import (
-    AuthorizeResult,
-    CaptureResult,
-    Failure,
-    InitiateResult,
-    NextAction,
-    RetrieveResult,
-    SessionFact,
-    WebhookResult,
-)
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
@@ -64,7 +54,7 @@ def test_an_authorization_that_can_not_be_stored_is_unknown(
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted")
     held = {"amount": Decimal(100), "currency_code": "eur", **values}
-    script.next("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, **held))
+    script.next("authorize", providers.AuthorizeResult(outcome=Outcome.SUCCEEDED, **held))
 
     answer = guest.post(f"storefront/payment-sessions/{session.pk}/authorize/")
 
@@ -85,8 +75,8 @@ def test_a_payer_is_never_sent_to_what_is_no_web_address(
     session = services.create_payment_session(collection, provider_id="scripted")
     script.next(
         "authorize",
-        lambda _request: AuthorizeResult(
-            outcome=Outcome.SUCCEEDED, next_action=NextAction(type="redirect", url=url)
+        lambda _request: providers.AuthorizeResult(
+            outcome=Outcome.SUCCEEDED, next_action=providers.NextAction(type="redirect", url=url)
         ),
     )
 
@@ -99,26 +89,30 @@ def test_a_payer_is_never_sent_to_what_is_no_web_address(
 def test_a_session_that_can_not_be_stored_is_unknown(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
-    script.next("initiate", InitiateResult(outcome=Outcome.SUCCEEDED, provider_data={"a": float("inf")}))
+    script.next(
+        "initiate", providers.InitiateResult(outcome=Outcome.SUCCEEDED, provider_data={"a": float("inf")})
+    )
     path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
     settled(guest.post(path, {"provider_id": "scripted"}), "initiate")
 
 
 def test_a_refusal_that_can_not_be_stored_is_unknown(boss: Visitor, payment: Payment, script: Script) -> None:
-    refusal = Failure(code="declined", message="no\0")
-    script.next("capture", CaptureResult(outcome=Outcome.DECLINED, failure=refusal))
+    refusal = providers.Failure(code="declined", message="no\0")
+    script.next("capture", providers.CaptureResult(outcome=Outcome.DECLINED, failure=refusal))
     settled(boss.post(f"staff/payments/{payment.pk}/capture/"), "capture")
 
 
 def test_an_amount_that_is_no_number_is_unknown(boss: Visitor, payment: Payment, script: Script) -> None:
     told: Any = {"amount": "100.00", "currency_code": "eur"}
-    script.next("capture", CaptureResult(outcome=Outcome.SUCCEEDED, releases_remainder=True, **told))
+    script.next(
+        "capture", providers.CaptureResult(outcome=Outcome.SUCCEEDED, releases_remainder=True, **told)
+    )
     settled(boss.post(f"staff/payments/{payment.pk}/capture/"), "capture")
 
 
 def test_a_report_that_can_not_be_stored_is_none(boss: Visitor, payment: Payment, script: Script) -> None:
-    fact = SessionFact(currency_code="eur", provider_data={"id": "a\0b"})
-    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact))
+    fact = providers.SessionFact(currency_code="eur", provider_data={"id": "a\0b"})
+    script.next("retrieve", providers.RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact))
     asked = boss.post(f"staff/payments/{payment.pk}/sync/")
     assert asked.error[:3] == (503, "provider_error", "outcome_unknown")
 
@@ -131,8 +125,8 @@ def test_a_report_that_can_not_be_stored_is_none(boss: Visitor, payment: Payment
     [
         {"payload": {"a": float("nan")}},
         {"payload": {"a": "\0"}},
-        {"fact": SessionFact(currency_code="eur", data={"client_token": "\0"})},
-        {"fact": SessionFact(currency_code="eur", next_action={"type": "popup"})},  # type: ignore[arg-type]
+        {"fact": providers.SessionFact(currency_code="eur", data={"client_token": "\0"})},
+        {"fact": providers.SessionFact(currency_code="eur", next_action={"type": "popup"})},  # type: ignore[arg-type]
         {"fact": {"currency_code": "eur"}},
         {"event_type": 5},
         {"session_id": "\0"},
@@ -143,7 +137,7 @@ def test_an_event_that_can_not_be_stored_is_refused(
     guest: Visitor, payment: Payment, script: Script, values: dict[str, Any]
 ) -> None:
     known = {"event_id": "evt_1", "event_type": "x", "session_id": payment.session_id}
-    script.next("parse_webhook", WebhookResult(**{**known, **values}))
+    script.next("parse_webhook", providers.WebhookResult(**{**known, **values}))
     answer = guest.post("webhooks/scripted/", {})
     assert answer.error[:3] == (400, "webhook_error", "webhook_malformed")
     assert not WebhookEvent.objects.exists()
@@ -155,10 +149,12 @@ def test_an_event_never_sends_a_payer_to_what_is_no_web_address(
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted")
 
-    def event(_request: object) -> WebhookResult:
-        action = NextAction(type="redirect", url=url)
-        fact = SessionFact(currency_code="eur", status=SessionStatus.REQUIRES_MORE, next_action=action)
-        return WebhookResult(event_id="evt_1", event_type="x", session_id=session.pk, fact=fact)
+    def event(_request: object) -> providers.WebhookResult:
+        action = providers.NextAction(type="redirect", url=url)
+        fact = providers.SessionFact(
+            currency_code="eur", status=SessionStatus.REQUIRES_MORE, next_action=action
+        )
+        return providers.WebhookResult(event_id="evt_1", event_type="x", session_id=session.pk, fact=fact)
 
     script.next("parse_webhook", event)
     assert guest.post("webhooks/scripted/", {}).status == 400

@@ -13,25 +13,10 @@ from typing import Any, Final, TypeVar
 
 from django.db import IntegrityError
 
+from payments import providers
 from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO
-from payments.providers import (
-    AuthorizeResult,
-    CancelResult,
-    CaptureResult,
-    Failure,
-    InitiateResult,
-    MovementFact,
-    NextAction,
-    PaymentContext,
-    ProviderResult,
-    RefundResult,
-    RetrieveResult,
-    SessionFact,
-    UpdateResult,
-    get_provider,
-)
 from payments.services.collections import claim_everything
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Scope
@@ -58,8 +43,8 @@ LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 MOST_SESSIONS: Final = 8
 DUE: Final = Decimal(100)
 AMOUNTS: Final = tuple(Decimal(number) for number in (10, 5, 20, 1, 2, 25, 40, 60, 100, 120))
-CHALLENGE: Final = NextAction(type="redirect", url="https://bank.example/3ds")
-REFUSED: Final = Failure(code="card_declined", message="No.", detail="issuer 05")
+CHALLENGE: Final = providers.NextAction(type="redirect", url="https://bank.example/3ds")
+REFUSED: Final = providers.Failure(code="card_declined", message="No.", detail="issuer 05")
 OUTCOMES: Final = (
     *[Outcome.SUCCEEDED] * 5,
     Outcome.DECLINED,
@@ -173,7 +158,7 @@ def create_session(story: Story, choices: Choices) -> Rule | None:
     def rule(books: ShelvedBooks) -> None:
         claims.claim_replacement(books)
         session = claims.insert_session(
-            books, get_provider("card"), amount, context=PaymentContext(), lifetime=None
+            books, providers.get_provider("card"), amount, context=providers.PaymentContext(), lifetime=None
         )
         claims.claim_initiation(books, session)
         refresh_totals(books)
@@ -199,7 +184,7 @@ def change_session(story: Story, choices: Choices) -> Rule | None:
     def rule(books: ShelvedBooks) -> None:
         row = books.session(session.pk)
         claims.check_unauthorized(row, "Only an unauthorized session can be changed.")
-        chosen = claims.new_amount(books, row, amount, get_provider("card"))
+        chosen = claims.new_amount(books, row, amount, providers.get_provider("card"))
         claims.claim_update(books, row, chosen, makes_split=True)
 
     return f"{_short(session)} {amount}", rule
@@ -303,7 +288,7 @@ def look_again(story: Story, choices: Choices) -> Rule | None:
         row = books.operation(operation.pk)
         refusal = claims.refusal_of_call(books, row)
         if refusal is not None:
-            record_not_sent(books, row, Failure(code=refusal.code, message=refusal.message))
+            record_not_sent(books, row, providers.Failure(code=refusal.code, message=refusal.message))
         elif is_lost:
             mark_unknown(books, row)
         refresh_totals(books)
@@ -339,7 +324,7 @@ def repeat(story: Story, choices: Choices) -> Rule | None:
     if payment is None:
         return None
     story.open_whole()
-    fact = SessionFact(
+    fact = providers.SessionFact(
         currency_code="eur",
         status=choices.pick(None, SessionStatus.AUTHORIZED),
         captured_amount=payment.captured_amount,
@@ -393,14 +378,14 @@ def _answer(story: Story, choices: Choices, operations: Sequence[PaymentOperatio
     )
 
 
-Answer = Callable[[PaymentOperation, Outcome, Choices, bool], ProviderResult]
+Answer = Callable[[PaymentOperation, Outcome, Choices, bool], providers.ProviderResult]
 
 
 def _initiated(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_honest: bool) -> Any:
     references = (
         [f"scripted_{operation.session_id}", None] if is_honest else [*_references(operation.session), TAKEN]
     )
-    return InitiateResult(
+    return providers.InitiateResult(
         outcome=outcome,
         provider_reference=choices.pick(*references),
         data={"client_token": "t"},
@@ -414,18 +399,20 @@ def _updated(operation: PaymentOperation, outcome: Outcome, choices: Choices, is
     amount = (
         operation.amount if is_honest else choices.pick(operation.amount, operation.amount, None, *AMOUNTS)
     )
-    return UpdateResult(outcome=outcome, amount=amount, currency_code="eur", failure=_failure(outcome))
+    return providers.UpdateResult(
+        outcome=outcome, amount=amount, currency_code="eur", failure=_failure(outcome)
+    )
 
 
 def _authorized(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_honest: bool) -> Any:
     if choices.pick(False, False, False, True):
-        return AuthorizeResult(outcome=outcome, next_action=CHALLENGE, failure=_failure(outcome))
+        return providers.AuthorizeResult(outcome=outcome, next_action=CHALLENGE, failure=_failure(outcome))
     asked = operation.amount
     amount = choices.pick(
         asked, asked, min(asked, Decimal(10)), *(() if is_honest else (None, ZERO, *AMOUNTS))
     )
     taken = choices.pick(ZERO, ZERO, ZERO, amount or ZERO, *(() if is_honest else AMOUNTS))
-    return AuthorizeResult(
+    return providers.AuthorizeResult(
         outcome=outcome,
         amount=amount,
         currency_code=choices.pick("eur", *(() if is_honest else ("eur", "eur", "usd"))),
@@ -443,9 +430,9 @@ def _moved(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_h
     if is_capture:
         more["releases_remainder"] = choices.pick(False, False, False, True)
     elif not is_honest and outcome == Outcome.DECLINED and choices.pick(False, True):
-        more["fact"] = SessionFact(currency_code="eur", refunded_amount=choices.pick(*AMOUNTS))
+        more["fact"] = providers.SessionFact(currency_code="eur", refunded_amount=choices.pick(*AMOUNTS))
     named = f"{'ch' if is_capture else 're'}_{operation.pk}"
-    return (CaptureResult if is_capture else RefundResult)(
+    return (providers.CaptureResult if is_capture else providers.RefundResult)(
         outcome=outcome,
         amount=choices.pick(asked, *(() if is_honest else (asked, asked, None, *AMOUNTS))),
         currency_code=choices.pick("eur", *(() if is_honest else ("eur", "eur", "usd", None))),
@@ -458,18 +445,18 @@ def _moved(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_h
 def _canceled(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_honest: bool) -> Any:
     fact = None
     if not is_honest and outcome == Outcome.SUCCEEDED and choices.pick(False, True):
-        fact = SessionFact(
+        fact = providers.SessionFact(
             currency_code="eur",
             status=SessionStatus.CANCELED,
             authorized_amount=choices.pick(None, *AMOUNTS),
             captured_amount=choices.pick(None, *AMOUNTS),
             canceled_amount=choices.pick(None, *AMOUNTS),
         )
-    return CancelResult(outcome=outcome, fact=fact, failure=_failure(outcome))
+    return providers.CancelResult(outcome=outcome, fact=fact, failure=_failure(outcome))
 
 
 def _looked_up(operation: PaymentOperation, outcome: Outcome, choices: Choices, is_honest: bool) -> Any:
-    return RetrieveResult(outcome=choices.pick(Outcome.SUCCEEDED, Outcome.DECLINED))
+    return providers.RetrieveResult(outcome=choices.pick(Outcome.SUCCEEDED, Outcome.DECLINED))
 
 
 _ANSWERS: Final[dict[OperationKind, Answer]] = {
@@ -483,7 +470,7 @@ _ANSWERS: Final[dict[OperationKind, Answer]] = {
 }
 
 
-def _any_fact(session: PaymentSession, choices: Choices, books: ShelvedBooks) -> SessionFact:
+def _any_fact(session: PaymentSession, choices: Choices, books: ShelvedBooks) -> providers.SessionFact:
     """Return a report of one of the kinds that providers make, true or not."""
     fact: dict[str, Any] = {"currency_code": choices.pick(*["eur"] * 15, "usd")}
     fact["provider_reference"] = choices.pick(*_references(session), None, None, None)
@@ -502,7 +489,7 @@ def _any_fact(session: PaymentSession, choices: Choices, books: ShelvedBooks) ->
         fact[kind] = amount
         if kind == "charged_back_amount":
             fact["reinstated_amount"] = choices.pick(None, amount, *AMOUNTS)
-    return SessionFact(**fact)
+    return providers.SessionFact(**fact)
 
 
 _REPORTS: Final = (
@@ -521,13 +508,13 @@ _REPORTS: Final = (
 
 def _any_movement(
     session: PaymentSession, amount: Decimal, choices: Choices, books: ShelvedBooks
-) -> MovementFact:
+) -> providers.MovementFact:
     kind = choices.pick(*MovementKind)
     payment = session.payment
     row = choices.pick(None, *(() if payment is None else books.movements(payment, kind)))
     if row is None:
         reference = choices.pick(None, "m_1", "m_2", "m_3")
-        return MovementFact(
+        return providers.MovementFact(
             kind=kind,
             status=choices.pick(MovementStatus.SUCCEEDED, *MovementStatus),
             amount=amount,
@@ -535,7 +522,7 @@ def _any_movement(
             provider_reference=reference,
         )
     operations = [each.pk for each in books.operations if each.target_id == row.pk]
-    return MovementFact(
+    return providers.MovementFact(
         kind=kind,
         status=choices.pick(*MovementStatus),
         amount=choices.pick(row.amount, row.amount, amount),
@@ -549,7 +536,7 @@ def _references(session: PaymentSession) -> list[str | None]:
     return [f"scripted_{session.pk}", None, f"other_{session.pk}"]
 
 
-def _failure(outcome: Outcome) -> Failure | None:
+def _failure(outcome: Outcome) -> providers.Failure | None:
     return None if outcome in (Outcome.SUCCEEDED, Outcome.PENDING) else REFUSED
 
 

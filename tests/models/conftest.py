@@ -8,39 +8,28 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from payments.models import (
-    AccountHolder,
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentProvider,
-    PaymentSession,
-    Refund,
-    WebhookEvent,
-)
+from payments import models
 
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
     """Hold one row of each kind."""
 
-    provider: PaymentProvider
-    collection: PaymentCollection
-    session: PaymentSession
-    payment: Payment
-    capture: Capture
-    refund: Refund
-    operation: PaymentOperation
-    event: PaymentEvent
-    webhook: WebhookEvent
-    holder: AccountHolder
+    provider: models.PaymentProvider
+    collection: models.PaymentCollection
+    session: models.PaymentSession
+    payment: models.Payment
+    capture: models.Capture
+    refund: models.Refund
+    operation: models.PaymentOperation
+    event: models.PaymentEvent
+    webhook: models.WebhookEvent
+    holder: models.AccountHolder
 
 
-def new_operation(session: PaymentSession, key: str, **values: object) -> PaymentOperation:
+def new_operation(session: models.PaymentSession, key: str, **values: object) -> models.PaymentOperation:
     """Return an unsaved operation that captures 10.00 of a session's payment."""
-    return PaymentOperation(
+    return models.PaymentOperation(
         **{
             "kind": "capture",
             "target_id": session.pk,
@@ -57,8 +46,8 @@ def new_operation(session: PaymentSession, key: str, **values: object) -> Paymen
 @pytest.fixture
 def books(db: None) -> Books:
     """Return a payment of 100.00, of which 60.00 were captured, 20.00 refunded and 30.00 released."""
-    provider = PaymentProvider.objects.create(pk="card")
-    collection = PaymentCollection(
+    provider = models.PaymentProvider.objects.create(pk="card")
+    collection = models.PaymentCollection(
         amount=Decimal(100),
         currency_code="eur",
         authorized_amount=Decimal(70),
@@ -67,7 +56,7 @@ def books(db: None) -> Books:
     )
     collection.capture_partially()
     collection.save()
-    session = PaymentSession(
+    session = models.PaymentSession(
         collection=collection,
         provider=provider,
         amount=Decimal(100),
@@ -77,7 +66,7 @@ def books(db: None) -> Books:
     )
     session.authorize()
     session.save()
-    payment = Payment(
+    payment = models.Payment(
         collection=collection,
         session=session,
         provider=provider,
@@ -89,8 +78,8 @@ def books(db: None) -> Books:
     )
     payment.refund_partially()
     payment.save()
-    capture = Capture.objects.create(payment=payment, amount=Decimal(60), provider_reference="cap_1")
-    refund = Refund.objects.create(payment=payment, amount=Decimal(20), provider_reference="ref_1")
+    capture = models.Capture.objects.create(payment=payment, amount=Decimal(60), provider_reference="cap_1")
+    refund = models.Refund.objects.create(payment=payment, amount=Decimal(20), provider_reference="ref_1")
     operation = new_operation(session, "key_1")
     operation.save()
     return Books(
@@ -101,7 +90,9 @@ def books(db: None) -> Books:
         capture=capture,
         refund=refund,
         operation=operation,
-        event=PaymentEvent.objects.create(type="collection.created", collection=collection, source="shop"),
-        webhook=WebhookEvent.objects.create(provider=provider, event_id="evt_1", type="captured"),
-        holder=AccountHolder.objects.create(provider=provider, provider_reference="cus_1"),
+        event=models.PaymentEvent.objects.create(
+            type="collection.created", collection=collection, source="shop"
+        ),
+        webhook=models.WebhookEvent.objects.create(provider=provider, event_id="evt_1", type="captured"),
+        holder=models.AccountHolder.objects.create(provider=provider, provider_reference="cus_1"),
     )

@@ -11,15 +11,7 @@ import pytest
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from payments.models import (
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentOperation,
-    PaymentSession,
-    Refund,
-    WebhookEvent,
-)
+from payments import models
 from payments.models.base import KeptQuerySet
 from payments.models.fields import being_read
 from tests.models.conftest import Books
@@ -28,13 +20,16 @@ NOW = timezone.now()
 
 # Another status for each row of `Books`, with the facts that it stands for.
 PROTECTED: dict[str, tuple[Any, dict[str, Any]]] = {
-    "collection": (PaymentCollection, {"status": "completed", "amount": Decimal(60), "completed_at": NOW}),
-    "session": (PaymentSession, {"status": "canceled", "canceled_at": NOW}),
-    "payment": (Payment, {"status": "captured", "refunded_amount": 0, "canceled_amount": Decimal(40)}),
-    "capture": (Capture, {"status": "failed", "error_code": "declined"}),
-    "refund": (Refund, {"status": "failed", "error_code": "declined"}),
-    "operation": (PaymentOperation, {"status": "attention", "detail": "unresolved"}),
-    "webhook": (WebhookEvent, {"status": "ignored", "next_attempt_at": None}),
+    "collection": (
+        models.PaymentCollection,
+        {"status": "completed", "amount": Decimal(60), "completed_at": NOW},
+    ),
+    "session": (models.PaymentSession, {"status": "canceled", "canceled_at": NOW}),
+    "payment": (models.Payment, {"status": "captured", "refunded_amount": 0, "canceled_amount": Decimal(40)}),
+    "capture": (models.Capture, {"status": "failed", "error_code": "declined"}),
+    "refund": (models.Refund, {"status": "failed", "error_code": "declined"}),
+    "operation": (models.PaymentOperation, {"status": "attention", "detail": "unresolved"}),
+    "webhook": (models.WebhookEvent, {"status": "ignored", "next_attempt_at": None}),
 }
 
 
@@ -87,7 +82,7 @@ def test_deferred_fields_are_loaded_when_they_are_needed(books: Books, name: str
 
 
 def test_touching_a_deferred_field_keeps_a_transition_that_is_not_saved_yet(books: Books) -> None:
-    row = PaymentSession.objects.defer("error_message").get(pk=books.session.pk)
+    row = models.PaymentSession.objects.defer("error_message").get(pk=books.session.pk)
     row.cancel()
     assert row.error_message == ""
     assert row.status == "canceled"
@@ -107,15 +102,15 @@ def test_failed_reading_leaves_the_protection_on(books: Books, name: str) -> Non
 
 
 def test_other_rows_stay_protected_while_one_is_read_anew(books: Books) -> None:
-    other = PaymentSession.objects.get(pk=books.session.pk)
+    other = models.PaymentSession.objects.get(pk=books.session.pk)
     seen: list[bool] = []
 
-    class Watching(KeptQuerySet[PaymentSession]):
-        def get(self, *args: Any, **kwargs: Any) -> PaymentSession:
+    class Watching(KeptQuerySet[models.PaymentSession]):
+        def get(self, *args: Any, **kwargs: Any) -> models.PaymentSession:
             seen.append(_is_protected(other))
             return super().get(*args, **kwargs)
 
-    books.session.refresh_from_db(from_queryset=Watching(PaymentSession))
+    books.session.refresh_from_db(from_queryset=Watching(models.PaymentSession))
     assert seen == [True]
 
 

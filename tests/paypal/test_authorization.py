@@ -7,18 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from payments import services
 from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
-from payments.services import (
-    authorize_payment_session,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    reconcile_due,
-    update_payment_session,
-)
 from payments.states import OperationStatus, PaymentStatus, SessionStatus
 from payments.testing import SessionDriver, configured_provider
 from payments.testing.contract.driver import fact_of
@@ -142,7 +135,7 @@ class TestStorefront:
     def test_a_currency_that_paypal_does_not_take_is_refused_in_words(
         self, db: None, shop: FakePayPal
     ) -> None:
-        collection = create_payment_collection(amount="5.000", currency_code="kwd")
+        collection = services.create_payment_collection(amount="5.000", currency_code="kwd")
         path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
         refused = Visitor(secret=client_secret(collection.pk)).post(path, {"provider_id": "paypal"})
         assert (refused.status, refused.body["code"]) == (402, "currency_not_supported")
@@ -161,12 +154,12 @@ class TestBooks:
     ) -> None:
         order_id = session.provider_reference or ""
         shop.orders.approve(order_id, Funding.IN_REVIEW)
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
         operation = PaymentOperation.objects.get(kind="authorize")
         assert (operation.status, session.payment) == (OperationStatus.PENDING, None)
         shop.orders.settle_authorization(order_id, accepts=accepts)
         clock.advance(timedelta(minutes=2))
-        reconcile_due()
+        services.reconcile_due()
         session.refresh_from_db()
         assert session.status == status
         assert not PaymentOperation.objects.open().exists()
@@ -181,27 +174,27 @@ class TestBooks:
         authorization = shop.authorization_of(payment.session_id)
         shop.movements.run_dry(authorization.id)
         with pytest.raises(DeclinedError) as caught:
-            capture_payment(payment)
+            services.capture_payment(payment)
         assert caught.value.code == "payer_cannot_pay"
         payment.refresh_from_db()
         assert payment.status == PaymentStatus.AUTHORIZED
         assert payment.captured_amount == 0
         assert not PaymentOperation.objects.open().exists()
         shop.movements.run_dry(authorization.id, again=True)
-        assert capture_payment(payment).captured_amount == Decimal("100.00")
+        assert services.capture_payment(payment).captured_amount == Decimal("100.00")
 
     def test_an_echeck_is_pending_until_it_clears(self, fake: FakePayPal, clock: TestClock) -> None:
         entry = {"BACKEND": BACKEND, "OPTIONS": options_for(fake, intent="capture")}
         with configured_provider("paypal", entry):
-            collection = create_payment_collection(amount="100.00", currency_code="eur")
-            session = create_payment_session(collection, provider_id="paypal")
+            collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+            session = services.create_payment_session(collection, provider_id="paypal")
             fake.orders.approve(session.provider_reference or "", Funding.ECHECK)
-            authorize_payment_session(session)
+            services.authorize_payment_session(session)
             assert not collection.payments.exists()
             [capture] = fake.captures_of(session.pk)
             fake.movements.settle_capture(capture.id, succeeds=True)
             clock.advance(timedelta(minutes=2))
-            reconcile_due()
+            services.reconcile_due()
             payment = collection.payments.get()
             assert payment.captured_amount == Decimal("100.00")
             assert payment.captures.get().provider_reference == capture.id
@@ -209,9 +202,9 @@ class TestBooks:
     def test_a_changed_amount_is_changed_at_paypal_and_approved_as_it_is_then(
         self, shop: FakePayPal, session: PaymentSession
     ) -> None:
-        update_payment_session(session, amount="60.00")
+        services.update_payment_session(session, amount="60.00")
         assert shop.order_of(session.pk).amount == Decimal("60.00")
         shop.orders.approve(session.provider_reference or "")
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
         assert session.payment is not None
         assert session.payment.amount == Decimal("60.00")

@@ -8,19 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from payments import services
 from payments.exceptions import DeclinedError, OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation, Refund
 from payments.providers import RetrieveRequest, SessionFact, get_provider
-from payments.services import (
-    authorize_payment_session,
-    capture_payment,
-    create_payment_session,
-    reconcile_due,
-    record_fact,
-    refund_payment,
-    resolve_operation,
-    sync_payment_session,
-)
 from payments.services.ledger.history import Origin
 from payments.states import EventSource, MovementStatus, OperationKind, OperationStatus
 from payments.testing import configured_provider
@@ -46,12 +37,12 @@ def captured(
     shop: FakePayPal, collection: PaymentCollection, *parts: str, funding: Funding = Funding.GOOD
 ) -> Payment:
     """Return a payment of 100.00 euros that was captured in these parts."""
-    session = create_payment_session(collection, provider_id="paypal")
+    session = services.create_payment_session(collection, provider_id="paypal")
     shop.orders.approve(session.provider_reference or "", funding)
-    payment = authorize_payment_session(session).payment
+    payment = services.authorize_payment_session(session).payment
     assert payment is not None
     for amount in parts:
-        capture_payment(payment, amount=amount)
+        services.capture_payment(payment, amount=amount)
     return payment
 
 
@@ -80,7 +71,7 @@ def fact_of(payment: Payment) -> SessionFact:
 
 
 def report(payment: Payment, fact: SessionFact) -> None:
-    record_fact(payment.session, fact, origin=Origin(source=EventSource.WEBHOOK))
+    services.record_fact(payment.session, fact, origin=Origin(source=EventSource.WEBHOOK))
 
 
 def assert_books_agree(shop: FakePayPal, payment: Payment, refunded: str) -> None:
@@ -93,7 +84,7 @@ def assert_books_agree(shop: FakePayPal, payment: Payment, refunded: str) -> Non
 
 
 def assert_the_rest_can_go_back(shop: FakePayPal, payment: Payment) -> None:
-    refund_payment(payment)
+    services.refund_payment(payment)
     assert_books_agree(shop, payment, "100.00")
 
 
@@ -105,24 +96,24 @@ def test_a_part_that_fails_late_can_be_refunded_again(
     shop: FakePayPal, collection: PaymentCollection
 ) -> None:
     payment = captured(shop, collection, "40.00", "60.00")
-    refund_payment(payment)
+    services.refund_payment(payment)
     assert_books_agree(shop, payment, "100.00")
     end(shop, 1, succeeds=False)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "40.00")
     kept = Refund.objects.get(status=MovementStatus.SUCCEEDED)
     assert (kept.amount, kept.provider_reference) == (FORTY, refunds_at(shop)[0].id)
     assert Refund.objects.get(status=MovementStatus.FAILED).error_code == "refunded_in_part"
-    refund_payment(payment, amount="60.00")
+    services.refund_payment(payment, amount="60.00")
     assert_books_agree(shop, payment, "100.00")
 
 
 def test_parts_of_three_fail_late_one_after_another(shop: FakePayPal, collection: PaymentCollection) -> None:
     payment = captured(shop, collection, "20.00", "30.00", "50.00")
-    refund_payment(payment)
+    services.refund_payment(payment)
     for number, left in ((1, "70.00"), (0, "50.00"), (2, "0.00")):
         end(shop, number, succeeds=False)
-        sync_payment_session(payment.session)
+        services.sync_payment_session(payment.session)
         assert_books_agree(shop, payment, left)
     assert_the_rest_can_go_back(shop, payment)
 
@@ -130,7 +121,7 @@ def test_parts_of_three_fail_late_one_after_another(shop: FakePayPal, collection
 def test_reports_about_parts_may_come_again_and_late(shop: FakePayPal, collection: PaymentCollection) -> None:
     payment = captured(shop, collection, "20.00", "30.00", "50.00")
     before = fact_of(payment)
-    refund_payment(payment)
+    services.refund_payment(payment)
     whole = fact_of(payment)
     end(shop, 1, succeeds=False)
     two_left = fact_of(payment)
@@ -146,12 +137,12 @@ def test_a_part_of_a_refund_that_was_tried_again_fails_too(
     shop: FakePayPal, collection: PaymentCollection
 ) -> None:
     payment = captured(shop, collection, "40.00", "60.00")
-    refund_payment(payment)
+    services.refund_payment(payment)
     end(shop, 1, succeeds=False)
-    sync_payment_session(payment.session)
-    refund_payment(payment, amount="60.00")
+    services.sync_payment_session(payment.session)
+    services.refund_payment(payment, amount="60.00")
     end(shop, 2, succeeds=False)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "40.00")
     assert_the_rest_can_go_back(shop, payment)
 
@@ -161,12 +152,12 @@ def test_of_a_slow_refund_only_the_parts_that_stand_are_in_the_books(
     shop: FakePayPal, collection: PaymentCollection, fails: tuple[int, ...], given: str
 ) -> None:
     payment = captured(shop, collection, "40.00", "60.00", funding=Funding.SLOW_REFUND)
-    refund_payment(payment)
+    services.refund_payment(payment)
     end(shop, *fails, succeeds=False)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert payment.refunds.filter(status=MovementStatus.PENDING).count() == 2 - len(fails)
     end(shop, *({0, 1} - set(fails)), succeeds=True)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, given)
 
 
@@ -176,11 +167,11 @@ def test_a_part_that_fails_at_once_is_told_with_what_was_given_back(
     payment = captured(shop, collection, "40.00", "30.00", "30.00")
     shop.movements.refuse_payout(shop.captures_of(payment.session_id)[1].id)
     with pytest.raises(DeclinedError) as caught:
-        refund_payment(payment)
+        services.refund_payment(payment)
     assert caught.value.code == "refunded_in_part"
     assert [row.status for row in refunds_at(shop)] == ["COMPLETED", "FAILED"], "No more is asked for."
     assert_books_agree(shop, payment, "40.00")
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "40.00")
 
 
@@ -199,18 +190,18 @@ def test_a_part_that_is_refused_at_once_is_told_with_what_was_given_back(
     if is_lost:
         shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1)
         with pytest.raises(OutcomeUnknownError):
-            refund_payment(payment, amount="80.00")
+            services.refund_payment(payment, amount="80.00")
         clock.advance(timedelta(minutes=2))
-        reconcile_due()
+        services.reconcile_due()
     else:
         with pytest.raises(DeclinedError) as caught:
-            refund_payment(payment, amount="80.00")
+            services.refund_payment(payment, amount="80.00")
         assert caught.value.code == "refunded_in_part"
     assert_books_agree(shop, payment, "60.00")
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "60.00")
     clock.advance(timedelta(days=3))
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "60.00")
     shop.movements.resolve(dispute, "RESOLVED_SELLER_FAVOUR")
     assert_the_rest_can_go_back(shop, payment)
@@ -222,10 +213,10 @@ def test_a_refund_of_which_a_part_fails_before_the_rest_is_asked_for_ends_there(
     payment = captured(shop, collection, "40.00", "60.00")
     shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1)
     with pytest.raises(OutcomeUnknownError):
-        refund_payment(payment)
+        services.refund_payment(payment)
     end(shop, 0, succeeds=False)
     clock.advance(timedelta(minutes=2))
-    reconcile_due()
+    services.reconcile_due()
     assert PaymentOperation.objects.get(kind=OperationKind.REFUND).status == OperationStatus.DECLINED
     assert_books_agree(shop, payment, "0.00")
     assert_the_rest_can_go_back(shop, payment)
@@ -237,12 +228,12 @@ def test_a_refund_that_broke_off_is_completed_and_may_lose_a_part_later(
     payment = captured(shop, collection, "40.00", "60.00")
     shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1)
     with pytest.raises(OutcomeUnknownError):
-        refund_payment(payment)
+        services.refund_payment(payment)
     clock.advance(timedelta(minutes=2))
-    reconcile_due()
+    services.reconcile_due()
     assert_books_agree(shop, payment, "100.00")
     end(shop, 0, succeeds=False)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "60.00")
     assert_the_rest_can_go_back(shop, payment)
 
@@ -253,14 +244,14 @@ def test_half_a_refund_that_a_person_took_for_whole_is_put_right(
     payment = captured(shop, collection, "40.00", "60.00")
     shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1, times=20)
     with pytest.raises(OutcomeUnknownError):
-        refund_payment(payment)
+        services.refund_payment(payment)
     for hours in (1, 1, 1, 2, 7, 25):
         clock.advance(timedelta(hours=hours))
-        reconcile_due()
+        services.reconcile_due()
     operation = PaymentOperation.objects.get(status=OperationStatus.ATTENTION)
     shop.behave()
-    resolve_operation(operation, has_happened=True, reason="The payer says so.")
+    services.resolve_operation(operation, has_happened=True, reason="The payer says so.")
     clock.advance(timedelta(days=3))
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     assert_books_agree(shop, payment, "40.00")
     assert_the_rest_can_go_back(shop, payment)

@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from payments import services
 from payments.models import Payment, PaymentSession, WebhookEvent
-from payments.services import (
-    authorize_payment_session,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    process_due_events,
-    refund_payment,
-)
 from payments.services.background.inbox import PAUSES
 from payments.states import SessionStatus, WebhookEventStatus
 from payments.testing import configured_provider
@@ -152,7 +145,7 @@ class TestBooks:
         authorization_id = shop.authorization_of(payment.session_id).id
         shop.movements.capture(authorization_id, {"final_capture": True})
         assert deliver(shop, shop.events("PAYMENT.CAPTURE.COMPLETED")[-1]).status_code == 200
-        process_due_events()
+        services.process_due_events()
         payment.refresh_from_db()
         assert payment.captured_amount == Decimal("100.00")
 
@@ -160,18 +153,18 @@ class TestBooks:
         shop.movements.capture(shop.authorization_of(payment.session_id).id, {"final_capture": True})
         event = shop.events("PAYMENT.CAPTURE.COMPLETED")[-1]
         answers = [deliver(shop, event).json()["duplicate"] for _time in range(3)]
-        process_due_events()
+        services.process_due_events()
         assert answers == [False, True, True]
         assert payment.captures.count() == 1
 
     def test_events_in_the_wrong_order_lead_to_the_same_books(
         self, shop: FakePayPal, payment: Payment
     ) -> None:
-        capture_payment(payment)
-        refund_payment(payment, amount="30.00")
+        services.capture_payment(payment)
+        services.refund_payment(payment, amount="30.00")
         for event in reversed(shop.events()):
             deliver(shop, event)
-        process_due_events()
+        services.process_due_events()
         payment.refresh_from_db()
         assert (payment.captured_amount, payment.refunded_amount) == (Decimal("100.00"), Decimal("30.00"))
         assert (payment.captures.count(), payment.refunds.count()) == (1, 1)
@@ -188,7 +181,7 @@ class TestBooks:
         forged = json.loads(json.dumps(event))
         forged.update(event_type="PAYMENT.CAPTURE.COMPLETED", id="WH-FORGED")
         assert deliver(shop, forged).status_code == 200, "As if its checksum had been made to fit."
-        process_due_events()
+        services.process_due_events()
         payment.refresh_from_db()
         assert payment.captured_amount == 0
 
@@ -213,7 +206,7 @@ class TestBooks:
         event = shop.events("PAYMENT.AUTHORIZATION.CREATED")[-1]
         event["resource"]["custom_id"] = "another-system-4711"
         deliver(shop, event)
-        process_due_events()
+        services.process_due_events()
         assert WebhookEvent.objects.get().status == WebhookEventStatus.IGNORED
 
     @pytest.mark.shows(
@@ -229,7 +222,7 @@ class TestBooks:
         [event] = [each for each in shop.events() if each["resource"].get("id") == refund["id"]]
         event["resource"]["amount"]["value"] = "99.00"
         assert deliver(shop, event).status_code == 200, "As if its checksum had been made to fit."
-        process_due_events()
+        services.process_due_events()
         captured_payment.refresh_from_db()
         assert captured_payment.refunded_amount == Decimal("30.00"), "What PayPal says when asked."
         assert captured_payment.refunds.get().provider_reference == refund["id"]
@@ -254,7 +247,7 @@ class TestBooks:
         assert deliver(shop, event).status_code == 200
         while (due_at := WebhookEvent.objects.get().next_attempt_at) is not None:
             clock.advance_to(due_at)
-            process_due_events()
+            services.process_due_events()
         assert WebhookEvent.objects.get().status == WebhookEventStatus.IGNORED
         assert [each.path for each in shop.requests[seen:]] == ["/v1/notifications/certs/CERT-good"]
         captured_payment.refresh_from_db()
@@ -265,20 +258,20 @@ class TestBooks:
     ) -> None:
         entry = {"BACKEND": BACKEND, "OPTIONS": options_for(shop, intent="capture")}
         with configured_provider("paypal", entry):
-            collection = create_payment_collection(amount="100.00", currency_code="eur")
-            session = create_payment_session(collection, provider_id="paypal")
+            collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+            session = services.create_payment_session(collection, provider_id="paypal")
             shop.orders.approve(session.provider_reference or "")
-            payment = authorize_payment_session(session).payment
+            payment = services.authorize_payment_session(session).payment
             assert payment is not None
             assert payment.captures.get().provider_reference is None, "The order's answer only has a total."
             [capture] = shop.captures_of(session.pk)
             shop.movements.refund_in_dashboard(capture.id, "30.00")
             deliver(shop, shop.events("PAYMENT.CAPTURE.REFUNDED")[-1])
-            process_due_events()
+            services.process_due_events()
             assert WebhookEvent.objects.get().status == WebhookEventStatus.DEFERRED
             deliver(shop, shop.events("PAYMENT.CAPTURE.COMPLETED")[-1])
             clock.advance(PAUSES[1])
-            process_due_events()
+            services.process_due_events()
             payment.refresh_from_db()
             assert payment.captures.get().provider_reference == capture.id
             assert payment.refunded_amount == Decimal("30.00")
@@ -294,21 +287,21 @@ class TestBooks:
         shop.orders.approve(session.provider_reference or "")
         assert deliver(shop, shop.events("CHECKOUT.ORDER.APPROVED")[-1]).status_code == 200
         assert "authorize" not in shop.executed, "Nobody is asked anything while PayPal waits."
-        process_due_events()
+        services.process_due_events()
         session.refresh_from_db()
         assert session.status == SessionStatus.AUTHORIZED
         assert WebhookEvent.objects.get().status == WebhookEventStatus.APPLIED
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
         assert shop.executed.count("authorize") == 1
 
     def test_an_approval_is_no_payment_where_the_shop_says_so(self, shop: FakePayPal) -> None:
         entry = {"BACKEND": BACKEND, "OPTIONS": options_for(shop, authorize_on_approval=False)}
         with configured_provider("paypal", entry):
-            collection = create_payment_collection(amount="100.00", currency_code="eur")
-            session = create_payment_session(collection, provider_id="paypal")
+            collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+            session = services.create_payment_session(collection, provider_id="paypal")
             shop.orders.approve(session.provider_reference or "")
             deliver(shop, shop.events("CHECKOUT.ORDER.APPROVED")[-1])
-            process_due_events()
+            services.process_due_events()
             session.refresh_from_db()
             assert session.status == SessionStatus.REQUIRES_MORE
             assert "authorize" not in shop.executed
@@ -319,11 +312,11 @@ class TestBooks:
         [capture] = shop.captures_of(captured_payment.session_id)
         dispute = shop.movements.dispute(capture.id, amount="40.00", stage="INQUIRY")
         deliver(shop, shop.events("CUSTOMER.DISPUTE.CREATED")[-1])
-        process_due_events()
+        services.process_due_events()
         captured_payment.refresh_from_db()
         assert captured_payment.charged_back_amount == 0
         shop.movements.resolve(dispute, "RESOLVED_BUYER_FAVOUR")
         deliver(shop, shop.events("CUSTOMER.DISPUTE.RESOLVED")[-1])
-        process_due_events()
+        services.process_due_events()
         captured_payment.refresh_from_db()
         assert captured_payment.charged_back_amount == Decimal("40.00")

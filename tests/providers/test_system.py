@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
-from payments import services
+from payments import providers, services
 from payments.exceptions import NotSupportedError
 from payments.models import PaymentCollection, PaymentSession
-from payments.providers import (
-    AuthorizeRequest,
-    CancelRequest,
-    CaptureRequest,
-    InitiateRequest,
-    RefundRequest,
-    UpdateRequest,
-    get_provider,
-)
 from payments.states import Outcome
 
 COMMON: dict[str, Any] = {
@@ -33,23 +24,23 @@ COMMON: dict[str, Any] = {
 
 @pytest.mark.database_independent
 def test_every_verb_succeeds_with_what_was_asked() -> None:
-    provider = get_provider("system")
+    provider = providers.get_provider("system")
     stated: list[Any] = [
-        provider.update(UpdateRequest(**COMMON)),
-        provider.authorize(AuthorizeRequest(**COMMON)),
-        provider.capture(CaptureRequest(**COMMON, payment_id="pay_1", capture_id="capt_1")),
-        provider.refund(RefundRequest(**COMMON, payment_id="pay_1", refund_id="ref_1")),
+        provider.update(providers.UpdateRequest(**COMMON)),
+        provider.authorize(providers.AuthorizeRequest(**COMMON)),
+        provider.capture(providers.CaptureRequest(**COMMON, payment_id="pay_1", capture_id="capt_1")),
+        provider.refund(providers.RefundRequest(**COMMON, payment_id="pay_1", refund_id="ref_1")),
     ]
     assert {result.outcome for result in stated} == {Outcome.SUCCEEDED}
     assert {(result.amount, result.currency_code) for result in stated} == {(Decimal("12.34"), "eur")}
-    assert provider.initiate(InitiateRequest(**COMMON)).outcome == Outcome.SUCCEEDED
-    assert provider.cancel(CancelRequest(**COMMON)).outcome == Outcome.SUCCEEDED
+    assert provider.initiate(providers.InitiateRequest(**COMMON)).outcome == Outcome.SUCCEEDED
+    assert provider.cancel(providers.CancelRequest(**COMMON)).outcome == Outcome.SUCCEEDED
 
 
 @pytest.mark.database_independent
 def test_nothing_is_published_and_nothing_is_taken_from_a_payer() -> None:
-    provider = get_provider("system")
-    assert provider.initiate(InitiateRequest(**COMMON)).data == {}
+    provider = providers.get_provider("system")
+    assert provider.initiate(providers.InitiateRequest(**COMMON)).data == {}
     assert (provider.public_data_keys, provider.input_keys) == (frozenset(), frozenset())
     assert list(provider.check()) == []
 

@@ -16,17 +16,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from payments import services, signals
+from payments import models, services, signals
 from payments.exceptions import OutcomeUnknownError
-from payments.models import (
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentProvider,
-    PaymentSession,
-    WebhookEvent,
-)
 from payments.providers import CaptureResult, RetrieveResult, SessionFact, encode_fact
 from payments.states import OperationStatus, Outcome, SessionStatus, WebhookEventStatus
 from payments.testing.factories import CustomerFactory
@@ -65,7 +56,9 @@ def script() -> Iterator[PoisonousScript]:
 
 
 @pytest.fixture
-def sessions(transactional_db: None, clock: TestClock, script: PoisonousScript) -> list[PaymentSession]:
+def sessions(
+    transactional_db: None, clock: TestClock, script: PoisonousScript
+) -> list[models.PaymentSession]:
     """Return sessions of orders of their own; the first is the oldest."""
     made = []
     for _each in range(1 + OTHERS):
@@ -76,11 +69,11 @@ def sessions(transactional_db: None, clock: TestClock, script: PoisonousScript) 
 
 
 @pytest.fixture
-def payments(sessions: list[PaymentSession]) -> list[Payment]:
+def payments(sessions: list[models.PaymentSession]) -> list[models.Payment]:
     """Return what the sessions have become."""
     for session in sessions:
         services.authorize_payment_session(session)
-    return [Payment.objects.get(session=session) for session in sessions]
+    return [models.Payment.objects.get(session=session) for session in sessions]
 
 
 def start_again_and_again(job: Callable[..., Any], clock: TestClock) -> None:
@@ -94,41 +87,46 @@ def start_again_and_again(job: Callable[..., Any], clock: TestClock) -> None:
 
 
 @pytest.fixture
-def unknown(payments: list[Payment], script: PoisonousScript, clock: TestClock) -> list[PaymentOperation]:
+def unknown(
+    payments: list[models.Payment], script: PoisonousScript, clock: TestClock
+) -> list[models.PaymentOperation]:
     """Return captures whose outcome is unknown, and due to be found out."""
     operations = []
     for payment in payments:
         script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
         with suppress(OutcomeUnknownError):
             services.capture_payment(payment)
-        operations.append(PaymentOperation.objects.get(payment=payment, kind="capture"))
+        operations.append(models.PaymentOperation.objects.get(payment=payment, kind="capture"))
     clock.advance(HOUR)
     return operations
 
 
-def outcomes(operations: list[PaymentOperation]) -> list[str]:
+def outcomes(operations: list[models.PaymentOperation]) -> list[str]:
     """Return what operations have come to."""
-    return [str(PaymentOperation.objects.get(pk=operation.pk).status) for operation in operations]
+    return [str(models.PaymentOperation.objects.get(pk=operation.pk).status) for operation in operations]
 
 
 @EACH_END
 @pytest.mark.parametrize("verb", ["retrieve", pytest.param("capture", marks=pytest.mark.thorough)])
 def test_reconciler_finds_out_the_others_in_the_same_run(
-    error: type[BaseException], verb: str, unknown: list[PaymentOperation], script: PoisonousScript
+    error: type[BaseException], verb: str, unknown: list[models.PaymentOperation], script: PoisonousScript
 ) -> None:
     script.verb, script.about, script.error = verb, {unknown[0].session_id}, error
 
     start(services.reconcile_due)
 
     assert outcomes(unknown) == [OperationStatus.UNKNOWN, *[OperationStatus.SUCCEEDED] * OTHERS]
-    waiting = PaymentOperation.objects.get(pk=unknown[0].pk)
+    waiting = models.PaymentOperation.objects.get(pk=unknown[0].pk)
     assert waiting.next_attempt_at is not None
     assert waiting.next_attempt_at > timezone.now()
 
 
 @ONE_END
 def test_reconciler_finds_out_the_others_when_it_is_started_again(
-    error: type[BaseException], unknown: list[PaymentOperation], script: PoisonousScript, clock: TestClock
+    error: type[BaseException],
+    unknown: list[models.PaymentOperation],
+    script: PoisonousScript,
+    clock: TestClock,
 ) -> None:
     script.verb, script.about, script.error = "retrieve", {unknown[0].session_id}, error
 
@@ -139,7 +137,7 @@ def test_reconciler_finds_out_the_others_when_it_is_started_again(
 
 
 def test_operation_that_was_put_back_is_found_out_once_that_is_possible(
-    unknown: list[PaymentOperation], script: PoisonousScript, clock: TestClock
+    unknown: list[models.PaymentOperation], script: PoisonousScript, clock: TestClock
 ) -> None:
     script.verb, script.about = "retrieve", {unknown[0].session_id}
     start(services.reconcile_due)
@@ -152,35 +150,37 @@ def test_operation_that_was_put_back_is_found_out_once_that_is_possible(
     services.reconcile_due()
 
     assert outcomes(unknown) == [OperationStatus.SUCCEEDED] * (1 + OTHERS)
-    assert Payment.objects.filter(status="captured").count() == 1 + OTHERS
+    assert models.Payment.objects.filter(status="captured").count() == 1 + OTHERS
 
 
 # The inbox
 
 
 @pytest.fixture
-def hints(sessions: list[PaymentSession]) -> list[WebhookEvent]:
+def hints(sessions: list[models.PaymentSession]) -> list[models.WebhookEvent]:
     """Return stored events that say no more than that something has happened."""
     return [left_to_the_worker(session) for session in sessions]
 
 
 @pytest.fixture
-def approvals(sessions: list[PaymentSession]) -> list[WebhookEvent]:
+def approvals(sessions: list[models.PaymentSession]) -> list[models.WebhookEvent]:
     """Return stored events which say that the payer has approved, and the session can be authorized now."""
     fact = SessionFact(currency_code="eur", awaits_authorization=True)
     return [left_to_the_worker(session, fact) for session in sessions]
 
 
 @pytest.fixture
-def reports(sessions: list[PaymentSession]) -> list[WebhookEvent]:
+def reports(sessions: list[models.PaymentSession]) -> list[models.WebhookEvent]:
     """Return stored events which say that a session is authorized."""
     return [left_to_the_worker(session, authorized_fact()) for session in sessions]
 
 
-def left_to_the_worker(session: PaymentSession, fact: SessionFact | None = None) -> WebhookEvent:
+def left_to_the_worker(
+    session: models.PaymentSession, fact: SessionFact | None = None
+) -> models.WebhookEvent:
     """Return an event about a session as the receiver stores it."""
-    event = WebhookEvent(
-        provider=PaymentProvider.objects.get(pk="scripted"),
+    event = models.WebhookEvent(
+        provider=models.PaymentProvider.objects.get(pk="scripted"),
         event_id=f"evt_{session.pk}",
         type="intent.changed",
         session=session,
@@ -192,9 +192,9 @@ def left_to_the_worker(session: PaymentSession, fact: SessionFact | None = None)
     return event
 
 
-def fates(events: list[WebhookEvent]) -> list[str]:
+def fates(events: list[models.WebhookEvent]) -> list[str]:
     """Return what has become of events."""
-    return [WebhookEvent.objects.get(pk=event.pk).status for event in events]
+    return [models.WebhookEvent.objects.get(pk=event.pk).status for event in events]
 
 
 def found(script: PoisonousScript) -> None:
@@ -207,7 +207,7 @@ APPLIED = [WebhookEventStatus.DEFERRED, *[WebhookEventStatus.APPLIED] * OTHERS]
 
 @EACH_END
 def test_inbox_applies_the_others_in_the_same_run(
-    error: type[BaseException], hints: list[WebhookEvent], script: PoisonousScript
+    error: type[BaseException], hints: list[models.WebhookEvent], script: PoisonousScript
 ) -> None:
     script.verb, script.about, script.error = "retrieve", {str(hints[0].session_id)}, error
     found(script)
@@ -215,7 +215,7 @@ def test_inbox_applies_the_others_in_the_same_run(
     start(services.process_due_events)
 
     assert fates(hints) == APPLIED
-    waiting = WebhookEvent.objects.get(pk=hints[0].pk)
+    waiting = models.WebhookEvent.objects.get(pk=hints[0].pk)
     assert waiting.attempts == 1
     assert waiting.next_attempt_at is not None
     assert waiting.next_attempt_at > timezone.now()
@@ -223,19 +223,19 @@ def test_inbox_applies_the_others_in_the_same_run(
 
 @ONE_END
 def test_inbox_authorizes_the_others_in_the_same_run(
-    error: type[BaseException], approvals: list[WebhookEvent], script: PoisonousScript
+    error: type[BaseException], approvals: list[models.WebhookEvent], script: PoisonousScript
 ) -> None:
     script.verb, script.about, script.error = "authorize", {str(approvals[0].session_id)}, error
 
     start(services.process_due_events)
 
     assert fates(approvals)[1:] == APPLIED[1:]
-    assert PaymentSession.objects.filter(status=SessionStatus.AUTHORIZED).count() == OTHERS
+    assert models.PaymentSession.objects.filter(status=SessionStatus.AUTHORIZED).count() == OTHERS
 
 
 @ONE_END
 def test_inbox_applies_the_others_where_a_receiver_is_the_trouble(
-    error: type[BaseException], reports: list[WebhookEvent], sessions: list[PaymentSession]
+    error: type[BaseException], reports: list[models.WebhookEvent], sessions: list[models.PaymentSession]
 ) -> None:
     poisonous = {sessions[0].collection_id}
 
@@ -248,7 +248,7 @@ def test_inbox_applies_the_others_where_a_receiver_is_the_trouble(
 
 @ONE_END
 def test_inbox_applies_the_others_when_it_is_started_again(
-    error: type[BaseException], hints: list[WebhookEvent], script: PoisonousScript, clock: TestClock
+    error: type[BaseException], hints: list[models.WebhookEvent], script: PoisonousScript, clock: TestClock
 ) -> None:
     script.verb, script.about, script.error = "retrieve", {str(hints[0].session_id)}, error
     found(script)
@@ -263,7 +263,7 @@ def test_inbox_applies_the_others_when_it_is_started_again(
 
 
 @pytest.fixture
-def left_behind(sessions: list[PaymentSession], clock: TestClock) -> list[str]:
+def left_behind(sessions: list[models.PaymentSession], clock: TestClock) -> list[str]:
     """Return collections whose authorization was committed by processes that died before they told of it."""
     every = {session.collection_id for session in sessions}
     with poisonous_receiver(signals.session_authorized, Poison, every):
@@ -284,7 +284,9 @@ def test_outbox_tells_of_the_others_in_the_same_run(
             start(services.publish_due)
 
     assert len(told) == len(left_behind)
-    assert set(PaymentEvent.objects.unpublished().values_list("collection", flat=True)) <= {left_behind[0]}
+    assert set(models.PaymentEvent.objects.unpublished().values_list("collection", flat=True)) <= {
+        left_behind[0]
+    }
 
 
 @ONE_END
@@ -300,7 +302,7 @@ def test_outbox_tells_of_the_others_when_it_is_started_again(
 
 @ONE_END
 def test_outbox_tells_again_of_the_others_in_the_same_run(
-    error: type[BaseException], sessions: list[PaymentSession], clock: TestClock
+    error: type[BaseException], sessions: list[models.PaymentSession], clock: TestClock
 ) -> None:
     collections = [session.collection_id for session in sessions]
     with poisonous_receiver(signals.session_authorized, ValueError, set(collections)):
@@ -323,30 +325,30 @@ def test_what_was_not_told_is_told_once_that_is_possible(left_behind: list[str],
         services.publish_due()
 
     assert left_behind[0] in told
-    assert not PaymentEvent.objects.unpublished().exists()
+    assert not models.PaymentEvent.objects.unpublished().exists()
 
 
 # The sweep
 
 
 @pytest.fixture
-def expired(sessions: list[PaymentSession], clock: TestClock) -> list[PaymentSession]:
+def expired(sessions: list[models.PaymentSession], clock: TestClock) -> list[models.PaymentSession]:
     """Return sessions whose time is over."""
     for minutes, session in enumerate(sessions):
         over = timezone.now() + timedelta(minutes=minutes)
-        PaymentSession.objects.filter(pk=session.pk).update(expires_at=over)
+        models.PaymentSession.objects.filter(pk=session.pk).update(expires_at=over)
     clock.advance(HOUR)
     return sessions
 
 
-def standings(sessions: list[PaymentSession]) -> list[str]:
+def standings(sessions: list[models.PaymentSession]) -> list[str]:
     """Return where sessions stand."""
-    return [str(PaymentSession.objects.get(pk=session.pk).status) for session in sessions]
+    return [str(models.PaymentSession.objects.get(pk=session.pk).status) for session in sessions]
 
 
 @EACH_END
 def test_sweep_cancels_the_others_in_the_same_run(
-    error: type[BaseException], expired: list[PaymentSession], script: PoisonousScript
+    error: type[BaseException], expired: list[models.PaymentSession], script: PoisonousScript
 ) -> None:
     script.verb, script.about, script.error = "cancel", {expired[0].pk}, error
 
@@ -357,21 +359,21 @@ def test_sweep_cancels_the_others_in_the_same_run(
 
 @ONE_END
 def test_sweep_releases_the_others_in_the_same_run(
-    error: type[BaseException], payments: list[Payment], script: PoisonousScript
+    error: type[BaseException], payments: list[models.Payment], script: PoisonousScript
 ) -> None:
     for minutes, payment in enumerate(payments):
         over = timezone.now() - HOUR + timedelta(minutes=minutes)
-        Payment.objects.filter(pk=payment.pk).update(expires_at=over)
+        models.Payment.objects.filter(pk=payment.pk).update(expires_at=over)
     script.verb, script.about, script.error = "cancel", {payments[0].session_id}, error
 
     start(services.sweep_expired)
 
-    assert Payment.objects.filter(status="canceled").count() == OTHERS
+    assert models.Payment.objects.filter(status="canceled").count() == OTHERS
 
 
 @ONE_END
 def test_sweep_cancels_the_others_where_a_receiver_is_the_trouble(
-    error: type[BaseException], expired: list[PaymentSession]
+    error: type[BaseException], expired: list[models.PaymentSession]
 ) -> None:
     with poisonous_receiver(signals.session_canceled, error, {expired[0].collection_id}):
         start(services.sweep_expired)
@@ -379,7 +381,7 @@ def test_sweep_cancels_the_others_where_a_receiver_is_the_trouble(
     assert standings(expired) == [SessionStatus.CANCELED] * (1 + OTHERS)
 
 
-def test_sweep_cancels_the_others_where_one_is_locked_for_long(expired: list[PaymentSession]) -> None:
+def test_sweep_cancels_the_others_where_one_is_locked_for_long(expired: list[models.PaymentSession]) -> None:
     with unlockable(expired[0].collection_id):
         services.sweep_expired()
 
@@ -387,7 +389,7 @@ def test_sweep_cancels_the_others_where_one_is_locked_for_long(expired: list[Pay
 
 
 def test_sweep_started_again_cancels_the_others(
-    expired: list[PaymentSession], script: PoisonousScript, clock: TestClock
+    expired: list[models.PaymentSession], script: PoisonousScript, clock: TestClock
 ) -> None:
     script.verb, script.about = "cancel", {expired[0].pk}
 
@@ -400,7 +402,7 @@ def test_sweep_started_again_cancels_the_others(
 
 
 @pytest.fixture
-def due(transactional_db: None, script: PoisonousScript, clock: TestClock) -> list[PaymentSession]:
+def due(transactional_db: None, script: PoisonousScript, clock: TestClock) -> list[models.PaymentSession]:
     """Return installments of several customers that are due, and charged by themselves."""
     sessions = []
     for number in range(1 + OTHERS):
@@ -412,7 +414,7 @@ def due(transactional_db: None, script: PoisonousScript, clock: TestClock) -> li
         plan: dict[str, Any] = {"count": 2, "interval": "year", "is_automatic": True}
         first, _later = services.create_installment_plan(collection, provider_id="scripted", **plan)
         past = timezone.now() - HOUR + timedelta(minutes=number)
-        PaymentSession.objects.filter(pk=first.pk).update(due_at=past)
+        models.PaymentSession.objects.filter(pk=first.pk).update(due_at=past)
         sessions.append(first)
     return sessions
 
@@ -420,7 +422,7 @@ def due(transactional_db: None, script: PoisonousScript, clock: TestClock) -> li
 @ONE_END
 @pytest.mark.parametrize("verb", [pytest.param("list_methods", marks=pytest.mark.thorough), "authorize"])
 def test_other_installments_are_charged_in_the_same_run(
-    error: type[BaseException], verb: str, due: list[PaymentSession], script: PoisonousScript
+    error: type[BaseException], verb: str, due: list[models.PaymentSession], script: PoisonousScript
 ) -> None:
     customer = due[0].collection.customer
     holder = services.find_account_holder(customer, provider_id="scripted")  # type: ignore[arg-type]
@@ -435,7 +437,9 @@ def test_other_installments_are_charged_in_the_same_run(
     assert script.swallowed == 1
 
 
-def test_other_installments_are_charged_where_one_is_locked_for_long(due: list[PaymentSession]) -> None:
+def test_other_installments_are_charged_where_one_is_locked_for_long(
+    due: list[models.PaymentSession],
+) -> None:
     with unlockable(due[0].collection_id):
         services.charge_due_installments()
 
@@ -444,20 +448,22 @@ def test_other_installments_are_charged_where_one_is_locked_for_long(due: list[P
 
 @ONE_END
 def test_other_installments_are_told_of_in_the_same_run(
-    error: type[BaseException], due: list[PaymentSession]
+    error: type[BaseException], due: list[models.PaymentSession]
 ) -> None:
     with poisonous_receiver(signals.session_due, error, {due[0].collection_id}) as told:
         start(services.notify_due_installments)
 
     assert sorted(told) == sorted(session.collection_id for session in due)
-    assert PaymentEvent.objects.filter(type="session.due").count() == 1 + OTHERS
+    assert models.PaymentEvent.objects.filter(type="session.due").count() == 1 + OTHERS
 
 
-def test_other_installments_are_told_of_where_one_is_locked_for_long(due: list[PaymentSession]) -> None:
+def test_other_installments_are_told_of_where_one_is_locked_for_long(
+    due: list[models.PaymentSession],
+) -> None:
     with unlockable(due[0].collection_id):
         services.notify_due_installments()
 
-    told = PaymentEvent.objects.filter(type="session.due").values_list("session", flat=True)
+    told = models.PaymentEvent.objects.filter(type="session.due").values_list("session", flat=True)
     assert set(told) == {session.pk for session in due[1:]}
 
 
@@ -466,13 +472,13 @@ def test_other_installments_are_told_of_where_one_is_locked_for_long(due: list[P
 
 @ONE_END
 def test_worker_gets_to_its_other_jobs(
-    error: type[BaseException], hints: list[WebhookEvent], script: PoisonousScript, clock: TestClock
+    error: type[BaseException], hints: list[models.WebhookEvent], script: PoisonousScript, clock: TestClock
 ) -> None:
     script.verb, script.about, script.error = "retrieve", {str(hints[0].session_id)}, error
-    collection = PaymentCollection.objects.exclude(pk=hints[0].session.collection_id).first()  # type: ignore[union-attr]
+    collection = models.PaymentCollection.objects.exclude(pk=hints[0].session.collection_id).first()  # type: ignore[union-attr]
     assert collection is not None
     expired = collection.sessions.get()
-    PaymentSession.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - HOUR)
+    models.PaymentSession.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - HOUR)
 
     for _each in range(3):
         with suppress(CommandError):

@@ -15,17 +15,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from payments import services, signals
+from payments import models, services, signals
 from payments.exceptions import OutcomeUnknownError
-from payments.models import (
-    IdempotencyRecord,
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentSession,
-    WebhookEvent,
-)
 from payments.providers import SessionFact
 from payments.simulator import SimulatorService
 from payments.states import EventSource, OperationStatus, SessionStatus, WebhookEventStatus
@@ -53,11 +44,11 @@ def _rows(transactional_db: None, simulator: SimulatorService) -> None:
     services.list_providers()  # whoever asks first has the missing rows made
 
 
-def assert_right(simulator: SimulatorService, collection: PaymentCollection) -> None:
+def assert_right(simulator: SimulatorService, collection: models.PaymentCollection) -> None:
     """See that a collection's books are those of the bank, and that nothing is left open."""
     assert_invariants(collection)
     assert_books_agree(simulator, collection)
-    assert not PaymentOperation.objects.open().exists()
+    assert not models.PaymentOperation.objects.open().exists()
 
 
 def test_order_that_is_paid_captured_and_refunded_has_the_banks_books(simulator: SimulatorService) -> None:
@@ -82,7 +73,7 @@ def test_order_that_is_paid_captured_and_refunded_has_the_banks_books(simulator:
 # Sessions
 
 
-def test_session_that_replaces_another(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_session_that_replaces_another(session: models.PaymentSession, simulator: SimulatorService) -> None:
     collection = session.collection
 
     with reads_from_a_replica():
@@ -93,7 +84,7 @@ def test_session_that_replaces_another(session: PaymentSession, simulator: Simul
     assert_right(simulator, collection)
 
 
-def test_session_that_is_changed(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_session_that_is_changed(session: models.PaymentSession, simulator: SimulatorService) -> None:
     with reads_from_a_replica():
         services.update_payment_session(session, amount="60.00")
 
@@ -102,7 +93,7 @@ def test_session_that_is_changed(session: PaymentSession, simulator: SimulatorSe
 
 
 def test_session_that_is_refused_and_authorized_after_all(
-    session: PaymentSession, simulator: SimulatorService
+    session: models.PaymentSession, simulator: SimulatorService
 ) -> None:
     simulator.script(operation="authorize", fault="decline")
 
@@ -116,7 +107,7 @@ def test_session_that_is_refused_and_authorized_after_all(
     assert_right(simulator, session.collection)
 
 
-def test_session_that_is_canceled(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_session_that_is_canceled(session: models.PaymentSession, simulator: SimulatorService) -> None:
     collection = session.collection
 
     with reads_from_a_replica():
@@ -126,8 +117,8 @@ def test_session_that_is_canceled(session: PaymentSession, simulator: SimulatorS
     assert_right(simulator, collection)
 
 
-def test_session_whose_hold_is_released(payment: Payment, simulator: SimulatorService) -> None:
-    session = PaymentSession.objects.select_related("authorized_payment", "collection").get()
+def test_session_whose_hold_is_released(payment: models.Payment, simulator: SimulatorService) -> None:
+    session = models.PaymentSession.objects.select_related("authorized_payment", "collection").get()
 
     with reads_from_a_replica():
         services.cancel_payment_session(session)
@@ -136,7 +127,7 @@ def test_session_whose_hold_is_released(payment: Payment, simulator: SimulatorSe
     assert_right(simulator, payment.collection)
 
 
-def test_session_that_is_synchronized(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_session_that_is_synchronized(session: models.PaymentSession, simulator: SimulatorService) -> None:
     simulator.authorize(simulator.intents()[0].id)
 
     with reads_from_a_replica():
@@ -150,7 +141,7 @@ def test_session_that_is_synchronized(session: PaymentSession, simulator: Simula
 # Payments and collections
 
 
-def test_payment_that_is_released(payment: Payment, simulator: SimulatorService) -> None:
+def test_payment_that_is_released(payment: models.Payment, simulator: SimulatorService) -> None:
     with reads_from_a_replica():
         services.cancel_payment(payment)
 
@@ -158,7 +149,9 @@ def test_payment_that_is_released(payment: Payment, simulator: SimulatorService)
     assert_right(simulator, payment.collection)
 
 
-def test_collection_that_gets_another_amount(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_collection_that_gets_another_amount(
+    session: models.PaymentSession, simulator: SimulatorService
+) -> None:
     collection = session.collection
 
     with reads_from_a_replica():
@@ -169,7 +162,9 @@ def test_collection_that_gets_another_amount(session: PaymentSession, simulator:
     assert_right(simulator, collection)
 
 
-def test_collection_that_is_canceled(collection: PaymentCollection, simulator: SimulatorService) -> None:
+def test_collection_that_is_canceled(
+    collection: models.PaymentCollection, simulator: SimulatorService
+) -> None:
     held = services.create_payment_session(collection, provider_id="simulator", amount="60.00")
     services.authorize_payment_session(held)
     services.create_payment_session(collection, provider_id="simulator", amount="40.00")
@@ -183,7 +178,7 @@ def test_collection_that_is_canceled(collection: PaymentCollection, simulator: S
 
 
 def test_collection_that_is_marked_as_paid(
-    collection: PaymentCollection, simulator: SimulatorService
+    collection: models.PaymentCollection, simulator: SimulatorService
 ) -> None:
     held = services.create_payment_session(collection, provider_id="simulator", amount="60.00")
     services.authorize_payment_session(held)
@@ -194,8 +189,8 @@ def test_collection_that_is_marked_as_paid(
 
     collection.refresh_from_db()
     assert (collection.authorized_amount, collection.captured_amount) == (Decimal(100), Decimal(40))
-    assert Payment.objects.get(provider="system").amount == Decimal(40)
-    assert not PaymentOperation.objects.open().exists()
+    assert models.Payment.objects.get(provider="system").amount == Decimal(40)
+    assert not models.PaymentOperation.objects.open().exists()
 
 
 @pytest.mark.parametrize("currency_code", ["eur", "usd"])
@@ -216,11 +211,11 @@ def test_order_that_costs_another_amount_or_currency(currency_code: str, simulat
     assert before.status == ("awaiting" if currency_code == "eur" else "canceled")
 
 
-def test_operation_that_a_person_resolves(payment: Payment, simulator: SimulatorService) -> None:
+def test_operation_that_a_person_resolves(payment: models.Payment, simulator: SimulatorService) -> None:
     simulator.script(operation="capture", fault="drop_before")
     with suppress(OutcomeUnknownError):
         services.capture_payment(payment)
-    operation = PaymentOperation.objects.get(kind="capture")
+    operation = models.PaymentOperation.objects.get(kind="capture")
     operation.require_attention(detail="unresolved")
     operation.save()
 
@@ -234,7 +229,7 @@ def test_operation_that_a_person_resolves(payment: Payment, simulator: Simulator
 # What is told, and by whom
 
 
-def test_event_of_the_bank(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_event_of_the_bank(session: models.PaymentSession, simulator: SimulatorService) -> None:
     simulator.authorize(simulator.intents()[0].id)
     (body,) = bodies(simulator, session, "intent.authorized")
 
@@ -242,15 +237,17 @@ def test_event_of_the_bank(session: PaymentSession, simulator: SimulatorService)
         answers = [deliver(body) for _each in range(2)]
 
     assert [(answer.status, answer.is_duplicate) for answer in answers] == [(200, False), (200, True)]
-    assert WebhookEvent.objects.get().status == WebhookEventStatus.APPLIED
+    assert models.WebhookEvent.objects.get().status == WebhookEventStatus.APPLIED
     session.refresh_from_db()
     assert session.status == SessionStatus.AUTHORIZED
     assert_right(simulator, session.collection)
 
 
-def test_event_that_was_left_to_the_worker(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_event_that_was_left_to_the_worker(
+    session: models.PaymentSession, simulator: SimulatorService
+) -> None:
     simulator.authorize(simulator.intents()[0].id)
-    event = WebhookEvent(
+    event = models.WebhookEvent(
         provider=session.provider,
         event_id="evt_1",
         type="intent.changed",
@@ -267,10 +264,10 @@ def test_event_that_was_left_to_the_worker(session: PaymentSession, simulator: S
     assert_right(simulator, session.collection)
 
 
-def test_event_that_is_replayed(session: PaymentSession, simulator: SimulatorService) -> None:
+def test_event_that_is_replayed(session: models.PaymentSession, simulator: SimulatorService) -> None:
     simulator.authorize(simulator.intents()[0].id)
     tell(simulator, session)
-    event = WebhookEvent.objects.get()
+    event = models.WebhookEvent.objects.get()
 
     with reads_from_a_replica():
         services.replay_webhook_event(event)
@@ -279,8 +276,10 @@ def test_event_that_is_replayed(session: PaymentSession, simulator: SimulatorSer
     assert_right(simulator, session.collection)
 
 
-def test_fact_of_a_capture_in_the_banks_dashboard(payment: Payment, simulator: SimulatorService) -> None:
-    session = PaymentSession.objects.select_related("authorized_payment", "collection").get()
+def test_fact_of_a_capture_in_the_banks_dashboard(
+    payment: models.Payment, simulator: SimulatorService
+) -> None:
+    session = models.PaymentSession.objects.select_related("authorized_payment", "collection").get()
     fact = SessionFact(
         currency_code="eur",
         status=SessionStatus.AUTHORIZED,
@@ -296,10 +295,10 @@ def test_fact_of_a_capture_in_the_banks_dashboard(payment: Payment, simulator: S
     assert_invariants(payment.collection)
 
 
-def test_receivers_are_given_rows_of_the_writer(session: PaymentSession) -> None:
+def test_receivers_are_given_rows_of_the_writer(session: models.PaymentSession) -> None:
     seen: list[tuple[Any, Any]] = []
 
-    def receive(*, payment: Payment, collection: PaymentCollection, **_rows: Any) -> None:
+    def receive(*, payment: models.Payment, collection: models.PaymentCollection, **_rows: Any) -> None:
         seen.append((payment.captured_amount, collection.captured_amount))
 
     with reads_from_a_replica():
@@ -314,7 +313,7 @@ def test_receivers_are_given_rows_of_the_writer(session: PaymentSession) -> None
 # The workers
 
 
-def test_reconciler(payment: Payment, simulator: SimulatorService, clock: TestClock) -> None:
+def test_reconciler(payment: models.Payment, simulator: SimulatorService, clock: TestClock) -> None:
     for fault, amount in (("drop_before", "30.00"), ("drop_after", "40.00")):
         simulator.script(operation="capture", fault=fault)
         with suppress(OutcomeUnknownError):
@@ -329,7 +328,7 @@ def test_reconciler(payment: Payment, simulator: SimulatorService, clock: TestCl
     assert_right(simulator, payment.collection)
 
 
-def test_outbox(session: PaymentSession, clock: TestClock) -> None:
+def test_outbox(session: models.PaymentSession, clock: TestClock) -> None:
     def die(**_rows: Any) -> None:
         raise ProcessDied
 
@@ -341,14 +340,14 @@ def test_outbox(session: PaymentSession, clock: TestClock) -> None:
         services.publish_due()
 
     assert "session.authorized" in listener.types()
-    assert not PaymentEvent.objects.unpublished().exists()
+    assert not models.PaymentEvent.objects.unpublished().exists()
 
 
-def test_sweep(payment: Payment, simulator: SimulatorService) -> None:
+def test_sweep(payment: models.Payment, simulator: SimulatorService) -> None:
     other = services.create_payment_collection(amount="50.00", currency_code="eur")
     session = services.create_payment_session(other, provider_id="simulator")
-    Payment.objects.update(expires_at=timezone.now() - HOUR)
-    PaymentSession.objects.filter(pk=session.pk).update(expires_at=timezone.now() - HOUR)
+    models.Payment.objects.update(expires_at=timezone.now() - HOUR)
+    models.PaymentSession.objects.filter(pk=session.pk).update(expires_at=timezone.now() - HOUR)
 
     with reads_from_a_replica():
         assert services.sweep_expired().canceled == 2
@@ -391,7 +390,7 @@ def visitor(admin_user: Any) -> Visitor:
 
 
 def test_request_that_is_sent_again_is_answered_again(
-    payment: Payment, visitor: Visitor, simulator: SimulatorService
+    payment: models.Payment, visitor: Visitor, simulator: SimulatorService
 ) -> None:
     path = f"staff/payments/{payment.pk}/capture/"
 
@@ -401,12 +400,12 @@ def test_request_that_is_sent_again_is_answered_again(
     assert [(answer.status, answer.body["captured_amount"]) for answer in answers] == [(200, "30.00")] * 2
     assert answers[1].headers["Idempotent-Replayed"] == "true"
     assert simulator.totals(payment.session_id).captured == 3_000
-    assert IdempotencyRecord.objects.get().response_status == 200
+    assert models.IdempotencyRecord.objects.get().response_status == 200
     assert_right(simulator, payment.collection)
 
 
 def test_request_whose_outcome_is_unknown_finds_its_operation_again(
-    payment: Payment, visitor: Visitor, simulator: SimulatorService
+    payment: models.Payment, visitor: Visitor, simulator: SimulatorService
 ) -> None:
     simulator.script(operation="capture", fault="drop_after")
     path = f"staff/payments/{payment.pk}/capture/"
@@ -415,7 +414,7 @@ def test_request_whose_outcome_is_unknown_finds_its_operation_again(
         answers = [visitor.post(path, {"amount": "30.00"}) for _each in range(2)]
 
     assert [answer.status for answer in answers] == [202, 202]
-    (operation,) = PaymentOperation.objects.filter(kind="capture")
+    (operation,) = models.PaymentOperation.objects.filter(kind="capture")
     assert operation.status == OperationStatus.UNKNOWN
     assert {answer.body["operation_id"] for answer in answers} == {operation.pk}
     assert simulator.totals(payment.session_id).captured == 3_000
@@ -432,12 +431,12 @@ def test_payer_who_opens_a_session_and_authorizes_it(visitor: Visitor, simulator
 
     assert (opened.status, created.status, authorized.status) == (201, 201, 200)
     assert authorized.body["status"] == "authorized"
-    assert_right(simulator, PaymentCollection.objects.get())
+    assert_right(simulator, models.PaymentCollection.objects.get())
 
 
 @pytest.mark.parametrize("action", ["cancel", "mark-as-paid"])
 def test_operator_who_acts_upon_a_collection(
-    action: str, session: PaymentSession, visitor: Visitor, simulator: SimulatorService
+    action: str, session: models.PaymentSession, visitor: Visitor, simulator: SimulatorService
 ) -> None:
     with reads_from_a_replica():
         answer = visitor.post(f"staff/payment-collections/{session.collection_id}/{action}/")
@@ -450,7 +449,7 @@ def test_operator_who_acts_upon_a_collection(
 
 
 def test_operator_who_captures_at_a_page(
-    payment: Payment, admin_client: Client, simulator: SimulatorService
+    payment: models.Payment, admin_client: Client, simulator: SimulatorService
 ) -> None:
     form = open_form(admin_client, payment, "capture")
 

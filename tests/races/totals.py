@@ -10,26 +10,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+from payments import providers
 from payments.models import Capture, Payment, PaymentEvent, PaymentOperation, Refund
 from payments.money import ZERO
-from payments.providers import (
-    AuthorizeRequest,
-    AuthorizeResult,
-    BaseProvider,
-    CancelRequest,
-    CancelResult,
-    CaptureRequest,
-    CaptureResult,
-    InitiateRequest,
-    InitiateResult,
-    RefundRequest,
-    RefundResult,
-    RetrieveRequest,
-    RetrieveResult,
-    SessionFact,
-    UpdateRequest,
-    UpdateResult,
-)
 from payments.states import MovementKind, MovementStatus, OperationStatus, Outcome, SessionStatus
 from payments.testing import configured_provider
 
@@ -47,7 +30,9 @@ class Bank:
         """Return what was captured, or refunded, in all."""
         return sum(self.moved[kind].values(), ZERO)
 
-    def move(self, kind: MovementKind, request: CaptureRequest | RefundRequest) -> dict[str, Any]:
+    def move(
+        self, kind: MovementKind, request: providers.CaptureRequest | providers.RefundRequest
+    ) -> dict[str, Any]:
         """Move money once for each key, and answer; raise TimeoutError where the request or its answer is lost."""
         loss = self.losses.popleft() if self.losses else ""
         if loss != "request":
@@ -60,9 +45,9 @@ class Bank:
             "currency_code": request.currency_code,
         }
 
-    def fact(self) -> SessionFact:
+    def fact(self) -> providers.SessionFact:
         """Return what the bank tells of the one payment that it has."""
-        return SessionFact(
+        return providers.SessionFact(
             currency_code="eur",
             status=SessionStatus.AUTHORIZED,
             authorized_amount=Decimal(100),
@@ -79,7 +64,7 @@ class TotalsOptions:
     keeps_keys: bool = True
 
 
-class TotalsProvider(BaseProvider[TotalsOptions]):
+class TotalsProvider(providers.BaseProvider[TotalsOptions]):
     """Talk to a bank that tells totals."""
 
     options_class = TotalsOptions
@@ -90,37 +75,37 @@ class TotalsProvider(BaseProvider[TotalsOptions]):
         """Return None for ever, or no time."""
         return None if self.options.keeps_keys else timedelta(0)
 
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         """Know of a session."""
-        return InitiateResult(outcome=Outcome.SUCCEEDED)
+        return providers.InitiateResult(outcome=Outcome.SUCCEEDED)
 
-    def update(self, request: UpdateRequest) -> UpdateResult:
+    def update(self, request: providers.UpdateRequest) -> providers.UpdateResult:
         """Have another amount."""
-        return UpdateResult(
+        return providers.UpdateResult(
             outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
         )
 
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         """Hold the whole amount."""
-        return AuthorizeResult(
+        return providers.AuthorizeResult(
             outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
         )
 
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         """Take an amount."""
-        return CaptureResult(**self.options.bank.move(MovementKind.CAPTURE, request))
+        return providers.CaptureResult(**self.options.bank.move(MovementKind.CAPTURE, request))
 
-    def refund(self, request: RefundRequest) -> RefundResult:
+    def refund(self, request: providers.RefundRequest) -> providers.RefundResult:
         """Give an amount back."""
-        return RefundResult(**self.options.bank.move(MovementKind.REFUND, request))
+        return providers.RefundResult(**self.options.bank.move(MovementKind.REFUND, request))
 
-    def cancel(self, request: CancelRequest) -> CancelResult:
+    def cancel(self, request: providers.CancelRequest) -> providers.CancelResult:
         """Let go."""
-        return CancelResult(outcome=Outcome.SUCCEEDED)
+        return providers.CancelResult(outcome=Outcome.SUCCEEDED)
 
-    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+    def retrieve(self, request: providers.RetrieveRequest) -> providers.RetrieveResult:
         """Tell the totals."""
-        return RetrieveResult(outcome=Outcome.SUCCEEDED, fact=self.options.bank.fact())
+        return providers.RetrieveResult(outcome=Outcome.SUCCEEDED, fact=self.options.bank.fact())
 
 
 @contextmanager

@@ -18,30 +18,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Final, TypeVar
 
+from payments import providers
 from payments.exceptions import DeclinedError
 from payments.models import PaymentCollection, PaymentSession
 from payments.money import ZERO, to_minor_units
-from payments.providers import (
-    AuthorizeRequest,
-    AuthorizeResult,
-    BaseProvider,
-    CancelRequest,
-    CancelResult,
-    CaptureRequest,
-    CaptureResult,
-    InitiateRequest,
-    InitiateResult,
-    MovementFact,
-    ProviderRequest,
-    ProviderResult,
-    RefundRequest,
-    RefundResult,
-    RetrieveRequest,
-    RetrieveResult,
-    SessionFact,
-    UpdateRequest,
-    UpdateResult,
-)
 from payments.services import Origin, create_payment_collection, create_payment_session, record_fact
 from payments.states import EventSource, MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import configured_provider
@@ -49,7 +29,7 @@ from tests.reliability.books import Books, our_books
 
 WEBHOOK: Final = Origin(source=EventSource.WEBHOOK)
 
-ResultT = TypeVar("ResultT", bound=ProviderResult)
+ResultT = TypeVar("ResultT", bound=providers.ProviderResult)
 
 Act = Callable[[], Any]
 Fault = Callable[[Act], Any]
@@ -184,7 +164,7 @@ class Bank:
         """Know no key any more, as after its window."""
         self._answers.clear()
 
-    def fact(self, session: PaymentSession) -> SessionFact:
+    def fact(self, session: PaymentSession) -> providers.SessionFact:
         """Return all that the bank knows of a session."""
         return _fact_of(self.of(session))
 
@@ -229,53 +209,55 @@ class Bank:
         faults = self._faults[verb]
         return faults.popleft()(once) if faults else once()
 
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         """Open an account."""
         reference = f"account_{len(self.accounts) + 1}"
         self.accounts[request.session_id] = Account(
             reference=reference, currency_code=request.currency_code, amount=request.amount
         )
-        return InitiateResult(outcome=Outcome.SUCCEEDED, provider_reference=reference)
+        return providers.InitiateResult(outcome=Outcome.SUCCEEDED, provider_reference=reference)
 
-    def update(self, request: UpdateRequest) -> UpdateResult:
+    def update(self, request: providers.UpdateRequest) -> providers.UpdateResult:
         """Take another amount, also as what is held already."""
         account = self.accounts[request.session_id]
         account.amount = request.amount
         account.authorized = request.amount if account.authorized else ZERO
-        return UpdateResult(**_as_asked(request))
+        return providers.UpdateResult(**_as_asked(request))
 
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         """Hold the amount."""
         account = self.accounts[request.session_id]
         account.authorized, account.is_canceled = account.amount, False
-        return AuthorizeResult(**_as_asked(request))
+        return providers.AuthorizeResult(**_as_asked(request))
 
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         """Take the amount, if it is held; let go of the rest if that is the bank's way."""
         account = self.accounts[request.session_id]
         row = self._take(account, request.amount, request.operation_id)
         if self.lets_go:
             account.released += account.held
-        return CaptureResult(
+        return providers.CaptureResult(
             **_as_asked(request), provider_reference=row.reference, releases_remainder=self.lets_go
         )
 
-    def refund(self, request: RefundRequest) -> RefundResult:
+    def refund(self, request: providers.RefundRequest) -> providers.RefundResult:
         """Give the amount back, if that much was taken; whether a dispute took it back already isn't looked at."""
         row = self._give_back(self.accounts[request.session_id], request.amount, request.operation_id)
-        return RefundResult(**_as_asked(request), provider_reference=row.reference)
+        return providers.RefundResult(**_as_asked(request), provider_reference=row.reference)
 
-    def cancel(self, request: CancelRequest) -> CancelResult:
+    def cancel(self, request: providers.CancelRequest) -> providers.CancelResult:
         """Let go of all that is held, or of the session."""
         account = self.accounts[request.session_id]
         account.released += account.held
         account.is_canceled = not account.captured
-        return CancelResult(outcome=Outcome.SUCCEEDED)
+        return providers.CancelResult(outcome=Outcome.SUCCEEDED)
 
-    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+    def retrieve(self, request: providers.RetrieveRequest) -> providers.RetrieveResult:
         """Tell all that is known of a session."""
         account = self.accounts.get(request.session_id)
-        return RetrieveResult(outcome=Outcome.SUCCEEDED, fact=None if account is None else _fact_of(account))
+        return providers.RetrieveResult(
+            outcome=Outcome.SUCCEEDED, fact=None if account is None else _fact_of(account)
+        )
 
     def _take(self, account: Account, amount: Decimal, operation_id: str | None) -> Movement:
         if amount > account.held:
@@ -302,7 +284,7 @@ class BankOptions:
     lacks: Collection[str] = ()
 
 
-class BankProvider(BaseProvider[BankOptions]):
+class BankProvider(providers.BaseProvider[BankOptions]):
     """Pass everything on to the bank."""
 
     options_class = BankOptions
@@ -316,31 +298,31 @@ class BankProvider(BaseProvider[BankOptions]):
         for capability in options.lacks:
             setattr(self, f"supports_{capability}", False)
 
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         """Open an account."""
         return self._ask("initiate", request, self.options.bank.initiate)
 
-    def update(self, request: UpdateRequest) -> UpdateResult:
+    def update(self, request: providers.UpdateRequest) -> providers.UpdateResult:
         """Change the amount."""
         return self._ask("update", request, self.options.bank.update)
 
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         """Hold the amount."""
         return self._ask("authorize", request, self.options.bank.authorize)
 
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         """Take the amount."""
         return self._ask("capture", request, self.options.bank.capture)
 
-    def refund(self, request: RefundRequest) -> RefundResult:
+    def refund(self, request: providers.RefundRequest) -> providers.RefundResult:
         """Give the amount back."""
         return self._ask("refund", request, self.options.bank.refund)
 
-    def cancel(self, request: CancelRequest) -> CancelResult:
+    def cancel(self, request: providers.CancelRequest) -> providers.CancelResult:
         """Let go."""
         return self._ask("cancel", request, self.options.bank.cancel)
 
-    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+    def retrieve(self, request: providers.RetrieveRequest) -> providers.RetrieveResult:
         """Tell all that is known."""
         return self._ask("retrieve", request, self.options.bank.retrieve)
 
@@ -371,9 +353,9 @@ def open_session(collection: PaymentCollection, amount: str | None = None) -> Pa
     return create_payment_session(collection, provider_id="bank", amount=amount)
 
 
-def _fact_of(account: Account) -> SessionFact:
+def _fact_of(account: Account) -> providers.SessionFact:
     movements = {MovementKind.CAPTURE: account.captures, MovementKind.REFUND: account.refunds}
-    return SessionFact(
+    return providers.SessionFact(
         currency_code=account.currency_code,
         status=_status_of(account),
         provider_reference=account.reference,
@@ -384,7 +366,7 @@ def _fact_of(account: Account) -> SessionFact:
         canceled_amount=account.released,
         charged_back_amount=account.charged_back,
         movements=tuple(
-            MovementFact(
+            providers.MovementFact(
                 kind=kind,
                 status=MovementStatus.SUCCEEDED,
                 amount=row.amount,
@@ -404,7 +386,7 @@ def _status_of(account: Account) -> SessionStatus:
     return SessionStatus.AUTHORIZED if account.authorized else SessionStatus.PENDING
 
 
-def _as_asked(request: ProviderRequest) -> dict[str, Any]:
+def _as_asked(request: providers.ProviderRequest) -> dict[str, Any]:
     return {
         "outcome": Outcome.SUCCEEDED,
         "amount": request.amount,

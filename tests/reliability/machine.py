@@ -19,16 +19,9 @@ from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from payments import models
 from payments.exceptions import PaymentError
 from payments.ids import new_id
-from payments.models import (
-    Payment,
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentSession,
-    WebhookEvent,
-)
 from payments.money import from_minor_units
 from payments.services import (
     ResolvedPayable,
@@ -319,7 +312,9 @@ class PaymentMachine(RuleBasedStateMachine):
 
     def say_of_hold(self, pick: int, has_happened: bool) -> None:
         """Have an operator find out that money is held, and take that back by mistake, or say so again."""
-        found = PaymentOperation.objects.filter(collection=self.collection, kind=OperationKind.AUTHORIZE)
+        found = models.PaymentOperation.objects.filter(
+            collection=self.collection, kind=OperationKind.AUTHORIZE
+        )
         said = found.filter(status__in=OVER).exclude(resolution_reason="")
         rows = [*found.filter(status__in=OPEN).order_by("id"), *said.order_by("id")]
         rows = [row for row in rows if self.service.totals(row.session_id).authorized]
@@ -334,9 +329,9 @@ class PaymentMachine(RuleBasedStateMachine):
         self._attempt("", GOOD_LUCK, lambda: mark_payment_collection_as_paid(self.collection, amount=amount))
 
     def _with_operation(
-        self, pick: int, statuses: Collection[str], act: Callable[[PaymentOperation], object]
+        self, pick: int, statuses: Collection[str], act: Callable[[models.PaymentOperation], object]
     ) -> None:
-        found = PaymentOperation.objects.filter(collection=self.collection, status__in=statuses)
+        found = models.PaymentOperation.objects.filter(collection=self.collection, status__in=statuses)
         # A wrong word on anything else stays wrong: only these can be corrected.
         rows = list(found.filter(kind__in=MOVING).order_by("created_at", "id"))
         if rows:
@@ -345,7 +340,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def _say(
         self,
         verb: Callable[..., object],
-        row: PaymentOperation,
+        row: models.PaymentOperation,
         has_happened: bool,
         share: int | None,
         name: int | str | None,
@@ -418,7 +413,7 @@ class PaymentMachine(RuleBasedStateMachine):
             lambda: open_payment_collection(self._resolved(), source="storefront", by_payer=True),
         )
         assert self._held() >= held, "opening an order has let go of what was held"
-        newest = PaymentCollection.objects.for_payable(self.order).order_by("created_at", "id").last()
+        newest = models.PaymentCollection.objects.for_payable(self.order).order_by("created_at", "id").last()
         if newest is not None and newest.pk != self.collection.pk:
             self.collection, self.counts = newest, {}
 
@@ -501,8 +496,8 @@ class PaymentMachine(RuleBasedStateMachine):
         see_to_attention(self.service, self.collection)
         correct_what_was_said(self.service, self.collection)
         self.books_make_sense()
-        assert not PaymentOperation.objects.open().filter(collection=self.collection).exists()
-        assert not PaymentEvent.objects.filter(collection=self.collection, published_at=None).exists()
+        assert not models.PaymentOperation.objects.open().filter(collection=self.collection).exists()
+        assert not models.PaymentEvent.objects.filter(collection=self.collection, published_at=None).exists()
         assert_books_agree(self.service, self.collection)
 
     # Doing it
@@ -514,7 +509,7 @@ class PaymentMachine(RuleBasedStateMachine):
         if luck.is_silent:
             self.service.script(operation="retrieve", fault="error_500_before")
 
-        def die(reached: Checkpoint, operation: PaymentOperation) -> None:
+        def die(reached: Checkpoint, operation: models.PaymentOperation) -> None:
             if reached == luck.point:
                 raise ProcessDied(reached)
 
@@ -522,17 +517,19 @@ class PaymentMachine(RuleBasedStateMachine):
             act()
 
     def _with_session(
-        self, operation: str, luck: Luck, pick: int, act: Callable[[PaymentSession], object]
+        self, operation: str, luck: Luck, pick: int, act: Callable[[models.PaymentSession], object]
     ) -> None:
         session = self._session(pick)
         if session is not None:
             self._attempt(operation, luck, lambda: act(session))
 
-    def _session(self, pick: int) -> PaymentSession | None:
+    def _session(self, pick: int) -> models.PaymentSession | None:
         sessions = sorted(self.collection.sessions.order_by("created_at", "id"), key=_is_over)
         return sessions[pick % len(sessions)] if sessions else None
 
-    def _with_payment(self, operation: str, luck: Luck, pick: int, act: Callable[[Payment], object]) -> None:
+    def _with_payment(
+        self, operation: str, luck: Luck, pick: int, act: Callable[[models.Payment], object]
+    ) -> None:
         payments = sorted(self.collection.payments.order_by("created_at", "id"), key=_is_over)
         if payments:
             self._attempt(operation, luck, lambda: act(payments[pick % len(payments)]))
@@ -543,19 +540,19 @@ class PaymentMachine(RuleBasedStateMachine):
         return None if percent is None else max(amount * percent / 100 // unit * unit, unit)
 
 
-def _is_over(row: PaymentSession | Payment) -> bool:
+def _is_over(row: models.PaymentSession | models.Payment) -> bool:
     """Return whether little can be done with a row any more; such rows are rarely picked."""
     return row.status in ("canceled", "refunded") or (
-        isinstance(row, PaymentSession) and not row.is_unauthorized
+        isinstance(row, models.PaymentSession) and not row.is_unauthorized
     )
 
 
 def forget_earlier_examples() -> None:
     """Leave nothing to do of what an example that failed has left behind."""
-    leftovers: QuerySet[PaymentOperation] = QuerySet(PaymentOperation).filter(
+    leftovers: QuerySet[models.PaymentOperation] = QuerySet(models.PaymentOperation).filter(
         status__in=sorted(OPEN_OPERATION_STATUSES)
     )
     leftovers.update(status="declined", error_code="declined", in_flight_key=None, finished_at=timezone.now())
-    PaymentEvent.objects.unpublished().update(published_at=timezone.now())
-    unprocessed: QuerySet[WebhookEvent] = QuerySet(WebhookEvent).filter(status__in=UNPROCESSED)
+    models.PaymentEvent.objects.unpublished().update(published_at=timezone.now())
+    unprocessed: QuerySet[models.WebhookEvent] = QuerySet(models.WebhookEvent).filter(status__in=UNPROCESSED)
     unprocessed.update(status=WebhookEventStatus.IGNORED, next_attempt_at=None)

@@ -11,28 +11,9 @@ from typing import Any, Final
 
 from django.utils import timezone
 
-from payments import signals
+from payments import models, services, signals
 from payments.exceptions import PaymentError
-from payments.models import (
-    PaymentCollection,
-    PaymentEvent,
-    PaymentOperation,
-    PaymentProvider,
-    PaymentSession,
-    WebhookEvent,
-)
 from payments.providers import encode_fact
-from payments.services import (
-    cancel_payment_session,
-    charge_due_installments,
-    create_account_holder,
-    create_installment_plan,
-    notify_due_installments,
-    process_due_events,
-    publish_due,
-    reconcile_due,
-    sweep_expired,
-)
 from payments.states import SessionStatus, WebhookEventStatus
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
@@ -91,7 +72,7 @@ def _when_asked(world: World, verb: str, action: Action) -> Iterator[None]:
 
 
 def _events(event_type: str) -> Counter[str]:
-    rows = PaymentEvent.objects.filter(type=event_type)
+    rows = models.PaymentEvent.objects.filter(type=event_type)
     return Counter(rows.values_list("session_id", flat=True))
 
 
@@ -102,8 +83,8 @@ def _make_reports(world: World, number: int) -> None:
     for position in range(number):
         session = open_session(open_collection())
         world.bank.pay(session)
-        event = WebhookEvent(
-            provider=PaymentProvider.objects.get(pk="bank"),
+        event = models.WebhookEvent(
+            provider=models.PaymentProvider.objects.get(pk="bank"),
             event_id=f"evt_{position}",
             type="authorized",
             session=session,
@@ -121,7 +102,7 @@ def _lose_cancelations(world: World, number: int) -> None:
         session = open_session(open_collection())
         world.bank.next("cancel", lost)
         with suppress(PaymentError):
-            cancel_payment_session(session)
+            services.cancel_payment_session(session)
     world.clock.advance(timedelta(minutes=2))
 
 
@@ -137,7 +118,7 @@ def leave_behind(world: World, number: int) -> None:
     """Make collections of whose creation nobody was told."""
     for _each in range(number):
         open_collection()
-    PaymentEvent.objects.update(published_at=None, lease_expires_at=None)
+    models.PaymentEvent.objects.update(published_at=None, lease_expires_at=None)
     world.listener.heard.clear()
 
 
@@ -147,7 +128,7 @@ def leave_behind(world: World, number: int) -> None:
 def _let_expire(world: World, number: int) -> None:
     for _each in range(number):
         session = open_session(open_collection())
-        PaymentSession.objects.filter(pk=session.pk).update(expires_at=session.created_at)
+        models.PaymentSession.objects.filter(pk=session.pk).update(expires_at=session.created_at)
 
 
 # Installments that are due, to be told of or to be charged.
@@ -155,17 +136,17 @@ def _let_expire(world: World, number: int) -> None:
 
 def _have_due(world: World, number: int) -> None:
     first = timezone.now() - timedelta(days=number)
-    create_installment_plan(
+    services.create_installment_plan(
         open_collection(), provider_id="bank", count=number, interval="day", first_due_at=first
     )
 
 
 def _have_chargeable(world: World, number: int) -> None:
     collection, customer = open_collection(), CustomerFactory.create()
-    PaymentCollection.objects.filter(pk=collection.pk).update(customer=customer)
-    create_account_holder(customer, provider_id="scripted")
+    models.PaymentCollection.objects.filter(pk=collection.pk).update(customer=customer)
+    services.create_account_holder(customer, provider_id="scripted")
     first = timezone.now() - timedelta(days=number)
-    create_installment_plan(
+    services.create_installment_plan(
         collection,
         provider_id="scripted",
         count=number,
@@ -182,44 +163,44 @@ def _charged(world: World) -> Counter[str]:
 PILES: Final = {
     "inbox": Pile(
         make=_make_reports,
-        batch=lambda limit: process_due_events(limit=limit),
+        batch=lambda limit: services.process_due_events(limit=limit),
         interrupt=lambda world, action: _when_told(signals.session_authorized, action),
-        left=lambda: WebhookEvent.objects.exclude(status=WebhookEventStatus.APPLIED).count(),
+        left=lambda: models.WebhookEvent.objects.exclude(status=WebhookEventStatus.APPLIED).count(),
         done=lambda world: _events("session.authorized"),
     ),
     "reconciler": Pile(
         make=_lose_cancelations,
-        batch=lambda limit: reconcile_due(limit=limit),
+        batch=lambda limit: services.reconcile_due(limit=limit),
         interrupt=lambda world, action: _when_asked(world, "retrieve", action),
-        left=lambda: PaymentOperation.objects.open().count(),
+        left=lambda: models.PaymentOperation.objects.open().count(),
         done=_sent_again,
     ),
     "outbox": Pile(
         make=leave_behind,
-        batch=lambda limit: publish_due(limit=limit),
+        batch=lambda limit: services.publish_due(limit=limit),
         interrupt=lambda world, action: _when_told(signals.collection_created, action),
-        left=lambda: PaymentEvent.objects.unpublished().count(),
+        left=lambda: models.PaymentEvent.objects.unpublished().count(),
         done=lambda world: Counter(event.collection_id for event in world.listener.heard),
     ),
     "expiry": Pile(
         make=_let_expire,
-        batch=lambda limit: sweep_expired(limit=limit),
+        batch=lambda limit: services.sweep_expired(limit=limit),
         interrupt=lambda world, action: _when_asked(world, "cancel", action),
-        left=lambda: PaymentSession.objects.unauthorized().count(),
+        left=lambda: models.PaymentSession.objects.unauthorized().count(),
         done=lambda world: Counter(request.session_id for request in world.bank.requests("cancel")),
     ),
     "installments": Pile(
         make=_have_due,
-        batch=lambda limit: notify_due_installments(limit=limit),
+        batch=lambda limit: services.notify_due_installments(limit=limit),
         interrupt=lambda world, action: _when_told(signals.session_due, action),
-        left=lambda: PaymentSession.objects.exclude(events__type="session.due").count(),
+        left=lambda: models.PaymentSession.objects.exclude(events__type="session.due").count(),
         done=lambda world: _events("session.due"),
     ),
     "charges": Pile(
         make=_have_chargeable,
-        batch=lambda limit: charge_due_installments(limit=limit),
+        batch=lambda limit: services.charge_due_installments(limit=limit),
         interrupt=lambda world, action: _when_told(signals.session_authorized, action),
-        left=lambda: PaymentSession.objects.filter(status=SessionStatus.PENDING).count(),
+        left=lambda: models.PaymentSession.objects.filter(status=SessionStatus.PENDING).count(),
         done=_charged,
     ),
 }

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
+from payments import services
 from payments.exceptions import (
     AmountError,
     InputError,
@@ -23,18 +24,6 @@ from payments.exceptions import (
 )
 from payments.models import Capture, Payment, PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers import CaptureResult, MovementFact, RefundResult, SessionFact
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    capture_payment,
-    correct_operation,
-    create_payment_collection,
-    create_payment_session,
-    mark_payment_collection_as_paid,
-    record_fact,
-    refund_payment,
-    resolve_operation,
-)
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import Script, scripted_provider
 from tests.reliability.books import assert_invariants
@@ -62,7 +51,7 @@ def staff(transactional_db: None) -> Any:
 def decided(script: Script, kind: str, *, has_happened: bool = True, **said: Any) -> PaymentOperation:
     """Return an operation of 60.00 of 100.00 euros, or an authorization of 100.00, that a person has decided about."""
     operation = unknown(CASES[kind], script)
-    return resolve_operation(operation, has_happened=has_happened, reason="Seen.", **said)
+    return services.resolve_operation(operation, has_happened=has_happened, reason="Seen.", **said)
 
 
 def sums(collection: PaymentCollection) -> tuple[Any, ...]:
@@ -89,8 +78,8 @@ def amounts(payment: Payment) -> list[Decimal]:
 def test_yes_becomes_no(script: Script, staff: Any, kind: str) -> None:
     operation = unknown(CASES[kind], script)
     before = sums(operation.collection)
-    resolve_operation(operation, has_happened=True, reason="Seen.")
-    corrected = correct_operation(
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
+    corrected = services.correct_operation(
         operation, has_happened=False, reason="It was another order's.", actor=staff, source="admin"
     )
     assert (corrected.status, corrected.error_code) == ("declined", "resolved_as_not_done")
@@ -108,10 +97,10 @@ def test_yes_becomes_no(script: Script, staff: Any, kind: str) -> None:
 @pytest.mark.parametrize("amount", ["10.00", "60.01", "100.00"])
 def test_amount_becomes_another(script: Script, kind: str, amount: str) -> None:
     operation = decided(script, kind)
-    corrected = correct_operation(operation, has_happened=True, amount=amount, reason="Misread.")
+    corrected = services.correct_operation(operation, has_happened=True, amount=amount, reason="Misread.")
     assert corrected.status == "succeeded"
     assert booked(operation) == Decimal(amount)
-    again = correct_operation(operation, has_happened=True, amount="60.00", reason="Not misread.")
+    again = services.correct_operation(operation, has_happened=True, amount="60.00", reason="Not misread.")
     assert (again.status, booked(operation)) == ("succeeded", Decimal(60))
     assert_invariants(operation.collection)
 
@@ -119,17 +108,17 @@ def test_amount_becomes_another(script: Script, kind: str, amount: str) -> None:
 @pytest.mark.parametrize("kind", MONEY)
 def test_no_becomes_yes(script: Script, kind: str) -> None:
     operation = decided(script, kind, has_happened=False)
-    corrected = correct_operation(operation, has_happened=True, reason="Found it.")
+    corrected = services.correct_operation(operation, has_happened=True, reason="Found it.")
     assert (corrected.status, corrected.error_code) == ("succeeded", "")
     assert booked(operation) == (100 if kind == "authorize" else 60)
     assert_invariants(operation.collection)
-    correct_operation(operation, has_happened=False, reason="It wasn't it.")
+    services.correct_operation(operation, has_happened=False, reason="It wasn't it.")
     assert_invariants(operation.collection)
 
 
 def test_authorization_becomes_none_and_the_rest_is_to_be_paid_again(script: Script) -> None:
     operation = decided(script, "authorize")
-    correct_operation(operation, has_happened=False, reason="Another order's.")
+    services.correct_operation(operation, has_happened=False, reason="Another order's.")
     assert sums(operation.collection) == (
         "not_paid",
         (0, 0, 0),
@@ -140,12 +129,12 @@ def test_authorization_becomes_none_and_the_rest_is_to_be_paid_again(script: Scr
 
 def test_authorization_becomes_one_of_another_amount(script: Script) -> None:
     operation = decided(script, "authorize")
-    correct_operation(operation, has_happened=True, amount="70", reason="Misread.")
+    services.correct_operation(operation, has_happened=True, amount="70", reason="Misread.")
     assert booked(operation) == 70
     with pytest.raises(AmountError) as refusal:
-        correct_operation(operation, has_happened=True, amount="101", reason="Misread.")
+        services.correct_operation(operation, has_happened=True, amount="101", reason="Misread.")
     assert refusal.value.code == "exceeds_possible"
-    correct_operation(operation, has_happened=True, amount="80", reason="Misread.")
+    services.correct_operation(operation, has_happened=True, amount="80", reason="Misread.")
     assert booked(operation) == 80
     assert_invariants(operation.collection)
 
@@ -172,10 +161,10 @@ def test_what_the_provider_has_told_of_cannot_be_corrected(script: Script, kind:
         if way == "total"
         else SessionFact(currency_code="eur", movements=(movement,))
     )
-    record_fact(operation.session, fact, origin=WEBHOOK)
+    services.record_fact(operation.session, fact, origin=WEBHOOK)
     for has_happened in (True, False):
         with pytest.raises(TransitionError) as refusal:
-            correct_operation(operation, has_happened=has_happened, reason="No.")
+            services.correct_operation(operation, has_happened=has_happened, reason="No.")
         assert refusal.value.code == "already_recorded"
     assert booked(operation) == 60
 
@@ -183,9 +172,9 @@ def test_what_the_provider_has_told_of_cannot_be_corrected(script: Script, kind:
 def test_authorization_that_the_provider_has_told_of_cannot_be_corrected(script: Script) -> None:
     operation = decided(script, "authorize")
     fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100))
-    record_fact(operation.session, fact, origin=WEBHOOK)
+    services.record_fact(operation.session, fact, origin=WEBHOOK)
     with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=False, reason="No.")
+        services.correct_operation(operation, has_happened=False, reason="No.")
     assert refusal.value.code == "already_recorded"
 
 
@@ -195,13 +184,13 @@ def test_authorization_that_the_provider_has_told_of_cannot_be_corrected(script:
 @pytest.mark.parametrize("kind", ["capture", "refund"])
 def test_later_report_outdoes_a_correction(script: Script, kind: str) -> None:
     operation = decided(script, kind, provider_reference="tx_9")
-    correct_operation(operation, has_happened=False, reason="Another order's.")
+    services.correct_operation(operation, has_happened=False, reason="Another order's.")
     tell(operation, "60.00", "tx_9")
     operation.refresh_from_db()
     assert booked(operation) == 60
     assert_invariants(operation.collection)
     with pytest.raises(TransitionError):
-        correct_operation(operation, has_happened=False, reason="No.")
+        services.correct_operation(operation, has_happened=False, reason="No.")
 
 
 @pytest.mark.shows(
@@ -214,12 +203,12 @@ def test_capture_that_was_refunded_is_not_corrected_away(script: Script, outcome
     assert operation.payment is not None
     script.next("refund", RefundResult(outcome=outcome, amount=Decimal(1), currency_code="eur"))
     try:
-        refund_payment(operation.payment, amount="1.00")
+        services.refund_payment(operation.payment, amount="1.00")
     except PaymentError:
         assert outcome == Outcome.UNKNOWN
     for said in ({"has_happened": False}, {"has_happened": True, "amount": "0.50"}):
         with pytest.raises(PaymentError) as refusal:
-            correct_operation(operation, reason="No.", **said)
+            services.correct_operation(operation, reason="No.", **said)
         assert refusal.value.code == "depended_on"
     assert booked(operation) == 60
     assert_invariants(operation.collection)
@@ -232,11 +221,13 @@ def test_hold_that_something_was_done_with_is_not_corrected_away(script: Script,
     if verb == "lost capture":
         script.next("capture", CaptureResult(outcome=Outcome.UNKNOWN))
     try:
-        cancel_payment(payment) if verb == "release" else capture_payment(payment, amount="1.00")
+        services.cancel_payment(payment) if verb == "release" else services.capture_payment(
+            payment, amount="1.00"
+        )
     except PaymentError:
         assert verb == "lost capture"
     with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=False, reason="No.")
+        services.correct_operation(operation, has_happened=False, reason="No.")
     assert refusal.value.code in ("depended_on", "already_recorded")
 
 
@@ -250,22 +241,24 @@ def test_hold_is_taken_back_after_the_capture_that_a_person_has_told_of(
     script: Script, held: str, amount: str
 ) -> None:
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, reason="Seen.")
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
     if held != "100.00":
-        correct_operation(operation, has_happened=True, amount=held, reason="Misread.")
+        services.correct_operation(operation, has_happened=True, amount=held, reason="Misread.")
     [payment] = Payment.objects.all()
     captures = [lost_capture(payment, script, part) for part in ("50.00", "20.00")]
     for capture in captures:
-        resolve_operation(capture, has_happened=True, amount=amount, reason="Seen.", accept_excess=True)
+        services.resolve_operation(
+            capture, has_happened=True, amount=amount, reason="Seen.", accept_excess=True
+        )
     for left, capture in enumerate(reversed(captures)):
-        correct_operation(capture, has_happened=False, reason="Another order's.")
+        services.correct_operation(capture, has_happened=False, reason="Another order's.")
         payment.refresh_from_db()
         captured = 0 if left else Decimal(amount)
         assert (payment.captured_amount, payment.amount) == (captured, max(Decimal(held), captured))
         assert payment.is_by_person
         assert_invariants(operation.collection)
 
-    correct_operation(operation, has_happened=False, reason="Another order's.")
+    services.correct_operation(operation, has_happened=False, reason="Another order's.")
 
     assert sums(operation.collection)[0] == "not_paid"
 
@@ -274,7 +267,7 @@ def lost_capture(payment: Payment, script: Script, amount: str) -> PaymentOperat
     """Return a capture of which nobody has known for some time what became."""
     script.next("capture", TimeoutError())
     with pytest.raises(PaymentError):
-        capture_payment(payment, amount=amount)
+        services.capture_payment(payment, amount=amount)
     operation = PaymentOperation.objects.get(status="unknown", kind="capture", amount=Decimal(amount))
     assert operation.unclear_since is not None
     PaymentOperation.objects.filter(pk=operation.pk).update(unclear_since=operation.unclear_since - OLD)
@@ -284,14 +277,16 @@ def lost_capture(payment: Payment, script: Script, amount: str) -> PaymentOperat
 def test_room_that_an_excess_took_is_given_back(script: Script) -> None:
     operation = unknown(CASES["capture"], script)
     fact = SessionFact(currency_code="eur", canceled_amount=Decimal(30))
-    record_fact(operation.session, fact, origin=WEBHOOK)
+    services.record_fact(operation.session, fact, origin=WEBHOOK)
     before = sums(operation.collection)
-    resolve_operation(operation, has_happened=True, amount="110", reason="Seen.", accept_excess=True)
+    services.resolve_operation(operation, has_happened=True, amount="110", reason="Seen.", accept_excess=True)
     payment = Payment.objects.get()
     assert amounts(payment) == [110, 110, 0]
-    correct_operation(operation, has_happened=True, amount="90", reason="Misread.", accept_excess=True)
+    services.correct_operation(
+        operation, has_happened=True, amount="90", reason="Misread.", accept_excess=True
+    )
     assert amounts(payment) == [100, 90, 10]
-    correct_operation(operation, has_happened=False, reason="Another order's.")
+    services.correct_operation(operation, has_happened=False, reason="Another order's.")
     assert sums(operation.collection) == before
     assert_invariants(operation.collection)
 
@@ -300,7 +295,7 @@ def test_excess_is_refused_in_a_correction_too_and_leaves_everything(script: Scr
     operation = decided(script, "capture")
     before, events = sums(operation.collection), PaymentEvent.objects.count()
     with pytest.raises(AmountError) as refusal:
-        correct_operation(operation, has_happened=True, amount="100.01", reason="Misread.")
+        services.correct_operation(operation, has_happened=True, amount="100.01", reason="Misread.")
     assert refusal.value.code == "exceeds_possible"
     assert sums(operation.collection) == before
     assert PaymentEvent.objects.count() == events
@@ -312,15 +307,17 @@ def test_excess_is_refused_in_a_correction_too_and_leaves_everything(script: Scr
 )
 def test_a_second_word_counts_for_one_hold_only(script: Script) -> None:
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, amount="150", reason="Seen.", accept_excess=True)
+    services.resolve_operation(operation, has_happened=True, amount="150", reason="Seen.", accept_excess=True)
     for amount in ("100.01", "149.99", "150.01"):
         with pytest.raises(AmountError) as refusal:
-            correct_operation(operation, has_happened=True, amount=amount, reason="Misread.")
+            services.correct_operation(operation, has_happened=True, amount=amount, reason="Misread.")
         assert (refusal.value.code, booked(operation)) == ("exceeds_possible", Decimal(150))
 
-    correct_operation(operation, has_happened=True, amount="120", reason="Misread.", accept_excess=True)
+    services.correct_operation(
+        operation, has_happened=True, amount="120", reason="Misread.", accept_excess=True
+    )
     assert booked(operation) == operation.session.amount == Decimal(120)
-    correct_operation(operation, has_happened=True, amount="100", reason="Misread.")
+    services.correct_operation(operation, has_happened=True, amount="100", reason="Misread.")
     operation.session.refresh_from_db()
     assert booked(operation) == operation.session.amount == Decimal(100)
     assert_invariants(operation.collection)
@@ -330,14 +327,14 @@ def test_a_second_word_counts_for_one_hold_only(script: Script) -> None:
 def test_a_hold_is_corrected_to_no_more_than_is_left_to_pay(script: Script, word: bool) -> None:
     operation = decided(script, "authorize", amount="30.00")
     collection = operation.collection
-    other = create_payment_session(collection, provider_id="scripted", amount="70.00")
-    authorize_payment_session(other)
+    other = services.create_payment_session(collection, provider_id="scripted", amount="70.00")
+    services.authorize_payment_session(other)
     said: dict[str, Any] = {"has_happened": True, "amount": "40.00", "reason": "Misread."}
     if word:
-        correct_operation(operation, accept_excess=True, **said)
+        services.correct_operation(operation, accept_excess=True, **said)
     else:
         with pytest.raises(AmountError, match=r"10\.00 EUR more") as refusal:
-            correct_operation(operation, **said)
+            services.correct_operation(operation, **said)
         assert refusal.value.code == "exceeds_possible"
     assert operation.session.payment is not None
     assert amounts(operation.session.payment) == [40 if word else 30, 0, 0]
@@ -347,7 +344,7 @@ def test_a_hold_is_corrected_to_no_more_than_is_left_to_pay(script: Script, word
 def test_what_moves_no_money_is_not_corrected(script: Script, name: str) -> None:
     operation = decided(script, name)
     with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=False, reason="No.")
+        services.correct_operation(operation, has_happened=False, reason="No.")
     assert refusal.value.code == "not_correctable"
 
 
@@ -355,11 +352,11 @@ def test_what_moves_no_money_is_not_corrected(script: Script, name: str) -> None
 def test_what_the_provider_has_answered_is_not_corrected(script: Script, kind: str) -> None:
     operation = unknown(CASES[kind], script)
     with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=False, reason="No.")
+        services.correct_operation(operation, has_happened=False, reason="No.")
     assert refusal.value.code == "not_correctable"
     for each in PaymentOperation.objects.filter(status="succeeded"):
         with pytest.raises(TransitionError):
-            correct_operation(each, has_happened=False, reason="No.")
+            services.correct_operation(each, has_happened=False, reason="No.")
         with pytest.raises(TransitionNotAllowed):
             each.correct(code="corrected")
 
@@ -368,10 +365,10 @@ def test_what_the_provider_has_answered_is_not_corrected(script: Script, kind: s
 def test_correction_that_changes_nothing_is_refused(script: Script, kind: str) -> None:
     operation = decided(script, kind)
     with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=True, reason="The same.")
+        services.correct_operation(operation, has_happened=True, reason="The same.")
     assert refusal.value.code == "nothing_to_correct"
     with pytest.raises(InputError):
-        correct_operation(operation, has_happened=False, reason=" ")
+        services.correct_operation(operation, has_happened=False, reason=" ")
 
 
 def test_movement_of_the_provider_has_no_way_to_be_corrected(script: Script) -> None:
@@ -391,7 +388,7 @@ def captures_in_doubt(script: Script, *shares: str) -> list[PaymentOperation]:
     for share in shares:
         script.next("capture", TimeoutError())
         with pytest.raises(OutcomeUnknownError):
-            capture_payment(payment, amount=share)
+            services.capture_payment(payment, amount=share)
     found = PaymentOperation.objects.filter(kind="capture")
     QuerySet(PaymentOperation).filter(kind="capture").update(
         unclear_since=timezone.now() - timedelta(hours=1)
@@ -416,10 +413,14 @@ def test_no_excess_that_was_taken_back_stays_held(
 ) -> None:
     operations = captures_in_doubt(script, "60.00", "40.00")
     for operation, amount in zip(operations, said, strict=True):
-        resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.", accept_excess=True)
+        services.resolve_operation(
+            operation, has_happened=True, amount=amount, reason="Seen.", accept_excess=True
+        )
     for operation, before, after in zip(operations, said, corrected, strict=True):
         if after != before:
-            correct_operation(operation, has_happened=after is not None, amount=after, reason="Misread.")
+            services.correct_operation(
+                operation, has_happened=after is not None, amount=after, reason="Misread."
+            )
 
     payment = Payment.objects.get()
     captured = sum(Decimal(amount) for amount in corrected if amount is not None)
@@ -433,11 +434,11 @@ def test_no_excess_that_was_taken_back_stays_held(
 def test_a_receipt_is_corrected_again_and_again(
     transactional_db: None, steps: tuple[str | None, ...]
 ) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    mark_payment_collection_as_paid(collection, amount="50.00")
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+    services.mark_payment_collection_as_paid(collection, amount="50.00")
     operation = PaymentOperation.objects.get(kind="capture")
     for amount in steps:
-        correct_operation(
+        services.correct_operation(
             operation, has_happened=amount is not None, amount=amount, reason="Misread.", accept_excess=True
         )
         collection.refresh_from_db()
@@ -447,7 +448,9 @@ def test_a_receipt_is_corrected_again_and_again(
 
 def test_the_providers_reference_counts_for_more_than_a_persons(script: Script) -> None:
     [operation] = captures_in_doubt(script, "40.00")
-    resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="cap_mistyped")
+    services.resolve_operation(
+        operation, has_happened=True, reason="Seen.", provider_reference="cap_mistyped"
+    )
     capture = MovementFact(
         kind=MovementKind.CAPTURE,
         status=MovementStatus.SUCCEEDED,
@@ -459,7 +462,7 @@ def test_the_providers_reference_counts_for_more_than_a_persons(script: Script) 
     named = replace(fact, movements=(replace(capture, operation_id=operation.pk),))
 
     for told in (fact, named, fact):
-        record_fact(operation.session, told, origin=WEBHOOK)
+        services.record_fact(operation.session, told, origin=WEBHOOK)
 
     row = Capture.objects.get()
     assert (row.amount, row.provider_reference) == (Decimal(40), "cap_9")

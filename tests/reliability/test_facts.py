@@ -7,20 +7,9 @@ from typing import Any
 
 import pytest
 
-from payments import signals
+from payments import services, signals
 from payments.exceptions import AmountError, OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    cancel_payment_session,
-    capture_payment,
-    create_payment_session,
-    process_due_events,
-    refund_payment,
-    sync_payment_session,
-    update_payment_session,
-)
 from payments.simulator import SimulatorService
 from tests.reliability.books import (
     assert_books_agree,
@@ -42,8 +31,8 @@ def intent_of(service: SimulatorService) -> str:
 
 def sync(payment: Payment) -> Payment:
     """Ask the provider twice, as a report may come twice, and return the payment as it is then."""
-    sync_payment_session(payment.session)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     payment.refresh_from_db()
     assert_invariants(payment.collection)
     return payment
@@ -64,7 +53,7 @@ def test_capture_made_at_the_provider(simulator: SimulatorService, payment: Paym
     assert event_count(payment.collection, "payment.captured") == 1
     assert attention() == []
     assert_books_agree(simulator, payment.collection)
-    capture_payment(payment)
+    services.capture_payment(payment)
     assert_books_agree(simulator, payment.collection)
 
 
@@ -78,8 +67,8 @@ def test_refund_made_at_the_provider(simulator: SimulatorService, captured: Paym
     assert event_count(captured.collection, "payment.refunded") == 1
     assert attention() == []
     with pytest.raises(AmountError):
-        refund_payment(captured, amount="70.01")
-    refund_payment(captured)
+        services.refund_payment(captured, amount="70.01")
+    services.refund_payment(captured)
     assert_books_agree(simulator, captured.collection)
 
 
@@ -98,14 +87,14 @@ def test_release_made_at_the_provider(simulator: SimulatorService, payment: Paym
     "The bank authorizes only 60 of 100", "The payment is of 60, and another session covers the remaining 40"
 )
 def test_partial_authorization(simulator: SimulatorService, collection: PaymentCollection) -> None:
-    session = create_payment_session(collection, provider_id="simulator")
-    authorize_payment_session(session, data={"card": "card_partial"})
+    session = services.create_payment_session(collection, provider_id="simulator")
+    services.authorize_payment_session(session, data={"card": "card_partial"})
     collection.refresh_from_db()
     assert collection.status == "partially_authorized"
     assert collection.authorized_amount == 60
-    rest = create_payment_session(collection, provider_id="simulator")
+    rest = services.create_payment_session(collection, provider_id="simulator")
     assert rest.amount == 40
-    authorize_payment_session(rest)
+    services.authorize_payment_session(rest)
     collection.refresh_from_db()
     assert collection.status == "authorized"
     assert_invariants(collection)
@@ -117,15 +106,15 @@ def test_partial_authorization(simulator: SimulatorService, collection: PaymentC
     "The payment is recorded and can be released, and a person is told",
 )
 def test_late_success_on_a_canceled_session(simulator: SimulatorService, session: PaymentSession) -> None:
-    cancel_payment_session(session)
+    services.cancel_payment_session(session)
     simulator.authorize(intent_of(simulator))
-    sync_payment_session(session)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
+    services.sync_payment_session(session)
     assert attention() == ["late_authorization"]
     session = PaymentSession.objects.get(pk=session.pk)
     assert session.payment is not None
     assert our_books(session) == their_books(simulator, session)
-    cancel_payment(session.payment)
+    services.cancel_payment(session.payment)
     assert_books_agree(simulator, session.collection)
 
 
@@ -136,10 +125,10 @@ def test_late_success_on_a_canceled_session(simulator: SimulatorService, session
 def test_late_success_on_a_replaced_session(
     simulator: SimulatorService, collection: PaymentCollection
 ) -> None:
-    replaced = create_payment_session(collection, provider_id="simulator")
-    authorize_payment_session(create_payment_session(collection, provider_id="simulator"))
+    replaced = services.create_payment_session(collection, provider_id="simulator")
+    services.authorize_payment_session(services.create_payment_session(collection, provider_id="simulator"))
     simulator.authorize(simulator.intents()[0].id)
-    sync_payment_session(replaced)
+    services.sync_payment_session(replaced)
     [report] = PaymentOperation.objects.filter(status="attention")
     codes = {event.data["code"] for event in collection.events.filter(type="fact.discrepancy")}
     assert codes == {"late_authorization", "authorized_more_than_due"}
@@ -155,9 +144,9 @@ def test_late_success_on_a_replaced_session(
 )
 def test_other_amount_answered(simulator: SimulatorService, payment: Payment, operation: str) -> None:
     if operation == "refund":
-        capture_payment(payment)
+        services.capture_payment(payment)
     simulator.script(operation=operation, fault="wrong_amount")
-    verb = capture_payment if operation == "capture" else refund_payment
+    verb = services.capture_payment if operation == "capture" else services.refund_payment
     with pytest.raises(OutcomeUnknownError):
         verb(payment, amount="60.00")
     assert attention() == [f"{operation}_amount_mismatch"]
@@ -177,17 +166,17 @@ def test_other_currency_answered(
     _misanswered(simulator, session, operation)
     assert len(attention()) == 1
     assert_invariants(session.collection)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert attention() == []
     assert_books_agree(simulator, session.collection)
 
 
 def _misanswered(service: SimulatorService, session: PaymentSession, operation: str) -> None:
     verbs: dict[str, Callable[[], object]] = {
-        "update": lambda: update_payment_session(session, amount="60.00"),
-        "authorize": lambda: authorize_payment_session(session),
-        "capture": lambda: capture_payment(Payment.objects.get()),
-        "refund": lambda: refund_payment(Payment.objects.get()),
+        "update": lambda: services.update_payment_session(session, amount="60.00"),
+        "authorize": lambda: services.authorize_payment_session(session),
+        "capture": lambda: services.capture_payment(Payment.objects.get()),
+        "refund": lambda: services.refund_payment(Payment.objects.get()),
     }
     for earlier in {"capture": ("authorize",), "refund": ("authorize", "capture")}.get(operation, ()):
         verbs[earlier]()
@@ -202,7 +191,7 @@ def _misanswered(service: SimulatorService, session: PaymentSession, operation: 
 )
 def test_less_answered_than_held(simulator: SimulatorService, session: PaymentSession) -> None:
     simulator.script(operation="authorize", fault="wrong_amount")
-    payment = authorize_payment_session(session).payment
+    payment = services.authorize_payment_session(session).payment
     assert payment is not None
     assert str(payment.amount) == "99.9900"
     sync(payment)
@@ -214,12 +203,12 @@ def test_less_answered_than_held(simulator: SimulatorService, session: PaymentSe
     "It is known to be older: nothing changes, nobody is told",
 )
 def test_report_from_before_the_authorization(simulator: SimulatorService, session: PaymentSession) -> None:
-    authorize_payment_session(session, data={"card": "card_3ds"})
+    services.authorize_payment_session(session, data={"card": "card_3ds"})
     [event] = simulator.events()
-    payment = authorize_payment_session(session, data={"code": "123456"}).payment
+    payment = services.authorize_payment_session(session, data={"code": "123456"}).payment
     assert payment is not None
     deliver(simulator, event)
-    process_due_events()
+    services.process_due_events()
     assert attention() == []
     assert payment.collection.events.filter(type="fact.discrepancy").count() == 0
     assert_books_agree(simulator, payment.collection)
@@ -231,7 +220,7 @@ def test_report_from_before_the_authorization(simulator: SimulatorService, sessi
 def test_more_authorized_than_asked(simulator: SimulatorService, session: PaymentSession) -> None:
     simulator.script(operation="authorize", fault="wrong_amount", delta=100, in_ledger=True)
     with pytest.raises(OutcomeUnknownError):
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
     assert attention() == ["authorized_amount_mismatch"]
     assert_invariants(session.collection)
 
@@ -241,13 +230,13 @@ def test_more_authorized_than_asked(simulator: SimulatorService, session: Paymen
     "It counts no more and can be asked again; a replayed report of its success changes nothing",
 )
 def test_refund_that_fails_after_all(simulator: SimulatorService, captured: Payment) -> None:
-    refund_payment(captured, amount="60.00")
+    services.refund_payment(captured, amount="60.00")
     [_capture, refund] = simulator.intents()[0].movements
     simulator.fail(refund.id, code="account_closed")
     assert sync(captured).refunded_amount == 0
     assert captured.status == "captured"
     assert event_count(captured.collection, "refund.failed") == 1
-    refund_payment(captured, amount="100.00")
+    services.refund_payment(captured, amount="100.00")
     captured.refresh_from_db()
     assert captured.status == "refunded"
     assert_books_agree(simulator, captured.collection)
@@ -261,9 +250,9 @@ def test_refund_that_fails_after_all(simulator: SimulatorService, captured: Paym
 @pytest.mark.parametrize("operation", ["capture", "refund"])
 def test_pending_movement_that_fails(simulator: SimulatorService, payment: Payment, operation: str) -> None:
     if operation == "refund":
-        capture_payment(payment)
+        services.capture_payment(payment)
     simulator.script(operation=operation, fault="async")
-    verb = capture_payment if operation == "capture" else refund_payment
+    verb = services.capture_payment if operation == "capture" else services.refund_payment
     verb(payment)
     simulator.fail(simulator.intents()[0].movements[-1].id)
     sync(payment)
@@ -299,13 +288,13 @@ def test_chargeback(simulator: SimulatorService, captured: Payment, charged_back
     assert attention() == ["charged_back"]
     assert captured.refundable_amount == 50
     with pytest.raises(AmountError) as refusal:
-        refund_payment(captured, amount="50.01")
+        services.refund_payment(captured, amount="50.01")
     assert refusal.value.code == "exceeds_remaining"
-    refund_payment(captured)
+    services.refund_payment(captured)
     captured.refresh_from_db()
     assert captured.refunded_amount == 50
     with pytest.raises(AmountError) as refusal:
-        refund_payment(captured)
+        services.refund_payment(captured)
     assert refusal.value.code == "nothing_left"
     assert_books_agree(simulator, captured.collection)
 
@@ -314,7 +303,7 @@ def test_chargeback(simulator: SimulatorService, captured: Payment, charged_back
     "Money is charged back that was refunded already", "Both are in the books, and a person is told"
 )
 def test_chargeback_of_what_was_refunded(simulator: SimulatorService, captured: Payment) -> None:
-    refund_payment(captured)
+    services.refund_payment(captured)
     simulator.chargeback(intent_of(simulator))
     sync(captured)
     assert captured.refunded_amount == captured.charged_back_amount == 100
@@ -329,7 +318,7 @@ def test_chargeback_of_what_was_refunded(simulator: SimulatorService, captured: 
 )
 def test_refund_under_way_when_charged_back(simulator: SimulatorService, captured: Payment) -> None:
     simulator.script(operation="refund", fault="async")
-    refund_payment(captured, amount="60.00")
+    services.refund_payment(captured, amount="60.00")
     simulator.chargeback(intent_of(simulator))
     sync(captured)
     simulator.settle(simulator.intents()[0].movements[1].id)
@@ -347,7 +336,7 @@ def test_refund_under_way_when_charged_back(simulator: SimulatorService, capture
 def test_refund_in_the_dashboard_after_one_that_failed(
     simulator: SimulatorService, captured: Payment
 ) -> None:
-    refund_payment(captured)
+    services.refund_payment(captured)
     simulator.fail(simulator.intents()[0].movements[1].id)
     simulator.refund(intent_of(simulator), 10000)
     sync(captured)

@@ -12,31 +12,11 @@ from typing import Final
 
 import pytest
 
+from payments import services
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    cancel_payment_collection,
-    cancel_payment_session,
-    capture_payment,
-    mark_payment_collection_as_paid,
-    reconcile_due,
-    resolve_operation,
-    sweep_expired,
-    update_payment_collection,
-    update_payment_session,
-)
 from payments.states import OperationKind, OperationStatus, SessionStatus
+from tests.reliability import banks
 from tests.reliability.afterwards import let_time_pass
-from tests.reliability.banks import (
-    Bank,
-    before_answering,
-    lost,
-    open_bank,
-    open_collection,
-    open_session,
-    unanswered,
-)
 from tests.reliability.books import assert_invariants
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import (
@@ -61,40 +41,40 @@ SOON: Final = timedelta(minutes=2)
 
 
 def _for_itself(collection: PaymentCollection) -> PaymentSession:
-    session = open_session(collection)
-    try_to(lambda: cancel_payment_session(session))
+    session = banks.open_session(collection)
+    try_to(lambda: services.cancel_payment_session(session))
     return session
 
 
 def _with_its_collection(collection: PaymentCollection) -> PaymentSession:
-    session = open_session(collection)
-    try_to(lambda: cancel_payment_collection(collection))
+    session = banks.open_session(collection)
+    try_to(lambda: services.cancel_payment_collection(collection))
     return session
 
 
 def _for_another_session(collection: PaymentCollection) -> PaymentSession:
-    session = open_session(collection)
-    try_to(lambda: open_session(collection))
+    session = banks.open_session(collection)
+    try_to(lambda: banks.open_session(collection))
     return session
 
 
 def _for_a_smaller_amount(collection: PaymentCollection) -> PaymentSession:
-    authorize_payment_session(open_session(collection, "60.00"))
-    session = open_session(collection)
-    try_to(lambda: update_payment_collection(collection, amount="60.00"))
+    services.authorize_payment_session(banks.open_session(collection, "60.00"))
+    session = banks.open_session(collection)
+    try_to(lambda: services.update_payment_collection(collection, amount="60.00"))
     return session
 
 
 def _when_its_time_is_over(collection: PaymentCollection) -> PaymentSession:
-    session = open_session(collection)
+    session = banks.open_session(collection)
     PaymentSession.objects.filter(pk=session.pk).update(expires_at=session.created_at)
-    sweep_expired()
+    services.sweep_expired()
     return session
 
 
 def _as_paid_elsewhere(collection: PaymentCollection) -> PaymentSession:
-    session = open_session(collection, "40.00")
-    try_to(lambda: mark_payment_collection_as_paid(collection))
+    session = banks.open_session(collection, "40.00")
+    try_to(lambda: services.mark_payment_collection_as_paid(collection))
     return session
 
 
@@ -118,13 +98,13 @@ CANCELATIONS: Final = (
     ids=named,
 )
 def test_lost_cancelation_is_not_sent_again_once_the_payer_has_paid(
-    bank: Bank,
+    bank: banks.Bank,
     clock: TestClock,
     collection: PaymentCollection,
     cancel: Callable[[PaymentCollection], PaymentSession],
     learn: Learn,
 ) -> None:
-    bank.next("cancel", lost)
+    bank.next("cancel", banks.lost)
     session = cancel(collection)
     operation = only(session, OperationKind.CANCEL)
     assert operation.status == OperationStatus.UNKNOWN
@@ -142,10 +122,10 @@ def test_lost_cancelation_is_not_sent_again_once_the_payer_has_paid(
 
 
 def test_lost_cancelation_is_not_sent_again_to_a_bank_that_cannot_be_asked(clock: TestClock) -> None:
-    with open_bank(lacks=["retrieve"]) as bank:
-        session = open_session(open_collection())
-        bank.next("cancel", lost)
-        try_to(lambda: cancel_payment_session(session))
+    with banks.open_bank(lacks=["retrieve"]) as bank:
+        session = banks.open_session(banks.open_collection())
+        bank.next("cancel", banks.lost)
+        try_to(lambda: services.cancel_payment_session(session))
         bank.pay(session)
         bank.tell(session)
         let_time_pass(clock)
@@ -155,10 +135,10 @@ def test_lost_cancelation_is_not_sent_again_to_a_bank_that_cannot_be_asked(clock
 
 
 def test_lost_cancelation_is_sent_again_while_nobody_has_paid(
-    bank: Bank, clock: TestClock, session: PaymentSession
+    bank: banks.Bank, clock: TestClock, session: PaymentSession
 ) -> None:
-    bank.next("cancel", lost)
-    try_to(lambda: cancel_payment_session(session))
+    bank.next("cancel", banks.lost)
+    try_to(lambda: services.cancel_payment_session(session))
     bank.tell(session)
     let_time_pass(clock)
     assert len(bank.requests("cancel")) == 2
@@ -170,21 +150,23 @@ def test_lost_cancelation_is_sent_again_while_nobody_has_paid(
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["keeps the money", "lets go of it"])
 def test_person_decides_about_what_was_paid_after_a_lost_cancelation(
-    bank: Bank, clock: TestClock, session: PaymentSession, keeps: bool
+    bank: banks.Bank, clock: TestClock, session: PaymentSession, keeps: bool
 ) -> None:
-    bank.next("cancel", lost)
-    try_to(lambda: cancel_payment_session(session))
+    bank.next("cancel", banks.lost)
+    try_to(lambda: services.cancel_payment_session(session))
     bank.pay(session)
     bank.tell(session)
     clock.advance(SOON)
-    reconcile_due()
-    resolve_operation(only(session, OperationKind.CANCEL), has_happened=False, reason="The payer was faster.")
+    services.reconcile_due()
+    services.resolve_operation(
+        only(session, OperationKind.CANCEL), has_happened=False, reason="The payer was faster."
+    )
     session.refresh_from_db()
     payment = Payment.objects.get()
     if keeps:
-        capture_payment(payment)
+        services.capture_payment(payment)
     else:
-        cancel_payment(payment)
+        services.cancel_payment(payment)
     assert bank.of(session).captured == (100 if keeps else 0)
     assert bank.of(session).held == 0
     bank.assert_agrees(session.collection)
@@ -196,9 +178,9 @@ def test_person_decides_about_what_was_paid_after_a_lost_cancelation(
     "What was paid isn't let go of, and the shop is told that it was paid",
 )
 def test_session_paid_while_another_is_being_canceled_is_not_let_go_of(
-    bank: Bank, clock: TestClock, collection: PaymentCollection
+    bank: banks.Bank, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    shares = [open_session(collection, amount) for amount in ("60.00", "40.00")]
+    shares = [banks.open_session(collection, amount) for amount in ("60.00", "40.00")]
     waiting = list(shares)
 
     def pay_with_the_other() -> None:
@@ -207,8 +189,8 @@ def test_session_paid_while_another_is_being_canceled_is_not_let_go_of(
         bank.pay(other)
         bank.tell(other)
 
-    bank.next("cancel", before_answering(pay_with_the_other))
-    try_to(lambda: cancel_payment_collection(collection))
+    bank.next("cancel", banks.before_answering(pay_with_the_other))
+    try_to(lambda: services.cancel_payment_collection(collection))
     let_time_pass(clock)
     (request,) = bank.requests("cancel")
     (paid,) = (share for share in shares if share.pk != request.session_id)
@@ -223,7 +205,7 @@ def test_session_paid_while_another_is_being_canceled_is_not_let_go_of(
     "It doesn't cancel any more: the money stays held, and the caller is told that it was paid",
 )
 def test_cancelation_that_wakes_up_after_the_payment_is_not_made(
-    bank: Bank, clock: TestClock, session: PaymentSession
+    bank: banks.Bank, clock: TestClock, session: PaymentSession
 ) -> None:
     def oversleep() -> None:
         clock.advance(timedelta(minutes=5))
@@ -231,7 +213,7 @@ def test_cancelation_that_wakes_up_after_the_payment_is_not_made(
         bank.tell(session)
 
     with watching(_once(Checkpoint.CLAIMED, oversleep)):
-        try_to(lambda: cancel_payment_session(session))
+        try_to(lambda: services.cancel_payment_session(session))
     let_time_pass(clock)
     assert bank.requests("cancel") == []
     assert bank.of(session).held == 100
@@ -263,11 +245,11 @@ def _once(point: Checkpoint, action: Callable[[], None]) -> Watcher:
 
 
 def _as_a_split(session: PaymentSession) -> None:
-    update_payment_session(session, amount="60.00")
+    services.update_payment_session(session, amount="60.00")
 
 
 def _with_its_collection_s_amount(session: PaymentSession) -> None:
-    update_payment_collection(session.collection, amount="60.00")
+    services.update_payment_collection(session.collection, amount="60.00")
 
 
 @pytest.mark.shows(
@@ -280,13 +262,13 @@ def _with_its_collection_s_amount(session: PaymentSession) -> None:
     ids=named,
 )
 def test_lost_change_of_amount_is_not_sent_again_once_the_payer_has_paid(
-    bank: Bank,
+    bank: banks.Bank,
     clock: TestClock,
     session: PaymentSession,
     change: Callable[[PaymentSession], None],
     learn: Learn,
 ) -> None:
-    bank.next("update", lost)
+    bank.next("update", banks.lost)
     try_to(lambda: change(session))
     bank.pay(session)
     learn(bank, session)
@@ -305,10 +287,10 @@ def test_lost_change_of_amount_is_not_sent_again_once_the_payer_has_paid(
 )
 @pytest.mark.parametrize("learn", [by_an_event, by_the_reconciler_itself], ids=named)
 def test_lost_change_of_amount_is_not_sent_again_once_its_session_is_canceled(
-    bank: Bank, clock: TestClock, session: PaymentSession, learn: Learn
+    bank: banks.Bank, clock: TestClock, session: PaymentSession, learn: Learn
 ) -> None:
-    bank.next("update", lost)
-    try_to(lambda: update_payment_session(session, amount="60.00"))
+    bank.next("update", banks.lost)
+    try_to(lambda: services.update_payment_session(session, amount="60.00"))
     bank.let_go(session)
     learn(bank, session)
     let_time_pass(clock)
@@ -325,10 +307,10 @@ def test_lost_change_of_amount_is_not_sent_again_once_its_session_is_canceled(
 
 @pytest.mark.parametrize("learn", [by_an_event, by_the_reconciler_itself], ids=named)
 def test_lost_authorization_is_not_sent_again_once_its_session_is_canceled(
-    bank: Bank, clock: TestClock, session: PaymentSession, learn: Learn
+    bank: banks.Bank, clock: TestClock, session: PaymentSession, learn: Learn
 ) -> None:
-    bank.next("authorize", lost)
-    try_to(lambda: authorize_payment_session(session))
+    bank.next("authorize", banks.lost)
+    try_to(lambda: services.authorize_payment_session(session))
     bank.let_go(session)
     learn(bank, session)
     let_time_pass(clock)
@@ -344,14 +326,14 @@ def test_lost_authorization_is_not_sent_again_once_its_session_is_canceled(
     "It isn't sent: no more is held than is due, and a person decides",
 )
 def test_lost_authorization_is_not_sent_again_once_another_session_has_paid(
-    bank: Bank, clock: TestClock, collection: PaymentCollection
+    bank: banks.Bank, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    given_up = open_session(collection)
-    session = open_session(collection)
+    given_up = banks.open_session(collection)
+    session = banks.open_session(collection)
     given_up.refresh_from_db()
     assert given_up.status == SessionStatus.CANCELED
-    bank.next("authorize", lost)
-    try_to(lambda: authorize_payment_session(session))
+    bank.next("authorize", banks.lost)
+    try_to(lambda: services.authorize_payment_session(session))
     bank.pay(given_up)
     bank.tell(given_up)
     let_time_pass(clock)
@@ -366,13 +348,13 @@ def test_lost_authorization_is_not_sent_again_once_another_session_has_paid(
 
 @pytest.mark.parametrize("learn", [by_an_event, by_the_reconciler_itself], ids=named)
 def test_lost_initiation_is_not_sent_again_once_its_session_is_canceled(
-    bank: Bank,
+    bank: banks.Bank,
     clock: TestClock,
     collection: PaymentCollection,
     learn: Learn,
 ) -> None:
-    bank.next("initiate", unanswered)
-    try_to(lambda: open_session(collection))
+    bank.next("initiate", banks.unanswered)
+    try_to(lambda: banks.open_session(collection))
     session = collection.sessions.get()
     bank.let_go(session)
     learn(bank, session)

@@ -35,17 +35,8 @@ from payments.states import (
     Outcome,
     SessionStatus,
 )
+from tests.reliability import banks
 from tests.reliability.afterwards import let_time_pass
-from tests.reliability.banks import (
-    Act,
-    Bank,
-    Fault,
-    before_answering,
-    lost,
-    open_collection,
-    open_session,
-    unanswered,
-)
 from tests.reliability.books import assert_invariants
 from tests.reliability.clocks import TestClock
 from tests.reliability.pauses import Pause, row_of, working
@@ -57,9 +48,9 @@ NAP: Final = timedelta(minutes=3)
 """Longer than a lease."""
 
 
-def lose_cancelation(bank: Bank, session: PaymentSession) -> PaymentOperation:
+def lose_cancelation(bank: banks.Bank, session: PaymentSession) -> PaymentOperation:
     """Return an operation that got lost, and that a reconciler will look after soon."""
-    bank.next("cancel", lost)
+    bank.next("cancel", banks.lost)
     with suppress(PaymentError):
         cancel_payment_session(session)
     return session.operations.get(kind=OperationKind.CANCEL)
@@ -74,7 +65,7 @@ def lose_cancelation(bank: Bank, session: PaymentSession) -> PaymentOperation:
 )
 @pytest.mark.parametrize("owners", [("a", "b"), ("a", "a")], ids=["another", "one of the same name"])
 def test_reconciler_that_lost_its_lease_reschedules_nothing(
-    bank: Bank, clock: TestClock, session: PaymentSession, owners: tuple[str, str]
+    bank: banks.Bank, clock: TestClock, session: PaymentSession, owners: tuple[str, str]
 ) -> None:
     operation = lose_cancelation(bank, session)
     clock.advance(NAP)
@@ -102,15 +93,15 @@ def test_reconciler_that_lost_its_lease_reschedules_nothing(
 )
 @pytest.mark.parametrize("owners", [("a", "b"), ("a", "a")], ids=["another", "one of the same name"])
 def test_reconciler_leaves_alone_what_another_is_at(
-    bank: Bank, clock: TestClock, session: PaymentSession, owners: tuple[str, str]
+    bank: banks.Bank, clock: TestClock, session: PaymentSession, owners: tuple[str, str]
 ) -> None:
     lose_cancelation(bank, session)
-    other = open_session(open_collection())
+    other = banks.open_session(banks.open_collection())
     lose_cancelation(bank, other)
     clock.advance(NAP)
     slow, busy = Pause(), Pause()
 
-    def answer_at_once(act: Act) -> Any:
+    def answer_at_once(act: banks.Act) -> Any:
         return act()
 
     bank.next("retrieve", slow, answer_at_once, busy)
@@ -127,7 +118,7 @@ def test_reconciler_leaves_alone_what_another_is_at(
     assert not PaymentOperation.objects.open().exists()
 
 
-def pending(bank: Bank, session: PaymentSession) -> SessionFact:
+def pending(bank: banks.Bank, session: PaymentSession) -> SessionFact:
     """Return the report that the bank has a capture and hasn't decided on it."""
     operation = PaymentOperation.objects.get(session=session, kind=OperationKind.CAPTURE)
     movement = MovementFact(
@@ -141,28 +132,28 @@ def pending(bank: Bank, session: PaymentSession) -> SessionFact:
     return replace(bank.fact(session), captured_amount=None, movements=(movement,))
 
 
-def telling_that_it_is_pending(bank: Bank, session: PaymentSession) -> Fault:
+def telling_that_it_is_pending(bank: banks.Bank, session: PaymentSession) -> banks.Fault:
     """Have the bank say, when it is asked, that a capture is pending."""
     return lambda act: replace(act(), fact=pending(bank, session))
 
 
-def by_its_caller(bank: Bank, clock: TestClock, payment: Payment, fault: Fault) -> None:
+def by_its_caller(bank: banks.Bank, clock: TestClock, payment: Payment, fault: banks.Fault) -> None:
     """Capture 30.00 while something happens to the request."""
     bank.next("capture", fault)
     with suppress(PaymentError):
         capture_payment(payment, amount="30.00")
 
 
-def by_a_reconciler(bank: Bank, clock: TestClock, payment: Payment, fault: Fault) -> None:
+def by_a_reconciler(bank: banks.Bank, clock: TestClock, payment: Payment, fault: banks.Fault) -> None:
     """Have a reconciler send a lost capture of 30.00 again while something happens to the request."""
-    bank.next("capture", lost, fault)
+    bank.next("capture", banks.lost, fault)
     with suppress(PaymentError):
         capture_payment(payment, amount="30.00")
     clock.advance(NAP)
     reconcile_due()
 
 
-Send = Callable[[Bank, TestClock, Payment, Fault], None]
+Send = Callable[[banks.Bank, TestClock, Payment, banks.Fault], None]
 
 every_sender = pytest.mark.parametrize("send", [by_its_caller, by_a_reconciler])
 
@@ -173,7 +164,7 @@ every_sender = pytest.mark.parametrize("send", [by_its_caller, by_a_reconciler])
 )
 @every_sender
 def test_lost_answer_is_not_written_over_what_another_has_found_out(
-    bank: Bank, clock: TestClock, payment: Payment, send: Send
+    bank: banks.Bank, clock: TestClock, payment: Payment, send: Send
 ) -> None:
     found: list[dict[str, Any]] = []
 
@@ -184,7 +175,7 @@ def test_lost_answer_is_not_written_over_what_another_has_found_out(
         found.append(row_of(PaymentOperation.objects.get(kind=OperationKind.CAPTURE)))
         raise TimeoutError
 
-    send(bank, clock, payment, before_answering(find_out))
+    send(bank, clock, payment, banks.before_answering(find_out))
     operation = PaymentOperation.objects.get(kind=OperationKind.CAPTURE)
     assert operation.status == OperationStatus.PENDING
     assert [row_of(operation)] == found
@@ -200,13 +191,13 @@ def test_lost_answer_is_not_written_over_what_another_has_found_out(
 )
 @every_sender
 def test_late_refusal_is_not_written_over_what_another_has_sent(
-    bank: Bank, clock: TestClock, payment: Payment, send: Send
+    bank: banks.Bank, clock: TestClock, payment: Payment, send: Send
 ) -> None:
-    def be_late(act: Act) -> Any:
+    def be_late(act: banks.Act) -> Any:
         clock.advance(NAP)
-        bank.next("capture", unanswered)
+        bank.next("capture", banks.unanswered)
         assert aside(reconcile_due) == 1
-        bank.next("retrieve", lost)  # so that nobody finds out at once
+        bank.next("retrieve", banks.lost)  # so that nobody finds out at once
         raise DeclinedError("Another request with this key is under way.", code="conflict")
 
     send(bank, clock, payment, be_late)
@@ -227,12 +218,12 @@ def test_late_refusal_is_not_written_over_what_another_has_sent(
 )
 @every_sender
 def test_late_refusal_is_not_written_over_what_the_bank_has_accepted(
-    bank: Bank, clock: TestClock, payment: Payment, send: Send
+    bank: banks.Bank, clock: TestClock, payment: Payment, send: Send
 ) -> None:
-    def think_it_over(act: Act) -> Any:
+    def think_it_over(act: banks.Act) -> Any:
         return CaptureResult(outcome=Outcome.PENDING, amount=Decimal(30), currency_code="eur")
 
-    def be_late(act: Act) -> Any:
+    def be_late(act: banks.Act) -> Any:
         clock.advance(NAP)
         bank.next("capture", think_it_over)
         assert aside(reconcile_due) == 1
@@ -255,10 +246,10 @@ def test_late_refusal_is_not_written_over_what_the_bank_has_accepted(
 )
 @every_sender
 def test_late_success_is_recorded_whoever_has_the_lease(
-    bank: Bank, clock: TestClock, payment: Payment, send: Send
+    bank: banks.Bank, clock: TestClock, payment: Payment, send: Send
 ) -> None:
-    def be_late(act: Act) -> Any:
-        def refuse(other: Act) -> Any:
+    def be_late(act: banks.Act) -> Any:
+        def refuse(other: banks.Act) -> Any:
             raise DeclinedError("Another request with this key is under way.", code="conflict")
 
         clock.advance(NAP)

@@ -13,25 +13,9 @@ import pytest
 from django.conf import settings
 from django.test.utils import override_settings
 
+from payments import models, services
 from payments.exceptions import OutcomeUnknownError, PaymentError
-from payments.models import (
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentOperation,
-    PaymentProvider,
-    PaymentSession,
-)
 from payments.providers import CaptureResult
-from payments.services import (
-    authorize_payment_session,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    reconcile_due,
-    sync_payment_session,
-    update_payment_session,
-)
 from payments.services.ledger.books import open_books
 from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import Checkpoint, Watcher, watching
@@ -57,16 +41,18 @@ BACKOFF = [
 ]
 
 
-def capture_with(service: SimulatorService, payment: Payment, fault: str, **options: Any) -> PaymentOperation:
+def capture_with(
+    service: SimulatorService, payment: models.Payment, fault: str, **options: Any
+) -> models.PaymentOperation:
     """Capture 60.00 while the simulator misbehaves, and return the operation."""
     service.script(operation="capture", fault=fault, **options)
     with suppress(PaymentError):
-        capture_payment(payment, amount="60.00")
-    return PaymentOperation.objects.get(kind="capture")
+        services.capture_payment(payment, amount="60.00")
+    return models.PaymentOperation.objects.get(kind="capture")
 
 
 @pytest.fixture
-def lost(simulator: SimulatorService, payment: Payment) -> PaymentOperation:
+def lost(simulator: SimulatorService, payment: models.Payment) -> models.PaymentOperation:
     """Return a capture that the provider carried out, and of which the answer was lost."""
     operation = capture_with(simulator, payment, "drop_after")
     assert operation.status == "unknown"
@@ -74,14 +60,14 @@ def lost(simulator: SimulatorService, payment: Payment) -> PaymentOperation:
 
 
 @pytest.fixture
-def unanswered(simulator: SimulatorService, payment: Payment) -> PaymentOperation:
+def unanswered(simulator: SimulatorService, payment: models.Payment) -> models.PaymentOperation:
     """Return a capture that never reached the provider, which nobody knows."""
     operation = capture_with(simulator, payment, "drop_before")
     assert operation.status == "unknown"
     return operation
 
 
-def assert_captured_once(service: SimulatorService, payment: Payment) -> None:
+def assert_captured_once(service: SimulatorService, payment: models.Payment) -> None:
     """Make sure that 60.00 were taken once, and both sides say so."""
     payment.refresh_from_db()
     assert payment.captured_amount == 60
@@ -158,7 +144,7 @@ def assert_captured_once(service: SimulatorService, payment: Payment) -> None:
 def test_unknown_outcome_is_found_out(  # noqa: PLR0917 - fixtures and parameters
     simulator: SimulatorService,
     clock: TestClock,
-    payment: Payment,
+    payment: models.Payment,
     fault: str,
     options: dict[str, Any],
     sendings: int,
@@ -166,7 +152,7 @@ def test_unknown_outcome_is_found_out(  # noqa: PLR0917 - fixtures and parameter
     with simulator_settings(simulator, timeout=0.3):
         operation = capture_with(simulator, payment, fault, **options)
         assert operation.status == "unknown"
-        assert Capture.objects.get().status == "pending"
+        assert models.Capture.objects.get().status == "pending"
         let_time_pass(clock)
     assert_captured_once(simulator, payment)
     keys = [call.key for call in simulator.calls(operation="capture")]
@@ -178,7 +164,7 @@ def test_unknown_outcome_is_found_out(  # noqa: PLR0917 - fixtures and parameter
     "It needs a person after the last look; it was never failed, and its amount is still reserved",
 )
 def test_looks_grow_apart_until_a_person_has_to(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, lost: PaymentOperation
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment, lost: models.PaymentOperation
 ) -> None:
     simulator.script(operation="retrieve", fault="error_500_before", times=None)
     let_time_pass(clock)
@@ -189,10 +175,10 @@ def test_looks_grow_apart_until_a_person_has_to(
     assert [round(pause / timedelta(seconds=10)) for pause in pauses] == [
         round(pause / timedelta(seconds=10)) for pause in BACKOFF
     ]
-    assert Capture.objects.get().status == "pending"
+    assert models.Capture.objects.get().status == "pending"
     assert len(simulator.calls(operation="capture")) == 1
     with pytest.raises(PaymentError, match="needs a person"):
-        capture_payment(payment, amount="60.00")
+        services.capture_payment(payment, amount="60.00")
 
 
 @pytest.mark.shows(
@@ -200,12 +186,12 @@ def test_looks_grow_apart_until_a_person_has_to(
     "It is recorded, and nobody is needed any more",
 )
 def test_later_fact_ends_the_need_for_a_person(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, lost: PaymentOperation
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment, lost: models.PaymentOperation
 ) -> None:
     simulator.script(operation="retrieve", fault="error_500_before", times=None)
     let_time_pass(clock)
     simulator.clear_scenarios()
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     lost.refresh_from_db()
     assert lost.status == "succeeded"
     assert_captured_once(simulator, payment)
@@ -216,13 +202,13 @@ def test_later_fact_ends_the_need_for_a_person(
     "It needs a person; it is never sent under a new key and never failed",
 )
 def test_key_is_not_used_beyond_its_window(
-    simulator: SimulatorService, clock: TestClock, payment: Payment
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment
 ) -> None:
     operation = capture_with(simulator, payment, "sticky_500")
     let_time_pass(clock)
     operation.refresh_from_db()
     assert (operation.status, operation.detail) == ("attention", "not_found_after_key_window")
-    assert Capture.objects.get().status == "pending"
+    assert models.Capture.objects.get().status == "pending"
     calls = simulator.calls(operation="capture")
     assert {call.key for call in calls} == {operation.idempotency_key}
     assert calls[-1].at - calls[0].at < timedelta(hours=23, minutes=50).total_seconds()
@@ -234,14 +220,17 @@ def test_key_is_not_used_beyond_its_window(
     "It stays unknown: that says nothing of the first time",
 )
 def test_sending_again_in_vain_proves_nothing(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, unanswered: PaymentOperation
+    simulator: SimulatorService,
+    clock: TestClock,
+    payment: models.Payment,
+    unanswered: models.PaymentOperation,
 ) -> None:
     simulator.script(operation="capture", fault="rate_limited")
     clock.advance(BACKOFF[0] + timedelta(seconds=1))
-    assert reconcile_due() == 1
+    assert services.reconcile_due() == 1
     unanswered.refresh_from_db()
     assert unanswered.status == "unknown"
-    assert Capture.objects.get().status == "pending"
+    assert models.Capture.objects.get().status == "pending"
     let_time_pass(clock)
     assert_captured_once(simulator, payment)
 
@@ -251,13 +240,13 @@ def test_sending_again_in_vain_proves_nothing(
     "It stays unknown; once the right credentials are back, it is found by asking, captured once",
 )
 def test_that_another_account_does_not_know_the_payment_proves_nothing(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, lost: PaymentOperation
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment, lost: models.PaymentOperation
 ) -> None:
     with running_simulator():
         let_time_pass(clock, horizon=timedelta(hours=5))
     lost.refresh_from_db()
     assert lost.status == "unknown"
-    assert Capture.objects.get().status == "pending"
+    assert models.Capture.objects.get().status == "pending"
     let_time_pass(clock)
     assert len(simulator.calls(operation="capture")) == 1
     assert_captured_once(simulator, payment)
@@ -265,7 +254,10 @@ def test_that_another_account_does_not_know_the_payment_proves_nothing(
 
 @pytest.mark.shows("The provider is down for hours", "Everything waits; once it is back, it is done once")
 def test_provider_that_is_down_is_waited_for(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, unanswered: PaymentOperation
+    simulator: SimulatorService,
+    clock: TestClock,
+    payment: models.Payment,
+    unanswered: models.PaymentOperation,
 ) -> None:
     with simulator_settings(simulator, base_url="http://127.0.0.1:9"):
         let_time_pass(clock, horizon=timedelta(hours=5))
@@ -279,7 +271,7 @@ def test_provider_that_is_down_is_waited_for(
     "A provider leaves the settings while an operation is open", "It needs a person; other operations go on"
 )
 def test_provider_gone_from_the_settings_needs_a_person(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, lost: PaymentOperation
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment, lost: models.PaymentOperation
 ) -> None:
     current = settings.PAYMENTS
     gone = {alias: entry for alias, entry in current["PROVIDERS"].items() if alias != "simulator"}
@@ -287,8 +279,8 @@ def test_provider_gone_from_the_settings_needs_a_person(
         let_time_pass(clock)
     lost.refresh_from_db()
     assert (lost.status, lost.detail) == ("attention", "provider_not_configured")
-    assert Capture.objects.get().status == "pending"
-    sync_payment_session(payment.session)
+    assert models.Capture.objects.get().status == "pending"
+    services.sync_payment_session(payment.session)
     assert_captured_once(simulator, payment)
 
 
@@ -297,7 +289,7 @@ def test_provider_gone_from_the_settings_needs_a_person(
     "It is waited for, and recorded when it is settled",
 )
 def test_what_is_pending_is_waited_for(
-    simulator: SimulatorService, clock: TestClock, payment: Payment
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment
 ) -> None:
     operation = capture_with(simulator, payment, "async")
     assert operation.status == "pending"
@@ -318,10 +310,10 @@ def test_what_is_pending_is_waited_for(
 )
 @pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
 def test_what_a_report_calls_pending_is_waited_for(
-    simulator: SimulatorService, clock: TestClock, payment: Payment, dies: bool
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment, dies: bool
 ) -> None:
     def report() -> None:
-        sync_payment_session(payment.session)
+        services.sync_payment_session(payment.session)
         if dies:
             raise ProcessDied(Checkpoint.CALLED)
 
@@ -334,7 +326,7 @@ def test_what_a_report_calls_pending_is_waited_for(
 
 @pytest.mark.shows("The provider says for a month that a capture is pending", "It needs a person")
 def test_what_is_pending_for_a_month_needs_a_person(
-    simulator: SimulatorService, clock: TestClock, payment: Payment
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment
 ) -> None:
     simulator.settings.authorization_lifetime, usual = 1e9, simulator.settings.authorization_lifetime
     operation = capture_with(simulator, payment, "async")
@@ -350,32 +342,32 @@ def test_what_is_pending_for_a_month_needs_a_person(
 )
 @pytest.mark.parametrize("point", [Checkpoint.CLAIMED, Checkpoint.CALLED, Checkpoint.RECORDING])
 def test_provider_that_cannot_be_asked_is_sent_to_again(
-    collection: PaymentCollection, clock: TestClock, point: Checkpoint
+    collection: models.PaymentCollection, clock: TestClock, point: Checkpoint
 ) -> None:
-    session = create_payment_session(collection, provider_id="system")
-    payment = authorize_payment_session(session).payment
+    session = services.create_payment_session(collection, provider_id="system")
+    payment = services.authorize_payment_session(session).payment
     assert payment is not None
     with crash_at(point, OperationKind.CAPTURE):
-        capture_payment(payment)
+        services.capture_payment(payment)
     let_time_pass(clock)
     payment.refresh_from_db()
     assert payment.captured_amount == 100
     assert event_count(collection, "payment.captured") == 1
-    assert not PaymentOperation.objects.open().exists()
+    assert not models.PaymentOperation.objects.open().exists()
     assert_invariants(collection)
 
 
 @pytest.fixture
-def other(simulator: SimulatorService, lost: PaymentOperation) -> PaymentOperation:
+def other(simulator: SimulatorService, lost: models.PaymentOperation) -> models.PaymentOperation:
     """Return a second capture, younger than `lost`, whose answer was lost as well."""
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    session = create_payment_session(collection, provider_id="simulator")
-    payment = authorize_payment_session(session).payment
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+    session = services.create_payment_session(collection, provider_id="simulator")
+    payment = services.authorize_payment_session(session).payment
     assert payment is not None
     simulator.script(operation="capture", fault="drop_after")
     with pytest.raises(OutcomeUnknownError):
-        capture_payment(payment)
-    return PaymentOperation.objects.get(kind="capture", payment=payment)
+        services.capture_payment(payment)
+    return models.PaymentOperation.objects.get(kind="capture", payment=payment)
 
 
 @pytest.mark.shows(
@@ -384,17 +376,17 @@ def other(simulator: SimulatorService, lost: PaymentOperation) -> PaymentOperati
 )
 def test_trouble_with_one_operation_holds_up_no_other(
     clock: TestClock,
-    lost: PaymentOperation,
-    other: PaymentOperation,
+    lost: models.PaymentOperation,
+    other: models.PaymentOperation,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    PaymentOperation.objects.filter(pk=lost.pk).update(provider=_broken_provider())
-    PaymentSession.objects.filter(pk=lost.session_id).update(provider=_broken_provider())
+    models.PaymentOperation.objects.filter(pk=lost.pk).update(provider=_broken_provider())
+    models.PaymentSession.objects.filter(pk=lost.session_id).update(provider=_broken_provider())
     broken = {"BACKEND": "payments.providers.system.SystemProvider", "OPTIONS": {"nonsense": 1}}
     with configured_provider("broken", broken), caplog.at_level(logging.ERROR, logger="payments.reconciler"):
         clock.advance(BACKOFF[0] + timedelta(seconds=1))
-        assert reconcile_due(limit=1) == 1
-        assert reconcile_due(limit=1) == 1
+        assert services.reconcile_due(limit=1) == 1
+        assert services.reconcile_due(limit=1) == 1
     other.refresh_from_db()
     lost.refresh_from_db()
     assert (other.status, lost.status) == ("succeeded", "unknown")
@@ -404,8 +396,8 @@ def test_trouble_with_one_operation_holds_up_no_other(
     assert f"Operation {lost.pk} can't be reconciled now." in caplog.text
 
 
-def _broken_provider() -> PaymentProvider:
-    return PaymentProvider.objects.get_or_create(pk="broken")[0]
+def _broken_provider() -> models.PaymentProvider:
+    return models.PaymentProvider.objects.get_or_create(pk="broken")[0]
 
 
 @pytest.mark.shows(
@@ -413,18 +405,21 @@ def _broken_provider() -> PaymentProvider:
     "Each operation is looked after once",
 )
 def test_slow_worker_leaves_alone_what_another_has_taken_over(
-    simulator: SimulatorService, clock: TestClock, lost: PaymentOperation, other: PaymentOperation
+    simulator: SimulatorService,
+    clock: TestClock,
+    lost: models.PaymentOperation,
+    other: models.PaymentOperation,
 ) -> None:
     clock.advance(BACKOFF[0] + timedelta(seconds=1))
     first: list[str] = []
     second: list[str] = []
 
-    def take_a_break(operation: PaymentOperation) -> None:
+    def take_a_break(operation: models.PaymentOperation) -> None:
         first.append(operation.pk)
         clock.advance(timedelta(minutes=3))
-        reconcile_due(progress=lambda taken: second.append(taken.pk))
+        services.reconcile_due(progress=lambda taken: second.append(taken.pk))
 
-    reconcile_due(progress=take_a_break)
+    services.reconcile_due(progress=take_a_break)
     assert (first, second) == ([lost.pk], [other.pk])
     assert len(simulator.calls(operation="retrieve", reference=other.session_id)) == 1
 
@@ -434,12 +429,12 @@ def test_slow_worker_leaves_alone_what_another_has_taken_over(
     "Whoever records second changes nothing: one event, captured once",
 )
 def test_answer_that_comes_after_the_reconciler_changes_nothing(
-    simulator: SimulatorService, clock: TestClock, payment: Payment
+    simulator: SimulatorService, clock: TestClock, payment: models.Payment
 ) -> None:
     with watching(_once_called(OperationKind.CAPTURE, lambda: _outlast_the_lease(clock))):
-        capture_payment(payment, amount="60.00")
+        services.capture_payment(payment, amount="60.00")
     assert_captured_once(simulator, payment)
-    assert PaymentOperation.objects.get(kind="capture").status == "succeeded"
+    assert models.PaymentOperation.objects.get(kind="capture").status == "succeeded"
 
 
 @pytest.mark.shows(
@@ -447,14 +442,14 @@ def test_answer_that_comes_after_the_reconciler_changes_nothing(
     "The second change stands",
 )
 def test_answer_of_an_overtaken_update_changes_nothing(
-    simulator: SimulatorService, clock: TestClock, session: PaymentSession
+    simulator: SimulatorService, clock: TestClock, session: models.PaymentSession
 ) -> None:
     def overtake() -> None:
         _outlast_the_lease(clock)
-        update_payment_session(session, amount="70.00")
+        services.update_payment_session(session, amount="70.00")
 
     with watching(_once_called(OperationKind.UPDATE, overtake)):
-        update_payment_session(session, amount="60.00")
+        services.update_payment_session(session, amount="60.00")
     session.refresh_from_db()
     assert session.amount == 70
     assert simulator.intents()[0].amount == 7000
@@ -463,14 +458,14 @@ def test_answer_of_an_overtaken_update_changes_nothing(
 
 def _outlast_the_lease(clock: TestClock) -> None:
     clock.advance(timedelta(minutes=3))
-    assert reconcile_due() == 1
+    assert services.reconcile_due() == 1
 
 
 def _once_called(kind: OperationKind, action: Callable[[], None]) -> Watcher:
     """Return a watcher that acts when the first operation of a kind has its answer, and nobody has recorded it."""
     waiting = iter([action])
 
-    def watcher(point: Checkpoint, operation: PaymentOperation) -> None:
+    def watcher(point: Checkpoint, operation: models.PaymentOperation) -> None:
         if point == Checkpoint.CALLED and operation.kind == kind:
             for act in waiting:
                 act()
@@ -482,7 +477,7 @@ def _once_called(kind: OperationKind, action: Callable[[], None]) -> Watcher:
     "Two processes end one operation differently, from books that both have read before",
     "The first stands: books are only closed as the version that follows the one that was read",
 )
-def test_operation_that_has_ended_is_not_ended_differently(lost: PaymentOperation) -> None:
+def test_operation_that_has_ended_is_not_ended_differently(lost: models.PaymentOperation) -> None:
     origin = Origin(source=EventSource.SYSTEM)
     first, second = (open_books(lost.collection_id, origin=origin, is_locked=False) for _ in range(2))
     done = CaptureResult(

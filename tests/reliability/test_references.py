@@ -13,26 +13,9 @@ from typing import Any, Final
 
 import pytest
 
+from payments import providers, services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession, WebhookEvent
-from payments.providers import (
-    Failure,
-    InitiateResult,
-    NextAction,
-    SessionFact,
-    WebhookRequest,
-    WebhookResult,
-)
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment_session,
-    create_payment_session,
-    process_due_events,
-    receive_webhook,
-    record_fact,
-    sync_payment_session,
-    update_payment_session,
-)
 from payments.states import (
     CollectionStatus,
     OperationKind,
@@ -42,23 +25,14 @@ from payments.states import (
     WebhookEventStatus,
 )
 from payments.testing import Script
-from tests.reliability.banks import (
-    WEBHOOK,
-    Act,
-    Bank,
-    before_answering,
-    lost,
-    open_collection,
-    open_session,
-    unanswered,
-)
+from tests.reliability import banks
 from tests.reliability.clocks import TestClock
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
 COPY: Final = "account_copy"
 
-AUTHORIZED: Final = SessionFact(
+AUTHORIZED: Final = providers.SessionFact(
     currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100)
 )
 
@@ -66,25 +40,25 @@ FACTS: Final = {
     "authorized": AUTHORIZED,
     "authorized, the amount left out": replace(AUTHORIZED, authorized_amount=None),
     "captured": replace(AUTHORIZED, captured_amount=Decimal(100)),
-    "captured, and nothing else": SessionFact(currency_code="eur", captured_amount=Decimal(100)),
-    "to be confirmed": SessionFact(
+    "captured, and nothing else": providers.SessionFact(currency_code="eur", captured_amount=Decimal(100)),
+    "to be confirmed": providers.SessionFact(
         currency_code="eur",
         status=SessionStatus.REQUIRES_MORE,
-        next_action=NextAction(type="redirect", url="https://bank.example/3ds"),
+        next_action=providers.NextAction(type="redirect", url="https://bank.example/3ds"),
         data={"client_token": "of the copy"},
         provider_data={"secret": "of the copy"},
     ),
-    "refused": SessionFact(
-        currency_code="eur", status=SessionStatus.ERROR, failure=Failure(code="stolen_card")
+    "refused": providers.SessionFact(
+        currency_code="eur", status=SessionStatus.ERROR, failure=providers.Failure(code="stolen_card")
     ),
-    "canceled": SessionFact(currency_code="eur", status=SessionStatus.CANCELED),
+    "canceled": providers.SessionFact(currency_code="eur", status=SessionStatus.CANCELED),
 }
 
 
 @pytest.fixture
 def session(collection: PaymentCollection) -> PaymentSession:
     """Return a session over the whole amount, which the bank knows as `account_1`."""
-    session = open_session(collection)
+    session = banks.open_session(collection)
     assert session.provider_reference == "account_1"
     return session
 
@@ -118,7 +92,7 @@ def test_report_about_a_copy_of_an_unpaid_session_changes_nothing(
 ) -> None:
     before = row_of(session)
     for _each in range(2):
-        record_fact(session, replace(FACTS[name], provider_reference=COPY), origin=WEBHOOK)
+        services.record_fact(session, replace(FACTS[name], provider_reference=COPY), origin=banks.WEBHOOK)
     assert row_of(session) == before
     assert_nothing_paid(collection)
     assert reports() == ["reference_mismatch"]
@@ -126,10 +100,10 @@ def test_report_about_a_copy_of_an_unpaid_session_changes_nothing(
 
 @pytest.mark.parametrize("name", ["authorized", "captured, and nothing else"])
 def test_report_about_what_is_ours_still_counts_after_one_about_a_copy(
-    bank: Bank, session: PaymentSession, name: str
+    bank: banks.Bank, session: PaymentSession, name: str
 ) -> None:
-    record_fact(session, replace(FACTS[name], provider_reference=COPY), origin=WEBHOOK)
-    record_fact(session, replace(FACTS[name], provider_reference="account_1"), origin=WEBHOOK)
+    services.record_fact(session, replace(FACTS[name], provider_reference=COPY), origin=banks.WEBHOOK)
+    services.record_fact(session, replace(FACTS[name], provider_reference="account_1"), origin=banks.WEBHOOK)
     payment = Payment.objects.get()
     assert payment.amount == 100
     assert payment.provider_reference == "account_1"
@@ -137,12 +111,14 @@ def test_report_about_what_is_ours_still_counts_after_one_about_a_copy(
     assert (session.status, session.provider_reference) == (SessionStatus.AUTHORIZED, "account_1")
 
 
-def test_report_about_a_copy_does_not_end_a_change_of_amount(bank: Bank, session: PaymentSession) -> None:
-    bank.next("update", lost)
+def test_report_about_a_copy_does_not_end_a_change_of_amount(
+    bank: banks.Bank, session: PaymentSession
+) -> None:
+    bank.next("update", banks.lost)
     with pytest.raises(OutcomeUnknownError):
-        update_payment_session(session, amount="60.00")
-    fact = SessionFact(currency_code="eur", amount=Decimal(60), provider_reference=COPY)
-    record_fact(session, fact, origin=WEBHOOK)
+        services.update_payment_session(session, amount="60.00")
+    fact = providers.SessionFact(currency_code="eur", amount=Decimal(60), provider_reference=COPY)
+    services.record_fact(session, fact, origin=banks.WEBHOOK)
     session.refresh_from_db()
     assert session.amount == bank.of(session).amount == 100
     assert session.operations.get(kind=OperationKind.UPDATE).status == OperationStatus.UNKNOWN
@@ -151,11 +127,11 @@ def test_report_about_a_copy_does_not_end_a_change_of_amount(bank: Bank, session
 
 @pytest.mark.parametrize("name", ["authorized", "captured", "canceled"])
 def test_report_about_a_copy_of_a_paid_session_changes_nothing(
-    bank: Bank, collection: PaymentCollection, session: PaymentSession, name: str
+    bank: banks.Bank, collection: PaymentCollection, session: PaymentSession, name: str
 ) -> None:
-    authorize_payment_session(session)
+    services.authorize_payment_session(session)
     before = row_of(session)
-    record_fact(session, replace(FACTS[name], provider_reference=COPY), origin=WEBHOOK)
+    services.record_fact(session, replace(FACTS[name], provider_reference=COPY), origin=banks.WEBHOOK)
     assert row_of(session) == before
     payment = Payment.objects.get()
     assert payment.captured_amount == payment.canceled_amount == 0
@@ -169,22 +145,24 @@ def test_report_about_a_copy_of_a_paid_session_changes_nothing(
 @pytest.fixture
 def scripted(db: None, clock: TestClock, script: Script) -> PaymentSession:
     """Return a session of a provider that sends events."""
-    session = create_payment_session(open_collection(), provider_id="scripted")
+    session = services.create_payment_session(banks.open_collection(), provider_id="scripted")
     assert session.provider_reference == f"scripted_{session.pk}"
     return session
 
 
-def deliver(script: Script, clock: TestClock, result: WebhookResult) -> None:
+def deliver(script: Script, clock: TestClock, result: providers.WebhookResult) -> None:
     """Have an event stored, and applied by a worker."""
     script.next("parse_webhook", result)
-    receive_webhook("scripted", WebhookRequest(body=b"{}", headers={}))
+    services.receive_webhook("scripted", providers.WebhookRequest(body=b"{}", headers={}))
     clock.advance(timedelta(minutes=1))
-    assert process_due_events() == 1
+    assert services.process_due_events() == 1
 
 
-def event_about(session: PaymentSession, fact: SessionFact, *, reference: str | None) -> WebhookResult:
+def event_about(
+    session: PaymentSession, fact: providers.SessionFact, *, reference: str | None
+) -> providers.WebhookResult:
     """Return an event that names a session, and a reference of its own."""
-    return WebhookResult(
+    return providers.WebhookResult(
         event_id="evt_1",
         event_type="authorized",
         session_id=session.pk,
@@ -221,7 +199,7 @@ def test_approval_of_a_copy_does_not_authorize_ours(
     scripted: PaymentSession, script: Script, clock: TestClock
 ) -> None:
     before = row_of(scripted)
-    fact = SessionFact(
+    fact = providers.SessionFact(
         currency_code="eur",
         status=SessionStatus.REQUIRES_MORE,
         awaits_authorization=True,
@@ -249,8 +227,8 @@ def test_event_about_ours_pays(
 def test_event_of_a_session_that_has_no_reference_yet_pays_and_gives_it_one(
     script: Script, clock: TestClock, beside: bool, db: None
 ) -> None:
-    script.next("initiate", InitiateResult(outcome=Outcome.SUCCEEDED))
-    session = create_payment_session(open_collection(), provider_id="scripted")
+    script.next("initiate", providers.InitiateResult(outcome=Outcome.SUCCEEDED))
+    session = services.create_payment_session(banks.open_collection(), provider_id="scripted")
     assert not PaymentSession.objects.exclude(provider_reference=None).exists()
     fact = replace(AUTHORIZED, provider_reference="intent_1")
     deliver(script, clock, event_about(session, fact, reference="intent_1" if beside else None))
@@ -262,11 +240,11 @@ def test_event_of_a_session_that_has_no_reference_yet_pays_and_gives_it_one(
 
 
 def test_report_of_a_session_whose_initiation_was_not_answered_pays(
-    bank: Bank, collection: PaymentCollection
+    bank: banks.Bank, collection: PaymentCollection
 ) -> None:
-    bank.next("initiate", unanswered)
+    bank.next("initiate", banks.unanswered)
     with pytest.raises(OutcomeUnknownError):
-        open_session(collection)
+        banks.open_session(collection)
     session = collection.sessions.get()
     bank.pay(session)
     bank.tell(session)
@@ -278,12 +256,12 @@ def test_report_of_a_session_whose_initiation_was_not_answered_pays(
 # Answers to our own requests
 
 
-def naming_a_copy(act: Act) -> Any:
+def naming_a_copy(act: banks.Act) -> Any:
     """Have the bank do what it is asked, and answer with a copy's reference."""
     return replace(act(), provider_reference=COPY)
 
 
-def telling_of_a_copy(act: Act) -> Any:
+def telling_of_a_copy(act: banks.Act) -> Any:
     """Have the bank do what it is asked, and tell how things stand with a copy."""
     return replace(act(), fact=replace(FACTS["canceled"], provider_reference=COPY))
 
@@ -293,12 +271,12 @@ def telling_of_a_copy(act: Act) -> Any:
     "It pays for nothing, and a person has to look at it",
 )
 def test_answer_about_a_copy_authorizes_nothing(
-    bank: Bank, collection: PaymentCollection, session: PaymentSession
+    bank: banks.Bank, collection: PaymentCollection, session: PaymentSession
 ) -> None:
     before = row_of(session)
     bank.next("authorize", naming_a_copy)
     with pytest.raises(OutcomeUnknownError):
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
     assert row_of(session) == before
     assert_nothing_paid(collection)
     operation = session.operations.get(kind=OperationKind.AUTHORIZE)
@@ -306,32 +284,32 @@ def test_answer_about_a_copy_authorizes_nothing(
     assert reports() == ["reference_mismatch"]
 
 
-def test_answer_about_a_copy_changes_no_amount(bank: Bank, session: PaymentSession) -> None:
+def test_answer_about_a_copy_changes_no_amount(bank: banks.Bank, session: PaymentSession) -> None:
     before = row_of(session)
     bank.next("update", naming_a_copy)
     with pytest.raises(OutcomeUnknownError):
-        update_payment_session(session, amount="60.00")
+        services.update_payment_session(session, amount="60.00")
     assert row_of(session) == before
     assert session.operations.get(kind=OperationKind.UPDATE).status == OperationStatus.ATTENTION
     assert reports() == ["reference_mismatch"]
 
 
-def test_answer_that_a_copy_is_canceled_cancels_nothing(bank: Bank, session: PaymentSession) -> None:
+def test_answer_that_a_copy_is_canceled_cancels_nothing(bank: banks.Bank, session: PaymentSession) -> None:
     before = row_of(session)
     bank.next("cancel", telling_of_a_copy)
     with pytest.raises(OutcomeUnknownError):
-        cancel_payment_session(session)
+        services.cancel_payment_session(session)
     assert row_of(session) == before
     assert session.operations.get(kind=OperationKind.CANCEL).status == OperationStatus.ATTENTION
     assert reports() == ["reference_mismatch"]
 
 
 def test_answer_that_a_copy_is_paid_pays_for_nothing(
-    bank: Bank, collection: PaymentCollection, session: PaymentSession
+    bank: banks.Bank, collection: PaymentCollection, session: PaymentSession
 ) -> None:
     before = row_of(session)
     bank.next("retrieve", lambda act: replace(act(), fact=replace(AUTHORIZED, provider_reference=COPY)))
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert row_of(session) == before
     assert_nothing_paid(collection)
     assert reports() == ["reference_mismatch"]
@@ -342,16 +320,16 @@ def test_answer_that_a_copy_is_paid_pays_for_nothing(
     "The session keeps the first, and a person has to look at it: the provider may have it twice",
 )
 def test_initiation_answered_with_another_reference_than_reported_needs_a_person(
-    bank: Bank, collection: PaymentCollection
+    bank: banks.Bank, collection: PaymentCollection
 ) -> None:
     def tell() -> None:
         bank.tell(collection.sessions.get())
 
-    def initiate_twice(act: Act) -> Any:
-        return naming_a_copy(lambda: before_answering(tell)(act))
+    def initiate_twice(act: banks.Act) -> Any:
+        return naming_a_copy(lambda: banks.before_answering(tell)(act))
 
     bank.next("initiate", initiate_twice)
     with pytest.raises(OutcomeUnknownError):
-        open_session(collection)
+        banks.open_session(collection)
     assert collection.sessions.get().provider_reference == "account_1"
     assert reports() == ["reference_mismatch"]

@@ -18,15 +18,8 @@ from payments.services import (
     sync_payment_session,
 )
 from payments.states import OperationKind, OperationStatus, PaymentStatus
+from tests.reliability import banks
 from tests.reliability.afterwards import let_time_pass
-from tests.reliability.banks import (
-    WEBHOOK,
-    Bank,
-    before_answering,
-    lost,
-    open_bank,
-    unanswered,
-)
 from tests.reliability.books import assert_invariants, event_count
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import thoroughly
@@ -35,39 +28,39 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def bank() -> Iterator[Bank]:
+def bank() -> Iterator[banks.Bank]:
     """Return a bank that lets go of what a capture leaves."""
-    with open_bank(lets_go=True) as bank:
+    with banks.open_bank(lets_go=True) as bank:
         yield bank
 
 
-def by_its_operation(bank: Bank, session: PaymentSession) -> SessionFact:
+def by_its_operation(bank: banks.Bank, session: PaymentSession) -> SessionFact:
     """Return the report of the capture alone, as ours."""
     movements = bank.fact(session).movements
     return SessionFact(currency_code="eur", movements=movements)
 
 
-def by_its_total(bank: Bank, session: PaymentSession) -> SessionFact:
+def by_its_total(bank: banks.Bank, session: PaymentSession) -> SessionFact:
     """Return the report of how much was captured in all."""
     return SessionFact(currency_code="eur", captured_amount=bank.of(session).captured)
 
 
-def by_both(bank: Bank, session: PaymentSession) -> SessionFact:
+def by_both(bank: banks.Bank, session: PaymentSession) -> SessionFact:
     """Return the report of the capture, and of the total."""
     return replace(by_its_total(bank, session), movements=bank.fact(session).movements)
 
 
-def by_all_that_is_known(bank: Bank, session: PaymentSession) -> SessionFact:
+def by_all_that_is_known(bank: banks.Bank, session: PaymentSession) -> SessionFact:
     """Return the report of all that the bank knows, also of what it let go of."""
     return bank.fact(session)
 
 
 REPORTS: Final = (by_its_operation, by_its_total, by_both, by_all_that_is_known)
 
-Report = Callable[[Bank, PaymentSession], SessionFact]
+Report = Callable[[banks.Bank, PaymentSession], SessionFact]
 
 
-def assert_over(bank: Bank, payment: Payment, *, captured: str) -> None:
+def assert_over(bank: banks.Bank, payment: Payment, *, captured: str) -> None:
     """See that books and bank have captured this much of 100.00, and that nothing is held or open any more."""
     payment.refresh_from_db()
     released = Decimal(100) - Decimal(captured)
@@ -87,13 +80,13 @@ def assert_over(bank: Bank, payment: Payment, *, captured: str) -> None:
 @pytest.mark.parametrize("times", [2, thoroughly(1)])
 @pytest.mark.parametrize("report", REPORTS)
 def test_remainder_is_released_when_an_event_comes_before_the_answer(
-    bank: Bank, payment: Payment, report: Report, times: int
+    bank: banks.Bank, payment: Payment, report: Report, times: int
 ) -> None:
     def tell() -> None:
         for _each in range(times):
-            record_fact(payment.session, report(bank, payment.session), origin=WEBHOOK)
+            record_fact(payment.session, report(bank, payment.session), origin=banks.WEBHOOK)
 
-    bank.next("capture", before_answering(tell))
+    bank.next("capture", banks.before_answering(tell))
     capture_payment(payment, amount="40.00")
     assert_over(bank, payment, captured="40.00")
     assert event_count(payment.collection, "payment.captured") == 1
@@ -102,11 +95,11 @@ def test_remainder_is_released_when_an_event_comes_before_the_answer(
 
 @pytest.mark.parametrize("report", [by_its_operation, by_all_that_is_known])
 def test_remainder_is_released_once_when_the_answer_comes_before_the_event(
-    bank: Bank, payment: Payment, report: Report
+    bank: banks.Bank, payment: Payment, report: Report
 ) -> None:
     capture_payment(payment, amount="40.00")
     for _each in range(2):
-        record_fact(payment.session, report(bank, payment.session), origin=WEBHOOK)
+        record_fact(payment.session, report(bank, payment.session), origin=banks.WEBHOOK)
     assert_over(bank, payment, captured="40.00")
     assert event_count(payment.collection, "payment.captured") == 1
     assert event_count(payment.collection, "payment.released") == 1
@@ -118,26 +111,30 @@ def test_remainder_is_released_once_when_the_answer_comes_before_the_event(
 )
 @pytest.mark.parametrize("report", REPORTS)
 def test_remainder_after_several_captures_is_what_none_of_them_has_taken(
-    bank: Bank, payment: Payment, report: Report
+    bank: banks.Bank, payment: Payment, report: Report
 ) -> None:
     bank.lets_go = False
     capture_payment(payment, amount="30.00")
     bank.lets_go = True
     bank.next(
         "capture",
-        before_answering(lambda: record_fact(payment.session, report(bank, payment.session), origin=WEBHOOK)),
+        banks.before_answering(
+            lambda: record_fact(payment.session, report(bank, payment.session), origin=banks.WEBHOOK)
+        ),
     )
     capture_payment(payment, amount="50.00")
     assert_over(bank, payment, captured="80.00")
     assert event_count(payment.collection, "payment.captured") == 2
 
 
-def test_remainder_is_what_a_capture_at_the_bank_itself_has_left_too(bank: Bank, payment: Payment) -> None:
+def test_remainder_is_what_a_capture_at_the_bank_itself_has_left_too(
+    bank: banks.Bank, payment: Payment
+) -> None:
     def tell() -> None:
-        record_fact(payment.session, by_both(bank, payment.session), origin=WEBHOOK)
+        record_fact(payment.session, by_both(bank, payment.session), origin=banks.WEBHOOK)
 
     bank.take(payment.session, "10.00")
-    bank.next("capture", before_answering(tell))
+    bank.next("capture", banks.before_answering(tell))
     capture_payment(payment, amount="40.00")
     assert_over(bank, payment, captured="50.00")
 
@@ -147,9 +144,9 @@ def test_remainder_is_what_a_capture_at_the_bank_itself_has_left_too(bank: Bank,
     "The reconciler asks, and the books say what was captured and what was released",
 )
 def test_remainder_is_released_when_the_answer_never_comes(
-    bank: Bank, clock: TestClock, payment: Payment
+    bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
-    bank.next("capture", unanswered)
+    bank.next("capture", banks.unanswered)
     with pytest.raises(PaymentError):
         capture_payment(payment, amount="40.00")
     let_time_pass(clock)
@@ -157,12 +154,12 @@ def test_remainder_is_released_when_the_answer_never_comes(
 
 
 def test_remainder_is_released_when_a_lost_capture_is_sent_again_and_an_event_is_faster(
-    bank: Bank, clock: TestClock, payment: Payment
+    bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
     def tell() -> None:
-        record_fact(payment.session, by_its_operation(bank, payment.session), origin=WEBHOOK)
+        record_fact(payment.session, by_its_operation(bank, payment.session), origin=banks.WEBHOOK)
 
-    bank.next("capture", lost, before_answering(tell))
+    bank.next("capture", banks.lost, banks.before_answering(tell))
     with pytest.raises(PaymentError):
         capture_payment(payment, amount="40.00")
     let_time_pass(clock)
@@ -174,10 +171,10 @@ def test_remainder_is_released_when_a_lost_capture_is_sent_again_and_an_event_is
     "The first isn't counted as released: both are in the books, and nobody is needed",
 )
 def test_remainder_is_not_what_a_capture_in_doubt_may_have_taken(
-    bank: Bank, clock: TestClock, payment: Payment
+    bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
     bank.lets_go = False
-    bank.next("capture", unanswered)
+    bank.next("capture", banks.unanswered)
     with pytest.raises(PaymentError):
         capture_payment(payment, amount="20.00")
     bank.lets_go = True
@@ -188,9 +185,9 @@ def test_remainder_is_not_what_a_capture_in_doubt_may_have_taken(
 
 
 def test_remainder_of_a_capture_in_doubt_that_came_to_nothing_is_released(
-    bank: Bank, clock: TestClock, payment: Payment
+    bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
-    bank.next("capture", lost)
+    bank.next("capture", banks.lost)
     with pytest.raises(PaymentError):
         capture_payment(payment, amount="20.00")
     capture_payment(payment, amount="40.00")

@@ -9,20 +9,11 @@ from typing import Any, Final
 
 import pytest
 
+from payments import services
 from payments.exceptions import AmountError, OperationInProgressError, PaymentError, TransitionError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO
 from payments.providers import AuthorizeResult, NextAction
-from payments.services import (
-    ResolvedPayable,
-    authorize_payment_session,
-    create_installment_plan,
-    create_payment_collection,
-    mark_payment_collection_as_paid,
-    open_payment_collection,
-    update_payment_collection,
-    update_payment_session,
-)
 from payments.states import OperationKind, OperationStatus, Outcome, SessionStatus
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.banks import Act, Bank, after, lost, open_session, refused
@@ -57,14 +48,14 @@ def fresh(bank: Bank, session: PaymentSession) -> None:
 def challenged_before(bank: Bank, session: PaymentSession) -> None:
     """Have a session wait for its payer's code."""
     bank.next("authorize", challenged)
-    authorize_payment_session(session)
+    services.authorize_payment_session(session)
     assert session.status == SessionStatus.REQUIRES_MORE
 
 
 def refused_before(bank: Bank, session: PaymentSession) -> None:
     """Have a session be refused once."""
     bank.next("authorize", refused)
-    authorize_payment_session(session)
+    services.authorize_payment_session(session)
     assert session.status == SessionStatus.ERROR
 
 
@@ -78,7 +69,7 @@ Action = Callable[[], object]
 def authorize(session: PaymentSession) -> None:
     """Authorize a session; what comes of it is looked at in the books."""
     with suppress(PaymentError):
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
 
 
 def at_the_bank(bank: Bank, session: PaymentSession, action: Action) -> None:
@@ -102,7 +93,7 @@ def after_the_bank(bank: Bank, session: PaymentSession, action: Action) -> None:
 def after_a_crash(bank: Bank, session: PaymentSession, action: Action) -> None:
     """Act when the process has died that asked, and nobody has noticed yet."""
     with crash_at(Checkpoint.CALLED, OperationKind.AUTHORIZE):
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
     action()
 
 
@@ -196,7 +187,7 @@ def test_amount_cannot_go_below_what_is_being_authorized(  # noqa: PLR0917 - fix
 ) -> None:
     session = open_session(collection, share)
     before(bank, session)
-    action, came = outcome_of(lambda: update_payment_collection(collection, amount="20.00"))
+    action, came = outcome_of(lambda: services.update_payment_collection(collection, amount="20.00"))
     moment(bank, session, action)
     (error,) = came
     assert isinstance(error, REFUSALS), error
@@ -208,7 +199,7 @@ def test_amount_cannot_go_below_what_is_being_authorized(  # noqa: PLR0917 - fix
 def test_amount_can_go_down_to_what_is_being_authorized(bank: Bank, collection: PaymentCollection) -> None:
     session = open_session(collection, "60.00")
     refused_before(bank, session)
-    at_the_bank(bank, session, lambda: update_payment_collection(collection, amount="60.00"))
+    at_the_bank(bank, session, lambda: services.update_payment_collection(collection, amount="60.00"))
     collection.refresh_from_db()
     assert collection.amount == collection.authorized_amount == 60
     bank.assert_agrees(collection)
@@ -235,7 +226,7 @@ def test_another_session_cannot_take_the_room_of_what_is_being_authorized(
     ((error, rest),) = came
     assert isinstance(error, AmountError), error
     assert rest.amount == 40
-    authorize_payment_session(rest)
+    services.authorize_payment_session(rest)
     assert_no_more_held_than_due(bank, clock, collection)
 
 
@@ -259,14 +250,14 @@ def test_another_split_cannot_grow_into_the_room_of_what_is_being_authorized(
 ) -> None:
     session, other = open_session(collection, "60.00"), open_session(collection, "30.00")
     before(bank, session)
-    action, came = outcome_of(lambda: update_payment_session(other, amount="40.01"))
+    action, came = outcome_of(lambda: services.update_payment_session(other, amount="40.01"))
     moment(bank, session, action)
     (error,) = came
     assert isinstance(error, AmountError), error
     other.refresh_from_db()
     assert other.amount == bank.of(other).amount == 30
-    update_payment_session(other, amount="40.00")
-    authorize_payment_session(other)
+    services.update_payment_session(other, amount="40.00")
+    services.authorize_payment_session(other)
     assert_no_more_held_than_due(bank, clock, collection)
 
 
@@ -278,7 +269,7 @@ def test_another_split_cannot_be_authorized_in_the_room_of_what_is_being_authori
     refused_before(bank, other)
     session = open_session(collection, "60.00")
     before(bank, session)
-    action, came = outcome_of(lambda: authorize_payment_session(other))
+    action, came = outcome_of(lambda: services.authorize_payment_session(other))
     moment(bank, session, action)
     (error,) = came
     assert isinstance(error, REFUSALS), error
@@ -293,7 +284,7 @@ def test_installments_are_for_what_is_left_beside_what_is_being_authorized(
     session = open_session(collection, "60.00")
     before(bank, session)
     action, came = outcome_of(
-        lambda: create_installment_plan(collection, provider_id="bank", count=2, interval="month")
+        lambda: services.create_installment_plan(collection, provider_id="bank", count=2, interval="month")
     )
     moment(bank, session, action)
     (parts,) = came
@@ -316,7 +307,7 @@ def test_money_from_elsewhere_cannot_take_the_room_of_what_is_being_authorized( 
 ) -> None:
     session = open_session(collection, share)
     before(bank, session)
-    action, came = outcome_of(lambda: mark_payment_collection_as_paid(collection))
+    action, came = outcome_of(lambda: services.mark_payment_collection_as_paid(collection))
     moment(bank, session, action)
     (error,) = came
     assert isinstance(error, REFUSALS), error
@@ -330,11 +321,11 @@ def test_cheaper_order_does_not_cost_less_than_what_is_being_authorized(
     bank: Bank, clock: TestClock, before: Before, moment: Moment
 ) -> None:
     order = Order.objects.create(number="1001", total="100.00", currency_code="eur")
-    collection = create_payment_collection(amount="100.00", currency_code="eur", payable=order)
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur", payable=order)
     session = open_session(collection, "60.00")
     before(bank, session)
-    cheaper = ResolvedPayable(payable=order, amount="20.00", currency_code="eur")
-    action, came = outcome_of(lambda: open_payment_collection(cheaper))
+    cheaper = services.ResolvedPayable(payable=order, amount="20.00", currency_code="eur")
+    action, came = outcome_of(lambda: services.open_payment_collection(cheaper))
     moment(bank, session, action)
     (error,) = came
     assert isinstance(error, REFUSALS), error

@@ -11,23 +11,10 @@ from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from payments import services
 from payments.exceptions import InputError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import AuthorizeRequest, AuthorizeResult, MovementFact, SessionFact
-from payments.services import (
-    Origin,
-    authorize_payment_session,
-    cancel_payment,
-    cancel_payment_session,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    record_fact,
-    refund_payment,
-    resolve_operation,
-    sync_payment_session,
-    update_payment_session,
-)
 from payments.services.background.reconciler import reconcile_operation
 from payments.simulator import SimulatorService
 from payments.states import MovementKind, MovementStatus, Outcome
@@ -74,16 +61,18 @@ def _nothing(collection: PaymentCollection) -> None:
 
 
 def _initiate(collection: PaymentCollection) -> object:
-    return create_payment_session(collection, provider_id="scripted")
+    return services.create_payment_session(collection, provider_id="scripted")
 
 
 def _authorize(collection: PaymentCollection) -> object:
-    return authorize_payment_session(create_payment_session(collection, provider_id="scripted"))
+    return services.authorize_payment_session(
+        services.create_payment_session(collection, provider_id="scripted")
+    )
 
 
 def _capture(collection: PaymentCollection) -> object:
     _authorize(collection)
-    return capture_payment(_payment(collection))
+    return services.capture_payment(_payment(collection))
 
 
 def _of_payment(check: Callable[[Payment], bool]) -> Callable[[PaymentSession], bool]:
@@ -100,37 +89,37 @@ CASES = {
     "update": Case(
         verb="update",
         prepare=_initiate,
-        run=lambda collection: update_payment_session(_session(collection), amount="60.00"),
+        run=lambda collection: services.update_payment_session(_session(collection), amount="60.00"),
         is_done=lambda session: session.amount == 60,
     ),
     "authorize": Case(
         verb="authorize",
         prepare=_initiate,
-        run=lambda collection: authorize_payment_session(_session(collection)),
+        run=lambda collection: services.authorize_payment_session(_session(collection)),
         is_done=_of_payment(lambda payment: payment.amount == 100),
     ),
     "capture": Case(
         verb="capture",
         prepare=_authorize,
-        run=lambda collection: capture_payment(_payment(collection), amount="60.00"),
+        run=lambda collection: services.capture_payment(_payment(collection), amount="60.00"),
         is_done=_of_payment(lambda payment: payment.captured_amount == 60),
     ),
     "refund": Case(
         verb="refund",
         prepare=_capture,
-        run=lambda collection: refund_payment(_payment(collection), amount="60.00"),
+        run=lambda collection: services.refund_payment(_payment(collection), amount="60.00"),
         is_done=_of_payment(lambda payment: payment.refunded_amount == 60),
     ),
     "cancel a session": Case(
         verb="cancel",
         prepare=_initiate,
-        run=lambda collection: cancel_payment_session(_session(collection)),
+        run=lambda collection: services.cancel_payment_session(_session(collection)),
         is_done=lambda session: session.status == "canceled",
     ),
     "cancel a payment": Case(
         verb="cancel",
         prepare=_authorize,
-        run=lambda collection: cancel_payment(_payment(collection)),
+        run=lambda collection: services.cancel_payment(_payment(collection)),
         is_done=_of_payment(lambda payment: payment.status == "canceled"),
     ),
 }
@@ -138,7 +127,7 @@ CASES = {
 
 def in_attention(case: Case, script: Script) -> PaymentOperation:
     """Return an operation of which nobody could find out whether it was done."""
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
     case.prepare(collection)
     script.next(case.verb, *[TimeoutError()] * 7)
     with pytest.raises(PaymentError):
@@ -159,7 +148,7 @@ def in_attention(case: Case, script: Script) -> PaymentOperation:
 def test_person_says_that_it_has_happened(script: Script, staff: Any, name: str) -> None:
     case = CASES[name]
     operation = in_attention(case, script)
-    resolved = resolve_operation(
+    resolved = services.resolve_operation(
         operation,
         has_happened=True,
         reason="Seen in the dashboard.",
@@ -181,7 +170,7 @@ def test_person_says_that_it_has_happened(script: Script, staff: Any, name: str)
 def test_person_says_that_it_has_not_happened(script: Script, staff: Any, name: str) -> None:
     case = CASES[name]
     operation = in_attention(case, script)
-    resolved = resolve_operation(
+    resolved = services.resolve_operation(
         operation,
         has_happened=False,
         reason="The provider's support says so.",
@@ -205,7 +194,7 @@ def test_person_says_that_it_has_not_happened(script: Script, staff: Any, name: 
 @pytest.mark.parametrize("kind", ["capture", "refund"])
 def test_reference_that_a_person_gives_is_recognized(script: Script, kind: str) -> None:
     operation = in_attention(CASES[kind], script)
-    resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_9")
+    services.resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_9")
     row = operation.capture or operation.refund
     assert row is not None
     row.refresh_from_db()
@@ -217,15 +206,17 @@ def test_reference_that_a_person_gives_is_recognized(script: Script, kind: str) 
         currency_code="eur",
         provider_reference="tx_9",
     )
-    record_fact(operation.session, SessionFact(currency_code="eur", movements=(reported,)), origin=Origin())
+    services.record_fact(
+        operation.session, SessionFact(currency_code="eur", movements=(reported,)), origin=services.Origin()
+    )
     assert type(row).objects.filter(payment=row.payment).count() == 1
     assert_invariants(operation.collection)
 
 
 def test_session_whose_initiation_got_lost_goes_on_with_the_reference(script: Script) -> None:
     operation = in_attention(CASES["initiate"], script)
-    resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="intent_9")
-    session = authorize_payment_session(operation.session)
+    services.resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="intent_9")
+    session = services.authorize_payment_session(operation.session)
     assert (session.status, session.provider_reference) == ("authorized", "intent_9")
     assert script.requests("authorize")[-1].provider_reference == "intent_9"
 
@@ -247,7 +238,7 @@ def assert_resolution_is_kept(operation: PaymentOperation, staff: Any) -> None:
 def test_resolution_without_a_reason_is_refused(script: Script) -> None:
     operation = in_attention(CASES["capture"], script)
     with pytest.raises(InputError) as refusal:
-        resolve_operation(operation, has_happened=True, reason="  ")
+        services.resolve_operation(operation, has_happened=True, reason="  ")
     assert (refusal.value.code, refusal.value.field) == ("reason_required", "reason")
     operation.refresh_from_db()
     assert operation.status == "attention"
@@ -256,9 +247,9 @@ def test_resolution_without_a_reason_is_refused(script: Script) -> None:
 @pytest.mark.shows("Two people resolve one operation differently", "The second is refused")
 def test_operation_is_resolved_once(script: Script) -> None:
     operation = in_attention(CASES["capture"], script)
-    resolve_operation(operation, has_happened=True, reason="Seen.")
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
     with pytest.raises(TransitionError) as refusal:
-        resolve_operation(operation, has_happened=False, reason="Not seen.")
+        services.resolve_operation(operation, has_happened=False, reason="Not seen.")
     assert refusal.value.code == "not_in_attention"
     assert event_count(operation.collection, "operation.resolved") == 1
 
@@ -268,8 +259,8 @@ def test_operation_is_resolved_once(script: Script) -> None:
     "Refused: only a refund or a cancelation undoes it",
 )
 def test_what_is_in_the_books_cannot_be_resolved_away(script: Script) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    session = create_payment_session(collection, provider_id="scripted")
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+    session = services.create_payment_session(collection, provider_id="scripted")
 
     def cancel_meanwhile(request: AuthorizeRequest) -> AuthorizeResult:
         rows: QuerySet[PaymentCollection] = QuerySet(PaymentCollection).filter(pk=collection.pk)
@@ -280,13 +271,13 @@ def test_what_is_in_the_books_cannot_be_resolved_away(script: Script) -> None:
 
     script.next("authorize", cancel_meanwhile)
     with pytest.raises(OutcomeUnknownError):
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
     operation = PaymentOperation.objects.get(status="attention")
     assert operation.detail.startswith("late_authorization")
     with pytest.raises(TransitionError) as refusal:
-        resolve_operation(operation, has_happened=False, reason="It can't be.")
+        services.resolve_operation(operation, has_happened=False, reason="It can't be.")
     assert refusal.value.code == "already_recorded"
-    resolve_operation(operation, has_happened=True, reason="It will be shipped.")
+    services.resolve_operation(operation, has_happened=True, reason="It will be shipped.")
     assert not PaymentOperation.objects.open().exists()
     assert _payment(collection).amount == 100
 
@@ -299,15 +290,15 @@ def test_what_is_in_the_books_cannot_be_resolved_away(script: Script) -> None:
 def test_report_is_acknowledged(
     simulator: SimulatorService, session: PaymentSession, has_happened: bool
 ) -> None:
-    cancel_payment_session(session)
+    services.cancel_payment_session(session)
     simulator.authorize(simulator.intents()[0].id)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     report = PaymentOperation.objects.get(status="attention")
     assert report.kind == "sync"
-    resolved = resolve_operation(report, has_happened=has_happened, reason="The shopper was called.")
+    resolved = services.resolve_operation(report, has_happened=has_happened, reason="The shopper was called.")
     assert not resolved.is_open
     assert our_books(session) == their_books(simulator, session)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert not PaymentOperation.objects.open().exists()
 
 
@@ -317,15 +308,15 @@ def test_report_is_acknowledged(
 )
 def test_later_fact_outdoes_a_person(simulator: SimulatorService, payment: Payment) -> None:
     simulator.script(operation="capture", fault="async")
-    capture_payment(payment, amount="60.00")
+    services.capture_payment(payment, amount="60.00")
     operation = PaymentOperation.objects.get(kind="capture")
     simulator.script(operation="retrieve", fault="error_500_before", times=6)
     for _look in range(6):
         operation = reconcile_operation(operation)
     assert operation.status == "attention"
-    resolve_operation(operation, has_happened=False, reason="Not in the list.")
+    services.resolve_operation(operation, has_happened=False, reason="Not in the list.")
     simulator.settle(simulator.intents()[0].movements[0].id)
-    sync_payment_session(payment.session)
+    services.sync_payment_session(payment.session)
     payment.refresh_from_db()
     operation.refresh_from_db()
     assert payment.captured_amount == 60

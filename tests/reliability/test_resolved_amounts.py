@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from payments import services
 from payments.exceptions import (
     AmountError,
     InputError,
@@ -22,14 +23,6 @@ from payments.exceptions import (
 )
 from payments.models import Capture, PaymentEvent, PaymentOperation, Refund
 from payments.providers import CaptureResult, MovementFact, RefundResult, SessionFact
-from payments.services import (
-    Origin,
-    capture_payment,
-    create_payment_collection,
-    record_fact,
-    refund_payment,
-    resolve_operation,
-)
 from payments.services.operations import foresee, reported_of
 from payments.states import EventSource, MovementKind, MovementStatus, OperationKind, Outcome
 from payments.testing import Script, scripted_provider
@@ -38,7 +31,7 @@ from tests.reliability.test_resolutions import CASES, Case
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WEBHOOK = Origin(source=EventSource.WEBHOOK)
+WEBHOOK = services.Origin(source=EventSource.WEBHOOK)
 OLD = timedelta(minutes=11)
 MOVEMENTS = ["capture", "refund"]
 
@@ -52,7 +45,7 @@ def script(transactional_db: None) -> Iterator[Script]:
 
 def unknown(case: Case, script: Script, *, age: timedelta = OLD) -> PaymentOperation:
     """Return an operation whose outcome has been unknown for some time; a capture or refund is of 60.00 of 100.00."""
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
     case.prepare(collection)
     script.next(case.verb, TimeoutError())
     with pytest.raises(PaymentError):
@@ -93,7 +86,9 @@ def tell(operation: PaymentOperation, amount: str, reference: str | None = "tx_9
         currency_code="eur",
         provider_reference=reference,
     )
-    record_fact(operation.session, SessionFact(currency_code="eur", movements=(movement,)), origin=WEBHOOK)
+    services.record_fact(
+        operation.session, SessionFact(currency_code="eur", movements=(movement,)), origin=WEBHOOK
+    )
 
 
 @pytest.mark.shows(
@@ -107,7 +102,7 @@ def test_movement_is_booked_with_the_amount_that_has_moved(
     script: Script, kind: str, amount: str, status: str
 ) -> None:
     operation = IN[status](CASES[kind], script)
-    resolved = resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
+    resolved = services.resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
     assert (resolved.status, resolved.amount) == ("succeeded", Decimal(60))
     assert booked(operation) == Decimal(amount)
     event = PaymentEvent.objects.get(type="operation.resolved")
@@ -119,7 +114,7 @@ def test_movement_is_booked_with_the_amount_that_has_moved(
 @pytest.mark.parametrize("amount", ["40.00", "100.00"])
 def test_authorization_is_booked_with_what_is_held(script: Script, amount: str, status: str) -> None:
     operation = IN[status](CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
+    services.resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
     assert booked(operation) == Decimal(amount)
     assert_invariants(operation.collection)
 
@@ -127,7 +122,7 @@ def test_authorization_is_booked_with_what_is_held(script: Script, amount: str, 
 @pytest.mark.parametrize("amount", ["55.00", "60.00"])
 def test_update_is_booked_with_what_the_provider_has(script: Script, amount: str) -> None:
     operation = unknown(CASES["update"], script)
-    resolved = resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
+    resolved = services.resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
     assert (resolved.status, booked(operation)) == ("succeeded", Decimal(amount))
 
 
@@ -153,11 +148,11 @@ def test_update_is_booked_with_what_the_provider_has(script: Script, amount: str
 def test_more_than_possible_needs_a_second_word(script: Script, kind: str, amount: str, words: str) -> None:
     operation = unknown(CASES[kind], script)
     with pytest.raises(AmountError) as refusal:
-        resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
+        services.resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
     assert (refusal.value.code, refusal.value.message) == ("exceeds_possible", words)
     operation.refresh_from_db()
     assert operation.status == "unknown"
-    resolved = resolve_operation(
+    resolved = services.resolve_operation(
         operation, has_happened=True, amount=amount, reason="Seen.", accept_excess=True
     )
     assert resolved.status == "succeeded"
@@ -169,7 +164,9 @@ def test_more_than_possible_needs_a_second_word(script: Script, kind: str, amoun
 def test_more_than_was_captured_never_went_back(script: Script, word: bool) -> None:
     operation = unknown(CASES["refund"], script)
     with pytest.raises(AmountError) as refusal:
-        resolve_operation(operation, has_happened=True, amount="100.01", reason="Seen.", accept_excess=word)
+        services.resolve_operation(
+            operation, has_happened=True, amount="100.01", reason="Seen.", accept_excess=word
+        )
     assert refusal.value.code == "exceeds_captured"
     assert booked(operation) == 0
 
@@ -178,12 +175,14 @@ def test_what_was_captured_already_counts(script: Script) -> None:
     operation = unknown(CASES["capture"], script)
     tell(operation, "60.00", "tx_1")
     with pytest.raises(PaymentError):
-        resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_2")
+        services.resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_2")
     outlook = foresee(
         operation, has_happened=True, provider_reference="tx_2", amount="40", accept_excess=False
     )
     assert (outlook.before, outlook.after, outlook.excess) == (Decimal(60), Decimal(100), Decimal(0))
-    resolve_operation(operation, has_happened=True, amount="40", reason="Seen.", provider_reference="tx_2")
+    services.resolve_operation(
+        operation, has_happened=True, amount="40", reason="Seen.", provider_reference="tx_2"
+    )
     assert booked(operation) == 100
     assert_invariants(operation.collection)
 
@@ -191,11 +190,11 @@ def test_what_was_captured_already_counts(script: Script) -> None:
 def test_what_was_released_counts_as_gone(script: Script) -> None:
     operation = unknown(CASES["capture"], script)
     fact = SessionFact(currency_code="eur", canceled_amount=Decimal(90))
-    record_fact(operation.session, fact, origin=WEBHOOK)
+    services.record_fact(operation.session, fact, origin=WEBHOOK)
     with pytest.raises(AmountError) as refusal:
-        resolve_operation(operation, has_happened=True, reason="Seen.")
+        services.resolve_operation(operation, has_happened=True, reason="Seen.")
     assert refusal.value.code == "exceeds_possible"
-    resolve_operation(operation, has_happened=True, amount="10.00", reason="Seen.")
+    services.resolve_operation(operation, has_happened=True, amount="10.00", reason="Seen.")
     assert booked(operation) == 10
     assert_invariants(operation.collection)
 
@@ -203,11 +202,11 @@ def test_what_was_released_counts_as_gone(script: Script) -> None:
 def test_what_the_bank_took_back_counts_as_gone(script: Script) -> None:
     operation = unknown(CASES["refund"], script)
     fact = SessionFact(currency_code="eur", charged_back_amount=Decimal(70))
-    record_fact(operation.session, fact, origin=WEBHOOK)
+    services.record_fact(operation.session, fact, origin=WEBHOOK)
     with pytest.raises(AmountError) as refusal:
-        resolve_operation(operation, has_happened=True, reason="Seen.")
+        services.resolve_operation(operation, has_happened=True, reason="Seen.")
     assert refusal.value.code == "exceeds_possible"
-    resolve_operation(operation, has_happened=True, reason="Seen.", accept_excess=True)
+    services.resolve_operation(operation, has_happened=True, reason="Seen.", accept_excess=True)
     assert booked(operation) == 60
     assert_invariants(operation.collection)
 
@@ -225,12 +224,14 @@ def test_same_money_is_not_booked_twice(script: Script, kind: str, status: str, 
     model = Capture if kind == "capture" else Refund
     twin = model.objects.get(provider_reference="tx_9")
     with pytest.raises(TransitionError) as refusal:
-        resolve_operation(operation, has_happened=True, reason="Seen.")
+        services.resolve_operation(operation, has_happened=True, reason="Seen.")
     assert refusal.value.code == "possibly_booked"
     assert "tx_9" in refusal.value.message
     reference = "tx_9" if is_named else twin.pk
     assert foresee(operation, has_happened=True, provider_reference=reference).twin == twin
-    resolved = resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference=reference)
+    resolved = services.resolve_operation(
+        operation, has_happened=True, reason="Seen.", provider_reference=reference
+    )
     assert (resolved.status, booked(operation)) == ("succeeded", Decimal(60))
     assert resolved.target_id == twin.pk
     rows = model.objects.filter(payment=twin.payment).order_by("created_at")
@@ -242,13 +243,14 @@ def test_same_money_is_not_booked_twice(script: Script, kind: str, status: str, 
 
 def test_other_money_of_the_same_amount_is_booked_when_that_is_said(script: Script) -> None:
     half = replace(
-        CASES["capture"], run=lambda collection: capture_payment(collection.payments.get(), amount="30.00")
+        CASES["capture"],
+        run=lambda collection: services.capture_payment(collection.payments.get(), amount="30.00"),
     )
     operation = unknown(half, script)
     tell(operation, "30.00")
     with pytest.raises(TransitionError):
-        resolve_operation(operation, has_happened=True, amount="30", reason="Seen.")
-    resolve_operation(
+        services.resolve_operation(operation, has_happened=True, amount="30", reason="Seen.")
+    services.resolve_operation(
         operation, has_happened=True, amount="30", reason="Seen.", provider_reference="tx_other"
     )
     assert booked(operation) == 60
@@ -259,9 +261,11 @@ def test_reference_of_what_has_another_amount_is_refused(script: Script) -> None
     operation = unknown(CASES["capture"], script)
     tell(operation, "50.00")
     with pytest.raises(InputError) as refusal:
-        resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_9")
+        services.resolve_operation(operation, has_happened=True, reason="Seen.", provider_reference="tx_9")
     assert refusal.value.code == "reference_has_other_amount"
-    resolve_operation(operation, has_happened=True, amount="50", reason="Seen.", provider_reference="tx_9")
+    services.resolve_operation(
+        operation, has_happened=True, amount="50", reason="Seen.", provider_reference="tx_9"
+    )
     assert booked(operation) == 50
 
 
@@ -274,9 +278,9 @@ def test_reference_of_another_operation_is_refused(script: Script) -> None:
             outcome=Outcome.SUCCEEDED, amount=Decimal(10), currency_code="eur", provider_reference="tx_9"
         ),
     )
-    capture_payment(operation.payment, amount="10.00")
+    services.capture_payment(operation.payment, amount="10.00")
     with pytest.raises(InputError) as refusal:
-        resolve_operation(
+        services.resolve_operation(
             operation, has_happened=True, amount="10", reason="Seen.", provider_reference="tx_9"
         )
     assert refusal.value.code == "reference_taken"
@@ -288,7 +292,7 @@ def test_reference_of_another_operation_is_refused(script: Script) -> None:
 )
 @pytest.mark.parametrize("kind", MOVEMENTS)
 def test_what_was_reported_is_filled_in_and_known_afterwards(script: Script, kind: str) -> None:
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
     case = CASES[kind]
     case.prepare(collection)
     result_class: Any = CaptureResult if kind == "capture" else RefundResult
@@ -301,7 +305,7 @@ def test_what_was_reported_is_filled_in_and_known_afterwards(script: Script, kin
     operation = PaymentOperation.objects.get(status="attention")
     reported = reported_of(operation)
     assert (reported.amount, reported.reference) == (Decimal(55), "tx_5")
-    resolve_operation(
+    services.resolve_operation(
         operation,
         has_happened=True,
         amount=reported.amount,
@@ -317,7 +321,9 @@ def test_what_was_reported_is_filled_in_and_known_afterwards(script: Script, kin
         provider_reference="tx_5",
     )
     for known in (movement, replace(movement, operation_id=operation.pk)):
-        record_fact(operation.session, SessionFact(currency_code="eur", movements=(known,)), origin=WEBHOOK)
+        services.record_fact(
+            operation.session, SessionFact(currency_code="eur", movements=(known,)), origin=WEBHOOK
+        )
     assert booked(operation) == 55
     assert not PaymentOperation.objects.open().exists()
     assert_invariants(operation.collection)
@@ -335,7 +341,7 @@ def test_what_was_reported_is_filled_in_and_known_afterwards(script: Script, kin
 def test_amount_that_cannot_be_is_refused(script: Script, amount: str, code: str) -> None:
     operation = attention(CASES["capture"], script)
     with pytest.raises(AmountError) as refusal:
-        resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
+        services.resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
     assert refusal.value.code == code
     operation.refresh_from_db()
     assert operation.status == "attention"
@@ -348,7 +354,7 @@ def test_amount_is_refused_where_none_is_expected(script: Script, name: str, has
     if has_happened and operation.kind in ("update", "authorize", "capture", "refund"):
         return
     with pytest.raises(InputError) as refusal:
-        resolve_operation(operation, has_happened=has_happened, amount="1", reason="Seen.")
+        services.resolve_operation(operation, has_happened=has_happened, amount="1", reason="Seen.")
     assert (refusal.value.code, refusal.value.field) == ("amount_not_expected", "amount")
 
 
@@ -361,11 +367,11 @@ def test_amount_is_refused_where_none_is_expected(script: Script, name: str, has
 def test_unknown_outcome_is_resolved_after_ten_minutes(script: Script, name: str, has_happened: bool) -> None:
     operation = unknown(CASES[name], script, age=timedelta(minutes=9, seconds=50))
     with pytest.raises(TransitionError) as refusal:
-        resolve_operation(operation, has_happened=has_happened, reason="Seen.")
+        services.resolve_operation(operation, has_happened=has_happened, reason="Seen.")
     assert refusal.value.code == "too_early"
     assert operation.unclear_since is not None
     PaymentOperation.objects.filter(pk=operation.pk).update(unclear_since=operation.unclear_since - OLD)
-    resolved = resolve_operation(operation, has_happened=has_happened, reason="Seen.")
+    resolved = services.resolve_operation(operation, has_happened=has_happened, reason="Seen.")
     assert resolved.status == ("succeeded" if has_happened else "declined")
     assert_invariants(operation.collection)
 
@@ -391,7 +397,7 @@ def test_nothing_else_is_resolved(script: Script, status: str) -> None:
             [status, key, finished_at, "" if status == "succeeded" else "not_sent", operation.pk],
         )
     with pytest.raises(TransitionError) as refusal:
-        resolve_operation(operation, has_happened=True, reason="Seen.")
+        services.resolve_operation(operation, has_happened=True, reason="Seen.")
     assert refusal.value.code == "not_in_attention"
 
 
@@ -404,15 +410,15 @@ def test_operation_that_is_being_sent_again_is_not_resolved(script: Script) -> N
         lease_owner="worker", lease_expires_at=timezone.now() + timedelta(minutes=1)
     )
     with pytest.raises(OperationInProgressError):
-        resolve_operation(operation, has_happened=False, reason="Not seen.")
+        services.resolve_operation(operation, has_happened=False, reason="Not seen.")
 
 
 def test_refund_beside_another_that_is_pending_takes_what_was_captured(script: Script) -> None:
     operation = unknown(CASES["refund"], script)
     assert operation.payment is not None
     script.next("refund", RefundResult(outcome=Outcome.PENDING))
-    refund_payment(operation.payment, amount="40.00")
-    resolve_operation(operation, has_happened=True, amount="50", reason="Seen.")
+    services.refund_payment(operation.payment, amount="40.00")
+    services.resolve_operation(operation, has_happened=True, amount="50", reason="Seen.")
     assert booked(operation) == 50
     with pytest.raises(PaymentError):
-        refund_payment(operation.payment, amount="20.00")
+        services.refund_payment(operation.payment, amount="20.00")

@@ -9,19 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from payments import services
 from payments.exceptions import AmountError, InputError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers import AuthorizeResult, MovementFact, SessionFact
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    cancel_payment_collection,
-    capture_payment,
-    correct_operation,
-    create_payment_session,
-    record_fact,
-    resolve_operation,
-)
 from payments.services.ledger.records import record_result
 from payments.services.operations import check_correctable, foresee
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
@@ -55,14 +46,14 @@ def script(transactional_db: None) -> Iterator[Script]:
 def taken_back(script: Script, *, amount: str | None = None) -> PaymentOperation:
     """Return an authorization of 100.00 euros that a person has booked, and then taken back."""
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
-    return correct_operation(operation, has_happened=False, reason="Another order's.")
+    services.resolve_operation(operation, has_happened=True, amount=amount, reason="Seen.")
+    return services.correct_operation(operation, has_happened=False, reason="Another order's.")
 
 
 def tell(operation: PaymentOperation, fact: SessionFact) -> Payment:
     """Have a webhook report something, twice, and return the payment as it is then."""
     for _each in range(2):
-        record_fact(operation.session, fact, origin=WEBHOOK)
+        services.record_fact(operation.session, fact, origin=WEBHOOK)
     operation.refresh_from_db()
     assert_invariants(operation.collection)
     return Payment.objects.get(session=operation.session)
@@ -79,7 +70,7 @@ def assert_held(payment: Payment, amount: int = 100) -> None:
 
 def pay_otherwise(collection: PaymentCollection) -> None:
     """Have somebody pay for a collection by another session."""
-    authorize_payment_session(create_payment_session(collection, provider_id="scripted"))
+    services.authorize_payment_session(services.create_payment_session(collection, provider_id="scripted"))
 
 
 def figures(payment: Payment) -> list[Any]:
@@ -107,9 +98,9 @@ def test_report_restores_what_was_taken_back(script: Script, amount: int | None)
     assert event_count(operation.collection, "payment.authorized") == 2
     assert not PaymentOperation.objects.open().exists()
     with pytest.raises(TransitionError) as refusal:
-        correct_operation(operation, has_happened=False, reason="No.")
+        services.correct_operation(operation, has_happened=False, reason="No.")
     assert refusal.value.code == "already_recorded"
-    capture_payment(payment)
+    services.capture_payment(payment)
 
 
 def test_late_answer_restores_what_was_taken_back(script: Script) -> None:
@@ -159,15 +150,17 @@ def test_persons_second_word_restores_what_was_taken_back(
     operation = taken_back(script, amount=first)
     check_correctable(operation)
     for _each in range(2):
-        corrected = correct_operation(operation, has_happened=True, amount=then, reason="Ours after all.")
+        corrected = services.correct_operation(
+            operation, has_happened=True, amount=then, reason="Ours after all."
+        )
         assert (corrected.status, corrected.error_code) == ("succeeded", "")
         payment = Payment.objects.get()
         assert_held(payment, held)
         assert payment.is_by_person
         with pytest.raises(TransitionError) as refusal:
-            correct_operation(operation, has_happened=True, reason="Ours after all.")
+            services.correct_operation(operation, has_happened=True, reason="Ours after all.")
         assert refusal.value.code == "nothing_to_correct"
-        correct_operation(operation, has_happened=False, reason="Another order's.")
+        services.correct_operation(operation, has_happened=False, reason="Another order's.")
         assert (Payment.objects.get().status, operation.collection.payments.count()) == ("canceled", 1)
         assert_invariants(operation.collection)
     tell(operation, HELD)
@@ -178,9 +171,9 @@ def test_persons_word_of_more_than_was_asked_needs_a_second_one(script: Script) 
     operation = taken_back(script)
     said: Any = {"has_happened": True, "amount": "110", "reason": "Ours."}
     with pytest.raises(AmountError) as refusal:
-        correct_operation(operation, **said)
+        services.correct_operation(operation, **said)
     assert refusal.value.code == "exceeds_possible"
-    correct_operation(operation, **said, accept_excess=True)
+    services.correct_operation(operation, **said, accept_excess=True)
     assert_held(Payment.objects.get(), 110)
     assert_invariants(operation.collection)
 
@@ -200,13 +193,13 @@ def test_person_says_twice_that_more_than_is_due_is_held(script: Script) -> None
     operation = taken_back(script)
     pay_otherwise(operation.collection)
     with pytest.raises(AmountError) as refusal:
-        correct_operation(operation, has_happened=True, reason="Ours.")
+        services.correct_operation(operation, has_happened=True, reason="Ours.")
     assert (refusal.value.code, refusal.value.message) == (
         "exceeds_possible",
         "100.00 EUR would be held, which is 100.00 EUR more than was asked, or is left to pay.",
     )
     assert foresee(operation, has_happened=True, accept_excess=True).excess == 100
-    corrected = correct_operation(operation, has_happened=True, reason="Ours.", accept_excess=True)
+    corrected = services.correct_operation(operation, has_happened=True, reason="Ours.", accept_excess=True)
     assert corrected.status == "succeeded"
     assert_held_twice(Payment.objects.get(session=operation.session))
     assert not attention()
@@ -221,7 +214,7 @@ def assert_held_twice(payment: Payment) -> None:
 
 def test_report_for_a_collection_that_was_canceled_since_needs_a_person(script: Script) -> None:
     operation = taken_back(script)
-    cancel_payment_collection(operation.collection)
+    services.cancel_payment_collection(operation.collection)
     payment = tell(operation, HELD)
     assert (payment.status, payment.session.status) == ("authorized", "authorized")
     assert [detail.partition(":")[0] for detail in attention()] == ["late_authorization"]
@@ -235,8 +228,8 @@ def test_report_for_a_collection_that_was_canceled_since_needs_a_person(script: 
 def test_what_was_really_released_stays_so(script: Script, way: str) -> None:
     if way == "released here":
         operation = unknown(CASES["authorize"], script)
-        resolve_operation(operation, has_happened=True, reason="Seen.")
-        cancel_payment(Payment.objects.get())
+        services.resolve_operation(operation, has_happened=True, reason="Seen.")
+        services.cancel_payment(Payment.objects.get())
     else:
         operation = taken_back(script)
         stated = None if way == "told after" else Decimal(100)
@@ -245,15 +238,15 @@ def test_what_was_really_released_stays_so(script: Script, way: str) -> None:
     assert [*figures(payment), payment.session.status] == ["canceled", 100, 0, 100, "canceled"]
     for has_happened in (True, False):
         with pytest.raises(TransitionError) as refusal:
-            correct_operation(operation, has_happened=has_happened, reason="No.")
+            services.correct_operation(operation, has_happened=has_happened, reason="No.")
         assert refusal.value.code == "already_recorded"
     assert PaymentEvent.objects.filter(type="payment.authorized").count() == 1
 
 
 def test_unauthorized_session_that_was_abandoned_is_late_as_ever(script: Script) -> None:
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=False, reason="Not seen.")
-    cancel_payment_collection(operation.collection)
+    services.resolve_operation(operation, has_happened=False, reason="Not seen.")
+    services.cancel_payment_collection(operation.collection)
     payment = tell(operation, HELD)
     assert payment.status == "authorized"
     assert [detail.partition(":")[0] for detail in attention()] == ["late_authorization"]
@@ -261,11 +254,11 @@ def test_unauthorized_session_that_was_abandoned_is_late_as_ever(script: Script)
 
 def test_another_amount_than_a_person_has_said_leaves_it_to_be_corrected(script: Script) -> None:
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, amount="70", reason="Misread.")
+    services.resolve_operation(operation, has_happened=True, amount="70", reason="Misread.")
     payment = tell(operation, HELD)
     assert [payment.amount, payment.is_by_person] == [70, True]
     assert attention() == ["authorized_amount_mismatch: expected 70, reported 100"]
-    correct_operation(operation, has_happened=True, amount="100", reason="Misread.")
+    services.correct_operation(operation, has_happened=True, amount="100", reason="Misread.")
     assert_held(tell(operation, HELD))
     assert not Payment.objects.get().is_by_person
 
@@ -277,10 +270,10 @@ def test_another_amount_than_a_person_has_said_leaves_it_to_be_corrected(script:
 @pytest.mark.parametrize("is_taken_back", [False, True])
 def test_reference_of_a_hold_is_corrected(script: Script, is_taken_back: bool) -> None:
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, reason="Seen.")
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
     if is_taken_back:
-        correct_operation(operation, has_happened=False, reason="Another order's.")
-    corrected = correct_operation(
+        services.correct_operation(operation, has_happened=False, reason="Another order's.")
+    corrected = services.correct_operation(
         operation, has_happened=True, provider_reference="pay_right", reason="Mistyped."
     )
     assert corrected.status == "succeeded"
@@ -293,12 +286,12 @@ def test_reference_of_a_hold_is_corrected(script: Script, is_taken_back: bool) -
 @pytest.mark.parametrize("is_taken_back", [False, True])
 def test_reference_of_another_hold_is_refused(script: Script, is_taken_back: bool) -> None:
     other = unknown(CASES["authorize"], script)
-    resolve_operation(other, has_happened=True, reason="Seen.")
+    services.resolve_operation(other, has_happened=True, reason="Seen.")
     taken = Payment.objects.get().provider_reference
     operation = unknown(CASES["authorize"], script)
-    resolve_operation(operation, has_happened=True, reason="Seen.")
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
     if is_taken_back:
-        correct_operation(operation, has_happened=False, reason="Another order's.")
+        services.correct_operation(operation, has_happened=False, reason="Another order's.")
     with pytest.raises(InputError) as refusal:
-        correct_operation(operation, has_happened=True, provider_reference=taken, reason="Mistyped.")
+        services.correct_operation(operation, has_happened=True, provider_reference=taken, reason="Mistyped.")
     assert refusal.value.code == "reference_taken"

@@ -15,23 +15,10 @@ from typing import Any, Final
 import pytest
 from django.contrib.auth import get_user_model
 
+from payments import services
 from payments.exceptions import OutcomeUnknownError, PaymentError
 from payments.models import Payment, PaymentCollection, PaymentSession, RefundReason
 from payments.providers import InitiateResult, NextAction, SessionFact
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    cancel_payment_session,
-    capture_payment,
-    create_account_holder,
-    create_installment_plan,
-    create_payment_session,
-    payment_context,
-    reconcile_due,
-    record_fact,
-    refund_payment,
-    update_payment_session,
-)
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.reliability.banks import WEBHOOK, Act, Bank, lost, open_collection, open_session
@@ -91,7 +78,7 @@ def send_again(bank: Bank, clock: TestClock, verb: str) -> None:
     """Have the reconciler send what got lost, and see that it is the same."""
     (first,) = bank.requests(verb)[-1:]
     clock.advance(timedelta(minutes=2))
-    reconcile_due()
+    services.reconcile_due()
     *_others, second = bank.requests(verb)
     assert second is not first
     assert second == first
@@ -122,11 +109,11 @@ def test_request_is_the_same_whatever_was_renamed(
 def test_refund_is_sent_again_with_the_reason_as_it_was_called(
     bank: Bank, clock: TestClock, payment: Payment
 ) -> None:
-    capture_payment(payment)
+    services.capture_payment(payment)
     reason = RefundReason.objects.create(label="Requested by customer")
     bank.next("refund", lost)
     with pytest.raises(OutcomeUnknownError):
-        refund_payment(payment, amount="40.00", reason=reason)
+        services.refund_payment(payment, amount="40.00", reason=reason)
     RefundReason.objects.filter(pk=reason.pk).update(label="Changed their mind")
     send_again(bank, clock, "refund")
     assert [request.reason for request in bank.requests("refund")] == ["Requested by customer"] * 2
@@ -136,21 +123,21 @@ def test_refund_is_sent_again_with_the_reason_as_it_was_called(
 def test_refund_without_a_reason_is_sent_again_without_one(
     bank: Bank, clock: TestClock, payment: Payment
 ) -> None:
-    capture_payment(payment)
+    services.capture_payment(payment)
     bank.next("refund", lost)
     with pytest.raises(OutcomeUnknownError):
-        refund_payment(payment, amount="40.00")
+        services.refund_payment(payment, amount="40.00")
     send_again(bank, clock, "refund")
     assert [request.reason for request in bank.requests("refund")] == [None] * 2
 
 
 def test_second_refund_names_the_reason_as_it_is_called_by_then(bank: Bank, payment: Payment) -> None:
-    capture_payment(payment)
+    services.capture_payment(payment)
     reason = RefundReason.objects.create(label="Requested by customer")
-    refund_payment(payment, amount="40.00", reason=reason)
+    services.refund_payment(payment, amount="40.00", reason=reason)
     reason.label = "Changed their mind"
     reason.save()
-    refund_payment(payment, amount="40.00", reason=reason)
+    services.refund_payment(payment, amount="40.00", reason=reason)
     assert [request.reason for request in bank.requests("refund")] == [
         "Requested by customer",
         "Changed their mind",
@@ -162,10 +149,10 @@ def test_initiation_is_sent_again_with_the_payer_as_it_was(
 ) -> None:
     bank.next("initiate", lost)
     with pytest.raises(OutcomeUnknownError):
-        create_payment_session(
+        services.create_payment_session(
             collection,
             provider_id="bank",
-            context=payment_context(collection, return_url="https://shop.example/back"),
+            context=services.payment_context(collection, return_url="https://shop.example/back"),
         )
     rename_everything(collection)
     send_again(bank, clock, "initiate")
@@ -180,10 +167,12 @@ def test_initiation_is_sent_again_with_the_payer_as_it_was(
 def test_installment_is_initiated_again_as_it_was(
     bank: Bank, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    part, *_others = create_installment_plan(collection, provider_id="bank", count=2, interval="month")
+    part, *_others = services.create_installment_plan(
+        collection, provider_id="bank", count=2, interval="month"
+    )
     bank.next("initiate", lost)
     with pytest.raises(OutcomeUnknownError):
-        authorize_payment_session(part)
+        services.authorize_payment_session(part)
     rename_everything(collection)
     send_again(bank, clock, "initiate")
 
@@ -191,10 +180,10 @@ def test_installment_is_initiated_again_as_it_was(
 def test_account_is_asked_for_again_with_the_address_as_it_was(customer: Any, script: Script) -> None:
     script.next("create_account", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
-        create_account_holder(customer, provider_id="scripted")
+        services.create_account_holder(customer, provider_id="scripted")
     customer.email = "caroline@shop.example"
     customer.save()
-    create_account_holder(customer, provider_id="scripted")
+    services.create_account_holder(customer, provider_id="scripted")
     first, second = script.requests("create_account")
     assert (first.is_retry, second.is_retry) == (False, True)
     assert replace(second, is_retry=False) == first
@@ -210,8 +199,8 @@ def test_account_is_asked_for_again_with_the_address_as_it_was(customer: Any, sc
 @pytest.mark.parametrize(
     ("verb", "change"),
     [
-        ("update", lambda session: update_payment_session(session, amount="60.00")),
-        ("cancel", cancel_payment_session),
+        ("update", lambda session: services.update_payment_session(session, amount="60.00")),
+        ("cancel", services.cancel_payment_session),
     ],
     ids=["update", "cancel"],
 )
@@ -225,7 +214,7 @@ def test_request_is_the_same_whatever_a_report_has_renewed(
     bank.next(verb, lost)
     with pytest.raises(OutcomeUnknownError):
         change(session)
-    record_fact(session, RENEWED, origin=WEBHOOK)
+    services.record_fact(session, RENEWED, origin=WEBHOOK)
     session.refresh_from_db()
     assert (session.data, session.provider_data) == ({"client_token": "new"}, {"version": 2})
     send_again(bank, clock, verb)
@@ -238,8 +227,8 @@ def test_request_is_the_same_when_a_report_has_brought_the_reference(
     session = open_session(collection)
     bank.next("update", lost)
     with pytest.raises(OutcomeUnknownError):
-        update_payment_session(session, amount="60.00")
-    record_fact(session, RENEWED, origin=WEBHOOK)
+        services.update_payment_session(session, amount="60.00")
+    services.record_fact(session, RENEWED, origin=WEBHOOK)
     session.refresh_from_db()
     assert session.provider_reference == "account_1"
     send_again(bank, clock, "update")
@@ -253,8 +242,8 @@ def test_request_is_the_same_when_a_report_has_brought_the_reference(
 def test_movement_is_sent_again_the_same_whatever_another_has_renewed(
     bank: Bank, clock: TestClock, payment: Payment, verb: str
 ) -> None:
-    capture_payment(payment, amount="50.00")
-    move = capture_payment if verb == "capture" else refund_payment
+    services.capture_payment(payment, amount="50.00")
+    move = services.capture_payment if verb == "capture" else services.refund_payment
     bank.next(verb, lost, _renewing)
     with pytest.raises(OutcomeUnknownError):
         move(payment, amount="30.00")
@@ -263,7 +252,7 @@ def test_movement_is_sent_again_the_same_whatever_another_has_renewed(
     assert payment.provider_data == {"version": 3}
     lost_one, _other = bank.requests(verb)[-2:]
     clock.advance(timedelta(minutes=2))
-    reconcile_due()
+    services.reconcile_due()
     assert bank.requests(verb)[-1] == lost_one
     taken, back = (100, 0) if verb == "capture" else (50, 50)
     assert bank.of(payment.session).captured == taken
@@ -274,12 +263,12 @@ def test_movement_is_sent_again_the_same_whatever_another_has_renewed(
 def test_release_is_sent_again_the_same_whatever_a_refund_has_renewed(
     bank: Bank, clock: TestClock, payment: Payment
 ) -> None:
-    capture_payment(payment, amount="40.00")
+    services.capture_payment(payment, amount="40.00")
     bank.next("cancel", lost)
     with pytest.raises(OutcomeUnknownError):
-        cancel_payment(payment)
+        services.cancel_payment(payment)
     bank.next("refund", _renewing)
-    refund_payment(payment, amount="10.00")
+    services.refund_payment(payment, amount="10.00")
     send_again(bank, clock, "cancel")
     assert bank.of(payment.session).released == Decimal(60)
     bank.assert_agrees(payment.collection)
@@ -287,8 +276,8 @@ def test_release_is_sent_again_the_same_whatever_a_refund_has_renewed(
 
 def test_next_request_has_what_the_bank_has_renewed(bank: Bank, payment: Payment) -> None:
     bank.next("capture", _renewing)
-    capture_payment(payment, amount="30.00")
-    capture_payment(payment, amount="20.00")
+    services.capture_payment(payment, amount="30.00")
+    services.capture_payment(payment, amount="20.00")
     assert [request.provider_data for request in bank.requests("capture")] == [{}, {"version": 3}]
 
 

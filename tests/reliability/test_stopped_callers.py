@@ -22,18 +22,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from payments import services
 from payments.exceptions import DeclinedError, PaymentError
 from payments.models import Payment, PaymentOperation
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment_collection,
-    cancel_payment_session,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    reconcile_due,
-    resolve_operation,
-)
 from payments.simulator import SimulatorService
 from payments.states import OperationStatus, SessionStatus
 from tests.programs import killed_if_late
@@ -94,11 +85,11 @@ def test_capture_that_was_refused_meanwhile_is_not_sent_by_who_wakes_up(
     def take_over() -> None:
         clock.advance(NAP)
         bank.next("capture", refused)
-        assert reconcile_due() == 1
-        capture_payment(payment, amount="30.00")
+        assert services.reconcile_due() == 1
+        services.capture_payment(payment, amount="30.00")
 
     with waking_up_after(take_over), pytest.raises(DeclinedError):
-        capture_payment(payment, amount="30.00")
+        services.capture_payment(payment, amount="30.00")
     assert len(bank.requests("capture")) == 2
     assert_captured_once(bank, payment)
 
@@ -113,7 +104,7 @@ def test_nothing_that_was_refused_meanwhile_is_sent_by_who_wakes_up(
     def take_over() -> None:
         clock.advance(NAP)
         bank.next(verb.kind, refused)
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
         verb.run(PAYER, collection)
 
     with waking_up_after(take_over), suppress(PaymentError):
@@ -137,7 +128,7 @@ def test_what_the_reconciler_has_sent_is_not_sent_by_who_wakes_up(
 
     def take_over() -> None:
         clock.advance(NAP)
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
 
     with waking_up_after(take_over):
         verb.run(PAYER, collection)
@@ -159,11 +150,11 @@ def test_what_a_person_has_decided_is_not_sent_by_who_wakes_up(
         bank.next("retrieve", *[lost] * 6)
         let_time_pass(clock)
         (operation,) = PaymentOperation.objects.filter(status=OperationStatus.ATTENTION)
-        resolve_operation(operation, has_happened=False, reason="The process hangs.")
-        capture_payment(payment, amount="30.00")
+        services.resolve_operation(operation, has_happened=False, reason="The process hangs.")
+        services.capture_payment(payment, amount="30.00")
 
     with waking_up_after(decide), pytest.raises(DeclinedError):
-        capture_payment(payment, amount="30.00")
+        services.capture_payment(payment, amount="30.00")
     assert len(bank.requests("capture")) == 1
     assert_captured_once(bank, payment)
 
@@ -176,11 +167,11 @@ def test_cancelation_that_was_refused_meanwhile_does_not_let_go_of_what_was_paid
     def pay() -> None:
         clock.advance(NAP)
         bank.next("cancel", refused)
-        assert reconcile_due() == 1
-        authorize_payment_session(session)
+        assert services.reconcile_due() == 1
+        services.authorize_payment_session(session)
 
     with waking_up_after(pay), suppress(PaymentError):
-        cancel_payment_session(session)
+        services.cancel_payment_session(session)
     assert len(bank.requests("cancel")) == 1
     assert bank.of(session).held == 100
     session.refresh_from_db()
@@ -196,10 +187,10 @@ def test_what_nobody_has_sent_meanwhile_is_sent_once(
         clock.advance(NAP)
         if can_ask:
             bank.next("retrieve", lost)
-            assert reconcile_due() == 1
+            assert services.reconcile_due() == 1
 
     with waking_up_after(leave_it), suppress(PaymentError):
-        capture_payment(payment, amount="30.00")
+        services.capture_payment(payment, amount="30.00")
     let_time_pass(clock)
     assert len(bank.requests("capture")) == 1
     assert_captured_once(bank, payment)
@@ -214,17 +205,17 @@ def test_reconciler_that_wakes_up_does_not_send_what_another_has_ended(
 ) -> None:
     bank.next("capture", lost)
     with suppress(PaymentError):
-        capture_payment(payment, amount="30.00")
+        services.capture_payment(payment, amount="30.00")
 
     def take_over() -> None:
         clock.advance(NAP)
         bank.next("capture", refused)
-        assert reconcile_due() == 1
-        capture_payment(payment, amount="30.00")
+        assert services.reconcile_due() == 1
+        services.capture_payment(payment, amount="30.00")
 
     clock.advance(NAP)
     with waking_up_after(take_over):
-        reconcile_due()
+        services.reconcile_due()
     assert len(bank.requests("capture")) == 3
     assert_captured_once(bank, payment)
 
@@ -242,10 +233,10 @@ def test_session_that_waits_for_its_turn_is_canceled_once(bank: Bank, clock: Tes
 
     def dawdle() -> None:
         clock.advance(NAP)
-        assert reconcile_due() == 3
+        assert services.reconcile_due() == 3
 
     bank.next("cancel", before_answering(dawdle))
-    cancel_payment_collection(collection)
+    services.cancel_payment_collection(collection)
     for session in sessions:
         session.refresh_from_db()
         assert session.status == SessionStatus.CANCELED
@@ -262,7 +253,7 @@ def test_session_that_waits_for_the_one_before_it_is_initiated_once(
 
     def dawdle() -> None:
         clock.advance(NAP)
-        assert reconcile_due() == 2
+        assert services.reconcile_due() == 2
 
     bank.next("cancel", before_answering(dawdle))
     session = open_session(collection)
@@ -278,8 +269,10 @@ def test_session_that_waits_for_the_one_before_it_is_initiated_once(
 def held(transactional_db: None, simulator: SimulatorService) -> Payment:
     """Return a payment that the simulator holds, which keeps no answer under a key."""
     simulator.settings.key_window = 0.0
-    collection = create_payment_collection(amount="100.00", currency_code="eur")
-    payment = authorize_payment_session(create_payment_session(collection, provider_id="simulator")).payment
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+    payment = services.authorize_payment_session(
+        services.create_payment_session(collection, provider_id="simulator")
+    ).payment
     assert payment is not None
     return payment
 
@@ -340,8 +333,8 @@ def test_stopped_process_does_not_capture_what_was_refused_meanwhile(
     with sleeping_caller(held) as process:
         expire_the_lease()
         simulator.script(operation="capture", fault="decline")
-        assert reconcile_due() == 1
-        capture_payment(held, amount="30.00")
+        assert services.reconcile_due() == 1
+        services.capture_payment(held, amount="30.00")
         assert wake_up(process) == "DeclinedError"
     assert simulator.totals(held.session_id).captured == 3_000
     assert len(simulator.calls(operation="capture")) == 2
@@ -359,7 +352,7 @@ def test_stopped_process_does_not_capture_what_was_captured_meanwhile(
 ) -> None:
     with sleeping_caller(held) as process:
         expire_the_lease()
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
         assert wake_up(process) == "partially_captured"
     assert simulator.totals(held.session_id).captured == 3_000
     assert len(simulator.calls(operation="capture")) == 1

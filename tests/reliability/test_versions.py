@@ -14,44 +14,12 @@ from typing import Final
 import pytest
 from django.utils import timezone
 
+from payments import models, services
 from payments.exceptions import PaymentError
-from payments.models import (
-    Payment,
-    PaymentCollection,
-    PaymentOperation,
-    PaymentProvider,
-    PaymentSession,
-    WebhookEvent,
-)
 from payments.providers import Failure, NextAction, SessionFact, encode_fact
-from payments.services import (
-    ResolvedPayable,
-    authorize_payment_session,
-    cancel_payment_collection,
-    cancel_payment_session,
-    capture_payment,
-    create_installment_plan,
-    create_payment_collection,
-    mark_payment_collection_as_paid,
-    open_payment_collection,
-    process_due_events,
-    record_fact,
-    replay_webhook_event,
-    sync_payment_session,
-    update_payment_collection,
-)
 from payments.states import OperationStatus, SessionStatus, WebhookEventStatus
 from payments.testing.factories import CustomerFactory
-from tests.reliability.banks import (
-    WEBHOOK,
-    Bank,
-    Fault,
-    done,
-    lost,
-    open_session,
-    refused,
-    unanswered,
-)
+from tests.reliability import banks
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import named, thoroughly
 from tests.reliability.observers import HAVE_VERSIONS, observed
@@ -67,12 +35,14 @@ PAYER: Final = Payer(provider_id="bank")
 SOME_VERBS: Final = tuple(verb for verb in VERBS if verb.name in ("authorize", "capture", "cancel_session"))
 
 
-def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) -> PaymentOperation:
+def lose(
+    bank: banks.Bank, verb: str, act: Callable[[], object], *, times: int = 1
+) -> models.PaymentOperation:
     """Do something whose request gets lost, so often, and return its operation."""
-    bank.next(verb, *[lost] * times)
+    bank.next(verb, *[banks.lost] * times)
     with suppress(PaymentError):
         act()
-    return PaymentOperation.objects.get(status=OperationStatus.UNKNOWN)
+    return models.PaymentOperation.objects.get(status=OperationStatus.UNKNOWN)
 
 
 # The verbs
@@ -81,72 +51,84 @@ def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) ->
 @pytest.mark.parametrize(
     ("verb", "fault"),
     [
-        *((verb, done) for verb in VERBS),
-        *(thoroughly(verb, fault) for verb in SOME_VERBS for fault in (lost, refused, unanswered)),
+        *((verb, banks.done) for verb in VERBS),
+        *(
+            thoroughly(verb, fault)
+            for verb in SOME_VERBS
+            for fault in (banks.lost, banks.refused, banks.unanswered)
+        ),
     ],
     ids=named,
 )
-def test_every_verb_counts(bank: Bank, clock: TestClock, db: None, verb: Verb, fault: Fault) -> None:
+def test_every_verb_counts(
+    bank: banks.Bank, clock: TestClock, db: None, verb: Verb, fault: banks.Fault
+) -> None:
     collection = verb.prepare(PAYER)
     bank.next(verb.kind, fault)
     with observed(bank, collection), suppress(PaymentError):
         verb.run(PAYER, collection)
 
 
-def test_session_that_replaces_another_counts(bank: Bank, session: PaymentSession) -> None:
+def test_session_that_replaces_another_counts(bank: banks.Bank, session: models.PaymentSession) -> None:
     with observed(bank, session.collection):
-        open_session(session.collection)
+        banks.open_session(session.collection)
 
 
 @pytest.mark.parametrize("amount", ["60.00", "150.00"])
-def test_change_of_amount_counts(bank: Bank, session: PaymentSession, amount: str) -> None:
+def test_change_of_amount_counts(bank: banks.Bank, session: models.PaymentSession, amount: str) -> None:
     with observed(bank, session.collection):
-        update_payment_collection(session.collection, amount=amount)
+        services.update_payment_collection(session.collection, amount=amount)
 
 
-def test_change_of_amount_without_sessions_counts(bank: Bank, collection: PaymentCollection) -> None:
+def test_change_of_amount_without_sessions_counts(
+    bank: banks.Bank, collection: models.PaymentCollection
+) -> None:
     with observed(bank, collection):
-        update_payment_collection(collection, amount="60.00")
+        services.update_payment_collection(collection, amount="60.00")
 
 
-@pytest.mark.parametrize("fault", [done, lost, refused], ids=named)
-def test_cancelation_of_a_collection_counts(bank: Bank, collection: PaymentCollection, fault: Fault) -> None:
-    authorize_payment_session(open_session(collection, "60.00"))
-    open_session(collection)
+@pytest.mark.parametrize("fault", [banks.done, banks.lost, banks.refused], ids=named)
+def test_cancelation_of_a_collection_counts(
+    bank: banks.Bank, collection: models.PaymentCollection, fault: banks.Fault
+) -> None:
+    services.authorize_payment_session(banks.open_session(collection, "60.00"))
+    banks.open_session(collection)
     bank.next("cancel", fault)
     with observed(bank, collection), suppress(PaymentError):
-        cancel_payment_collection(collection)
+        services.cancel_payment_collection(collection)
 
 
-def test_cancelation_of_an_empty_collection_counts(bank: Bank, collection: PaymentCollection) -> None:
+def test_cancelation_of_an_empty_collection_counts(
+    bank: banks.Bank, collection: models.PaymentCollection
+) -> None:
     with observed(bank, collection):
-        cancel_payment_collection(collection)
+        services.cancel_payment_collection(collection)
 
 
-def test_mark_as_paid_counts(bank: Bank, collection: PaymentCollection) -> None:
-    open_session(collection, "60.00")
-    open_session(collection)
+def test_mark_as_paid_counts(bank: banks.Bank, collection: models.PaymentCollection) -> None:
+    banks.open_session(collection, "60.00")
+    banks.open_session(collection)
     with observed(bank, collection):
-        mark_payment_collection_as_paid(collection)
+        services.mark_payment_collection_as_paid(collection)
 
 
-def test_installments_count(bank: Bank, collection: PaymentCollection) -> None:
+def test_installments_count(bank: banks.Bank, collection: models.PaymentCollection) -> None:
     with observed(bank, collection):
-        parts = create_installment_plan(collection, provider_id="bank", count=3, interval="month")
+        parts = services.create_installment_plan(collection, provider_id="bank", count=3, interval="month")
     with observed(bank, collection):
-        authorize_payment_session(parts[0])
+        services.authorize_payment_session(parts[0])
     with observed(bank, collection):
-        cancel_payment_session(parts[1])
+        services.cancel_payment_session(parts[1])
 
 
-def test_adoption_of_a_guest_s_collection_counts(bank: Bank, db: None) -> None:
+def test_adoption_of_a_guest_s_collection_counts(bank: banks.Bank, db: None) -> None:
     order = Order.objects.create(number="1001", total="100.00", currency_code="eur")
-    collection = create_payment_collection(amount="100.00", currency_code="eur", payable=order)
-    resolved = ResolvedPayable(
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur", payable=order)
+    resolved = services.ResolvedPayable(
         payable=order, amount="100.00", currency_code="eur", customer=CustomerFactory.create()
     )
     with observed(bank, collection):
-        open_payment_collection(resolved)
+        services.open_payment_collection(resolved)
     collection.refresh_from_db()
     assert collection.customer == resolved.customer
 
@@ -174,14 +156,14 @@ REPORTS: Final = {
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_report_of_a_session_counts(bank: Bank, session: PaymentSession, name: str) -> None:
+def test_report_of_a_session_counts(bank: banks.Bank, session: models.PaymentSession, name: str) -> None:
     if name == "about a copy":
-        authorize_payment_session(session)
+        services.authorize_payment_session(session)
     with observed(bank, session.collection):
-        record_fact(session, REPORTS[name], origin=WEBHOOK)
+        services.record_fact(session, REPORTS[name], origin=banks.WEBHOOK)
 
 
-MOVEMENTS: Final[dict[str, Callable[[Bank, PaymentSession], None]]] = {
+MOVEMENTS: Final[dict[str, Callable[[banks.Bank, models.PaymentSession], None]]] = {
     "captured": lambda bank, session: bank.take(session, "30.00"),
     "refunded": lambda bank, session: bank.give_back(session, "20.00"),
     "released": lambda bank, session: bank.let_go(session, "10.00"),
@@ -190,33 +172,33 @@ MOVEMENTS: Final[dict[str, Callable[[Bank, PaymentSession], None]]] = {
 
 
 @pytest.mark.parametrize("name", MOVEMENTS)
-def test_report_of_a_movement_counts(bank: Bank, payment: Payment, name: str) -> None:
-    capture_payment(payment, amount="50.00")
+def test_report_of_a_movement_counts(bank: banks.Bank, payment: models.Payment, name: str) -> None:
+    services.capture_payment(payment, amount="50.00")
     MOVEMENTS[name](bank, payment.session)
     with observed(bank, payment.collection):
         bank.tell(payment.session)
 
 
-def test_answer_to_a_question_counts(bank: Bank, session: PaymentSession) -> None:
+def test_answer_to_a_question_counts(bank: banks.Bank, session: models.PaymentSession) -> None:
     bank.pay(session)
     with observed(bank, session.collection):
-        sync_payment_session(session)
+        services.sync_payment_session(session)
 
 
-def test_note_that_a_session_is_not_found_counts(bank: Bank, session: PaymentSession) -> None:
+def test_note_that_a_session_is_not_found_counts(bank: banks.Bank, session: models.PaymentSession) -> None:
     del bank.accounts[session.pk]
     with observed(bank, session.collection):
-        sync_payment_session(session)
+        services.sync_payment_session(session)
     assert session.events.filter(type="session.not_found").exists()
 
 
 # Webhook events
 
 
-def store(bank: Bank, session: PaymentSession, fact: SessionFact | None) -> WebhookEvent:
+def store(bank: banks.Bank, session: models.PaymentSession, fact: SessionFact | None) -> models.WebhookEvent:
     """Have an event be stored, and be due."""
-    event = WebhookEvent(
-        provider=PaymentProvider.objects.get(pk="bank"),
+    event = models.WebhookEvent(
+        provider=models.PaymentProvider.objects.get(pk="bank"),
         event_id="evt_1",
         type="changed",
         session=session,
@@ -228,27 +210,29 @@ def store(bank: Bank, session: PaymentSession, fact: SessionFact | None) -> Webh
 
 
 @pytest.mark.parametrize("is_hint", [True, False], ids=["hint", "fact"])
-def test_application_of_an_event_counts(bank: Bank, session: PaymentSession, is_hint: bool) -> None:
+def test_application_of_an_event_counts(
+    bank: banks.Bank, session: models.PaymentSession, is_hint: bool
+) -> None:
     bank.pay(session)
     event = store(bank, session, None if is_hint else bank.fact(session))
     with observed(bank, session.collection):
-        assert process_due_events() == 1
+        assert services.process_due_events() == 1
     event.refresh_from_db()
     assert event.status == WebhookEventStatus.APPLIED
 
 
-def test_approval_that_is_acted_on_counts(bank: Bank, session: PaymentSession) -> None:
+def test_approval_that_is_acted_on_counts(bank: banks.Bank, session: models.PaymentSession) -> None:
     store(bank, session, replace(REPORTS["to be confirmed"], awaits_authorization=True))
     with observed(bank, session.collection):
-        assert process_due_events() == 1
+        assert services.process_due_events() == 1
     session.refresh_from_db()
     assert session.status == SessionStatus.AUTHORIZED
 
 
-def test_replay_counts(bank: Bank, session: PaymentSession) -> None:
+def test_replay_counts(bank: banks.Bank, session: models.PaymentSession) -> None:
     bank.pay(session)
     event = store(bank, session, bank.fact(session))
-    process_due_events()
+    services.process_due_events()
     with observed(bank, session.collection):
-        replay_webhook_event(event)
+        services.replay_webhook_event(event)
     assert session.events.filter(type="webhook.replayed").exists()

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from payments import services
 from payments.exceptions import PaymentError
 from payments.models import (
     Payment,
@@ -16,29 +17,11 @@ from payments.models import (
     PaymentOperation,
     PaymentSession,
 )
-from payments.services import (
-    capture_payment,
-    charge_due_installments,
-    create_account_holder,
-    create_installment_plan,
-    notify_due_installments,
-    reconcile_due,
-    resolve_operation,
-    sweep_expired,
-)
 from payments.states import OperationKind, OperationStatus
 from payments.testing import Script, configured_provider
 from payments.testing.factories import CustomerFactory
+from tests.reliability import banks
 from tests.reliability.afterwards import let_time_pass
-from tests.reliability.banks import (
-    Act,
-    Bank,
-    Fault,
-    done,
-    lost,
-    refused,
-    unanswered,
-)
 from tests.reliability.clocks import TestClock
 from tests.reliability.crashes import crash_at
 from tests.reliability.news import named, thoroughly
@@ -55,9 +38,9 @@ PAYER: Final = Payer(provider_id="bank")
 SOME_VERBS: Final = tuple(verb for verb in VERBS if verb.name in ("authorize", "capture", "cancel_session"))
 
 
-def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) -> PaymentOperation:
+def lose(bank: banks.Bank, verb: str, act: Callable[[], object], *, times: int = 1) -> PaymentOperation:
     """Do something whose request gets lost, so often, and return its operation."""
-    bank.next(verb, *[lost] * times)
+    bank.next(verb, *[banks.lost] * times)
     with suppress(PaymentError):
         act()
     return PaymentOperation.objects.get(status=OperationStatus.UNKNOWN)
@@ -66,133 +49,141 @@ def lose(bank: Bank, verb: str, act: Callable[[], object], *, times: int = 1) ->
 # The reconciler
 
 
-def test_lease_of_an_operation_counts(bank: Bank, clock: TestClock, payment: Payment) -> None:
-    operation = lose(bank, "capture", lambda: capture_payment(payment, amount="30.00"))
+def test_lease_of_an_operation_counts(bank: banks.Bank, clock: TestClock, payment: Payment) -> None:
+    operation = lose(bank, "capture", lambda: services.capture_payment(payment, amount="30.00"))
     clock.advance(timedelta(minutes=2))
     with observed(bank, payment.collection) as observer:
         bank.next("retrieve", lambda act: _see_the_lease(operation, observer, act))
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
 
 
-def _see_the_lease(operation: PaymentOperation, observer: Observer, act: Act) -> Any:
+def _see_the_lease(operation: PaymentOperation, observer: Observer, act: banks.Act) -> Any:
     operation.refresh_from_db()
     assert operation.lease_expires_at is not None
     assert "PaymentOperation" in observer.changes
     return act()
 
 
-def test_operation_that_is_lost_track_of_counts(bank: Bank, clock: TestClock, payment: Payment) -> None:
+def test_operation_that_is_lost_track_of_counts(bank: banks.Bank, clock: TestClock, payment: Payment) -> None:
     with crash_at(Checkpoint.CLAIMED, OperationKind.CAPTURE):
-        capture_payment(payment, amount="30.00")
+        services.capture_payment(payment, amount="30.00")
     clock.advance(timedelta(minutes=3))
-    bank.next("retrieve", lost)
+    bank.next("retrieve", banks.lost)
     with observed(bank, payment.collection):
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
     assert PaymentOperation.objects.get(kind=OperationKind.CAPTURE).status == OperationStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("verb", "fault"),
     [
-        *((verb, done) for verb in SOME_VERBS),
-        *(thoroughly(verb, done) for verb in VERBS if verb not in SOME_VERBS),
-        *(thoroughly(verb, fault) for verb in SOME_VERBS for fault in (lost, refused)),
+        *((verb, banks.done) for verb in SOME_VERBS),
+        *(thoroughly(verb, banks.done) for verb in VERBS if verb not in SOME_VERBS),
+        *(thoroughly(verb, fault) for verb in SOME_VERBS for fault in (banks.lost, banks.refused)),
     ],
     ids=named,
 )
 def test_operation_that_is_sent_again_counts(
-    bank: Bank, clock: TestClock, db: None, verb: Verb, fault: Fault
+    bank: banks.Bank, clock: TestClock, db: None, verb: Verb, fault: banks.Fault
 ) -> None:
     collection = verb.prepare(PAYER)
     lose(bank, verb.kind, lambda: verb.run(PAYER, collection))
     bank.next(verb.kind, fault)
     clock.advance(timedelta(minutes=2))
     with observed(bank, collection):
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
 
 
 def test_operation_that_is_looked_at_again_later_counts(
-    bank: Bank, clock: TestClock, payment: Payment
+    bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
-    lose(bank, "capture", lambda: capture_payment(payment, amount="30.00"))
+    lose(bank, "capture", lambda: services.capture_payment(payment, amount="30.00"))
     clock.advance(timedelta(minutes=2))
-    bank.next("retrieve", lost)
+    bank.next("retrieve", banks.lost)
     with observed(bank, payment.collection):
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
 
 
-def test_operation_that_the_bank_has_done_counts(bank: Bank, clock: TestClock, payment: Payment) -> None:
-    bank.next("capture", unanswered)
+def test_operation_that_the_bank_has_done_counts(
+    bank: banks.Bank, clock: TestClock, payment: Payment
+) -> None:
+    bank.next("capture", banks.unanswered)
     with suppress(PaymentError):
-        capture_payment(payment, amount="30.00")
+        services.capture_payment(payment, amount="30.00")
     clock.advance(timedelta(minutes=2))
     with observed(bank, payment.collection):
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
 
 
-def test_operation_that_is_left_to_a_person_counts(bank: Bank, clock: TestClock, payment: Payment) -> None:
-    lose(bank, "capture", lambda: capture_payment(payment, amount="30.00"))
-    bank.next("retrieve", *[lost] * 6)
+def test_operation_that_is_left_to_a_person_counts(
+    bank: banks.Bank, clock: TestClock, payment: Payment
+) -> None:
+    lose(bank, "capture", lambda: services.capture_payment(payment, amount="30.00"))
+    bank.next("retrieve", *[banks.lost] * 6)
     with observed(bank, payment.collection):
         let_time_pass(clock)
     assert PaymentOperation.objects.get(kind=OperationKind.CAPTURE).status == OperationStatus.ATTENTION
 
 
 def test_operation_that_cannot_even_be_looked_at_counts(
-    bank: Bank, clock: TestClock, payment: Payment
+    bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
-    lose(bank, "capture", lambda: capture_payment(payment, amount="30.00"))
+    lose(bank, "capture", lambda: services.capture_payment(payment, amount="30.00"))
     clock.advance(timedelta(minutes=2))
     missing = {"BACKEND": "tests.reliability.banks.MissingProvider"}
     with observed(bank, payment.collection), configured_provider("bank", missing):
-        assert reconcile_due() == 1
+        assert services.reconcile_due() == 1
 
 
 @pytest.mark.parametrize("has_happened", [True, False])
 @pytest.mark.parametrize(
     "verb", [verb if verb.kind == OperationKind.CAPTURE else thoroughly(verb) for verb in SOME_VERBS], ids=str
 )
-def test_resolution_counts(bank: Bank, clock: TestClock, db: None, verb: Verb, has_happened: bool) -> None:
+def test_resolution_counts(
+    bank: banks.Bank, clock: TestClock, db: None, verb: Verb, has_happened: bool
+) -> None:
     collection = verb.prepare(PAYER)
     lose(bank, verb.kind, lambda: verb.run(PAYER, collection))
-    bank.next("retrieve", *[lost] * 6)
+    bank.next("retrieve", *[banks.lost] * 6)
     let_time_pass(clock)
     operation = PaymentOperation.objects.get(status=OperationStatus.ATTENTION)
     with observed(bank, collection):
-        resolve_operation(operation, has_happened=has_happened, reason="Seen in the bank's list.")
+        services.resolve_operation(operation, has_happened=has_happened, reason="Seen in the bank's list.")
 
 
 # What happens with time
 
 
-def test_sweep_counts(bank: Bank, clock: TestClock, session: PaymentSession) -> None:
+def test_sweep_counts(bank: banks.Bank, clock: TestClock, session: PaymentSession) -> None:
     PaymentSession.objects.filter(pk=session.pk).update(expires_at=session.created_at)
     with observed(bank, session.collection):
-        assert sweep_expired().canceled == 1
+        assert services.sweep_expired().canceled == 1
 
 
-def test_sweep_of_a_payment_counts(bank: Bank, clock: TestClock, payment: Payment) -> None:
+def test_sweep_of_a_payment_counts(bank: banks.Bank, clock: TestClock, payment: Payment) -> None:
     Payment.objects.filter(pk=payment.pk).update(expires_at=payment.created_at)
     with observed(bank, payment.collection):
-        assert sweep_expired().canceled == 1
+        assert services.sweep_expired().canceled == 1
 
 
-def test_notice_of_a_due_installment_counts(bank: Bank, collection: PaymentCollection) -> None:
-    create_installment_plan(collection, provider_id="bank", count=3, interval="month")
+def test_notice_of_a_due_installment_counts(bank: banks.Bank, collection: PaymentCollection) -> None:
+    services.create_installment_plan(collection, provider_id="bank", count=3, interval="month")
     with observed(bank, collection):
-        assert notify_due_installments() == 1
+        assert services.notify_due_installments() == 1
 
 
 @pytest.mark.parametrize("has_account", [True, False])
 def test_charge_of_a_due_installment_counts(
-    bank: Bank, collection: PaymentCollection, script: Script, has_account: bool
+    bank: banks.Bank, collection: PaymentCollection, script: Script, has_account: bool
 ) -> None:
     customer = CustomerFactory.create()
     PaymentCollection.objects.filter(pk=collection.pk).update(customer=customer)
     if has_account:
-        create_account_holder(customer, provider_id="scripted")
-    create_installment_plan(collection, provider_id="scripted", count=3, interval="month", is_automatic=True)
+        services.create_account_holder(customer, provider_id="scripted")
+    services.create_installment_plan(
+        collection, provider_id="scripted", count=3, interval="month", is_automatic=True
+    )
     with observed(bank, collection):
-        assert charge_due_installments() == 1
+        assert services.charge_due_installments() == 1
     last = "session.authorized" if has_account else "session.not_charged"
     assert collection.events.filter(type=last).exists()

@@ -8,16 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from payments import services
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
-from payments.services import (
-    charge_due_installments,
-    create_account_holder,
-    create_payment_collection,
-    create_payment_session,
-    notify_due_installments,
-    reconcile_due,
-    sweep_expired,
-)
 from payments.services.installments import create_installment_plan
 from payments.simulator import SimulatorService
 from payments.testing import scripted_provider
@@ -40,8 +32,10 @@ def run_side_by_side(work: Callable[[], object]) -> None:
 @pytest.fixture
 def sessions(transactional_db: None, clock: TestClock) -> list[PaymentSession]:
     """Return eight sessions in collections of their own."""
-    collections = [create_payment_collection(amount="10.00", currency_code="eur") for _ in range(8)]
-    return [create_payment_session(collection, provider_id="simulator") for collection in collections]
+    collections = [services.create_payment_collection(amount="10.00", currency_code="eur") for _ in range(8)]
+    return [
+        services.create_payment_session(collection, provider_id="simulator") for collection in collections
+    ]
 
 
 @pytest.mark.shows(
@@ -55,8 +49,10 @@ def test_reconcilers_share_what_is_due(
     operations = [_abandoned_cancelation(*pair) for pair in zip(sessions, statuses, strict=True)]
     clock.advance(timedelta(minutes=3))
     taken: list[str] = []
-    run_side_by_side(lambda: reconcile_due(limit=5, progress=lambda operation: taken.append(operation.pk)))
-    reconcile_due(progress=lambda operation: taken.append(operation.pk))
+    run_side_by_side(
+        lambda: services.reconcile_due(limit=5, progress=lambda operation: taken.append(operation.pk))
+    )
+    services.reconcile_due(progress=lambda operation: taken.append(operation.pk))
     assert sorted(taken) == sorted(operation.pk for operation in operations)
     asked = Counter(call.intent for call in simulator.calls(operation="retrieve"))
     sent = Counter(call.key for call in simulator.calls(operation="cancel"))
@@ -95,8 +91,8 @@ def test_sweepers_cancel_each_expired_session_once(
 ) -> None:
     PaymentSession.objects.update(expires_at=clock.now() + timedelta(minutes=30))
     clock.advance(timedelta(hours=1))
-    run_side_by_side(sweep_expired)
-    sweep_expired()
+    run_side_by_side(services.sweep_expired)
+    services.sweep_expired()
     canceled = Counter(call.reference for call in simulator.calls(operation="cancel") if call.status == 200)
     assert canceled == Counter(session.pk for session in sessions)
     for session in sessions:
@@ -110,8 +106,8 @@ def test_sweepers_cancel_each_expired_session_once(
 def test_workers_tell_of_each_due_installment_once(collection: PaymentCollection, clock: TestClock) -> None:
     create_installment_plan(collection, provider_id="simulator", count=3, interval="month")
     clock.advance(timedelta(days=40))
-    run_side_by_side(notify_due_installments)
-    assert notify_due_installments() == 0
+    run_side_by_side(services.notify_due_installments)
+    assert services.notify_due_installments() == 0
     assert event_count(collection, "session.due") == 2
 
 
@@ -120,12 +116,12 @@ def test_workers_charge_each_due_installment_once(collection: PaymentCollection,
     with scripted_provider() as script:
         customer = CustomerFactory.create()
         PaymentCollection.objects.update(customer=customer)
-        create_account_holder(customer, provider_id="scripted")
+        services.create_account_holder(customer, provider_id="scripted")
         create_installment_plan(
             collection, provider_id="scripted", count=3, interval="day", is_automatic=True
         )
         clock.advance(timedelta(hours=36))
-        run_side_by_side(charge_due_installments)
-        assert charge_due_installments() == 0
+        run_side_by_side(services.charge_due_installments)
+        assert services.charge_due_installments() == 0
         assert len(script.requests("authorize")) == 2
         assert event_count(collection, "session.charging") == 2

@@ -6,17 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from payments import services
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    cancel_payment_session,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    refund_payment,
-    update_payment_session,
-)
 from payments.states import OperationKind, OperationStatus
 from tests.reliability.books import event_count
 
@@ -70,13 +61,13 @@ def payment_of(collection: PaymentCollection) -> Payment:
 
 def opened(payer: Payer) -> PaymentCollection:
     """Return a collection of 100.00 euros, for which nobody has been asked for anything yet."""
-    return create_payment_collection(amount="100.00", currency_code="eur")
+    return services.create_payment_collection(amount="100.00", currency_code="eur")
 
 
 def initiated(payer: Payer) -> PaymentCollection:
     """Return a collection with a session over the whole amount."""
     collection = opened(payer)
-    create_payment_session(collection, provider_id=payer.provider_id, by_payer=True)
+    services.create_payment_session(collection, provider_id=payer.provider_id, by_payer=True)
     return collection
 
 
@@ -90,14 +81,14 @@ def approved(payer: Payer) -> PaymentCollection:
 def authorized(payer: Payer) -> PaymentCollection:
     """Return a collection whose whole amount is held."""
     collection = approved(payer)
-    authorize_payment_session(session_of(collection), data=payer.sent)
+    services.authorize_payment_session(session_of(collection), data=payer.sent)
     return collection
 
 
 def captured(payer: Payer) -> PaymentCollection:
     """Return a collection whose whole amount is captured."""
     collection = authorized(payer)
-    capture_payment(payment_of(collection))
+    services.capture_payment(payment_of(collection))
     return collection
 
 
@@ -106,7 +97,9 @@ VERBS = (
         name="initiate",
         kind=OperationKind.INITIATE,
         prepare=opened,
-        run=lambda payer, collection: create_payment_session(collection, provider_id=payer.provider_id),
+        run=lambda payer, collection: services.create_payment_session(
+            collection, provider_id=payer.provider_id
+        ),
         is_done=lambda session: session.initiated_at is not None and session.status == "pending",
         event_type=None,
     ),
@@ -114,7 +107,7 @@ VERBS = (
         name="update",
         kind=OperationKind.UPDATE,
         prepare=initiated,
-        run=lambda payer, collection: update_payment_session(session_of(collection), amount="60.00"),
+        run=lambda payer, collection: services.update_payment_session(session_of(collection), amount="60.00"),
         is_done=lambda session: session.amount == 60 and session.status == "pending",
         event_type="session.updated",
     ),
@@ -122,7 +115,9 @@ VERBS = (
         name="authorize",
         kind=OperationKind.AUTHORIZE,
         prepare=approved,
-        run=lambda payer, collection: authorize_payment_session(session_of(collection), data=payer.sent),
+        run=lambda payer, collection: services.authorize_payment_session(
+            session_of(collection), data=payer.sent
+        ),
         is_done=lambda session: session.status == "authorized" and session.payment is not None,
         event_type="session.authorized",
     ),
@@ -130,7 +125,7 @@ VERBS = (
         name="capture",
         kind=OperationKind.CAPTURE,
         prepare=authorized,
-        run=lambda payer, collection: capture_payment(payment_of(collection), amount="60.00"),
+        run=lambda payer, collection: services.capture_payment(payment_of(collection), amount="60.00"),
         is_done=lambda session: session.payment is not None and session.payment.captured_amount == 60,
         event_type="payment.captured",
     ),
@@ -138,7 +133,7 @@ VERBS = (
         name="refund",
         kind=OperationKind.REFUND,
         prepare=captured,
-        run=lambda payer, collection: refund_payment(payment_of(collection), amount="60.00"),
+        run=lambda payer, collection: services.refund_payment(payment_of(collection), amount="60.00"),
         is_done=lambda session: session.payment is not None and session.payment.refunded_amount == 60,
         event_type="payment.refunded",
     ),
@@ -146,7 +141,7 @@ VERBS = (
         name="cancel_session",
         kind=OperationKind.CANCEL,
         prepare=initiated,
-        run=lambda payer, collection: cancel_payment_session(session_of(collection)),
+        run=lambda payer, collection: services.cancel_payment_session(session_of(collection)),
         is_done=lambda session: session.status == "canceled",
         event_type="session.canceled",
     ),
@@ -154,7 +149,7 @@ VERBS = (
         name="cancel_payment",
         kind=OperationKind.CANCEL,
         prepare=authorized,
-        run=lambda payer, collection: cancel_payment(payment_of(collection)),
+        run=lambda payer, collection: services.cancel_payment(payment_of(collection)),
         is_done=lambda session: session.payment is not None and session.payment.status == "canceled",
         event_type="payment.canceled",
     ),

@@ -9,17 +9,9 @@ from typing import Any
 
 import pytest
 
-from payments import services
+from payments import providers, services
 from payments.exceptions import DeclinedError, OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import (
-    AuthorizeResult,
-    CancelResult,
-    CaptureResult,
-    Failure,
-    InitiateResult,
-    UpdateResult,
-)
 from payments.services.ledger.records import record_result
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.testing import Script
@@ -38,15 +30,15 @@ from tests.services.results import authorized
 
 pytestmark = pytest.mark.django_db
 
-NOT_SENT = Failure(code="not_sent")
+NOT_SENT = providers.Failure(code="not_sent")
 
 
 def test_report_of_an_initiation_does_not_cost_the_session_its_token(
     collection: PaymentCollection, card: Script
 ) -> None:
-    def answer(request: Any) -> InitiateResult:
+    def answer(request: Any) -> providers.InitiateResult:
         tell(PaymentSession.objects.get(), PENDING)
-        return InitiateResult(
+        return providers.InitiateResult(
             outcome=Outcome.SUCCEEDED,
             provider_reference="int_1",
             data={"client_token": "token"},
@@ -63,10 +55,10 @@ def test_report_of_an_initiation_does_not_cost_the_session_its_token(
 def test_late_initiation_does_not_undo_what_a_report_has_renewed(
     collection: PaymentCollection, card: Script
 ) -> None:
-    def answer(request: Any) -> InitiateResult:
+    def answer(request: Any) -> providers.InitiateResult:
         session = PaymentSession.objects.get()
         tell(session, replace(REQUIRES_MORE, data={"client_token": "new"}))
-        return InitiateResult(outcome=Outcome.SUCCEEDED, data={"client_token": "old"})
+        return providers.InitiateResult(outcome=Outcome.SUCCEEDED, data={"client_token": "old"})
 
     card.next("initiate", answer)
     session = services.create_payment_session(collection, provider_id="card")
@@ -79,7 +71,7 @@ def test_late_initiation_does_not_undo_what_a_report_has_renewed(
 def test_authorization_is_recorded_whatever_was_reported_before_its_answer(
     session: PaymentSession, card: Script, report: Any
 ) -> None:
-    def answer(request: Any) -> AuthorizeResult:
+    def answer(request: Any) -> providers.AuthorizeResult:
         tell(PaymentSession.objects.get(), report)
         return authorized("100.00")
 
@@ -97,9 +89,9 @@ def test_authorization_is_recorded_whatever_was_reported_before_its_answer(
 def test_capture_reported_before_its_answer_is_one_capture_and_one_event(
     payment: Payment, card: Script
 ) -> None:
-    def answer(request: Any) -> CaptureResult:
+    def answer(request: Any) -> providers.CaptureResult:
         tell(payment.session, captured("100"))
-        return CaptureResult(
+        return providers.CaptureResult(
             outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur", provider_reference="cap_1"
         )
 
@@ -113,10 +105,10 @@ def test_capture_reported_before_its_answer_is_one_capture_and_one_event(
 def test_capture_reported_as_failed_before_its_answer_says_it_succeeded(
     payment: Payment, card: Script
 ) -> None:
-    def answer(request: Any) -> CaptureResult:
+    def answer(request: Any) -> providers.CaptureResult:
         fact = moved(MovementKind.CAPTURE, "100", MovementStatus.FAILED, operation_id=request.operation_id)
         tell(payment.session, fact)
-        return CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur")
+        return providers.CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(100), currency_code="eur")
 
     card.next("capture", answer)
     services.capture_payment(payment)
@@ -125,9 +117,9 @@ def test_capture_reported_as_failed_before_its_answer_says_it_succeeded(
 
 
 def test_answer_that_contradicts_the_report_needs_a_person(payment: Payment, card: Script) -> None:
-    def answer(request: Any) -> CaptureResult:
+    def answer(request: Any) -> providers.CaptureResult:
         tell(payment.session, captured("100"))
-        return CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(90), currency_code="eur")
+        return providers.CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(90), currency_code="eur")
 
     card.next("capture", answer)
     with pytest.raises(OutcomeUnknownError):
@@ -139,7 +131,7 @@ def test_same_answer_twice_changes_nothing(payment: Payment) -> None:
     services.capture_payment(payment, amount="60.00")
     operation = payment.operations.get(kind="capture")
     before = books()
-    answer = CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(60), currency_code="eur")
+    answer = providers.CaptureResult(outcome=Outcome.SUCCEEDED, amount=Decimal(60), currency_code="eur")
     assert record_result(operation, answer).status == "succeeded"
     assert books() == before
 
@@ -148,7 +140,7 @@ def test_same_answer_twice_changes_nothing(payment: Payment) -> None:
 def test_ended_operation_only_heeds_a_success(payment: Payment, outcome: Outcome) -> None:
     services.capture_payment(payment)
     before = books()
-    record_result(payment.operations.get(kind="capture"), CaptureResult(outcome=outcome))
+    record_result(payment.operations.get(kind="capture"), providers.CaptureResult(outcome=outcome))
     assert books() == before
 
 
@@ -157,23 +149,25 @@ def test_attempt_that_was_not_sent_says_nothing_of_an_earlier_one(payment: Payme
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
-    record_result(operation, CaptureResult(outcome=Outcome.NOT_SENT, failure=NOT_SENT))
+    record_result(operation, providers.CaptureResult(outcome=Outcome.NOT_SENT, failure=NOT_SENT))
     operation.refresh_from_db()
     assert (operation.status, payment.captures.get().status) == ("unknown", "pending")
 
 
 def test_operation_pending_at_the_provider_is_not_withdrawn(payment: Payment, card: Script) -> None:
-    card.next("capture", CaptureResult(outcome=Outcome.PENDING))
+    card.next("capture", providers.CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
-    assert record_result(operation, CaptureResult(outcome=Outcome.NOT_SENT)).status == "pending"
+    assert record_result(operation, providers.CaptureResult(outcome=Outcome.NOT_SENT)).status == "pending"
 
 
 def test_update_that_was_overtaken_does_not_come_back(session: PaymentSession, card: Script) -> None:
     services.update_payment_session(session, amount="70.00")
     slow = session.operations.get(kind="update")
     services.update_payment_session(session, amount="80.00")
-    record_result(slow, UpdateResult(outcome=Outcome.SUCCEEDED, amount=Decimal(70), currency_code="eur"))
+    record_result(
+        slow, providers.UpdateResult(outcome=Outcome.SUCCEEDED, amount=Decimal(70), currency_code="eur")
+    )
     session.refresh_from_db()
     assert session.amount == Decimal(80)
 
@@ -181,16 +175,18 @@ def test_update_that_was_overtaken_does_not_come_back(session: PaymentSession, c
 def test_cancelation_that_was_overtaken_does_not_release_a_later_payment(session: PaymentSession) -> None:
     services.cancel_payment_session(session)
     tell(session, AUTHORIZED)
-    record_result(session.operations.get(kind="cancel"), CancelResult(outcome=Outcome.SUCCEEDED))
+    record_result(session.operations.get(kind="cancel"), providers.CancelResult(outcome=Outcome.SUCCEEDED))
     assert Payment.objects.get().status == "authorized"
 
 
 def test_payer_who_is_faster_than_the_cancelation_keeps_the_session(
     session: PaymentSession, card: Script
 ) -> None:
-    def answer(request: Any) -> CancelResult:
+    def answer(request: Any) -> providers.CancelResult:
         tell(PaymentSession.objects.get(), AUTHORIZED)
-        return CancelResult(outcome=Outcome.DECLINED, failure=Failure(code="already_authorized"))
+        return providers.CancelResult(
+            outcome=Outcome.DECLINED, failure=providers.Failure(code="already_authorized")
+        )
 
     card.next("cancel", answer)
     with pytest.raises(DeclinedError):

@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from payments import services
+from payments import providers, services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentEvent, PaymentSession
-from payments.providers import (
-    AuthorizeResult,
-    CaptureResult,
-    Failure,
-    MovementFact,
-    RefundResult,
-    SessionFact,
-)
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import Script
 from tests.services.facts import (
@@ -47,7 +39,10 @@ def test_authorization_is_recorded_whoever_tells_of_it(session: PaymentSession) 
 
 def test_time_of_the_authorization_is_the_providers(session: PaymentSession) -> None:
     moment = timezone.now().replace(microsecond=0)
-    tell(session, SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, occurred_at=moment))
+    tell(
+        session,
+        providers.SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, occurred_at=moment),
+    )
     assert session.authorized_at == moment
 
 
@@ -84,7 +79,7 @@ def test_whole_story_ends_in_the_right_books(session: PaymentSession) -> None:
 
 
 def test_capture_reported_before_its_authorization_brings_it_along(session: PaymentSession) -> None:
-    tell(session, SessionFact(currency_code="eur", captured_amount=Decimal(100)))
+    tell(session, providers.SessionFact(currency_code="eur", captured_amount=Decimal(100)))
     assert session.payment is not None
     assert (session.payment.status, session.payment.captured_amount) == ("captured", Decimal(100))
     before = books()
@@ -181,7 +176,7 @@ def test_money_moved_at_the_provider_itself_is_booked(payment: Payment) -> None:
 def test_total_first_and_its_movements_later_are_counted_once(payment: Payment) -> None:
     services.capture_payment(payment)
     listed = (
-        MovementFact(
+        providers.MovementFact(
             kind=MovementKind.REFUND,
             status=MovementStatus.SUCCEEDED,
             amount=Decimal(amount),
@@ -190,7 +185,7 @@ def test_total_first_and_its_movements_later_are_counted_once(payment: Payment) 
         )
         for amount in (10, 20)
     )
-    whole = SessionFact(currency_code="eur", refunded_amount=Decimal(30), movements=tuple(listed))
+    whole = providers.SessionFact(currency_code="eur", refunded_amount=Decimal(30), movements=tuple(listed))
     tell(payment.session, captured("100", refunded_amount=Decimal(30)), whole, whole)
     payment.refresh_from_db()
     assert payment.refunded_amount == Decimal(30)
@@ -233,7 +228,7 @@ def test_refund_can_fail_after_it_had_succeeded_and_stays_failed(payment: Paymen
 
 def test_refund_declined_first_succeeds_when_the_provider_says_so(payment: Payment, card: Script) -> None:
     services.capture_payment(payment)
-    card.next("refund", declined(RefundResult))
+    card.next("refund", declined(providers.RefundResult))
     with pytest.raises(Exception, match="bank said no"):
         services.refund_payment(payment)
     operation = payment.operations.get(kind="refund")
@@ -246,10 +241,10 @@ def test_refund_declined_first_succeeds_when_the_provider_says_so(payment: Payme
 
 
 def test_failed_movement_ends_its_operation(payment: Payment, card: Script) -> None:
-    card.next("capture", CaptureResult(outcome=Outcome.PENDING))
+    card.next("capture", providers.CaptureResult(outcome=Outcome.PENDING))
     services.capture_payment(payment)
     operation = payment.operations.get(kind="capture")
-    failure = Failure(code="expired", message="Too late.")
+    failure = providers.Failure(code="expired", message="Too late.")
     tell(
         payment.session,
         moved(MovementKind.CAPTURE, "100", MovementStatus.PENDING, operation_id=operation.pk),
@@ -280,7 +275,7 @@ def test_raised_amount_is_confirmed_by_a_report_even_of_an_authorization(
     card.next("update", TimeoutError())
     with pytest.raises(OutcomeUnknownError):
         services.update_payment_collection(session.collection, amount="120.00")
-    authorization = SessionFact(
+    authorization = providers.SessionFact(
         currency_code="eur",
         status=SessionStatus.AUTHORIZED,
         amount=Decimal(120),
@@ -301,7 +296,9 @@ def test_report_about_an_authorized_session_ends_an_update_without_reopening_it(
         services.update_payment_session(session, data={"code": "1"})
     tell(
         session,
-        SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100)),
+        providers.SessionFact(
+            currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100)
+        ),
     )
     tell(session, AUTHORIZED)
     assert session.status == "authorized"
@@ -309,7 +306,7 @@ def test_report_about_an_authorized_session_ends_an_update_without_reopening_it(
 
 
 def test_only_declared_keys_of_a_report_are_published(session: PaymentSession) -> None:
-    fact = SessionFact(
+    fact = providers.SessionFact(
         currency_code="eur",
         status=SessionStatus.REQUIRES_MORE,
         data={"client_token": "new", "customer": "cus_1"},
@@ -323,13 +320,15 @@ def test_report_is_recorded_though_the_provider_has_left_the_settings(
     session: PaymentSession, settings: Any
 ) -> None:
     settings.PAYMENTS = {"PROVIDERS": {}}
-    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, data={"client_token": "new"})
+    fact = providers.SessionFact(
+        currency_code="eur", status=SessionStatus.AUTHORIZED, data={"client_token": "new"}
+    )
     tell(session, fact)
     assert (session.status, session.data) == ("authorized", {})
 
 
 def test_challenge_answers_are_not_undone_by_their_report(session: PaymentSession, card: Script) -> None:
-    card.next("authorize", requires_more(), declined(AuthorizeResult))
+    card.next("authorize", requires_more(), declined(providers.AuthorizeResult))
     services.authorize_payment_session(session)
     services.authorize_payment_session(session)
     tell(session, REQUIRES_MORE)
@@ -340,7 +339,7 @@ def test_challenge_answers_are_not_undone_by_their_report(session: PaymentSessio
 def test_report_that_names_only_the_providers_reference_ends_the_operation_too(
     payment: Payment, card: Script, status: MovementStatus
 ) -> None:
-    pending = CaptureResult(
+    pending = providers.CaptureResult(
         outcome=Outcome.PENDING, amount=Decimal(40), currency_code="eur", provider_reference="c1"
     )
     card.next("capture", pending)

@@ -7,17 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from payments import services
+from payments import providers, services
 from payments.exceptions import AmountError, DeclinedError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.providers import (
-    CancelResult,
-    CaptureResult,
-    RefundResult,
-    RetrieveResult,
-    SessionFact,
-    UpdateResult,
-)
 from payments.states import Outcome
 from payments.testing import Script
 from tests.services.facts import AUTHORIZED, captured
@@ -28,9 +20,9 @@ pytestmark = pytest.mark.django_db
 PAID = captured("100")
 
 
-def knows(fact: SessionFact) -> RetrieveResult:
+def knows(fact: providers.SessionFact) -> providers.RetrieveResult:
     """Return the answer of a provider that is asked about a session."""
-    return RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact)
+    return providers.RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact)
 
 
 @pytest.mark.shows(
@@ -40,7 +32,7 @@ def knows(fact: SessionFact) -> RetrieveResult:
 def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_cancelation(
     session: PaymentSession, card: Script
 ) -> None:
-    card.next("cancel", declined(CancelResult))
+    card.next("cancel", declined(providers.CancelResult))
     card.next("retrieve", knows(PAID))
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
@@ -52,7 +44,7 @@ def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_cancelatio
 def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_change(
     session: PaymentSession, card: Script
 ) -> None:
-    card.next("update", declined(UpdateResult))
+    card.next("update", declined(providers.UpdateResult))
     card.next("retrieve", knows(AUTHORIZED))
     with pytest.raises(DeclinedError):
         services.update_payment_session(session, amount="60.00")
@@ -65,13 +57,13 @@ def test_what_a_clerk_has_done_is_in_the_books_after_a_refused_movement(
     payment: Payment, card: Script, verb: str
 ) -> None:
     if verb == "capture":
-        card.next("capture", declined(CaptureResult))
+        card.next("capture", declined(providers.CaptureResult))
         card.next("retrieve", knows(PAID))
         with pytest.raises(DeclinedError):
             services.capture_payment(payment)
     else:
         services.capture_payment(payment)
-        card.next("refund", declined(RefundResult))
+        card.next("refund", declined(providers.RefundResult))
         card.next("retrieve", knows(captured("100", refunded_amount=Decimal(100))))
         with pytest.raises(DeclinedError):
             services.refund_payment(payment)
@@ -81,11 +73,13 @@ def test_what_a_clerk_has_done_is_in_the_books_after_a_refused_movement(
     assert not PaymentOperation.objects.open().exists()
 
 
-@pytest.mark.parametrize("answer", [TimeoutError(), RetrieveResult(outcome=Outcome.SUCCEEDED)], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [TimeoutError(), providers.RetrieveResult(outcome=Outcome.SUCCEEDED)], ids=repr
+)
 def test_refusal_stands_by_itself_where_the_provider_says_no_more(
-    session: PaymentSession, card: Script, answer: RetrieveResult | TimeoutError
+    session: PaymentSession, card: Script, answer: providers.RetrieveResult | TimeoutError
 ) -> None:
-    card.next("cancel", declined(CancelResult))
+    card.next("cancel", declined(providers.CancelResult))
     card.next("retrieve", answer)
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
@@ -95,7 +89,7 @@ def test_refusal_stands_by_itself_where_the_provider_says_no_more(
 
 def test_provider_that_cannot_be_asked_is_not_asked(session: PaymentSession, card: Script) -> None:
     card.lacks.add("retrieve")
-    card.next("cancel", declined(CancelResult))
+    card.next("cancel", declined(providers.CancelResult))
     with pytest.raises(DeclinedError):
         services.cancel_payment_session(session)
     assert card.requests("retrieve") == []
@@ -108,7 +102,7 @@ def test_provider_that_cannot_be_asked_is_not_asked(session: PaymentSession, car
 def test_payer_who_has_paid_meanwhile_is_offered_no_second_way_to_pay(
     collection: PaymentCollection, session: PaymentSession, card: Script, wallet: Script
 ) -> None:
-    card.next("cancel", declined(CancelResult))
+    card.next("cancel", declined(providers.CancelResult))
     card.next("retrieve", knows(PAID))
     with pytest.raises(AmountError) as caught:
         services.create_payment_session(collection, provider_id="wallet")
@@ -128,7 +122,7 @@ def test_order_that_is_paid_already_is_not_marked_as_paid_too(
     collection: PaymentCollection, card: Script, amount: str | None
 ) -> None:
     services.create_payment_session(collection, provider_id="card", amount=amount)
-    card.next("cancel", declined(CancelResult))
+    card.next("cancel", declined(providers.CancelResult))
     card.next("retrieve", knows(PAID))
     with pytest.raises(AmountError):
         services.mark_payment_collection_as_paid(collection)
@@ -143,7 +137,7 @@ def test_order_that_is_paid_already_is_not_marked_as_paid_too(
 )
 def test_release_keeps_what_was_captured_where_nobody_told_us(payment: Payment, card: Script) -> None:
     fact = captured("60", canceled_amount=Decimal(40))
-    card.next("cancel", CancelResult(outcome=Outcome.SUCCEEDED, fact=fact))
+    card.next("cancel", providers.CancelResult(outcome=Outcome.SUCCEEDED, fact=fact))
     services.cancel_payment(payment)
     payment.refresh_from_db()
     assert (payment.captured_amount, payment.canceled_amount) == (Decimal(60), Decimal(40))
@@ -155,7 +149,7 @@ def test_what_a_split_was_paid_with_counts_when_the_rest_is_marked_as_paid(
     collection: PaymentCollection, card: Script
 ) -> None:
     services.create_payment_session(collection, provider_id="card", amount="60.00")
-    card.next("cancel", declined(CancelResult))
+    card.next("cancel", declined(providers.CancelResult))
     card.next("retrieve", knows(replace(AUTHORIZED, amount=None, authorized_amount=Decimal(60))))
     services.mark_payment_collection_as_paid(collection)
     assert (collection.authorized_amount, collection.captured_amount) == (Decimal(100), Decimal(40))

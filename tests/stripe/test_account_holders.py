@@ -12,6 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, transaction
 from django.test import Client
 
+from payments import services
 from payments.exceptions import (
     DeclinedError,
     NotFoundError,
@@ -23,18 +24,6 @@ from payments.exceptions import (
 from payments.models import AccountHolder, PaymentOperation, PaymentSession
 from payments.providers import NextAction
 from payments.providers.account_holders import SavedPaymentMethod
-from payments.services import (
-    authorize_payment_session,
-    charge_saved_payment_method,
-    create_account_holder,
-    create_installment_plan,
-    create_payment_collection,
-    create_payment_session,
-    list_saved_payment_methods,
-    reconcile_due,
-    remove_saved_payment_method,
-    start_adding_payment_method,
-)
 from payments.states import OperationStatus, SessionStatus
 from payments.testing import configured_provider
 from payments.testing.factories import CustomerFactory
@@ -55,14 +44,14 @@ def customer(db: None) -> AbstractBaseUser:
 @pytest.fixture
 def holder(shop: FakeStripe, customer: AbstractBaseUser) -> AccountHolder:
     """Return the customer's account at Stripe."""
-    return create_account_holder(customer, provider_id="stripe")
+    return services.create_account_holder(customer, provider_id="stripe")
 
 
 @pytest.fixture
 def due(shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder) -> PaymentSession:
     """Return a due installment of 50.00 euros, of which Stripe knows nothing yet."""
-    collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
-    return create_installment_plan(collection, provider_id="stripe", count=2, interval="month")[0]
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+    return services.create_installment_plan(collection, provider_id="stripe", count=2, interval="month")[0]
 
 
 def lose(shop: FakeStripe, holder: AccountHolder, *, is_proven: bool) -> None:
@@ -79,7 +68,7 @@ class TestAccounts:
     def test_an_account_is_made_once_for_each_customer(
         self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder
     ) -> None:
-        assert create_account_holder(customer, provider_id="stripe") == holder
+        assert services.create_account_holder(customer, provider_id="stripe") == holder
         [row] = shop.books.all("customer")
         assert holder.provider_reference == row["id"]
         assert row["email"] == "ada@example.com"
@@ -95,15 +84,15 @@ class TestAccounts:
         shop.books.is_searchable = is_searchable
         shop.misbehave("customer", Fault.SILENCE_AFTER)
         with pytest.raises(OutcomeUnknownError):
-            create_account_holder(customer, provider_id="stripe")
-        holder = create_account_holder(customer, provider_id="stripe")
+            services.create_account_holder(customer, provider_id="stripe")
+        holder = services.create_account_holder(customer, provider_id="stripe")
         [row] = shop.books.all("customer")
         assert holder.provider_reference == row["id"]
 
     def test_two_at_once_make_one_account(self, shop: FakeStripe, customer: AbstractBaseUser) -> None:
         def make(_number: int) -> str:
             try:
-                return str(create_account_holder(customer, provider_id="stripe").provider_reference)
+                return str(services.create_account_holder(customer, provider_id="stripe").provider_reference)
             finally:
                 connection.close()
 
@@ -119,24 +108,24 @@ class TestAccounts:
             ),
             pytest.raises(ProviderUnavailableError),
         ):
-            create_account_holder(customer, provider_id="stripe")
+            services.create_account_holder(customer, provider_id="stripe")
         AccountHolder.objects.update(email="x" * 10, refusals=1)
-        create_account_holder(customer, provider_id="stripe")
+        services.create_account_holder(customer, provider_id="stripe")
         keys = [request.key for request in shop.requests if request.path == "/v1/customers"]
         pk = AccountHolder.objects.get().pk
         assert keys == [f"{pk}-0", f"{pk}-1"]
 
     def test_a_provider_without_accounts_says_so(self, customer: AbstractBaseUser) -> None:
         with pytest.raises(NotSupportedError):
-            create_account_holder(customer, provider_id="system")
+            services.create_account_holder(customer, provider_id="system")
 
     def test_it_does_not_run_in_a_transaction(self, shop: FakeStripe, customer: AbstractBaseUser) -> None:
         with pytest.raises(OpenTransactionError), transaction.atomic():
-            create_account_holder(customer, provider_id="stripe")
+            services.create_account_holder(customer, provider_id="stripe")
 
     def test_an_account_without_an_answer_yet_has_no_methods(self, customer: AbstractBaseUser) -> None:
         with pytest.raises(NotFoundError):
-            list_saved_payment_methods(AccountHolder(provider_id="stripe"))
+            services.list_saved_payment_methods(AccountHolder(provider_id="stripe"))
 
 
 class TestMethods:
@@ -145,7 +134,7 @@ class TestMethods:
     def test_saved_methods_are_listed_newest_first(self, shop: FakeStripe, holder: AccountHolder) -> None:
         for last4 in ("4242", "1881"):
             shop.customers.save(holder.provider_reference or "", last4=last4)
-        methods = list_saved_payment_methods(holder)
+        methods = services.list_saved_payment_methods(holder)
         assert [method.last4 for method in methods] == ["1881", "4242"]
         assert methods[0] == SavedPaymentMethod(
             id=methods[0].id, type="card", brand="visa", last4="1881", expires="2034-12"
@@ -154,7 +143,7 @@ class TestMethods:
     def test_adding_gives_the_browser_what_it_needs_and_no_more(
         self, shop: FakeStripe, holder: AccountHolder
     ) -> None:
-        added = start_adding_payment_method(holder)
+        added = services.start_adding_payment_method(holder)
         [setup] = shop.books.all("setup_intent")
         assert added.next_action == NextAction(type="provider_script")
         assert added.data == {
@@ -167,15 +156,15 @@ class TestMethods:
 
     def test_a_removed_method_is_gone(self, shop: FakeStripe, holder: AccountHolder) -> None:
         method = shop.customers.save(holder.provider_reference or "")
-        remove_saved_payment_method(holder, method["id"])
-        assert list_saved_payment_methods(holder) == ()
+        services.remove_saved_payment_method(holder, method["id"])
+        assert services.list_saved_payment_methods(holder) == ()
 
     def test_another_customer_s_method_is_not_there(self, shop: FakeStripe, holder: AccountHolder) -> None:
-        other = create_account_holder(CustomerFactory.create(), provider_id="stripe")
+        other = services.create_account_holder(CustomerFactory.create(), provider_id="stripe")
         method = shop.customers.save(other.provider_reference or "")
         with pytest.raises(NotFoundError):
-            remove_saved_payment_method(holder, method["id"])
-        assert len(list_saved_payment_methods(other)) == 1
+            services.remove_saved_payment_method(holder, method["id"])
+        assert len(services.list_saved_payment_methods(other)) == 1
 
     @pytest.mark.parametrize(
         ("fault", "error"),
@@ -190,31 +179,33 @@ class TestMethods:
     ) -> None:
         shop.misbehave("methods", fault)
         with pytest.raises(error):
-            list_saved_payment_methods(holder)
+            services.list_saved_payment_methods(holder)
 
     def test_paying_saves_the_method_where_the_shop_wants_that(
         self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder
     ) -> None:
-        collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+        collection = services.create_payment_collection(
+            amount="100.00", currency_code="eur", customer=customer
+        )
         options = options_for(shop, setup_future_usage="off_session")
         with configured_provider("stripe", {"BACKEND": BACKEND, "OPTIONS": options}):
-            session = create_payment_session(collection, provider_id="stripe")
-            authorize_payment_session(session, data=VISA)
+            session = services.create_payment_session(collection, provider_id="stripe")
+            services.authorize_payment_session(session, data=VISA)
         assert shop.intent_of(session.pk)["customer"] == holder.provider_reference
-        assert len(list_saved_payment_methods(holder)) == 1
+        assert len(services.list_saved_payment_methods(holder)) == 1
 
     def test_a_guest_s_payment_has_no_customer(self, shop: FakeStripe) -> None:
-        collection = create_payment_collection(amount="100.00", currency_code="eur")
-        session = create_payment_session(collection, provider_id="stripe")
+        collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+        session = services.create_payment_session(collection, provider_id="stripe")
         assert shop.intent_of(session.pk)["customer"] is None
 
     def test_a_payer_cannot_pay_with_what_another_has_saved(
         self, shop: FakeStripe, holder: AccountHolder
     ) -> None:
         method = shop.customers.save(holder.provider_reference or "")
-        collection = create_payment_collection(amount="100.00", currency_code="eur")
-        session = create_payment_session(collection, provider_id="stripe")
-        authorize_payment_session(session, data={"payment_method": method["id"]})
+        collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+        session = services.create_payment_session(collection, provider_id="stripe")
+        services.authorize_payment_session(session, data={"payment_method": method["id"]})
         assert session.status == SessionStatus.ERROR
 
 
@@ -226,11 +217,13 @@ class TestDeletedCustomers:
         self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder, is_proven: bool
     ) -> None:
         lose(shop, holder, is_proven=is_proven)
-        collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+        collection = services.create_payment_collection(
+            amount="100.00", currency_code="eur", customer=customer
+        )
         options = options_for(shop, setup_future_usage="off_session")
         with configured_provider("stripe", {"BACKEND": BACKEND, "OPTIONS": options}):
-            session = create_payment_session(collection, provider_id="stripe")
-            authorize_payment_session(session, data=VISA)
+            session = services.create_payment_session(collection, provider_id="stripe")
+            services.authorize_payment_session(session, data=VISA)
         assert session.status == SessionStatus.AUTHORIZED
         [intent] = shop.books.all("payment_intent")
         assert (intent["customer"], intent["setup_future_usage"]) == (None, None)
@@ -240,21 +233,23 @@ class TestDeletedCustomers:
     ) -> None:
         shop.customers.delete(holder.provider_reference or "")
         shop.books.is_searchable = False
-        collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+        collection = services.create_payment_collection(
+            amount="100.00", currency_code="eur", customer=customer
+        )
         shop.misbehave("create", Fault.SILENCE_AFTER, after=1)
         with pytest.raises(OutcomeUnknownError):
-            create_payment_session(collection, provider_id="stripe")
+            services.create_payment_session(collection, provider_id="stripe")
         clock.advance(timedelta(minutes=2))
-        reconcile_due()
+        services.reconcile_due()
         assert len(shop.books.all("payment_intent")) == 1
         assert not PaymentOperation.objects.open().exists()
 
     def test_another_refusal_is_still_one(
         self, shop: FakeStripe, customer: AbstractBaseUser, holder: AccountHolder
     ) -> None:
-        collection = create_payment_collection(amount="0.10", currency_code="eur", customer=customer)
+        collection = services.create_payment_collection(amount="0.10", currency_code="eur", customer=customer)
         with pytest.raises(DeclinedError):
-            create_payment_session(collection, provider_id="stripe")
+            services.create_payment_session(collection, provider_id="stripe")
         assert shop.books.all("payment_intent") == []
 
     def test_what_they_had_saved_is_gone_and_the_account_is_made_anew(
@@ -263,27 +258,27 @@ class TestDeletedCustomers:
         gone = holder.provider_reference or ""
         shop.customers.save(gone)
         shop.customers.delete(gone)
-        assert list_saved_payment_methods(holder) == ()
-        renewed = create_account_holder(customer, provider_id="stripe")
+        assert services.list_saved_payment_methods(holder) == ()
+        renewed = services.create_account_holder(customer, provider_id="stripe")
         assert renewed == holder
         [row] = shop.books.all("customer")
         assert renewed.provider_reference == row["id"] != gone
         shop.customers.save(row["id"])
-        assert len(list_saved_payment_methods(renewed)) == 1
+        assert len(services.list_saved_payment_methods(renewed)) == 1
 
     def test_an_account_is_made_anew_each_time_that_it_is_deleted(
         self, shop: FakeStripe, holder: AccountHolder
     ) -> None:
         for _time in range(3):
             shop.customers.delete(holder.provider_reference or "")
-            start_adding_payment_method(holder)
-            assert list_saved_payment_methods(holder) == ()
+            services.start_adding_payment_method(holder)
+            assert services.list_saved_payment_methods(holder) == ()
         assert len(shop.books.all("customer")) == 1
 
     def test_saving_another_makes_the_account_anew(self, shop: FakeStripe, holder: AccountHolder) -> None:
         gone = holder.provider_reference
         shop.customers.delete(gone or "")
-        start_adding_payment_method(holder)
+        services.start_adding_payment_method(holder)
         [setup] = shop.books.all("setup_intent")
         [row] = shop.books.all("customer")
         holder.refresh_from_db()
@@ -292,9 +287,9 @@ class TestDeletedCustomers:
     def test_two_who_hear_of_it_make_one_account(self, shop: FakeStripe, holder: AccountHolder) -> None:
         shop.customers.delete(holder.provider_reference or "")
         other = AccountHolder.objects.get()
-        start_adding_payment_method(holder)
-        assert list_saved_payment_methods(other) == ()
-        start_adding_payment_method(AccountHolder.objects.get())
+        services.start_adding_payment_method(holder)
+        assert services.list_saved_payment_methods(other) == ()
+        services.start_adding_payment_method(AccountHolder.objects.get())
         assert len(shop.books.all("customer")) == 1
 
     def test_an_installment_is_not_charged(
@@ -303,15 +298,15 @@ class TestDeletedCustomers:
         shop.customers.save(holder.provider_reference or "")
         shop.customers.delete(holder.provider_reference or "")
         with pytest.raises(NotFoundError):
-            charge_saved_payment_method(due)
-        authorize_payment_session(due, data=VISA)
+            services.charge_saved_payment_method(due)
+        services.authorize_payment_session(due, data=VISA)
         assert due.status == SessionStatus.AUTHORIZED
 
     def test_one_that_another_account_does_not_find_is_kept(
         self, shop: FakeStripe, holder: AccountHolder
     ) -> None:
         lose(shop, holder, is_proven=False)
-        for ask in (list_saved_payment_methods, start_adding_payment_method):
+        for ask in (services.list_saved_payment_methods, services.start_adding_payment_method):
             with pytest.raises(DeclinedError) as caught:
                 ask(holder)
             assert caught.value.code == "resource_missing"
@@ -325,7 +320,7 @@ class TestAbsentCustomers:
         self, shop: FakeStripe, due: PaymentSession, holder: AccountHolder
     ) -> None:
         shop.customers.save(holder.provider_reference or "")
-        charge_saved_payment_method(due)
+        services.charge_saved_payment_method(due)
         assert due.status == SessionStatus.AUTHORIZED
         assert due.payment is not None
         assert due.payment.amount == Decimal("50.00")
@@ -338,7 +333,7 @@ class TestAbsentCustomers:
     ) -> None:
         chosen = shop.customers.save(holder.provider_reference or "")
         shop.customers.save(holder.provider_reference or "", card="pm_card_visa_chargeDeclined")
-        charge_saved_payment_method(due, method_id=chosen["id"])
+        services.charge_saved_payment_method(due, method_id=chosen["id"])
         assert due.status == SessionStatus.AUTHORIZED
 
     def test_a_decline_leaves_the_session_open(
@@ -347,7 +342,7 @@ class TestAbsentCustomers:
         shop.customers.save(
             holder.provider_reference or "", card="pm_card_visa_chargeDeclinedInsufficientFunds"
         )
-        charge_saved_payment_method(due)
+        services.charge_saved_payment_method(due)
         assert (due.status, due.error_code) == (SessionStatus.ERROR, "insufficient_funds")
 
     @pytest.mark.parametrize("comes_by_event_too", [True, False])
@@ -360,17 +355,17 @@ class TestAbsentCustomers:
         comes_by_event_too: bool,
     ) -> None:
         shop.customers.save(holder.provider_reference or "", card="pm_card_authenticationRequired")
-        charge_saved_payment_method(due)
+        services.charge_saved_payment_method(due)
         if comes_by_event_too:
             deliver(client, *shop.events("payment_intent.payment_failed"))
             due.refresh_from_db()
         assert str(due.status) == SessionStatus.REQUIRES_MORE
         assert due.next_action == {"type": "challenge", "url": None}
-        authorize_payment_session(due)
+        services.authorize_payment_session(due)
         assert str(due.status) == SessionStatus.REQUIRES_MORE
         assert due.next_action == {"type": "provider_script", "url": None}
         shop.intents.authenticate(due.provider_reference or "")
-        authorize_payment_session(due)
+        services.authorize_payment_session(due)
         assert due.status == SessionStatus.AUTHORIZED
 
     @pytest.mark.parametrize("fault", [Fault.SILENCE_AFTER, Fault.SILENCE_BEFORE, Fault.ERROR_AFTER])
@@ -385,9 +380,9 @@ class TestAbsentCustomers:
         shop.customers.save(holder.provider_reference or "")
         shop.misbehave("confirm", fault)
         with pytest.raises(OutcomeUnknownError):
-            charge_saved_payment_method(due)
+            services.charge_saved_payment_method(due)
         clock.advance(timedelta(minutes=2))
-        reconcile_due()
+        services.reconcile_due()
         due.refresh_from_db()
         assert due.status == SessionStatus.AUTHORIZED
         assert shop.executed.count("confirm") == 1
@@ -395,17 +390,17 @@ class TestAbsentCustomers:
 
     def test_without_a_saved_method_nothing_is_asked_for(self, shop: FakeStripe, due: PaymentSession) -> None:
         with pytest.raises(NotFoundError) as caught:
-            charge_saved_payment_method(due)
+            services.charge_saved_payment_method(due)
         assert caught.value.code == "unknown_payment_method"
         assert not PaymentOperation.objects.exists()
 
     def test_a_guest_has_nothing_saved(self, shop: FakeStripe, session: PaymentSession) -> None:
         with pytest.raises(NotFoundError) as caught:
-            charge_saved_payment_method(session)
+            services.charge_saved_payment_method(session)
         assert caught.value.code == "no_account"
 
     def test_no_payer_can_say_that_they_are_away(self, shop: FakeStripe, session: PaymentSession) -> None:
         sent: dict[str, Any]
         for sent in ({"off_session": True}, {"#saved_method": "pm_1"}, {"saved_method": "pm_1"}):
             with pytest.raises(Exception, match="takes no"):
-                authorize_payment_session(session, data=sent)
+                services.authorize_payment_session(session, data=sent)

@@ -10,16 +10,9 @@ from decimal import Decimal
 
 import pytest
 
+from payments import services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment_session,
-    capture_payment,
-    create_payment_session,
-    reconcile_due,
-    sync_payment_session,
-)
 from payments.states import OperationStatus, SessionStatus
 from payments.testing import configured_provider
 from tests.reliability.clocks import TestClock
@@ -36,10 +29,10 @@ def test_a_stored_error_is_never_sent_under_another_key(
 ) -> None:
     shop.misbehave("capture", Fault.ERROR_BEFORE)
     with pytest.raises(OutcomeUnknownError):
-        capture_payment(payment)
+        services.capture_payment(payment)
     for _look in range(8):
         clock.advance(timedelta(hours=25))
-        reconcile_due()
+        services.reconcile_due()
     operation = PaymentOperation.objects.get(kind="capture")
     assert operation.status == OperationStatus.ATTENTION
     keys = {request.key for request in shop.requests if request.path.endswith("/capture")}
@@ -52,12 +45,12 @@ def test_an_intent_whose_id_never_reached_us_is_found_by_search(
 ) -> None:
     shop.misbehave("create", Fault.SILENCE_AFTER)
     with pytest.raises(OutcomeUnknownError):
-        create_payment_session(collection, provider_id="stripe")
+        services.create_payment_session(collection, provider_id="stripe")
     clock.advance(timedelta(minutes=2))
-    reconcile_due()
+    services.reconcile_due()
     assert "search" in shop.executed
     assert shop.executed.count("create") == 1
-    authorize_payment_session(session_of(collection), data=VISA)
+    services.authorize_payment_session(session_of(collection), data=VISA)
     assert_books_agree(shop, collection)
 
 
@@ -70,10 +63,10 @@ def test_a_capture_after_one_in_the_dashboard_is_recorded_as_it_was_asked(
         shop.intents.capture(
             payment.provider_reference or "", {"amount_to_capture": 1000, "final_capture": False}
         )
-        sync_payment_session(payment.session)
-        capture_payment(payment, amount="20.00")
+        services.sync_payment_session(payment.session)
+        services.capture_payment(payment, amount="20.00")
         assert payment.captured_amount == Decimal("30.00")
-        capture_payment(payment)
+        services.capture_payment(payment)
     assert payment.captured_amount == Decimal("100.00")
     assert_books_agree(shop, payment.collection)
 
@@ -82,7 +75,7 @@ def test_payer_who_confirms_in_the_browser_while_the_session_is_canceled(
     shop: FakeStripe, session: PaymentSession
 ) -> None:
     shop.intents.confirm(session.provider_reference or "", VISA)
-    cancel_payment_session(session)
+    services.cancel_payment_session(session)
     assert session.status == SessionStatus.CANCELED
     assert_books_agree(shop, session.collection)
 
@@ -90,10 +83,12 @@ def test_payer_who_confirms_in_the_browser_while_the_session_is_canceled(
 def test_a_decline_leaves_the_session_open_for_another_card(
     shop: FakeStripe, session: PaymentSession
 ) -> None:
-    authorize_payment_session(session, data={"payment_method": "pm_card_visa_chargeDeclinedStolenCard"})
+    services.authorize_payment_session(
+        session, data={"payment_method": "pm_card_visa_chargeDeclinedStolenCard"}
+    )
     assert (session.status, session.error_code) == (SessionStatus.ERROR, "card_declined")
     assert "stolen" not in session.error_message
     operation = PaymentOperation.objects.get(kind="authorize")
     assert "stolen_card" in operation.detail
-    authorize_payment_session(session, data=VISA)
+    services.authorize_payment_session(session, data=VISA)
     assert session.status == SessionStatus.AUTHORIZED

@@ -7,27 +7,8 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from payments import providers
 from payments.exceptions import DeclinedError, WebhookVerificationError
-from payments.providers import (
-    AuthorizeRequest,
-    AuthorizeResult,
-    CancelRequest,
-    CancelResult,
-    CaptureRequest,
-    CaptureResult,
-    InitiateRequest,
-    InitiateResult,
-    NextAction,
-    RefundRequest,
-    RefundResult,
-    RetrieveRequest,
-    RetrieveResult,
-    SessionFact,
-    UpdateRequest,
-    UpdateResult,
-    WebhookRequest,
-    WebhookResult,
-)
 from payments.providers.account_holders import (
     AccountRequest,
     CreateAccountRequest,
@@ -42,28 +23,30 @@ from payments.states import Outcome
 
 
 class PublishesAnUndeclaredKey(SimulatorProvider):
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         result = super().initiate(request)
         return replace(result, data={**(result.data or {}), "risk_score": 12})
 
 
 class PublishesAnUndeclaredObject(SimulatorProvider):
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         result = super().initiate(request)
         return replace(result, data={**(result.data or {}), "client_token": {"score": 12}})
 
 
 class SendsThePayerToItsApiKey(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         result = super().authorize(request)
         if result.next_action is None or result.next_action.url is None:
             return result
-        action = NextAction(type="redirect", url=f"{result.next_action.url}?key={self.options.api_key}")
+        action = providers.NextAction(
+            type="redirect", url=f"{result.next_action.url}?key={self.options.api_key}"
+        )
         return replace(result, next_action=action)
 
 
 class NamesARefusalInWords(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         try:
             return super().authorize(request)
         except DeclinedError as error:
@@ -71,14 +54,14 @@ class NamesARefusalInWords(SimulatorProvider):
 
 
 class PublishesAPrivateValue(SimulatorProvider):
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         result = super().initiate(request)
         token = (result.provider_data or {})["network_token"]
         return replace(result, data={**(result.data or {}), "client_token": token})
 
 
 class PublishesItsApiKey(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         result = super().authorize(request)
         return replace(result, data={**(result.data or {}), "client_token": f"Bearer {self.options.api_key}"})
 
@@ -98,60 +81,62 @@ class PrintsItsOptions(SimulatorProvider):
 
 
 class IgnoresTheIdempotencyKey(SimulatorProvider):
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         return super().capture(replace(request, idempotency_key=uuid.uuid4().hex))
 
 
 class MakesItsOwnRefundKeys(SimulatorProvider):
-    def refund(self, request: RefundRequest) -> RefundResult:
+    def refund(self, request: providers.RefundRequest) -> providers.RefundResult:
         return super().refund(replace(request, idempotency_key=uuid.uuid4().hex))
 
 
 class ForgetsTheReference(SimulatorProvider):
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         return super().capture(replace(request, operation_id="order"))
 
 
 class RoundsAmounts(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         result = super().authorize(request)
         amount = None if result.amount is None else result.amount.quantize(Decimal(1), ROUND_HALF_UP)
         return replace(result, amount=amount)
 
 
 class CountsInHundredths(SimulatorProvider):
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         is_yen = request.currency_code == "jpy"
         return super().initiate(replace(request, amount=request.amount * 100) if is_yen else request)
 
 
 class NamesASmallerStepThanItTakes(SimulatorProvider):
-    def initiate(self, request: InitiateRequest) -> InitiateResult:
+    def initiate(self, request: providers.InitiateRequest) -> providers.InitiateResult:
         if request.amount % Decimal("0.01"):
             raise DeclinedError("The last decimal has to be 0.", code="last_digit_not_zero")
         return super().initiate(request)
 
 
 class CapturesMoreThanAuthorized(SimulatorProvider):
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         try:
             return super().capture(request)
         except DeclinedError as error:
             if error.code != "amount_too_large":
                 raise
-            return CaptureResult(
+            return providers.CaptureResult(
                 outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code=request.currency_code
             )
 
 
 class AnswersWithTheWrongClass(SimulatorProvider):
-    def refund(self, request: RefundRequest) -> Any:
+    def refund(self, request: providers.RefundRequest) -> Any:
         result = super().refund(request)
-        return CaptureResult(outcome=result.outcome, amount=result.amount, currency_code=result.currency_code)
+        return providers.CaptureResult(
+            outcome=result.outcome, amount=result.amount, currency_code=result.currency_code
+        )
 
 
 class CallsATimeoutARefusal(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         try:
             return super().authorize(request)
         except OSError as error:
@@ -159,13 +144,13 @@ class CallsATimeoutARefusal(SimulatorProvider):
 
 
 class CallsEveryErrorARefusal(SimulatorProvider):
-    def capture(self, request: CaptureRequest) -> CaptureResult:
+    def capture(self, request: providers.CaptureRequest) -> providers.CaptureResult:
         try:
             return super().capture(request)
         except Exception as error:
             raise DeclinedError("It went wrong.", code="error") from error
 
-    def refund(self, request: RefundRequest) -> RefundResult:
+    def refund(self, request: providers.RefundRequest) -> providers.RefundResult:
         try:
             return super().refund(request)
         except Exception as error:
@@ -173,21 +158,21 @@ class CallsEveryErrorARefusal(SimulatorProvider):
 
 
 class WaitsForEver(SimulatorProvider):
-    def cancel(self, request: CancelRequest) -> CancelResult:
+    def cancel(self, request: providers.CancelRequest) -> providers.CancelResult:
         patient = SimulatorProvider(alias=self.alias, options=replace(self.options, timeout=1.5))
         return patient.cancel(request)
 
 
 class DeclinesWithoutACode(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         try:
             return super().authorize(request)
         except DeclinedError:
-            return AuthorizeResult(outcome=Outcome.DECLINED)
+            return providers.AuthorizeResult(outcome=Outcome.DECLINED)
 
 
 class ExplainsTooMuch(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         try:
             return super().authorize(request)
         except DeclinedError as error:
@@ -195,7 +180,7 @@ class ExplainsTooMuch(SimulatorProvider):
 
 
 class ReportsTheLastMovementOnly(SimulatorProvider):
-    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+    def retrieve(self, request: providers.RetrieveRequest) -> providers.RetrieveResult:
         result = super().retrieve(request)
         if result.fact is None or not result.fact.movements:
             return result
@@ -205,7 +190,7 @@ class ReportsTheLastMovementOnly(SimulatorProvider):
 
 
 class DoesNotKnowMeansError(SimulatorProvider):
-    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+    def retrieve(self, request: providers.RetrieveRequest) -> providers.RetrieveResult:
         result = super().retrieve(request)
         if result.fact is None:
             raise LookupError(request.session_id)
@@ -213,18 +198,18 @@ class DoesNotKnowMeansError(SimulatorProvider):
 
 
 class ReleasesWhatIsCaptured(SimulatorProvider):
-    def cancel(self, request: CancelRequest) -> CancelResult:
+    def cancel(self, request: providers.CancelRequest) -> providers.CancelResult:
         try:
             return super().cancel(request)
         except DeclinedError:
-            return CancelResult(outcome=Outcome.SUCCEEDED)
+            return providers.CancelResult(outcome=Outcome.SUCCEEDED)
 
 
 class OpensANewSessionToUpdate(SimulatorProvider):
-    def update(self, request: UpdateRequest) -> UpdateResult:
+    def update(self, request: providers.UpdateRequest) -> providers.UpdateResult:
         values = {name: getattr(request, name) for name in request.__dataclass_fields__}
-        result = super().initiate(InitiateRequest(**values))
-        return UpdateResult(
+        result = super().initiate(providers.InitiateRequest(**values))
+        return providers.UpdateResult(
             outcome=result.outcome,
             provider_reference=result.provider_reference,
             amount=request.amount,
@@ -235,34 +220,34 @@ class OpensANewSessionToUpdate(SimulatorProvider):
 
 
 class ChangesItsRequest(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         result = super().authorize(request)
         request.provider_data["seen"] = True  # type: ignore[index]
         return result
 
 
 class BelievesUnsignedEvents(SimulatorProvider):
-    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+    def parse_webhook(self, request: providers.WebhookRequest) -> providers.WebhookResult:
         try:
             return super().parse_webhook(request)
         except WebhookVerificationError:
-            return WebhookResult(event_id="evt", event_type="any")
+            return providers.WebhookResult(event_id="evt", event_type="any")
 
 
 class BelievesOldEvents(SimulatorProvider):
-    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+    def parse_webhook(self, request: providers.WebhookRequest) -> providers.WebhookResult:
         lenient = replace(self.options, webhook_tolerance=10**9)
         return SimulatorProvider(alias=self.alias, options=lenient).parse_webhook(request)
 
 
 class ChokesOnBytes(SimulatorProvider):
-    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+    def parse_webhook(self, request: providers.WebhookRequest) -> providers.WebhookResult:
         request.body.decode()
         return super().parse_webhook(request)
 
 
 class NamesTheRefundInsteadOfItsCapture(SimulatorProvider):
-    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+    def parse_webhook(self, request: providers.WebhookRequest) -> providers.WebhookResult:
         result = super().parse_webhook(request)
         if "refund" not in result.event_type:
             return result
@@ -289,12 +274,12 @@ class OnlySaysThatItRemoved(SimulatorProvider):
 
 
 class PaysForWhoeverKnowsTheId(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         return super().authorize(replace(request, refuses_saved=False))
 
 
 class AsksNobodyBack(SimulatorProvider):
-    def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
+    def authorize(self, request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
         result = super().authorize(request)
         is_asked = result.next_action is not None and result.next_action.type == "challenge"
         return replace(result, next_action=None, outcome=Outcome.UNKNOWN) if is_asked else result
@@ -304,30 +289,32 @@ class AsksNobodyBack(SimulatorProvider):
 
 
 class SaysThatAllIsCaptured(SimulatorProvider):
-    def cancel(self, request: CancelRequest) -> CancelResult:
+    def cancel(self, request: providers.CancelRequest) -> providers.CancelResult:
         try:
             return super().cancel(request)
         except DeclinedError as error:
             if error.code != "already_captured":
                 raise
-            return CancelResult(outcome=Outcome.SUCCEEDED, fact=self._known(request))
+            return providers.CancelResult(outcome=Outcome.SUCCEEDED, fact=self._known(request))
 
-    def _known(self, request: CancelRequest) -> SessionFact | None:
+    def _known(self, request: providers.CancelRequest) -> providers.SessionFact | None:
         names = ("session_id", "amount", "currency_code", "provider_reference", "provider_data")
-        return self.retrieve(RetrieveRequest(**{name: getattr(request, name) for name in names})).fact
+        return self.retrieve(
+            providers.RetrieveRequest(**{name: getattr(request, name) for name in names})
+        ).fact
 
 
 class ReadsCapitalDigits(SimulatorProvider):
-    def parse_webhook(self, request: WebhookRequest) -> WebhookResult:
+    def parse_webhook(self, request: providers.WebhookRequest) -> providers.WebhookResult:
         headers = {name: value.lower() for name, value in request.headers.items()}
         return super().parse_webhook(replace(request, headers=headers))
 
 
 class FindsNothingInAnEmptyList(SimulatorProvider):
-    def retrieve(self, request: RetrieveRequest) -> RetrieveResult:
+    def retrieve(self, request: providers.RetrieveRequest) -> providers.RetrieveResult:
         try:
             return super().retrieve(request)
         except SimulatorError as error:
             if "no object" not in str(error):
                 raise
-            return RetrieveResult(outcome=Outcome.SUCCEEDED)
+            return providers.RetrieveResult(outcome=Outcome.SUCCEEDED)

@@ -7,23 +7,13 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from payments import providers
 from payments.conf import provider_aliases
 from payments.exceptions import (
     DeclinedError,
     NotSupportedError,
     OutcomeUnknownError,
     WebhookVerificationError,
-)
-from payments.providers import (
-    AuthorizeResult,
-    CaptureRequest,
-    CaptureResult,
-    Failure,
-    RetrieveRequest,
-    RetrieveResult,
-    WebhookRequest,
-    WebhookResult,
-    get_provider,
 )
 from payments.services import (
     authorize_payment_session,
@@ -57,8 +47,8 @@ def test_queued_results_and_errors_are_answered_in_their_order() -> None:
     with scripted_provider() as script:
         collection = create_payment_collection(amount=HUNDRED, currency_code="eur")
         session = create_payment_session(collection, provider_id="scripted")
-        refusal = AuthorizeResult(
-            outcome=Outcome.DECLINED, failure=Failure(code="stolen_card", message="No.")
+        refusal = providers.AuthorizeResult(
+            outcome=Outcome.DECLINED, failure=providers.Failure(code="stolen_card", message="No.")
         )
         script.next("authorize", refusal, TimeoutError())
         assert authorize_payment_session(session).status == SessionStatus.ERROR
@@ -69,7 +59,7 @@ def test_queued_results_and_errors_are_answered_in_their_order() -> None:
 
 @pytest.mark.django_db
 def test_a_queued_function_sees_the_request() -> None:
-    def half(request: CaptureRequest) -> CaptureResult:
+    def half(request: providers.CaptureRequest) -> providers.CaptureResult:
         raise DeclinedError(f"{request.amount} is too much.", code="too_much")
 
     with scripted_provider() as script:
@@ -96,7 +86,7 @@ def test_what_it_lacks_is_refused_by_the_services() -> None:
 
 def test_what_it_lacks_may_change_and_so_may_its_step() -> None:
     with scripted_provider() as script:
-        provider = get_provider("scripted")
+        provider = providers.get_provider("scripted")
         assert (provider.supports_refund, provider.amount_step("eur")) == (True, Decimal("0.01"))
         script.lacks.add("refund")
         script.step = Decimal(1)
@@ -105,9 +95,10 @@ def test_what_it_lacks_may_change_and_so_may_its_step() -> None:
 
 def test_an_answer_may_be_for_any_verb_or_stand() -> None:
     script = Script()
-    asked = RetrieveRequest(session_id="payses_1", amount=HUNDRED, currency_code="eur")
+    asked = providers.RetrieveRequest(session_id="payses_1", amount=HUNDRED, currency_code="eur")
     any_verb, queued, standing, usual = (
-        RetrieveResult(outcome=Outcome.SUCCEEDED, provider_log={"number": number}) for number in range(4)
+        providers.RetrieveResult(outcome=Outcome.SUCCEEDED, provider_log={"number": number})
+        for number in range(4)
     )
     script.next("*", any_verb)
     script.next("retrieve", queued)
@@ -124,16 +115,16 @@ def test_an_answer_may_be_for_any_verb_or_stand() -> None:
 
 def test_an_unknown_capability_names_the_known_ones() -> None:
     with scripted_provider(lacks={"teleport"}), pytest.raises(ImproperlyConfigured, match="partial_capture"):
-        get_provider("scripted")
+        providers.get_provider("scripted")
 
 
 def test_webhooks_are_refused_unless_one_is_queued() -> None:
-    request = WebhookRequest(body=b"{}", headers={})
+    request = providers.WebhookRequest(body=b"{}", headers={})
     with scripted_provider() as script:
-        provider = get_provider("scripted")
+        provider = providers.get_provider("scripted")
         with pytest.raises(WebhookVerificationError):
             provider.parse_webhook(request)
-        event = WebhookResult(event_id="evt_1", event_type="paid")
+        event = providers.WebhookResult(event_id="evt_1", event_type="paid")
         script.next("parse_webhook", event)
         assert provider.parse_webhook(request) is event
     assert script.requests("parse_webhook") == [request, request]
@@ -151,6 +142,6 @@ def test_a_configured_provider_is_gone_after_its_block() -> None:
     with configured_provider("cash", entry):
         assert provider_aliases() == (*before, "cash")
         with scripted_provider(alias="cash"):
-            assert type(get_provider("cash")).__name__ == "ScriptedProvider"
-        assert type(get_provider("cash")).__name__ == "SystemProvider"
+            assert type(providers.get_provider("cash")).__name__ == "ScriptedProvider"
+        assert type(providers.get_provider("cash")).__name__ == "SystemProvider"
     assert provider_aliases() == before

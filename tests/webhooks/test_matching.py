@@ -8,16 +8,7 @@ from typing import Any
 
 import pytest
 
-from payments import services
-from payments.models import (
-    Capture,
-    Payment,
-    PaymentCollection,
-    PaymentOperation,
-    PaymentSession,
-    Refund,
-    WebhookEvent,
-)
+from payments import models, services
 from payments.providers import RetrieveResult, SessionFact, WebhookResult
 from payments.services.background import inbox
 from payments.services.ledger.operations import Checkpoint, watching
@@ -50,7 +41,7 @@ from tests.webhooks.deliveries import (
     "An event of a session that isn't ours, on an account that others share", "200; kept as ignored"
 )
 def test_an_event_of_an_unknown_session_is_ignored(
-    session: PaymentSession, scripted_session: PaymentSession, script: Script
+    session: models.PaymentSession, scripted_session: models.PaymentSession, script: Script
 ) -> None:
     before = books()
     script.next(
@@ -66,7 +57,7 @@ def test_an_event_of_an_unknown_session_is_ignored(
     "A proven event of one provider that names a session of another", "ignored; no row is touched"
 )
 def test_an_event_never_reaches_another_provider_s_session(
-    session: PaymentSession, simulator: SimulatorService
+    session: models.PaymentSession, simulator: SimulatorService
 ) -> None:
     simulator.authorize(intent_of(session))
     body, before = bodies(simulator, session)[0], books()
@@ -78,7 +69,7 @@ def test_an_event_never_reaches_another_provider_s_session(
 
 @pytest.mark.shows("An event with another provider's reference", "never matched; ignored in the end")
 def test_a_reference_is_looked_up_at_its_own_provider_only(
-    session: PaymentSession, scripted_session: PaymentSession, script: Script
+    session: models.PaymentSession, scripted_session: models.PaymentSession, script: Script
 ) -> None:
     before = books()
     script.next("parse_webhook", hint(provider_reference=intent_of(session), fact=authorized_fact()))
@@ -88,14 +79,16 @@ def test_a_reference_is_looked_up_at_its_own_provider_only(
 
 
 @pytest.mark.shows("An event that names neither session nor reference", "ignored; no row is touched")
-def test_an_event_about_nothing_matches_nothing(scripted_session: PaymentSession, script: Script) -> None:
+def test_an_event_about_nothing_matches_nothing(
+    scripted_session: models.PaymentSession, script: Script
+) -> None:
     before = books()
     script.next("parse_webhook", hint(fact=authorized_fact()), hint(event_id="evt_2"))
     for _each in range(2):
         assert deliver(b"{}", provider_id="scripted").status == 200
     services.process_due_events()
     assert not scripted_session.webhook_events.exists()
-    assert set(WebhookEvent.objects.values_list("status", flat=True)) == {WebhookEventStatus.IGNORED}
+    assert set(models.WebhookEvent.objects.values_list("status", flat=True)) == {WebhookEventStatus.IGNORED}
     assert books() == before
 
 
@@ -103,7 +96,7 @@ def test_an_event_about_nothing_matches_nothing(scripted_session: PaymentSession
     "An event that only has a reference which we don't know yet", "deferred, and applied once we do"
 )
 def test_an_event_that_comes_before_its_reference_waits(
-    scripted_session: PaymentSession, script: Script
+    scripted_session: models.PaymentSession, script: Script
 ) -> None:
     reference = scripted_session.provider_reference
     scripted_session.provider_reference = None
@@ -125,7 +118,7 @@ def test_an_event_that_comes_before_its_reference_waits(
     "An event whose reference nobody ever knows", "tried by the backoff, then ignored; replayable"
 )
 def test_an_event_whose_reference_stays_unknown_is_ignored_in_the_end(
-    scripted_session: PaymentSession, script: Script
+    scripted_session: models.PaymentSession, script: Script
 ) -> None:
     script.next("parse_webhook", hint(provider_reference="intent_nobody_knows", fact=authorized_fact()))
     deliver(b"{}", provider_id="scripted")
@@ -142,7 +135,7 @@ def test_an_event_whose_reference_stays_unknown_is_ignored_in_the_end(
 
 
 @pytest.mark.shows("An event that only names a capture", "finds its session; at its own provider only")
-def test_an_event_finds_its_session_by_a_capture(payment: Payment, script: Script) -> None:
+def test_an_event_finds_its_session_by_a_capture(payment: models.Payment, script: Script) -> None:
     session = another_session()
     capture_as("cap_1", session)
     capture_as("cap_2", payment.session)
@@ -155,13 +148,13 @@ def test_an_event_finds_its_session_by_a_capture(payment: Payment, script: Scrip
     for _each in range(2):
         assert deliver(b"{}", provider_id="scripted").status == 200
     assert found() == {"evt_ours": session.pk, "evt_other": None}
-    assert WebhookEvent.objects.get(event_id="evt_other").status == WebhookEventStatus.DEFERRED
+    assert models.WebhookEvent.objects.get(event_id="evt_other").status == WebhookEventStatus.DEFERRED
     assert books() == before
 
 
 @pytest.mark.shows("An event names a session and another one's capture", "the session counts")
 def test_a_capture_is_what_a_session_is_looked_for_by_last(
-    scripted_session: PaymentSession, script: Script
+    scripted_session: models.PaymentSession, script: Script
 ) -> None:
     capture_as("cap_1", scripted_session)
     second = another_session()
@@ -184,7 +177,7 @@ def test_a_capture_is_what_a_session_is_looked_for_by_last(
 
 @pytest.mark.shows("An event names a capture that two sessions have", "nobody guesses; ignored in the end")
 def test_a_capture_that_several_sessions_have_names_none(
-    scripted_session: PaymentSession, script: Script
+    scripted_session: models.PaymentSession, script: Script
 ) -> None:
     for session in (scripted_session, another_session()):
         capture_as("1", session)
@@ -195,12 +188,12 @@ def test_a_capture_that_several_sessions_have_names_none(
 
 
 def test_a_capture_s_name_that_is_too_long_for_one_is_malformed(
-    scripted_session: PaymentSession, script: Script
+    scripted_session: models.PaymentSession, script: Script
 ) -> None:
     script.next("parse_webhook", hint(capture_reference="x" * 256))
     answer = deliver(b"{}", provider_id="scripted")
     assert (answer.status, answer.code) == (400, "webhook_malformed")
-    assert not WebhookEvent.objects.exists()
+    assert not models.WebhookEvent.objects.exists()
 
 
 @pytest.mark.shows(
@@ -208,7 +201,7 @@ def test_a_capture_s_name_that_is_too_long_for_one_is_malformed(
     "each is looked up at its provider, with no call in the request",
 )
 def test_an_event_about_several_sessions_has_each_looked_up(
-    scripted_session: PaymentSession, script: Script
+    scripted_session: models.PaymentSession, script: Script
 ) -> None:
     sessions = [scripted_session, another_session(), another_session()]
     for number, session in enumerate(sessions, start=1):
@@ -240,16 +233,16 @@ def news(**values: Any) -> WebhookResult:
 
 def found() -> dict[str, str | None]:
     """Return which session each event in the inbox was applied to."""
-    return dict(WebhookEvent.objects.values_list("event_id", "session"))
+    return dict(models.WebhookEvent.objects.values_list("event_id", "session"))
 
 
-def another_session() -> PaymentSession:
+def another_session() -> models.PaymentSession:
     """Return a session of another collection with the scripted provider."""
     collection = services.create_payment_collection(amount="100.00", currency_code="eur")
     return services.create_payment_session(collection, provider_id="scripted")
 
 
-def capture_as(reference: str, session: PaymentSession) -> None:
+def capture_as(reference: str, session: models.PaymentSession) -> None:
     """Capture a session's whole amount, which its provider calls this."""
     payment = session.payment or services.authorize_payment_session(session).payment
     assert payment is not None
@@ -262,13 +255,13 @@ def delivered_early(simulator: SimulatorService, verb: Callable[[], object]) -> 
     """Run a verb, and have all events arrive after the provider acted, before its answer is recorded."""
     seen = len(simulator.events())
 
-    def arrive(point: Checkpoint, operation: PaymentOperation) -> None:
+    def arrive(point: Checkpoint, operation: models.PaymentOperation) -> None:
         if point == Checkpoint.CALLED:
             for event in simulator.events()[seen:]:
                 assert deliver(event.body.encode()).status == 200
             arrived.append(operation)
 
-    arrived: list[PaymentOperation] = []
+    arrived: list[models.PaymentOperation] = []
     with watching(arrive):
         verb()
     assert len(arrived) == 1
@@ -279,7 +272,7 @@ def delivered_early(simulator: SimulatorService, verb: Callable[[], object]) -> 
     "The webhook of an authorization before its own answer", "applied once; the answer is recognized"
 )
 def test_an_authorization_whose_event_is_faster_than_its_answer(
-    session: PaymentSession, simulator: SimulatorService, collection: PaymentCollection
+    session: models.PaymentSession, simulator: SimulatorService, collection: models.PaymentCollection
 ) -> None:
     delivered_early(simulator, lambda: services.authorize_payment_session(session))
     session.refresh_from_db()
@@ -291,10 +284,10 @@ def test_an_authorization_whose_event_is_faster_than_its_answer(
 
 @pytest.mark.shows("The webhook of a capture before its own answer", "one capture, one event")
 def test_a_capture_whose_event_is_faster_than_its_answer(
-    payment: Payment, simulator: SimulatorService
+    payment: models.Payment, simulator: SimulatorService
 ) -> None:
     delivered_early(simulator, lambda: services.capture_payment(payment))
-    (capture,) = Capture.objects.all()
+    (capture,) = models.Capture.objects.all()
     assert (capture.status, capture.amount) == (MovementStatus.SUCCEEDED, payment.amount)
     assert history(payment.session).count("payment.captured") == 1
     assert_one_success(payment.session, OperationKind.CAPTURE)
@@ -303,11 +296,11 @@ def test_a_capture_whose_event_is_faster_than_its_answer(
 
 @pytest.mark.shows("The webhook of a refund before its own answer", "one refund, one event")
 def test_a_refund_whose_event_is_faster_than_its_answer(
-    payment: Payment, simulator: SimulatorService
+    payment: models.Payment, simulator: SimulatorService
 ) -> None:
     services.capture_payment(payment)
     delivered_early(simulator, lambda: services.refund_payment(payment))
-    (refund,) = Refund.objects.all()
+    (refund,) = models.Refund.objects.all()
     assert (refund.status, refund.amount) == (MovementStatus.SUCCEEDED, payment.amount)
     assert history(payment.session).count("payment.refunded") == 1
     assert_one_success(payment.session, OperationKind.REFUND)
@@ -316,7 +309,7 @@ def test_a_refund_whose_event_is_faster_than_its_answer(
 
 @pytest.mark.shows("The webhook of a cancelation before its own answer", "canceled once, one event")
 def test_a_cancelation_whose_event_is_faster_than_its_answer(
-    payment: Payment, simulator: SimulatorService
+    payment: models.Payment, simulator: SimulatorService
 ) -> None:
     delivered_early(simulator, lambda: services.cancel_payment(payment))
     assert payment.status == PaymentStatus.CANCELED
@@ -327,7 +320,7 @@ def test_a_cancelation_whose_event_is_faster_than_its_answer(
 
 @pytest.mark.shows("The webhook of a declined authorization before its own answer", "refused once, one event")
 def test_a_decline_whose_event_is_faster_than_its_answer(
-    session: PaymentSession, simulator: SimulatorService
+    session: models.PaymentSession, simulator: SimulatorService
 ) -> None:
     delivered_early(
         simulator, lambda: services.authorize_payment_session(session, data={"card": "card_declined"})
@@ -341,9 +334,9 @@ def test_a_decline_whose_event_is_faster_than_its_answer(
     "A webhook before the answer that opens its session", "the session keeps what only the answer tells"
 )
 def test_an_event_before_the_session_was_opened_does_not_cost_its_client_token(
-    collection: PaymentCollection, script: Script
+    collection: models.PaymentCollection, script: Script
 ) -> None:
-    def arrive(point: Checkpoint, operation: PaymentOperation) -> None:
+    def arrive(point: Checkpoint, operation: models.PaymentOperation) -> None:
         if (point, operation.kind) == (Checkpoint.CALLED, OperationKind.INITIATE):
             script.next("parse_webhook", hint(operation.session, fact=authorized_fact()))
             assert deliver(b"{}", provider_id="scripted").status == 200
@@ -362,9 +355,9 @@ def test_an_event_before_the_session_was_opened_does_not_cost_its_client_token(
     "A webhook while its verb is claimed and not sent yet", "the verb goes on and is recorded once"
 )
 def test_a_report_between_claim_and_call_does_not_disturb_the_call(
-    payment: Payment, simulator: SimulatorService
+    payment: models.Payment, simulator: SimulatorService
 ) -> None:
-    def arrive(point: Checkpoint, operation: PaymentOperation) -> None:
+    def arrive(point: Checkpoint, operation: models.PaymentOperation) -> None:
         if point == Checkpoint.CLAIMED:
             for body in bodies(simulator, payment.session):
                 assert deliver(body).status == 200
@@ -376,7 +369,7 @@ def test_a_report_between_claim_and_call_does_not_disturb_the_call(
     assert_books_agree(simulator, payment.collection)
 
 
-def assert_one_success(session: PaymentSession, kind: OperationKind) -> None:
+def assert_one_success(session: models.PaymentSession, kind: OperationKind) -> None:
     """See that a session's only operation of a kind has succeeded."""
     (operation,) = session.operations.filter(kind=kind)
     assert operation.status == OperationStatus.SUCCEEDED

@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from payments import services
+from payments import providers, services
 from payments.models import PaymentCollection, PaymentEvent, PaymentProvider, PaymentSession
-from payments.providers import (
-    AuthorizeResult,
-    CancelResult,
-    Failure,
-    InitiateResult,
-    NextAction,
-    UpdateResult,
-)
 from payments.states import Outcome
 from payments.testing import Script, configured_provider, scripted_provider
 from tests.api.client import Answer, Visitor
@@ -45,9 +37,11 @@ SESSION_KEYS = {
     "authorized_at",
     "created_at",
 }
-DECLINED = AuthorizeResult(
+DECLINED = providers.AuthorizeResult(
     outcome=Outcome.DECLINED,
-    failure=Failure(code="card_declined", message="The card was declined.", detail="issuer says 51"),
+    failure=providers.Failure(
+        code="card_declined", message="The card was declined.", detail="issuer says 51"
+    ),
 )
 
 
@@ -87,7 +81,7 @@ def test_nothing_private_is_in_any_answer(
 ) -> None:
     script.next(
         "initiate",
-        InitiateResult(
+        providers.InitiateResult(
             outcome=Outcome.SUCCEEDED,
             data={"client_token": "public", "leaked": "PRIVATE-1"},
             provider_data={"secret": "PRIVATE-2"},
@@ -237,8 +231,8 @@ def test_a_declined_authorization_is_a_session_in_error(guest: Visitor, path: st
 
 
 def test_a_next_action_is_shown_while_it_is_due(guest: Visitor, path: str, script: Script) -> None:
-    action = NextAction(type="redirect", url="https://bank.example/3ds")
-    script.next("authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action))
+    action = providers.NextAction(type="redirect", url="https://bank.example/3ds")
+    script.next("authorize", providers.AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action))
 
     asked = guest.post(f"{path}authorize/")
     done = guest.post(f"{path}authorize/", {"data": {"code": "1"}})
@@ -249,7 +243,11 @@ def test_a_next_action_is_shown_while_it_is_due(guest: Visitor, path: str, scrip
 
 @pytest.mark.parametrize(
     "answer",
-    [TimeoutError(), AuthorizeResult(outcome=Outcome.PENDING), AuthorizeResult(outcome=Outcome.UNKNOWN)],
+    [
+        TimeoutError(),
+        providers.AuthorizeResult(outcome=Outcome.PENDING),
+        providers.AuthorizeResult(outcome=Outcome.UNKNOWN),
+    ],
 )
 def test_an_authorization_whose_outcome_is_not_known_yet_is_accepted(
     guest: Visitor, path: str, script: Script, answer: Any
@@ -290,11 +288,13 @@ def test_authorizing_twice_gives_the_one_payment(guest: Visitor, path: str, scri
     ("answer", "expected"),
     [
         (
-            InitiateResult(outcome=Outcome.DECLINED, failure=Failure(code="amount_too_small", message="No.")),
+            providers.InitiateResult(
+                outcome=Outcome.DECLINED, failure=providers.Failure(code="amount_too_small", message="No.")
+            ),
             (402, "provider_error", "amount_too_small", []),
         ),
         (
-            InitiateResult(outcome=Outcome.NOT_SENT),
+            providers.InitiateResult(outcome=Outcome.NOT_SENT),
             (503, "provider_error", "provider_unavailable", []),
         ),
     ],
@@ -329,7 +329,7 @@ def test_a_payer_may_change_the_amount_of_a_split(guest: Visitor, path: str, scr
 
 
 def test_a_change_whose_outcome_is_unknown_is_accepted(guest: Visitor, path: str, script: Script) -> None:
-    script.next("update", UpdateResult(outcome=Outcome.UNKNOWN))
+    script.next("update", providers.UpdateResult(outcome=Outcome.UNKNOWN))
 
     accepted = guest.patch(path, {"amount": "30.00"})
 
@@ -374,7 +374,7 @@ def test_a_payer_can_not_cancel_what_was_captured(guest: Visitor, session: Payme
 def test_a_cancelation_whose_outcome_is_unknown_is_accepted(
     guest: Visitor, path: str, script: Script
 ) -> None:
-    script.next("cancel", CancelResult(outcome=Outcome.UNKNOWN))
+    script.next("cancel", providers.CancelResult(outcome=Outcome.UNKNOWN))
 
     assert guest.post(f"{path}cancel/").status == 202
 
@@ -407,7 +407,8 @@ def test_a_session_shows_how_much_of_it_was_authorized_until_that_is_released(
     guest: Visitor, collection: PaymentCollection, path: str, script: Script
 ) -> None:
     script.next(
-        "authorize", AuthorizeResult(outcome=Outcome.SUCCEEDED, amount=Decimal(60), currency_code="eur")
+        "authorize",
+        providers.AuthorizeResult(outcome=Outcome.SUCCEEDED, amount=Decimal(60), currency_code="eur"),
     )
 
     before = guest.get(path).body["authorized_amount"]

@@ -9,22 +9,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 
+from payments import services
 from payments.api.storefront.access import client_secret
 from payments.exceptions import DeclinedError, OutcomeUnknownError, ProviderUnavailableError
 from payments.models import AccountHolder
 from payments.providers.account_holders import SavedPaymentMethod
-from payments.services import (
-    authorize_payment_session,
-    charge_saved_payment_method,
-    create_account_holder,
-    create_installment_plan,
-    create_payment_collection,
-    create_payment_session,
-    list_saved_payment_methods,
-    reconcile_due,
-    remove_saved_payment_method,
-    start_adding_payment_method,
-)
 from payments.simulator import SimulatorService
 from payments.testing import simulator_settings
 from payments.testing.factories import CustomerFactory
@@ -73,9 +62,9 @@ def test_an_account_is_made_once_whatever_happens(
     options: dict[str, Any] = {"acted": True} if fault == "sticky_500" else {}
     simulator.script(operation="account", fault=fault, **options)
     with simulator_settings(simulator, timeout=IMPATIENCE), pytest.raises(error):
-        create_account_holder(customer, provider_id="simulator")
+        services.create_account_holder(customer, provider_id="simulator")
 
-    holder = create_account_holder(customer, provider_id="simulator")
+    holder = services.create_account_holder(customer, provider_id="simulator")
 
     [made] = simulator.customers(reference=holder.pk)
     assert (holder.provider_reference, made.email) == (made.id, "ada@example.com")
@@ -84,35 +73,35 @@ def test_an_account_is_made_once_whatever_happens(
 def test_a_card_is_saved_on_the_simulators_page(
     simulator: SimulatorService, customer: AbstractBaseUser
 ) -> None:
-    holder = create_account_holder(customer, provider_id="simulator")
-    setup = start_adding_payment_method(holder, return_url="https://shop.example/account")
+    holder = services.create_account_holder(customer, provider_id="simulator")
+    setup = services.start_adding_payment_method(holder, return_url="https://shop.example/account")
     assert set(setup.data) == {"client_token", "status"}
     assert setup.next_action is not None
     assert setup.next_action.type == "redirect"
-    assert list_saved_payment_methods(holder) == ()
+    assert services.list_saved_payment_methods(holder) == ()
 
     post_form(setup.next_action.url or "", card="card_3ds")
 
-    [saved] = list_saved_payment_methods(holder)
+    [saved] = services.list_saved_payment_methods(holder)
     assert saved == SavedPaymentMethod(
         id=saved.id, type="card", brand="Sandcard", last4="3220", expires="2039-12"
     )
-    remove_saved_payment_method(holder, saved.id)
-    assert list_saved_payment_methods(holder) == ()
+    services.remove_saved_payment_method(holder, saved.id)
+    assert services.list_saved_payment_methods(holder) == ()
 
 
 def test_a_customer_pays_with_a_saved_card_and_nobody_else_does(
     simulator: SimulatorService, customer: AbstractBaseUser
 ) -> None:
-    method = card_of(simulator, create_account_holder(customer, provider_id="simulator"))
+    method = card_of(simulator, services.create_account_holder(customer, provider_id="simulator"))
     thief = CustomerFactory.create()
-    create_account_holder(thief, provider_id="simulator")
+    services.create_account_holder(thief, provider_id="simulator")
 
     statuses = {}
     for payer in (customer, thief, None):
-        collection = create_payment_collection(amount="10.00", currency_code="eur", customer=payer)
-        session = create_payment_session(collection, provider_id="simulator")
-        statuses[payer] = authorize_payment_session(session, data={"payment_method": method}).status
+        collection = services.create_payment_collection(amount="10.00", currency_code="eur", customer=payer)
+        session = services.create_payment_session(collection, provider_id="simulator")
+        statuses[payer] = services.authorize_payment_session(session, data={"payment_method": method}).status
 
     assert statuses == {customer: "authorized", thief: "error", None: "error"}
 
@@ -120,9 +109,9 @@ def test_a_customer_pays_with_a_saved_card_and_nobody_else_does(
 def test_a_client_secret_and_a_known_id_pay_with_nothing_that_the_customer_has_saved(
     simulator: SimulatorService, customer: AbstractBaseUser
 ) -> None:
-    method = card_of(simulator, create_account_holder(customer, provider_id="simulator"))
-    collection = create_payment_collection(amount="10.00", currency_code="eur", customer=customer)
-    session = create_payment_session(collection, provider_id="simulator")
+    method = card_of(simulator, services.create_account_holder(customer, provider_id="simulator"))
+    collection = services.create_payment_collection(amount="10.00", currency_code="eur", customer=customer)
+    session = services.create_payment_session(collection, provider_id="simulator")
     path = f"storefront/payment-sessions/{session.pk}/authorize/"
     guest = Visitor(secret=client_secret(collection.pk))
 
@@ -139,9 +128,9 @@ def test_a_client_secret_and_a_known_id_pay_with_nothing_that_the_customer_has_s
 def test_who_holds_the_secret_pays_with_a_card_of_their_own(
     simulator: SimulatorService, customer: AbstractBaseUser
 ) -> None:
-    create_account_holder(customer, provider_id="simulator")
-    collection = create_payment_collection(amount="10.00", currency_code="eur", customer=customer)
-    session = create_payment_session(collection, provider_id="simulator")
+    services.create_account_holder(customer, provider_id="simulator")
+    collection = services.create_payment_collection(amount="10.00", currency_code="eur", customer=customer)
+    session = services.create_payment_session(collection, provider_id="simulator")
     guest = Visitor(secret=client_secret(collection.pk))
 
     paid = guest.post(f"storefront/payment-sessions/{session.pk}/authorize/", {"data": {"card": "card_ok"}})
@@ -152,16 +141,18 @@ def test_who_holds_the_secret_pays_with_a_card_of_their_own(
 def test_a_bank_that_wants_a_customer_who_is_away_makes_them_come_back(
     simulator: SimulatorService, customer: AbstractBaseUser
 ) -> None:
-    card_of(simulator, create_account_holder(customer, provider_id="simulator"), "card_3ds")
-    collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
-    due, _later = create_installment_plan(collection, provider_id="simulator", count=2, interval="month")
+    card_of(simulator, services.create_account_holder(customer, provider_id="simulator"), "card_3ds")
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+    due, _later = services.create_installment_plan(
+        collection, provider_id="simulator", count=2, interval="month"
+    )
 
-    charge_saved_payment_method(due)
+    services.charge_saved_payment_method(due)
     assert (due.status, due.next_action) == ("requires_more", {"type": "challenge", "url": None})
-    authorize_payment_session(due)
+    services.authorize_payment_session(due)
     assert due.next_action is not None
     assert due.next_action["type"] == "redirect"
-    authorize_payment_session(due, data={"code": "123456"})
+    services.authorize_payment_session(due, data={"code": "123456"})
     assert due.status == "authorized"
 
 
@@ -169,15 +160,17 @@ def test_a_bank_that_wants_a_customer_who_is_away_makes_them_come_back(
 def test_a_lost_answer_to_a_charge_is_found_out(
     simulator: SimulatorService, customer: AbstractBaseUser, clock: TestClock, card: str, status: str
 ) -> None:
-    card_of(simulator, create_account_holder(customer, provider_id="simulator"), card)
-    collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
-    due, _later = create_installment_plan(collection, provider_id="simulator", count=2, interval="month")
+    card_of(simulator, services.create_account_holder(customer, provider_id="simulator"), card)
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+    due, _later = services.create_installment_plan(
+        collection, provider_id="simulator", count=2, interval="month"
+    )
     simulator.script(operation="authorize", fault="drop_after")
     with pytest.raises(OutcomeUnknownError):
-        charge_saved_payment_method(due)
+        services.charge_saved_payment_method(due)
 
     clock.advance(timedelta(minutes=2))
-    reconcile_due()
+    services.reconcile_due()
 
     due.refresh_from_db()
     assert due.status == status

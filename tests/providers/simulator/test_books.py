@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from payments import services
 from payments.exceptions import (
     DeclinedError,
     OutcomeUnknownError,
@@ -16,16 +17,6 @@ from payments.exceptions import (
     ProviderUnavailableError,
 )
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.services import (
-    authorize_payment_session,
-    cancel_payment,
-    capture_payment,
-    create_payment_collection,
-    create_payment_session,
-    refund_payment,
-    sync_payment_session,
-    update_payment_session,
-)
 from payments.simulator import SimulatorService
 from payments.simulator.faults import Fault, Operation
 from payments.states import OperationStatus, Outcome
@@ -40,33 +31,36 @@ LIES: Final = (Fault.WRONG_AMOUNT, Fault.WRONG_CURRENCY)
 
 
 def new_collection() -> PaymentCollection:
-    return create_payment_collection(amount="100.00", currency_code="eur")
+    return services.create_payment_collection(amount="100.00", currency_code="eur")
 
 
 def initiated() -> PaymentSession:
-    return create_payment_session(new_collection(), provider_id="simulator")
+    return services.create_payment_session(new_collection(), provider_id="simulator")
 
 
 def authorized() -> Payment:
-    payment = authorize_payment_session(initiated()).payment
+    payment = services.authorize_payment_session(initiated()).payment
     assert payment is not None
     return payment
 
 
 def captured() -> Payment:
-    return capture_payment(authorized())
+    return services.capture_payment(authorized())
 
 
 Prepare = Callable[[], Any]
 Verb = Callable[[Any], Any]
 VERBS: Final[dict[Operation, tuple[Prepare, Verb]]] = {
-    Operation.INITIATE: (new_collection, lambda row: create_payment_session(row, provider_id="simulator")),
-    Operation.UPDATE: (initiated, lambda row: update_payment_session(row, amount="40.00")),
-    Operation.AUTHORIZE: (initiated, authorize_payment_session),
-    Operation.CAPTURE: (authorized, lambda row: capture_payment(row, amount="40.00")),
-    Operation.REFUND: (captured, lambda row: refund_payment(row, amount="40.00")),
-    Operation.CANCEL: (authorized, cancel_payment),
-    Operation.RETRIEVE: (lambda: authorized().session, sync_payment_session),
+    Operation.INITIATE: (
+        new_collection,
+        lambda row: services.create_payment_session(row, provider_id="simulator"),
+    ),
+    Operation.UPDATE: (initiated, lambda row: services.update_payment_session(row, amount="40.00")),
+    Operation.AUTHORIZE: (initiated, services.authorize_payment_session),
+    Operation.CAPTURE: (authorized, lambda row: services.capture_payment(row, amount="40.00")),
+    Operation.REFUND: (captured, lambda row: services.refund_payment(row, amount="40.00")),
+    Operation.CANCEL: (authorized, services.cancel_payment),
+    Operation.RETRIEVE: (lambda: authorized().session, services.sync_payment_session),
 }
 RAISED: Final[dict[Outcome, type[PaymentError]]] = {
     Outcome.DECLINED: DeclinedError,
@@ -128,12 +122,12 @@ def test_after_a_fault_and_a_sync_the_books_equal_the_ledger(
     assert simulator.scenarios() == [], "The fault was met."
     session = session_of(row)
     settle_what_is_pending(simulator, session, well=True)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     if case.fault is Fault.WRONG_AMOUNT and operation is Operation.AUTHORIZE:
         needs_a_person(session)
         return
     assert books_equal_ledger(session, simulator)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert books_equal_ledger(session, simulator)
     if operation is not Operation.RETRIEVE:
         [newest] = PaymentOperation.objects.filter(session=session, kind=operation.value)
@@ -170,7 +164,7 @@ def test_what_was_accepted_and_then_failed_is_in_neither_book(
     verb(row)
     session = session_of(row)
     settle_what_is_pending(simulator, session, well=False)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert books_equal_ledger(session, simulator)
     assert PaymentOperation.objects.get(session=session, kind=operation.value).status == "declined"
 
@@ -186,7 +180,7 @@ def test_money_that_moved_in_another_amount_is_booked_and_put_before_a_person(
     with pytest.raises(OutcomeUnknownError):
         verb(row)
     session = session_of(row)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert books_equal_ledger(session, simulator)
     assert PaymentOperation.objects.get(session=session, kind=operation.value).status == "attention"
 
@@ -194,7 +188,7 @@ def test_money_that_moved_in_another_amount_is_booked_and_put_before_a_person(
 def test_a_smaller_authorization_than_was_asked_for_is_a_partial_one(simulator: SimulatorService) -> None:
     session = initiated()
     simulator.script(operation="authorize", fault="partial_authorization", amount=6000)
-    payment = authorize_payment_session(session).payment
+    payment = services.authorize_payment_session(session).payment
     assert payment is not None
     assert payment.amount == 60
     assert payment.collection.status == "partially_authorized"
@@ -208,7 +202,7 @@ def test_what_is_done_at_the_service_itself_reaches_our_books(simulator: Simulat
     simulator.capture(session.provider_reference, 7000)
     simulator.refund(session.provider_reference, 2500)
     simulator.cancel(session.provider_reference)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert books_equal_ledger(session, simulator)
     assert our_books(session).captured == 70
     assert our_books(session).canceled == 30
@@ -218,17 +212,17 @@ def test_what_the_payer_s_bank_takes_back_reaches_our_books(simulator: Simulator
     session = captured().session
     assert session.provider_reference is not None
     simulator.chargeback(session.provider_reference, 3000)
-    sync_payment_session(session)
+    services.sync_payment_session(session)
     assert books_equal_ledger(session, simulator)
     assert our_books(session).charged_back == 30
 
 
 def test_a_challenge_passed_elsewhere_reaches_our_books(simulator: SimulatorService) -> None:
-    session = authorize_payment_session(initiated(), data={"card": "card_3ds"})
+    session = services.authorize_payment_session(initiated(), data={"card": "card_3ds"})
     assert session.status == "requires_more"
     assert session.provider_reference is not None
     simulator.answer_challenge(session.provider_reference)
-    assert authorize_payment_session(session).status == "authorized"
+    assert services.authorize_payment_session(session).status == "authorized"
     assert books_equal_ledger(session, simulator)
 
 
@@ -238,10 +232,10 @@ def test_a_session_that_was_opened_without_an_answer_goes_on_after_a_sync(
     collection = new_collection()
     simulator.script(operation="initiate", fault="drop_after")
     with pytest.raises(OutcomeUnknownError):
-        create_payment_session(collection, provider_id="simulator")
-    session = sync_payment_session(collection.sessions.get())
+        services.create_payment_session(collection, provider_id="simulator")
+    session = services.sync_payment_session(collection.sessions.get())
     assert session.provider_reference is not None
-    payment = authorize_payment_session(session).payment
+    payment = services.authorize_payment_session(session).payment
     assert payment is not None
-    refund_payment(capture_payment(payment), amount="15.00")
+    services.refund_payment(services.capture_payment(payment), amount="15.00")
     assert books_equal_ledger(session, simulator)
