@@ -8,20 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from payments import ids
-from payments.providers import PaymentContext, ProviderResult, call_provider
-from payments.providers.account_holders import (
-    AccountHolderProvider,
-    AccountRequest,
-    AddMethodRequest,
-    AddMethodResult,
-    CreateAccountRequest,
-    CreateAccountResult,
-    DeleteAccountResult,
-    ListMethodsResult,
-    RemoveMethodRequest,
-    RemoveMethodResult,
-    SavedPaymentMethod,
-)
+from payments.providers import PaymentContext, ProviderResult, account_holders, call_provider
 from payments.states import Outcome
 from payments.testing.contract.driver import (
     SessionDriver,
@@ -44,56 +31,56 @@ LONGEST_LAST_DIGITS = 4
 class AccountDriver:
     """One customer's account at a provider, driven as the services do."""
 
-    provider: AccountHolderProvider
+    provider: account_holders.AccountHolderProvider
     account_holder_id: str = field(default_factory=ids.new_account_holder_id)
     account_reference: str = ""
 
-    def create(self, *, is_retry: bool = False) -> CreateAccountResult:
+    def create(self, *, is_retry: bool = False) -> account_holders.CreateAccountResult:
         """Ask for the account, always under the same key."""
-        request = CreateAccountRequest(
+        request = account_holders.CreateAccountRequest(
             account_holder_id=self.account_holder_id,
             idempotency_key=f"{self.account_holder_id}-0",
             customer_id=self.account_holder_id[-12:],
             email="payer@example.com",
             is_retry=is_retry,
         )
-        result = ask(self.provider.create_account, request, CreateAccountResult)
+        result = ask(self.provider.create_account, request, account_holders.CreateAccountResult)
         self.account_reference = result.provider_reference or ""
         return result
 
-    def methods(self) -> tuple[SavedPaymentMethod, ...]:
+    def methods(self) -> tuple[account_holders.SavedPaymentMethod, ...]:
         """Return what is saved."""
-        request = AccountRequest(
+        request = account_holders.AccountRequest(
             account_holder_id=self.account_holder_id, account_reference=self.account_reference
         )
-        return ask(self.provider.list_methods, request, ListMethodsResult).methods
+        return ask(self.provider.list_methods, request, account_holders.ListMethodsResult).methods
 
-    def add(self) -> AddMethodResult:
+    def add(self) -> account_holders.AddMethodResult:
         """Start saving a payment method."""
-        request = AddMethodRequest(
+        request = account_holders.AddMethodRequest(
             account_holder_id=self.account_holder_id,
             account_reference=self.account_reference,
             idempotency_key=ids.new_id("addpm"),
             return_url="https://shop.example/back",
         )
-        return ask(self.provider.add_method, request, AddMethodResult)
+        return ask(self.provider.add_method, request, account_holders.AddMethodResult)
 
-    def remove(self, method_id: str) -> RemoveMethodResult:
+    def remove(self, method_id: str) -> account_holders.RemoveMethodResult:
         """Have a saved payment method forgotten."""
-        request = RemoveMethodRequest(
+        request = account_holders.RemoveMethodRequest(
             account_holder_id=self.account_holder_id,
             account_reference=self.account_reference,
             idempotency_key=ids.new_id("rempm"),
             method_id=method_id,
         )
-        return ask(self.provider.remove_method, request, RemoveMethodResult)
+        return ask(self.provider.remove_method, request, account_holders.RemoveMethodResult)
 
-    def delete(self) -> DeleteAccountResult:
+    def delete(self) -> account_holders.DeleteAccountResult:
         """Have the account deleted for good."""
-        request = AccountRequest(
+        request = account_holders.AccountRequest(
             account_holder_id=self.account_holder_id, account_reference=self.account_reference
         )
-        return ask(self.provider.delete_account, request, DeleteAccountResult)
+        return ask(self.provider.delete_account, request, account_holders.DeleteAccountResult)
 
 
 def ask(verb: Callable[[RequestT], ResultT], request: RequestT, result_class: type[ResultT]) -> ResultT:
@@ -202,7 +189,7 @@ class AccountContract(ContractHooks):
 
     def test_a_deleted_account_pays_nothing_and_may_be_deleted_again(self) -> None:
         account = self._account()
-        if type(account.provider).delete_account is AccountHolderProvider.delete_account:
+        if type(account.provider).delete_account is account_holders.AccountHolderProvider.delete_account:
             self.skip("it deletes no accounts")
         [method] = self._saved(account)
         driver = self._paying(account)
@@ -224,13 +211,15 @@ class AccountContract(ContractHooks):
 
     def _account(self) -> AccountDriver:
         """Return the driver of a new customer's account; leave the test out where the provider keeps none."""
-        if not isinstance(self.provider, AccountHolderProvider):
+        if not isinstance(self.provider, account_holders.AccountHolderProvider):
             self.skip("it keeps no accounts of customers")
-        account = AccountDriver(provider=cast(AccountHolderProvider, self.provider))
+        account = AccountDriver(provider=cast(account_holders.AccountHolderProvider, self.provider))
         account.create()
         return account
 
-    def _saved(self, account: AccountDriver, *, asks_bank: bool = False) -> tuple[SavedPaymentMethod, ...]:
+    def _saved(
+        self, account: AccountDriver, *, asks_bank: bool = False
+    ) -> tuple[account_holders.SavedPaymentMethod, ...]:
         """Save one more payment method, and return all."""
         self.save_method(account.account_reference, account.add(), asks_bank=asks_bank)
         return account.methods()

@@ -11,38 +11,14 @@ from typing import Any, TypeVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from payments import ids
+from payments import ids, providers
 from payments.money import SCALE, ZERO, exponent
-from payments.providers import (
-    AuthorizeRequest,
-    AuthorizeResult,
-    BaseProvider,
-    CancelRequest,
-    CancelResult,
-    CaptureRequest,
-    CaptureResult,
-    InitiateRequest,
-    InitiateResult,
-    MovementFact,
-    MovementResult,
-    PaymentContext,
-    ProviderResult,
-    RefundRequest,
-    RefundResult,
-    RetrieveRequest,
-    RetrieveResult,
-    SessionFact,
-    SessionResult,
-    UpdateRequest,
-    UpdateResult,
-    call_provider,
-)
 from payments.providers.publishing import CODE, declared_data
 from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.states import MovementKind, MovementStatus, Outcome
 
 RequestT = TypeVar("RequestT")
-ResultT = TypeVar("ResultT", bound=ProviderResult)
+ResultT = TypeVar("ResultT", bound=providers.ProviderResult)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +43,10 @@ class SessionDriver:
     is authorized.
     """
 
-    provider: BaseProvider[Any]
+    provider: providers.BaseProvider[Any]
     attempt: Attempt = field(default_factory=Attempt)
-    context: PaymentContext = field(
-        default_factory=lambda: PaymentContext(
+    context: providers.PaymentContext = field(
+        default_factory=lambda: providers.PaymentContext(
             email="payer@example.com", return_url="https://shop.example/back"
         )
     )
@@ -84,7 +60,7 @@ class SessionDriver:
     operation_ids: list[str] = field(default_factory=list)
     error: Exception | None = None
     payer: Callable[[SessionDriver], None] | None = None
-    _resend: Callable[[], ProviderResult] | None = None
+    _resend: Callable[[], providers.ProviderResult] | None = None
 
     def __post_init__(self) -> None:
         self.amount = self.attempt.amount
@@ -94,27 +70,31 @@ class SessionDriver:
         """The session's currency, ISO 4217 in lower case."""
         return self.attempt.currency_code
 
-    def initiate(self, **changes: Any) -> InitiateResult:
+    def initiate(self, **changes: Any) -> providers.InitiateResult:
         """Open the session; `changes` replace fields of the request, here and in the other verbs."""
         values = self._common() | {"input": dict(self.attempt.initiate_input), "context": self.context}
-        return self._call(self.provider.initiate, InitiateRequest(**values | changes), InitiateResult)
+        return self._call(
+            self.provider.initiate, providers.InitiateRequest(**values | changes), providers.InitiateResult
+        )
 
-    def update(self, amount: Decimal, **changes: Any) -> UpdateResult:
+    def update(self, amount: Decimal, **changes: Any) -> providers.UpdateResult:
         """Change the session's amount (major units), which holds from now on if the provider agrees."""
-        request = UpdateRequest(**self._common() | {"amount": amount} | changes)
-        result = self._call(self.provider.update, request, UpdateResult)
+        request = providers.UpdateRequest(**self._common() | {"amount": amount} | changes)
+        result = self._call(self.provider.update, request, providers.UpdateResult)
         if result.outcome == Outcome.SUCCEEDED:
             self.amount = amount
         return result
 
-    def authorize(self, **changes: Any) -> AuthorizeResult:
+    def authorize(self, **changes: Any) -> providers.AuthorizeResult:
         """Authorize with what the payer sends, after they have done what they do elsewhere."""
         if self.payer is not None:
             self.payer(self)
         values = self._common() | {"input": dict(self.attempt.input)}
-        return self._call(self.provider.authorize, AuthorizeRequest(**values | changes), AuthorizeResult)
+        return self._call(
+            self.provider.authorize, providers.AuthorizeRequest(**values | changes), providers.AuthorizeResult
+        )
 
-    def capture(self, amount: Decimal | None = None, **changes: Any) -> CaptureResult:
+    def capture(self, amount: Decimal | None = None, **changes: Any) -> providers.CaptureResult:
         """Capture an amount (major units; None: all)."""
         values = self._common() | {
             "amount": self.amount if amount is None else amount,
@@ -122,9 +102,11 @@ class SessionDriver:
             "capture_id": ids.new_capture_id(),
             "is_final": amount is None,
         }
-        return self._call(self.provider.capture, CaptureRequest(**values | changes), CaptureResult)
+        return self._call(
+            self.provider.capture, providers.CaptureRequest(**values | changes), providers.CaptureResult
+        )
 
-    def refund(self, amount: Decimal | None = None, **changes: Any) -> RefundResult:
+    def refund(self, amount: Decimal | None = None, **changes: Any) -> providers.RefundResult:
         """Refund an amount (major units; None: all)."""
         values = self._common() | {
             "amount": self.amount if amount is None else amount,
@@ -132,14 +114,18 @@ class SessionDriver:
             "refund_id": ids.new_refund_id(),
             "reason": "Returned goods",
         }
-        return self._call(self.provider.refund, RefundRequest(**values | changes), RefundResult)
+        return self._call(
+            self.provider.refund, providers.RefundRequest(**values | changes), providers.RefundResult
+        )
 
-    def cancel(self, amount: Decimal | None = None, **changes: Any) -> CancelResult:
+    def cancel(self, amount: Decimal | None = None, **changes: Any) -> providers.CancelResult:
         """Abandon the session, or release what is still held: `amount` (major units; None: all)."""
         values = self._common() | {"amount": self.amount if amount is None else amount}
-        return self._call(self.provider.cancel, CancelRequest(**values | changes), CancelResult)
+        return self._call(
+            self.provider.cancel, providers.CancelRequest(**values | changes), providers.CancelResult
+        )
 
-    def retrieve(self, **changes: Any) -> RetrieveResult:
+    def retrieve(self, **changes: Any) -> providers.RetrieveResult:
         """Ask what the provider knows."""
         values: dict[str, Any] = {
             "session_id": self.session_id,
@@ -148,7 +134,9 @@ class SessionDriver:
             "provider_reference": self.provider_reference,
             "provider_data": copy.deepcopy(self.provider_data),
         }
-        return self._call(self.provider.retrieve, RetrieveRequest(**values | changes), RetrieveResult)
+        return self._call(
+            self.provider.retrieve, providers.RetrieveRequest(**values | changes), providers.RetrieveResult
+        )
 
     def resend(self) -> Any:
         """Send the last request again, word for word and under the same idempotency key."""
@@ -177,7 +165,9 @@ class SessionDriver:
         self._resend = lambda: self._call(verb, request, result_class)
         before = copy.deepcopy(request)
         # In between, so that the exception is kept, and undeclared keys aren't dropped before a test has seen them.
-        result = call_provider(lambda sent: self._listen(verb, sent), request, result_class=result_class)
+        result = providers.call_provider(
+            lambda sent: self._listen(verb, sent), request, result_class=result_class
+        )
         assert request == before, f"The provider changed the {type(request).__name__} that it was given."
         self._remember(result)
         return result
@@ -190,12 +180,15 @@ class SessionDriver:
             self.error = error
             raise
 
-    def _remember(self, result: ProviderResult) -> None:
-        if isinstance(result, SessionResult) and result.data is not None:
+    def _remember(self, result: providers.ProviderResult) -> None:
+        if isinstance(result, providers.SessionResult) and result.data is not None:
             self.data = dict(result.data)
-        if isinstance(result, SessionResult | MovementResult) and result.provider_data is not None:
+        if (
+            isinstance(result, providers.SessionResult | providers.MovementResult)
+            and result.provider_data is not None
+        ):
             self.provider_data = dict(result.provider_data)
-        if isinstance(result, SessionResult) and self.provider_reference is None:
+        if isinstance(result, providers.SessionResult) and self.provider_reference is None:
             self.provider_reference = result.provider_reference
 
 
@@ -231,7 +224,7 @@ def declined(driver: SessionDriver, result: ResultT) -> ResultT:
     return result
 
 
-def declares(provider: BaseProvider[Any], data: Mapping[str, Any] | None) -> None:
+def declares(provider: providers.BaseProvider[Any], data: Mapping[str, Any] | None) -> None:
     """Check that all of a session's public data is declared, what is nested in it too."""
     _kept, undeclared = declared_data(data or {}, provider.public_data_keys)
     assert not undeclared, f"Not in public_data_keys: {undeclared}"
@@ -290,14 +283,14 @@ def is_frozen(value: Any) -> bool:
     return False
 
 
-def fact_of(driver: SessionDriver) -> SessionFact:
+def fact_of(driver: SessionDriver) -> providers.SessionFact:
     """Return what the provider reports of a session that it has to know."""
     result = succeeded(driver, driver.retrieve())
     assert result.fact is not None, "The provider knows the session, so a retrieve has a fact."
     return result.fact
 
 
-def total(fact: SessionFact, kind: MovementKind) -> Decimal:
+def total(fact: providers.SessionFact, kind: MovementKind) -> Decimal:
     """Return how much a fact says was captured or refunded, from its total or from its movements."""
     stated = fact.captured_amount if kind == MovementKind.CAPTURE else fact.refunded_amount
     listed = sum((each.amount for each in moved(fact, kind)), ZERO)
@@ -308,6 +301,6 @@ def total(fact: SessionFact, kind: MovementKind) -> Decimal:
     return stated
 
 
-def moved(fact: SessionFact, kind: MovementKind) -> list[MovementFact]:
+def moved(fact: providers.SessionFact, kind: MovementKind) -> list[providers.MovementFact]:
     """Return the captures or refunds of a fact that succeeded."""
     return [each for each in fact.movements if each.kind == kind and each.status == MovementStatus.SUCCEEDED]
