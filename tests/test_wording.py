@@ -151,7 +151,7 @@ def test_what_a_third_party_says_is_read_as_it_came(words: str) -> None:
             assert told_words(kept_words(words)) == words
 
 
-def test_whatever_stripe_or_paypal_refuses_is_told_in_a_language_that_is_chosen_later() -> None:
+def test_refusals_of_stripe_and_paypal_are_translated_when_they_are_shown() -> None:
     failures = [
         *(stripe_errors.card_failure({"code": code}) for code in (*stripe_errors.TAXONOMY, "of_next_year")),
         *(stripe_errors.request_failure({"code": code}) for code in ("charge_disputed", "of_next_year")),

@@ -99,7 +99,7 @@ def test_a_new_amount_is_accepted_until_the_provider_has_it(
 
 @pytest.mark.parametrize("outcome", OPEN)
 @pytest.mark.parametrize("is_split", [False, True])
-def test_marking_as_paid_is_accepted_while_an_old_session_is_not_known_to_be_gone(
+def test_marking_as_paid_is_accepted_while_an_old_session_may_still_be_there(
     boss: Visitor, collection: PaymentCollection, script: Script, outcome: Outcome, is_split: bool
 ) -> None:
     amount = "30.00" if is_split else None
@@ -136,7 +136,7 @@ def test_what_another_request_left_open_is_not_this_ones(
     assert boss.post(f"{STAFF}{collection.pk}/mark-as-paid/").status == 200
 
 
-def test_a_refund_that_succeeded_is_not_told_by_another_one_that_was_made_meanwhile(
+def test_a_refund_that_succeeded_does_not_name_a_later_one(
     boss: Visitor, payment: Payment, script: Script
 ) -> None:
     services.capture_payment(payment)
@@ -174,7 +174,7 @@ def test_a_sync_is_done_although_an_older_report_waits_for_a_person(
     assert (synced.status, "operation_id" in synced.body) == (200, False)
 
 
-def test_authorizing_again_is_accepted_while_the_provider_has_not_told_how_the_first_try_ends(
+def test_authorizing_again_is_accepted_while_the_first_try_is_pending(
     guest: Visitor, boss: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
     session = services.create_payment_session(collection, provider_id="scripted")

@@ -137,7 +137,7 @@ def test_card_data_is_refused_everywhere_and_leaves_no_trace(
     assert with_traces(logged, NEEDLES) == []
 
 
-def test_what_browsers_and_networks_add_keeps_nobody_from_paying_and_leaves_no_trace_either(
+def test_what_browsers_and_networks_add_hinders_no_payment_and_leaves_no_trace(
     owner: Visitor, payment: Payment, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -149,7 +149,7 @@ def test_bad_input_is_not_kept(boss: Visitor, captured: Payment) -> None:
     assert (record.response_status, record.locked_until) == (None, None)
 
 
-def test_after_an_unknown_outcome_the_same_key_finds_out_and_asks_for_nothing_new(
+def test_the_same_key_after_an_unknown_outcome_asks_for_nothing_new(
     boss: Visitor, captured: Payment, script: Script
 ) -> None:
     script.next("refund", RefundResult(outcome=Outcome.UNKNOWN))

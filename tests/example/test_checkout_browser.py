@@ -90,7 +90,7 @@ def test_window_that_is_old_says_that_another_has_paid(
     chromium.do(steps, window)
 
 
-def test_window_that_is_old_neither_pays_beside_the_bank_nor_drops_what_it_approved(
+def test_old_window_does_not_pay_beside_the_bank_or_drop_its_approval(
     chromium: Chromium, window: Page, shop_url: str
 ) -> None:
     def steps(window: Page) -> None:

@@ -100,7 +100,7 @@ def test_command_starts_a_shop_where_none_answers(tmp_path: Path) -> None:
     assert "No shop answers at http://127.0.0.1:9" in played.stderr
 
 
-def test_command_fails_and_names_step_expected_and_got_when_an_answer_is_falsified(
+def test_command_names_step_expected_and_got_when_an_answer_is_falsified(
     shop_url: str, tmp_path: Path
 ) -> None:
     with falsifying_proxy(shop_url, a_cent_too_much_is_captured) as url:

@@ -232,7 +232,7 @@ def test_record_reads_nothing_while_nobody_else_has_written(name: str) -> None:
     assert name in LOOKS_FIRST or reads == []
 
 
-def test_books_of_a_discrepancy_are_opened_again_with_those_that_were_told_before() -> None:
+def test_books_are_opened_again_with_the_discrepancies_told_before() -> None:
     tried, kept = transactions(statements_of(_record_discrepancy, build_scene(MANY)))
     assert (len(tried.opening), tried.closing) == (OPENING, ["ROLLBACK"])
     assert len(kept.opening) == OPENING + 1

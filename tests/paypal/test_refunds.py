@@ -129,7 +129,7 @@ def test_a_plan_adds_up_and_takes_no_more_than_is_left(
 @pytest.mark.parametrize(
     "fault", [Fault.SILENCE_BEFORE, Fault.SILENCE_AFTER, Fault.ERROR_AFTER, Fault.TOO_MANY]
 )
-def test_a_refund_that_breaks_off_half_way_is_unknown_and_completed_when_sent_again(
+def test_a_refund_that_breaks_off_is_unknown_and_completed_when_sent_again(
     fake: FakePayPal, fault: Fault
 ) -> None:
     driver = captured(fake, "60.00", "40.00")

@@ -138,7 +138,7 @@ def test_while_the_service_is_down_everything_waits(peer: Peer, clock: TestClock
     peer.assert_books_agree(held.collection)
 
 
-def test_a_capture_of_a_part_that_is_lost_is_told_apart_from_one_in_the_dashboard(
+def test_a_lost_capture_of_a_part_is_told_apart_from_one_in_the_dashboard(
     peer: Peer, clock: TestClock, held: Payment
 ) -> None:
     peer.fake.misbehave("capture", Fault.SILENCE_BEFORE)

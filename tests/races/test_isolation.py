@@ -135,7 +135,7 @@ def test_capture_behind_a_cancelation_is_refused(payment: Payment, simulator: Si
     assert_books_agree(simulator, payment.collection)
 
 
-def test_refused_split_that_is_tried_again_behind_the_one_in_its_place_is_refused(
+def test_refused_split_cannot_come_back_behind_the_one_in_its_place(
     collection: PaymentCollection, simulator: SimulatorService
 ) -> None:
     refused = services.create_payment_session(collection, provider_id="simulator", amount="20.00")

@@ -117,7 +117,7 @@ def test_claim_that_was_not_committed_after_all_leaves_nothing(
 
 
 @pytest.mark.parametrize("verb", MOST_VERBS, ids=str)
-def test_connection_that_is_lost_before_the_claim_is_committed_is_an_error_of_the_database(
+def test_connection_lost_before_the_claim_is_committed_is_a_database_error(
     transactional_db: None, simulator: SimulatorService, verb: Verb
 ) -> None:
     collection = verb.prepare(PAYER)
@@ -130,7 +130,7 @@ def test_connection_that_is_lost_before_the_claim_is_committed_is_an_error_of_th
 
 
 @pytest.mark.parametrize("point", [Checkpoint.CALLED, Checkpoint.RECORDING, Checkpoint.RECORDED])
-def test_database_that_stays_away_after_the_call_is_an_unknown_outcome_or_the_true_result(
+def test_database_lost_for_good_after_the_call_gives_unknown_or_the_true_result(
     point: Checkpoint, payment: Payment, simulator: SimulatorService, clock: TestClock
 ) -> None:
     with away_from(point)(OperationKind.CAPTURE):
@@ -145,7 +145,7 @@ def test_database_that_stays_away_after_the_call_is_an_unknown_outcome_or_the_tr
 
 
 @pytest.mark.parametrize("kind", [OperationKind.CAPTURE, OperationKind.REFUND, OperationKind.CANCEL])
-def test_refusal_that_is_in_the_books_is_told_although_nothing_more_can_be_learned(
+def test_recorded_refusal_is_told_although_nothing_more_can_be_learned(
     kind: OperationKind, payment: Payment, simulator: SimulatorService
 ) -> None:
     verbs = {
@@ -166,7 +166,7 @@ def test_refusal_that_is_in_the_books_is_told_although_nothing_more_can_be_learn
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("verb", VERBS, ids=str)
-def test_connection_that_the_server_ends_is_an_unknown_outcome_or_the_true_result(
+def test_connection_ended_by_the_server_gives_unknown_or_the_true_result(
     transactional_db: None, simulator: SimulatorService, clock: TestClock, verb: Verb
 ) -> None:
     collection = verb.prepare(PAYER)
@@ -222,7 +222,7 @@ def test_collection_whose_new_amount_lost_its_connection_has_it_in_the_end(
 
 @MOSTLY_THOROUGH
 @pytest.mark.parametrize("kind", [OperationKind.CANCEL, OperationKind.AUTHORIZE, OperationKind.CAPTURE])
-def test_marking_as_paid_that_lost_its_connection_goes_on_when_it_is_asked_for_again(
+def test_marking_as_paid_that_lost_its_connection_goes_on_when_repeated(
     kind: OperationKind, session: PaymentSession, simulator: SimulatorService, clock: TestClock, loss: Loss
 ) -> None:
     collection = session.collection
@@ -241,7 +241,7 @@ def test_marking_as_paid_that_lost_its_connection_goes_on_when_it_is_asked_for_a
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_account_that_was_made_by_a_call_whose_connection_was_lost_is_found_again() -> None:
+def test_account_made_by_a_call_that_lost_its_connection_is_found_again() -> None:
     customer = CustomerFactory.create()
     with scripted_provider() as script, possible_outage() as outage:
         made = CreateAccountResult(outcome=Outcome.SUCCEEDED, provider_reference="acct_1")

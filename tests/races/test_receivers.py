@@ -193,7 +193,7 @@ def test_request_without_a_key_is_answered_with_what_it_has_done_itself(
     assert (answer.status, "operation_id" in answer.body) == (200, False)
 
 
-def test_receiver_of_what_was_left_behind_claims_nothing_for_the_request_that_tells_it(
+def test_receiver_of_a_leftover_event_claims_nothing_for_the_telling_request(
     captured: Payment, other: Payment, visitor: Visitor, simulator: SimulatorService, clock: TestClock
 ) -> None:
     services.refund_payment(captured, amount="1.00")
@@ -215,7 +215,7 @@ def test_receiver_of_what_was_left_behind_claims_nothing_for_the_request_that_te
 # Other requests, and other faces
 
 
-def test_payer_is_told_of_the_authorization_although_the_shops_capture_is_unknown(
+def test_payer_learns_of_the_authorization_though_the_capture_is_unknown(
     session: PaymentSession, visitor: Visitor, simulator: SimulatorService
 ) -> None:
     PaymentCollection.objects.update(customer=visitor.user)
@@ -234,7 +234,7 @@ def test_payer_is_told_of_the_authorization_although_the_shops_capture_is_unknow
     assert simulator.totals(session.pk).authorizations == 1
 
 
-def test_payer_whose_request_died_in_a_receiver_gets_the_session_that_it_had_made(
+def test_payer_whose_request_died_in_a_receiver_gets_its_session(
     collection: PaymentCollection, other: Payment, visitor: Visitor, simulator: SimulatorService
 ) -> None:
     collection.customer = visitor.user

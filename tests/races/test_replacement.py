@@ -163,7 +163,7 @@ def assert_no_more_is_asked_for_than_due(collection: PaymentCollection) -> None:
 # A collection whose amount changes
 
 
-def test_session_without_a_rest_to_cover_is_not_released_where_it_is_paid_meanwhile(
+def test_session_with_no_rest_to_cover_stays_once_it_is_paid(
     collection: PaymentCollection, make_session: MakeSession, simulator: SimulatorService
 ) -> None:
     split = services.create_payment_session(collection, provider_id="simulator", amount="60.00")
@@ -178,7 +178,7 @@ def test_session_without_a_rest_to_cover_is_not_released_where_it_is_paid_meanwh
 
 
 @DURING
-def test_one_of_two_sessions_without_a_rest_to_cover_is_not_released_where_it_is_paid_meanwhile(
+def test_one_of_two_sessions_with_no_rest_to_cover_stays_once_it_is_paid(
     transactional_db: None, make_session: MakeSession, simulator: SimulatorService, point: Checkpoint
 ) -> None:
     collection = services.create_payment_collection(amount="150.00", currency_code="eur")
@@ -198,7 +198,7 @@ def test_one_of_two_sessions_without_a_rest_to_cover_is_not_released_where_it_is
 
 
 @DURING
-def test_canceled_collection_keeps_what_is_paid_while_another_session_is_canceled(
+def test_canceled_collection_keeps_a_payment_made_during_a_cancelation(
     collection: PaymentCollection,
     splits: list[PaymentSession],
     simulator: SimulatorService,
@@ -323,7 +323,7 @@ def unchangeable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("unchangeable")
-def test_session_of_an_old_amount_that_is_paid_before_the_bank_is_asked_is_not_released(
+def test_old_session_paid_before_the_bank_is_asked_is_not_released(
     order: Order, make_session: MakeSession, simulator: SimulatorService
 ) -> None:
     session = make_session(for_order(order))
@@ -339,7 +339,7 @@ def test_session_of_an_old_amount_that_is_paid_before_the_bank_is_asked_is_not_r
 
 @DURING
 @pytest.mark.usefixtures("unchangeable")
-def test_session_of_an_old_amount_that_is_paid_while_another_is_canceled_is_not_released(
+def test_old_session_paid_while_another_is_canceled_is_not_released(
     order: Order, make_session: MakeSession, simulator: SimulatorService, point: Checkpoint
 ) -> None:
     sessions = two_for_the_rest(for_order(order), make_session)

@@ -62,7 +62,7 @@ REPORTS: Final = (by_total, by_reference, by_operation)
 )
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("verb", ["capture", "refund"])
-def test_half_of_what_was_asked_is_in_the_books_after_it_was_resolved_as_not_done(
+def test_half_of_what_was_asked_is_booked_after_it_was_resolved_as_not_done(
     bank: Bank, payment: Payment, verb: str, report: Callable[[SessionFact], SessionFact]
 ) -> None:
     if verb == "refund":
@@ -85,7 +85,7 @@ def test_half_of_what_was_asked_is_in_the_books_after_it_was_resolved_as_not_don
 
 
 @pytest.mark.parametrize("verb", ["capture", "refund"])
-def test_half_of_what_was_asked_keeps_the_whole_reserved_until_a_person_has_decided(
+def test_half_of_what_was_asked_keeps_the_whole_reserved_until_a_decision(
     bank: Bank, payment: Payment, verb: str
 ) -> None:
     if verb == "refund":

@@ -153,7 +153,7 @@ def test_remainder_is_released_when_the_answer_never_comes(
     assert_over(bank, payment, captured="40.00")
 
 
-def test_remainder_is_released_when_a_lost_capture_is_sent_again_and_an_event_is_faster(
+def test_remainder_is_released_when_an_event_outruns_a_capture_sent_again(
     bank: banks.Bank, clock: TestClock, payment: Payment
 ) -> None:
     def tell() -> None:

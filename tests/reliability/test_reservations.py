@@ -262,7 +262,7 @@ def test_another_split_cannot_grow_into_the_room_of_what_is_being_authorized(
 
 
 @some_cases
-def test_another_split_cannot_be_authorized_in_the_room_of_what_is_being_authorized(
+def test_a_split_cannot_take_the_room_of_one_that_is_being_authorized(
     bank: Bank, clock: TestClock, collection: PaymentCollection, before: Before, moment: Moment
 ) -> None:
     other = open_session(collection, "50.00")

@@ -159,7 +159,7 @@ def test_what_a_person_has_decided_is_not_sent_by_who_wakes_up(
     assert_captured_once(bank, payment)
 
 
-def test_cancelation_that_was_refused_meanwhile_does_not_let_go_of_what_was_paid_since(
+def test_cancelation_refused_meanwhile_does_not_release_what_was_paid_since(
     bank: Bank, clock: TestClock, db: None
 ) -> None:
     session = open_session(open_collection())

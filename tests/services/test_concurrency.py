@@ -125,7 +125,7 @@ def test_installment_plans_and_splits_share_what_is_left(collection: PaymentColl
     assert sum(collection.sessions.values_list("amount", flat=True)) <= Decimal(100)
 
 
-def test_plan_in_a_transaction_that_read_before_sees_what_was_committed_meanwhile(
+def test_plan_sees_what_was_committed_after_its_transaction_began_to_read(
     collection: PaymentCollection, isolation: Isolation
 ) -> None:
     """A snapshot from before the lock must not make room that is taken by now."""

@@ -94,7 +94,7 @@ def test_late_success_of_a_canceled_session_is_recorded_and_put_before_a_person(
     services.cancel_payment(session.payment)
 
 
-def test_late_success_in_a_canceled_collection_is_recorded_and_put_before_a_person(
+def test_late_success_in_a_canceled_collection_is_recorded_and_needs_a_person(
     session: PaymentSession,
 ) -> None:
     services.cancel_payment_collection(session.collection)
@@ -276,7 +276,7 @@ def test_report_about_another_payment_at_the_provider_is_not_ours(payment: Payme
     assert payment.captured_amount == 100
 
 
-def test_two_discrepancies_of_one_session_share_an_operation_and_are_told_once_each(payment: Payment) -> None:
+def test_two_discrepancies_of_a_session_share_an_operation_and_are_told_once(payment: Payment) -> None:
     facts = (captured("120"), moved(REFUND, "300", provider_reference="re_1"))
     tell(payment.session, *facts, *facts)
     assert reports() == ["captured_more_than_authorized", "refunded_more_than_captured"]
@@ -333,7 +333,7 @@ def test_two_captures_that_fail_late_are_told_one_by_one(payment: Payment) -> No
     assert reports() == ["capture_failed_late"] * 2
 
 
-def test_refunds_that_do_not_fit_are_told_once_each_though_others_were_booked_meanwhile(
+def test_refunds_that_do_not_fit_are_told_once_each_among_others(
     taken: Payment,
 ) -> None:
     too_much = moved(REFUND, "130", provider_reference="re_1")

@@ -118,7 +118,7 @@ def test_second_plan_is_refused(collection: PaymentCollection) -> None:
     assert refusal.value.code == "plan_exists"
 
 
-def test_a_plan_that_was_wholly_canceled_makes_way_for_another_whose_numbers_go_on(
+def test_a_plan_after_a_canceled_one_goes_on_with_its_numbers(
     collection: PaymentCollection,
 ) -> None:
     first = plan(collection)

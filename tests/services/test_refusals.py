@@ -29,7 +29,7 @@ def knows(fact: providers.SessionFact) -> providers.RetrieveResult:
     "A session is canceled, and the provider refuses: its payer has paid meanwhile",
     "The refusal is told, and the payment is in the books",
 )
-def test_payer_who_has_paid_meanwhile_is_in_the_books_after_a_refused_cancelation(
+def test_payment_made_meanwhile_is_in_the_books_after_a_refused_cancelation(
     session: PaymentSession, card: Script
 ) -> None:
     card.next("cancel", declined(providers.CancelResult))

@@ -141,7 +141,7 @@ def test_what_a_payer_is_paying_does_not_yield_nor_does_what_would_not_be_enough
     assert (theirs.status, theirs.amount, session.amount) == ("pending", Decimal("0.75"), Decimal("99.25"))
 
 
-def test_a_payers_split_stays_where_the_provider_could_only_refuse_what_the_shop_asks_for(
+def test_a_payers_split_stays_where_the_provider_could_only_refuse_to_shrink_it(
     collection: PaymentCollection, card: Script
 ) -> None:
     theirs = services.create_payment_session(collection, provider_id="card", amount="60.00", by_payer=True)
@@ -253,7 +253,7 @@ def test_declined_initiation_leaves_a_failed_session(collection: PaymentCollecti
     assert session.error_message == "The bank said no."
 
 
-def test_initiation_that_never_arrived_is_repeated_when_the_session_is_authorized(
+def test_lost_initiation_is_repeated_when_the_session_is_authorized(
     collection: PaymentCollection, card: Script
 ) -> None:
     card.next("initiate", ProviderUnavailableError("connection refused"))

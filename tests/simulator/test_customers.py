@@ -139,7 +139,7 @@ def test_an_intent_of_a_customer_who_is_not_there_is_refused(merchant: Merchant)
     assert refused.code == "customer_not_found"
 
 
-def test_a_bank_that_wants_an_absent_customer_declines_and_asks_when_they_are_back(
+def test_a_bank_declines_an_absent_customer_and_asks_when_they_are_back(
     merchant: Merchant, service: SimulatorService, customer: str
 ) -> None:
     method, intent = (

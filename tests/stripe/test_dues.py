@@ -22,7 +22,7 @@ BACK = "https://shop.example/account/installments"
 
 
 @pytest.mark.parametrize("return_url", [BACK, None])
-def test_a_customer_comes_back_and_finishes_what_was_charged_while_they_were_away(
+def test_a_customer_who_comes_back_finishes_what_was_charged_meanwhile(
     shop: FakeStripe, return_url: str | None
 ) -> None:
     customer = CustomerFactory.create(email="ada@example.com")

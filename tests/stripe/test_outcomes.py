@@ -95,7 +95,7 @@ def test_a_request_is_repeated_under_its_key_and_nothing_is_done_twice(
 
 
 @pytest.mark.parametrize("first", [Fault.SILENCE_AFTER, Fault.CONFLICT])
-def test_nothing_was_done_is_not_said_after_an_attempt_that_may_have_been_acted_on(
+def test_an_attempt_that_may_have_been_acted_on_is_never_called_undone(
     fake: FakeStripe, first: Fault
 ) -> None:
     driver = driver_for(fake, max_network_retries=1)

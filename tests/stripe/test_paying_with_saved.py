@@ -124,7 +124,7 @@ def tried(way: str, customer: AbstractBaseUser, method_id: str) -> Answer:
 
 
 @pytest.mark.parametrize("way", ["authorize", "token", "create", "update"])
-def test_a_client_secret_and_a_known_id_pay_with_nothing_that_the_customer_has_saved(
+def test_a_client_secret_and_a_known_id_pay_with_no_saved_method(
     shop: FakeStripe, customer: AbstractBaseUser, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method_id = saved(shop, customer)

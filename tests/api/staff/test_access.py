@@ -110,7 +110,7 @@ def address(payment: Payment) -> Any:
 
 
 @pytest.mark.parametrize(("method", "route", "permission"), ROUTES)
-def test_a_request_needs_its_own_permission_and_to_view_the_row_that_it_answers_with(
+def test_a_request_needs_its_own_permission_and_that_to_view_its_answer(
     address: Any, make_staff: MakeStaff, method: str, route: str, permission: str
 ) -> None:
     others = [codename for codename in PERMISSIONS if codename != permission]

@@ -218,7 +218,7 @@ def rigid(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("outcome", "status"), [(Outcome.UNKNOWN, 503), (Outcome.NOT_SENT, 503), (Outcome.DECLINED, 402)]
 )
-def test_a_session_that_can_neither_be_changed_nor_canceled_does_not_open_at_the_old_amount(
+def test_an_unchangeable_session_does_not_open_at_the_old_amount(
     guest: Visitor,
     collection: PaymentCollection,
     script: Script,

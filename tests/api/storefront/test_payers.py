@@ -446,7 +446,7 @@ def test_what_was_paid_before_an_order_changed_hands_stays_paid(
     assert session.status == "authorized"
 
 
-def test_a_session_whose_end_is_unknown_does_not_keep_an_order_from_its_new_hands(
+def test_a_session_of_unknown_end_does_not_keep_an_order_from_a_new_customer(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
     path = f"storefront/payment-collections/{owned.pk}/"

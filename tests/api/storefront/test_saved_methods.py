@@ -120,9 +120,7 @@ def test_saving_makes_the_account_and_gives_the_browser_what_may_be_published(
     )
 
 
-def test_what_a_provider_keeps_of_an_account_is_not_shown_with_what_is_saved_in_it(
-    sam: Visitor, script: Script
-) -> None:
+def test_saved_methods_do_not_show_what_a_provider_keeps_of_an_account(sam: Visitor, script: Script) -> None:
     private = {"master": "account-private-4711", "account": "acct_12345"}
     script.next(
         "create_account",
@@ -201,7 +199,7 @@ def test_anothers_method_and_none_at_all_are_the_same_answer_to_the_byte(
     assert script.requests("remove_method") == []
 
 
-def test_a_guest_and_the_holder_of_a_secret_are_asked_to_log_in_and_leave_no_trace(
+def test_guests_with_and_without_a_secret_must_log_in_and_leave_no_trace(
     guest: Visitor, collection: PaymentCollection, shopper: Any, holder: AccountHolder, script: Script
 ) -> None:
     collection.customer = shopper
@@ -240,7 +238,7 @@ def test_a_provider_that_keeps_nothing_says_so(sam: Visitor) -> None:
         )
 
 
-def test_with_a_disabled_provider_nothing_more_is_saved_but_all_is_shown_and_removed(
+def test_a_disabled_provider_saves_nothing_more_but_shows_and_removes_all(
     sam: Visitor, holder: AccountHolder
 ) -> None:
     services.disable_provider(holder.provider)
@@ -278,7 +276,7 @@ def test_trouble_with_the_provider_is_answered_as_everywhere(
         assert ("Retry-After" in answer.headers) == (answer.status == 503)
 
 
-def test_an_account_whose_making_got_no_answer_is_asked_for_again_under_the_same_key(
+def test_an_account_without_an_answer_is_asked_for_again_under_the_same_key(
     sam: Visitor, script: Script
 ) -> None:
     script.next("create_account", CreateAccountResult(outcome=Outcome.UNKNOWN))

@@ -340,7 +340,7 @@ def test_a_change_of_nothing_is_refused(guest: Visitor, path: str) -> None:
     assert guest.patch(path, {}).error[:3] == (400, "invalid_request", "nothing_to_change")
 
 
-def test_a_session_that_a_provider_can_not_change_is_replaced_when_the_order_changes(
+def test_an_unchangeable_session_is_replaced_when_the_order_changes(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
     with scripted_provider(lacks={"update"}):
@@ -439,7 +439,7 @@ def test_more_sessions_need_no_more_queries(
     "A payer names a provider that is for operators only, such as cash",
     "It isn't listed, and its sessions can be neither created nor authorized by a payer",
 )
-def test_payers_can_neither_create_nor_authorize_with_a_provider_that_is_withheld_from_them(
+def test_payers_cannot_create_or_authorize_with_a_withheld_provider(
     guest: Visitor, collection: PaymentCollection, session: PaymentSession, path: str, withheld: None
 ) -> None:
     listed = guest.get("storefront/payment-providers/").body["results"]

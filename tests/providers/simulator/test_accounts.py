@@ -106,7 +106,7 @@ def test_a_customer_pays_with_a_saved_card_and_nobody_else_does(
     assert statuses == {customer: "authorized", thief: "error", None: "error"}
 
 
-def test_a_client_secret_and_a_known_id_pay_with_nothing_that_the_customer_has_saved(
+def test_a_client_secret_and_a_known_id_pay_with_no_saved_method(
     simulator: SimulatorService, customer: AbstractBaseUser
 ) -> None:
     method = card_of(simulator, services.create_account_holder(customer, provider_id="simulator"))
