@@ -42,7 +42,7 @@ ELSEWHERE = (
     "tests/admin/test_overview.py",
     "tests/reliability/test_expiry.py",
     "tests/reliability/test_reconciler.py",
-    "tests/services/test_dues.py",
+    "tests/background/test_installments.py",
     "tests/services/test_sync.py",
 )
 

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from payments.models import PaymentOperation
+from payments.models import Payment, PaymentOperation
+from payments.services import cancel_payment, capture_payment
 from payments.services.ledger.operations import Checkpoint, watching
-from payments.states import OperationKind
+from payments.states import OperationKind, PaymentStatus
 from tests.threads import Outcomes, together
+
+
+@dataclass(frozen=True)
+class End:
+    """One of the two ways in which a payment ends, with the status that it has then."""
+
+    verb: Callable[[Payment], Payment]
+    kind: OperationKind
+    status: PaymentStatus
+
+    def __str__(self) -> str:
+        return str(self.kind)
+
+
+CAPTURE: Final = End(capture_payment, OperationKind.CAPTURE, PaymentStatus.CAPTURED)
+CANCEL: Final = End(cancel_payment, OperationKind.CANCEL, PaymentStatus.CANCELED)
 
 
 def interleave(

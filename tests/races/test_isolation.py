@@ -23,8 +23,9 @@ from payments.exceptions import (
 )
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.simulator import SimulatorService
-from payments.states import OperationKind, PaymentStatus, SessionStatus
+from payments.states import OperationKind, SessionStatus
 from tests.api.client import Answer, Visitor
+from tests.races.interleavings import CANCEL, CAPTURE, End
 from tests.races.isolation import LEVELS, behind, isolated, level_of_a_transaction
 from tests.reliability.books import assert_books_agree, assert_invariants
 from tests.shop.models import Order
@@ -58,80 +59,64 @@ def captured_by(simulator: SimulatorService, payment: Payment) -> int:
     return simulator.totals(payment.session_id).captured
 
 
-def test_second_full_capture_is_refused(payment: Payment, simulator: SimulatorService) -> None:
+Move = Callable[..., Payment]
+
+
+@pytest.mark.parametrize(
+    ("moves", "kind", "whole"),
+    [
+        (services.capture_payment, OperationKind.CAPTURE, None),
+        (services.refund_payment, OperationKind.REFUND, "60.00"),
+    ],
+    ids=["capture", "refund"],
+)
+def test_second_movement_that_does_not_fit_is_refused(
+    payment: Payment, simulator: SimulatorService, moves: Move, kind: OperationKind, whole: str | None
+) -> None:
+    if kind == OperationKind.REFUND:
+        services.capture_payment(payment)
+
     came = behind(
-        lambda: services.capture_payment(payment),
-        lambda: services.capture_payment(payment, amount="100.00"),
-        of=OperationKind.CAPTURE,
+        lambda: moves(payment, amount=whole), lambda: moves(payment, amount=whole or "100.00"), of=kind
     )
 
     assert len(came.raised(*NO_ROOM)) == 1
-    assert len(simulator.calls(operation="capture")) == 1
+    assert len(simulator.calls(operation=str(kind))) == 1
     assert_books_agree(simulator, payment.collection)
 
 
-def test_second_capture_that_fits_is_made(payment: Payment, simulator: SimulatorService) -> None:
-    came = behind(
-        lambda: services.capture_payment(payment, amount="30.00"),
-        lambda: services.capture_payment(payment, amount="40.00"),
-        of=OperationKind.CAPTURE,
-    )
+@pytest.mark.parametrize(
+    ("moves", "kind", "total"),
+    [
+        (services.capture_payment, OperationKind.CAPTURE, "captured"),
+        (services.refund_payment, OperationKind.REFUND, "refunded"),
+    ],
+    ids=["capture", "refund"],
+)
+def test_second_movement_that_fits_is_made(
+    payment: Payment, simulator: SimulatorService, moves: Move, kind: OperationKind, total: str
+) -> None:
+    if kind == OperationKind.REFUND:
+        services.capture_payment(payment)
+
+    came = behind(lambda: moves(payment, amount="30.00"), lambda: moves(payment, amount="40.00"), of=kind)
 
     assert came.raised() == []
-    assert captured_by(simulator, payment) == 7_000
+    assert getattr(simulator.totals(payment.session_id), total) == 7_000
     assert_books_agree(simulator, payment.collection)
     assert_invariants(payment.collection)
 
 
-def test_second_refund_of_more_than_half_is_refused(captured: Payment, simulator: SimulatorService) -> None:
-    came = behind(
-        lambda: services.refund_payment(captured, amount="60.00"),
-        lambda: services.refund_payment(captured, amount="60.00"),
-        of=OperationKind.REFUND,
-    )
+@pytest.mark.parametrize(("first", "second"), [(CAPTURE, CANCEL), (CANCEL, CAPTURE)], ids=str)
+def test_second_end_of_a_payment_is_refused(
+    payment: Payment, simulator: SimulatorService, first: End, second: End
+) -> None:
+    came = behind(lambda: first.verb(payment), lambda: second.verb(payment), of=first.kind)
 
     assert len(came.raised(*NO_ROOM)) == 1
-    assert len(simulator.calls(operation="refund")) == 1
-    assert_books_agree(simulator, captured.collection)
-
-
-def test_second_refund_that_fits_is_made(captured: Payment, simulator: SimulatorService) -> None:
-    came = behind(
-        lambda: services.refund_payment(captured, amount="30.00"),
-        lambda: services.refund_payment(captured, amount="40.00"),
-        of=OperationKind.REFUND,
-    )
-
-    assert came.raised() == []
-    assert simulator.totals(captured.session_id).refunded == 7_000
-    assert_books_agree(simulator, captured.collection)
-
-
-def test_cancelation_behind_a_capture_is_refused(payment: Payment, simulator: SimulatorService) -> None:
-    came = behind(
-        lambda: services.capture_payment(payment),
-        lambda: services.cancel_payment(payment),
-        of=OperationKind.CAPTURE,
-    )
-
-    assert len(came.raised(*NO_ROOM)) == 1
-    assert simulator.calls(operation="cancel") == []
+    assert simulator.calls(operation=str(second.kind)) == []
     payment.refresh_from_db()
-    assert payment.status == PaymentStatus.CAPTURED
-    assert_books_agree(simulator, payment.collection)
-
-
-def test_capture_behind_a_cancelation_is_refused(payment: Payment, simulator: SimulatorService) -> None:
-    came = behind(
-        lambda: services.cancel_payment(payment),
-        lambda: services.capture_payment(payment),
-        of=OperationKind.CANCEL,
-    )
-
-    assert len(came.raised(*NO_ROOM)) == 1
-    assert simulator.calls(operation="capture") == []
-    payment.refresh_from_db()
-    assert payment.status == PaymentStatus.CANCELED
+    assert payment.status == first.status
     assert_books_agree(simulator, payment.collection)
 
 

@@ -13,7 +13,7 @@ from payments.services.ledger.operations import Checkpoint
 from payments.simulator import SimulatorService
 from payments.states import MovementStatus, OperationKind, PaymentStatus
 from tests.races.conftest import Prepare
-from tests.races.interleavings import interleave
+from tests.races.interleavings import CANCEL, CAPTURE, End, interleave
 from tests.reliability.books import assert_books_agree
 from tests.threads import times, together
 
@@ -67,43 +67,35 @@ def test_ten_refunds_that_fit_all_succeed(
     assert_books_agree(simulator, captured.collection)
 
 
-@pytest.mark.shows(
-    "A cancelation while a capture is under way", "refused with operation_in_progress; captured"
-)
 @pytest.mark.parametrize("point", BEFORE_THE_RECORD)
-def test_a_cancelation_during_a_capture_is_refused(
-    point: Checkpoint, payment: Payment, simulator: SimulatorService
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(
+            CAPTURE,
+            CANCEL,
+            marks=pytest.mark.shows(
+                "A cancelation while a capture is under way", "refused with operation_in_progress; captured"
+            ),
+        ),
+        pytest.param(
+            CANCEL,
+            CAPTURE,
+            marks=pytest.mark.shows(
+                "A capture while a cancelation is under way", "refused with operation_in_progress; released"
+            ),
+        ),
+    ],
+    ids=str,
+)
+def test_second_end_of_a_payment_is_refused_during_the_first(
+    point: Checkpoint, payment: Payment, simulator: SimulatorService, first: End, second: End
 ) -> None:
-    came = interleave(
-        lambda: services.capture_payment(payment),
-        point,
-        lambda: services.cancel_payment(payment),
-        of=OperationKind.CAPTURE,
-    )
+    came = interleave(lambda: first.verb(payment), point, lambda: second.verb(payment), of=first.kind)
     assert len(came.raised(OperationInProgressError)) == 1
     payment.refresh_from_db()
-    assert payment.status == PaymentStatus.CAPTURED
-    assert simulator.calls(operation="cancel") == []
-    assert_books_agree(simulator, payment.collection)
-
-
-@pytest.mark.shows(
-    "A capture while a cancelation is under way", "refused with operation_in_progress; released"
-)
-@pytest.mark.parametrize("point", BEFORE_THE_RECORD)
-def test_a_capture_during_a_cancelation_is_refused(
-    point: Checkpoint, payment: Payment, simulator: SimulatorService
-) -> None:
-    came = interleave(
-        lambda: services.cancel_payment(payment),
-        point,
-        lambda: services.capture_payment(payment),
-        of=OperationKind.CANCEL,
-    )
-    assert len(came.raised(OperationInProgressError)) == 1
-    payment.refresh_from_db()
-    assert payment.status == PaymentStatus.CANCELED
-    assert simulator.calls(operation="capture") == []
+    assert payment.status == first.status
+    assert simulator.calls(operation=str(second.kind)) == []
     assert_books_agree(simulator, payment.collection)
 
 

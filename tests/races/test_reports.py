@@ -44,29 +44,27 @@ def test_copies_at_the_same_moment_are_one_event(
     assert_books_agree(simulator, session.collection)
 
 
-@pytest.mark.shows(
-    "A webhook between the provider's answer and its record, on another connection", "one capture"
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(
+            Checkpoint.CALLED,
+            marks=pytest.mark.shows(
+                "A webhook between the provider's answer and its record, on another connection", "one capture"
+            ),
+        ),
+        pytest.param(
+            Checkpoint.RECORDED,
+            marks=pytest.mark.shows("A webhook right after the record, on another connection", "one capture"),
+        ),
+    ],
 )
-def test_a_webhook_before_the_record_is_the_same_capture(
-    payment: Payment, simulator: SimulatorService
+def test_a_webhook_around_the_record_is_the_same_capture(
+    payment: Payment, simulator: SimulatorService, point: Checkpoint
 ) -> None:
     came = interleave(
         lambda: services.capture_payment(payment),
-        Checkpoint.CALLED,
-        lambda: deliver(bodies(simulator, payment.session, "capture.succeeded")[0]),
-        of=OperationKind.CAPTURE,
-    )
-    assert came.values[0].status == 200
-    assert_captured_once(payment, simulator)
-
-
-@pytest.mark.shows("A webhook right after the record, on another connection", "one capture")
-def test_a_webhook_after_the_record_is_the_same_capture(
-    payment: Payment, simulator: SimulatorService
-) -> None:
-    came = interleave(
-        lambda: services.capture_payment(payment),
-        Checkpoint.RECORDED,
+        point,
         lambda: deliver(bodies(simulator, payment.session, "capture.succeeded")[0]),
         of=OperationKind.CAPTURE,
     )

@@ -351,7 +351,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="not-sent-this-time",
-        test="tests/services/test_answers.py::test_attempt_that_was_not_sent_says_nothing_of_an_earlier_one",
+        test="tests/services/test_late_answers.py::test_attempt_that_was_not_sent_says_nothing_of_an_earlier_one",
         edits=(
             Edit(
                 path=f"{LEDGER}/records.py",

@@ -187,27 +187,29 @@ def test_what_was_captured_already_counts(script: Script) -> None:
     assert_invariants(operation.collection)
 
 
-def test_what_was_released_counts_as_gone(script: Script) -> None:
-    operation = unknown(CASES["capture"], script)
-    fact = SessionFact(currency_code="eur", canceled_amount=Decimal(90))
+@pytest.mark.parametrize(
+    ("name", "fact", "how", "total"),
+    [
+        ("capture", SessionFact(currency_code="eur", canceled_amount=Decimal(90)), {"amount": "10.00"}, 10),
+        (
+            "refund",
+            SessionFact(currency_code="eur", charged_back_amount=Decimal(70)),
+            {"accept_excess": True},
+            60,
+        ),
+    ],
+    ids=["released", "taken back by the bank"],
+)
+def test_what_is_no_longer_there_counts_as_gone(
+    script: Script, name: str, fact: SessionFact, how: dict[str, Any], total: int
+) -> None:
+    operation = unknown(CASES[name], script)
     services.record_fact(operation.session, fact, origin=WEBHOOK)
     with pytest.raises(AmountError) as refusal:
         services.resolve_operation(operation, has_happened=True, reason="Seen.")
     assert refusal.value.code == "exceeds_possible"
-    services.resolve_operation(operation, has_happened=True, amount="10.00", reason="Seen.")
-    assert booked(operation) == 10
-    assert_invariants(operation.collection)
-
-
-def test_what_the_bank_took_back_counts_as_gone(script: Script) -> None:
-    operation = unknown(CASES["refund"], script)
-    fact = SessionFact(currency_code="eur", charged_back_amount=Decimal(70))
-    services.record_fact(operation.session, fact, origin=WEBHOOK)
-    with pytest.raises(AmountError) as refusal:
-        services.resolve_operation(operation, has_happened=True, reason="Seen.")
-    assert refusal.value.code == "exceeds_possible"
-    services.resolve_operation(operation, has_happened=True, reason="Seen.", accept_excess=True)
-    assert booked(operation) == 60
+    services.resolve_operation(operation, has_happened=True, reason="Seen.", **how)
+    assert booked(operation) == total
     assert_invariants(operation.collection)
 
 
