@@ -194,6 +194,20 @@ MOVEMENT_COLUMNS: Final = (
 )
 
 
+def movement_search(prefix: str) -> Search:
+    """Return how a list of captures or refunds is searched, whose ids have this prefix."""
+    return Search(
+        ids={
+            prefix: "id",
+            "pay": "payment__id",
+            "pay_col": "payment__collection__id",
+            "payop": "operations__id",
+        },
+        exact=("provider_reference", "payment__provider_reference"),
+        customer="payment__collection__customer",
+    )
+
+
 class MovementAdminMixin(InspectionAdminMixin):
     """The base of the pages of captures and refunds: how much, and whether it moved."""
 
@@ -203,6 +217,8 @@ class MovementAdminMixin(InspectionAdminMixin):
     linked_by = ("payment", "payment__collection", "succeeded_at")
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
+    fields = ("id", "created_at", "succeeded_at", "updated_at")
+    readonly_fields = fields
 
     @admin.display(description=_("id"), ordering="id")
     def id_column(self, obj: Capture | Refund) -> SafeString:
@@ -273,18 +289,7 @@ class CaptureAdminMixin(MovementAdminMixin):
     list_display = MOVEMENT_COLUMNS
     list_filter = ("status", MovementCurrencyFilter, "payment__provider", "created_at")
     search_help_text = _("The id of a capture, payment, collection or operation, or a provider's reference.")
-    search = Search(
-        ids={
-            "capt": "id",
-            "pay": "payment__id",
-            "pay_col": "payment__collection__id",
-            "payop": "operations__id",
-        },
-        exact=("provider_reference", "payment__provider_reference"),
-        customer="payment__collection__customer",
-    )
-    fields = ("id", "created_at", "succeeded_at", "updated_at")
-    readonly_fields = fields
+    search = movement_search("capt")
 
 
 class RefundAdminMixin(MovementAdminMixin):
@@ -295,18 +300,7 @@ class RefundAdminMixin(MovementAdminMixin):
     list_select_related = ("payment__collection", "reason")
     row_relations = ("payment__collection", "reason")
     search_help_text = _("The id of a refund, payment, collection or operation, or a provider's reference.")
-    search = Search(
-        ids={
-            "ref": "id",
-            "pay": "payment__id",
-            "pay_col": "payment__collection__id",
-            "payop": "operations__id",
-        },
-        exact=("provider_reference", "payment__provider_reference"),
-        customer="payment__collection__customer",
-    )
-    fields = ("id", "created_at", "succeeded_at", "updated_at")
-    readonly_fields = fields
+    search = movement_search("ref")
 
     @admin.display(description=_("reason"))
     def reason_column(self, obj: Refund) -> SafeString | None:
