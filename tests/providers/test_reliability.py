@@ -45,7 +45,7 @@ def test_a_lost_answer_is_found_out_and_nothing_is_done_twice(
 
 @pytest.mark.parametrize(
     ("peer", "verb"),
-    # PayPal doesn't know a cancelation of an order that nobody has approved.
+    # A cancelation at PayPal is over then: nothing is held for an order that isn't authorized yet.
     [
         (kind, verb)
         for kind in PEERS
