@@ -44,7 +44,7 @@ def test_page_says_why_somebody_has_to_decide_and_what_the_answers_do(operator: 
     assert "Has it happened at the provider?" in words
 
 
-def test_review_of_a_yes_fills_in_what_was_reported_and_says_what_the_books_take(
+def test_review_of_a_yes_fills_in_what_was_reported_and_shows_the_books(
     operator: Client,
 ) -> None:
     operation = make_attention()

@@ -239,7 +239,7 @@ def test_a_renewal_that_is_denied_leaves_what_the_first_authorization_holds(fake
     assert first.status == "CAPTURED"
 
 
-def test_what_another_program_has_renewed_is_released_by_the_first_authorization(fake: FakePayPal) -> None:
+def test_a_renewed_authorization_is_released_by_the_first_one(fake: FakePayPal) -> None:
     driver = authorized(fake)
     first = fake.authorization_of(driver.session_id)
     renewal = fake.movements.reauthorize(first.id)

@@ -157,7 +157,7 @@ def test_what_a_bank_authorizes_after_it_has_canceled_is_held_in_the_books_too(
     assert PaymentOperation.objects.open().get().status == OperationStatus.ATTENTION
 
 
-def test_answer_that_says_no_more_than_canceled_releases_nothing_that_came_later(
+def test_answer_that_says_only_canceled_releases_nothing_that_came_later(
     collection: PaymentCollection, simulator: SimulatorService
 ) -> None:
     authorized = SessionFact(

@@ -323,7 +323,7 @@ def test_requests_for_one_order_at_once_get_its_one_collection() -> None:
     assert sorted(is_new for _collection, is_new in came.values) == [False] * 7 + [True]
 
 
-def test_collection_that_is_born_with_its_order_is_born_in_the_shops_transaction() -> None:
+def test_collection_of_a_new_order_is_made_in_the_shops_transaction() -> None:
     with transaction.atomic():
         order = Order.objects.create(number="A-1", total=Decimal(100), currency_code="eur")
         services.create_payment_collection(amount="100.00", currency_code="eur", payable=order)

@@ -185,7 +185,7 @@ def test_connection_ended_by_the_server_gives_unknown_or_the_true_result(
 
 
 @MOSTLY_THOROUGH
-def test_collection_whose_cancelation_lost_its_connection_is_canceled_in_the_end(
+def test_collection_is_canceled_in_the_end_after_a_lost_connection(
     collection: PaymentCollection, simulator: SimulatorService, clock: TestClock, loss: Loss
 ) -> None:
     sessions = [

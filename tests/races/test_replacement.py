@@ -95,7 +95,7 @@ def test_marking_as_paid_counts_a_split_that_is_paid_before_the_bank_is_asked(
     assert_paid_outside(collection, Decimal(60))
 
 
-def test_marking_as_paid_records_nothing_beside_a_session_that_is_paid_meanwhile(
+def test_marking_as_paid_records_nothing_beside_a_session_paid_meanwhile(
     collection: PaymentCollection, make_session: MakeSession, simulator: SimulatorService
 ) -> None:
     session = make_session(collection)
@@ -139,7 +139,7 @@ def test_replaced_session_that_is_paid_before_the_bank_is_asked_is_not_released(
 
 
 @DURING
-def test_replaced_session_that_is_paid_while_another_is_canceled_is_not_released(
+def test_replaced_session_paid_while_another_is_canceled_is_not_released(
     collection: PaymentCollection, make_session: MakeSession, simulator: SimulatorService, point: Checkpoint
 ) -> None:
     sessions = two_for_the_rest(collection, make_session)

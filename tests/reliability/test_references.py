@@ -319,7 +319,7 @@ def test_answer_that_a_copy_is_paid_pays_for_nothing(
     "An event names one reference for a new session, and then the answer to its initiation another",
     "The session keeps the first, and a person has to look at it: the provider may have it twice",
 )
-def test_initiation_answered_with_another_reference_than_reported_needs_a_person(
+def test_initiation_answered_with_an_unreported_reference_needs_a_person(
     bank: banks.Bank, collection: PaymentCollection
 ) -> None:
     def tell() -> None:

@@ -152,7 +152,7 @@ def test_a_split_yields_before_a_plan_and_a_plan_from_its_end(collection: Paymen
 
 
 @pytest.mark.parametrize("cause", ["can't change", "odd amount"])
-def test_a_split_that_its_provider_can_not_change_is_canceled_for_a_lower_amount(
+def test_a_split_that_cannot_be_changed_is_canceled_for_a_lower_amount(
     collection: PaymentCollection, card: Script, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = services.create_payment_session(collection, provider_id="card", amount="60.00")

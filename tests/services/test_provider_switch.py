@@ -58,7 +58,7 @@ def _plan(collection: PaymentCollection, *, provider_id: str) -> Any:
     return services.create_installment_plan(collection, provider_id=provider_id, count=2, interval="month")
 
 
-def test_configured_providers_are_listed_in_their_order_with_rows_made_as_needed(db: None) -> None:
+def test_configured_providers_are_listed_in_order_and_have_rows_made(db: None) -> None:
     assert [provider.pk for provider in services.list_providers()] == ["card", "wallet", "system"]
     assert all(provider.is_enabled for provider in services.list_providers())
     assert PaymentProvider.objects.count() == 3
@@ -101,7 +101,7 @@ def test_verbs_on_a_provider_that_is_gone_are_refused_and_leave_nothing_behind(
     assert books() == before
 
 
-def test_shopper_can_pay_elsewhere_when_the_provider_of_the_open_session_is_gone(
+def test_shopper_can_pay_elsewhere_when_the_session_has_no_provider_any_more(
     session: PaymentSession, settings: Any
 ) -> None:
     settings.PAYMENTS = WITHOUT_CARD

@@ -126,7 +126,7 @@ def test_what_a_payer_has_split_off_yields_to_the_shop(
     assert services.authorize_payment_session(session).status == "authorized"
 
 
-def test_what_a_payer_is_paying_does_not_yield_nor_does_what_would_not_be_enough(
+def test_a_split_that_is_being_paid_or_too_small_does_not_yield(
     collection: PaymentCollection, card: Script
 ) -> None:
     theirs = services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
@@ -156,7 +156,7 @@ def test_a_payers_split_stays_where_the_provider_could_only_refuse_to_shrink_it(
 
 
 @pytest.mark.parametrize("answer", [TimeoutError(), declined(CancelResult)])
-def test_shop_gets_what_is_left_where_it_is_not_known_that_a_payers_split_yields(
+def test_shop_gets_what_is_left_while_a_payers_split_may_not_yield(
     collection: PaymentCollection, card: Script, answer: Any
 ) -> None:
     services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)

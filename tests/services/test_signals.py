@@ -92,7 +92,7 @@ def test_an_order_is_told_to_be_authorized_where_its_provider_captures_at_once(
     assert types[-2:] == ["collection.authorized", "collection.completed"]
 
 
-def test_an_order_is_told_to_be_authorized_when_its_amount_falls_to_what_is_held(
+def test_an_order_is_authorized_when_its_amount_falls_to_what_is_held(
     collection: PaymentCollection,
 ) -> None:
     card = services.create_payment_session(collection, provider_id="card", amount=60)

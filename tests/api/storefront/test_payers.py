@@ -283,7 +283,7 @@ def hand_over(to: Any) -> None:
     "Access, secret and provider account go with it; what was begun ends, and what is held stays",
 )
 @pytest.mark.parametrize("is_guest", [False, True])
-def test_an_order_that_changes_hands_takes_its_access_account_and_secret_with_it(
+def test_an_order_that_changes_hands_takes_its_access_and_secret_with_it(
     owned: PaymentCollection, shopper: Any, script: Script, is_guest: bool
 ) -> None:
     ben = None if is_guest else get_user_model().objects.create_user("ben", email="ben@shopper.example")
@@ -414,7 +414,7 @@ def test_a_visitor_whose_order_has_gone_meanwhile_finds_nothing(
     assert (owned.customer, owned.secret_generation) == (ben, 1)
 
 
-def test_a_guest_who_logs_in_keeps_what_was_begun_and_gets_a_secret_of_their_own(
+def test_a_guest_who_logs_in_keeps_what_was_begun_and_gets_a_new_secret(
     guest: Visitor, collection: PaymentCollection, shopper: Any
 ) -> None:
     path = f"storefront/payment-collections/{collection.pk}/"
