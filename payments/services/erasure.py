@@ -142,6 +142,9 @@ class _Person:
         busy = {row.pk for row in under_way} | {row.session_id for row in under_way}
         rows = (books.collection, *books.sessions, *books.payments, *books.captures, *books.refunds)
         changed = [self._erase(row) for row in (*rows, *books.operations) if row.pk not in busy]
+        for session in books.sessions:
+            changed.append(session.is_automatic)
+            session.is_automatic = False
         if books.collection.customer_key != ERASED:
             # The old client secret must not open the collection for another person who pays it from now on.
             books.collection.customer_key = ERASED
@@ -164,7 +167,9 @@ class _Person:
             name: row._meta.get_field(name).get_default() for name in _BLANKED if getattr(row, name, None)
         }
         if isinstance(row, PaymentSession):
-            blank |= self._left_of(row)
+            # Without a customer beside it, the reference makes the account another's for every user who asks.
+            account = row.context.get("account_reference")
+            blank |= {} if account is None else {"context": {"account_reference": account}}
         if isinstance(row, Capture):
             room = row._meta.get_field("reference").max_length
             blank["reference"] = self._cleaned(row.reference)[:room]
@@ -173,15 +178,6 @@ class _Person:
         for name, value in changes.items():
             setattr(row, name, value)
         return bool(changes)
-
-    def _left_of(self, session: PaymentSession) -> dict[str, Any]:
-        """Return the values that an erased session keeps: its account at the provider, and no agreement to charges."""
-        # Without a customer beside it, the reference makes the account another's for every user who asks.
-        # Without a customer beside it, the reference makes the account another's for every user who asks.
-        # Without a customer beside it, the reference makes the account another's for every user who asks.
-        account = session.context.get("account_reference")
-        context = {} if account is None else {"context": {"account_reference": account}}
-        return {"is_automatic": False, **context}
 
     def _without_texts(self, row: Model) -> dict[str, Any]:
         """Return the changed values of a row's texts and documents, without the person."""

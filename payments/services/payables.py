@@ -40,9 +40,10 @@ from payments.services.ledger.books import WHOLE, Books, hand_over
 from payments.services.ledger.claims import claim_abandonment
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
+from payments.services.ledger.payers import context_of, renew_context
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import refresh_totals
-from payments.services.sessions import cancel_payment_session, context_of
+from payments.services.sessions import cancel_payment_session
 from payments.states import CollectionStatus, EventSource
 from payments.users import key_of, user_of
 
@@ -249,17 +250,18 @@ def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[Payment
     no longer charged automatically: the new customer hasn't agreed to that.
     """
     books.collection.secret_generation += 1
-    theirs = payment_context(books.collection)
     operations: list[PaymentOperation] = []
     agreed: list[str] = []
     for session in books.unauthorized_sessions():
         if session.is_automatic:
             session.is_automatic = False
             agreed.append(session.pk)
-        is_busy = bool(books.open_operations(target_id=session.pk))
-        if session.initiated_at is None and session.installment is not None and not is_busy:
-            session.context = {**vars(theirs), "return_url": session.context.get("return_url")}
-        elif ends_sessions and not is_busy:
+        goes_on = session.installment is not None or not ends_sessions
+        if books.open_operations(target_id=session.pk):
+            continue
+        if session.initiated_at is None and goes_on:
+            renew_context(books, session)
+        elif ends_sessions:
             operations += claim_abandonment(books, session)
     books.note("collection.changed_hands", books.collection, data={"not_automatic": agreed} if agreed else {})
     refresh_totals(books)

@@ -29,12 +29,12 @@ from payments.services.ledger.payers import (
     check_money,
     check_offered,
     check_right,
+    context_of,
 )
 from payments.services.ledger.protocol import Performance, perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.providers import check_input, usable_provider
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
-from payments.users import email_of
 
 
 @sensitive_variables()
@@ -233,16 +233,6 @@ def check_session_cancelation(session: PaymentSession) -> None:
     scope = Scope(session_id=session.pk)
     books = open_books(session.collection_id, origin=Origin(), scope=scope, is_locked=False)
     claims.check_session_cancelation(books, books.session(session.pk))
-
-
-def context_of(collection: PaymentCollection) -> PaymentContext:
-    """Return what a provider receives about a collection's payer if the shop gives no context."""
-    customer = collection.customer
-    return PaymentContext(
-        customer_id=None if customer is None else str(customer.pk),
-        email=None if customer is None else email_of(customer),
-        description=collection.description or None,
-    )
 
 
 def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:

@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from payments import services, signals
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeResult, Failure, NextAction
+from payments.providers import AuthorizeResult, Failure, NextAction, RetrieveResult
 from payments.providers.account_holders import AccountRequest, ListMethodsResult, SavedPaymentMethod
 from payments.services.background.installments import CHALLENGE, PATIENCE, PAUSE
+from payments.services.background.reconciler import reconcile_due
 from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
@@ -223,6 +224,41 @@ def test_what_is_no_longer_agreed_once_the_card_is_known_is_not_charged(
 
     assert not [request for request in script.requests("authorize") if request.saved_method]
     assert [event.data["code"] for event in events(due, "session.not_charged")] == ["not_agreed"]
+
+
+@pytest.mark.shows(
+    "A charge, or what goes before it, gets lost; then the order comes into other hands, or its customer is erased",
+    "It isn't sent again with what the former customer has saved, and a person looks at what may have got through",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lost", ["initiate", "authorize"])
+@pytest.mark.parametrize("what", ["is erased", "gives the order away"])
+def test_what_is_no_longer_agreed_is_not_charged_by_sending_it_again(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, what: str, lost: Any
+) -> None:
+    order = Order.objects.create(number="D-1", total=100, currency_code="eur")
+    resolved = services.ResolvedPayable(payable=order, amount=100, currency_code="eur", customer=customer)
+    collection, _is_new = services.open_payment_collection(resolved)
+    [due] = services.create_installment_plan(
+        collection, provider_id="scripted", count=1, interval="month", is_automatic=True
+    )
+    script.next(lost, TimeoutError())
+    services.charge_due_installments()
+    before = len(script.requests("authorize"))
+
+    if what == "is erased":
+        services.erase_customer(customer)
+    else:
+        services.open_payment_collection(replace(resolved, customer=CustomerFactory.create()))
+    clock.advance(timedelta(minutes=6))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED))
+    reconcile_due()
+    clock.advance(PAUSE)
+    services.charge_due_installments()
+
+    assert len(script.requests("authorize")) == before
+    operation = due.operations.get(kind=lost)
+    assert operation.status == ("succeeded" if lost == "initiate" else "attention")
 
 
 def test_without_an_account_or_a_customer_the_shop_is_told(script: Script) -> None:

@@ -38,6 +38,7 @@ from payments.services.ledger.operations import (
 from payments.services.ledger.payers import (
     AUTHORIZATIONS,
     Verb,
+    check_lasting_agreement,
     check_right,
     context_of_payer,
     is_asked_by_another,
@@ -453,7 +454,7 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
     """Return the reason not to send an operation, because of what has happened since its claim, or None.
 
     A session to be abandoned or changed may have been authorized. In place of one to be authorized, another may have
-    been paid. A payment may hold, or have captured, less than before.
+    been paid, or what is saved may be a former customer's. A payment may hold, or have captured, less than before.
     """
     session, payment = operation.session, operation.payment
     try:
@@ -461,6 +462,7 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
             _check_not_authorized(session)
         elif operation.kind in (OperationKind.INITIATE, OperationKind.AUTHORIZE):
             check_overauthorization(books, session)
+            check_lasting_agreement(books, operation)
         elif payment is not None:
             _check_covered(books, operation, payment)
     except (AmountError, TransitionError) as error:

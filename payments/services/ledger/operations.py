@@ -139,7 +139,7 @@ def claim_operation(
         input=dict(sent or {}),
         saved_method=saved_method,
         refuses_saved=refuses_saved,
-        sent=_sent_along(session, payment or session, reason),
+        sent=_sent_along(books, payment or session, reason),
         is_final=is_final,
         makes_split=makes_split,
         source=books.origin.source,
@@ -152,17 +152,25 @@ def claim_operation(
     return operation
 
 
-def _sent_along(
-    session: PaymentSession, holder: PaymentSession | Payment, reason: str | None
-) -> dict[str, Any]:
-    """Return a copy of the rows' values that the request uses, so that a retry sends the same request."""
+def _sent_along(books: Books, holder: PaymentSession | Payment, reason: str | None) -> dict[str, Any]:
+    """Return a copy of the rows' values that the request uses, so that a retry sends the same request.
+
+    `generation` tells later whose collection it was.
+    """
+    session = holder if isinstance(holder, PaymentSession) else holder.session
     along = {
+        "generation": books.collection.secret_generation,
         "provider_reference": holder.provider_reference,
         "data": session.data,
         "provider_data": holder.provider_data,
         "reason": reason,
     }
     return {name: value for name, value in along.items() if value}
+
+
+def has_changed_hands(books: Books, operation: PaymentOperation) -> bool:
+    """Return whether the collection has got another customer, or lost its own, since an operation was claimed."""
+    return bool((operation.sent or {}).get("generation", 0) != books.collection.secret_generation)
 
 
 def check_idle(books: Books, target_id: str, *kinds: OperationKind) -> None:

@@ -19,12 +19,14 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.conf import Rate, payers_may_release, provider_aliases, provider_config, throttle_rate
 from payments.exceptions import InputError, LimitError, TransitionError
-from payments.models import PaymentEvent, PaymentOperation, PaymentSession
+from payments.models import PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.providers import BaseProvider, PaymentContext, get_provider
 from payments.providers.registry import is_refused
 from payments.services.ledger.books import Books
 from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.operations import has_changed_hands
 from payments.states import OperationKind, SessionStatus
+from payments.users import email_of
 
 
 class Verb(StrEnum):
@@ -172,14 +174,17 @@ def check_agreement(books: Books, session: PaymentSession, *, seen: PaymentSessi
 
     `seen` is the session as it was when the saved payment methods were listed, and `status` is its last known status.
     """
-    is_theirs = books.collection.customer_id == seen.collection.customer_id
+    is_theirs = books.collection.secret_generation == seen.collection.secret_generation
     has_ended = seen.is_automatic and not session.is_automatic
     is_answering = session.status == SessionStatus.REQUIRES_MORE != status
     if has_ended or is_answering or not is_theirs:
-        raise TransitionError(
-            _("The customer is paying this, or has not agreed any more that it is charged."),
-            code="not_agreed",
-        )
+        raise _not_agreed()
+
+
+def check_lasting_agreement(books: Books, operation: PaymentOperation) -> None:
+    """Raise TransitionError (`not_agreed`) if an operation would charge what a former customer has saved."""
+    if operation.saved_method is not None and has_changed_hands(books, operation):
+        raise _not_agreed()
 
 
 def origin_of_shop(*, actor: Actor, source: str, by_payer: bool) -> Origin:
@@ -201,6 +206,24 @@ def is_asked_by_another(books: Books, session: PaymentSession) -> bool:
     """Return whether the payer who asks isn't the customer, so that no saved payment method is used or added."""
     has_customer = books.collection.customer_id is not None or session.context.get("account_reference")
     return bool(books.origin.by_payer and has_customer and not _is_customer_of(session, books.origin.actor))
+
+
+def context_of(collection: PaymentCollection) -> PaymentContext:
+    """Return what a provider receives about a collection's payer if the shop gives no context."""
+    customer = collection.customer
+    return PaymentContext(
+        customer_id=None if customer is None else str(customer.pk),
+        email=None if customer is None else email_of(customer),
+        description=collection.description or None,
+    )
+
+
+def renew_context(books: Books, session: PaymentSession) -> None:
+    """Describe the present customer in the context of a session that no provider knows yet."""
+    session.context = {
+        **vars(context_of(books.collection)),
+        "return_url": session.context.get("return_url"),
+    }
 
 
 def context_of_payer(books: Books, context: PaymentContext) -> PaymentContext:
@@ -229,6 +252,12 @@ def _is_customer_of(session: PaymentSession, actor: Any) -> bool:
     is_from_account = session.context.get("account_reference") is not None
     customer = session.context.get("customer_id") if is_from_account else session.collection.customer_id
     return actor is not None and str(actor.pk) == str(customer)
+
+
+def _not_agreed() -> TransitionError:
+    return TransitionError(
+        _("The customer is paying this, or has not agreed any more that it is charged."), code="not_agreed"
+    )
 
 
 def _not_offered(alias: str) -> InputError:

@@ -35,11 +35,13 @@ from payments.services.ledger.movements import fail_movement
 from payments.services.ledger.operations import (
     KEY_REFUSED,
     Checkpoint,
+    has_changed_hands,
     is_abandonment,
     is_held,
     is_recorded,
     reach,
 )
+from payments.services.ledger.payers import renew_context
 from payments.services.ledger.statements import DatabaseNow
 from payments.services.ledger.totals import change_amount, fail_session, refresh_totals
 from payments.states import (
@@ -310,8 +312,11 @@ _RECORDS: Final[dict[Outcome, Callable[[Books, PaymentOperation, ProviderResult]
 
 
 def _fail_session(books: Books, operation: PaymentOperation, failure: Failure) -> None:
-    if operation.session.is_unauthorized:
-        fail_session(books, operation.session, failure)
+    session = operation.session
+    if session.is_unauthorized:
+        fail_session(books, session, failure)
+    if session.initiated_at is None and has_changed_hands(books, operation):
+        renew_context(books, session)
 
 
 def _release(books: Books, operation: PaymentOperation, failure: Failure) -> None:
