@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import transaction
 
 from payments import services
-from payments.exceptions import NotFoundError, OpenTransactionError, TransitionError
-from payments.models import PaymentCollection
-from payments.providers import UpdateResult
+from payments.exceptions import (
+    DeclinedError,
+    NotFoundError,
+    OpenTransactionError,
+    ProviderUnavailableError,
+    TransitionError,
+)
+from payments.models import PaymentCollection, PaymentSession
+from payments.providers import InitiateRequest, InitiateResult, UpdateResult
 from payments.services import ResolvedPayable
 from payments.services.payables import open_payment_collection
 from payments.states import Outcome
@@ -76,6 +84,62 @@ def test_a_description_goes_with_its_customer(
     assert services.payment_context(opened).description == description
     services.authorize_payment_session(part, by_payer=True, actor=shopper)
     assert [request.context.description for request in script.requests("initiate")] == [description]
+
+
+@pytest.mark.shows(
+    "An order comes into other hands while a provider is being told of what is to be paid, and that comes to nothing",
+    "When the new customer pays that, the provider is told of them, and of nobody else",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.NOT_SENT])
+@pytest.mark.parametrize("is_part", [True, False])
+def test_what_came_to_nothing_for_the_former_customer_is_begun_anew(
+    make_order: MakeOrder, shopper: Any, script: Script, outcome: Outcome, is_part: bool
+) -> None:
+    order, former = make_order(), CustomerFactory.create()
+    services.create_account_holder(former, provider_id="scripted")
+    collection, _is_new = open_payment_collection(resolved(order, customer=former, description="For Ada"))
+    if is_part:
+        services.create_installment_plan(collection, provider_id="scripted", count=1, interval="month")
+
+    def meanwhile(request: InitiateRequest) -> InitiateResult:
+        open_payment_collection(resolved(order, customer=shopper, description="For Bob"))
+        return InitiateResult(outcome=outcome)
+
+    script.next("initiate", meanwhile)
+    begin: Callable[..., PaymentSession] = (
+        partial(services.authorize_payment_session, PaymentSession.objects.get())
+        if is_part
+        else partial(services.create_payment_session, collection, provider_id="scripted")
+    )
+    with pytest.raises((DeclinedError, ProviderUnavailableError)):
+        begin(by_payer=True, actor=former)
+    services.authorize_payment_session(PaymentSession.objects.get(), by_payer=True, actor=shopper)
+
+    [_first, told] = script.requests("initiate")
+    assert (told.context.customer_id, told.context.description) == (str(shopper.pk), "For Bob")
+    assert told.context.account_reference is None
+
+
+@pytest.mark.shows(
+    "A guest's session has failed before its provider knew of it; the guest logs in, and pays it",
+    "The provider is told what the shop says of it now",
+)
+@pytest.mark.django_db(transaction=True)
+def test_what_came_to_nothing_for_a_guest_is_begun_anew(
+    make_order: MakeOrder, shopper: Any, script: Script
+) -> None:
+    order = make_order()
+    collection, _is_new = open_payment_collection(resolved(order, description="For a guest"))
+    script.next("initiate", InitiateResult(outcome=Outcome.NOT_SENT))
+    with pytest.raises(ProviderUnavailableError):
+        services.create_payment_session(collection, provider_id="scripted", by_payer=True)
+
+    open_payment_collection(resolved(order, customer=shopper, description="For Bob"))
+    services.authorize_payment_session(PaymentSession.objects.get(), by_payer=True, actor=shopper)
+
+    told = script.requests("initiate")[-1].context
+    assert (told.customer_id, told.description) == (str(shopper.pk), "For Bob")
 
 
 @pytest.mark.django_db
