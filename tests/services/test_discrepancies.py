@@ -413,6 +413,18 @@ def test_money_may_be_charged_back_again_after_it_came_back(session: PaymentSess
     assert reports() == ["charged_back"]
 
 
+@pytest.mark.parametrize("returned", [None, "100", "110"])
+def test_what_was_never_taken_is_neither_charged_back_nor_does_it_come_back(
+    session: PaymentSession, returned: str | None
+) -> None:
+    reinstated = None if returned is None else Decimal(returned)
+    fact = replace(AUTHORIZED, charged_back_amount=Decimal(100), reinstated_amount=reinstated)
+    tell(session, fact, fact)
+    assert session.payment is not None
+    assert session.payment.charged_back_amount == session.payment.reinstated_amount == 0
+    assert reports() == ["charged_back"]
+
+
 def test_more_than_was_taken_cannot_come_back(session: PaymentSession) -> None:
     tell(session, captured("50", charged_back_amount=Decimal(20), reinstated_amount=Decimal(30)))
     assert session.payment is not None

@@ -430,9 +430,10 @@ def _record_charged_back_totals(books: Books, payment: Payment, fact: SessionFac
     total = max(taken, payment.charged_back_amount)
     reinstated = min(max(returned, payment.reinstated_amount), total)
     captured = books.succeeded(payment, MovementKind.CAPTURE)
-    _grow(books, payment, "charged_back", min(total, captured + reinstated))
-    _grow(books, payment, "reinstated", reinstated)
-    return [] if not is_news or reinstated == total else [_charged_back(taken)]
+    if captured:  # Of what was never taken nothing is taken back, and none of that returns.
+        _grow(books, payment, "charged_back", min(total, captured + reinstated))
+        _grow(books, payment, "reinstated", reinstated)
+    return [] if not is_news or (captured and reinstated == total) else [_charged_back(taken)]
 
 
 def _charged_back(reported: object) -> Discrepancy:
