@@ -31,7 +31,7 @@ from payments.services.ledger.payers import (
     check_right,
     context_of,
 )
-from payments.services.ledger.protocol import Performance, perform
+from payments.services.ledger.protocol import Claim, Performance, perform
 from payments.services.ledger.totals import refresh_totals
 from payments.services.providers import check_input, usable_provider
 from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
@@ -67,11 +67,7 @@ def create_payment_session(
     sent = check_input(provider, data)
 
     def make_room(books: Books) -> Sequence[PaymentOperation]:
-        operations = claims.claim_room_for_shop(books, provider, amount)
-        if not operations:
-            return claim(books)
-        refresh_totals(books)
-        return operations
+        return claims.claim_room_for_shop(books, provider, amount)
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
         SESSIONS.check(books)
@@ -89,10 +85,7 @@ def create_payment_session(
         return [*replaced, operation]
 
     scope = Scope(account_at=provider_id, has_customer=context is None, tries=SESSIONS.tries_for(origin))
-    performance = perform(collection.pk, make_room, origin=origin, scope=scope)
-    if performance.steps[-1].operation.kind != OperationKind.INITIATE:
-        # Room was made first. If a payer paid a split meanwhile, or its outcome is unknown, less is left to pay.
-        performance = perform(collection.pk, claim, origin=origin, scope=scope)
+    performance = _perform_in_room(collection.pk, claim, make_room, origin=origin, scope=scope)
     # The outcomes of the replaced sessions don't matter here: until they are certain, none of these can be authorized.
     performance.steps[-1].raise_for_outcome()
     books = performance.books
@@ -112,8 +105,8 @@ def update_payment_session(
 ) -> PaymentSession:
     """Change the amount of an unauthorized session, or its payer's data, at the provider and here.
 
-    An amount (major units) makes the session a split. Raises as `create_payment_session` does, and NotSupportedError
-    if the provider can't change a session.
+    An amount (major units) makes the session a split, and payers' splits give way to a larger one of the shop. Raises
+    as `create_payment_session` does, and NotSupportedError if the provider can't change a session.
     """
     check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
@@ -122,9 +115,20 @@ def update_payment_session(
     provider = provider_for(session)
     sent = check_input(provider, data)
 
-    def claim(books: Books) -> Sequence[PaymentOperation]:
+    def checked(books: Books) -> PaymentSession:
         locked = books.session(session.pk)
         claims.check_unauthorized(locked, _("Only an unauthorized session can be changed."))
+        return locked
+
+    def make_room(books: Books) -> Sequence[PaymentOperation]:
+        if amount is None or by_payer:
+            return []
+        locked = checked(books)
+        claims.check_update(books, locked, sent)
+        return claims.claim_room_for_shop(books, provider, amount, session=locked)
+
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        locked = checked(books)
         check_right(books, locked, Verb.UPDATE)
         UPDATES.check(books)
         return claims.claim_update(
@@ -136,7 +140,7 @@ def update_payment_session(
         )
 
     scope = Scope(tries=UPDATES.tries_for(origin))
-    performance = perform(session.collection_id, claim, origin=origin, scope=scope)
+    performance = _perform_in_room(session.collection_id, claim, make_room, origin=origin, scope=scope)
     return _handed_over(performance, session)
 
 
@@ -233,6 +237,26 @@ def check_session_cancelation(session: PaymentSession) -> None:
     scope = Scope(session_id=session.pk)
     books = open_books(session.collection_id, origin=Origin(), scope=scope, is_locked=False)
     claims.check_session_cancelation(books, books.session(session.pk))
+
+
+def _perform_in_room(
+    collection_id: str, claim: Claim, make_room: Claim, *, origin: Origin, scope: Scope
+) -> Performance:
+    """Perform a claim after what makes room for it, if that needs calls to providers."""
+    has_made_room = False
+
+    def first(books: Books) -> Sequence[PaymentOperation]:
+        nonlocal has_made_room
+        operations = make_room(books)
+        has_made_room = bool(operations)
+        if not operations:
+            return claim(books)
+        refresh_totals(books)
+        return operations
+
+    performance = perform(collection_id, first, origin=origin, scope=scope)
+    # If a payer paid a split meanwhile, or its outcome is unknown, less is left to pay.
+    return perform(collection_id, claim, origin=origin, scope=scope) if has_made_room else performance
 
 
 def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:

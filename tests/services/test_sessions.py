@@ -126,6 +126,38 @@ def test_what_a_payer_has_split_off_yields_to_the_shop(
     assert services.authorize_payment_session(session).status == "authorized"
 
 
+@pytest.mark.shows(
+    "A payer has split off a little, and the shop makes a session of its own larger than fits beside it",
+    "The payer's split yields, as far as it has to, but not where the session can't be changed anyway",
+)
+@pytest.mark.parametrize(("asked", "left"), [("99.50", "0.50"), ("100.00", None)])
+def test_what_a_payer_has_split_off_yields_to_a_session_that_the_shop_changes(
+    collection: PaymentCollection, card: Script, asked: str, left: str | None
+) -> None:
+    own = services.create_payment_session(collection, provider_id="card", amount="1.00")
+    theirs = services.create_payment_session(collection, provider_id="card", amount="0.75", by_payer=True)
+
+    with pytest.raises(AmountError):
+        services.update_payment_session(own, amount="100.01")
+    services.update_payment_session(own, data={"token": "tok"})
+    card.lacks.add("update")
+    with pytest.raises(NotSupportedError):
+        services.update_payment_session(own, amount=asked)
+    theirs.refresh_from_db()
+    assert (theirs.status, theirs.amount) == ("pending", Decimal("0.75"))
+
+    card.lacks.clear()
+    services.update_payment_session(own, amount=asked)
+
+    theirs.refresh_from_db()
+    assert own.amount == Decimal(asked)
+    if left is None:
+        assert theirs.status == "canceled"
+    else:
+        assert (theirs.status, theirs.amount) == ("pending", Decimal(left))
+    assert services.authorize_payment_session(own).status == "authorized"
+
+
 def test_a_split_that_is_being_paid_or_too_small_does_not_yield(
     collection: PaymentCollection, card: Script
 ) -> None:

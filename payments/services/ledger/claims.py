@@ -195,13 +195,11 @@ def claim_update(
     makes_split: bool = False,
 ) -> list[PaymentOperation]:
     """Claim the change of a session's amount (major units); change it at once if its provider doesn't know it yet."""
-    check_idle(books, session.pk)
+    check_update(books, session, sent)
     if session.initiated_at is None:
-        _check_no_early_input(sent)
         change_amount(books, session, amount, makes_split=makes_split)
         refresh_totals(books)
         return []
-    _check_update_support(session)
     return [
         claim_operation(
             books,
@@ -226,36 +224,45 @@ def _claim_rest(books: Books, session: PaymentSession) -> list[PaymentOperation]
     return claim_update(books, session, left) if is_too_large and _can_be(books, session, left) else []
 
 
-def claim_room_for_shop(books: Books, provider: BaseProvider[Any], amount: Amount) -> list[PaymentOperation]:
+def claim_room_for_shop(
+    books: Books, provider: BaseProvider[Any], amount: Amount, *, session: PaymentSession | None = None
+) -> list[PaymentOperation]:
     """Claim what makes payers' splits give way to a session of the shop with this amount (None: the whole rest).
 
-    Splits with an open operation stay, since they may be authorized at any moment. If the others can't make enough
-    room, all stay. Raises as `check_step` does for an amount that the provider would refuse.
+    `session` is that session if it exists already. Splits with an open operation stay, since they may be authorized at
+    any moment. If the others can't make enough room, all stay. Raises as `check_step` does for an amount that the
+    provider would refuse.
     """
     if books.origin.by_payer:
         return []
     theirs = [
         row
         for row in books.unauthorized_sessions()
-        if row.is_by_payer and not books.open_operations(target_id=row.pk)
+        if row.is_by_payer and row is not session and not books.open_operations(target_id=row.pk)
     ]
-    room = remaining_amount(books) + sum((promise_of(books, row) for row in theirs), ZERO)
+    room = remaining_amount(books, besides=session) + sum((promise_of(books, row) for row in theirs), ZERO)
     wanted = room if amount is None else parse_amount(amount, books.collection.currency_code)
-    operations = claim_room(books, wanted, theirs) if wanted <= room else []
+    operations = claim_room(books, wanted, theirs, besides=session) if wanted <= room else []
     if operations:  # No split must give way to an amount that the provider would refuse.
         check_step(provider, wanted, books.collection.currency_code)
     return operations
 
 
 def claim_room(
-    books: Books, amount: Decimal, splits: Iterable[PaymentSession] | None = None
+    books: Books,
+    amount: Decimal,
+    splits: Iterable[PaymentSession] | None = None,
+    *,
+    besides: PaymentSession | None = None,
 ) -> list[PaymentOperation]:
     """Claim the reduction of open splits (default: all) until an amount (major units) is left to others.
+
+    The session `besides` is one of those others, so that its own amount doesn't count.
 
     The newest split gives way first, the parts of a plan last, beginning with its last part.
     """
     operations: list[PaymentOperation] = []
-    missing = amount - remaining_amount(books)
+    missing = amount - remaining_amount(books, besides=besides)
     for split in sorted(books.unauthorized_sessions() if splits is None else splits, key=_yields_last):
         if missing > ZERO and (promised := promise_of(books, split)):
             smaller = max(promised - missing, ZERO)
@@ -422,6 +429,15 @@ def new_amount(books: Books, session: PaymentSession, amount: Amount, provider: 
     check_excess(chosen, remaining_amount(books, besides=session), currency_code)
     check_step(provider, chosen, currency_code)
     return chosen
+
+
+def check_update(books: Books, session: PaymentSession, sent: Mapping[str, Any] | None = None) -> None:
+    """Raise PaymentError if a session can't be changed now, or not with its payer's data."""
+    check_idle(books, session.pk)
+    if session.initiated_at is None:
+        _check_no_early_input(sent)
+    else:
+        _check_update_support(session)
 
 
 def check_abandonment(books: Books, session: PaymentSession) -> None:
