@@ -84,8 +84,8 @@ def open_payment_collection(
     it, its client secret ends, and its unpaid sessions are canceled. These changes follow from what the shop decides,
     so a request of a payer (`by_payer`) makes them too.
 
-    `resolved` may be older than the last change of hands. Before another change, `ask_again` asks the shop once more,
-    and its new answer counts.
+    `resolved` may be older than the last change of hands, or of the currency. Before another change, `ask_again` asks
+    the shop once more, and its new answer counts.
 
     Raises AmountError, CurrencyError, InputError for a row or a customer that a collection can't refer to,
     NotFoundError if the row is gone, and TransitionError if money in another currency (`currency_changed`), or more
@@ -95,10 +95,11 @@ def open_payment_collection(
     """
     check_no_transaction()
     asker: Any = {"actor": actor, "source": source}
+    resolved = _in_one_currency(resolved, Origin.of(**asker), ask_again=ask_again)
     collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
     generation = collection.secret_generation
     if ask_again is not None and collection.customer_key != key_of(_customer_of(resolved)):
-        resolved = ask_again()
+        resolved = _in_one_currency(ask_again(), Origin.of(**asker))
         collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
     if is_new:
         return collection, True
@@ -114,11 +115,6 @@ def _find_or_create(
     resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool
 ) -> tuple[PaymentCollection, bool]:
     """Return a payable's collection, unchanged if there is one, and whether it was created now."""
-    currency = normalize_currency(resolved.currency_code)
-    parse_amount(resolved.amount, currency)
-    resolved = replace(resolved, customer=_customer_of(resolved))
-    payable_key(resolved.payable)
-    _abandon_other_currencies(resolved.payable, currency, Origin.of(actor=actor, source=source))
 
     def find_or_create() -> tuple[PaymentCollection, bool]:
         with _locked(resolved.payable):
@@ -268,10 +264,21 @@ def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[Payment
     return operations
 
 
-def _abandon_other_currencies(payable: models.Model, currency_code: str, origin: Origin) -> None:
-    rows = PaymentCollection.objects.for_payable(payable)
-    for collection in rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency_code):
+def _in_one_currency(
+    resolved: ResolvedPayable, origin: Origin, *, ask_again: Callable[[], ResolvedPayable] | None = None
+) -> ResolvedPayable:
+    """Abandon the payable's collections in other currencies, asking the shop again before; return its last answer."""
+    currency = normalize_currency(resolved.currency_code)
+    parse_amount(resolved.amount, currency)
+    resolved = replace(resolved, customer=_customer_of(resolved))
+    payable_key(resolved.payable)
+    rows = PaymentCollection.objects.for_payable(resolved.payable)
+    others = list(rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency))
+    if others and ask_again is not None:
+        return _in_one_currency(ask_again(), origin)
+    for collection in others:
         perform(collection.pk, _claim_abandonment, origin=origin, scope=WHOLE).raise_first()
+    return resolved
 
 
 def _claim_abandonment(books: Books) -> list[PaymentOperation]:

@@ -156,6 +156,27 @@ def test_another_currency_replaces_a_collection_in_which_nothing_is_held(make_or
     assert (euros.status, session.status) == ("canceled", "canceled")
 
 
+@pytest.mark.shows(
+    "The shop's word in which currency an order is to be paid is older than what its payer has begun",
+    "The shop is asked again, and what the payer has begun goes on",
+)
+@pytest.mark.django_db
+def test_an_old_word_of_the_shop_ends_nothing_in_the_new_currency(make_order: MakeOrder) -> None:
+    order = make_order()
+    dollars, _is_new = open_payment_collection(resolved(order, currency_code="usd"))
+    session = services.create_payment_session(dollars, provider_id="scripted", by_payer=True)
+
+    opened, is_new = open_payment_collection(
+        resolved(order, amount="80"),
+        by_payer=True,
+        ask_again=lambda: resolved(order, currency_code="usd"),
+    )
+
+    session.refresh_from_db()
+    assert (opened, is_new, opened.amount) == (dollars, False, Decimal(order.total))
+    assert (opened.status, session.status) == ("awaiting", "pending")
+
+
 @pytest.mark.django_db
 def test_another_currency_is_refused_where_money_is_held(make_order: MakeOrder) -> None:
     order = make_order()
