@@ -127,11 +127,11 @@ def resolve_operation(
     may be unusable. If a capture or refund in the books already has this reference or id, it is the same money, and
     nothing is booked again.
 
-    Raises InputError without a reason, and for an amount where none is expected; AmountError for an impossible amount.
-    Unless `accept_excess` is set, raises AmountError for more than the provider can have moved (`exceeds_possible`)
-    and TransitionError for what may be in the books already (`possibly_booked`). Raises TransitionError for an
-    operation that can't be resolved (`not_in_attention`) or not yet (`too_early`), and where a fact from the provider
-    contradicts it (`already_recorded`).
+    Raises InputError without a reason, and for an amount or a reference where none is expected; AmountError for an
+    impossible amount. Unless `accept_excess` is set, raises AmountError for more than the provider can have moved
+    (`exceeds_possible`) and TransitionError for what may be in the books already (`possibly_booked`). Raises
+    TransitionError for an operation that can't be resolved (`not_in_attention`) or not yet (`too_early`), and where a
+    fact from the provider contradicts it (`already_recorded`).
     """
     statement = Statement(
         has_happened=has_happened,

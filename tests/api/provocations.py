@@ -380,6 +380,16 @@ def decided(world: World, *, has_happened: bool, times: int = 1) -> Answer:
     return [world.boss.post(path, body) for _ in range(times)][-1]
 
 
+def booked_report(world: World) -> Answer:
+    """Resolve what a provider has reported with the reference of what it is."""
+    session = world.session()
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, charged_back_amount=Decimal(1))
+    services.record_fact(session, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+    report = PaymentOperation.objects.get(status="attention")
+    body = {"has_happened": True, "reason": "Seen.", "provider_reference": "tx_9"}
+    return world.boss.post(f"staff/operations/{report.pk}/resolve/", body)
+
+
 def marked_as_paid(**body: Any) -> Callable[[World], Answer]:
     return lambda world: world.boss.post(f"{STAFF}{world.collection.pk}/mark-as-paid/", body)
 
@@ -594,6 +604,7 @@ CASES: Final[dict[tuple[str, int], Callable[[World], Answer]]] = {
     ("amount_not_expected", 400): said_of_lost_movement(has_happened=False, amount="1.00"),
     ("exceeds_possible", 400): said_of_lost_movement(amount="100.01"),
     ("exceeds_captured", 400): said_of_lost_movement("refund", amount="100.01"),
+    ("reference_not_expected", 400): booked_report,
     ("reference_has_other_amount", 400): said_of_lost_movement(known="50.00", provider_reference="tx_9"),
     ("reference_taken", 400): said_of_lost_movement(
         known="10.00", is_ours=True, amount="10.00", provider_reference="tx_9"

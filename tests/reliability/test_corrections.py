@@ -446,6 +446,30 @@ def test_a_receipt_is_corrected_again_and_again(
     assert_invariants(collection)
 
 
+@pytest.mark.shows(
+    "Money is marked as received, then as not received, and then as received after all",
+    "Its session is authorized exactly as long as the books have the money",
+)
+@pytest.mark.parametrize("amount", ["100.00", "60.00"])
+def test_a_session_is_authorized_again_with_its_receipt(transactional_db: None, amount: str) -> None:
+    collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+    services.mark_payment_collection_as_paid(collection)
+    operation = PaymentOperation.objects.get(kind="capture")
+    for is_received in (False, True, False, True):
+        services.correct_operation(
+            operation,
+            has_happened=is_received,
+            amount=amount if is_received else None,
+            reason="Looked again.",
+            accept_excess=True,
+        )
+        session = collection.sessions.get()
+        assert session.status == ("authorized" if is_received else "canceled")
+        collection.refresh_from_db()
+        assert collection.authorized_amount == (Decimal(amount) if is_received else Decimal(0))
+    assert_invariants(collection)
+
+
 def test_the_providers_reference_counts_for_more_than_a_persons(script: Script) -> None:
     [operation] = captures_in_doubt(script, "40.00")
     services.resolve_operation(

@@ -23,7 +23,7 @@ from payments.exceptions import (
     PaymentError,
     TransitionError,
 )
-from payments.models import Capture, Payment, PaymentOperation, Refund
+from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
 from payments.money import ZERO, check_multiple, display_amount, parse_amount
 from payments.providers import (
     AuthorizeResult,
@@ -190,6 +190,12 @@ def check_decidable(operation: PaymentOperation, now: datetime) -> None:
 def look_ahead(books: Books, operation: PaymentOperation, statement: Statement) -> Outlook:
     """Return a statement's effect; raise PaymentError if it can't be recorded, or needs `accepts_excess`."""
     amount = _amount_of(operation, statement)
+    if operation.kind == OperationKind.SYNC and statement.reference:
+        raise InputError(
+            _("A report is only acknowledged: what it tells of isn't booked by giving its reference."),
+            code="reference_not_expected",
+            field="provider_reference",
+        )
     if not statement.has_happened:
         if is_recorded(operation):
             raise TransitionError(
@@ -298,6 +304,8 @@ def correct(
     elif was_done:
         _undo(books, operation, row, statement, room)
     if statement.has_happened:
+        if _is_receipt(operation):
+            _hold_again(books, operation.session)
         return resolve(books, operation, statement, resolution)
     _note_as_not_done(books, operation, resolution)
     return Outlook()
@@ -368,6 +376,15 @@ def _let_go(books: Books, payment: Payment, amount: Decimal) -> None:
     payment.canceled_amount += max(amount, ZERO)
     if payment.canceled_amount == payment.amount and payment.session.status == SessionStatus.AUTHORIZED:
         cancel_session(books, payment.session)
+
+
+def _hold_again(books: Books, session: PaymentSession) -> None:
+    """Have a session be authorized again whose money was received after all."""
+    before = str(session.status)
+    if before == SessionStatus.CANCELED:
+        session.authorize()
+        session.authorized_at = session.authorized_at or timezone.now()
+        books.note("session.authorized", session, from_status=before, amount=session.amount)
 
 
 def _correct_hold(
