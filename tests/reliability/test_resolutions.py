@@ -296,7 +296,9 @@ def test_report_is_acknowledged(
     report = PaymentOperation.objects.get(status="attention")
     assert report.kind == "sync"
     with pytest.raises(InputError) as refusal:
-        services.resolve_operation(report, has_happened=has_happened, reason="It is booked.", provider_reference="tx")
+        services.resolve_operation(
+            report, has_happened=has_happened, reason="It is booked.", provider_reference="tx"
+        )
     assert (refusal.value.code, refusal.value.field) == ("reference_not_expected", "provider_reference")
     resolved = services.resolve_operation(report, has_happened=has_happened, reason="The shopper was called.")
     assert not resolved.is_open
