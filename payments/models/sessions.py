@@ -126,6 +126,11 @@ class PaymentSession(RefusableModel):
         return getattr(self, "authorized_payment", None)
 
     @property
+    def is_held(self) -> bool:
+        """Whether the session has a payment that no person has taken back since."""
+        return self.payment is not None and not self.payment.is_taken_back
+
+    @property
     def authorized_amount(self) -> Decimal:
         """What the provider has authorized and not released, in major units; the collection's sum adds these up."""
         payment = self.payment

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.test.utils import override_settings
 
 from payments.exceptions import WebhookVerificationError
+from payments.money import smallest_amount
 from payments.providers import (
     AuthorizeRequest,
     AuthorizeResult,
@@ -159,7 +160,7 @@ class ScriptedProvider(AccountHolderProvider, BaseProvider[ScriptedOptions]):
 
     def amount_step(self, currency_code: str) -> Decimal:
         """Return the step that the script has, or the usual one."""
-        return self.options.script.step or super().amount_step(currency_code)
+        return self.options.script.step or smallest_amount(currency_code)
 
     def initiate(self, request: InitiateRequest) -> InitiateResult:
         """Open a session with a client token that the storefront may read."""

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import (
+    NotFoundError,
     NotSupportedError,
     OperationInProgressError,
     PaymentError,
@@ -43,7 +44,7 @@ from payments.providers.registry import is_refused
 from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep
-from payments.services.ledger.calls import provider_for, retrieve
+from payments.services.ledger.calls import retrieve
 from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
@@ -55,7 +56,7 @@ from payments.services.ledger.locks import (
     new_owner,
     repeated,
 )
-from payments.services.ledger.operations import is_held, survived
+from payments.services.ledger.operations import survived
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
@@ -105,7 +106,8 @@ def receive_webhook(provider_id: str, request: WebhookRequest) -> Receipt:
     if is_refused(provider) or not provider.supports_webhooks:
         raise NotSupportedError(f"The provider {provider_id} sends no webhooks.", field=None)
     event = _event_of(provider, request)
-    provider_row(provider_id)
+    if event.session is None:  # A session has brought the provider's row along.
+        provider_row(provider_id)
     try:
         repeated(lambda: event.save(force_insert=True))
     except IntegrityError:
@@ -354,7 +356,7 @@ def _awaits_authorization(fact: SessionFact | None) -> bool:
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
     """Return whether a fact reports a success that has ended since in the books, and its provider can be asked."""
     if session.status == SessionStatus.CANCELED and fact.status == SessionStatus.AUTHORIZED:
-        is_in_doubt = not is_held(session)
+        is_in_doubt = not session.is_held
     else:
         succeeded = [row for row in fact.movements if row.status == MovementStatus.SUCCEEDED]
         references = [row.provider_reference for row in succeeded if row.provider_reference]
@@ -367,15 +369,15 @@ def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:
 def _is_believed(session: PaymentSession) -> bool:
     """Return whether a session's provider is trusted; one that has left the settings is."""
     try:
-        return not is_refused(provider_for(session))
-    except ProviderUnavailableError:
+        return not is_refused(get_provider(session.provider_id))
+    except NotFoundError:
         return True
 
 
 def _can_be_asked(session: PaymentSession) -> bool:
     try:
-        return provider_for(session).supports_retrieve
-    except ProviderUnavailableError:
+        return get_provider(session.provider_id).supports_retrieve
+    except NotFoundError:
         return False
 
 

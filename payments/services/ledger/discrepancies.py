@@ -84,8 +84,6 @@ def report_discrepancies(
 
     A discrepancy that is reported repeatedly is recorded once.
     """
-    if not discrepancies:
-        return
     if books.reports is None:
         raise UnreadReportsError(session.pk)
     known = books.reports.setdefault(session.pk, set())

@@ -26,7 +26,7 @@ from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import MovementRecorder, record_charge_back
-from payments.services.ledger.operations import NOT_DONE, is_held, may_be_of_an_earlier_attempt
+from payments.services.ledger.operations import NOT_DONE, may_be_of_an_earlier_attempt
 from payments.services.ledger.payers import check_money
 from payments.services.ledger.totals import (
     cancel_session,
@@ -88,7 +88,7 @@ def keep_fact(
 def check_word(session: PaymentSession, fact: SessionFact) -> None:
     """Raise InputError (`pretend_money`) if a fact would create a payment of pretend money where that isn't allowed."""
     # A payment that is held already can still be captured, refunded and released, whatever the setting is now.
-    if is_held(session) or not _tells_of_a_payment(fact):
+    if session.is_held or not _tells_of_a_payment(fact):
         return
     # A provider that has left the settings can't be checked, and its facts are recorded.
     with suppress(ProviderUnavailableError):
@@ -111,7 +111,8 @@ def apply_fact(
     recorder = FactRecorder(books=books, session=session, operation=operation)
     recorder.record(_as_rows_hold_it(fact))
     discrepancies = [each for each in recorder.discrepancies if each.code not in accepted]
-    report_discrepancies(books, session, discrepancies, operation=operation)
+    if discrepancies:
+        report_discrepancies(books, session, discrepancies, operation=operation)
     return bool(discrepancies)
 
 

@@ -241,7 +241,7 @@ def is_recorded(operation: PaymentOperation) -> bool:
     row = operation.capture or operation.refund
     if row is not None:
         return bool(row.status == MovementStatus.SUCCEEDED)
-    return operation.kind == OperationKind.AUTHORIZE and is_held(operation.session)
+    return operation.kind == OperationKind.AUTHORIZE and operation.session.is_held
 
 
 def link_movement(
@@ -256,11 +256,6 @@ def link_movement(
     operation.own_movement_id = instead_of
     if operation.is_open:
         operation.in_flight_key = operation.key_in_flight(target_id=row.pk, kind=operation.kind)
-
-
-def is_held(session: PaymentSession) -> bool:
-    """Return whether a session has a payment that no person has taken back since."""
-    return session.payment is not None and not session.payment.is_taken_back
 
 
 def note_attention(

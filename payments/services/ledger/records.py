@@ -37,7 +37,6 @@ from payments.services.ledger.operations import (
     Checkpoint,
     has_changed_hands,
     is_abandonment,
-    is_held,
     is_recorded,
     reach,
 )
@@ -237,7 +236,7 @@ def _is_older_than_an_authorization(operation: PaymentOperation, result: Provide
     """
     fact = result.fact if isinstance(result, CancelResult) else None
     knows_of_it = fact is not None and bool(fact.authorized_amount)
-    return is_abandonment(operation) and is_held(operation.session) and not knows_of_it
+    return is_abandonment(operation) and operation.session.is_held and not knows_of_it
 
 
 def _record_pending(books: Books, operation: PaymentOperation, result: ProviderResult) -> None:
