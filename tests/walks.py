@@ -94,7 +94,7 @@ def capture_by_verb(_script: Script) -> Walk:
     payment = _authorized()
     with counting() as walk:
         services.capture_payment(payment, amount="25.00")
-    assert payment.captured_amount == 25
+    assert payment.captured_amount == Decimal(25)
     return walk
 
 
@@ -116,7 +116,7 @@ def capture_in_admin(_script: Script) -> Walk:
     with counting() as walk:
         answer = client.post(action_url(payment, "capture"), {**sent, "amount": "25.00", "confirmed": "1"})
     payment.refresh_from_db()
-    assert (answer.status_code, payment.captured_amount) == (302, 25), answer.content
+    assert (answer.status_code, payment.captured_amount) == (302, Decimal(25)), answer.content
     return walk
 
 
@@ -138,7 +138,7 @@ def capture_by_webhook(script: Script) -> Walk:
             reverse("payments:webhook", args=["scripted"]), "{}", content_type="application/json"
         )
     payment.refresh_from_db()
-    assert (answer.status_code, payment.captured_amount) == (200, 100), answer.content
+    assert (answer.status_code, payment.captured_amount) == (200, Decimal(100)), answer.content
     return walk
 
 

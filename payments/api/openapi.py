@@ -13,11 +13,10 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.settings import spectacular_settings
 
 from payments.api.errors import ERROR_SCHEMA, ERROR_TYPES
-from payments.api.fields import DescribedField
 from payments.api.health import FiguresView, HealthView, MetricsView
 from payments.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from payments.api.parsers import READ
-from payments.api.serializers import InputSerializer
+from payments.api.serializers import DescribedField, InputSerializer
 from payments.api.staff.filters import MAX_SEARCH, MAX_VALUES, OneOf
 from payments.api.staff.views import ListMixin
 from payments.api.storefront.access import HEADER, StorefrontView
@@ -235,7 +234,7 @@ class PaymentsSchema(AutoSchema):
 class DescribedFieldExtension(OpenApiSerializerFieldExtension):
     """The description of our own fields, which know it themselves."""
 
-    target_class = "payments.api.fields.DescribedField"
+    target_class = "payments.api.serializers.DescribedField"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> Any:

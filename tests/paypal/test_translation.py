@@ -10,9 +10,9 @@ import pytest
 
 from payments.money import ZERO
 from payments.providers import NextAction, SessionFact
+from payments.providers.calls import check_usable
 from payments.providers.paypal import PayPalOptions, translation
 from payments.providers.paypal.orders import read_order
-from payments.providers.validation import check_usable
 from payments.states import MovementStatus
 
 pytestmark = pytest.mark.database_independent

@@ -21,7 +21,7 @@ from payments.providers import (
     WebhookResult,
 )
 from payments.providers.account_holders import ListMethodsResult, SavedPaymentMethod
-from payments.providers.validation import UnusableAnswerError, check_usable
+from payments.providers.calls import UnusableAnswerError, check_usable
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 
 pytestmark = pytest.mark.database_independent

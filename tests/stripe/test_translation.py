@@ -12,8 +12,8 @@ from stripe import PaymentIntent
 
 from payments.money import ZERO
 from payments.providers import NextAction, SessionFact
+from payments.providers.calls import check_usable
 from payments.providers.stripe import translation
-from payments.providers.validation import check_usable
 from payments.states import SessionStatus
 
 pytestmark = pytest.mark.database_independent

@@ -15,16 +15,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import (
+from payments.api.outcomes import open_operation, run_verb, with_progress
+from payments.api.serializers import (
     AmountField,
     EnumField,
+    InputSerializer,
     MomentField,
     MomentInputField,
     ObjectField,
     UserKeyField,
+    find_row,
+    get_row,
 )
-from payments.api.outcomes import open_operation, run_verb, with_progress
-from payments.api.serializers import InputSerializer, find_row, get_row
 from payments.api.staff import filters
 from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer

@@ -11,16 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import (
+from payments.api.serializers import (
     AmountField,
     EnumField,
     ErrorField,
     FlagField,
+    InputSerializer,
     MomentField,
     ObjectField,
+    OutputSerializer,
     UserKeyField,
+    get_row,
 )
-from payments.api.serializers import InputSerializer, OutputSerializer, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation

@@ -11,8 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import MomentField
-from payments.api.serializers import OutputSerializer, get_row
+from payments.api.serializers import MomentField, OutputSerializer, get_row
 from payments.api.staff.views import StaffView
 from payments.exceptions import NotFoundError
 from payments.models import PaymentProvider

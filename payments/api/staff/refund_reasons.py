@@ -11,8 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from payments.api.fields import MomentField, ObjectField
-from payments.api.serializers import InputSerializer, OutputSerializer, get_row
+from payments.api.serializers import InputSerializer, MomentField, ObjectField, OutputSerializer, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import ListMixin, StaffView
 from payments.exceptions import InputError, TransitionError

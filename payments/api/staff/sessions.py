@@ -11,9 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, EnumField, ErrorField, MomentField, NextActionField, ObjectField
 from payments.api.outcomes import ProgressField, with_progress
-from payments.api.serializers import get_row
+from payments.api.serializers import (
+    AmountField,
+    EnumField,
+    ErrorField,
+    MomentField,
+    NextActionField,
+    ObjectField,
+    get_row,
+)
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession

@@ -8,8 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import EnumField, MomentField, ObjectField
-from payments.api.serializers import get_row
+from payments.api.serializers import EnumField, MomentField, ObjectField, get_row
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, ListMixin, PrivateDataSerializer, StaffView
 from payments.models import WebhookEvent

@@ -10,8 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import AmountField, EnumField, MomentField
-from payments.api.serializers import InputSerializer, OutputSerializer
+from payments.api.serializers import AmountField, EnumField, InputSerializer, MomentField, OutputSerializer
 from payments.api.storefront.access import StorefrontView, client_secret, with_sessions
 from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
 from payments.api.storefront.sessions import SessionSerializer

@@ -14,8 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import ObjectField, SetupActionField
-from payments.api.serializers import InputSerializer, OutputSerializer, not_found
+from payments.api.serializers import (
+    InputSerializer,
+    ObjectField,
+    OutputSerializer,
+    SetupActionField,
+    not_found,
+)
 from payments.api.storefront.access import StorefrontView, check_return_url
 from payments.api.storefront.sessions import MAX_URL
 from payments.api.throttling import SETUPS

@@ -13,16 +13,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.fields import (
+from payments.api.outcomes import ProgressField, open_operation, operation_of, outcome_of
+from payments.api.serializers import (
     AmountField,
     EnumField,
     ErrorField,
+    InputSerializer,
     MomentField,
     NextActionField,
     ObjectField,
+    OutputSerializer,
 )
-from payments.api.outcomes import ProgressField, open_operation, operation_of, outcome_of
-from payments.api.serializers import InputSerializer, OutputSerializer
 from payments.api.storefront.access import StorefrontView, check_return_url, session_rows
 from payments.api.throttling import limiting_declines
 from payments.exceptions import NotFoundError, OutcomeUnknownError

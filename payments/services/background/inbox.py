@@ -39,9 +39,9 @@ from payments.providers import (
     encode_fact,
     get_provider,
 )
+from payments.providers.calls import UnusableAnswerError, check_usable
 from payments.providers.publishing import publishable_fact
 from payments.providers.registry import is_refused
-from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve

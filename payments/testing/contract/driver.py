@@ -13,8 +13,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from payments import ids, providers
 from payments.money import SCALE, ZERO, exponent
+from payments.providers.calls import UnusableAnswerError, check_usable
 from payments.providers.publishing import CODE, declared_data
-from payments.providers.validation import UnusableAnswerError, check_usable
 from payments.states import MovementKind, MovementStatus, Outcome
 
 RequestT = TypeVar("RequestT")
