@@ -1,76 +1,29 @@
-"""What the lists share: searching, filtering, paging, the count of what needs attention, and plain input.
+"""What the lists share: searching, filtering, paging, and the count of what needs attention.
 
 None of them reads or counts a whole table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from django.urls import NoReverseMatch, URLPattern, reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 from payments.admin.links import Links
 from payments.admin.timelines import SENTENCES
 from payments.models import PaymentCollection, PaymentOperation, PaymentProvider, PaymentSession
 from payments.models.payables import namesakes_of
-from payments.services.search import Search, is_own_id
+from payments.services.search import is_own_id
 from payments.states import OPEN_OPERATION_STATUSES, CollectionStatus, OperationStatus
-
-View = Callable[..., HttpResponseBase]
-
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = object
-
-
-class PlainInputMixin(_ModelAdmin):
-    """A guard in front of all pages: a request with a NUL character, on which PostgreSQL fails, gets a 400.
-
-    It also guards the addresses that a project's own ModelAdmin adds.
-    """
-
-    @property
-    def urls(self) -> Any:
-        """The addresses of the pages."""
-        patterns: list[Any] = self.get_urls()
-        for pattern in (each for each in patterns if isinstance(each, URLPattern)):
-            pattern.callback = _guarded(pattern.callback)
-        return patterns
-
-
-def _guarded(view: View) -> View:
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if _has_nul(request):
-            raise BadRequest("The request holds a NUL character.")
-        return view(request, *args, **kwargs)
-
-    return guarded
-
-
-def _has_nul(request: HttpRequest) -> bool:
-    sent = (
-        text
-        for values in (request.GET, request.POST)
-        for name, texts in values.lists()
-        for text in (name, *texts)
-    )
-    return any("\0" in str(text) for text in (request.path, *sent))
-
-
-__all__ = ["Search", "collections_for"]
 
 LIMIT: Final = 100
 """How many rows of each kind are looked up, the newest first: whoever finds more searches for too little."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from payments.admin.actions.guard import ActionContext
+from payments.admin.actions.base import ActionContext
 from payments.admin.links import provider_name
 from payments.models import Payment, PaymentOperation
 from payments.providers import CaptureResult

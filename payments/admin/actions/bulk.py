@@ -22,9 +22,8 @@ from django.urls import reverse
 from django.utils.translation import get_language, ngettext, override
 from django.utils.translation import gettext as _
 
-from payments.admin.actions.base import Action, Report
+from payments.admin.actions.base import Action, ActionContext, Report, version_of
 from payments.admin.actions.forms import MAX_VERSION
-from payments.admin.actions.guard import ActionContext, version_of
 from payments.admin.formatting import amount_text
 from payments.admin.panels import Text
 from payments.admin.payables import name_owners

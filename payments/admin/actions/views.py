@@ -28,10 +28,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from payments.admin.actions.base import Action, Report
+from payments.admin.actions.base import Action, ActionContext, PreviousResult, Report, plain, version_of
 from payments.admin.actions.bulk import BulkPage, bulk_choice
 from payments.admin.actions.forms import ActionForm
-from payments.admin.actions.guard import ActionContext, PreviousResult, plain, version_of
 from payments.admin.base import InspectionAdminMixin
 from payments.admin.formatting import amount_text
 from payments.admin.links import Links

@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.others import ACCOUNT_HOLDER_ACTIONS, keeps_methods, method_text
 from payments.admin.actions.views import ActionsAdminMixin, outside_transactions
-from payments.admin.changelist import Search
 from payments.admin.formatting import moment
 from payments.admin.links import customer_html, links_of, short_id
 from payments.admin.panels import (
@@ -30,6 +29,7 @@ from payments.admin.panels import (
 from payments.exceptions import PaymentError
 from payments.models import AccountHolder
 from payments.services import list_saved_payment_methods
+from payments.services.search import Search
 
 _SUFFIX: Final = "saved_methods"
 

@@ -25,7 +25,6 @@ from payments.admin.changelist import (
     CurrencyFilter,
     OpenOperationsFilter,
     RefundedFilter,
-    Search,
     collections_for,
 )
 from payments.admin.formatting import (
@@ -47,6 +46,7 @@ from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges, unclear_of
 from payments.admin.widgets import Tone, badge, charge_back_badge, collection_bar, status_badge
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.services.search import Search
 from payments.states import CollectionStatus, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_related"

@@ -12,11 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin import timelines
 from payments.admin.base import InspectionAdminMixin
-from payments.admin.changelist import EventTypeFilter, Search
+from payments.admin.changelist import EventTypeFilter
 from payments.admin.formatting import amount_html, lines, moment, quiet
 from payments.admin.links import links_of
 from payments.admin.panels import Panel, Summary, document_panel, known_facts
 from payments.models import PaymentEvent
+from payments.services.search import Search
 
 
 class PaymentEventAdminMixin(InspectionAdminMixin):

@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.operations import OPERATION_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
-from payments.admin.changelist import Search
 from payments.admin.formatting import (
     amount_text,
     detail_text,
@@ -30,6 +29,7 @@ from payments.admin.unclear import check_url, unclear_alert
 from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
 from payments.services.operations import is_unclear
+from payments.services.search import Search
 from payments.states import OperationKind, OperationStatus
 
 

@@ -13,13 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.payments import PAYMENT_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
-from payments.admin.base import InspectionAdminMixin
-from payments.admin.changelist import (
-    CollectionCurrencyFilter,
-    MovementCurrencyFilter,
-    PlainInputMixin,
-    Search,
-)
+from payments.admin.base import InspectionAdminMixin, PlainInputMixin
+from payments.admin.changelist import CollectionCurrencyFilter, MovementCurrencyFilter
 from payments.admin.formatting import (
     age,
     amount_html,
@@ -45,6 +40,7 @@ from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import charge_back_badge, payment_bar, status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentSession, Refund, RefundReason
+from payments.services.search import Search
 from payments.states import MovementStatus, PaymentStatus
 
 

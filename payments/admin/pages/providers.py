@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.others import PROVIDER_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
-from payments.admin.changelist import Search
 from payments.admin.links import find_provider
 from payments.admin.panels import Fact, Summary
 from payments.admin.widgets import Tone, badge
@@ -22,6 +21,7 @@ from payments.models import PaymentProvider
 from payments.providers import get_provider
 from payments.providers.registry import is_refused
 from payments.services import is_for_payers, list_providers
+from payments.services.search import Search
 
 _CAPABILITIES: Final = (
     ("supports_update", _("update")),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.sessions import SESSION_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
-from payments.admin.changelist import CollectionCurrencyFilter, Search
+from payments.admin.changelist import CollectionCurrencyFilter
 from payments.admin.formatting import amount_text, failure, lines, moment, quiet
 from payments.admin.links import reference_html, short_id
 from payments.admin.panels import (
@@ -33,6 +33,7 @@ from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import status_badge
 from payments.models import PaymentSession
+from payments.services.search import Search
 from payments.states import SessionStatus
 
 

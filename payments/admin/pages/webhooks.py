@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.admin.actions.others import WEBHOOK_ACTIONS
 from payments.admin.actions.views import ActionsAdminMixin
-from payments.admin.changelist import Search
 from payments.admin.formatting import lines, moment, quiet
 from payments.admin.links import links_of
 from payments.admin.panels import Alert, Panel, Summary, document_panel, known_facts, private_panel
 from payments.admin.widgets import status_badge
 from payments.models import PaymentSession, WebhookEvent
+from payments.services.search import Search
 from payments.states import WebhookEventStatus
 
 
