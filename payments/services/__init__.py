@@ -22,6 +22,7 @@ from payments.services.background.installments import charge_due_installments, n
 from payments.services.background.reconciler import reconcile_due
 from payments.services.collections import (
     cancel_payment_collection,
+    check_collection_cancelation,
     create_payment_collection,
     update_payment_collection,
 )
@@ -39,17 +40,26 @@ from payments.services.payables import (
     open_payment_collection,
     payment_context,
 )
-from payments.services.payments import cancel_payment, capture_payment, refund_payment
+from payments.services.payments import (
+    Quote,
+    cancel_payment,
+    capture_payment,
+    quote_capture,
+    quote_refund,
+    quote_release,
+    refund_payment,
+)
 from payments.services.providers import (
     disable_provider,
     enable_provider,
     list_offered_providers,
     list_providers,
 )
-from payments.services.receipts import mark_payment_collection_as_paid
+from payments.services.receipts import check_receipt, mark_payment_collection_as_paid
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
+    check_session_cancelation,
     create_payment_session,
     update_payment_session,
 )
@@ -60,6 +70,7 @@ __all__ = [
     "Erasure",
     "Origin",
     "PaymentMethodSetup",
+    "Quote",
     "ResolvedPayable",
     "authorize_payment_session",
     "cancel_payment",
@@ -68,7 +79,10 @@ __all__ = [
     "capture_payment",
     "charge_due_installments",
     "charge_saved_payment_method",
+    "check_collection_cancelation",
     "check_operation",
+    "check_receipt",
+    "check_session_cancelation",
     "correct_operation",
     "create_account_holder",
     "create_installment_plan",
@@ -93,6 +107,9 @@ __all__ = [
     "payment_context",
     "process_due_events",
     "publish_due",
+    "quote_capture",
+    "quote_refund",
+    "quote_release",
     "receive_webhook",
     "reconcile_due",
     "record_fact",

@@ -11,23 +11,21 @@ from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import AmountError, InputError, TransitionError
+from payments.exceptions import AmountError, InputError
 from payments.models import PaymentCollection, PaymentOperation
 from payments.models.payables import key_text
-from payments.money import ZERO, display_amount, normalize_currency, parse_amount
+from payments.money import display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, joined
-from payments.services.ledger.operations import check_idle
 from payments.services.ledger.outbox import enqueue
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
-from payments.services.ledger.totals import held_amount, refresh_totals, remaining_amount
+from payments.services.ledger.totals import held_amount, refresh_totals
 from payments.states import EventSource
 from payments.users import key_of, user_of
 
@@ -92,7 +90,7 @@ def update_payment_collection(
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
         _change_amount(books, parse_amount(amount, books.collection.currency_code))
-        return claim_resizes(books)
+        return claims.claim_resizes(books)
 
     origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     performance = perform(collection.pk, claim, origin=origin, scope=WHOLE)
@@ -115,7 +113,7 @@ def cancel_payment_collection(
     OutcomeUnknownError.
     """
     origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
-    books = perform(collection.pk, claim_everything, origin=origin, scope=WHOLE).raise_first()
+    books = perform(collection.pk, claims.claim_everything, origin=origin, scope=WHOLE).raise_first()
     return hand_over(books, collection, books.collection)
 
 
@@ -162,49 +160,6 @@ def _change_amount(books: Books, amount: Decimal) -> None:
     refresh_totals(books, due_before=old)
 
 
-def claim_resizes(books: Books) -> list[PaymentOperation]:
-    """Claim what fits a collection's sessions to its new amount.
-
-    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest.
-    """
-    left = max(remaining_amount(books), ZERO)
-    operations = claims.claim_room(books, left)
-    for session in books.unauthorized_sessions():
-        if session.is_split or session.amount == left:
-            continue
-        if not left:
-            operations += claims.claim_abandonment(books, session)
-        else:
-            operations += claims.claim_update(books, session, left)
-    refresh_totals(books)
-    return operations
-
-
 def check_collection_cancelation(collection: PaymentCollection) -> None:
     """Raise what `cancel_payment_collection` would raise now, before any call to a provider."""
-    books = open_books(collection.pk, origin=Origin(), is_locked=False)
-    _check_nothing_kept(books)
-    for session in books.unauthorized_sessions():
-        check_idle(books, session.pk)
-    for payment in books.payments:
-        if payment.capturable_amount:
-            claims.check_release(books, payment)
-
-
-def _check_nothing_kept(books: Books) -> None:
-    if books.collection.captured_amount > books.collection.refunded_amount:
-        raise TransitionError(_("Money was captured: refund it before canceling."), code="already_captured")
-
-
-def claim_everything(books: Books) -> list[PaymentOperation]:
-    """Claim the cancelation of a collection's unauthorized sessions, and the release of what its payments hold."""
-    _check_nothing_kept(books)
-    books.collection.canceled_at = books.collection.canceled_at or timezone.now()
-    operations: list[PaymentOperation] = []
-    for session in books.unauthorized_sessions():
-        operations += claims.claim_abandonment(books, session)
-    for payment in books.payments:
-        if payment.capturable_amount:
-            operations += claims.claim_release(books, payment)
-    refresh_totals(books)
-    return operations
+    claims.check_collection_cancelation(open_books(collection.pk, origin=Origin(), is_locked=False))

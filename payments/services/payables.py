@@ -31,13 +31,12 @@ from payments.money import ZERO, normalize_currency, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.calls import check_no_transaction
 from payments.services.collections import (
-    claim_everything,
     create_payment_collection,
     payable_key,
     update_payment_collection,
 )
 from payments.services.ledger.books import WHOLE, Books, hand_over
-from payments.services.ledger.claims import claim_abandonment
+from payments.services.ledger.claims import claim_abandonment, claim_everything
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
 from payments.services.ledger.payers import context_of, renew_context

@@ -6,9 +6,11 @@ Only the shop may call them: for a payer, each raises InputError (`not_for_payer
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentOperation, RefundReason
 from payments.money import ZERO
 from payments.services.ledger import claims
@@ -17,9 +19,10 @@ from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import amount_to_capture, amount_to_refund
-from payments.states import EventSource, MovementKind, OperationKind
+from payments.states import EventSource, MovementKind
 
 Amount = Decimal | int | str | None
+Choice = Callable[[Books, Payment], Decimal]
 
 
 def capture_payment(
@@ -92,43 +95,60 @@ def cancel_payment(
     )
 
 
-def capturable(payment: Payment, amount: Amount = None) -> Decimal:
-    """Return how much would be captured now, in major units; raise as `capture_payment` does before any call."""
-    books, row = _look_into(payment)
-    return claims.choose_capture(books, row, amount)
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """What a verb would do to a payment now, in major units, and the error that it would raise before any call.
+
+    `amount` is what would move. `left` is the most that could, also if the provider can't move it all. `kept` is what
+    was captured and certainly stays: a pending refund counts as refunded.
+    """
+
+    amount: Decimal = ZERO
+    left: Decimal
+    kept: Decimal
+    error: PaymentError | None = None
+
+    def check(self) -> Quote:
+        """Raise what the verb would raise, or return the quote."""
+        if self.error is not None:
+            raise self.error
+        return self
 
 
-def refundable(payment: Payment, amount: Amount = None) -> Decimal:
-    """Return how much would be refunded now, in major units; raise as `refund_payment` does before any call."""
-    books, row = _look_into(payment)
-    return claims.choose_refund(books, row, amount)
+def quote_capture(payment: Payment, *, amount: Amount = None, despite_unclear: bool = False) -> Quote:
+    """Return what `capture_payment` would do with the same arguments; no provider is called."""
+    return _quoted(
+        payment,
+        lambda books, row: claims.choose_capture(books, row, amount, despite_unclear=despite_unclear),
+        at_most=lambda books, row: amount_to_capture(books, row, None),
+    )
 
 
-def left_to_capture(payment: Payment) -> Decimal:
-    """Return what is held and not being captured, in major units, also if the provider can't capture it all."""
-    return amount_to_capture(*_look_into(payment), None)
+def quote_refund(payment: Payment, *, amount: Amount = None, despite_unclear: bool = False) -> Quote:
+    """Return what `refund_payment` would do with the same arguments; no provider is called."""
+    return _quoted(
+        payment,
+        lambda books, row: claims.choose_refund(books, row, amount, despite_unclear=despite_unclear),
+        at_most=lambda books, row: amount_to_refund(books, row, None),
+    )
 
 
-def left_to_refund(payment: Payment) -> Decimal:
-    """Return what was captured and isn't being refunded, in major units, also if the provider can't refund it all."""
-    return amount_to_refund(*_look_into(payment), None)
+def quote_release(payment: Payment) -> Quote:
+    """Return what `cancel_payment` would do; no provider is called."""
+    return _quoted(payment, claims.choose_release, at_most=claims.choose_release)
 
 
-def surely_kept(payment: Payment) -> Decimal:
-    """Return what was captured and certainly stays, in major units: a pending refund counts as refunded."""
-    books, row = _look_into(payment)
-    return max(row.refundable_amount - books.pending(row, MovementKind.REFUND), ZERO)
-
-
-def check_repetition(payment: Payment, kind: OperationKind, amount: Decimal) -> None:
-    """Raise TransitionError if a capture or refund of this amount (major units) may have happened already."""
-    books, row = _look_into(payment)
-    claims.check_repetition(books, row, kind, amount)
-
-
-def check_release(payment: Payment) -> None:
-    """Raise what `cancel_payment` would raise now, before any call to the provider."""
-    claims.check_release(*_look_into(payment))
+def _quoted(payment: Payment, choose: Choice, *, at_most: Choice) -> Quote:
+    books = open_books(
+        payment.collection_id, origin=Origin(), scope=Scope(payment_id=payment.pk), is_locked=False
+    )
+    row, left = books.payment(payment.pk), ZERO
+    kept = max(row.refundable_amount - books.pending(row, MovementKind.REFUND), ZERO)
+    try:
+        left = at_most(books, row)
+        return Quote(amount=choose(books, row), left=left, kept=kept)
+    except PaymentError as error:
+        return Quote(left=left, kept=kept, error=error)
 
 
 def _perform(
@@ -145,11 +165,3 @@ def _perform(
     )
     books = performance.raise_first()
     return hand_over(books, payment, books.payment(payment.pk))
-
-
-def _look_into(payment: Payment) -> tuple[Books, Payment]:
-    """Return the current books of a payment's collection, opened without a lock, and the payment in them."""
-    books = open_books(
-        payment.collection_id, origin=Origin(), scope=Scope(payment_id=payment.pk), is_locked=False
-    )
-    return books, books.payment(payment.pk)

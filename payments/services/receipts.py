@@ -22,10 +22,9 @@ from payments.models import Payment, PaymentCollection, PaymentOperation, Paymen
 from payments.money import ZERO, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.calls import check_no_transaction
-from payments.services.collections import claim_resizes
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope
-from payments.services.ledger.claims import Receipt
+from payments.services.ledger.claims import Receipt, claim_resizes
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
 from payments.services.ledger.payers import origin_of_shop

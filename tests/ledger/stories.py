@@ -17,9 +17,9 @@ from payments import providers
 from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO
-from payments.services.collections import claim_everything
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Scope
+from payments.services.ledger.claims import claim_everything
 from payments.services.ledger.facts import apply_fact
 from payments.services.ledger.records import _recorded as record
 from payments.services.ledger.records import mark_unknown, record_not_sent

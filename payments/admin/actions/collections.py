@@ -19,9 +19,12 @@ from payments.admin.panels import Text
 from payments.conf import mark_as_paid_provider
 from payments.models import PaymentCollection, PaymentSession
 from payments.money import ZERO
-from payments.services import cancel_payment_collection, mark_payment_collection_as_paid
-from payments.services.collections import check_collection_cancelation
-from payments.services.receipts import check_receipt
+from payments.services import (
+    cancel_payment_collection,
+    check_collection_cancelation,
+    check_receipt,
+    mark_payment_collection_as_paid,
+)
 from payments.states import CollectionStatus, EventSource
 
 

@@ -18,17 +18,15 @@ from payments.admin.links import can_be_asked, find_provider, provider_name
 from payments.admin.panels import Text
 from payments.admin.unclear import open_rows, unclear_text
 from payments.models import Payment
-from payments.services import cancel_payment, capture_payment, refund_payment
-from payments.services.operations import is_unclear
-from payments.services.payments import (
-    capturable,
-    check_release,
-    check_repetition,
-    left_to_capture,
-    left_to_refund,
-    refundable,
-    surely_kept,
+from payments.services import (
+    cancel_payment,
+    capture_payment,
+    quote_capture,
+    quote_refund,
+    quote_release,
+    refund_payment,
 )
+from payments.services.operations import is_unclear
 from payments.states import EventSource, MovementStatus, OperationKind, PaymentStatus
 
 
@@ -48,11 +46,11 @@ class CapturePayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing is left."""
-        capturable(row)
+        quote_capture(row, despite_unclear=True).check()
 
     def initial(self, row: Payment) -> dict[str, Any]:
         """Fill in all that is left."""
-        return {"amount": capturable(row)}
+        return {"amount": quote_capture(row, despite_unclear=True).check().amount}
 
     def bulk_values(self, row: Payment) -> Values:
         """Take all that is left."""
@@ -60,24 +58,24 @@ class CapturePayment(Action[Payment]):
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much is taken and how much stays."""
-        left, name = left_to_capture(row), provider_name(row.provider_id)
+        name = provider_name(row.provider_id)
         yield from _unclear(row, OperationKind.CAPTURE)
         if values is None:
+            left = quote_capture(row, despite_unclear=True).left
             yield _("%(provider)s holds %(held)s; up to %(left)s can be captured now.") % {
                 "provider": name,
                 "held": _text(row, row.capturable_amount),
                 "left": _text(row, left),
             }
             return
-        amount = capturable(row, values["amount"])
-        if not values.get("despite_unclear"):
-            check_repetition(row, OperationKind.CAPTURE, amount)
+        despite_unclear = bool(values.get("despite_unclear"))
+        quote = quote_capture(row, amount=values["amount"], despite_unclear=despite_unclear).check()
         yield _("%(amount)s will be taken from the payer through %(provider)s.") % {
-            "amount": _text(row, amount),
+            "amount": _text(row, quote.amount),
             "provider": name,
         }
-        if amount < left:
-            yield self._rest(row, left - amount)
+        if quote.amount < quote.left:
+            yield self._rest(row, quote.left - quote.amount)
 
     def run(self, row: Payment, values: Values, actor: Any) -> None:
         """Take it."""
@@ -123,31 +121,31 @@ class RefundPayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing is left."""
-        refundable(row)
+        quote_refund(row, despite_unclear=True).check()
 
     def initial(self, row: Payment) -> dict[str, Any]:
         """Fill in all that is left."""
-        return {"amount": refundable(row)}
+        return {"amount": quote_refund(row, despite_unclear=True).check().amount}
 
     def effects(self, row: Payment, values: Values | None = None) -> Iterable[Text]:
         """Say how much is refunded and how much is kept."""
-        left, name = left_to_refund(row), provider_name(row.provider_id)
+        name = provider_name(row.provider_id)
         yield from _unclear(row, OperationKind.REFUND)
         if values is None:
+            left = quote_refund(row, despite_unclear=True).left
             yield _("%(captured)s was captured through %(provider)s; %(left)s can be refunded.") % {
                 "captured": _text(row, row.captured_amount),
                 "provider": name,
                 "left": _text(row, left),
             }
             return
-        amount = refundable(row, values["amount"])
-        if not values["despite_unclear"]:
-            check_repetition(row, OperationKind.REFUND, amount)
+        despite_unclear = bool(values["despite_unclear"])
+        quote = quote_refund(row, amount=values["amount"], despite_unclear=despite_unclear).check()
         yield _("%(amount)s will go back to the payer through %(provider)s.") % {
-            "amount": _text(row, amount),
+            "amount": _text(row, quote.amount),
             "provider": name,
         }
-        yield from _kept(row, surely_kept(row) - amount)
+        yield from _kept(row, quote.kept - quote.amount)
 
     def run(self, row: Payment, values: Values, actor: Any) -> None:
         """Give it back."""
@@ -164,7 +162,7 @@ class RefundPayment(Action[Payment]):
     def report(self, row: Payment, values: Values) -> Report:
         """Say what went back."""
         message = _("%(amount)s was refunded.") % {"amount": _text(row, values["amount"])}
-        return Report(text=" ".join([message, *_kept(row, surely_kept(row))]))
+        return Report(text=" ".join([message, *_kept(row, quote_refund(row).kept)]))
 
 
 class CancelPayment(Action[Payment]):
@@ -183,7 +181,7 @@ class CancelPayment(Action[Payment]):
 
     def check(self, row: Payment) -> None:
         """Refuse where nothing can be released now."""
-        check_release(row)
+        quote_release(row).check()
 
     def moving_amount(self, row: Payment, values: Values) -> Decimal | None:
         """Return how much is released."""

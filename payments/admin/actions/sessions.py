@@ -17,8 +17,12 @@ from payments.admin.links import can_be_asked, provider_name
 from payments.admin.panels import Text
 from payments.admin.unclear import news_text, was_lost
 from payments.models import PaymentSession
-from payments.services import Origin, authorize_payment_session, cancel_payment_session
-from payments.services.sessions import check_session_cancelation
+from payments.services import (
+    Origin,
+    authorize_payment_session,
+    cancel_payment_session,
+    check_session_cancelation,
+)
 from payments.services.sync import events_since, last_event_of, synchronize
 from payments.states import EventSource, PaymentStatus, SessionStatus
 

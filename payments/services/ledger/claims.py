@@ -304,6 +304,38 @@ def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOper
     return [claim_operation(books, OperationKind.CANCEL, session, session=session, amount=session.amount)]
 
 
+def claim_resizes(books: Books) -> list[PaymentOperation]:
+    """Claim what fits a collection's sessions to its new amount.
+
+    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest.
+    """
+    left = max(remaining_amount(books), ZERO)
+    operations = claim_room(books, left)
+    for session in books.unauthorized_sessions():
+        if session.is_split or session.amount == left:
+            continue
+        if not left:
+            operations += claim_abandonment(books, session)
+        else:
+            operations += claim_update(books, session, left)
+    refresh_totals(books)
+    return operations
+
+
+def claim_everything(books: Books) -> list[PaymentOperation]:
+    """Claim the cancelation of a collection's unauthorized sessions, and the release of what its payments hold."""
+    _check_nothing_kept(books)
+    books.collection.canceled_at = books.collection.canceled_at or timezone.now()
+    operations: list[PaymentOperation] = []
+    for session in books.unauthorized_sessions():
+        operations += claim_abandonment(books, session)
+    for payment in books.payments:
+        if payment.capturable_amount:
+            operations += claim_release(books, payment)
+    refresh_totals(books)
+    return operations
+
+
 def claim_replacement(books: Books) -> list[PaymentOperation]:
     """Claim the cancelation of every unauthorized session that covers the rest; for a payer, only of payers' sessions.
 
@@ -320,9 +352,9 @@ def claim_replacement(books: Books) -> list[PaymentOperation]:
 
 def claim_release(books: Books, payment: Payment) -> list[PaymentOperation]:
     """Claim the release of what a payment holds; claim nothing if it is canceled already."""
-    if payment.status == PaymentStatus.CANCELED:
+    amount = choose_release(books, payment)
+    if not amount:
         return []
-    check_release(books, payment)
     return [
         claim_operation(
             books,
@@ -330,7 +362,7 @@ def claim_release(books: Books, payment: Payment) -> list[PaymentOperation]:
             payment,
             session=payment.session,
             payment=payment,
-            amount=payment.capturable_amount,
+            amount=amount,
         )
     ]
 
@@ -351,9 +383,7 @@ def claim_capture(
     receipt: Receipt | None = None,
 ) -> list[PaymentOperation]:
     """Claim the capture of an amount, or of all that is left; `receipt` is for money from outside of any provider."""
-    chosen = choose_capture(books, payment, amount)
-    if not despite_unclear:
-        check_repetition(books, payment, OperationKind.CAPTURE, chosen)
+    chosen = choose_capture(books, payment, amount, despite_unclear=despite_unclear)
     is_final = chosen == payment.capturable_amount
     capture = Capture(payment=payment, amount=chosen, metadata=dict(metadata or {}))
     if receipt is not None:
@@ -375,32 +405,34 @@ def claim_refund(
     despite_unclear: bool = False,
 ) -> list[PaymentOperation]:
     """Claim the refund of an amount, or of all that is left."""
-    chosen = choose_refund(books, payment, amount)
-    if not despite_unclear:
-        check_repetition(books, payment, OperationKind.REFUND, chosen)
+    chosen = choose_refund(books, payment, amount, despite_unclear=despite_unclear)
     refund = Refund(payment=payment, amount=chosen, reason=reason, note=note, metadata=dict(metadata or {}))
     words = None if reason is None else reason.label
     return [_claim_movement(books, refund, OperationKind.REFUND, reason=words)]
 
 
-def choose_capture(books: Books, payment: Payment, amount: Amount) -> Decimal:
+def choose_capture(books: Books, payment: Payment, amount: Amount, *, despite_unclear: bool) -> Decimal:
     """Return how much would be captured, in major units; raise if the capture would be refused."""
     if payment.status == PaymentStatus.CANCELED:
         raise TransitionError(_("A canceled payment can't be captured."), code="payment_canceled")
     check_idle(books, payment.pk, OperationKind.CANCEL)
     chosen = amount_to_capture(books, payment, _parse(amount, payment))
     _check_capture_support(books, payment, chosen)
+    if not despite_unclear:
+        _check_repetition(books, payment, OperationKind.CAPTURE, chosen)
     return chosen
 
 
-def choose_refund(books: Books, payment: Payment, amount: Amount) -> Decimal:
+def choose_refund(books: Books, payment: Payment, amount: Amount, *, despite_unclear: bool) -> Decimal:
     """Return how much would be refunded, in major units; raise if the refund would be refused."""
     chosen = amount_to_refund(books, payment, _parse(amount, payment))
     _check_refund_support(payment, chosen)
+    if not despite_unclear:
+        _check_repetition(books, payment, OperationKind.REFUND, chosen)
     return chosen
 
 
-def check_repetition(books: Books, payment: Payment, kind: OperationKind, amount: Decimal) -> None:
+def _check_repetition(books: Books, payment: Payment, kind: OperationKind, amount: Decimal) -> None:
     """Raise TransitionError if a capture or refund of the same amount may have happened already."""
     for operation in books.open_operations(kind):
         is_same = operation.payment_id == payment.pk and operation.amount == amount
@@ -446,6 +478,13 @@ def check_abandonment(books: Books, session: PaymentSession) -> None:
     check_idle(books, session.pk)
 
 
+def choose_release(books: Books, payment: Payment) -> Decimal:
+    """Return how much a payment would release, in major units: nothing if it is canceled already."""
+    if payment.status != PaymentStatus.CANCELED:
+        check_release(books, payment)
+    return Decimal(payment.capturable_amount)
+
+
 def check_release(books: Books, payment: Payment) -> None:
     """Raise TransitionError or OperationInProgressError if a payment can't release anything now."""
     check_idle(books, payment.pk)
@@ -464,6 +503,21 @@ def check_session_cancelation(books: Books, session: PaymentSession) -> None:
         return
     _check_nothing_captured(session.payment)
     check_release(books, session.payment)
+
+
+def check_collection_cancelation(books: Books) -> None:
+    """Raise TransitionError or OperationInProgressError if a collection can't be canceled now."""
+    _check_nothing_kept(books)
+    for session in books.unauthorized_sessions():
+        check_idle(books, session.pk)
+    for payment in books.payments:
+        if payment.capturable_amount:
+            check_release(books, payment)
+
+
+def _check_nothing_kept(books: Books) -> None:
+    if books.collection.captured_amount > books.collection.refunded_amount:
+        raise TransitionError(_("Money was captured: refund it before canceling."), code="already_captured")
 
 
 def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError | None:
