@@ -12,19 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from heapq import merge
 from html import unescape
+from http import HTTPStatus
 from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import unquote
 
+from django.http import HttpResponse
+from django.utils.log import log_response
+
 REDACTED: Final = "[redacted]"
-
-# Ids, hashes, dates and telephone numbers consist of digits too, and about one number in ten has a valid check digit by
-# chance. So a text is searched for digits in the places and groups in which people and programs write card numbers.
-# These patterns run on texts from strangers: possessive quantifiers (`++`) keep them from backtracking.
-
-# Ids, hashes, dates and telephone numbers consist of digits too, and about one number in ten has a valid check digit by
-# chance. So a text is searched for digits in the places and groups in which people and programs write card numbers.
-# These patterns run on texts from strangers: possessive quantifiers (`++`) keep them from backtracking.
 
 # Ids, hashes, dates and telephone numbers consist of digits too, and about one number in ten has a valid check digit by
 # chance. So a text is searched for digits in the places and groups in which people and programs write card numbers.
@@ -321,3 +317,13 @@ def _has_check_digit(digits: str) -> bool:
     """Return whether the last digit is the check digit of the others (Luhn, ISO/IEC 7812-1 annex B)."""
     figures = digits.encode()
     return (sum(figures[-1::-2].translate(_PLAIN)) + sum(figures[-2::-2].translate(_DOUBLED))) % 10 == 0
+
+
+def log_answer(request: Any, response: HttpResponse) -> None:
+    """Keep a path with a card number out of Django's request log, and log a 503 as a warning instead of an error."""
+    if has_card_number(request.path):
+        setattr(response, "_has_been_logged", True)  # noqa: B010 - what log_response looks at
+    elif response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        log_response(
+            "Service Unavailable: %s", request.path, response=response, request=request, level="warning"
+        )

@@ -28,8 +28,8 @@ from payments.exceptions import (
     ProviderUnavailableError,
     WebhookVerificationError,
 )
-from payments.logs import log_answer
 from payments.providers import WebhookRequest
+from payments.redaction import log_answer
 from payments.services.background.inbox import apply_at_once, receive_webhook
 
 logger = logging.getLogger("payments.webhooks")

@@ -23,8 +23,8 @@ from payments.providers.paypal import errors as paypal_errors
 from payments.providers.stripe import errors as stripe_errors
 from payments.providers.stripe import translation
 from payments.states import Outcome, SessionStatus
+from payments.stored import kept_words, told_words
 from payments.testing import Script, scripted_provider
-from payments.wording import kept_words, told_words
 
 pytestmark = pytest.mark.database_independent
 
@@ -175,6 +175,6 @@ def test_nothing_below_the_faces_chooses_a_language_too_early() -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
         if eager & {name.name for name in node.names}
     }
-    assert found == {"webhooks.py", "wording.py"}, (
+    assert found == {"stored.py", "webhooks.py"}, (
         "These are answers, and words that somebody reads right now."
     )

@@ -41,7 +41,7 @@ from tests.admin.acting import action_url, open_form
 PACKAGE: Final = Path(payments.__file__).parent
 GROUND: Final = (
     *("states", "money", "ids", "exceptions", "signals", "conf", "redaction", "models"),
-    *("wording", "moments", "users", "addresses", "logs"),
+    *("stored", "users", "addresses"),
 )
 UNCOUNTED: Final = {*GROUND, "testing", "contrib", "simulator"}
 

@@ -21,10 +21,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 
 from payments.exceptions import AmountError, InputError
-from payments.moments import aware_moment, stored_moment
 from payments.money import exact_decimal, format_amount, parse_amount
 from payments.providers.publishing import holds_secret
 from payments.states import SessionStatus
+from payments.stored import aware_moment, stored_moment
 
 MAX_DEPTH: Final = 16
 

@@ -32,8 +32,8 @@ from payments.api.outcomes import IdempotentPost, outcome_of, run_verb
 from payments.api.parsers import JSONParser, JSONRenderer, check_body_is_readable, check_no_card_data
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.exceptions import InputError
-from payments.logs import log_answer
 from payments.models import PaymentOperation
+from payments.redaction import log_answer
 from payments.services import Actor
 from payments.services.idempotency import collecting_claims, minding_access, outcome_unknown
 from payments.states import EventSource, OperationKind

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import TransitionError
 from payments.models.fields import StatusField, being_read
 from payments.money import AmountField
-from payments.wording import kept_words, told_words
+from payments.stored import kept_words, told_words
 
 NAMELESS_FAILURE: Final = "failed"
 """The code of a refusal for which the provider gives no code."""

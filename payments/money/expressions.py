@@ -2,17 +2,20 @@
 
 On SQLite an amount is stored as a whole number of ten-thousandths, so that a bare `Decimal("0.20")` next to a column of
 amounts would count as 0.00002.
+
+Text lookups (`contains`, `startswith`, `regex`) are left out: on SQLite they would search the stored integer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from django.core.exceptions import FieldError
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import lookups
 from django.db.models.aggregates import Avg, Max, Min, StdDev, Sum
 from django.db.models.expressions import (
     Case,
@@ -29,6 +32,13 @@ from django.db.models.expressions import (
 )
 from django.db.models.functions import Abs, Cast, Coalesce, Greatest, Least, NullIf
 from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
+
+if TYPE_CHECKING:
+    _Base = lookups.BuiltinLookup[Any]
+else:
+    _Base = object
+
 
 HINT: Final = "Write the number as Value(Decimal('0.20'), output_field=AmountField())."
 
@@ -180,3 +190,56 @@ def forbid_arithmetic() -> NoReturn:
 
 def _forbid(what: str, instead: str) -> NoReturn:
     raise AmountExpressionError(f"{what} {instead}")
+
+
+class _AmountLookup(_Base):
+    """A comparison that gives bare numbers on either side the type of an amount."""
+
+    def process_lhs(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, lhs: Any = None) -> Any:
+        type_literals(lhs or self.lhs, connection, self.lhs.output_field)
+        return super().process_lhs(compiler, connection, lhs)
+
+    def process_rhs(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        if not self.rhs_is_direct_value():
+            type_literals(self.rhs, connection, self.lhs.output_field)
+        return super().process_rhs(compiler, connection)
+
+
+class AmountExact(_AmountLookup, lookups.Exact):
+    """Equality."""
+
+
+class AmountGreaterThan(_AmountLookup, lookups.GreaterThan):
+    """The comparison >."""
+
+
+class AmountGreaterThanOrEqual(_AmountLookup, lookups.GreaterThanOrEqual):
+    """The comparison >=."""
+
+
+class AmountLessThan(_AmountLookup, lookups.LessThan):
+    """The comparison <."""
+
+
+class AmountLessThanOrEqual(_AmountLookup, lookups.LessThanOrEqual):
+    """The comparison <=."""
+
+
+class AmountIn(_AmountLookup, lookups.In):
+    """An amount in a list or a subquery."""
+
+
+class AmountRange(_AmountLookup, lookups.Range):
+    """An amount between two others, both included."""
+
+
+AMOUNT_LOOKUPS = (
+    AmountExact,
+    AmountGreaterThan,
+    AmountGreaterThanOrEqual,
+    AmountLessThan,
+    AmountLessThanOrEqual,
+    AmountIn,
+    AmountRange,
+)
+LOOKUP_NAMES = frozenset({lookup.lookup_name for lookup in AMOUNT_LOOKUPS} | {lookups.IsNull.lookup_name})

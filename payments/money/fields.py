@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import AmountError
 from payments.money.amounts import MAX_AMOUNT, MAX_DIGITS, SCALE, exact_decimal
 from payments.money.expressions import (
+    AMOUNT_LOOKUPS,
+    LOOKUP_NAMES,
     AmountExpressionError,
     AmountUnits,
     check_literals,
@@ -24,7 +26,6 @@ from payments.money.expressions import (
     type_literals,
     yields_estimate,
 )
-from payments.money.lookups import AMOUNT_LOOKUPS, LOOKUP_NAMES
 
 if TYPE_CHECKING:
     from django.db.models.sql.compiler import SQLCompiler

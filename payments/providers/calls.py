@@ -34,7 +34,7 @@ from payments.providers.publishing import publication, texts_in
 from payments.providers.results import ProviderResult
 from payments.redaction import redact
 from payments.states import Outcome
-from payments.wording import kept_words
+from payments.stored import kept_words
 
 logger = logging.getLogger("payments.providers")
 

@@ -20,7 +20,7 @@ from payments import conf
 from payments.providers.account_holders import SavedPaymentMethod
 from payments.providers.facts import Failure, NextAction, SessionFact, is_web_address
 from payments.redaction import REDACTED, redact_text
-from payments.wording import kept_words
+from payments.stored import kept_words
 
 if TYPE_CHECKING:
     from payments.providers.base import BaseProvider

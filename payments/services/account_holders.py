@@ -44,8 +44,8 @@ from payments.services.ledger.locks import drop_lost_connection, get_or_insert
 from payments.services.providers import usable_provider
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, Outcome
+from payments.stored import told_words
 from payments.users import email_of, user_of
-from payments.wording import told_words
 
 logger = logging.getLogger("payments.account_holders")
 

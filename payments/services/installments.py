@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
-from payments.moments import stored_moment
 from payments.money import split_amount
 from payments.providers import BaseProvider, PaymentContext
 from payments.services.ledger.books import Books, Scope, open_books
@@ -24,6 +23,7 @@ from payments.services.ledger.totals import check_excess, promise_of, refresh_to
 from payments.services.payables import payment_context
 from payments.services.providers import usable_provider
 from payments.states import EventSource, SessionStatus
+from payments.stored import stored_moment
 
 Interval = timedelta | Literal["day", "week", "month", "year"]
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from unittest import mock
 
-from payments.moments import stored_moment
 from payments.simulator import SimulatorService
+from payments.stored import stored_moment
 
 
 class TestClock:

@@ -16,7 +16,7 @@ from payments import services
 from payments.models import IdempotencyRecord, PaymentEvent, PaymentSession, WebhookEvent
 from payments.providers import RetrieveResult
 from payments.services.background import inbox
-from payments.services.background.retention import prune
+from payments.services.background.jobs import prune
 from payments.services.ledger.locks import LEASE, lease_rows, leased_rows
 from payments.states import EventSource, Outcome, SessionStatus, WebhookEventStatus
 from payments.testing import Script, configured_provider

@@ -26,8 +26,8 @@ from rest_framework.exceptions import ValidationError
 from payments.exceptions import AmountError
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.models.payables import key_text, namesakes_of
-from payments.moments import stored_moment
 from payments.money import exact_decimal, normalize_currency
+from payments.stored import stored_moment
 
 RowT = TypeVar("RowT", bound=models.Model)
 

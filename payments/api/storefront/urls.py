@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from payments.api.storefront import collections, providers, saved_methods, sessions
+from payments.api.storefront import collections, providers, sessions
 
 urlpatterns = [
     path("payment-providers/", providers.PaymentProvidersView.as_view(), name="storefront-payment-providers"),
     path(
         "payment-providers/<str:provider_id>/saved-payment-methods/",
-        saved_methods.SavedPaymentMethodsView.as_view(),
+        providers.SavedPaymentMethodsView.as_view(),
         name="storefront-saved-payment-methods",
     ),
     path(
         "payment-providers/<str:provider_id>/saved-payment-methods/<str:method_id>/",
-        saved_methods.SavedPaymentMethodView.as_view(),
+        providers.SavedPaymentMethodView.as_view(),
         name="storefront-saved-payment-method",
     ),
     path(

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from payments.management.loops import positive_int
-from payments.services.background.retention import prune
+from payments.services.background.jobs import prune
 
 
 class Command(BaseCommand):

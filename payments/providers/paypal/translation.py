@@ -11,7 +11,6 @@ from typing import Any, Final
 from django.utils import timezone
 
 from payments.exceptions import AmountError, CurrencyError
-from payments.moments import aware_moment
 from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.errors import status_failure
@@ -19,6 +18,7 @@ from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, Refund
 from payments.providers.paypal.parameters import from_value
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.stored import aware_moment
 
 Json = dict[str, Any]
 

@@ -29,7 +29,6 @@ from payments.exceptions import (
     WebhookVerificationError,
 )
 from payments.models import Capture, PaymentSession, Refund, WebhookEvent
-from payments.moments import stored_moment
 from payments.providers import (
     BaseProvider,
     SessionFact,
@@ -62,6 +61,7 @@ from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
 from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
+from payments.stored import stored_moment
 
 logger = logging.getLogger("payments.webhooks")
 

@@ -1,19 +1,25 @@
 """The background work as a list of jobs, which a command, a task queue or a test runs.
 
-A lost run is harmless: its rows stay due.
+A lost run is harmless: its rows stay due. What is kept for a while only is pruned, but rows that may stand for money
+are kept for good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
+from django.utils import timezone
+
+from payments.models import IdempotencyRecord, WebhookEvent
 from payments.services.background.expiry import sweep_expired
 from payments.services.background.inbox import process_due_events
 from payments.services.background.installments import charge_due_installments, notify_due_installments
 from payments.services.background.reconciler import reconcile_due
 from payments.services.ledger.outbox import publish_due
+from payments.states import WebhookEventStatus
 
 Report = Callable[[str], None]
 Batch = Callable[[int, Report], int]
@@ -102,3 +108,25 @@ def run_job(name: str, limit: int) -> int:
         count = JOBS[name].run(limit, lambda line: None)
         total += count
     return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneReport:
+    """How many rows were cleared and deleted."""
+
+    cleared_events: int
+    deleted_records: int
+
+
+def prune(*, events_older_than: timedelta) -> PruneReport:
+    """Clear the contents of old finished webhook events, and delete expired idempotency records.
+
+    An event's row stays, so that a later copy of the event is still recognized as a duplicate.
+    """
+    done = [WebhookEventStatus.APPLIED, WebhookEventStatus.IGNORED]
+    events = WebhookEvent.objects.filter(
+        status__in=done, created_at__lt=timezone.now() - events_older_than
+    ).exclude(payload={}, fact__isnull=True)
+    cleared = events.update(payload={}, fact=None, updated_at=timezone.now())
+    deleted, _by_model = IdempotencyRecord.objects.filter(expires_at__lte=timezone.now()).delete()
+    return PruneReport(cleared_events=cleared, deleted_records=deleted)

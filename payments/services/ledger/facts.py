@@ -17,7 +17,6 @@ from django.utils import timezone
 from payments.exceptions import AmountError, ProviderUnavailableError
 from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.models.sessions import UNAUTHORIZED_STATUSES
-from payments.moments import stored_moment
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
 from payments.providers.publishing import declared_data
@@ -45,6 +44,7 @@ from payments.states import (
     PaymentStatus,
     SessionStatus,
 )
+from payments.stored import stored_moment
 
 UNEXPLAINED: Final = Failure(code="declined")
 

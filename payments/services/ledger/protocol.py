@@ -35,7 +35,7 @@ from payments.services.ledger.operations import (
 from payments.services.ledger.records import record_answer, record_not_sent
 from payments.services.ledger.totals import refresh_totals
 from payments.states import OperationKind, OperationStatus, Outcome
-from payments.wording import kept_words
+from payments.stored import kept_words
 
 logger = logging.getLogger("payments.ledger")
 

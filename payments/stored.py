@@ -1,10 +1,18 @@
-"""Conversions between aware datetimes and the datetimes in rows, which are naive if `USE_TZ` is off."""
+"""Moments and messages as rows store them, and their conversion back.
+
+Datetimes in rows are naive if `USE_TZ` is off. Messages are stored untranslated, and translated later for each reader;
+a third party's own messages aren't in a catalog, so every reader gets them unchanged.
+"""
 
 from __future__ import annotations
 
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext, override
+
+from payments.exceptions import PaymentError
 
 
 def stored_moment(moment: datetime) -> datetime:
@@ -25,3 +33,16 @@ def aware_moment(moment: datetime) -> datetime:
     if timezone.is_aware(moment):
         return moment
     return timezone.make_aware(moment, timezone.get_default_timezone())
+
+
+def kept_words(words: str | Promise | PaymentError) -> str:
+    """Return a text, or an error's message, untranslated."""
+    with override(None):
+        return str(words)
+
+
+def told_words(words: str) -> str:
+    """Return a stored text in the active language."""
+    message = gettext(words) if words else ""
+    # Without a translation, gettext still normalizes line endings; then the original is returned.
+    return words if message == words.replace("\r\n", "\n").replace("\r", "\n") else message
