@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import pytest
+
+import payments
 
 pytestmark = pytest.mark.database_independent
 
@@ -51,3 +54,17 @@ def _names_of(module: Any) -> Iterator[str]:
         is_type_variable = isinstance(value, TypeVar | ParamSpec)
         if not name.startswith("_") and not is_type_variable and is_own and (callable(value) or is_constant):
             yield name
+
+
+def test_private_names_stay_in_their_file() -> None:
+    root = Path(payments.__file__).parent
+    crossing = [
+        f"{path.relative_to(root)}: {alias.name}"
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("payments")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+
+    assert crossing == []

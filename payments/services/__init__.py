@@ -2,6 +2,10 @@
 
 Every verb that calls a provider goes claim → call → record, and commits its claim before the call: after a crash, the
 claim shows that something may have been sent.
+
+What a shop calls is imported from here. Four rooms below are public as well, for pages and APIs of one's own:
+`operations` and `sync` tell what became of a call, `idempotency` answers a repeated request, and `search` finds rows.
+`background` is for commands and task queues. All else is private, and so is every name with a leading underscore.
 """
 
 from __future__ import annotations

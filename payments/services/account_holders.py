@@ -208,7 +208,6 @@ def charge_saved_payment_method(
     Raises NotFoundError if the customer has no account or no such method, and otherwise as
     `authorize_payment_session` does.
     """
-    check_no_transaction()
     holder = _holder_of(session)
     saved = [method.id for method in list_saved_payment_methods(holder)]
     chosen = method_id or next(iter(saved), None)

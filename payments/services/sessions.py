@@ -15,7 +15,6 @@ from payments.conf import session_lifetime
 from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
-from payments.providers.calls import check_no_transaction
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, open_books
 from payments.services.ledger.calls import provider_for
@@ -60,7 +59,6 @@ def create_payment_session(
     Raises NotFoundError, InputError, AmountError, TransitionError, OperationInProgressError, and for the provider's
     answer DeclinedError, ProviderUnavailableError or OutcomeUnknownError.
     """
-    check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     provider = usable_provider(provider_id)
     check_offered(provider, origin)
@@ -108,7 +106,6 @@ def update_payment_session(
     An amount (major units) makes the session a split, and payers' splits give way to a larger one of the shop. Raises
     as `create_payment_session` does, and NotSupportedError if the provider can't change a session.
     """
-    check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     if amount is None and data is None:
         raise InputError(_("Give an amount or data to change."), code="nothing_to_change", field="amount")
@@ -164,7 +161,6 @@ def authorize_payment_session(
     while they are paying themselves (`not_agreed`). Raises AmountError if more would be held than is due, LimitError if
     a payer has tried too often, OperationInProgressError, ProviderUnavailableError and OutcomeUnknownError.
     """
-    check_no_transaction()
     origin = Origin.of(actor=actor, source=source, by_payer=by_payer)
     provider = provider_for(session)
     check_money(provider)
