@@ -103,10 +103,10 @@ class Quote:
     was captured and certainly stays: a pending refund counts as refunded.
     """
 
-    amount: Decimal = ZERO
+    amount: Decimal
     left: Decimal
     kept: Decimal
-    error: PaymentError | None = None
+    error: PaymentError | None
 
     def check(self) -> Quote:
         """Raise what the verb would raise, or return the quote."""
@@ -142,13 +142,18 @@ def _quoted(payment: Payment, choose: Choice, *, at_most: Choice) -> Quote:
     books = open_books(
         payment.collection_id, origin=Origin(), scope=Scope(payment_id=payment.pk), is_locked=False
     )
-    row, left = books.payment(payment.pk), ZERO
+    row = books.payment(payment.pk)
+    amount, error = _chosen(choose, books, row)
+    left, _nothing_left = _chosen(at_most, books, row)
     kept = max(row.refundable_amount - books.pending(row, MovementKind.REFUND), ZERO)
+    return Quote(amount=amount, left=left, kept=kept, error=error)
+
+
+def _chosen(choose: Choice, books: Books, row: Payment) -> tuple[Decimal, PaymentError | None]:
     try:
-        left = at_most(books, row)
-        return Quote(amount=choose(books, row), left=left, kept=kept)
+        return choose(books, row), None
     except PaymentError as error:
-        return Quote(left=left, kept=kept, error=error)
+        return ZERO, error
 
 
 def _perform(

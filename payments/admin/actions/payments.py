@@ -61,7 +61,7 @@ class CapturePayment(Action[Payment]):
         name = provider_name(row.provider_id)
         yield from _unclear(row, OperationKind.CAPTURE)
         if values is None:
-            left = quote_capture(row, despite_unclear=True).left
+            left = quote_capture(row, despite_unclear=True).check().left
             yield _("%(provider)s holds %(held)s; up to %(left)s can be captured now.") % {
                 "provider": name,
                 "held": _text(row, row.capturable_amount),
@@ -132,7 +132,7 @@ class RefundPayment(Action[Payment]):
         name = provider_name(row.provider_id)
         yield from _unclear(row, OperationKind.REFUND)
         if values is None:
-            left = quote_refund(row, despite_unclear=True).left
+            left = quote_refund(row, despite_unclear=True).check().left
             yield _("%(captured)s was captured through %(provider)s; %(left)s can be refunded.") % {
                 "captured": _text(row, row.captured_amount),
                 "provider": name,
