@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from docs.openapi import examples
 from docs.openapi.operations import Answer, Operation
-from payments.api.storefront import collections, providers, saved_methods, sessions
+from payments.api.storefront import collections, providers, sessions
 
 _NOBODY: Final[dict[str, list[str]]] = {}
 _CUSTOMER: Final[tuple[dict[str, list[str]], ...]] = ({"clientSecret": []}, {"session": []})
@@ -60,7 +60,7 @@ OPERATIONS: Final = (
         },
     ),
     _operation(
-        view=saved_methods.SavedPaymentMethodsView,
+        view=providers.SavedPaymentMethodsView,
         method="GET",
         name="list_saved_payment_methods",
         security=_LOGGED_IN,
@@ -72,7 +72,7 @@ OPERATIONS: Final = (
         },
     ),
     _operation(
-        view=saved_methods.SavedPaymentMethodsView,
+        view=providers.SavedPaymentMethodsView,
         method="POST",
         name="save_payment_method",
         example={"return_url": "https://shop.example/account/cards"},
@@ -85,7 +85,7 @@ OPERATIONS: Final = (
         },
     ),
     _operation(
-        view=saved_methods.SavedPaymentMethodView,
+        view=providers.SavedPaymentMethodView,
         method="DELETE",
         name="remove_saved_payment_method",
         security=_CHANGING_LOGGED_IN,
