@@ -15,6 +15,7 @@ import pytest
 from payments import services
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.states import OperationKind, OperationStatus, SessionStatus
+from payments.testing.factories import CustomerFactory
 from tests.reliability import banks
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.books import assert_invariants
@@ -30,6 +31,7 @@ from tests.reliability.news import (
     try_to,
 )
 from tests.reliability.places import Checkpoint, Watcher, watching
+from tests.shop.models import Order
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
 
@@ -343,6 +345,38 @@ def test_lost_authorization_is_not_sent_again_once_another_session_has_paid(
     assert_left_to_a_person(only(session, OperationKind.AUTHORIZE))
     collection.refresh_from_db()
     assert collection.authorized_amount == 100
+    bank.assert_agrees(collection)
+
+
+@pytest.mark.parametrize(
+    ("owners", "is_sent_again"),
+    [(["ann", "bob"], False), (["ann", None], False), (["ann", "bob", "ann"], True), ([None, "ann"], True)],
+)
+def test_lost_authorization_is_not_sent_again_once_its_order_is_anothers(
+    bank: banks.Bank, clock: TestClock, owners: list[str | None], is_sent_again: bool
+) -> None:
+    people = {name: CustomerFactory.create() for name in owners if name is not None}
+    order = Order.objects.create(number="1001", total="100.00", currency_code="eur")
+
+    def open_for(name: str | None) -> PaymentCollection:
+        customer = None if name is None else people[name]
+        resolved = services.ResolvedPayable(
+            payable=order, amount="100.00", currency_code="eur", customer=customer
+        )
+        return services.open_payment_collection(resolved)[0]
+
+    payer, *later = owners
+    collection = open_for(payer)
+    session = banks.open_session(collection)
+    bank.next("authorize", banks.lost)
+    try_to(lambda: services.authorize_payment_session(session))
+    for owner in later:
+        open_for(owner)
+    let_time_pass(clock)
+    assert len(bank.requests("authorize")) == (2 if is_sent_again else 1)
+    assert bank.of(session).held == (100 if is_sent_again else 0)
+    if not is_sent_again:
+        assert_left_to_a_person(only(session, OperationKind.AUTHORIZE))
     bank.assert_agrees(collection)
 
 

@@ -524,7 +524,7 @@ def refusal_of_call(books: Books, operation: PaymentOperation) -> PaymentError |
     """Return the reason not to send an operation, because of what has happened since its claim, or None.
 
     A session to be abandoned or changed may have been authorized. In place of one to be authorized, another may have
-    been paid, or what is saved may be a former customer's. A payment may hold, or have captured, less than before.
+    been paid, or its payer may be a former customer. A payment may hold, or have captured, less than before.
     """
     session, payment = operation.session, operation.payment
     try:

@@ -155,11 +155,12 @@ def claim_operation(
 def _sent_along(books: Books, holder: PaymentSession | Payment, reason: str | None) -> dict[str, Any]:
     """Return a copy of the rows' values that the request uses, so that a retry sends the same request.
 
-    `generation` tells later whose collection it was.
+    `generation` and `customer` tell later whose collection it was.
     """
     session = holder if isinstance(holder, PaymentSession) else holder.session
     along = {
         "generation": books.collection.secret_generation,
+        "customer": books.collection.customer_key,
         "provider_reference": holder.provider_reference,
         "data": session.data,
         "provider_data": holder.provider_data,

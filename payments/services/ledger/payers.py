@@ -182,8 +182,11 @@ def check_agreement(books: Books, session: PaymentSession, *, seen: PaymentSessi
 
 
 def check_lasting_agreement(books: Books, operation: PaymentOperation) -> None:
-    """Raise TransitionError (`not_agreed`) if an operation would charge what a former customer has saved."""
-    if operation.saved_method is not None and has_changed_hands(books, operation):
+    """Raise TransitionError (`not_agreed`) if a former customer would pay for what is another's by now."""
+    # A guest may be the customer who has signed in since.
+    former = (operation.sent or {}).get("customer")
+    is_theirs = former in (None, str(books.collection.customer_id)) and operation.saved_method is None
+    if not is_theirs and has_changed_hands(books, operation):
         raise _not_agreed()
 
 
