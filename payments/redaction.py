@@ -139,8 +139,6 @@ def redact_text(text: str) -> str:
     parts, end, plain = [], 0, _in_ascii(text)
     for first, last in _card_numbers(plain):
         # Numbers may overlap; what was removed already isn't appended again.
-        # Numbers may overlap; what was removed already isn't appended again.
-        # Numbers may overlap; what was removed already isn't appended again.
         if first >= end:
             parts += [text[end:first], REDACTED]
         tail = _EXPIRY_AND_CODE.match(plain, last)

@@ -51,10 +51,6 @@ class KeyField(_CharField):
         usual = super().db_type(connection)
         # On PostgreSQL, Django adds a second index, for LIKE, to every varchar key and to the foreign keys to it. No
         # query searches for the start of a key, so the type goes by its other name, for which Django adds no index.
-        # On PostgreSQL, Django adds a second index, for LIKE, to every varchar key and to the foreign keys to it. No
-        # query searches for the start of a key, so the type goes by its other name, for which Django adds no index.
-        # On PostgreSQL, Django adds a second index, for LIKE, to every varchar key and to the foreign keys to it. No
-        # query searches for the start of a key, so the type goes by its other name, for which Django adds no index.
         if connection.vendor != "postgresql" or usual is None:
             return usual
         return usual.replace("varchar", "character varying", 1)

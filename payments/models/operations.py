@@ -93,28 +93,16 @@ class PaymentOperation(RefusableModel, LeasedModel):
     amount = AmountField(_("amount"))
     idempotency_key = KeyField(_("idempotency key"), unique=True, max_length=255)
     # Marks a capture of all that is left.
-    # Marks a capture of all that is left.
-    # Marks a capture of all that is left.
     is_final = models.BooleanField(_("final"), default=False)
     # Marks an update that gives a session an amount of its own.
-    # Marks an update that gives a session an amount of its own.
-    # Marks an update that gives a session an amount of its own.
     makes_split = models.BooleanField(_("makes a split"), default=False)
-    # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
-    # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
     # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
     request_key = KeyField(_("request key"), null=True, blank=True, db_index=True, editable=False)
     input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     # The payment method that the shop charges off-session.
-    # The payment method that the shop charges off-session.
-    # The payment method that the shop charges off-session.
     saved_method = KeyField(_("saved payment method"), max_length=255, null=True, blank=True, editable=False)
     # Whether the requester may not be the customer, and so can't use or add saved payment methods.
-    # Whether the requester may not be the customer, and so can't use or add saved payment methods.
-    # Whether the requester may not be the customer, and so can't use or add saved payment methods.
     refuses_saved = models.BooleanField(_("refuses what is saved"), default=False, editable=False)
-    # The capture or refund that the claim had created, if a person has linked another one as what the operation did.
-    # The capture or refund that the claim had created, if a person has linked another one as what the operation did.
     # The capture or refund that the claim had created, if a person has linked another one as what the operation did.
     own_movement_id = KeyField(_("own movement"), null=True, blank=True, editable=False)
     provider_log = models.JSONField(_("provider log"), default=dict, blank=True, encoder=DjangoJSONEncoder)
@@ -133,15 +121,9 @@ class PaymentOperation(RefusableModel, LeasedModel):
         related_name="+",
     )
     # Private: the values of other rows that the request includes, as they were at the claim.
-    # Private: the values of other rows that the request includes, as they were at the claim.
-    # Private: the values of other rows that the request includes, as they were at the claim.
     sent = models.JSONField(_("sent"), null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
     # The time of the claim by the database's clock: the window of the idempotency key starts here.
-    # The time of the claim by the database's clock: the window of the idempotency key starts here.
-    # The time of the claim by the database's clock: the window of the idempotency key starts here.
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)
-    # The time at which the outcome last became unknown, by the database's clock.
-    # The time at which the outcome last became unknown, by the database's clock.
     # The time at which the outcome last became unknown, by the database's clock.
     unclear_since = models.DateTimeField(_("unclear since"), null=True, blank=True, editable=False)
     checks = models.PositiveIntegerField(_("checks"), default=0)

@@ -177,7 +177,7 @@ def test_looks_grow_apart_until_a_person_has_to(
     ]
     assert models.Capture.objects.get().status == "pending"
     assert len(simulator.calls(operation="capture")) == 1
-    with pytest.raises(PaymentError, match="needs a person"):
+    with pytest.raises(PaymentError, match="Needs attention since"):
         services.capture_payment(payment, amount="60.00")
 
 

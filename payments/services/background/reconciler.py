@@ -115,10 +115,6 @@ def _take_step(turn: _Turn) -> PaymentOperation:
         return turn.require_attention(AttentionReason.PROVIDER_NOT_CONFIGURED)
     # An answer that isn't a success proves nothing: a retry under the same key is safe only once the provider has
     # answered that it doesn't know the operation.
-    # An answer that isn't a success proves nothing: a retry under the same key is safe only once the provider has
-    # answered that it doesn't know the operation.
-    # An answer that isn't a success proves nothing: a retry under the same key is safe only once the provider has
-    # answered that it doesn't know the operation.
     answer = turn.ask() if provider.supports_retrieve else None
     if answer is not None and answer.outcome != Outcome.SUCCEEDED:
         return turn.reschedule()
@@ -214,8 +210,6 @@ class _Turn:
                 self._pause(books, current, _wait if provider.supports_retrieve else _look_later)
             if current.status != OperationStatus.UNKNOWN:
                 return False
-            # Without the key's protection, sending it again could move the money twice.
-            # Without the key's protection, sending it again could move the money twice.
             # Without the key's protection, sending it again could move the money twice.
             if not is_protected:
                 _attend(books, current, AttentionReason.NOT_FOUND_AFTER_KEY_WINDOW)

@@ -191,10 +191,6 @@ class MovementRecorder:
             return
         # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
         # delivered and refunded since, so a person decides.
-        # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
-        # delivered and refunded since, so a person decides.
-        # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
-        # delivered and refunded since, so a person decides.
         if isinstance(row, Capture) and row.status == MovementStatus.SUCCEEDED:
             self._differ(
                 AttentionReason.CAPTURE_FAILED_LATE,

@@ -190,8 +190,6 @@ def _is_news(operation: PaymentOperation, result: ProviderResult) -> bool:
     if not operation.is_open:
         return result.outcome == Outcome.SUCCEEDED and operation.kind in _LASTING
     # Only a certain answer changes an operation that needs attention, and a refusal doesn't undo money that has moved.
-    # Only a certain answer changes an operation that needs attention, and a refusal doesn't undo money that has moved.
-    # Only a certain answer changes an operation that needs attention, and a refusal doesn't undo money that has moved.
     if operation.status == OperationStatus.ATTENTION:
         is_refusal = result.outcome == Outcome.DECLINED and not is_recorded(operation)
         return is_refusal or result.outcome == Outcome.SUCCEEDED

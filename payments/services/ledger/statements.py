@@ -106,10 +106,6 @@ class Select(Generic[ModelT]):
             names, text, values, converters = (), "", (), []
         # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
         # values, for instance because Django has put it into the text, could never be replaced.
-        # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
-        # values, for instance because Django has put it into the text, could never be replaced.
-        # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
-        # values, for instance because Django has put it into the text, could never be replaced.
         if names != _names(self._model) or not set(self._markers.values()) <= set(values):
             _warn("SELECT", self._model)
             return None

@@ -71,8 +71,6 @@ def promise_of(books: Books, session: PaymentSession) -> Decimal:
     is_kept = session.status in _WAITING or (books.origin.by_payer and session.installment is not None)
     promised = session.amount if session.is_split and is_kept else ZERO
     # An authorization under way may hold its amount at any moment, and an update may have set its new one.
-    # An authorization under way may hold its amount at any moment, and an update may have set its new one.
-    # An authorization under way may hold its amount at any moment, and an update may have set its new one.
     for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
         is_counted = operation.makes_split or (session.is_split and operation.kind == OperationKind.AUTHORIZE)
         if operation.session_id == session.pk and is_counted:
