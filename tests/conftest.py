@@ -26,6 +26,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import TestCase
 from django.test.signals import root_urlconf_changed
 from django.urls import set_urlconf
+from django.utils import translation
 
 from payments import services
 from payments.conf import payments_setting
@@ -140,6 +141,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
     with django_db_blocker.unblock():
         cheapen_flushes()
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> Iterator[None]:
+    """Leave no language behind: Django's middleware activates that of a request until the next one comes."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)
