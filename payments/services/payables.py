@@ -89,8 +89,8 @@ def open_payment_collection(
     Raises AmountError, CurrencyError, InputError for a row or a customer that a collection can't refer to,
     NotFoundError if the row is gone, and TransitionError if money in another currency (`currency_changed`), or more
     than the new amount (`amount_changed`), is held or promised. Raises OperationInProgressError if a session that has
-    to change is busy, or if the collection has just changed hands, and ProviderError if a provider doesn't cancel a
-    session.
+    to change is busy, or if the collection has just changed hands or currency, and ProviderError if a provider doesn't
+    cancel a session.
     """
     check_no_transaction()
     asker: Any = {"actor": actor, "source": source}
@@ -102,11 +102,17 @@ def open_payment_collection(
         collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
     if is_new:
         return collection, True
+    if collection.currency_code != normalize_currency(resolved.currency_code):
+        # A concurrent request has opened it in another currency, in which this amount means something else.
+        raise OperationInProgressError(_("The currency has just changed. Try again."))
     if collection.customer_key != key_of(_customer_of(resolved)):
         _follow_customer(collection, resolved, Origin.of(**asker), generation=generation)
     amount = parse_amount(resolved.amount, collection.currency_code)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, **asker)
+    if collection.customer_key != key_of(_customer_of(resolved)):
+        # It has changed hands during a call to a provider: what it is now isn't for whom this was asked.
+        raise _changed_hands()
     return collection, False
 
 
@@ -228,13 +234,17 @@ def _follow_customer(
         if former == key_of(customer):
             return []
         if books.collection.secret_generation != generation:
-            raise OperationInProgressError(_("This has just been assigned to another customer. Try again."))
+            raise _changed_hands()
         books.collection.customer, books.collection.customer_key = customer, key_of(customer)
         books.collection.description = _description_of(resolved)
         return _claim_change_of_hands(books, ends_sessions=former != "")
 
     books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
     hand_over(books, collection, books.collection)
+
+
+def _changed_hands() -> OperationInProgressError:
+    return OperationInProgressError(_("This has just been assigned to another customer. Try again."))
 
 
 def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[PaymentOperation]:

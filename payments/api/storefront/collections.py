@@ -10,7 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.serializers import AmountField, EnumField, InputSerializer, MomentField, OutputSerializer
+from payments.api.serializers import (
+    AmountField,
+    EnumField,
+    InputSerializer,
+    MomentField,
+    OutputSerializer,
+    not_found,
+)
 from payments.api.storefront.access import StorefrontView, client_secret, with_sessions
 from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
@@ -85,10 +92,13 @@ class PaymentCollectionsView(StorefrontView):
         """
         reference = self.read()["reference"]
         resolved = resolve_payable(self.request, reference)
+        generations = PaymentCollection.objects.values_list("secret_generation", flat=True)
+        generation = generations.get(
+            pk=body["id"]
+        )  # read before the check, so that a later one isn't given away
         if not services.is_collection_of(body["id"], resolved):
             return self._open(reference, resolved)[0]
-        generations = PaymentCollection.objects.values_list("secret_generation", flat=True)
-        secret = client_secret(body["id"], generations.get(pk=body["id"]))
+        secret = client_secret(body["id"], generation)
         return OpenedCollectionSerializer().recall(body) | {"client_secret": secret}
 
     def _open(self, reference: str, resolved: services.ResolvedPayable) -> tuple[dict[str, Any], bool]:
@@ -98,6 +108,8 @@ class PaymentCollectionsView(StorefrontView):
                 resolved, ask_again=partial(resolve_payable, self.request, reference), **self.origin()
             )
         collection = with_sessions(PaymentCollection.objects.get(pk=opened.pk))
+        if collection.secret_generation != opened.secret_generation:
+            raise not_found()  # It has changed hands since.
         return OpenedCollectionSerializer(collection, context={"actor": self.actor}).data, is_new
 
 

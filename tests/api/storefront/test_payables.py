@@ -15,12 +15,13 @@ from payments.exceptions import (
     DeclinedError,
     NotFoundError,
     OpenTransactionError,
+    OperationInProgressError,
     ProviderUnavailableError,
     TransitionError,
 )
 from payments.models import PaymentCollection, PaymentSession
 from payments.providers import InitiateRequest, InitiateResult, UpdateResult
-from payments.services import ResolvedPayable
+from payments.services import ResolvedPayable, payables
 from payments.services.payables import open_payment_collection
 from payments.states import Outcome
 from payments.testing import Script
@@ -261,3 +262,65 @@ def test_a_resolver_gets_djangos_request_and_the_user(settings: Any, shopper: An
     Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
 
     assert SEEN == [("WSGIRequest", "sam", True), ("WSGIRequest", "AnonymousUser", False)]
+
+
+@pytest.mark.shows(
+    "A payer opens an order in one currency while another of their windows opens it in another",
+    "The late request is refused: no amount of one currency is asked for in another",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("late", "now"), [(("100", "eur"), ("16000", "jpy")), (("16000", "jpy"), ("100", "eur"))]
+)
+def test_no_amount_is_asked_for_in_another_currency(
+    make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch, late: tuple[str, str], now: tuple[str, str]
+) -> None:
+    order = make_order(total=late[0], currency_code=late[1])
+    find, is_first = payables._find_or_create, True
+
+    def after_the_other(given: ResolvedPayable, **asker: Any) -> tuple[PaymentCollection, bool]:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            open_payment_collection(resolved(order, amount=now[0], currency_code=now[1]))
+        return find(given, **asker)
+
+    monkeypatch.setattr(payables, "_find_or_create", after_the_other)
+    with pytest.raises(OperationInProgressError):
+        open_payment_collection(resolved(order), ask_again=lambda: resolved(order))
+
+    collection = PaymentCollection.objects.open().get()
+    assert (collection.amount, collection.currency_code) == (Decimal(now[0]), now[1])
+
+
+@pytest.mark.shows(
+    "An order changes hands while its former customer's opening waits for the provider",
+    "409 for the former customer: they get no secret of the next one",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_guest", [False, True])
+def test_who_opens_what_changes_hands_meanwhile_gets_no_secret_of_the_next(
+    make_order: MakeOrder, script: Script, is_guest: bool
+) -> None:
+    ann, bob = CustomerFactory.create(username="ann"), CustomerFactory.create(username="bob")
+    order = make_order(total="100", currency_code="eur", customer=None if is_guest else ann)
+    visitor = Visitor(user=None if is_guest else ann)
+    body = {"reference": order.number}
+    opened = visitor.post("storefront/payment-collections/", body).body
+    payer = Visitor(user=visitor.user, secret=opened["client_secret"])
+    payer.post(
+        f"storefront/payment-collections/{opened['id']}/payment-sessions/", {"provider_id": "scripted"}
+    )
+    Order.objects.update(total=90)
+
+    def changes_hands(request: Any) -> UpdateResult:
+        Order.objects.update(customer=bob)
+        assert Visitor(user=bob).post("storefront/payment-collections/", body).status in (200, 409)
+        return UpdateResult(outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code="eur")
+
+    script.next("update", changes_hands)
+    answer = visitor.post("storefront/payment-collections/", body)
+
+    assert (answer.status, answer.body.get("code")) == (409, "operation_in_progress")
+    assert "client_secret" not in answer.body
+    assert PaymentCollection.objects.get().customer == bob
