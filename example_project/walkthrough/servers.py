@@ -36,11 +36,12 @@ def answers(base_url: str) -> bool:
 
 
 @contextmanager
-def temporary_shop() -> Iterator[str]:
-    """Run a shop and a simulator on free ports while the block lasts; yield the shop's address."""
+def temporary_shop(*, simulator_port: int | None = None) -> Iterator[str]:
+    """Run a shop and a simulator while the block lasts, on free ports unless one is given; yield the shop's address."""
     with tempfile.TemporaryDirectory(prefix="walkthrough-") as name:
         folder = Path(name)
-        port, simulator_port = _free_ports()
+        port, free_port = _free_ports()
+        simulator_port = simulator_port or free_port
         with (folder / "output.txt").open("w+", encoding="utf-8") as output:
             process = _start(folder, port, simulator_port, output.fileno())
             try:

@@ -9,6 +9,7 @@ from tests.docs.examples import Answer, Names, Step, read_answer, steps
 from tests.programs import missing, program, run
 
 SHOP: Final = "http://127.0.0.1:8000"
+SIMULATOR: Final = "http://127.0.0.1:8001"
 
 
 def assert_as_shown(names: Names, step: Step, got: Answer) -> None:
@@ -18,11 +19,11 @@ def assert_as_shown(names: Names, step: Step, got: Answer) -> None:
     assert differences == [], f"after\n{step.program}\ncame\n{got.status}\n{got.body}"
 
 
-def follow_in_curl(page: Path, site: str, folder: Path) -> None:
-    """Send what a page sends in curl, from its top to its end, to the shop at an address."""
+def follow_in_curl(page: Path, site: str, folder: Path, *, simulator: str = SIMULATOR) -> None:
+    """Send what a page sends in curl, from its top to its end, to the shop and the simulator at their addresses."""
     if "--json" not in run(program("curl"), "--help", "all", folder=folder).stdout:
         missing("curl is older than 7.82.")
-    names, known = Names(known={SHOP: site}), ""
+    names, known = Names(known={SHOP: site, SIMULATOR: simulator}), ""
     for step in steps(page, "sh"):
         text = names.put_in(step.program)
         if step.is_assignment:

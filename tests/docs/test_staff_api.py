@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from example_project.walkthrough.servers import temporary_shop
+from example_project.walkthrough.servers import HOST, temporary_shop
 from payments.api.staff.urls import urlpatterns
 from tests.docs.codes import ROOT
 from tests.docs.following import follow_in_curl
@@ -21,8 +22,11 @@ pytestmark = pytest.mark.database_independent
 
 @pytest.mark.thorough
 def test_every_curl_command_is_answered_as_shown(tmp_path: Path) -> None:
-    with temporary_shop() as site:
-        follow_in_curl(PAGE, site, tmp_path)
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    with temporary_shop(simulator_port=port) as site:
+        follow_in_curl(PAGE, site, tmp_path, simulator=f"http://{HOST}:{port}")
 
 
 def test_each_permission_opens_what_the_page_says() -> None:
