@@ -151,8 +151,7 @@ def reference_html(
 
 def movement_reference_html(alias: str, movement: Capture | Refund) -> SafeString:
     """Return a capture's or refund's reference as `reference_html` does."""
-    kind = MovementKind.CAPTURE if isinstance(movement, Capture) else MovementKind.REFUND
-    return reference_html(alias, movement.provider_reference, kind=kind)
+    return reference_html(alias, movement.provider_reference, kind=movement.kind)
 
 
 def _dashboard_url(

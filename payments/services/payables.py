@@ -97,7 +97,7 @@ def open_payment_collection(
     resolved = _in_one_currency(resolved, Origin.of(**asker), ask_again=ask_again)
     collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
     generation = collection.secret_generation
-    if ask_again is not None and collection.customer_key != key_of(_customer_of(resolved)):
+    if ask_again is not None and collection.customer_key != key_of(resolved.customer):
         resolved = _in_one_currency(ask_again(), Origin.of(**asker))
         collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
     if is_new:
@@ -105,12 +105,12 @@ def open_payment_collection(
     if collection.currency_code != normalize_currency(resolved.currency_code):
         # A concurrent request has opened it in another currency, in which this amount means something else.
         raise OperationInProgressError(_("The currency has just changed. Try again."))
-    if collection.customer_key != key_of(_customer_of(resolved)):
+    if collection.customer_key != key_of(resolved.customer):
         _follow_customer(collection, resolved, Origin.of(**asker), generation=generation)
     amount = parse_amount(resolved.amount, collection.currency_code)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, **asker)
-    if collection.customer_key != key_of(_customer_of(resolved)):
+    if collection.customer_key != key_of(resolved.customer):
         # It has changed hands during a call to a provider: what it is now isn't for whom this was asked.
         raise _changed_hands()
     return collection, False
@@ -129,10 +129,6 @@ def _find_or_create(
             return _create(resolved, actor=actor, source=source, by_payer=by_payer), True
 
     return repeated(find_or_create)
-
-
-def _customer_of(resolved: ResolvedPayable) -> Any:
-    return user_of(resolved.customer, field="customer")
 
 
 def _description_of(resolved: ResolvedPayable) -> str:
@@ -227,7 +223,7 @@ def _follow_customer(
     `secret_generation` before the shop was asked. If the collection has changed hands since, the shop's answer is
     stale, and OperationInProgressError is raised.
     """
-    customer = _customer_of(resolved)
+    customer: Any = resolved.customer
 
     def claim(books: Books) -> list[PaymentOperation]:
         former = books.collection.customer_key
@@ -279,7 +275,7 @@ def _in_one_currency(
     """Abandon the payable's collections in other currencies, asking the shop again before; return its last answer."""
     currency = normalize_currency(resolved.currency_code)
     parse_amount(resolved.amount, currency)
-    resolved = replace(resolved, customer=_customer_of(resolved))
+    resolved = replace(resolved, customer=user_of(resolved.customer, field="customer"))
     payable_key(resolved.payable)
     rows = PaymentCollection.objects.for_payable(resolved.payable)
     others = list(rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency))

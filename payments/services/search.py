@@ -126,3 +126,44 @@ def _whole_name(term: str) -> Q:
         if first and last:
             wanted |= Q(first_name__icontains=first, last_name__icontains=last)
     return wanted
+
+
+SESSIONS: Final = Search(
+    ids={
+        "payses": "id",
+        "pay_col": "collection__id",
+        "pay": "authorized_payment__id",
+        "payop": "operations__id",
+    },
+    exact=("provider_reference", "authorized_payment__provider_reference"),
+    customer="collection__customer",
+)
+PAYMENTS: Final = Search(
+    ids={
+        "pay": "id",
+        "payses": "session__id",
+        "pay_col": "collection__id",
+        "capt": "captures__id",
+        "ref": "refunds__id",
+        "payop": "operations__id",
+    },
+    exact=(
+        "provider_reference",
+        "session__provider_reference",
+        "captures__provider_reference",
+        "refunds__provider_reference",
+    ),
+    customer="collection__customer",
+)
+OPERATIONS: Final = Search(
+    ids={
+        "payop": "id",
+        "pay_col": "collection__id",
+        "payses": "session__id",
+        "pay": "payment__id",
+        "capt": "capture__id",
+        "ref": "refund__id",
+    },
+    exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
+    customer="collection__customer",
+)

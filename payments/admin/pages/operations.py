@@ -29,7 +29,7 @@ from payments.admin.unclear import check_url, unclear_alert
 from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentOperation, PaymentSession, Refund
 from payments.services.operations import is_unclear
-from payments.services.search import Search
+from payments.services.search import OPERATIONS
 from payments.states import OperationKind, OperationStatus
 
 
@@ -58,18 +58,7 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
         "The id of an operation, collection, session, payment, capture or refund, an idempotency key, or a provider's "
         "reference."
     )
-    search = Search(
-        ids={
-            "payop": "id",
-            "pay_col": "collection__id",
-            "payses": "session__id",
-            "pay": "payment__id",
-            "capt": "capture__id",
-            "ref": "refund__id",
-        },
-        exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
-        customer="collection__customer",
-    )
+    search = OPERATIONS
     fields = (
         "id",
         "idempotency_key",

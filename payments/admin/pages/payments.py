@@ -40,7 +40,7 @@ from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import charge_back_badge, payment_bar, status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentSession, Refund, RefundReason
-from payments.services.search import Search
+from payments.services.search import PAYMENTS, Search
 from payments.states import MovementStatus, PaymentStatus
 
 
@@ -67,23 +67,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
         "The id of a payment, session, collection, capture, refund or operation, a provider's reference, or a piece of "
         "the customer's name or e-mail address."
     )
-    search = Search(
-        ids={
-            "pay": "id",
-            "payses": "session__id",
-            "pay_col": "collection__id",
-            "capt": "captures__id",
-            "ref": "refunds__id",
-            "payop": "operations__id",
-        },
-        exact=(
-            "provider_reference",
-            "session__provider_reference",
-            "captures__provider_reference",
-            "refunds__provider_reference",
-        ),
-        customer="collection__customer",
-    )
+    search = PAYMENTS
     fields = (
         "id",
         "created_at",

@@ -33,7 +33,7 @@ from payments.admin.timelines import recent_operations, timeline_panel
 from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
 from payments.admin.widgets import status_badge
 from payments.models import PaymentSession
-from payments.services.search import Search
+from payments.services.search import SESSIONS
 from payments.states import SessionStatus
 
 
@@ -61,16 +61,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         "The id of a session, collection, payment or operation, a provider's reference, or a piece of the customer's "
         "name or e-mail address."
     )
-    search = Search(
-        ids={
-            "payses": "id",
-            "pay_col": "collection__id",
-            "pay": "authorized_payment__id",
-            "payop": "operations__id",
-        },
-        exact=("provider_reference", "authorized_payment__provider_reference"),
-        customer="collection__customer",
-    )
+    search = SESSIONS
     fields = (
         "id",
         "is_split",

@@ -26,7 +26,7 @@ from payments.api.serializers import (
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentOperation
-from payments.services.search import Search
+from payments.services.search import OPERATIONS
 from payments.states import EventSource, OperationKind, OperationStatus
 
 MAX_REASON = 2000
@@ -107,18 +107,7 @@ class OperationsView(MoneyListMixin):
         **filters.amounts(),
         **filters.created(),
     }
-    search = Search(
-        ids={
-            "payop": "id",
-            "pay_col": "collection__id",
-            "payses": "session__id",
-            "pay": "payment__id",
-            "capt": "capture__id",
-            "ref": "refund__id",
-        },
-        exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
-        customer="collection__customer",
-    )
+    search = OPERATIONS
 
     def rows(self) -> QuerySet[PaymentOperation]:
         """Return all operations."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, TypedDict
 
 from django.db.models import Prefetch, QuerySet
@@ -28,7 +29,7 @@ from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSeriali
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentOperation, Refund, RefundReason
-from payments.services.search import Search
+from payments.services.search import PAYMENTS
 from payments.states import MovementStatus, OperationKind, OperationStatus, PaymentStatus
 
 
@@ -171,24 +172,7 @@ class PaymentsListView(MoneyListMixin):
         **filters.amounts(),
         **filters.created(),
     }
-    search = Search(
-        ids={
-            "pay": "id",
-            "pay_col": "collection__id",
-            "payses": "session__id",
-            "capt": "captures__id",
-            "ref": "refunds__id",
-            "payop": "operations__id",
-        },
-        exact=(
-            "provider_reference",
-            "session__provider_reference",
-            "captures__provider_reference",
-            "refunds__provider_reference",
-            "collection__payable_id",
-        ),
-        customer="collection__customer",
-    )
+    search = replace(PAYMENTS, exact=(*PAYMENTS.exact, "collection__payable_id"))
 
     def rows(self) -> QuerySet[Payment]:
         """Return all payments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -24,7 +25,7 @@ from payments.api.serializers import (
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.models import PaymentSession
-from payments.services.search import Search
+from payments.services.search import SESSIONS
 from payments.states import OperationKind, SessionStatus
 
 
@@ -83,16 +84,7 @@ class PaymentSessionsView(MoneyListMixin):
         **filters.amounts(),
         **filters.created(),
     }
-    search = Search(
-        ids={
-            "payses": "id",
-            "pay_col": "collection__id",
-            "pay": "authorized_payment__id",
-            "payop": "operations__id",
-        },
-        exact=("provider_reference", "authorized_payment__provider_reference", "collection__payable_id"),
-        customer="collection__customer",
-    )
+    search = replace(SESSIONS, exact=(*SESSIONS.exact, "collection__payable_id"))
 
     def rows(self) -> QuerySet[PaymentSession]:
         """Return all sessions."""

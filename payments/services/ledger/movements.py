@@ -36,9 +36,7 @@ def fail_movement(books: Books, row: Movement, failure: Failure) -> None:
     """Record that a capture or refund moved no money, and release the amount that it reserved."""
     before = str(row.status)
     row.fail(code=failure.code[:64], message=failure.message)
-    books.note(
-        _FAILURES[_kind_of(row)], row, from_status=before, amount=row.amount, data={"code": failure.code}
-    )
+    books.note(_FAILURES[row.kind], row, from_status=before, amount=row.amount, data={"code": failure.code})
 
 
 def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> list[Discrepancy]:
@@ -107,7 +105,7 @@ class MovementRecorder:
         """
         if not reference or not _may_be_named(row):
             return True
-        if self._row_under(_kind_of(row), reference) not in (None, row):
+        if self._row_under(row.kind, reference) not in (None, row):
             self._differ(AttentionReason.REFERENCE_REUSED, row.pk, reference, operation)
             return False
         row.provider_reference, row.is_named_by_person = reference, False
@@ -168,7 +166,7 @@ class MovementRecorder:
         row.succeed()
         row.succeeded_at = timezone.now()
         self.books.note(
-            _EVENTS[_kind_of(row)],
+            _EVENTS[row.kind],
             row,
             from_status=before,
             to_status=str(row.status),
@@ -443,7 +441,3 @@ def _grow(books: Books, payment: Payment, what: str, total: Decimal) -> None:
     if growth > ZERO:
         setattr(payment, f"{what}_amount", total)
         books.note(f"payment.{what}", payment, amount=growth)
-
-
-def _kind_of(row: Movement) -> MovementKind:
-    return MovementKind.CAPTURE if isinstance(row, Capture) else MovementKind.REFUND
