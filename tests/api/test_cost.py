@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -58,6 +60,17 @@ PIECES: Final = (
     "_",
 )
 """What hostile texts are made of."""
+
+
+@pytest.fixture(autouse=True)
+def small_heap(caplog: pytest.LogCaptureFixture) -> None:
+    """Have the garbage collector search what a request leaves, not what other tests or requests have left.
+
+    A refusal that is logged keeps its request, and pytest keeps what is logged until the test ends.
+    """
+    caplog.set_level(logging.CRITICAL, "django.request")
+    gc.collect()
+    gc.freeze()
 
 
 def of_size(piece: str, size: int = SIZE) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import F
 from django.test import Client
 from django.test.utils import override_settings
 from django.utils import timezone
@@ -230,7 +231,7 @@ def test_no_payment_comes_of_pretend_money_however_it_is_told_of(
 def test_no_payment_comes_of_pretend_money_on_a_persons_word(unclear: PaymentSession, settings: Any) -> None:
     settings.PAYMENTS = {**settings.PAYMENTS, "MARK_AS_PAID_PROVIDER": "scripted"}
     operation = operation_of(unclear)
-    PaymentOperation.objects.update(unclear_since=timezone.now() - RESOLVABLE_AFTER)
+    PaymentOperation.objects.update(unclear_since=F("unclear_since") - RESOLVABLE_AFTER)
     seen: dict[str, Any] = {"has_happened": True, "accept_excess": True}
     words: list[Callable[[], object]] = [
         lambda: foresee(operation, **seen),
