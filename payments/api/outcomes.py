@@ -13,8 +13,9 @@ What isn't certain yet is 202 and not 200, and a session with `in_progress` isn'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from rest_framework.request import Request
@@ -139,29 +140,45 @@ _KINDS: Final = (
 )
 
 
-def run_verb(verb: Callable[[], object]) -> str | None:
-    """Run a verb, which may claim many operations; return the id of one that it left open, if it did.
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbResult(Generic[RowT]):
+    """The row that a verb has returned, or None where it must be read, and the id of an operation left open."""
+
+    row: RowT | None = None
+    open_operation: str | None = None
+
+
+def run_verb(verb: Callable[[], RowT]) -> VerbResult[RowT]:
+    """Run a verb, which may claim many operations, and look which of them it left open.
 
     An operation is left open where the provider's answer is unknown, and where it said that it will answer later.
     What other requests left open on the same row doesn't count.
     """
     with collecting_claims() as claims:
         try:
-            verb()
+            row = verb()
         except OutcomeUnknownError as error:
-            return operation_of(error)
-    return open_operation(pk__in=claims)
+            return VerbResult(open_operation=operation_of(error))
+    return VerbResult(row=row, open_operation=left_open(claims))
 
 
-def open_operation(**conditions: Any) -> str | None:
-    """Return the id of the newest open operation that meets the conditions, or None; for after a verb."""
-    rows = PaymentOperation.objects.open().filter(**conditions).order_by("-created_at", "-id")
-    newest = reconnecting(rows.first)
-    return None if newest is None else str(newest.pk)
+def left_open(claims: Mapping[str, PaymentOperation | None], *kinds: OperationKind) -> str | None:
+    """Return the id of the newest of these operations (default: of any kind) that is still open, or None.
+
+    They are read only if one of them wasn't recorded by this request.
+    """
+    known = [operation for operation in claims.values() if operation is not None]
+    if len(known) < len(claims):
+        known = reconnecting(lambda: list(PaymentOperation.objects.open().filter(pk__in=claims)))
+    rows = [row for row in known if row.is_open and (not kinds or row.kind in kinds)]
+    return max(rows, key=lambda row: (row.created_at, row.pk)).pk if rows else None
 
 
 def outcome_of(operation: PaymentOperation) -> str | None:
-    """Return what `run_verb` would have returned for an operation that an earlier try of the request had claimed.
+    """Return the operation that an earlier try of the request had claimed, if it is still open.
 
     Raises DeclinedError as the verb would have; a declined authorization is no error.
     """
@@ -206,13 +223,19 @@ class ProgressField(DescribedField):
 
 
 def with_progress(sessions: QuerySet[PaymentSession]) -> QuerySet[PaymentSession]:
-    """Return sessions with `in_progress`: the kind of an open operation that keeps them from being final, or None.
-
-    An unauthorized session waits for anything that was asked about it, a person's decision included: nobody can go on
-    before. Once an amount is held, the only question left is whether it is being released. What else is open then,
-    such as a chargeback that an operator has to look at, isn't the session's.
-    """
+    """Return sessions with `in_progress`, by the rule that the ledger's books have for the rows in memory."""
     waits: Any = Q(session__status__in=UNAUTHORIZED_STATUSES, target_id=F("session_id"))
     is_being_released = Q(session__status=SessionStatus.AUTHORIZED, kind=OperationKind.CANCEL)
     rows = PaymentOperation.objects.open().filter(waits | is_being_released, session=OuterRef("pk"))
     return sessions.annotate(in_progress=Subquery(rows.order_by("-created_at", "-id").values("kind")[:1]))
+
+
+def session_rows() -> QuerySet[PaymentSession]:
+    """Return sessions with what their output needs."""
+    return with_progress(PaymentSession.objects.select_related("collection", "authorized_payment"))
+
+
+def session_after(result: VerbResult[PaymentSession], session_id: str) -> PaymentSession:
+    """Return a session as a verb has left it; it is read only where the verb's row doesn't say what is in progress."""
+    row = result.row
+    return row if row is not None and "in_progress" in vars(row) else session_rows().get(pk=session_id)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from django.db import models
 from django.utils.dateparse import parse_datetime
@@ -339,8 +340,21 @@ class NoInput(InputSerializer):
     """A body without any keys."""
 
 
+_of_this_thread: Final = threading.local()
+
+
 class OutputSerializer(serializers.Serializer[Any]):
     """A row, whose fields are listed one by one, so that a new column is never published by accident."""
+
+    @classmethod
+    def kept(cls, **context: Any) -> Self:
+        """Return the serializer that this thread keeps, with a context: making one copies all its fields."""
+        serializers: dict[type[OutputSerializer], Any] = vars(_of_this_thread).setdefault("serializers", {})
+        if cls not in serializers:
+            serializers[cls] = cls()
+        serializers[cls]._context = context
+        kept: Self = serializers[cls]
+        return kept
 
     def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """Return what was written earlier, without what would not be written now."""
@@ -371,7 +385,7 @@ KEY: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 def find_row(rows: models.QuerySet[RowT], key: str) -> RowT | None:
     """Return the row with this key, or None."""
-    return rows.filter(pk=key).first() if KEY.fullmatch(key) else None
+    return next(iter(rows.order_by().filter(pk=key)), None) if KEY.fullmatch(key) else None
 
 
 def get_row(rows: models.QuerySet[RowT], key: str) -> RowT:

@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -177,7 +177,7 @@ TRYING: Final = (OperationKind.AUTHORIZE, OperationKind.INITIATE, OperationKind.
 
 
 @contextmanager
-def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]:
+def limiting_declines(request: Request, claims: Mapping[str, PaymentOperation | None]) -> Iterator[None]:
     """Count what a payer has a card tried with in the block; `claims` gets the operations that are claimed for it.
 
     It is counted before, and given back where nothing can have been declined: otherwise many at once could each be the
@@ -192,16 +192,22 @@ def limiting_declines(request: Request, claims: Sequence[str]) -> Iterator[None]
             give_back(taken)
 
 
-def _may_be_declined(claims: Sequence[str], *, since: datetime) -> bool:
+def _may_be_declined(claims: Mapping[str, PaymentOperation | None], *, since: datetime) -> bool:
     """Return whether a card that was tried since then, by one of these operations, was declined or may be yet.
 
     An open one stays counted, even if it succeeds later: the refusals of cards that are answered behind the request
     would otherwise cost nothing. What asks the payer for more has succeeded in that, so that a bank's question is free;
     an older one is only waited for, and was counted when it was begun.
     """
-    harmless = (OperationStatus.SUCCEEDED, OperationStatus.NOT_SENT)
-    tried = PaymentOperation.objects.filter(pk__in=claims, kind__in=TRYING, created_at__gte=since)
-    return bool(reconnecting(tried.exclude(status__in=harmless).exists))
+    tried = [operation for operation in claims.values() if operation is not None]
+    if len(tried) < len(claims):
+        tried = reconnecting(lambda: list(PaymentOperation.objects.filter(pk__in=claims)))
+    return any(
+        row.kind in TRYING
+        and row.created_at >= since
+        and row.status not in (OperationStatus.SUCCEEDED, OperationStatus.NOT_SENT)
+        for row in tried
+    )
 
 
 def _is_counted(request: Request, view: Any) -> bool:

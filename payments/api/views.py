@@ -28,7 +28,7 @@ from rest_framework.views import APIView
 
 from payments.addresses import address_of
 from payments.api.errors import RETRY_SOON, exception_handler
-from payments.api.outcomes import IdempotentPost, outcome_of, run_verb
+from payments.api.outcomes import IdempotentPost, RowT, VerbResult, outcome_of, run_verb
 from payments.api.parsers import JSONParser, JSONRenderer, check_body_is_readable, check_no_card_data
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.exceptions import InputError
@@ -148,8 +148,8 @@ class PaymentsView(APIView):
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
 
-    claims: Sequence[str] = ()
-    """The ids of the operations that the request has claimed so far, which may have done something."""
+    claims: Mapping[str, PaymentOperation | None] = {}
+    """The operations that the request has claimed so far, which may have done something."""
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Prepare the view, with every POST heeding an `Idempotency-Key`."""
@@ -172,7 +172,7 @@ class PaymentsView(APIView):
         """Answer an error; one of the database says of nothing that was claimed that it wasn't done."""
         if isinstance(exc, OperationalError | InterfaceError) and self.claims:
             logger.error("The database failed behind a call to a provider.", exc_info=exc)
-            exc = outcome_unknown(self.claims[-1])
+            exc = outcome_unknown(next(reversed(list(self.claims))))
         return super().handle_exception(exc)
 
     def perform_authentication(self, request: Request) -> None:
@@ -197,10 +197,10 @@ class PaymentsView(APIView):
         """Return a stored answer as it is given again: no more than what a new one would show the asker now."""
         return body
 
-    def run_verb(self, verb: Callable[[], object], *, kind: OperationKind) -> str | None:
-        """Run a verb, unless an earlier try of the request did; return the id of the operation that it left open."""
+    def run_verb(self, verb: Callable[[], RowT], *, kind: OperationKind) -> VerbResult[RowT]:
+        """Run a verb, unless an earlier try of the request did, and look what it left open."""
         if self.earlier is not None and self.earlier.kind == kind:
-            return outcome_of(self.earlier)
+            return VerbResult(open_operation=outcome_of(self.earlier))
         return run_verb(verb)
 
     def get_authenticators(self) -> list[BaseAuthentication]:

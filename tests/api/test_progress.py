@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from payments import services
+from payments import services, signals
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentOperation
 from payments.providers import (
@@ -24,9 +26,16 @@ from payments.states import OperationKind, Outcome
 from payments.testing import Script
 from payments.testing.factories import PaymentOperationFactory, PaymentSessionFactory
 from tests.api.client import Answer, Visitor
+from tests.outbox.listeners import receiving
 
 pytestmark = pytest.mark.django_db
 
+HEARD = [
+    signals.session_created,
+    signals.session_updated,
+    signals.session_authorized,
+    signals.payment_captured,
+]
 OPEN = [Outcome.PENDING, Outcome.UNKNOWN]
 RESULTS: dict[str, Any] = {
     "initiate": InitiateResult,
@@ -57,6 +66,44 @@ def found(visitor: Visitor, session_id: str, *, face: str = "storefront") -> Any
 def settle(kind: str) -> None:
     operation = PaymentOperation.objects.open().get(kind=kind)
     record_result(operation, RESULTS[kind](outcome=Outcome.SUCCEEDED, **SETTLED.get(kind, {})))
+
+
+@pytest.fixture(params=[[], HEARD], ids=["nobody listens", "a receiver listens"])
+def receivers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have the shop listen to signals, or not."""
+    with ExitStack() as stack:
+        for signal in request.param:
+            stack.enter_context(receiving(signal, lambda **_event: None))
+        yield
+
+
+@pytest.mark.usefixtures("receivers")
+@pytest.mark.parametrize("verb", [*RESULTS, "decline", "capture", "refund", "release"])
+def test_answer_to_a_verb_is_what_is_read_afterwards(
+    guest: Visitor,
+    boss: Visitor,
+    collection: PaymentCollection,
+    script: Script,
+    verb: str,
+) -> None:
+    def act() -> tuple[Visitor, Answer, str]:
+        if verb in RESULTS:
+            answer = ask(guest, collection, verb)
+            return guest, answer, f"storefront/payment-sessions/{answer.body['id']}/"
+        session = services.create_payment_session(collection, provider_id="scripted")
+        if verb == "decline":
+            script.next("authorize", AuthorizeResult(outcome=Outcome.DECLINED))
+            path = f"storefront/payment-sessions/{session.pk}/"
+            return guest, guest.post(f"{path}authorize/"), path
+        path = f"staff/payments/{services.authorize_payment_session(session).payment.pk}/"  # type: ignore[union-attr]
+        if verb == "release":
+            return boss, boss.post(f"{path}cancel/"), path
+        taken = boss.post(f"{path}capture/", {"amount": "60.00", "metadata": {"till": 4}})
+        return boss, taken if verb == "capture" else boss.post(f"{path}refund/", {"amount": "10.00"}), path
+
+    asker, answer, path = act()
+    assert answer.status in (200, 201), answer.body
+    assert answer.body == asker.get(path).body
 
 
 @pytest.mark.shows(

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.outcomes import open_operation, run_verb, with_progress
+from payments.api.outcomes import run_verb, with_progress
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -175,7 +175,8 @@ class PaymentCollectionsView(MoneyListMixin):
             metadata=values.get("metadata"),
             **self.origin(),
         )
-        return Response(self.render(get_row(collection_rows(), collection.pk)), status=201)
+        [body] = self.render(get_row(collection_rows(), collection.pk))
+        return Response(body, status=201)
 
 
 class CollectionBaseView(StaffView):
@@ -191,12 +192,15 @@ class CollectionBaseView(StaffView):
         """
         left_open = self._left_open()
         if left_open is None:
-            left_open = run_verb(partial(verb, collection, **values, **self.origin()))
+            left_open = run_verb(partial(verb, collection, **values, **self.origin())).open_operation
         return self.answer(get_row(collection_rows(), collection.pk), left_open)
 
     def _left_open(self) -> str | None:
-        """Return the id of an operation that an earlier try of the request left open, or None."""
-        return None if self.earlier is None else open_operation(request_key=self.earlier.request_key)
+        """Return the id of the newest operation that an earlier try of the request left open, or None."""
+        if self.earlier is None:
+            return None
+        rows = PaymentOperation.objects.open().filter(request_key=self.earlier.request_key)
+        return rows.order_by("-created_at", "-id").values_list("pk", flat=True).first()
 
 
 class PaymentCollectionView(CollectionBaseView):

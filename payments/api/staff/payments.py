@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar, TypedDict
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -198,16 +198,19 @@ class PaymentActionView(StaffView):
     statuses = {"POST": (200, 202)}
     kind: ClassVar[OperationKind]
 
-    def act(self, payment: Payment, values: dict[str, Any]) -> None:
-        """Run the verb."""
+    def act(self, payment: Payment, values: dict[str, Any]) -> Payment | None:
+        """Run the verb, and return the payment as it has left it, or None where that must be read."""
         raise NotImplementedError
 
     def post(self, request: Request, payment_id: str) -> Response:
         """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
-        payment = get_row(payment_rows(), payment_id)
+        payment = get_row(Payment.objects.select_related("collection"), payment_id)
         values = self.read(currency_code=payment.currency_code)
-        open_operation = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
-        return self.answer(get_row(payment_rows(), payment_id), open_operation)
+        result = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
+        if result.row is None:
+            return self.answer(payment_rows().get(pk=payment_id), result.open_operation)
+        prefetch_related_objects([result.row], *PARTS)
+        return self.answer(result.row, result.open_operation)
 
 
 class CapturePaymentView(PaymentActionView):
@@ -217,9 +220,9 @@ class CapturePaymentView(PaymentActionView):
     bodies = {"POST": CaptureInput}
     kind = OperationKind.CAPTURE
 
-    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+    def act(self, payment: Payment, values: dict[str, Any]) -> Payment:
         """Take the amount."""
-        services.capture_payment(payment, **values, **self.origin())
+        return services.capture_payment(payment, **values, **self.origin())
 
 
 class RefundPaymentView(PaymentActionView):
@@ -229,10 +232,10 @@ class RefundPaymentView(PaymentActionView):
     bodies = {"POST": RefundInput}
     kind = OperationKind.REFUND
 
-    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+    def act(self, payment: Payment, values: dict[str, Any]) -> Payment:
         """Give the amount back."""
         reason = _refund_reason(values.pop("refund_reason_id", None))
-        services.refund_payment(payment, reason=reason, **values, **self.origin())
+        return services.refund_payment(payment, reason=reason, **values, **self.origin())
 
 
 class CancelPaymentView(PaymentActionView):
@@ -241,9 +244,9 @@ class CancelPaymentView(PaymentActionView):
     permissions = {"POST": "cancel_payment"}
     kind = OperationKind.CANCEL
 
-    def act(self, payment: Payment, values: dict[str, Any]) -> None:
+    def act(self, payment: Payment, values: dict[str, Any]) -> Payment:
         """Release it."""
-        services.cancel_payment(payment, **self.origin())
+        return services.cancel_payment(payment, **self.origin())
 
 
 class SyncPaymentView(PaymentActionView):

@@ -49,7 +49,7 @@ class PaymentProvidersView(StaffView):
         """Answer with all of them: the configured ones in the order of the settings, then those that are gone."""
         configured = services.list_providers()
         gone = PaymentProvider.objects.exclude(pk__in=[provider.pk for provider in configured])
-        return Response({"results": self.render([*configured, *gone.order_by("id")], many=True)})
+        return Response({"results": self.render(*configured, *gone.order_by("id"))})
 
 
 class ProviderActionView(StaffView):

@@ -65,7 +65,8 @@ class RefundReasonsView(ListMixin):
         """Create a refund reason."""
         reason = RefundReason(**self.read())
         _save(reason, force_insert=True)
-        return Response(self.render(reason), status=201)
+        [body] = self.render(reason)
+        return Response(body, status=201)
 
 
 class RefundReasonView(StaffView):

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.outcomes import ProgressField, with_progress
+from payments.api.outcomes import ProgressField, session_after, session_rows
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -66,11 +66,6 @@ class SessionSerializer(PrivateDataSerializer):
         return None if session.payment is None else session.payment.pk
 
 
-def session_rows() -> QuerySet[PaymentSession]:
-    """Return sessions with what their output needs."""
-    return with_progress(PaymentSession.objects.select_related("collection", "authorized_payment"))
-
-
 class PaymentSessionsView(MoneyListMixin):
     """The list of sessions."""
 
@@ -113,10 +108,10 @@ class SessionActionView(StaffView):
 
     def post(self, request: Request, session_id: str) -> Response:
         """Answer with the session as it is afterwards: 200, or 202 where that isn't known yet."""
-        session = get_row(session_rows(), session_id)
+        session = get_row(PaymentSession.objects.select_related("collection"), session_id)
         self.read()
-        open_operation = self.run_verb(lambda: self.verb(session, **self.origin()), kind=self.kind)
-        return self.answer(get_row(session_rows(), session_id), open_operation)
+        result = self.run_verb(lambda: self.verb(session, **self.origin()), kind=self.kind)
+        return self.answer(session_after(result, session_id), result.open_operation)
 
 
 class AuthorizeSessionView(SessionActionView):

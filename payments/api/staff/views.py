@@ -73,21 +73,22 @@ class StaffView(PaymentsView):
         """Return JSON, and a page for a browser that asks for one."""
         return [JSONRenderer(), *browsable_renderers()]
 
-    def render(self, row: Any, *, many: bool = False) -> Any:
-        """Return a row, or many, as the operator may see it."""
-        return self.output(row, many=many, context=self.output_context()).data
+    def render(self, *rows: Any) -> list[dict[str, Any]]:
+        """Return rows as the operator may see them."""
+        return [self.writer.to_representation(row) for row in rows]
 
-    def output_context(self) -> dict[str, Any]:
-        """Return what the output depends on: which permissions its reader has."""
-        return {"has_perm": self.actor.has_perm}
+    @property
+    def writer(self) -> OutputSerializer:
+        """What writes a row for this operator, whose permissions say what is shown."""
+        return self.output.kept(has_perm=self.actor.has_perm)
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a stored answer, without what the operator may not see any more."""
-        return self.output(context=self.output_context()).recall(body)
+        return self.writer.recall(body)
 
     def answer(self, row: Any, open_operation: str | None = None) -> Response:
         """Return 200 with a row, or 202 with the row and the operation whose outcome isn't known yet."""
-        body = dict(self.render(row))
+        [body] = self.render(row)
         if open_operation is None:
             return Response(body)
         return self.accepted(
@@ -112,7 +113,7 @@ class ListMixin(StaffView):
         order = Order.read(request, self.orders)
         rows = filtered(self.rows(), request.query_params, self.conditions, self._finder)
         page = page_of(rows, request, order)
-        return page.answer(request, self.render(page.rows, many=True))
+        return page.answer(request, self.render(*page.rows))
 
     @property
     def _finder(self) -> Find | None:

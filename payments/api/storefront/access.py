@@ -97,9 +97,13 @@ class StorefrontView(PaymentsView):
         found = find_row(PaymentCollection.objects.all(), collection_id)
         return with_sessions(self._if_allowed(found, collection_id))
 
-    def get_session(self, session_id: str) -> PaymentSession:
-        """Return a session of a collection that is the asker's; raise what becomes a 404."""
-        session = load_session(session_id)
+    def get_session(self, session_id: str, rows: QuerySet[PaymentSession] | None = None) -> PaymentSession:
+        """Return a session, one of the `rows` (default: as a verb needs it), of a collection that is the asker's.
+
+        Raises what becomes a 404.
+        """
+        rows = PaymentSession.objects.select_related("collection") if rows is None else rows
+        session = find_row(rows, session_id)
         collection = None if session is None else session.collection
         self._if_allowed(collection, session_id)
         if session is None:
@@ -130,16 +134,6 @@ def with_sessions(collection: PaymentCollection) -> PaymentCollection:
     )
     prefetch_related_objects([collection], Prefetch("sessions", queryset=rows))
     return collection
-
-
-def load_session(session_id: str) -> PaymentSession | None:
-    """Read a session and its collection."""
-    return find_row(session_rows(), session_id)
-
-
-def session_rows() -> QuerySet[PaymentSession]:
-    """Return sessions with what their output needs."""
-    return with_progress(PaymentSession.objects.select_related("collection", "authorized_payment"))
 
 
 def check_return_url(url: str, request: HttpRequest) -> str:

@@ -99,7 +99,7 @@ class PaymentCollectionsView(StorefrontView):
         if not services.is_collection_of(body["id"], resolved):
             return self._open(reference, resolved)[0]
         secret = client_secret(body["id"], generation)
-        return OpenedCollectionSerializer().recall(body) | {"client_secret": secret}
+        return OpenedCollectionSerializer.kept().recall(body) | {"client_secret": secret}
 
     def _open(self, reference: str, resolved: services.ResolvedPayable) -> tuple[dict[str, Any], bool]:
         """Return a payable's collection as it is in the database now, with its secret, and whether it is new."""
@@ -110,7 +110,8 @@ class PaymentCollectionsView(StorefrontView):
         collection = with_sessions(PaymentCollection.objects.get(pk=opened.pk))
         if collection.secret_generation != opened.secret_generation:
             raise not_found()  # It has changed hands since.
-        return OpenedCollectionSerializer(collection, context={"actor": self.actor}).data, is_new
+        body = OpenedCollectionSerializer.kept(actor=self.actor).to_representation(collection)
+        return body, is_new
 
 
 class PaymentCollectionView(StorefrontView):
@@ -121,4 +122,4 @@ class PaymentCollectionView(StorefrontView):
     def get(self, request: Request, collection_id: str) -> Response:
         """Answer with the collection and its sessions."""
         collection = self.get_collection(collection_id)
-        return Response(CollectionSerializer(collection, context={"actor": self.actor}).data)
+        return Response(CollectionSerializer.kept(actor=self.actor).to_representation(collection))

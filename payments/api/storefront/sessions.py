@@ -13,7 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.outcomes import ProgressField, open_operation, operation_of, outcome_of
+from payments.api.outcomes import (
+    ProgressField,
+    VerbResult,
+    left_open,
+    operation_of,
+    outcome_of,
+    session_after,
+    session_rows,
+)
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -24,14 +32,13 @@ from payments.api.serializers import (
     ObjectField,
     OutputSerializer,
 )
-from payments.api.storefront.access import StorefrontView, check_return_url, session_rows
+from payments.api.storefront.access import StorefrontView, check_return_url
 from payments.api.throttling import limiting_declines
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import get_provider
 from payments.providers.publishing import publication
-from payments.services import Actor
 from payments.states import OperationKind, SessionStatus
 
 MAX_URL = 2048
@@ -121,12 +128,16 @@ class SessionBaseView(StorefrontView):
     outputs = dict.fromkeys(("GET", "PATCH", "POST"), SessionSerializer)
     statuses: ClassVar[Mapping[str, Sequence[int]]] = {"PATCH": (200, 202), "POST": (200, 202)}
 
-    def answer(self, session_id: str, open_operation: str | None, *, status: int = 200) -> Response:
+    def answer(self, session_id: str, result: VerbResult[PaymentSession], *, status: int = 200) -> Response:
         """Return the session as it is now: with 202 and its address while an operation is open."""
-        body = render_session(session_id, self.actor)
-        if open_operation is None:
+        body = self.render(session_after(result, session_id))
+        if result.open_operation is None:
             return Response(body, status=status)
         return self.accepted(body, name="storefront-payment-session", key=session_id)
+
+    def render(self, session: PaymentSession) -> dict[str, Any]:
+        """Return a session as its asker may see it."""
+        return SessionSerializer.kept(actor=self.actor).to_representation(session)
 
     def limiting_declines(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Count a request that may have a card tried, for its payer sends something to the provider."""
@@ -138,7 +149,7 @@ class SessionActionView(SessionBaseView):
 
     def recall(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a stored answer, with no data but what is still public."""
-        return SessionSerializer().recall(body)
+        return SessionSerializer.kept().recall(body)
 
 
 class CollectionSessionsView(SessionActionView):
@@ -164,13 +175,13 @@ class CollectionSessionsView(SessionActionView):
                 )
         except OutcomeUnknownError as error:
             operation = PaymentOperation.objects.get(pk=operation_of(error))
-            return self.answer(operation.session_id, operation.pk)
-        initiation = open_operation(session=session, kind=OperationKind.INITIATE)
-        return self.answer(session.pk, initiation, status=201)
+            return self.answer(operation.session_id, VerbResult(open_operation=operation.pk))
+        result = VerbResult(row=session, open_operation=left_open(self.claims, OperationKind.INITIATE))
+        return self.answer(session.pk, result, status=201)
 
     def _resume(self, operation: PaymentOperation) -> Response:
         """Answer with the session that an earlier try of the request had created."""
-        return self.answer(operation.session_id, outcome_of(operation), status=201)
+        return self.answer(operation.session_id, VerbResult(open_operation=outcome_of(operation)), status=201)
 
 
 class PaymentSessionView(SessionBaseView):
@@ -180,8 +191,7 @@ class PaymentSessionView(SessionBaseView):
 
     def get(self, request: Request, session_id: str) -> Response:
         """Answer with the session."""
-        serializer = SessionSerializer(context={"actor": self.actor})
-        return Response(serializer.to_representation(self.get_session(session_id)))
+        return Response(self.render(self.get_session(session_id, session_rows())))
 
     def patch(self, request: Request, session_id: str) -> Response:
         """Change its amount, which makes it a split, or what the payer sent."""
@@ -189,8 +199,8 @@ class PaymentSessionView(SessionBaseView):
         values = self.read(currency_code=session.currency_code)
         verb = partial(services.update_payment_session, session, **values, **self.origin())
         with self.limiting_declines(values):
-            left_open = self.run_verb(verb, kind=OperationKind.UPDATE)
-        return self.answer(session.pk, left_open)
+            result = self.run_verb(verb, kind=OperationKind.UPDATE)
+        return self.answer(session.pk, result)
 
 
 class AuthorizeSessionView(SessionActionView):
@@ -206,8 +216,8 @@ class AuthorizeSessionView(SessionActionView):
         if self.earlier is not None or not session.is_unauthorized:
             return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
         with limiting_declines(request, self.claims):
-            left_open = self.run_verb(verb, kind=OperationKind.AUTHORIZE)
-        return self.answer(session.pk, left_open)
+            result = self.run_verb(verb, kind=OperationKind.AUTHORIZE)
+        return self.answer(session.pk, result)
 
 
 class CancelSessionView(SessionActionView):
@@ -219,8 +229,3 @@ class CancelSessionView(SessionActionView):
         self.read()
         verb = partial(services.cancel_payment_session, session, **self.origin())
         return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.CANCEL))
-
-
-def render_session(session_id: str, actor: Actor) -> dict[str, Any]:
-    """Return a session as it is in the database now, to who asks."""
-    return SessionSerializer(context={"actor": actor}).to_representation(session_rows().get(pk=session_id))

@@ -44,7 +44,13 @@ from payments.services.ledger.locks import (
     the_collection,
 )
 from payments.services.ledger.statements import DatabaseNow, Select, insert, update, update_many
-from payments.states import OPEN_OPERATION_STATUSES, MovementKind, MovementStatus, OperationKind
+from payments.states import (
+    OPEN_OPERATION_STATUSES,
+    MovementKind,
+    MovementStatus,
+    OperationKind,
+    SessionStatus,
+)
 
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=Model)
@@ -170,6 +176,22 @@ class Books:
             for row in self.operations
             if row.is_open and (not kinds or row.kind in kinds) and target_id in (None, row.target_id)
         ]
+
+    def progress_of(self, session: PaymentSession) -> str | None:
+        """Return the kind of the newest open operation that keeps a session from being final, or None.
+
+        An unauthorized session waits for anything that was asked about it, a person's decision included: nobody can go
+        on before. Once an amount is held, the only question left is whether it is being released. What else is open
+        then, such as a chargeback that an operator has to look at, isn't the session's.
+        """
+        is_waiting, is_held = session.is_unauthorized, session.status == SessionStatus.AUTHORIZED
+        kinds = [
+            str(row.kind)
+            for row in self.open_operations()
+            if (is_waiting and row.target_id == session.pk)
+            or (is_held and row.session_id == session.pk and row.kind == OperationKind.CANCEL)
+        ]
+        return kinds[-1] if kinds else None
 
     def unauthorized_sessions(self) -> list[PaymentSession]:
         """Return the sessions that may still become payments."""
@@ -567,14 +589,17 @@ def _forget_stamps(row: Model, names: list[str]) -> None:
 
 
 def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:
-    """Copy a row's values from the books to the caller's row, and return that.
+    """Copy a row's values from the books to the caller's row, and return that; a session's `in_progress` with them.
 
-    If signals were sent, receivers may have changed the row, so it is read again.
+    If signals were sent, receivers may have changed the row, so it is read again, without `in_progress`.
     """
+    vars(row).pop("in_progress", None)
     if books.was_told:
         reconnecting(row.refresh_from_db)
         return row
     vars(row).update(_copy(stored))
     row._state.fields_cache = dict(stored._state.fields_cache)
     vars(row).pop("_prefetched_objects_cache", None)
+    if isinstance(row, PaymentSession):
+        vars(row)["in_progress"] = books.progress_of(row)
     return row

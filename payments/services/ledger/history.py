@@ -30,6 +30,8 @@ DISCREPANCY: Final = "fact.discrepancy"
 
 Actor = AbstractBaseUser | AnonymousUser | None
 Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
+Claims = dict[str, PaymentOperation | None]
+"""Operations that were claimed or waited for, by id and in order: each as last recorded here, or None if it wasn't."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class ServedRequest:
 
 
 _served: ContextVar[ServedRequest | None] = ContextVar("payments_served_request", default=None)
-_claims: ContextVar[list[str] | None] = ContextVar("payments_claims", default=None)
+_claims: ContextVar[Claims | None] = ContextVar("payments_claims", default=None)
 _let_in: ContextVar[dict[str, int] | None] = ContextVar("payments_let_in", default=None)
 
 
@@ -98,16 +100,16 @@ def serving(request: ServedRequest) -> Iterator[None]:
 
 
 @contextmanager
-def collecting_claims() -> Iterator[list[str]]:
-    """Yield a list that receives the id of every operation that the block claims, or waits for instead."""
-    claims: list[str] = []
+def collecting_claims() -> Iterator[Claims]:
+    """Yield what receives every operation that the block claims, or waits for instead."""
+    claims: Claims = {}
     token = _claims.set(claims)
     try:
         yield claims
     finally:
         _claims.reset(token)
-        for operation_id in claims:
-            note_claim(operation_id)
+        for operation_id, recorded in claims.items():
+            note_claim(operation_id, recorded)
 
 
 @contextmanager
@@ -146,11 +148,11 @@ def by_itself() -> Iterator[None]:
         _served.reset(served)
 
 
-def note_claim(operation_id: str) -> None:
-    """Add an operation's id to the list of the active `collecting_claims()` block, if there is one."""
+def note_claim(operation_id: str, recorded: PaymentOperation | None = None) -> None:
+    """Tell the active `collecting_claims()` block, if there is one, of an operation, and what is recorded of it."""
     claims = _claims.get()
     if claims is not None:
-        claims.append(operation_id)
+        claims[operation_id] = recorded
 
 
 def event_of(

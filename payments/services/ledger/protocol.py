@@ -86,7 +86,10 @@ def perform(collection_id: str, claim: Claim, *, origin: Origin, scope: Scope | 
     books, operations = _claimed(collection_id, claim, origin, scope or Scope())
     performance = Performance(books=books, steps=[])
     for operation in operations:
-        _carry_out(performance, operation)
+        step = _carry_out(performance, operation)
+        performance.steps.append(step)
+        if step.error is None:
+            note_claim(operation.pk, step.operation)
     return performance
 
 
@@ -129,7 +132,7 @@ def _about_to_commit(operations: Sequence[PaymentOperation]) -> None:
         reach(Checkpoint.CLAIMING, operation)
 
 
-def _carry_out(performance: Performance, operation: PaymentOperation) -> None:
+def _carry_out(performance: Performance, operation: PaymentOperation) -> Step:
     """Call the provider for an operation and record its answer; an error is kept in the step."""
     reach(Checkpoint.CLAIMED, operation)
     try:
@@ -137,15 +140,15 @@ def _carry_out(performance: Performance, operation: PaymentOperation) -> None:
         current = performance.books.operation(operation.pk)
         if refusal is None and current.status == OperationStatus.PROCESSING:
             current = call_and_record(performance, current)
-        performance.steps.append(Step(operation=current, error=refusal))
+        return Step(operation=current, error=refusal)
     except PaymentError as error:
-        performance.steps.append(Step(operation=operation, error=error))
+        return Step(operation=operation, error=error)
     except Error as error:
         logger.exception("%s: the database failed while the operation was under way.", operation.pk)
         drop_lost_connection()
         unknown = outcome_unknown(operation.pk)
         unknown.__cause__ = error
-        performance.steps.append(Step(operation=operation, error=unknown))
+        return Step(operation=operation, error=unknown)
 
 
 def call_and_record(performance: Performance, operation: PaymentOperation) -> PaymentOperation:
