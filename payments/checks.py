@@ -27,7 +27,7 @@ from django.utils.module_loading import import_string
 from payments import conf
 from payments.addresses import places_of
 from payments.providers import BaseProvider, configured_providers, get_provider
-from payments.providers.publishing import undeclarable
+from payments.providers.public_data import undeclarable
 from payments.providers.registry import is_pretending
 
 AppConfigs = Sequence[AppConfig] | None

@@ -23,7 +23,7 @@ from rest_framework.exceptions import NotFound
 
 from payments.exceptions import AmountError, InputError
 from payments.money import exact_decimal, format_amount, parse_amount
-from payments.providers.publishing import holds_secret
+from payments.providers.public_data import holds_secret
 from payments.states import SessionStatus
 from payments.stored import aware_moment, stored_moment
 

@@ -28,7 +28,8 @@ from rest_framework.views import APIView
 
 from payments.addresses import address_of
 from payments.api.errors import RETRY_SOON, exception_handler
-from payments.api.outcomes import IdempotentPost, RowT, VerbResult, outcome_of, run_verb
+from payments.api.idempotency import IdempotentPost
+from payments.api.outcomes import RowT, VerbResult, outcome_of, run_verb
 from payments.api.parsers import JSONParser, JSONRenderer, check_body_is_readable, check_no_card_data
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
 from payments.exceptions import InputError

@@ -30,7 +30,7 @@ from django.views.decorators.debug import sensitive_variables
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
 from payments.providers.base import BaseProvider
 from payments.providers.facts import Failure
-from payments.providers.publishing import publication, texts_in
+from payments.providers.public_data import publication, texts_in
 from payments.providers.results import ProviderResult
 from payments.redaction import redact
 from payments.states import Outcome

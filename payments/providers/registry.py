@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from payments.conf import ProviderConfig, allows_pretend_money, provider_aliases, provider_config
 from payments.providers.base import BaseProvider
-from payments.providers.publishing import learn_secrets
+from payments.providers.public_data import learn_secrets
 
 PUBLISHED: Final = frozenset({"sk_sim_test", "whsec_simulator"})
 """The secrets that the simulator is started with unless it is told otherwise."""

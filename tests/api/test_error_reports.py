@@ -28,7 +28,7 @@ TOKEN = "tok_of_the_payers_card"
 
 SPOTS = (
     "payments.api.views.check_no_card_data",
-    "payments.api.outcomes.begin_request",
+    "payments.api.idempotency.begin_request",
     "payments.services.idempotency.IdempotencyRecord.save",
     "payments.api.storefront.access._signer",
     "payments.api.storefront.payables._resolver",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.providers import MovementFact
-from payments.providers.paypal import translation
+from payments.providers.paypal import refunds
 from payments.providers.paypal.errors import RefusedError
 from payments.providers.paypal.orders import Order, read_order
 from payments.providers.paypal.refunds import plan_refund
@@ -158,7 +158,7 @@ def test_half_a_refund_is_reported_once_it_can_not_become_whole(
         },
     )
     assert refunds_of(driver) == []
-    monkeypatch.setattr(translation, "PATIENCE", timedelta(0))
+    monkeypatch.setattr(refunds, "PATIENCE", timedelta(0))
     ours, half = refunds_of(driver)
     assert (ours.amount, ours.status, ours.operation_id) == (EIGHTY, MovementStatus.FAILED, "payop_1")
     assert (half.amount, half.status, half.operation_id) == (SIXTY, MovementStatus.SUCCEEDED, None)

@@ -39,7 +39,7 @@ from payments.providers import (
     get_provider,
 )
 from payments.providers.account_holders import AccountRequest, ListMethodsResult, SavedPaymentMethod
-from payments.providers.publishing import declared_data, publishable_fact, secrets_in, undeclarable
+from payments.providers.public_data import declared_data, publishable_fact, secrets_in, undeclarable
 from payments.providers.system import SystemProvider
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import scripted_provider

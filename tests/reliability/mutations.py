@@ -412,7 +412,7 @@ MUTATIONS: Final = (
         "::TestRefundOfSeveralCaptures::test_one_that_breaks_off_is_completed[1-silence before]",
         edits=(
             Edit(
-                path="payments/providers/paypal/translation.py",
+                path="payments/providers/paypal/refunds.py",
                 old="return is_recent and refund_amount(group) < mark.total",
                 new="return False",
             ),
@@ -423,7 +423,7 @@ MUTATIONS: Final = (
         test=f"{PAYPAL}/test_divided_refunds.py::test_a_part_that_fails_late_can_be_refunded_again",
         edits=(
             Edit(
-                path="payments/providers/paypal/translation.py",
+                path="payments/providers/paypal/refunds.py",
                 old="return [whole, *part_facts(group, currency_code)]",
                 new="return [whole]",
             ),

@@ -38,7 +38,7 @@ from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import get_provider
-from payments.providers.publishing import publication
+from payments.providers.public_data import publication
 from payments.states import OperationKind, SessionStatus
 
 MAX_URL = 2048

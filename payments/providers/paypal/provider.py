@@ -26,7 +26,14 @@ from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Authorization, Capture, Order, read_capture, read_order
 from payments.providers.paypal.parameters import order_id
 from payments.providers.paypal.references import transaction_url
-from payments.providers.paypal.refunds import give_back
+from payments.providers.paypal.refunds import (
+    give_back,
+    refund_amount,
+    refund_failure,
+    refund_reference,
+    refund_status,
+    rest_fact,
+)
 from payments.providers.paypal.webhooks import EVENTS, endpoint_reports, webhook_result
 from payments.providers.requests import (
     AuthorizeRequest,
@@ -153,16 +160,16 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
         """Give back a part of what was captured, or all of it, out of as few captures as possible."""
         given = give_back(self._api, request)
         refunds, total = given.refunds, request.amount
-        failure = translation.refund_failure(refunds, total)
-        if failure is not None and given.refusal is not None:
-            failure = replace(failure, detail=given.refusal.detail)
+        refusal = refund_failure(refunds, total)
+        if refusal is not None and given.refusal is not None:
+            refusal = replace(refusal, detail=given.refusal.detail)
         return RefundResult(
-            outcome=translation.OUTCOMES[translation.refund_status(refunds, total)],
-            failure=failure,
-            provider_reference=translation.refund_reference(refunds),
-            amount=translation.refund_amount(refunds),
+            outcome=translation.OUTCOMES[refund_status(refunds, total)],
+            failure=refusal,
+            provider_reference=refund_reference(refunds),
+            amount=refund_amount(refunds),
             currency_code=request.currency_code,
-            fact=translation.rest_fact(refunds, total, request.currency_code),
+            fact=rest_fact(refunds, total, request.currency_code),
             provider_log={"refunds": [f"{row.id} {row.status} {row.amount}" for row in refunds]},
         )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,15 +13,13 @@ from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.errors import status_failure
 from payments.providers.paypal.options import PayPalOptions
-from payments.providers.paypal.orders import Authorization, Capture, Order, Refund
+from payments.providers.paypal.orders import Authorization, Capture, Order
 from payments.providers.paypal.parameters import from_value
+from payments.providers.paypal.refunds import refund_facts, refund_groups
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.stored import aware_moment
 
 Json = dict[str, Any]
-
-PATIENCE: Final = timedelta(days=2)
-"""How long it is tried to complete a refund that broke off half way."""
 
 _LOST: Final = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
 _INQUIRY: Final = "INQUIRY"
@@ -159,98 +155,6 @@ def capture_fact(capture: Capture, currency_code: str) -> MovementFact:
     )
 
 
-def refund_groups(refunds: Iterable[Refund], *, now: datetime) -> list[tuple[Refund, ...]]:
-    """Return refunds, those together that make up one of ours.
-
-    One of which parts are still missing is left out for as long as they may be asked for again: what isn't a whole
-    would pass for another refund.
-    """
-    groups: dict[str, list[Refund]] = {}
-    for row in refunds:
-        groups.setdefault(row.id if row.mark is None else row.mark.operation_id, []).append(row)
-    return [tuple(group) for group in groups.values() if not _is_being_made(group, now)]
-
-
-def refund_status(group: Sequence[Refund], total: Decimal) -> MovementStatus:
-    """Return what has become of a refund of `total` (major units): it fails if any part of it does."""
-    if refund_amount(group) < total:
-        return MovementStatus.FAILED
-    is_given = all(row.is_given for row in standing(group))
-    return MovementStatus.SUCCEEDED if is_given else MovementStatus.PENDING
-
-
-def refund_amount(group: Sequence[Refund]) -> Decimal:
-    """Return how much a refund gives back."""
-    return sum((row.amount for row in standing(group)), ZERO)
-
-
-def refund_failure(group: Sequence[Refund], total: Decimal) -> Failure | None:
-    """Return why a refund of `total` (major units) failed, if it did."""
-    if refund_status(group, total) != MovementStatus.FAILED:
-        return None
-    reason = next((row.reason for row in group if row.has_failed), None)
-    return status_failure("REFUNDED_IN_PART" if standing(group) else "REFUND_FAILED", reason)
-
-
-def standing(group: Sequence[Refund]) -> list[Refund]:
-    """Return the parts of a refund that give something back, or will as far as is known."""
-    return [row for row in group if not row.has_failed]
-
-
-def refund_reference(group: Sequence[Refund]) -> str:
-    """Return PayPal's name for a refund, or its names where it took several."""
-    return "+".join(row.id for row in group)
-
-
-def refund_facts(group: Sequence[Refund], currency_code: str) -> list[MovementFact]:
-    """Return a refund as a movement; a failed one of several parts as several movements.
-
-    It has failed where not every part stands. Our books then have the whole as a failed refund under our operation,
-    and each part that stands as a refund of its own, so that what did go back is counted.
-    """
-    total = _total_of(group)
-    mark = group[0].mark
-    whole = MovementFact(
-        kind=MovementKind.REFUND,
-        status=refund_status(group, total),
-        amount=max(total, refund_amount(group)),
-        currency_code=currency_code,
-        operation_id=None if mark is None else mark.operation_id,
-        provider_reference=refund_reference(group),
-        failure=refund_failure(group, total),
-    )
-    if whole.status != MovementStatus.FAILED or not _is_divided(group):
-        return [whole]
-    if len(group) == 1:
-        # The one part goes by that reference itself, and no two refunds may have the same.
-        whole = replace(whole, provider_reference=f"{whole.provider_reference}+")
-    return [whole, *part_facts(group, currency_code)]
-
-
-def part_facts(group: Sequence[Refund], currency_code: str) -> list[MovementFact]:
-    """Return each part of a refund as a movement by itself, as if it had been made in PayPal's dashboard."""
-    return [
-        MovementFact(
-            kind=MovementKind.REFUND,
-            status=refund_status([row], row.amount),
-            amount=row.amount,
-            currency_code=currency_code,
-            provider_reference=row.id,
-            failure=refund_failure([row], row.amount),
-        )
-        for row in group
-    ]
-
-
-def rest_fact(group: Sequence[Refund], total: Decimal, currency_code: str) -> SessionFact | None:
-    """Return what stands of a refund of `total` (major units) that has failed; None if nothing does, or it hasn't."""
-    if refund_status(group, total) != MovementStatus.FAILED or not standing(group):
-        return None
-    return SessionFact(
-        currency_code=currency_code, movements=tuple(part_facts(standing(group), currency_code))
-    )
-
-
 def _authorization_status(order: Order, authorization: Authorization) -> SessionStatus:
     if authorization.status == "DENIED":
         return SessionStatus.ERROR
@@ -265,25 +169,6 @@ def _capture_status(order: Order) -> SessionStatus:
     if order.captured:
         return SessionStatus.AUTHORIZED
     return SessionStatus.PENDING if order.reserved else SessionStatus.ERROR
-
-
-def _total_of(group: Sequence[Refund]) -> Decimal:
-    """Return how much a refund was to give back in all."""
-    totals = (row.mark.total for row in group if row.mark is not None and row.mark.total is not None)
-    return next(totals, sum((row.amount for row in group), ZERO))
-
-
-def _is_divided(group: Sequence[Refund]) -> bool:
-    return any(row.mark is not None and row.mark.total is not None for row in group)
-
-
-def _is_being_made(group: Sequence[Refund], now: datetime) -> bool:
-    mark = group[0].mark
-    if mark is None or mark.total is None or any(row.has_failed for row in group):
-        return False
-    begun = min((row.created_at for row in group if row.created_at is not None), default=None)
-    is_recent = begun is not None and now - begun < PATIENCE
-    return is_recent and refund_amount(group) < mark.total
 
 
 def _charged_back(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:

@@ -39,7 +39,7 @@ from payments.providers import (
     get_provider,
 )
 from payments.providers.calls import UnusableAnswerError, check_usable
-from payments.providers.publishing import publishable_fact
+from payments.providers.public_data import publishable_fact
 from payments.providers.registry import is_refused
 from payments.redaction import redact
 from payments.services.ledger.books import Books, Scope, keep

@@ -19,7 +19,7 @@ from payments.models import Payment, PaymentOperation, PaymentSession
 from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
-from payments.providers.publishing import declared_data
+from payments.providers.public_data import declared_data
 from payments.services.ledger.books import Books, keep
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies

@@ -14,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from payments import ids, providers
 from payments.money import SCALE, ZERO, exponent
 from payments.providers.calls import UnusableAnswerError, check_usable
-from payments.providers.publishing import CODE, declared_data
+from payments.providers.public_data import CODE, declared_data
 from payments.states import MovementKind, MovementStatus, Outcome
 
 RequestT = TypeVar("RequestT")

@@ -23,7 +23,7 @@ from payments.providers import (
     WebhookRequest,
     WebhookResult,
 )
-from payments.providers.publishing import texts_in
+from payments.providers.public_data import texts_in
 from payments.states import MovementKind, SessionStatus
 from payments.testing.contract.driver import (
     SessionDriver,

@@ -17,7 +17,7 @@ from django.conf import ENVIRONMENT_VARIABLE, settings
 
 from payments.providers import AuthorizeResult, BaseProvider
 from payments.providers.account_holders import AddMethodResult
-from payments.providers.publishing import secrets_in
+from payments.providers.public_data import secrets_in
 from payments.testing.contract.driver import Attempt, SessionDriver, succeeded
 
 

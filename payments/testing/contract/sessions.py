@@ -21,7 +21,7 @@ from payments.providers import (
     UpdateResult,
     WebhookRequest,
 )
-from payments.providers.publishing import undeclarable
+from payments.providers.public_data import undeclarable
 from payments.states import MovementKind, OperationKind, Outcome, SessionStatus
 from payments.testing.contract.driver import (
     Attempt,
