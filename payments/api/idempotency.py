@@ -79,7 +79,7 @@ class IdempotentPost:
     def _answer(
         self, request: Request, identity: RequestIdentity, record: IdempotencyRecord, **kwargs: str
     ) -> Response:
-        self._view.earlier = claimed_operation(identity)
+        self._view.earlier = claimed_operation(identity, record)
         is_kept = False
         try:
             with serving_request(identity, record):

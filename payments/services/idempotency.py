@@ -144,12 +144,14 @@ def release_request(record: IdempotencyRecord) -> None:
     _held(record).update(locked_until=None)
 
 
-def claimed_operation(identity: RequestIdentity) -> PaymentOperation | None:
-    """Return the last operation that earlier tries of a request claimed, or None.
+def claimed_operation(identity: RequestIdentity, record: IdempotencyRecord) -> PaymentOperation | None:
+    """Return the last operation that tries of a request claimed since its record was made, or None.
 
-    An operation that certainly wasn't sent is left out: it doesn't prevent another try.
+    An operation that certainly wasn't sent is left out: it doesn't prevent another try. What another request claimed
+    under the same key, before that had expired, is none of this request's.
     """
-    operations = PaymentOperation.objects.filter(request_key=identity.request_key)
+    since = record.created_at - LOCK  # The clocks of the machines that serve two tries may differ.
+    operations = PaymentOperation.objects.filter(request_key=identity.request_key, created_at__gt=since)
     return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
 
 

@@ -16,12 +16,15 @@ from payments.services.ledger.operations import Checkpoint, watching
 from payments.services.ledger.records import record_result
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script
+from payments.testing.scripted import Verb
 from tests.api.client import ROOT, Answer, Visitor
 
 pytestmark = pytest.mark.django_db
 
 OPEN = [Outcome.PENDING, Outcome.UNKNOWN]
 STAFF = "staff/payment-collections/"
+ROOM: dict[str, Any] = {"update": providers.UpdateResult, "cancel": providers.CancelResult}
+"""How a session gives way to money that was received."""
 
 
 def followed(visitor: Visitor, accepted: Answer) -> Any:
@@ -30,6 +33,13 @@ def followed(visitor: Visitor, accepted: Answer) -> Any:
     found = visitor.get(accepted.headers["Location"].removeprefix(f"{ROOT}/"))
     assert found.status == 200
     return found.body
+
+
+def learn_that_room_was_made(verb: str) -> None:
+    """Record that the one open operation has made a session smaller, or canceled it."""
+    operation = PaymentOperation.objects.open().get()
+    values = {"amount": operation.amount, "currency_code": "eur"} if verb == "update" else {}
+    record_result(operation, ROOM[verb](outcome=Outcome.SUCCEEDED, **values))
 
 
 @pytest.mark.parametrize("outcome", OPEN)
@@ -240,3 +250,49 @@ def test_marking_as_paid_sent_again_goes_on_where_it_was_interrupted(
     found = boss.post(path)
 
     assert (found.status, found.body["captured_amount"]) == (200, "100.00")
+
+
+@pytest.mark.parametrize(
+    ("split", "verb", "asked"),
+    [("50.00", "update", "60.00"), ("70.00", "cancel", "100.00"), ("70.00", "cancel", None)],
+)
+def test_marking_as_paid_sent_again_receives_what_is_missing(
+    boss: Visitor, collection: PaymentCollection, script: Script, *, split: str, verb: Verb, asked: str | None
+) -> None:
+    held = services.create_payment_session(collection, provider_id="system", amount="30.00")
+    services.authorize_payment_session(held)
+    services.create_payment_session(collection, provider_id="scripted", amount=split)
+    script.next(verb, ROOM[verb](outcome=Outcome.UNKNOWN))
+    boss.headers = {"Idempotency-Key": "once"}
+    path, body = f"{STAFF}{collection.pk}/mark-as-paid/", {} if asked is None else {"amount": asked}
+    interrupted = boss.post(path, body)
+    assert (interrupted.status, interrupted.body["captured_amount"]) == (202, "30.00")
+
+    learn_that_room_was_made(verb)
+    found = boss.post(path, body)
+    again = boss.post(path, body)
+
+    received = (200, asked or "100.00")
+    assert (found.status, found.body["captured_amount"]) == received
+    assert (again.status, again.body["captured_amount"]) == received
+
+
+@pytest.mark.parametrize(("asked", "left"), [("20.00", "30.00"), ("50.00", None), (None, None)])
+def test_marking_a_part_as_paid_sent_again_takes_it_off_once(
+    boss: Visitor, collection: PaymentCollection, script: Script, asked: str | None, left: str | None
+) -> None:
+    session = services.create_payment_session(collection, provider_id="scripted", amount="50.00")
+    verb: Verb = "cancel" if left is None else "update"
+    script.next(verb, ROOM[verb](outcome=Outcome.UNKNOWN))
+    boss.headers = {"Idempotency-Key": "once"}
+    path = f"{STAFF}{collection.pk}/mark-as-paid/"
+    body = {"payment_session_id": session.pk} | ({} if asked is None else {"amount": asked})
+    assert boss.post(path, body).status == 202
+
+    learn_that_room_was_made(verb)
+    found = boss.post(path, body)
+
+    session.refresh_from_db()
+    assert (found.status, found.body["captured_amount"]) == (200, asked or "50.00")
+    assert session.status == ("canceled" if left is None else "pending")
+    assert left is None or session.amount == Decimal(left)

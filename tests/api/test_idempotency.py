@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
+from payments import services
+from payments.api.idempotency import REPLAYED
 from payments.models import IdempotencyRecord, Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.providers import CaptureResult, Failure, RefundResult
+from payments.providers import CaptureResult, Failure, InitiateResult, RefundResult
 from payments.services.idempotency import LIFETIME, LOCK, RequestIdentity
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.services.ledger.records import record_result
 from payments.states import OperationStatus, Outcome
 from payments.testing import Script
+from payments.testing.scripted import Verb
 from tests.api.client import Answer, Visitor
+from tests.reliability.clocks import TestClock
 from tests.threads import times
 
 KEY = "order-1-attempt-1"
@@ -197,6 +202,26 @@ def test_a_request_whose_process_died_is_not_made_twice(
     assert len(script.requests("refund")) <= 1
 
 
+def test_a_session_that_could_not_be_created_is_created_by_the_next_try(
+    guest: Visitor, collection: PaymentCollection, script: Script
+) -> None:
+    path, body = (
+        f"storefront/payment-collections/{collection.pk}/payment-sessions/",
+        {"provider_id": "scripted"},
+    )
+    replaced = guest.post(path, body)
+    script.next("initiate", InitiateResult(outcome=Outcome.NOT_SENT))
+    assert send(guest, path, body).status == 503
+
+    created = send(guest, path, body)
+    again = send(guest, path, body)
+
+    assert (created.status, created.body["status"]) == (201, "pending")
+    assert created.body["id"] != replaced.body["id"]
+    assert (again.status, again.body["id"]) == (201, created.body["id"])
+    assert script.verbs == ["initiate", "cancel", "initiate", "initiate"]
+
+
 def test_a_session_is_created_once(guest: Visitor, collection: PaymentCollection, script: Script) -> None:
     path = f"storefront/payment-collections/{collection.pk}/payment-sessions/"
     first = send(guest, path, {"provider_id": "scripted"})
@@ -296,6 +321,28 @@ def test_an_expired_key_may_be_used_for_something_else(boss: Visitor) -> None:
     other = send(boss, "staff/payment-collections/", {"amount": "6.00", "currency_code": "eur"})
     assert other.status == 201
     assert other.body["amount"] == "6.00"
+
+
+@pytest.mark.parametrize("is_pruned", [False, True])
+@pytest.mark.parametrize("verb", ["capture", "refund"])
+def test_an_expired_key_may_be_used_to_move_money_again(
+    boss: Visitor, payment: Payment, script: Script, clock: TestClock, *, verb: Verb, is_pruned: bool
+) -> None:
+    if verb == "refund":
+        services.capture_payment(payment)
+    path = f"staff/payments/{payment.pk}/{verb}/"
+    assert send(boss, path, {"amount": "10.00"}).status == 200
+    clock.advance(LIFETIME + LOCK)
+    if is_pruned:
+        IdempotencyRecord.objects.all().delete()
+
+    other = send(boss, path, {"amount": "20.00"})
+    again = send(boss, path, {"amount": "20.00"})
+
+    moved = [answer.body[f"{verb}{'d' if verb == 'capture' else 'ed'}_amount"] for answer in (other, again)]
+    assert moved == ["30.00", "30.00"]
+    assert [REPLAYED in answer.headers for answer in (other, again)] == [False, True]
+    assert [request.amount for request in script.requests(verb)][-2:] == [Decimal(10), Decimal(20)]
 
 
 def test_one_key_at_once_from_eight_sides_refunds_once(

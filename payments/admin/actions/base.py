@@ -256,14 +256,15 @@ class ActionGuard:
 
     def perform(self, values: Values) -> Report:
         """Take the action on the version that was begun; raise PaymentError where it was refused, with nothing done."""
-        if self._record is None:
+        record = self._record
+        if record is None:
             raise RuntimeError("The version isn't taken.")
-        with serving_request(self._identity, self._record):
+        with serving_request(self._identity, record):
             report = self._run(values)
         row = self._context.reread(self._row)
         try:
             report = report or report_success(
-                self._action, row, values, reconnecting(lambda: claimed_operation(self._identity))
+                self._action, row, values, reconnecting(lambda: claimed_operation(self._identity, record))
             )
             self._context.log(self._row, self._action, report)
         finally:

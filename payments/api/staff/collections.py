@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any, TypedDict
 
@@ -35,11 +36,14 @@ from payments.conf import payable_models
 from payments.exceptions import AmountError, NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
+from payments.money import ZERO
 from payments.services.search import Search
-from payments.states import CollectionStatus, OperationKind
+from payments.states import CollectionStatus, OperationKind, OperationStatus
 
 MAX_KEY = 255
 MAX_NOTE = 2000
+
+_UNDONE = (OperationStatus.DECLINED, OperationStatus.NOT_SENT)
 
 
 class NamedPayable(TypedDict):
@@ -250,18 +254,36 @@ class MarkAsPaidView(CollectionBaseView):
         return self.run(self._pay, collection, **values)
 
     def _pay(self, collection: PaymentCollection, **values: Any) -> None:
-        if self.earlier is not None and self._has_received(self.earlier):
+        left = values if self.earlier is None else self._left(self.earlier, **values)
+        if left is None:
             return
         try:
-            services.mark_payment_collection_as_paid(collection, **values)
+            services.mark_payment_collection_as_paid(collection, **left)
         except AmountError as error:
             if self.earlier is None or error.code != "nothing_left":
                 raise  # What is paid since an earlier try of this very request is no error of this one.
 
-    def _has_received(self, earlier: PaymentOperation) -> bool:
-        """Return whether an earlier try of the request has recorded what was received: it isn't received twice."""
+    def _left(
+        self,
+        earlier: PaymentOperation,
+        *,
+        amount: Decimal | None = None,
+        session: PaymentSession | None = None,
+        **values: Any,
+    ) -> dict[str, Any] | None:
+        """Return what earlier tries of the request haven't received yet, or None: nothing is received twice."""
         mine = PaymentOperation.objects.filter(request_key=earlier.request_key)
-        return mine.filter(kind=OperationKind.CAPTURE).exists()
+        opened = mine.filter(kind=OperationKind.INITIATE)
+        taken = mine.filter(kind=OperationKind.CAPTURE).exclude(status__in=_UNDONE)
+        if taken.filter(session__in=opened.values("session")).exists():
+            return None  # That was the last step.
+        if session is not None and not (opened.exists() or mine.filter(session=session).exists()):
+            return {"amount": amount, "session": session, **values}
+        if session is not None and amount is None:
+            amount = session.amount
+        if amount is not None:
+            amount -= sum((operation.amount for operation in taken), ZERO)
+        return None if amount == ZERO else {"amount": amount, **values}
 
 
 def _session(collection: PaymentCollection, session_id: str) -> PaymentSession:

@@ -161,7 +161,8 @@ class CollectionSessionsView(SessionActionView):
     def post(self, request: Request, collection_id: str) -> Response:
         """Create a session: 201, or 202 where the provider hasn't answered."""
         collection = self.get_collection(collection_id)
-        if self.earlier is not None:
+        # An earlier try may have replaced a session, and then not reached the provider of the new one.
+        if self.earlier is not None and self.earlier.kind == OperationKind.INITIATE:
             return self._resume(self.earlier)
         values = self.read(currency_code=collection.currency_code)
         return_url = values.pop("return_url", None)
