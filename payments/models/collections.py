@@ -86,7 +86,7 @@ class PaymentCollection(DerivedStatusModel):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    payable_id = models.CharField(_("payable id"), max_length=MAX_KEY, null=True, blank=True)  # noqa: DJ001 - with the type
+    payable_id = KeyField(_("payable id"), max_length=MAX_KEY, null=True, blank=True)
     payable = PayableForeignKey("payable_type", "payable_id")
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -96,9 +96,7 @@ class PaymentCollection(DerivedStatusModel):
         on_delete=models.SET_NULL,
         related_name="payment_collections",
     )
-    customer_key = models.CharField(
-        _("key of the customer"), max_length=255, blank=True, default="", editable=False
-    )
+    customer_key = KeyField(_("key of the customer"), max_length=255, blank=True, default="", editable=False)
     description = models.TextField(_("description"), blank=True, default="")
     metadata = models.JSONField(_("metadata"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)

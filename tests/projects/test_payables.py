@@ -151,6 +151,13 @@ def test_rows_of_one_family_are_not_mixed_up() -> None:
     assert len({opened(row).pk for row in rows}) == 3
 
 
+@pytest.mark.parametrize("other", ["AB", "äb", "ａb"])
+def test_rows_with_similar_keys_are_not_mixed_up(other: str) -> None:
+    services.create_payment_collection(amount="10.00", currency_code="eur", payable=TextRow(pk="ab"))
+    assert PaymentCollection.objects.for_payable(TextRow(pk="ab")).exists()
+    assert not PaymentCollection.objects.for_payable(TextRow(pk=other)).exists()
+
+
 def test_a_child_that_is_gone_is_not_opened() -> None:
     child = WebBooking.objects.create(name="A")
     child.delete(keep_parents=True)
