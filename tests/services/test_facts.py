@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +14,7 @@ from payments import providers, services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentEvent, PaymentSession
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
+from payments.stored import stored_moment
 from payments.testing import Script
 from tests.services.facts import (
     AUTHORIZED,
@@ -44,6 +47,42 @@ def test_time_of_the_authorization_is_the_providers(session: PaymentSession) -> 
         providers.SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, occurred_at=moment),
     )
     assert session.authorized_at == moment
+
+
+NOON = timezone.now().replace(microsecond=0)
+
+
+@pytest.mark.parametrize("first", [None, NOON - timedelta(hours=1)])
+@pytest.mark.parametrize("later", [NOON - timedelta(minutes=1), NOON + timedelta(days=7)])
+def test_what_is_held_longer_is_not_released_before(
+    session: PaymentSession, card: Script, first: datetime | None, later: datetime
+) -> None:
+    for moment in (first, later, first, NOON - timedelta(days=1)):
+        tell(session, replace(AUTHORIZED, expires_at=moment))
+    payment = Payment.objects.get()
+    assert payment.expires_at == stored_moment(later)
+
+    swept = services.sweep_expired()
+
+    is_over = later < NOON
+    assert (swept.canceled, card.requests("cancel") != []) == (is_over, is_over)
+
+
+@pytest.mark.parametrize("told", [None, NOON + timedelta(days=1)])
+def test_end_of_a_hold_is_known_from_the_answer_that_a_report_has_overtaken(
+    session: PaymentSession, card: Script, told: datetime | None
+) -> None:
+    ends = NOON + timedelta(days=7)
+
+    def answer(request: providers.AuthorizeRequest) -> providers.AuthorizeResult:
+        tell(session, replace(AUTHORIZED, expires_at=told))
+        return providers.AuthorizeResult(
+            outcome=Outcome.SUCCEEDED, amount=request.amount, currency_code="eur", expires_at=ends
+        )
+
+    card.next("authorize", answer)
+    services.authorize_payment_session(session)
+    assert Payment.objects.get().expires_at == stored_moment(ends)
 
 
 STORY = [

@@ -211,8 +211,10 @@ class FactRecorder:
                 )
                 return
             self._authorize(fact, amount)
-        elif payment is not None and fact.authorized_amount in (None, payment.amount):
-            payment.is_by_person = False  # The provider has confirmed what a person had booked.
+        elif payment is not None:
+            if fact.authorized_amount in (None, payment.amount):
+                payment.is_by_person = False  # The provider has confirmed what a person had booked.
+            _record_extension(payment, fact)
         self._confirm(OperationKind.AUTHORIZE, is_news=is_news)
 
     def _authorize(self, fact: SessionFact, amount: Decimal) -> None:
@@ -407,6 +409,13 @@ class FactRecorder:
 
     def _differ(self, code: AttentionReason, *, expected: object, reported: object) -> None:
         self.discrepancies.append(Discrepancy.between(code, expected=expected, reported=reported))
+
+
+def _record_extension(payment: Payment, fact: SessionFact) -> None:
+    """Record that a provider holds the money longer than was known; an earlier end is stale, or it will tell of it."""
+    known, reported = payment.expires_at, fact.expires_at
+    if reported is not None and (known is None or known < reported):
+        payment.expires_at = reported
 
 
 def other_reference(session: PaymentSession, reported: str | None) -> str | None:
