@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -84,6 +84,48 @@ def test_authorization_is_recorded_whatever_was_reported_before_its_answer(
     operation = session.operations.get(kind="authorize")
     assert operation.status == ("attention" if report == CANCELED else "succeeded")
     assert Payment.objects.count() == 1
+
+
+@pytest.mark.parametrize("verb", ["initiate", "authorize"])
+@pytest.mark.parametrize("known", [None, {"charge": "new"}])
+def test_payment_has_from_the_answer_what_the_report_did_not_say(
+    collection: PaymentCollection, card: Script, verb: Any, known: dict[str, str] | None
+) -> None:
+    told: dict[str, Any] = {"provider_reference": "int_1", "provider_data": {"charge": "old"}}
+
+    def answer(request: Any) -> Any:
+        tell(PaymentSession.objects.get(), replace(AUTHORIZED, provider_data=known))
+        if verb == "authorize":
+            return replace(authorized("100.00"), **told)
+        return providers.InitiateResult(outcome=Outcome.SUCCEEDED, **told)
+
+    card.next("initiate", providers.InitiateResult(outcome=Outcome.SUCCEEDED))
+    if verb == "initiate":
+        card.clear()
+    card.next(verb, answer)
+    session = services.create_payment_session(collection, provider_id="card")
+    services.authorize_payment_session(session)
+
+    services.capture_payment(Payment.objects.get())
+    asked = card.requests("capture")[0]
+    assert (asked.provider_reference, asked.provider_data) == ("int_1", known or {"charge": "old"})
+
+
+def test_two_payments_do_not_get_one_reference(rows: None, card: Script) -> None:
+    def answer(request: Any) -> Any:
+        tell(PaymentSession.objects.get(pk=request.session_id), AUTHORIZED)
+        return replace(authorized("100.00"), provider_reference="int_1")
+
+    for _time in range(2):
+        collection = services.create_payment_collection(amount="100.00", currency_code="eur")
+        card.next("initiate", providers.InitiateResult(outcome=Outcome.SUCCEEDED))
+        card.next("authorize", answer)
+        session = services.create_payment_session(collection, provider_id="card")
+        with suppress(OutcomeUnknownError):
+            services.authorize_payment_session(session)
+    references = [payment.provider_reference for payment in Payment.objects.order_by("created_at")]
+    assert references == ["int_1", None]
+    assert PaymentEvent.objects.get(type="fact.discrepancy").data["code"] == "reference_reused"
 
 
 def test_capture_reported_before_its_answer_is_one_capture_and_one_event(

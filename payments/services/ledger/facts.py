@@ -366,8 +366,7 @@ class FactRecorder:
                 setattr(self.session, name, value)
         if fact.provider_reference and self.session.provider_reference is None and self._is_new(fact):
             self.session.provider_reference = fact.provider_reference
-        if not self._is_late_answer:
-            self._renew_payment(fact)
+        self._renew_payment(fact)
 
     def _news_of(self, fact: SessionFact) -> dict[str, Any]:
         """Return the provider's new values by field name; of the public data only those that it has declared."""
@@ -377,8 +376,13 @@ class FactRecorder:
 
     def _renew_payment(self, fact: SessionFact) -> None:
         payment = self.session.payment
-        if payment is not None and fact.provider_data is not None:
+        if payment is None:
+            return
+        if fact.provider_data is not None and not (self._is_late_answer and payment.provider_data):
             payment.provider_data = dict(fact.provider_data)
+        reference = self.session.provider_reference or ""
+        if (Payment, payment.provider_id, reference) not in self.books.taken:
+            payment.provider_reference = payment.provider_reference or reference or None
 
     def _is_new(self, fact: SessionFact) -> bool:
         """Return whether no other session has the provider's reference; note a discrepancy if one has."""
