@@ -203,11 +203,12 @@ class _Person:
     def _erase_matching(self, rows: QuerySet[Any], name: str) -> None:
         """Remove the texts from the documents in a field.
 
-        A document is found by a text as it is, or as JSON escapes it.
+        A document is found by a text as it is, or as JSON escapes it: then a database can't tell “ü” from “Ü”.
         """
         wanted = Q()
         for text in self.texts:
-            wanted |= Q(written__icontains=text) | Q(written__icontains=json.dumps(text)[1:-1])
+            for form in {text, text.lower(), text.upper(), text.title()}:
+                wanted |= Q(written__icontains=form) | Q(written__icontains=json.dumps(form)[1:-1])
         if not wanted:
             return
         for row in rows.annotate(written=Cast(name, TextField())).filter(wanted).iterator():

@@ -226,6 +226,16 @@ def _figures(collection: PaymentCollection) -> list[Any]:
     return [*figures, *collection.events.order_by("id").values_list("type", flat=True)]
 
 
+@pytest.mark.parametrize("text", [EMAIL, EMAIL.title(), NAME, NAME.upper(), NAME.lower()])
+def test_customer_is_found_in_stored_answers_however_they_are_written(
+    customer: AbstractBaseUser, text: str
+) -> None:
+    record = IdempotencyRecordFactory.create(response_body={"note": f"by {text}, by phone"})
+    services.erase_customer(customer)
+    record.refresh_from_db()
+    assert record.response_body == {"note": "by [erased], by phone"}
+
+
 def test_erasing_again_changes_nothing(customer: AbstractBaseUser, script: Script) -> None:
     collection = life(customer, script)
     services.erase_customer(customer)
