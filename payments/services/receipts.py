@@ -29,12 +29,11 @@ from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
-from payments.services.ledger.totals import check_excess, refresh_totals
+from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
 from payments.services.providers import usable_provider
 from payments.services.sessions import (
     authorize_payment_session,
     cancel_payment_session,
-    create_payment_session,
     update_payment_session,
 )
 from payments.states import EventSource
@@ -72,7 +71,7 @@ def mark_payment_collection_as_paid(
     if session is not None:
         desk.receive_for(session, amount)
     elif amount is None or desk.is_all(amount):
-        desk.receive_all()
+        desk.receive_all(None if amount is None else parse_amount(amount, collection.currency_code))
     else:
         desk.receive(parse_amount(amount, collection.currency_code))
     reconnecting(collection.refresh_from_db)
@@ -105,34 +104,41 @@ class _Desk:
 
     def is_all(self, amount: Decimal | int | str) -> bool:
         """Return whether an amount (major units) is all that can still be received; raise AmountError for more."""
-        reconnecting(self._collection.refresh_from_db)
-        held = sum((row.capturable_amount for row in self._held()), ZERO)
-        left = self._collection.amount - self._collection.authorized_amount + held
-        currency = self._collection.currency_code
+        left, currency = self._left(self._held()), self._collection.currency_code
         wanted = parse_amount(amount, currency)
         check_excess(wanted, left, currency)
         return wanted == left
 
-    def receive_all(self) -> None:
-        """Receive all that is left, and cancel the unauthorized sessions."""
-        taken = self._capture(None)
-        collection = self._collection
+    def receive_all(self, amount: Decimal | None) -> None:
+        """Receive all that is left, at most an amount (major units), and cancel the unauthorized sessions.
+
+        If the collection's amount is raised meanwhile, nobody has received the difference.
+        """
+        held, collection = self._held(), self._collection
+        rest = self._left(held) if amount is None else min(amount, self._left(held))
+        taken = self._capture(held, rest)
+        rest -= taken
         reconnecting(collection.refresh_from_db)
-        if collection.authorized_amount < collection.amount:
+        if rest > ZERO and collection.authorized_amount < collection.amount:
             sessions = PaymentSession.objects.filter(collection=collection.pk).unauthorized()
             for split in sessions.filter(is_split=True).select_related("authorized_payment"):
                 self._abandon(split)
-            session = create_payment_session(collection, provider_id=self._provider_id, **self._origin)
-            authorize_payment_session(session, **self._origin)
-            self._capture(None)
+            self._open(rest, replaces=True)
         elif not taken:
             raise AmountError(
                 _("There is nothing left to pay; capture what is authorized."), code="nothing_left"
             )
 
+    def _left(self, held: Sequence[Payment]) -> Decimal:
+        """Return what can still be received, in major units, including what these payments hold."""
+        collection = self._collection
+        reconnecting(collection.refresh_from_db)
+        capturable = sum((row.capturable_amount for row in held), ZERO)
+        return collection.amount - collection.authorized_amount + capturable
+
     def receive(self, amount: Decimal) -> None:
         """Receive a part (major units): capture what is held for such receipts, then open a session for the rest."""
-        rest = amount - self._capture(amount)
+        rest = amount - self._capture(self._held(), amount)
         if rest > ZERO:
             self._make_room(rest)
             self._open(rest)
@@ -152,14 +158,13 @@ class _Desk:
         self._shrink(session, wanted)
         self._open(wanted)
 
-    def _capture(self, limit: Decimal | None) -> Decimal:
-        """Capture what the `MARK_AS_PAID_PROVIDER` holds, up to a limit; return the captured amount."""
+    def _capture(self, held: Sequence[Payment], limit: Decimal) -> Decimal:
+        """Capture what these payments hold, up to a limit; return the captured amount."""
         taken = ZERO
-        for payment in self._held():
-            left = None if limit is None else limit - taken
-            if left is not None and left <= ZERO:
+        for payment in held:
+            part = min(limit - taken, payment.capturable_amount)
+            if part <= ZERO:
                 break
-            part = payment.capturable_amount if left is None else min(left, payment.capturable_amount)
             self._capture_payment(payment, part)
             taken += part
         return taken
@@ -202,26 +207,30 @@ class _Desk:
         self._abandon(split)
         return Decimal(whole)
 
-    def _open(self, amount: Decimal) -> None:
-        """Create, authorize and capture a session for an amount, and adjust the session that covers the rest."""
+    def _open(self, amount: Decimal, *, replaces: bool = False) -> None:
+        """Create, authorize and capture a session for an amount, and adjust the session that covers the rest.
+
+        With `replaces`, it takes the place of that session, and is for less if less is left.
+        """
         provider = usable_provider(self._provider_id)
 
         def claim(books: Books) -> Sequence[PaymentOperation]:
-            session = claims.insert_session(books, provider, amount, context=PaymentContext(), lifetime=None)
+            replaced = claims.claim_replacement(books) if replaces else []
+            asked = None if replaces and remaining_amount(books) <= amount else amount
+            session = claims.insert_session(books, provider, asked, context=PaymentContext(), lifetime=None)
             operation = claims.claim_initiation(books, session)
             refresh_totals(books)
-            return [operation]
+            return [*replaced, operation]
 
         origin = Origin.of(**self._origin)
         performance = perform(self._collection.pk, claim, origin=origin, scope=Scope())
-        performance.raise_first()
-        session_id = performance.steps[-1].operation.session_id
-        session = authorize_payment_session(
-            PaymentSession.objects.select_related("collection").get(pk=session_id), **self._origin
-        )
+        performance.steps[-1].raise_for_outcome()
+        opened = performance.books.session(performance.steps[-1].operation.session_id)
+        session = authorize_payment_session(opened, **self._origin)
         if session.payment is not None:
-            self._capture_payment(session.payment, amount)
-        self._resize()
+            self._capture_payment(session.payment, session.payment.amount)
+        if not replaces:
+            self._resize()
 
     def _resize(self) -> None:
         """Have the session for what is left cover the new rest; cancel it if its provider can't change it."""

@@ -12,6 +12,8 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import AmountError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection
+from payments.providers import CancelResult
+from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.scripted import Verb
 
@@ -40,6 +42,38 @@ def test_open_sessions_are_canceled_whether_splits_or_not(
         list(collection.sessions.filter(provider="card").values_list("status", flat=True)) == ["canceled"] * 2
     )
     assert Payment.objects.get().amount == Decimal(100)
+
+
+@pytest.mark.parametrize("asked", [None, "100.00"])
+@pytest.mark.parametrize("expected", [None, "30.00"])
+@pytest.mark.parametrize(("price", "left"), [("150.00", "50.00"), ("80.00", None)])
+def test_nobody_has_received_what_an_order_costs_more_meanwhile(
+    collection: PaymentCollection,
+    card: Script,
+    *,
+    asked: str | None,
+    expected: str | None,
+    price: str,
+    left: Any,
+) -> None:
+    if expected is not None:
+        held = services.create_payment_session(collection, provider_id="system", amount=expected)
+        services.authorize_payment_session(held)
+    services.create_payment_session(collection, provider_id="card", amount="20.00")
+
+    def answer(request: Any) -> CancelResult:
+        order = PaymentCollection.objects.get()
+        services.update_payment_collection(order, amount=price)
+        return CancelResult(outcome=Outcome.SUCCEEDED)
+
+    card.next("cancel", answer)
+    services.mark_payment_collection_as_paid(collection, amount=asked)
+
+    assert collection.amount == Decimal(price)
+    assert collection.captured_amount == (Decimal(100) if left else Decimal(price))
+    assert collection.status == ("partially_captured" if left else "completed")
+    if left:
+        assert services.create_payment_session(collection, provider_id="card").amount == Decimal(left)
 
 
 def test_installments_that_are_due_later_are_canceled(collection: PaymentCollection, card: Script) -> None:
