@@ -104,6 +104,16 @@ SHAPES: Final[dict[str, Callable[[str], Any]]] = {
 }
 """Values of 64 KiB that are made of a piece."""
 
+PLAIN: Final = ("many numbers", "long numbers", "many lists")
+"""The shapes that are the same whatever the piece."""
+
+
+def values_of(shapes: Iterable[str], pieces: Iterable[str]) -> Any:
+    """Yield each of these shapes made of each of these pieces, and those without a piece once."""
+    first, *others = pieces
+    for shape in shapes:
+        yield from (SHAPES[shape](piece) for piece in ([first] if shape in PLAIN else [first, *others]))
+
 
 def seconds(call: Callable[[], object]) -> float:
     """Return how much CPU a call takes; the least of three times, should one be too much."""
@@ -148,9 +158,21 @@ def bodies_of(route: Route, keys: dict[str, str], value: Any) -> list[Any]:
 
 
 CHANGING: Final = [route for route in ROUTES if route.method in ("POST", "PUT", "PATCH")]
+AUTHORIZING: Final = [
+    route for route in CHANGING if route.path == "storefront/payment-sessions/{session}/authorize/"
+]
 LISTS: Final = [route for route in ROUTES if route.method == "GET" and not route.path.endswith("}/")]
 EVERYDAY: Final = ("\ufdfa",)
 """The pieces that are tried every day."""
+
+READ: Final = ("\ufdfa", "4242-", "4 ", "a", "&#52;")
+"""One piece of each kind: what is normalized, looks like a card, only begins to, is short, and is decoded."""
+
+WORST: Final = {
+    **dict.fromkeys(SHAPES, "\ufdfa"),
+    **dict.fromkeys(["a long key and many values", "deep", "a long text", "many texts"], "4 "),
+}
+"""What makes each shape the dearest."""
 
 HEADERS: Final = (
     "Idempotency-Key",
@@ -206,8 +228,8 @@ def with_bodies(
     owner: Visitor, payment: Payment, routes: Iterable[Route], pieces: Iterable[str], shape: str
 ) -> Any:
     keys = keys_of(payment)
-    for route, piece in product(routes, pieces):
-        for body in bodies_of(route, keys, SHAPES[shape](piece)):
+    for route, value in product(routes, values_of([shape], pieces)):
+        for body in bodies_of(route, keys, value):
             yield owner.client, route.method, f"{ROOT}/{filled(route.path, keys)}", written(body), {}
 
 
@@ -235,10 +257,15 @@ def test_list_takes_twenty_values_of_a_parameter_at_most(boss: Visitor, name: st
     "A stranger sends the most costly body that there is", "it costs less than a fifth of a second"
 )
 def test_no_body_costs_more_than_its_size(owner: Visitor, payment: Payment, shape: str) -> None:
-    routes = [
-        route for route in CHANGING if route.path.endswith("storefront/payment-sessions/{session}/authorize/")
-    ]
-    assert too_slow(with_bodies(owner, payment, routes, EVERYDAY, shape)) == []
+    assert too_slow(with_bodies(owner, payment, AUTHORIZING, EVERYDAY, shape)) == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_body_costs_more_than_its_size_whatever_it_is_made_of(
+    owner: Visitor, payment: Payment, shape: str
+) -> None:
+    assert too_slow(with_bodies(owner, payment, AUTHORIZING, READ, shape)) == []
 
 
 @pytest.mark.thorough
@@ -246,7 +273,7 @@ def test_no_body_costs_more_than_its_size(owner: Visitor, payment: Payment, shap
 def test_no_body_costs_more_than_its_size_at_any_address(
     owner: Visitor, payment: Payment, shape: str
 ) -> None:
-    assert too_slow(with_bodies(owner, payment, CHANGING, ["\ufdfa", "4242-", "a"], shape)) == []
+    assert too_slow(with_bodies(owner, payment, CHANGING, [WORST[shape]], shape)) == []
 
 
 def with_queries(owner: Visitor, payment: Payment, routes: Iterable[Route], pieces: Iterable[str]) -> Any:
@@ -271,7 +298,7 @@ def test_no_query_costs_more_than_its_size(owner: Visitor, payment: Payment) -> 
 
 @pytest.mark.thorough
 def test_no_query_costs_more_than_its_size_at_any_address(owner: Visitor, payment: Payment) -> None:
-    assert too_slow(with_queries(owner, payment, LISTS, ["\ufdfa", "4242-", "&nbsp;", "card4"])) == []
+    assert too_slow(with_queries(owner, payment, LISTS, ["\ufdfa", "4242-"])) == []
 
 
 def with_headers(client: Client, path: str, body: str, names: Iterable[str], pieces: Iterable[str]) -> Any:
@@ -287,11 +314,11 @@ def test_no_header_costs_more_than_its_size(owner: Visitor, payment: Payment) ->
 
 @pytest.mark.thorough
 def test_no_header_costs_more_than_its_size_whatever_is_in_it(owner: Visitor, payment: Payment) -> None:
-    for path in (
-        f"storefront/payment-sessions/{payment.session_id}/authorize/",
-        "storefront/payment-collections/",
+    for path, pieces in (
+        (f"storefront/payment-sessions/{payment.session_id}/authorize/", PIECES),
+        ("storefront/payment-collections/", READ),
     ):
-        assert too_slow(with_headers(owner.client, f"{ROOT}/{path}", "{}", HEADERS, PIECES)) == []
+        assert too_slow(with_headers(owner.client, f"{ROOT}/{path}", "{}", HEADERS, pieces)) == []
 
 
 def with_deliveries(path: str, shapes: Iterable[str], pieces: Iterable[str]) -> Any:
@@ -307,10 +334,9 @@ def with_deliveries(path: str, shapes: Iterable[str], pieces: Iterable[str]) -> 
         "PayPal-Auth-Algo": "SHA256withRSA",
         "PayPal-Cert-Url": "https://api.paypal.com/v1/notifications/certs/CERT-" + "a" * SIZE,
     }
-    for shape, piece in product(shapes, pieces):
-        event = {"id": "1", "event_type": "x", "create_time": moment, "resource": SHAPES[shape](piece)}
+    for value in values_of(shapes, pieces):
+        event = {"id": "1", "event_type": "x", "create_time": moment, "resource": value}
         yield Client(), "POST", path, json.dumps(event, ensure_ascii=False), proofs
-    yield from with_headers(Client(), path, "{}", PROOFS, pieces)
 
 
 @pytest.mark.parametrize("alias", [*PROVIDERS, "nowhere"])
@@ -318,26 +344,32 @@ def test_no_unsigned_delivery_costs_more_than_its_size(alias: str) -> None:
     with configured_provider(alias, PROVIDERS.get(alias, PROVIDERS["stripe"])):
         path = f"{ROOT}/webhooks/{alias}/"
         assert too_slow(with_deliveries(path, ["many keys", "deep", "long numbers"], EVERYDAY)) == []
+        assert too_slow(with_headers(Client(), path, "{}", PROOFS, EVERYDAY)) == []
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("alias", PROVIDERS)
 def test_no_unsigned_delivery_costs_more_than_its_size_whatever_is_in_it(alias: str) -> None:
     with configured_provider(alias, PROVIDERS[alias]):
-        assert too_slow(with_deliveries(f"{ROOT}/webhooks/{alias}/", SHAPES, PIECES)) == []
+        path = f"{ROOT}/webhooks/{alias}/"
+        assert too_slow(with_deliveries(path, SHAPES, READ)) == []
+        assert too_slow(with_headers(Client(), path, "{}", PROOFS, PIECES)) == []
 
 
-@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize(
+    "piece",
+    [pytest.param(piece, marks=[] if piece in READ else [pytest.mark.thorough]) for piece in PIECES],
+)
 def test_looking_for_card_data_costs_no_more_than_the_size(piece: str) -> None:
     values = [SHAPES[shape](piece) for shape in ("a long key and many values", "deep", "a long text")]
     assert all(seconds(partial(find, value)) < BOUND for find in (find_card_data, redact) for value in values)
 
 
 @pytest.mark.thorough
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from(PIECES) | st.text(max_size=3), min_size=1, max_size=4).map("".join),
-    st.sampled_from(sorted(SHAPES)),
+    st.sampled_from(sorted(SHAPES.keys() - PLAIN)),
 )
 def test_no_card_data_is_found_that_is_costly_to_look_for(piece: str, shape: str) -> None:
     piece = piece.encode(errors="replace").decode() or "a"
