@@ -328,6 +328,7 @@ def a_telephone_number(random: Random) -> str:
     return f"+{random.randrange(1, 99)} {random.randrange(10, 999)} {random.randrange(10**6, 10**8)}"
 
 
+@pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     "kind",
     [
@@ -342,12 +343,15 @@ def a_telephone_number(random: Random) -> str:
         a_telephone_number,
     ],
 )
-def test_what_is_there_for_good_reasons_is_never_taken_for_a_card(kind: Callable[[Random], str]) -> None:
+def test_what_is_there_for_good_reasons_is_never_taken_for_a_card(
+    kind: Callable[[Random], str], count: int
+) -> None:
     random = Random(4242)  # noqa: S311
-    texts = (kind(random) for _ in range(20_000))
+    texts = (kind(random) for _ in range(count))
     assert [text for text in texts if has_card_number(text)] == []
 
 
+@pytest.mark.parametrize("size", [200_000, pytest.param(1_000_000, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     "piece",
     [
@@ -355,7 +359,7 @@ def test_what_is_there_for_good_reasons_is_never_taken_for_a_card(kind: Callable
         *("%2534", "4 %2525", "&amp;#52;", "\\", "\\u0034", "4 \\\\u005c"),
     ],
 )
-def test_a_long_text_takes_no_more_than_its_share_of_time(piece: str) -> None:
+def test_a_long_text_takes_no_more_than_its_share_of_time(piece: str, size: int) -> None:
     def seconds(length: int) -> float:
         text = piece * (length // len(piece))
         started = process_time()
@@ -363,4 +367,4 @@ def test_a_long_text_takes_no_more_than_its_share_of_time(piece: str) -> None:
         return process_time() - started
 
     seconds(10_000)
-    assert seconds(1_000_000) < 60 * max(seconds(50_000), 0.005)
+    assert seconds(size) < 60 * max(seconds(size // 20), size / 2e8)
