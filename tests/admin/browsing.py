@@ -29,6 +29,9 @@ _UNREACHABLE: Final = """() => [...document.querySelectorAll('.payments-button')
     return !button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
 }).map((button) => button.textContent)"""
 
+ONLY_CONTRAST: Final = {"runOnly": ["color-contrast"]}
+NO_CONTRAST: Final = {"rules": {"color-contrast": {"enabled": False}}}
+
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
 
@@ -100,18 +103,38 @@ def log_in(page: Page, site: str, name: str) -> None:
     page.wait_for_url("**/admin/")
 
 
-def barriers(page: Page) -> list[str]:
-    """Return what axe finds wrong with the page's content, in a line each.
+def barriers(page: Page, options: dict[str, Any] | None = None) -> list[str]:
+    """Return what axe finds wrong with the page's content, in a line each; `options` are axe's own.
 
     The search bar of stock Django is left out: its label is a picture, and its links are not underlined.
     """
     context = {"include": [["#content"]], "exclude": [["#changelist-search"]]}
-    violations = Axe().run(page, context=context).response["violations"]
+    violations = Axe().run(page, context=context, options=options).response["violations"]
     return [
         f"{each['id']}: {node['target']} {node['failureSummary']}"
         for each in violations
         for node in each["nodes"]
     ]
+
+
+def faults_in_every_look(page: Page, locale: str) -> list[str]:
+    """Return what is wrong with the page, loaded once: by day, by night and on a phone, and in Arabic from the right.
+
+    Arabic has the colours that English has, and is looked through on the phone.
+    """
+    page.add_style_tag(content="* { transition: none !important; }")
+    wide = ["sticks out"] if sticks_out(page) else []
+    if locale == "en":
+        wide += barriers(page)
+        page.emulate_media(color_scheme="dark")
+        wide += [f"by night: {each}" for each in barriers(page, ONLY_CONTRAST)]
+        page.emulate_media(color_scheme="light")
+    page.set_viewport_size(PHONE)
+    narrow = ["sticks out"] if sticks_out(page) else []
+    if locale == "ar":
+        narrow += barriers(page, NO_CONTRAST)
+    page.set_viewport_size(DESK)
+    return wide + [f"on a phone: {each}" for each in narrow]
 
 
 def sticks_out(page: Page) -> bool:

@@ -9,6 +9,8 @@ from playwright.sync_api import ConsoleMessage, Page
 
 from tests.admin.browsing import (
     DESK,
+    NO_CONTRAST,
+    ONLY_CONTRAST,
     PHONE,
     Chromium,
     log_in,
@@ -40,8 +42,6 @@ COLOURFUL = {
     "resolve",
 }
 """The pages on which, together, everything that has a colour is: contrast is the dearest of axe's questions."""
-ONLY_CONTRAST = {"runOnly": ["color-contrast"]}
-NO_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
 
 
 @pytest.fixture(scope="module")
