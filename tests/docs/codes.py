@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,6 +93,7 @@ class Row:
         return tuple(map(int, first.split(", "))) if re.fullmatch(r"\d{3}(, \d{3})*", first) else ()
 
 
+@cache
 def rows() -> list[Row]:
     """Return every row of the page that is about a code."""
     found = []
@@ -104,6 +106,7 @@ def rows() -> list[Row]:
     return found
 
 
+@cache
 def uses() -> list[Use]:
     """Return every use of a code in the source. Raises LookupError for one that can't be read there."""
     return [use for path in _modules() for use in _uses_in(path)]

@@ -112,6 +112,7 @@ def test_a_projects_own_settings_change_nothing(settings: Any) -> None:
     assert json.dumps(PaymentsSchemaGenerator().get_schema(), sort_keys=True, default=str) == before
 
 
+@pytest.mark.thorough
 def test_the_api_works_without_drf_spectacular_and_opentelemetry() -> None:
     program = (
         "import sys\n"

@@ -97,7 +97,10 @@ def its_settings_module(its_settings: dict[str, Any]) -> str:
     return f"{__name__}.ITS_SETTINGS"
 
 
-@pytest.mark.parametrize(("version", "is_split"), [("3.0.3", True), ("3.1.1", False)])
+@pytest.mark.parametrize(
+    ("version", "is_split"),
+    [("3.0.3", True), pytest.param("3.1.1", False, marks=pytest.mark.thorough)],
+)
 def test_document_of_a_project_is_valid_and_made_without_a_warning(
     tmp_path: Path, version: str, is_split: bool
 ) -> None:
@@ -174,6 +177,7 @@ def test_document_that_is_not_public_has_what_its_reader_may_ask_for(settings: A
     assert not [where for where in paths if "/staff/" in where or "saved-payment-methods" in where]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("its_apps", "count"), [("'drf_spectacular',", "39"), ("", "0")])
 def test_addresses_are_there_where_the_project_has_drf_spectacular(its_apps: str, count: str) -> None:
     program = (

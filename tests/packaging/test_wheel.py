@@ -20,7 +20,11 @@ from tests.packaging.repository import GENERATED, ROOT
 from tests.programs import SECONDS
 
 # One worker builds once for all of them.
-pytestmark = [pytest.mark.database_independent, pytest.mark.xdist_group("wheel")]
+pytestmark = [
+    pytest.mark.database_independent,
+    pytest.mark.thorough,
+    pytest.mark.xdist_group("wheel"),
+]
 
 DIST_INFO = f"django_payment_sessions-{payments.__version__}.dist-info"
 # One file of each kind that packaging tools like to forget, in a place of its own.
@@ -142,7 +146,6 @@ def test_sdist_brings_what_its_tests_need(built: Distributions) -> None:
     assert PROBES.keys() <= names
 
 
-@pytest.mark.thorough
 def test_installed_wheel_migrates_a_database_away_from_the_repository(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -151,7 +154,6 @@ def test_installed_wheel_migrates_a_database_away_from_the_repository(
     assert done.stdout.strip() == str(installed / "payments" / "__init__.py")
 
 
-@pytest.mark.thorough
 def test_what_a_shop_writes_is_checked_against_the_types_of_the_installed_wheel(
     installed: Path, tmp_path: Path
 ) -> None:
