@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
-from itertools import product
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +26,7 @@ from payments.api.throttling import storefront_throttles
 from payments.api.views import authenticators
 from payments.providers import configured_providers, get_provider
 from payments.providers.system import SystemProvider
+from tests.api.pairs import PAIRS, Pairs
 
 SYSTEM = {"BACKEND": "payments.providers.system.SystemProvider"}
 SIMULATOR = "payments.providers.simulator.SimulatorProvider"
@@ -475,13 +475,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("pairs", PAIRS)
 @pytest.mark.parametrize("backend", OPTIONS)
-def test_an_option_either_works_or_is_refused_by_its_name(settings: Settings, backend: str) -> None:
+def test_an_option_either_works_or_is_refused_by_its_name(
+    settings: Settings, backend: str, pairs: Pairs
+) -> None:
     settings.PAYMENTS = {
         "PROVIDERS": {"system": SYSTEM, "card": {"BACKEND": backend, "OPTIONS": OPTIONS[backend]}}
     }
     names = [option.name for option in fields(get_provider("card").options)]
-    for name, value in product(names, NONSENSE):
+    for name, value in pairs(names, NONSENSE):
         entry = {"BACKEND": backend, "OPTIONS": {**OPTIONS[backend], name: value}}
         settings.PAYMENTS = {"PROVIDERS": {"system": SYSTEM, "card": entry}, "ALLOW_PRETEND_MONEY": True}
         errors = [message for message in checks.check_settings() if message.is_serious()]

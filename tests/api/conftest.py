@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.db import connections
 
 from payments import services
+from payments.api.storefront.access import client_secret
 from payments.models import Payment, PaymentCollection
 from payments.testing import Script
 from tests.api.client import Visitor
@@ -71,10 +72,15 @@ def boss(db: None) -> Visitor:
 @pytest.fixture
 def guest(make_order: MakeOrder) -> Visitor:
     """Return a guest who has opened the collection of the order A-1 over 100.00 euros and holds its secret."""
-    make_order()
-    opened = Visitor().post("storefront/payment-collections/", {"reference": "A-1"})
-    assert opened.status == 201
-    return Visitor(secret=opened.body["client_secret"])
+    order = make_order()
+    opened, _is_new = services.open_payment_collection(
+        services.ResolvedPayable(
+            payable=order, amount=order.total, currency_code=order.currency_code, description="Order A-1"
+        ),
+        source="storefront",
+        by_payer=True,
+    )
+    return Visitor(secret=client_secret(opened.pk))
 
 
 @pytest.fixture

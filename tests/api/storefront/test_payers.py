@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from payments import services
 from payments.api.storefront import payables
+from payments.api.storefront.access import client_secret
 from payments.api.views import PaymentsView
 from payments.exceptions import InputError, OperationInProgressError, PaymentError
 from payments.models import AccountHolder, PaymentCollection, PaymentEvent, PaymentSession
@@ -106,21 +107,18 @@ def offer(settings: Any) -> Callable[[bool], None]:
 )
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.database_independent
 def test_a_payer_has_these_rights_and_no_others(
     shopper: Any, offer: Callable[[bool], None], script: Script, face: str, verb: str
 ) -> None:
     # Both doors of the API lead through the same verbs, which every status is tried with.
     statuses = STATUSES if face == "service" else ("pending", "authorized")
+    customer = Visitor(user=shopper)
     for status, maker, is_offered in product(statuses, MAKERS, OFFERED):
-        order = Order.objects.create(
-            number=f"{status}-{maker}-{is_offered}", total=100, currency_code="eur", customer=shopper
-        )
-        visitor = Visitor(user=shopper)
-        opened = visitor.post("storefront/payment-collections/", {"reference": order.number}).body
-        if face == "secret":
-            visitor = Visitor(secret=opened["client_secret"])
+        collection = services.create_payment_collection(amount=100, currency_code="eur", customer=shopper)
+        visitor = Visitor(secret=client_secret(collection.pk)) if face == "secret" else customer
         offer(True)
-        session = session_in(PaymentCollection.objects.get(pk=opened["id"]), script, status, maker)
+        session = session_in(collection, script, status, maker)
         held = session.authorized_amount
         offer(is_offered)
 
@@ -132,6 +130,7 @@ def test_a_payer_has_these_rights_and_no_others(
 
 
 @pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.database_independent
 def test_the_setting_lets_payers_release_what_payers_have_made(
     guest: Visitor, collection: PaymentCollection, script: Script, settings: Any, maker: str
 ) -> None:
@@ -146,6 +145,7 @@ def test_the_setting_lets_payers_release_what_payers_have_made(
 
 
 @pytest.mark.parametrize("value", ["True", 1, None])
+@pytest.mark.database_independent
 def test_only_true_lets_payers_release(
     settings: Any, collection: PaymentCollection, script: Script, value: Any
 ) -> None:
@@ -196,6 +196,7 @@ def test_a_source_is_a_label_and_decides_nothing(collection: PaymentCollection, 
     assert session.status == "canceled"
 
 
+@pytest.mark.database_independent
 def test_a_payers_session_takes_the_place_of_payers_and_leaves_the_shops(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
@@ -236,6 +237,7 @@ def secret_of(user: Any) -> str:
     "Who holds nothing but the secret pays a customer's collection",
     "The provider is told of nobody: nothing saved is used, and nothing is saved",
 )
+@pytest.mark.database_independent
 def test_a_provider_is_told_of_no_customer_who_is_not_asking(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -252,6 +254,7 @@ def test_a_provider_is_told_of_no_customer_who_is_not_asking(
     assert told == [(None, None, None), (str(shopper.pk), shopper.email, "acct_sam")]
 
 
+@pytest.mark.database_independent
 def test_the_data_of_a_payment_from_an_account_are_its_customers(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -315,6 +318,7 @@ def test_an_order_that_changes_hands_takes_its_access_and_secret_with_it(
 )
 @pytest.mark.parametrize("door", ["secret", "log-in"])
 @pytest.mark.parametrize("verb", ["create", "update", "authorize", "cancel"])
+@pytest.mark.database_independent
 def test_who_was_let_in_before_an_order_changed_hands_does_nothing_in_it(
     owned: PaymentCollection,
     shopper: Any,
@@ -363,6 +367,7 @@ def test_who_was_let_in_before_an_order_changed_hands_does_nothing_in_it(
     "The shop is asked again, and the new customer keeps what is theirs",
 )
 @pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.database_independent
 def test_an_old_word_of_the_shop_takes_no_order_back(
     owned: PaymentCollection, shopper: Any, is_late: bool
 ) -> None:
@@ -414,6 +419,7 @@ def test_a_visitor_whose_order_has_gone_meanwhile_finds_nothing(
     assert (owned.customer, owned.secret_generation) == (ben, 1)
 
 
+@pytest.mark.database_independent
 def test_a_guest_who_logs_in_keeps_what_was_begun_and_gets_a_new_secret(
     guest: Visitor, collection: PaymentCollection, shopper: Any
 ) -> None:
@@ -431,6 +437,7 @@ def test_a_guest_who_logs_in_keeps_what_was_begun_and_gets_a_new_secret(
     assert Visitor(user=shopper).get(path).body["accepts_saved_payment_methods"] is True
 
 
+@pytest.mark.database_independent
 def test_what_was_paid_before_an_order_changed_hands_stays_paid(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -446,6 +453,7 @@ def test_what_was_paid_before_an_order_changed_hands_stays_paid(
     assert session.status == "authorized"
 
 
+@pytest.mark.database_independent
 def test_a_session_of_unknown_end_does_not_keep_an_order_from_a_new_customer(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -487,6 +495,7 @@ def test_a_plan_goes_on_as_the_new_customers(owned: PaymentCollection, shopper: 
     "As above: who comes next takes nothing of theirs over",
 )
 @pytest.mark.parametrize("moment", ["deleted", "erased"])
+@pytest.mark.database_independent
 def test_who_comes_after_a_customer_that_is_gone_takes_nothing_of_theirs_over(
     owned: PaymentCollection, shopper: Any, script: Script, moment: str
 ) -> None:
@@ -512,6 +521,7 @@ def test_who_comes_after_a_customer_that_is_gone_takes_nothing_of_theirs_over(
     "A former customer repeats the request with which they had opened the collection, under its key",
     "They get what the reference means to the shop now, and no secret of the new customer's",
 )
+@pytest.mark.database_independent
 def test_a_replay_gives_the_former_customer_no_secret_of_the_new_one(
     shopper: Any, make_order: Callable[..., Order], settings: Any, script: Script
 ) -> None:
@@ -559,6 +569,7 @@ def plan(collection: PaymentCollection, **values: Any) -> list[PaymentSession]:
     "Nobody is charged who hasn't agreed",
 )
 @pytest.mark.parametrize("has_account", [True, False])
+@pytest.mark.database_independent
 def test_nobody_is_charged_by_a_plan_that_somebody_else_has_agreed_to(
     owned: PaymentCollection, script: Script, has_account: bool
 ) -> None:
@@ -581,6 +592,7 @@ def test_nobody_is_charged_by_a_plan_that_somebody_else_has_agreed_to(
     "Who holds nothing but the secret tries bad cards on a plan that is charged by itself",
     "Refused: the customer is charged as they have agreed",
 )
+@pytest.mark.database_independent
 def test_a_stranger_can_not_spoil_what_is_charged_by_itself(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -595,6 +607,7 @@ def test_a_stranger_can_not_spoil_what_is_charged_by_itself(
     assert first.status == "authorized"
 
 
+@pytest.mark.database_independent
 def test_a_customers_own_refused_try_takes_nothing_from_what_was_agreed(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
@@ -626,6 +639,7 @@ def test_whose_account_pays_is_written_down_with_the_account(
     "It isn't known yet whether a provider has made what a former customer pays a part of a plan with",
     "It stays what that customer had asked for: nobody else is shown it, and nothing of theirs is saved",
 )
+@pytest.mark.database_independent
 def test_a_part_whose_beginning_is_unknown_stays_the_former_customers(
     owned: PaymentCollection, shopper: Any, script: Script
 ) -> None:
