@@ -19,17 +19,18 @@ from payments.providers import SessionFact
 from payments.services.payments import capture_payment
 from payments.testing.factories.base import refresh_collection
 from tests.admin.pages import html, listed, listing, page, panel, text
-from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer, make_eventful
+from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer
 from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def eventful(olivia: Any) -> models.PaymentCollection:
-    return make_eventful(actor=olivia)
+def eventful(collection: models.PaymentCollection) -> models.PaymentCollection:
+    return collection
 
 
+@pytest.mark.database_independent
 def test_summary_tells_the_totals_and_how_they_divide(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
@@ -45,6 +46,7 @@ def test_summary_tells_the_totals_and_how_they_divide(
     assert "Partially refunded" in words
 
 
+@pytest.mark.database_independent
 def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     collection = make_collection("100.00")
     payment = make_authorized(collection, amount="70.00")
@@ -65,6 +67,7 @@ def test_summary_tells_what_banks_took_back(operator: Client) -> None:
     assert f'aria-label="Of 100.00 EUR: {bar}"' in shown
 
 
+@pytest.mark.database_independent
 def test_what_was_charged_back_is_shown_as_such_whoever_has_acknowledged_it(operator: Client) -> None:
     payment = capture_payment(make_authorized(make_collection("100.00")))
     never = capture_payment(make_authorized(make_collection("100.00")))
@@ -94,6 +97,7 @@ def test_what_was_charged_back_is_shown_as_such_whoever_has_acknowledged_it(oper
     assert payment.collection_id not in html(operator, listing(models.PaymentCollection, "?charged_back=yes"))
 
 
+@pytest.mark.database_independent
 def test_sessions_are_shown_with_provider_status_and_reference(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
@@ -119,6 +123,7 @@ def test_each_payment_is_followed_by_its_captures_and_refunds_in_order(
     assert "Try again later. processing_error" in shown
 
 
+@pytest.mark.database_independent
 def test_operations_are_shown_with_their_errors(eventful: models.PaymentCollection, operator: Client) -> None:
     shown = panel(html(operator, page(eventful)), "operations")
     assert "Declined 35.00 EUR" in shown
@@ -147,6 +152,7 @@ def test_history_tells_every_change_in_order_and_in_words(
     assert "Admin · olivia" in shown
 
 
+@pytest.mark.database_independent
 def test_pages_are_linked_with_each_other(eventful: models.PaymentCollection, operator: Client) -> None:
     shown = html(operator, page(eventful))
     rows = [*eventful.sessions.all(), *eventful.payments.all(), *eventful.operations.all()]
@@ -158,6 +164,7 @@ def test_pages_are_linked_with_each_other(eventful: models.PaymentCollection, op
     assert f'href="{page(order, site="ops")}"' in html(operator, page(eventful, site="ops"))
 
 
+@pytest.mark.database_independent
 def test_payable_without_admin_page_is_named_only(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
@@ -189,6 +196,7 @@ def test_payable_whose_model_or_key_is_gone_hides_no_money(
     assert "Order not-a-number (no longer there)" in text(html(operator, listing(models.PaymentCollection)))
 
 
+@pytest.mark.database_independent
 def test_amounts_have_the_decimals_of_their_currency(operator: Client) -> None:
     make_collection("1000", "jpy")
     make_collection("1.250", "kwd")
@@ -199,6 +207,7 @@ def test_amounts_have_the_decimals_of_their_currency(operator: Client) -> None:
     assert "1,234.50 EUR" in words
 
 
+@pytest.mark.database_independent
 def test_fully_refunded_collection_says_so(operator: Client) -> None:
     collection = make_collection("30.00")
     payment = capture_payment(make_authorized(collection))
@@ -208,6 +217,7 @@ def test_fully_refunded_collection_says_so(operator: Client) -> None:
     assert "Refunded" in text(html(operator, listing(models.PaymentCollection)))
 
 
+@pytest.mark.database_independent
 def test_installments_show_their_number_due_date_and_whether_they_are_overdue(operator: Client) -> None:
     collection = make_collection("90.00")
     first = timezone.now() - timedelta(days=40)
@@ -220,6 +230,7 @@ def test_installments_show_their_number_due_date_and_whether_they_are_overdue(op
     assert shown.count("Overdue") == 2
 
 
+@pytest.mark.database_independent
 def test_operation_that_needs_attention_is_announced_on_page_and_list(operator: Client) -> None:
     operation = make_attention()
     shown = html(operator, page(operation.collection))
@@ -228,6 +239,7 @@ def test_operation_that_needs_attention_is_announced_on_page_and_list(operator: 
     assert "Needs attention" in text(html(operator, listing(models.PaymentCollection)))
 
 
+@pytest.mark.database_independent
 def test_more_rows_than_fit_are_cut_with_a_link_to_all_of_them(operator: Client) -> None:
     collection = make_collection("500.00")
     services.create_installment_plan(collection, provider_id="card", count=LIMIT + 5, interval="month")
@@ -315,6 +327,7 @@ def test_list_is_filtered_by_status_currency_provider_and_open_operations(
         assert set(listed(operator, listing(models.PaymentCollection, query))) == keys, query
 
 
+@pytest.mark.database_independent
 def test_customer_is_linked_and_named_by_email_and_user_name(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
@@ -332,12 +345,14 @@ def test_collection_without_customer_payable_or_session_is_shown(operator: Clien
     assert "Nothing has been authorized." in words
 
 
+@pytest.mark.database_independent
 def test_list_shows_a_collection_in_a_currency_that_is_not_known_any_more(operator: Client) -> None:
     collection = make_collection()
     models.PaymentCollection.objects.filter(pk=collection.pk).update(currency_code="xxq")
     assert "XXQ" in text(html(operator, listing(models.PaymentCollection)))
 
 
+@pytest.mark.database_independent
 def test_headings_tables_and_regions_are_labelled(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.db.models import QuerySet, TextChoices
 from django.test import Client
@@ -18,22 +16,19 @@ from payments.states import Outcome
 from tests.admin.answers import answering
 from tests.admin.pages import html, listed, listing, page, panel, text
 from tests.admin.scenes import (
-    make_account_holder,
     make_attention,
     make_collection,
-    make_customer,
-    make_eventful,
-    make_webhook,
 )
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def eventful(olivia: Any) -> models.PaymentCollection:
-    return make_eventful(actor=olivia)
+def eventful(collection: models.PaymentCollection) -> models.PaymentCollection:
+    return collection
 
 
+@pytest.mark.database_independent
 def test_session_that_waits_for_its_payer_says_what_for(operator: Client) -> None:
     session = create_payment_session(make_collection(), provider_id="card")
     action = NextAction(type="redirect", url="https://bank.example/3ds")
@@ -57,6 +52,7 @@ def test_payment_page_shows_its_movements_and_what_is_held(
     assert "Money refunded" in panel(shown, "history")
 
 
+@pytest.mark.database_independent
 def test_payment_that_was_charged_back_says_so(eventful: models.PaymentCollection, operator: Client) -> None:
     payment = eventful.payments.get(provider="card")
     QuerySet(models.Payment).filter(pk=payment.pk).update(charged_back_amount="20.00")
@@ -81,6 +77,7 @@ def test_operation_that_needs_attention_stands_out_and_is_found_by_filter(operat
     assert operation.idempotency_key in text(shown)
 
 
+@pytest.mark.database_independent
 def test_operation_of_unknown_outcome_says_that_it_keeps_its_reservation(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
@@ -88,6 +85,7 @@ def test_operation_of_unknown_outcome_says_that_it_keeps_its_reservation(
     assert "the amount stays reserved" in text(html(operator, page(operation)))
 
 
+@pytest.mark.database_independent
 def test_capture_and_refund_pages_tell_amount_reason_and_error(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
@@ -115,7 +113,7 @@ def test_event_list_tells_changes_across_collections_and_narrows_down(
 def test_webhook_event_is_shown_with_its_payload_and_linked_to_its_session(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:
-    event = make_webhook(eventful)
+    event = models.WebhookEvent.objects.get()
     shown = html(operator, page(event))
     assert '"amount": 6000' in panel(shown, "payload")
     assert event.session is not None
@@ -124,10 +122,10 @@ def test_webhook_event_is_shown_with_its_payload_and_linked_to_its_session(
     assert listed(operator, listing(models.WebhookEvent, "?q=evt_77")) == [event.pk]
 
 
-def test_account_holder_is_shown_as_the_provider_knows_them(operator: Client) -> None:
-    create_payment_session(make_collection(), provider_id="card")
-    holder = make_account_holder(make_customer())
-    shown = html(operator, page(holder))
+def test_account_holder_is_shown_as_the_provider_knows_them(
+    eventful: models.PaymentCollection, operator: Client
+) -> None:
+    shown = html(operator, page(models.AccountHolder.objects.get()))
     assert "cus_42" in text(shown)
 
 
@@ -159,6 +157,7 @@ def test_search_works_on_every_list_by_the_ids_around_a_row(
         states.WebhookEventStatus,
     ],
 )
+@pytest.mark.database_independent
 def test_every_status_has_a_badge_that_reads_without_colour(choices: type[TextChoices]) -> None:
     for status in choices:
         words = text(status_badge(status.value, choices)).split()
