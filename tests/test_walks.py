@@ -12,6 +12,7 @@ LIMITS: Final = {"verb": 18, "http": 25, "admin": 28, "webhook": 14}
 """Files above the ground. What raises one of these has made the house harder to read."""
 
 
+@pytest.mark.database_independent
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", WALKS)
 def test_deed_is_told_in_few_files(name: str) -> None:

@@ -43,6 +43,7 @@ def payment() -> Payment:
     return make_authorized(make_collection("60.00"))
 
 
+@pytest.mark.database_independent
 def test_capture_page_says_what_is_held_and_fills_it_in(payment: Payment, operator: Client) -> None:
     shown = html(operator, action_url(payment, "capture"))
     assert "Scripted (card) holds 60.00 EUR; up to 60.00 EUR can be captured now." in text(shown).replace(
@@ -51,6 +52,7 @@ def test_capture_page_says_what_is_held_and_fills_it_in(payment: Payment, operat
     assert inputs(shown)["amount"] == "60.00"
 
 
+@pytest.mark.database_independent
 def test_amount_is_looked_over_before_it_is_captured(payment: Payment, operator: Client) -> None:
     sent = open_form(operator, payment, "capture")
     shown = operator.post(action_url(payment, "capture"), {**sent, "amount": "25"}).content.decode()
@@ -86,6 +88,7 @@ def test_refund_keeps_its_reason_and_note(captured: Payment, operator: Client) -
     assert (refund.amount, refund.reason, refund.note) == (Decimal("10.00"), reason, "A broken cup.")
 
 
+@pytest.mark.database_independent
 def test_review_of_a_refund_repeats_reason_and_note(captured: Payment, operator: Client) -> None:
     sent = open_form(operator, captured, "refund") | {"amount": "10.00", "note": "<b>cup</b>"}
     shown = operator.post(action_url(captured, "refund"), sent).content.decode()
@@ -103,6 +106,7 @@ def test_second_click_does_nothing_again(captured: Payment, operator: Client) ->
     assert LogEntry.objects.count() == 1
 
 
+@pytest.mark.database_independent
 def test_second_form_with_another_amount_is_warned_that_it_was_not_done(
     captured: Payment, operator: Client
 ) -> None:
@@ -126,6 +130,7 @@ def test_second_form_with_another_amount_is_warned_that_it_was_not_done(
         ("1,000.00", "Write the amount without thousands separators, like 1234.00."),
     ],
 )
+@pytest.mark.database_independent
 def test_amount_that_cannot_be_read_is_refused_with_its_own_words(
     captured: Payment, operator: Client, typed: str, words: str
 ) -> None:
@@ -163,6 +168,7 @@ def test_page_that_is_old_is_shown_anew_and_nothing_is_done(captured: Payment, o
     assert captured.refundable_amount == 0
 
 
+@pytest.mark.database_independent
 def test_made_up_version_is_refused(payment: Payment, operator: Client) -> None:
     assert confirm(operator, payment, "cancel", {"version": "made up"}).status_code == 409
     response = operator.post(action_url(payment, "cancel"), {"confirmed": "1"})
@@ -171,6 +177,7 @@ def test_made_up_version_is_refused(payment: Payment, operator: Client) -> None:
     assert payment.status == "authorized"
 
 
+@pytest.mark.database_independent
 def test_refusal_is_told_at_its_field_and_the_same_page_may_be_used_again(
     payment: Payment, operator: Client
 ) -> None:
@@ -185,6 +192,7 @@ def test_refusal_is_told_at_its_field_and_the_same_page_may_be_used_again(
 @pytest.mark.parametrize(
     "amount", ["0", "-5", "1,000.00", "10.005", "1.000", "1e3", "NaN", "", "ten", "10,0000"]
 )
+@pytest.mark.database_independent
 def test_amount_that_could_mean_another_is_refused(amount: str, payment: Payment, operator: Client) -> None:
     response = act(operator, payment, "capture", amount=amount)
     assert response.status_code in (200, 409)
@@ -195,6 +203,7 @@ def test_amount_that_could_mean_another_is_refused(amount: str, payment: Payment
 @pytest.mark.parametrize(
     ("language", "typed"), [("de", "25,50"), ("de", "25.50"), ("en", "25,50"), ("ar", "٢٥٫٥٠")]
 )
+@pytest.mark.database_independent
 def test_amount_may_be_typed_as_people_write_it(
     language: str, typed: str, payment: Payment, operator: Client, settings: Any
 ) -> None:
@@ -204,12 +213,14 @@ def test_amount_may_be_typed_as_people_write_it(
     assert payment.captured_amount == Decimal("25.50")
 
 
+@pytest.mark.database_independent
 def test_card_number_in_a_note_is_refused(captured: Payment, operator: Client) -> None:
     response = act(operator, captured, "refund", note="paid with 4242 4242 4242 4242")
     assert "This looks like a card number" in text(response.content.decode())
     assert Refund.objects.count() == 0
 
 
+@pytest.mark.database_independent
 def test_outcome_that_is_not_known_yet_is_told_as_such(captured: Payment, operator: Client) -> None:
     sent = open_form(operator, captured, "refund")
     with answering(TimeoutError()):
@@ -224,6 +235,7 @@ def test_outcome_that_is_not_known_yet_is_told_as_such(captured: Payment, operat
     assert "may or may not have gone through" in LogEntry.objects.get().get_change_message()
 
 
+@pytest.mark.database_independent
 def test_answer_that_is_pending_is_told_as_such(payment: Payment, operator: Client) -> None:
     sent = open_form(operator, payment, "capture")
     with answering(CaptureResult(outcome=Outcome.PENDING)):
@@ -242,6 +254,7 @@ def test_answer_that_is_pending_is_told_as_such(payment: Payment, operator: Clie
         ),
     ],
 )
+@pytest.mark.database_independent
 def test_refusal_of_the_provider_is_told_and_logged(
     answer: Exception, sentence: str, payment: Payment, operator: Client
 ) -> None:
@@ -286,6 +299,7 @@ def test_session_is_authorized_and_canceled(operator: Client) -> None:
         ),
     ],
 )
+@pytest.mark.database_independent
 def test_authorization_that_holds_nothing_says_so(answer: Any, sentence: str, operator: Client) -> None:
     session = services.create_payment_session(make_collection("60.00"), provider_id="card")
     sent = open_form(operator, session, "authorize")
@@ -329,6 +343,7 @@ def test_installment_is_marked_as_paid_and_the_others_stay(operator: Client) -> 
     assert "The time of receipt can't be in the future." in text(refused.content.decode())
 
 
+@pytest.mark.database_independent
 def test_fully_refunded_collection_is_shown_as_refunded_and_can_not_be_canceled(
     captured: Payment, operator: Client
 ) -> None:
@@ -354,6 +369,7 @@ def test_fully_refunded_collection_is_shown_as_refunded_and_can_not_be_canceled(
         ({"received_at": "2999-01-01"}, "The time of receipt can't be in the future."),
     ],
 )
+@pytest.mark.database_independent
 def test_receipt_that_cannot_be_is_refused_before_it_is_looked_over(
     values: dict[str, str], refusal: str, operator: Client
 ) -> None:
@@ -423,6 +439,7 @@ def test_attention_is_resolved_with_reason_and_evidence(operator: Client, olivia
     assert (operation.resolution_reason, operation.resolution_evidence) == ("Not in the dashboard", "case 7")
 
 
+@pytest.mark.database_independent
 def test_resolving_needs_a_reason(operator: Client) -> None:
     operation = make_attention()
     response = act(operator, operation, "resolve", has_happened="yes", reason="  ")
@@ -483,6 +500,7 @@ def _row(name: str) -> models.Model:
 
 
 @pytest.mark.parametrize("case", PERMISSIONS)
+@pytest.mark.database_independent
 def test_without_its_permission_an_action_has_no_button_and_is_forbidden(case: str, viewer: Viewer) -> None:
     kind, _space, slug = case.rpartition(" ")
     row = _row(kind)
@@ -495,6 +513,7 @@ def test_without_its_permission_an_action_has_no_button_and_is_forbidden(case: s
 
 
 @pytest.mark.parametrize("case", PERMISSIONS)
+@pytest.mark.database_independent
 def test_with_nothing_but_view_and_its_permission_an_action_can_be_taken(case: str, viewer: Viewer) -> None:
     kind, _space, slug = case.rpartition(" ")
     row = _row(kind)
@@ -503,18 +522,21 @@ def test_with_nothing_but_view_and_its_permission_an_action_can_be_taken(case: s
     assert client.get(action_url(row, slug)).status_code == 200
 
 
+@pytest.mark.database_independent
 def test_permission_to_act_is_not_one_to_see(payment: Payment, viewer: Viewer) -> None:
     client = viewer("refund_payment", "capture_payment")
     assert client.get(action_url(payment, "capture")).status_code == 403
     assert client.post(action_url(payment, "capture"), {"confirmed": "1"}).status_code == 403
 
 
+@pytest.mark.database_independent
 def test_page_needs_a_csrf_token(payment: Payment, olivia: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(olivia)
     assert client.post(action_url(payment, "cancel"), {"confirmed": "1"}).status_code == 403
 
 
+@pytest.mark.database_independent
 def test_opening_a_page_does_nothing(payment: Payment, operator: Client) -> None:
     before = PaymentOperation.objects.count()
     for slug in ("capture", "cancel", "sync"):
@@ -528,6 +550,7 @@ def test_unknown_action_and_unknown_row_are_not_found(payment: Payment, operator
     assert operator.get(action_url(missing, "capture")).status_code == 404
 
 
+@pytest.mark.database_independent
 def test_collection_page_has_the_buttons_of_its_sessions_and_payments(
     payment: Payment, operator: Client
 ) -> None:
@@ -541,6 +564,7 @@ def test_collection_page_has_the_buttons_of_its_sessions_and_payments(
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+@pytest.mark.database_independent
 def test_nobody_is_led_to_another_site(elsewhere: str, payment: Payment, operator: Client) -> None:
     shown = operator.get(action_url(payment, "cancel"), {"next": elsewhere}).content.decode()
     assert f'href="{elsewhere}' not in shown
@@ -548,12 +572,14 @@ def test_nobody_is_led_to_another_site(elsewhere: str, payment: Payment, operato
     assert response["Location"] == page(payment)
 
 
+@pytest.mark.database_independent
 def test_page_of_something_impossible_leads_back_with_a_reason(captured: Payment, operator: Client) -> None:
     response = operator.get(action_url(captured, "capture"))
     assert response.status_code == 302
     assert told(response) == "This isn't possible now: see how it stands."
 
 
+@pytest.mark.database_independent
 def test_actions_stay_on_their_site(operator: Client) -> None:
     collection: PaymentCollection = make_collection("60.00")
     shown = html(operator, page(collection, site="ops"))

@@ -54,6 +54,7 @@ def run(client: Client, model: type[models.Model], slug: str, versions: list[str
     return b"".join(response.streaming_content).decode()
 
 
+@pytest.mark.database_independent
 def test_page_says_what_happens_to_each_row_and_in_all(held: list[Payment], operator: Client) -> None:
     capture_payment(held[0])
     response = choose(operator, held, "capture")
@@ -82,6 +83,7 @@ def test_each_row_has_its_own_result_and_its_own_entry_in_the_log(
     assert LogEntry.objects.count() == 3
 
 
+@pytest.mark.database_independent
 def test_rows_that_were_sent_twice_are_done_once(held: list[Payment], operator: Client) -> None:
     versions = chosen(choose(operator, held, "capture"))
     run(operator, Payment, "capture", versions)
@@ -117,6 +119,7 @@ def test_collections_are_marked_as_paid_and_sessions_are_canceled(operator: Clie
     assert "all went well" in text(run(operator, PaymentSession, "cancel", versions))
 
 
+@pytest.mark.database_independent
 def test_menu_offers_only_what_the_user_may_do(held: list[Payment], viewer: Viewer) -> None:
     client = viewer("view_payment", "capture_payment")
     shown = html(client, listing(Payment))
@@ -128,11 +131,13 @@ def test_menu_offers_only_what_the_user_may_do(held: list[Payment], viewer: View
     assert Payment.objects.filter(status="authorized").count() == 3
 
 
+@pytest.mark.database_independent
 def test_viewer_sees_neither_menu_nor_check_boxes(held: list[Payment], viewer: Viewer) -> None:
     shown = html(viewer("view_payment", "view_refund"), listing(Payment))
     assert ACTION_CHECKBOX_NAME not in shown
 
 
+@pytest.mark.database_independent
 def test_too_many_rows_at_once_are_refused(
     held: list[Payment], operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +145,7 @@ def test_too_many_rows_at_once_are_refused(
     assert "Choose at most 2 rows at once." in told(choose(operator, held, "capture"))
 
 
+@pytest.mark.database_independent
 def test_refunds_are_not_offered_in_bulk(held: list[Payment], operator: Client) -> None:
     assert operator.post(bulk_url(Payment, "refund"), {"row": ["x:y"]}).status_code == 404
     assert operator.get(bulk_url(Payment, "capture")).status_code == 302

@@ -66,6 +66,7 @@ def test_amounts_are_added_up_per_provider_in_one_currency(operator: Client) -> 
 
 
 @pytest.mark.usefixtures("moved")
+@pytest.mark.database_independent
 def test_chart_says_in_words_what_it_shows(operator: Client) -> None:
     shown = html(operator, overview())
     assert shown.count('<svg class="payments-chart"') == 3
@@ -146,11 +147,13 @@ def test_day_begins_at_midnight_in_the_active_time_zone(zone: str, moved: Paymen
         pytest.param(f"?days={'1' * 5000}", id="endless"),
     ],
 )
+@pytest.mark.database_independent
 def test_nonsense_in_the_address_is_ignored(query: str, operator: Client) -> None:
     assert "Nothing in this period." in text(html(operator, overview(query)))
 
 
 @pytest.mark.parametrize("missing", SEES_IT)
+@pytest.mark.database_independent
 def test_who_may_not_see_the_rows_does_not_see_their_sums(missing: str, viewer: Viewer) -> None:
     client = viewer(*(each for each in SEES_IT if each != missing))
     assert client.get(overview()).status_code == 403
@@ -184,6 +187,7 @@ def test_export_has_every_movement_with_exact_amounts(moved: Payment, operator: 
     assert {row[6] for row in rows if row[1] != "Authorization"} == {moved.pk}
 
 
+@pytest.mark.database_independent
 def test_export_has_no_cell_that_a_spreadsheet_would_run(moved: Payment, operator: Client) -> None:
     Payment.objects.filter(pk=moved.pk).update(provider_reference="=HYPERLINK(1)")
     PaymentCollection.objects.filter(pk=moved.collection_id).update(payable_id="@SUM(A1)")
@@ -196,6 +200,7 @@ def test_export_has_no_cell_that_a_spreadsheet_would_run(moved: Payment, operato
 @pytest.mark.parametrize(
     "cell", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", " =1", "\uff1d1", *(f"{each}=1" for each in UNSEEN)]
 )
+@pytest.mark.database_independent
 def test_beginning_of_a_formula_is_quoted(cell: str) -> None:
     assert safe_cell(cell) == f"'{cell}"
 
@@ -213,10 +218,12 @@ def test_beginning_of_a_formula_is_quoted(cell: str) -> None:
         ("a;b, c\n2026-11-24T10:00:00+00:00", "a;b, c\n2026-11-24T10:00:00+00:00"),
     ],
 )
+@pytest.mark.database_independent
 def test_formula_after_what_another_country_splits_cells_at_is_quoted(cell: str, safe: str) -> None:
     assert safe_cell(cell) == safe
 
 
+@pytest.mark.database_independent
 def test_list_says_how_many_operations_wait_and_leads_to_them(operator: Client, viewer: Viewer) -> None:
     assert "payments-queue" in html(operator, listing(PaymentCollection))
     assert (

@@ -13,7 +13,7 @@ from tests.admin.conftest import Viewer
 from tests.admin.pages import html, page, panel
 from tests.admin.scenes import make_authorized, make_collection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 def test_installments_are_listed_with_amount_due_date_and_state(operator: Client) -> None:

@@ -49,6 +49,7 @@ def _row(model: type[models.Model]) -> models.Model:
 
 
 @pytest.mark.parametrize(("model", "slug", "secret"), PRIVATE_PANELS)
+@pytest.mark.database_independent
 def test_private_data_is_shown_with_the_permission(
     model: type[models.Model], slug: str, secret: str, collection: PaymentCollection, viewer: Viewer
 ) -> None:
@@ -59,6 +60,7 @@ def test_private_data_is_shown_with_the_permission(
 
 
 @pytest.mark.parametrize(("model", "slug", "secret"), PRIVATE_PANELS)
+@pytest.mark.database_independent
 def test_a_sentence_stands_in_without_the_permission(
     model: type[models.Model], slug: str, secret: str, collection: PaymentCollection, viewer: Viewer
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_sentence_stands_in_without_the_permission(
     assert secret not in panel(shown, slug)
 
 
+@pytest.mark.database_independent
 def test_no_page_leaks_private_data_or_its_keys_without_the_permission(
     collection: PaymentCollection, viewer: Viewer
 ) -> None:
@@ -80,6 +83,7 @@ def test_no_page_leaks_private_data_or_its_keys_without_the_permission(
             assert not found, (url, found)
 
 
+@pytest.mark.database_independent
 def test_private_columns_are_not_even_read_without_the_permission(
     collection: PaymentCollection, viewer: Viewer
 ) -> None:

@@ -23,7 +23,7 @@ from tests.admin.pages import html, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection, make_customer
 from tests.admin.test_bulk_actions import choose, chosen, run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 OWNER = "Order Order 70 · anna@ shop.example"  # the address may break behind its sign
 

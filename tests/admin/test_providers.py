@@ -15,7 +15,7 @@ from tests.admin.acting import act, action_url, told
 from tests.admin.pages import html, listed, listing, page, text
 from tests.admin.scenes import make_collection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def report() -> PaymentOperation:
     return PaymentOperation.objects.get(kind="sync")
 
 
+@pytest.mark.database_independent
 def test_page_says_why_somebody_has_to_decide_and_what_the_answers_do(operator: Client) -> None:
     words = text(html(operator, action_url(make_attention(), "resolve")))
     assert MISMATCH in words
@@ -44,6 +45,7 @@ def test_page_says_why_somebody_has_to_decide_and_what_the_answers_do(operator: 
     assert "Has it happened at the provider?" in words
 
 
+@pytest.mark.database_independent
 def test_review_of_a_yes_fills_in_what_was_reported_and_shows_the_books(
     operator: Client,
 ) -> None:
@@ -55,6 +57,7 @@ def test_review_of_a_yes_fills_in_what_was_reported_and_shows_the_books(
     assert "Captured so far 0.00 EUR; with this 54.00 EUR." in words
 
 
+@pytest.mark.database_independent
 def test_review_of_what_was_asked_says_so(operator: Client) -> None:
     operation = make_attention()
     sent = {**open_form(operator, operation, "resolve"), "has_happened": "yes", "reason": "Seen"}
@@ -64,6 +67,7 @@ def test_review_of_what_was_asked_says_so(operator: Client) -> None:
     assert "The books will say that this has happened as it was asked for: Capture, 55.00 EUR." in words
 
 
+@pytest.mark.database_independent
 def test_more_than_was_authorized_asks_for_a_tick(operator: Client) -> None:
     operation = make_attention()
     sent = {
@@ -129,6 +133,7 @@ def test_unknown_outcome_is_resolved_when_ten_minutes_are_over(operator: Client)
     assert operation.status == "succeeded"
 
 
+@pytest.mark.database_independent
 def test_no_to_what_the_books_hold_is_refused_before_it_is_confirmed(operator: Client) -> None:
     payment = make_authorized(make_collection("60.00"))
     capture_payment(payment)
@@ -141,6 +146,7 @@ def test_no_to_what_the_books_hold_is_refused_before_it_is_confirmed(operator: C
     assert "confirmed" not in inputs(response.content.decode())
 
 
+@pytest.mark.database_independent
 def test_mere_report_is_acknowledged_and_not_answered_with_yes_or_no(
     report: PaymentOperation, operator: Client
 ) -> None:
@@ -168,6 +174,7 @@ def test_acknowledged_report_is_over_and_the_books_stay_as_they_are(
     assert {**before, "updated_at": None} == {**after, "updated_at": None}
 
 
+@pytest.mark.database_independent
 def test_report_of_a_session_without_payment_is_told_with_its_status(operator: Client) -> None:
     session = make_collection("60.00").sessions.create(
         provider=make_authorized(make_collection("1.00")).provider, amount=Decimal(60)
@@ -180,6 +187,7 @@ def test_report_of_a_session_without_payment_is_told_with_its_status(operator: C
     assert "Nothing changes in the books: a session of 60.00 EUR, Pending." in words
 
 
+@pytest.mark.database_independent
 def test_question_and_acknowledgement_are_each_offered_where_they_make_sense(
     report: PaymentOperation, operator: Client
 ) -> None:
@@ -191,6 +199,7 @@ def test_question_and_acknowledgement_are_each_offered_where_they_make_sense(
     assert operator.get(action_url(asked, "acknowledge")).status_code == 302
 
 
+@pytest.mark.database_independent
 def test_timeline_keeps_reason_and_evidence(operator: Client) -> None:
     operation = make_attention()
     act(operator, operation, "resolve", has_happened="no", reason="Not in <the> list", evidence="case 7")
@@ -203,6 +212,7 @@ def test_timeline_keeps_reason_and_evidence(operator: Client) -> None:
     assert "Not in <the> list" in text(html(operator, page(event)))
 
 
+@pytest.mark.database_independent
 def test_timeline_tells_a_report_by_webhook_as_one(report: PaymentOperation, operator: Client) -> None:
     act(operator, report, "acknowledge", reason="The shop was told")
     shown = panel(html(operator, page(report)), "history")
@@ -214,6 +224,7 @@ def test_timeline_tells_a_report_by_webhook_as_one(report: PaymentOperation, ope
     assert "Report acknowledged" in shown
 
 
+@pytest.mark.database_independent
 def test_movement_that_a_webhook_told_of_says_so(operator: Client) -> None:
     payment = make_authorized(make_collection("60.00"))
     with answering(CaptureResult(outcome=Outcome.PENDING)):
@@ -224,6 +235,7 @@ def test_movement_that_a_webhook_told_of_says_so(operator: Client) -> None:
     assert "Webhook" in shown[shown.index("Money captured") :]
 
 
+@pytest.mark.database_independent
 def test_reason_is_in_words_wherever_it_is_shown(operator: Client, settings: Any) -> None:
     operation = make_attention()
     places = (page(operation), page(operation.collection), listing(PaymentOperation), listing(PaymentEvent))
@@ -237,6 +249,7 @@ def test_reason_is_in_words_wherever_it_is_shown(operator: Client, settings: Any
         assert f"{told_in_german}: erwartet 55,00" in text(html(operator, url)), url
 
 
+@pytest.mark.database_independent
 def test_collection_names_its_one_reason_and_counts_several(operator: Client) -> None:
     operation = make_attention()
     shown = html(operator, page(operation.collection))
@@ -244,6 +257,7 @@ def test_collection_names_its_one_reason_and_counts_several(operator: Client) ->
 
 
 @pytest.mark.parametrize("answer", ["yes", "no"])
+@pytest.mark.database_independent
 def test_operation_that_is_over_raises_no_alarm(answer: str, operator: Client) -> None:
     operation = make_attention()
     act(operator, operation, "resolve", has_happened=answer, reason="I looked", evidence="case 7")
@@ -254,6 +268,7 @@ def test_operation_that_is_over_raises_no_alarm(answer: str, operator: Client) -
     assert "resolved_as_not_done" not in text(shown.split('id="history"')[0])
 
 
+@pytest.mark.database_independent
 def test_operation_that_succeeded_after_all_raises_no_alarm(operator: Client) -> None:
     make_authorized(make_collection("60.00"))
     operation = PaymentOperation.objects.filter(kind="authorize").get()
@@ -320,17 +335,20 @@ def told_of(detail: str) -> str:
         ("", ""),
     ],
 )
+@pytest.mark.database_independent
 def test_detail_is_told_in_words_and_amounts(detail: str, words: str) -> None:
     assert told_of(detail) == words
 
 
 @pytest.mark.parametrize("reason", AttentionReason.values)
+@pytest.mark.database_independent
 def test_every_reason_can_be_told_of_anything(reason: str) -> None:
     words = told_of(f"{reason}: expected x y z, reported 1e999999")
     assert reason not in words
     assert words.startswith(str(AttentionReason(reason).label))
 
 
+@pytest.mark.database_independent
 def test_confirming_twice_is_told_with_the_same_words(report: PaymentOperation, operator: Client) -> None:
     sent = open_form(operator, report, "acknowledge")
     confirm(operator, report, "acknowledge", sent, reason="Known")
@@ -352,6 +370,7 @@ def test_what_was_said_by_mistake_is_corrected(operator: Client) -> None:
     assert "Resolution corrected by a person Another order's · 54.00 EUR → not done" in shown
 
 
+@pytest.mark.database_independent
 def test_what_the_provider_has_answered_is_not_offered_for_correction(operator: Client) -> None:
     capture_payment(make_authorized(make_collection("60.00")))
     operation = PaymentOperation.objects.get(kind="capture")

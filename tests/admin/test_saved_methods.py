@@ -22,7 +22,7 @@ from tests.admin.conftest import Viewer
 from tests.admin.pages import html, page, panel, text
 from tests.admin.scenes import make_customer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 SLUG = "remove-method"
 AWAY = ListMethodsResult(outcome=Outcome.NOT_SENT)

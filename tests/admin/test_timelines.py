@@ -33,6 +33,7 @@ def test_every_type_of_event_that_services_write_has_a_sentence() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_answer_of_a_provider_is_told_with_the_question(operator: Client) -> None:
     operation = make_attention()
     shown = panel(html(operator, page(operation.collection)), "history")
@@ -42,6 +43,7 @@ def test_answer_of_a_provider_is_told_with_the_question(operator: Client) -> Non
 
 
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_answers_are_for_those_who_may_view_operations(viewer: Viewer) -> None:
     collection = make_attention().collection
     client = viewer("view_paymentcollection", "view_paymentevent")
@@ -52,6 +54,7 @@ def test_answers_are_for_those_who_may_view_operations(viewer: Viewer) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_operation_that_kept_no_answer_says_so(operator: Client) -> None:
     payment = make_authorized(make_collection("10.00"))
     assert PaymentOperation.objects.filter(provider_log={}).exists()
@@ -59,6 +62,7 @@ def test_operation_that_kept_no_answer_says_so(operator: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_type_that_is_not_known_is_shown_as_it_is(operator: Client) -> None:
     collection = make_collection("10.00")
     PaymentEvent.objects.create(type="plugin.barked", collection=collection, source="system")

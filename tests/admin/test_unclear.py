@@ -31,7 +31,7 @@ from tests.admin.conftest import Viewer
 from tests.admin.pages import html, listing, page, panel, text
 from tests.admin.scenes import make_attention, make_authorized, make_collection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 BADGE = "Refund of 20.00 EUR unclear"
 

@@ -15,7 +15,7 @@ from tests.api.client import Visitor
 from tests.api.evidence import Snapshot
 from tests.api.routes import ROUTES, Route, filled, keys_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 CHANGING = [route for route in ROUTES if route.method in ("POST", "PUT", "PATCH")]
 MARK: Final = "wanted-by-a-stranger"

@@ -19,7 +19,7 @@ from payments.testing import Script
 from payments.testing.scripted import Verb
 from tests.api.client import ROOT, Answer, Visitor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 OPEN = [Outcome.PENDING, Outcome.UNKNOWN]
 STAFF = "staff/payment-collections/"

@@ -72,6 +72,7 @@ def test_a_database_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert b"db.internal" not in answer.raw
 
 
+@pytest.mark.database_independent
 def test_who_may_see_operations_sees_the_figures(backlog: None, make_staff: MakeStaff) -> None:
     answer = make_staff("view_paymentoperation").get("health/")
     assert set(answer.body) == {"status", "figures"}
@@ -99,6 +100,7 @@ def test_the_figures_take_a_few_queries_however_much_there_is(backlog: None) -> 
     assert len(queries) == 6
 
 
+@pytest.mark.database_independent
 def test_prometheus_reads_the_same_figures(backlog: None, settings: Any) -> None:
     settings.PAYMENTS = {**settings.PAYMENTS, "METRICS_TOKEN": TOKEN}
     client = Visitor().client
@@ -120,6 +122,7 @@ def test_prometheus_reads_the_same_figures(backlog: None, settings: Any) -> None
     assert text.endswith("\n")
 
 
+@pytest.mark.database_independent
 def test_metrics_are_for_the_token_and_for_operators(
     settings: Any, shopper: Any, make_staff: MakeStaff, backlog: None
 ) -> None:
@@ -143,6 +146,7 @@ def test_metrics_are_for_the_token_and_for_operators(
     assert token_holder.get("staff/operations/").status == 401
 
 
+@pytest.mark.database_independent
 def test_a_providers_name_can_not_break_the_text(settings: Any) -> None:
     event = WebhookEventFactory.create(provider__id='odd"\\\nname')
     assert event.provider_id == 'odd"\\\nname'

@@ -28,7 +28,7 @@ from payments.testing.factories import PaymentOperationFactory, PaymentSessionFa
 from tests.api.client import Answer, Visitor
 from tests.outbox.listeners import receiving
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 HEARD = [
     signals.session_created,

@@ -19,7 +19,7 @@ from tests.api.evidence import database_texts, with_traces
 from tests.api.routes import STAFF, Route, filled, keys_of
 from tests.shop.models import Order
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 OPENING = "storefront/payment-collections/"
 PRIVATE = {"provider_data", "context", "input", "exchange", "fact"}

@@ -69,6 +69,7 @@ def authorize(visitor: Visitor, session: PaymentSession, script: Script) -> Answ
     return visitor.post(f"storefront/payment-sessions/{session.pk}/authorize/", {"data": {"token": "t"}})
 
 
+@pytest.mark.database_independent
 def test_so_many_sessions_and_not_one_more(
     guest: Visitor, collection: PaymentCollection, set_rates: SetRates, row_counts: Any, script: Script
 ) -> None:
@@ -130,6 +131,7 @@ def test_so_many_authorizations_and_not_one_more(
 
 
 @pytest.mark.parametrize("is_initiated", [True, False])
+@pytest.mark.database_independent
 def test_so_many_updates_and_not_one_more(
     *,
     guest: Visitor,
@@ -174,6 +176,7 @@ def test_what_is_authorized_already_is_shown_whatever_the_limit(
     assert (answer.status, answer.body["status"]) == (200, "authorized")
 
 
+@pytest.mark.database_independent
 def test_the_limits_are_each_collections_own(
     guest: Visitor, collection: PaymentCollection, make_order: MakeOrder, set_rates: SetRates
 ) -> None:
@@ -186,6 +189,7 @@ def test_the_limits_are_each_collections_own(
     assert create_session(guest, collection).status == 429
 
 
+@pytest.mark.database_independent
 def test_a_repeated_request_does_not_count(
     guest: Visitor, collection: PaymentCollection, set_rates: SetRates
 ) -> None:
@@ -212,6 +216,7 @@ def test_requests_at_once_do_not_slip_through(
     assert PaymentEvent.objects.filter(type="session.created", source="storefront").count() == 3
 
 
+@pytest.mark.database_independent
 def test_so_many_requests_of_one_client_and_not_one_more(
     guest: Visitor, collection: PaymentCollection, set_rates: SetRates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +264,7 @@ def test_around_the_end_of_a_window_there_is_not_twice_as_much(
 @pytest.mark.shows(
     "One client has many cards declined, each on another order", "it has to wait; others don't"
 )
+@pytest.mark.database_independent
 def test_declines_of_one_client_are_counted_over_all_collections(
     make_order: MakeOrder,
     boss: Visitor,
@@ -304,6 +310,7 @@ def test_declines_of_one_client_are_counted_over_all_collections(
     "no more are tried than may be declined",
 )
 @pytest.mark.parametrize("is_one_account", [True, False])
+@pytest.mark.database_independent
 def test_a_new_account_or_address_is_no_new_start(
     collection: PaymentCollection, set_rates: SetRates, script: Script, *, is_one_account: bool
 ) -> None:
@@ -338,6 +345,7 @@ def test_a_new_account_or_address_is_no_new_start(
         (ValueError("a plug-in's fault"), True),
     ],
 )
+@pytest.mark.database_independent
 def test_what_is_or_may_yet_be_declined_counts_as_declined(
     guest: Visitor,
     collection: PaymentCollection,
@@ -364,6 +372,7 @@ def test_what_is_or_may_yet_be_declined_counts_as_declined(
     assert answers[-1].error[2] == "too_many_declines"
 
 
+@pytest.mark.database_independent
 def test_asking_after_what_is_held_or_under_way_is_no_decline(
     guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
 ) -> None:
@@ -432,6 +441,7 @@ def test_declines_told_later_count(
     "no more are tried than may be declined",
 )
 @pytest.mark.parametrize("verb", ["initiate", "update"])
+@pytest.mark.database_independent
 def test_a_card_that_is_declined_before_it_is_authorized_counts(
     guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script, verb: Any
 ) -> None:
@@ -489,6 +499,7 @@ def test_counter_of_one_process_is_exact_whatever_comes_at_once(monkeypatch: pyt
     assert sum(not wait for taken in waits for wait in taken) == 50
 
 
+@pytest.mark.database_independent
 def test_every_view_that_calls_a_provider_says_so(
     owner: Visitor, payment: Payment, script: Script, set_rates: SetRates
 ) -> None:
@@ -503,6 +514,7 @@ def test_every_view_that_calls_a_provider_says_so(
             assert is_limited == (len(script.calls) > calls), f"{method} {path}"
 
 
+@pytest.mark.database_independent
 def test_clients_are_told_apart_by_user_or_address(
     shopper: Any, make_order: MakeOrder, set_rates: SetRates
 ) -> None:
@@ -550,6 +562,7 @@ def test_clients_are_told_apart_by_user_or_address(
         ("unknown", "_hidden", "203.0.113.9:http", "[2001:db8::1", "999.0.0.1", ""),
     ],
 )
+@pytest.mark.database_independent
 def test_an_address_is_one_client_however_a_proxy_writes_it(
     collection: PaymentCollection, set_rates: SetRates, addresses: tuple[str, ...]
 ) -> None:
@@ -562,6 +575,7 @@ def test_an_address_is_one_client_however_a_proxy_writes_it(
 
 
 @pytest.mark.parametrize(("proxies", "is_told"), [(None, True), (0, False), (1, False)])
+@pytest.mark.database_independent
 def test_who_keeps_payers_behind_a_proxy_waiting_is_told_what_to_type(
     guest: Visitor,
     set_rates: SetRates,
@@ -592,6 +606,7 @@ def test_a_cache_that_is_away_stops_nobody_from_paying(
     assert "password" not in caplog.text
 
 
+@pytest.mark.database_independent
 def test_operators_are_not_limited_and_a_shop_may_use_classes_of_its_own(
     guest: Visitor, boss: Visitor, set_rates: SetRates
 ) -> None:

@@ -108,6 +108,7 @@ RELEASES: Final[dict[str, Callable[[Payment], Any]]] = {
     "The shop is told by a signal of its own, once, and the documented receiver takes the confirmation back",
 )
 @pytest.mark.parametrize("cause", RELEASES)
+@pytest.mark.database_independent
 def test_the_way_back_is_told_whoever_lets_go(
     receiver: Callable[..., None], told: list[dict[str, Any]], cause: str
 ) -> None:
@@ -178,6 +179,7 @@ def test_without_an_amount_what_was_opened_last_counts(receiver: Callable[..., N
     assert not services.is_held_for(order, amount=0, currency_code="eur")
 
 
+@pytest.mark.database_independent
 def test_what_the_bank_took_back_is_not_held() -> None:
     payment = services.capture_payment(paid(opened("5.00")))
     assert services.is_held_for(Order.objects.get())

@@ -105,6 +105,7 @@ def order(db: None) -> Order:
     "The payer and the operator get their 202 with an address that tells more, below the one that they asked",
 )
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_unknown_outcome_tells_where_to_look(root: str, order: Order, script: Script) -> None:
     client, collection = client_of(order)
     session = services.create_payment_session(collection, provider_id="scripted")
@@ -207,6 +208,7 @@ def test_payers_and_monitoring_need_no_login_of_the_projects(settings: Any) -> N
 @pytest.mark.parametrize("appends_slashes", [True, False])
 @pytest.mark.parametrize("slash", ["/", ""])
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.database_independent
 def test_event_arrives_with_a_slash_or_without(
     settings: Any, collection: PaymentCollection, slash: str, appends_slashes: bool
 ) -> None:

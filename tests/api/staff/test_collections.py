@@ -68,6 +68,7 @@ SESSION_KEYS = {
 }
 
 
+@pytest.mark.database_independent
 def test_an_operator_sees_these_keys(boss: Visitor, payment: Payment) -> None:
     shown = boss.get(f"{PATH}{payment.collection_id}/").body
 
@@ -154,6 +155,7 @@ def test_an_amount_below_what_is_held_is_refused(boss: Visitor, payment: Payment
 
 
 @pytest.mark.parametrize("field", ["status", "currency_code", "customer_id", "payable", "metadata"])
+@pytest.mark.database_independent
 def test_only_the_amount_can_be_changed(boss: Visitor, collection: PaymentCollection, field: str) -> None:
     refused = boss.patch(f"{PATH}{collection.pk}/", {"amount": "80.00", field: "x"})
 
@@ -167,6 +169,7 @@ def test_canceling_releases_what_is_held(boss: Visitor, payment: Payment) -> Non
     assert canceled.body["payments"][0]["status"] == "canceled"
 
 
+@pytest.mark.database_independent
 def test_a_cancelation_whose_outcome_is_unknown_names_its_operation(
     boss: Visitor, payment: Payment, script: Script
 ) -> None:
@@ -187,6 +190,7 @@ def test_marking_as_paid_completes_the_collection(boss: Visitor, collection: Pay
     assert again.error[:3] == (400, "invalid_request", "nothing_left")
 
 
+@pytest.mark.database_independent
 def test_an_action_takes_no_values(boss: Visitor, payment: Payment) -> None:
     paths = [
         f"{PATH}{payment.collection_id}/cancel/",
@@ -220,6 +224,7 @@ def test_an_operator_authorizes_and_cancels_a_session(
     assert set(sources) == {("staff", operator.user.get_username())}
 
 
+@pytest.mark.database_independent
 def test_an_authorization_whose_outcome_is_unknown_names_its_operation(
     boss: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
@@ -232,6 +237,7 @@ def test_an_authorization_whose_outcome_is_unknown_names_its_operation(
     assert accepted.body["operation_id"] == script.requests("authorize")[0].operation_id
 
 
+@pytest.mark.database_independent
 def test_a_sync_records_what_the_provider_reports(
     boss: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
@@ -247,6 +253,7 @@ def test_a_sync_records_what_the_provider_reports(
 @pytest.mark.parametrize(
     ("outcome", "code"), [(Outcome.NOT_SENT, "provider_unavailable"), (Outcome.UNKNOWN, "outcome_unknown")]
 )
+@pytest.mark.database_independent
 def test_a_sync_that_learns_nothing_may_be_tried_again(
     boss: Visitor, payment: Payment, script: Script, outcome: Outcome, code: str
 ) -> None:

@@ -272,6 +272,7 @@ BAD_QUERIES = [
 
 
 @pytest.mark.parametrize("list_name", ["payment-collections", "payment-sessions", "payments", "operations"])
+@pytest.mark.database_independent
 def test_a_parameter_that_is_not_known_or_makes_no_sense_is_refused(boss: Visitor, list_name: str) -> None:
     for query, field, code in BAD_QUERIES:
         refused = boss.get(f"staff/{list_name}/?{query}")
@@ -353,6 +354,7 @@ def test_pages_go_through_all_rows_once_and_back(boss: Visitor) -> None:
 
 
 @pytest.mark.parametrize("list_name", ["payment-collections", "payment-sessions", "payments", "operations"])
+@pytest.mark.database_independent
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(boss: Visitor, list_name: str) -> None:
     _fill_shop(1)
     few = _count_queries(boss, f"staff/{list_name}/")
@@ -363,6 +365,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(boss: Visitor, li
     assert len(boss.get(f"staff/{list_name}/").body["results"]) >= 3
 
 
+@pytest.mark.database_independent
 def test_a_collection_takes_as_many_queries_for_many_sessions_as_for_few(
     guest: Visitor, collection: PaymentCollection
 ) -> None:

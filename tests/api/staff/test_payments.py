@@ -66,6 +66,7 @@ def path(payment: Payment) -> str:
     return f"staff/payments/{payment.pk}/"
 
 
+@pytest.mark.database_independent
 def test_a_payment_shows_these_keys(boss: Visitor, captured: Payment, path: str) -> None:
     services.refund_payment(captured, amount="1.00")
 
@@ -88,6 +89,7 @@ def test_without_an_amount_all_that_is_left_is_taken_and_given_back(boss: Visito
     assert (refunded.body["status"], refunded.body["refundable_amount"]) == ("refunded", "0.00")
 
 
+@pytest.mark.database_independent
 def test_a_declined_capture_is_the_providers_error_and_frees_the_amount(
     boss: Visitor, path: str, script: Script
 ) -> None:
@@ -103,6 +105,7 @@ def test_a_declined_capture_is_the_providers_error_and_frees_the_amount(
     assert shown["captures"][0]["error"]["code"] == "authorization_expired"
 
 
+@pytest.mark.database_independent
 def test_a_provider_that_can_not_be_reached_may_be_tried_again(
     boss: Visitor, path: str, script: Script
 ) -> None:
@@ -117,6 +120,7 @@ def test_a_provider_that_can_not_be_reached_may_be_tried_again(
 
 
 @pytest.mark.parametrize("verb", ["capture", "refund", "cancel"])
+@pytest.mark.database_independent
 def test_an_unknown_outcome_is_accepted_and_names_its_operation(
     boss: Visitor, payment: Payment, path: str, script: Script, verb: Any
 ) -> None:
@@ -135,6 +139,7 @@ def test_an_unknown_outcome_is_accepted_and_names_its_operation(
     assert len(script.requests(verb)) == 1
 
 
+@pytest.mark.database_independent
 def test_a_capture_that_the_provider_answers_later_is_accepted(
     boss: Visitor, path: str, script: Script
 ) -> None:
@@ -148,6 +153,7 @@ def test_a_capture_that_the_provider_answers_later_is_accepted(
     assert next_one.status == 200
 
 
+@pytest.mark.database_independent
 def test_what_a_provider_can_not_do_is_refused(boss: Visitor, payment: Payment, path: str) -> None:
     with scripted_provider(lacks={"partial_capture"}):
         refused = boss.post(f"{path}capture/", {"amount": "40.00"})
@@ -164,6 +170,7 @@ def test_canceling_twice_releases_once(boss: Visitor, path: str, script: Script)
     assert len(script.requests("cancel")) == 1
 
 
+@pytest.mark.database_independent
 def test_a_reason_is_optional_and_may_be_null(boss: Visitor, captured: Payment, path: str) -> None:
     reason = RefundReason.objects.create(label="Damaged")
 
@@ -177,12 +184,14 @@ def test_a_reason_is_optional_and_may_be_null(boss: Visitor, captured: Payment, 
 
 
 @pytest.mark.parametrize("field", ["status", "currency_code", "captured_amount", "provider_reference"])
+@pytest.mark.database_independent
 def test_a_capture_takes_only_an_amount(boss: Visitor, path: str, field: str) -> None:
     refused = boss.post(f"{path}capture/", {"amount": "1.00", field: "x"})
 
     assert refused.error == (400, "invalid_request", "unknown_field", [(field, "unknown_field")])
 
 
+@pytest.mark.database_independent
 def test_what_the_bank_took_back_is_shown(boss: Visitor, captured: Payment, path: str) -> None:
     fact = SessionFact(currency_code="eur", captured_amount=captured.amount, charged_back_amount=Decimal(40))
     services.record_fact(captured.session, fact, origin=services.Origin())
@@ -193,6 +202,7 @@ def test_what_the_bank_took_back_is_shown(boss: Visitor, captured: Payment, path
     assert shown["refundable_amount"] == "60.00"
 
 
+@pytest.mark.database_independent
 def test_a_payment_shows_what_is_unclear_and_when_it_is_looked_at(
     boss: Visitor, captured: Payment, path: str, script: Script
 ) -> None:
@@ -223,6 +233,7 @@ def test_the_same_refund_again_is_refused_while_the_first_is_unclear(
     assert boss.post(f"{path}refund/", {"amount": "20.00", "despite_unclear": True}).status == 200
 
 
+@pytest.mark.database_independent
 def test_what_is_in_the_way_is_told_truly_and_with_its_time(
     boss: Visitor, payment: Payment, path: str, script: Script
 ) -> None:

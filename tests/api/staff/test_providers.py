@@ -7,7 +7,7 @@ import pytest
 from payments.models import PaymentProvider
 from tests.api.client import Visitor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 PATH = "staff/payment-providers/"
 

@@ -41,6 +41,7 @@ def test_a_reason_is_changed_in_part_or_as_a_whole(boss: Visitor, reason: Refund
     assert (put["label"], put["description"], put["metadata"]) == ("Broken", "", {})
 
 
+@pytest.mark.database_independent
 def test_a_change_of_nothing_is_refused(boss: Visitor, reason: RefundReason) -> None:
     refused = boss.patch(f"{PATH}{reason.pk}/", {})
 

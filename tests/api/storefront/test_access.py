@@ -19,7 +19,7 @@ from tests.api.client import Visitor
 from tests.api.pairs import PAIRS, Pairs
 from tests.api.routes import STOREFRONT
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 ROUTES = [
     ("GET", "storefront/payment-collections/{collection}/", None),

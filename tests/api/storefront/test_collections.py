@@ -144,6 +144,7 @@ def test_a_changed_order_brings_its_collection_up_to_date(
     assert [(row["id"], row["amount"]) for row in opened.body["payment_sessions"]] == [(session.pk, "120.00")]
 
 
+@pytest.mark.database_independent
 def test_an_order_that_costs_less_than_is_held_is_not_opened_at_the_old_amount(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
@@ -159,6 +160,7 @@ def test_an_order_that_costs_less_than_is_held_is_not_opened_at_the_old_amount(
     assert (opened.status, opened.body["amount"]) == (200, "50.00")
 
 
+@pytest.mark.database_independent
 def test_an_open_part_does_not_lock_an_order_that_costs_less(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
@@ -171,6 +173,7 @@ def test_an_open_part_does_not_lock_an_order_that_costs_less(
     assert [row["amount"] for row in opened.body["payment_sessions"]] == ["50.00"]
 
 
+@pytest.mark.database_independent
 def test_an_order_that_costs_less_than_was_taken_is_paid(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
@@ -186,6 +189,7 @@ def test_an_order_that_costs_less_than_was_taken_is_paid(
     "An order is changed while a payer's bank is still checking the old amount",
     "Opening it is 409 with `Retry-After` until that is known, and never an answer with the old amount",
 )
+@pytest.mark.database_independent
 def test_a_changed_order_is_opened_again_once_nothing_is_in_progress(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
@@ -218,6 +222,7 @@ def rigid(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("outcome", "status"), [(Outcome.UNKNOWN, 503), (Outcome.NOT_SENT, 503), (Outcome.DECLINED, 402)]
 )
+@pytest.mark.database_independent
 def test_an_unchangeable_session_does_not_open_at_the_old_amount(
     guest: Visitor,
     collection: PaymentCollection,
@@ -240,6 +245,7 @@ def test_what_was_paid_is_not_asked_for_again(guest: Visitor, collection: Paymen
     assert (opened.status, opened.body["id"], opened.body["status"]) == (200, collection.pk, "completed")
 
 
+@pytest.mark.database_independent
 def test_an_order_that_grew_after_it_was_paid_asks_for_the_difference(
     guest: Visitor, collection: PaymentCollection
 ) -> None:

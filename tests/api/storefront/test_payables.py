@@ -68,6 +68,7 @@ def test_a_description_goes_along_to_the_provider(make_order: MakeOrder, shopper
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("was_guest", [True, False])
 @pytest.mark.parametrize("description", ["Two tickets", None])
+@pytest.mark.database_independent
 def test_a_description_goes_with_its_customer(
     make_order: MakeOrder, shopper: Any, script: Script, was_guest: bool, description: str | None
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_description_goes_with_its_customer(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.NOT_SENT])
 @pytest.mark.parametrize("is_part", [True, False])
+@pytest.mark.database_independent
 def test_what_came_to_nothing_for_the_former_customer_is_begun_anew(
     make_order: MakeOrder, shopper: Any, script: Script, outcome: Outcome, is_part: bool
 ) -> None:
@@ -127,6 +129,7 @@ def test_what_came_to_nothing_for_the_former_customer_is_begun_anew(
     "The provider is told what the shop says of it now",
 )
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.database_independent
 def test_what_came_to_nothing_for_a_guest_is_begun_anew(
     make_order: MakeOrder, shopper: Any, script: Script
 ) -> None:

@@ -25,7 +25,7 @@ from payments.states import Outcome
 from payments.testing import Script, configured_provider
 from tests.api.client import Answer, Visitor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 PATH = "storefront/payment-providers/scripted/saved-payment-methods/"
 NOT_FOUND: tuple[Any, ...] = (404, "not_found", "not_found", [])

@@ -68,6 +68,7 @@ def path(session: PaymentSession) -> str:
     return f"storefront/payment-sessions/{session.pk}/"
 
 
+@pytest.mark.database_independent
 def test_a_session_shows_these_keys_and_no_others(
     guest: Visitor, collection: PaymentCollection, path: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_session_shows_these_keys_and_no_others(
     assert set(nested) == SESSION_KEYS
 
 
+@pytest.mark.database_independent
 def test_nothing_private_is_in_any_answer(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
@@ -107,6 +109,7 @@ def test_nothing_private_is_in_any_answer(
     assert created.body["data"] == {"client_token": "public"}
 
 
+@pytest.mark.database_independent
 def test_public_data_is_filtered_by_what_the_provider_declares_now(
     guest: Visitor, session: PaymentSession, path: str
 ) -> None:
@@ -116,6 +119,7 @@ def test_public_data_is_filtered_by_what_the_provider_declares_now(
     assert guest.get(path).body["data"] == {"client_token": "public"}
 
 
+@pytest.mark.database_independent
 def test_a_provider_that_is_gone_from_the_settings_publishes_nothing(
     settings: Any, guest: Visitor, session: PaymentSession, path: str
 ) -> None:
@@ -141,6 +145,7 @@ def test_moments_are_written_in_utc(guest: Visitor, path: str, settings: Any) ->
     assert shown.endswith("Z")
 
 
+@pytest.mark.database_independent
 def test_data_and_return_url_reach_the_provider(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
@@ -153,6 +158,7 @@ def test_data_and_return_url_reach_the_provider(
 
 
 @pytest.mark.parametrize("key", ["capture_method", "off_session", "amount", "confirm"])
+@pytest.mark.database_independent
 def test_data_that_the_provider_does_not_take_is_refused(
     guest: Visitor, collection: PaymentCollection, script: Script, key: str
 ) -> None:
@@ -197,6 +203,7 @@ def test_a_number_that_is_too_large_for_json_is_refused(
 @pytest.mark.parametrize(
     "field", ["status", "currency_code", "is_split", "provider_data", "context", "metadata", "expires_at"]
 )
+@pytest.mark.database_independent
 def test_a_payer_can_not_set_what_is_the_servers(
     guest: Visitor, collection: PaymentCollection, path: str, field: str
 ) -> None:
@@ -207,6 +214,7 @@ def test_a_payer_can_not_set_what_is_the_servers(
         assert refused.error == (400, "invalid_request", "unknown_field", [(field, "unknown_field")])
 
 
+@pytest.mark.database_independent
 def test_all_wrong_fields_are_named_at_once(guest: Visitor, collection: PaymentCollection) -> None:
     refused = create(guest, collection, amount="10,00", status="authorized", data=3)
 
@@ -230,6 +238,7 @@ def test_a_declined_authorization_is_a_session_in_error(guest: Visitor, path: st
     assert (again.status, again.body["status"], again.body["error"]) == (200, "authorized", None)
 
 
+@pytest.mark.database_independent
 def test_a_next_action_is_shown_while_it_is_due(guest: Visitor, path: str, script: Script) -> None:
     action = providers.NextAction(type="redirect", url="https://bank.example/3ds")
     script.next("authorize", providers.AuthorizeResult(outcome=Outcome.SUCCEEDED, next_action=action))
@@ -249,6 +258,7 @@ def test_a_next_action_is_shown_while_it_is_due(guest: Visitor, path: str, scrip
         providers.AuthorizeResult(outcome=Outcome.UNKNOWN),
     ],
 )
+@pytest.mark.database_independent
 def test_an_authorization_whose_outcome_is_not_known_yet_is_accepted(
     guest: Visitor, path: str, script: Script, answer: Any
 ) -> None:
@@ -261,6 +271,7 @@ def test_an_authorization_whose_outcome_is_not_known_yet_is_accepted(
     assert accepted.headers["Retry-After"] == "2"
 
 
+@pytest.mark.database_independent
 def test_authorizing_again_while_the_outcome_is_unknown_is_a_conflict(
     guest: Visitor, path: str, script: Script
 ) -> None:
@@ -299,6 +310,7 @@ def test_authorizing_twice_gives_the_one_payment(guest: Visitor, path: str, scri
         ),
     ],
 )
+@pytest.mark.database_independent
 def test_a_session_that_a_provider_does_not_open_is_an_error_and_a_row(
     guest: Visitor, collection: PaymentCollection, script: Script, answer: Any, expected: Any
 ) -> None:
@@ -310,6 +322,7 @@ def test_a_session_that_a_provider_does_not_open_is_an_error_and_a_row(
     assert PaymentSession.objects.get().status == "error"
 
 
+@pytest.mark.database_independent
 def test_a_session_whose_opening_is_not_known_yet_is_accepted(
     guest: Visitor, collection: PaymentCollection, script: Script
 ) -> None:
@@ -321,6 +334,7 @@ def test_a_session_whose_opening_is_not_known_yet_is_accepted(
     assert accepted.body["id"] == PaymentSession.objects.get().pk
 
 
+@pytest.mark.database_independent
 def test_a_payer_may_change_the_amount_of_a_split(guest: Visitor, path: str, script: Script) -> None:
     changed = guest.patch(path, {"amount": "30.00"})
 
@@ -328,6 +342,7 @@ def test_a_payer_may_change_the_amount_of_a_split(guest: Visitor, path: str, scr
     assert script.requests("update")[0].amount == 30
 
 
+@pytest.mark.database_independent
 def test_a_change_whose_outcome_is_unknown_is_accepted(guest: Visitor, path: str, script: Script) -> None:
     script.next("update", providers.UpdateResult(outcome=Outcome.UNKNOWN))
 
@@ -336,10 +351,12 @@ def test_a_change_whose_outcome_is_unknown_is_accepted(guest: Visitor, path: str
     assert (accepted.status, accepted.body["amount"]) == (202, "100.00")
 
 
+@pytest.mark.database_independent
 def test_a_change_of_nothing_is_refused(guest: Visitor, path: str) -> None:
     assert guest.patch(path, {}).error[:3] == (400, "invalid_request", "nothing_to_change")
 
 
+@pytest.mark.database_independent
 def test_an_unchangeable_session_is_replaced_when_the_order_changes(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
@@ -355,6 +372,7 @@ def test_an_unchangeable_session_is_replaced_when_the_order_changes(
     assert [row["status"] for row in opened.body["payment_sessions"]] == ["canceled"]
 
 
+@pytest.mark.database_independent
 def test_a_payer_may_cancel_and_may_not_authorize_afterwards(guest: Visitor, path: str) -> None:
     canceled = guest.post(f"{path}cancel/")
     authorized = guest.post(f"{path}authorize/")
@@ -363,6 +381,7 @@ def test_a_payer_may_cancel_and_may_not_authorize_afterwards(guest: Visitor, pat
     assert authorized.error[:3] == (409, "conflict", "invalid_transition")
 
 
+@pytest.mark.database_independent
 def test_a_payer_can_not_cancel_what_was_captured(guest: Visitor, session: PaymentSession, path: str) -> None:
     payment = services.authorize_payment_session(session).payment
     assert payment is not None
@@ -371,6 +390,7 @@ def test_a_payer_can_not_cancel_what_was_captured(guest: Visitor, session: Payme
     assert guest.post(f"{path}cancel/").error[:3] == (409, "conflict", "already_authorized")
 
 
+@pytest.mark.database_independent
 def test_a_cancelation_whose_outcome_is_unknown_is_accepted(
     guest: Visitor, path: str, script: Script
 ) -> None:
@@ -379,6 +399,7 @@ def test_a_cancelation_whose_outcome_is_unknown_is_accepted(
     assert guest.post(f"{path}cancel/").status == 202
 
 
+@pytest.mark.database_independent
 def test_every_change_is_in_the_history_as_the_storefronts(guest: Visitor, path: str) -> None:
     guest.patch(path, {"amount": "30.00"})
     guest.post(f"{path}authorize/")
@@ -387,6 +408,7 @@ def test_every_change_is_in_the_history_as_the_storefronts(guest: Visitor, path:
     assert set(PaymentEvent.objects.values_list("source", flat=True)) == {"storefront"}
 
 
+@pytest.mark.database_independent
 def test_a_disabled_provider_takes_no_new_session(
     guest: Visitor, collection: PaymentCollection, path: str
 ) -> None:
@@ -403,6 +425,7 @@ def test_a_disabled_provider_takes_no_new_session(
     assert guest.post(f"{path}authorize/").body["status"] == "authorized"
 
 
+@pytest.mark.database_independent
 def test_a_session_shows_how_much_of_it_was_authorized_until_that_is_released(
     guest: Visitor, collection: PaymentCollection, path: str, script: Script
 ) -> None:
@@ -439,6 +462,7 @@ def test_more_sessions_need_no_more_queries(
     "A payer names a provider that is for operators only, such as cash",
     "It isn't listed, and its sessions can be neither created nor authorized by a payer",
 )
+@pytest.mark.database_independent
 def test_payers_cannot_create_or_authorize_with_a_withheld_provider(
     guest: Visitor, collection: PaymentCollection, session: PaymentSession, path: str, withheld: None
 ) -> None:
@@ -451,10 +475,12 @@ def test_payers_cannot_create_or_authorize_with_a_withheld_provider(
     assert (session.status, collection.sessions.count()) == ("pending", 1)
 
 
+@pytest.mark.database_independent
 def test_what_is_withheld_from_payers_is_there_for_the_shop(session: PaymentSession, withheld: None) -> None:
     assert services.authorize_payment_session(session).status == "authorized"
 
 
+@pytest.mark.database_independent
 def test_a_promise_to_pay_is_withheld_unless_the_shop_says_otherwise(
     guest: Visitor, collection: PaymentCollection
 ) -> None:
