@@ -105,6 +105,7 @@ def shown(client: Client, addresses: Iterator[str], **headers: str) -> dict[str,
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db
 @pytest.mark.shows(
     "An operator without `view_provider_data` opens every page of the admin and every address of the staff API",
@@ -119,6 +120,7 @@ def test_what_is_private_is_nowhere_without_the_permission(lasting: dict[str, st
     assert not {address: texts for address, texts in browsed.items() if texts}
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_what_is_private_is_on_both_faces_with_the_permission(lasting: dict[str, str]) -> None:
     client = employed(sees_private=True)

@@ -22,11 +22,9 @@ def test_nul_in_a_filter_is_refused(name: str, operator: Client) -> None:
 @pytest.mark.parametrize(
     "model", [*INSPECTED, PaymentProvider, RefundReason], ids=lambda model: model.__name__
 )
-@pytest.mark.parametrize("page", ["change", "history", "delete", "actions/capture"])
-def test_nul_in_the_address_of_a_page_is_refused(
-    page: str, model: type[models.Model], operator: Client
-) -> None:
-    assert operator.get(f"{listing(model)}a%00/{page}/").status_code == 400
+def test_nul_in_the_address_of_a_page_is_refused(model: type[models.Model], operator: Client) -> None:
+    for page in ("change", "history", "delete", "actions/capture"):
+        assert operator.get(f"{listing(model)}a%00/{page}/").status_code == 400
 
 
 def test_nul_in_what_a_form_sends_is_refused(operator: Client) -> None:

@@ -75,6 +75,7 @@ def _write_evil_columns(collection: PaymentCollection) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_no_page_and_no_list_runs_what_somebody_wrote(hostile: PaymentCollection, operator: Client) -> None:
     seen = 0
     models: list[type[Model]] = [*INSPECTED, RefundReason]

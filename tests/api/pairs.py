@@ -1,4 +1,4 @@
-"""Trying one thing with another: every day each with a few, and each with each in the thorough run."""
+"""Trying many things, or one with another: every day some, or each with a few, and all in the thorough run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def some(first: Sequence[FirstT], second: Sequence[SecondT]) -> Iterator[tuple[F
     for turn in range(ROUNDS):
         for index in range(longest):
             yield first[index % len(first)], second[(index + turn) % len(second)]
+
+
+def daily(cases: Iterable[Any], *, step: int = 4) -> list[Any]:
+    """Return cases as parameters: one of so many is tried every day, and the others in the thorough run."""
+    return [
+        pytest.param(
+            *(case if isinstance(case, tuple) else (case,)),
+            marks=[pytest.mark.thorough] if number % step else [],
+        )
+        for number, case in enumerate(cases)
+    ]
 
 
 PAIRS: Final = [

@@ -252,7 +252,7 @@ def test_list_takes_twenty_values_of_a_parameter_at_most(boss: Visitor, name: st
     )
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ["many keys", "many objects", "many lists", "deep"])
 @pytest.mark.shows(
     "A stranger sends the most costly body that there is", "it costs less than a fifth of a second"
 )

@@ -16,6 +16,7 @@ from payments.testing import Script
 from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
 from tests.api.evidence import database_texts, with_traces
+from tests.api.pairs import daily
 from tests.api.routes import STAFF, Route, filled, keys_of
 from tests.shop.models import Order
 
@@ -49,7 +50,7 @@ def sam(shopper: Any, make_order: MakeOrder) -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize("route", [route for route in STAFF if route.method == "POST"], ids=str)
+@pytest.mark.parametrize("route", daily(route for route in STAFF if route.method == "POST"), ids=str)
 def test_a_replay_hides_what_its_asker_may_not_see_any_more(
     owner: Visitor, payment: Payment, route: Route
 ) -> None:

@@ -22,6 +22,7 @@ from payments.states import Outcome, SessionStatus
 from payments.testing import Script
 from tests.api.client import Answer, Visitor
 from tests.api.conftest import MakeOrder
+from tests.api.pairs import daily
 from tests.api.routes import STOREFRONT, filled, keys_of
 from tests.threads import times
 
@@ -335,15 +336,18 @@ def test_a_new_account_or_address_is_no_new_start(
 
 @pytest.mark.parametrize(
     ("result", "is_counted"),
-    [
-        (authorized, False),
-        (needs_more, False),
-        (providers.AuthorizeResult(outcome=Outcome.NOT_SENT), False),
-        (DECLINED, True),
-        (providers.AuthorizeResult(outcome=Outcome.PENDING), True),
-        (providers.AuthorizeResult(outcome=Outcome.UNKNOWN), True),
-        (ValueError("a plug-in's fault"), True),
-    ],
+    daily(
+        [
+            (authorized, False),
+            (needs_more, False),
+            (providers.AuthorizeResult(outcome=Outcome.NOT_SENT), False),
+            (DECLINED, True),
+            (providers.AuthorizeResult(outcome=Outcome.PENDING), True),
+            (providers.AuthorizeResult(outcome=Outcome.UNKNOWN), True),
+            (ValueError("a plug-in's fault"), True),
+        ],
+        step=3,
+    ),
 )
 @pytest.mark.database_independent
 def test_what_is_or_may_yet_be_declined_counts_as_declined(

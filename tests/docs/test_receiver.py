@@ -16,6 +16,7 @@ from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers import SessionFact
 from payments.services import ResolvedPayable
 from payments.testing import scripted_provider
+from tests.api.pairs import daily
 from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,7 +108,7 @@ RELEASES: Final[dict[str, Callable[[Payment], Any]]] = {
     "What was held for an order is let go, by an operator, the bank or the clock, after the shop has confirmed it",
     "The shop is told by a signal of its own, once, and the documented receiver takes the confirmation back",
 )
-@pytest.mark.parametrize("cause", RELEASES)
+@pytest.mark.parametrize("cause", daily(RELEASES, step=3))
 @pytest.mark.database_independent
 def test_the_way_back_is_told_whoever_lets_go(
     receiver: Callable[..., None], told: list[dict[str, Any]], cause: str
@@ -153,7 +154,7 @@ def is_truly_paid() -> bool:
     "A signal comes late, twice, or in another order, while what is paid for grows or its money goes back",
     "After each the documented receiver says of the order what is so by then, and confirms none that isn't paid",
 )
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("story", daily(STORIES, step=3))
 def test_no_signal_out_of_its_time_confirms_what_is_not_paid(
     receiver: Callable[..., None], told: list[dict[str, Any]], story: str
 ) -> None:

@@ -30,7 +30,7 @@ from payments.testing import running_simulator
 from tests.openapi.worlds import World, make_world
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "openapi.yaml"
-EXAMPLES: Final = int(os.environ.get("PAYMENTS_FUZZ_EXAMPLES", "20"))
+EXAMPLES: Final = int(os.environ.get("PAYMENTS_FUZZ_EXAMPLES", "12"))
 CHECKS: Final[Any] = [
     not_a_server_error,
     status_code_conformance,

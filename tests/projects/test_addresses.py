@@ -26,6 +26,7 @@ from payments.services.payables import ResolvedPayable
 from payments.simulator.webhooks import sign
 from payments.testing import Script, running_simulator
 from payments.webhooks import receive
+from tests.api.pairs import daily
 from tests.shop.models import Order
 from tests.webhooks.deliveries import SECRET, bodies, deliver
 
@@ -75,7 +76,7 @@ URLCONFS: dict[str, tuple[list[Any], str]] = {
 }
 
 
-@pytest.fixture(params=list(URLCONFS.values()), ids=list(URLCONFS))
+@pytest.fixture(params=daily(((each,) for each in URLCONFS.values()), step=3), ids=list(URLCONFS))
 def root(request: pytest.FixtureRequest, settings: Any) -> str:
     """Have a project include the app in its own way, and return the address below which it did."""
     patterns, root = request.param

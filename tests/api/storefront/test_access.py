@@ -16,7 +16,7 @@ from payments.api.storefront.access import client_secret, is_client_secret
 from payments.models import PaymentCollection, PaymentSession
 from payments.testing import Script
 from tests.api.client import Visitor
-from tests.api.pairs import PAIRS, Pairs
+from tests.api.pairs import PAIRS, Pairs, daily
 from tests.api.routes import STOREFRONT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
@@ -87,7 +87,7 @@ def test_the_customer_and_the_holder_of_the_secret_are_let_in(
         assert visitor.send(method, path, body).status in (200, 201, 409)
 
 
-@pytest.mark.parametrize(("method", "route", "body"), ROUTES)
+@pytest.mark.parametrize(("method", "route", "body"), daily(ROUTES, step=3))
 @pytest.mark.parametrize("pairs", PAIRS)
 def test_not_yours_and_not_there_are_the_same_answer_to_the_byte(
     owned: PaymentCollection, script: Script, pairs: Pairs, *, method: str, route: str, body: Any
@@ -119,7 +119,7 @@ def test_not_yours_and_not_there_are_the_same_answer_to_the_byte(
 
 
 @pytest.mark.shows("A stranger who measures what isn't theirs", "the same statements as for what isn't there")
-@pytest.mark.parametrize(("method", "route", "body"), ROUTES)
+@pytest.mark.parametrize(("method", "route", "body"), daily(ROUTES, step=3))
 def test_not_yours_and_not_there_take_the_same_statements(
     owned: PaymentCollection, method: str, route: str, body: Any
 ) -> None:
