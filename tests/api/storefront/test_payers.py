@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 STATUSES: Final = ("pending", "requires_more", "error", "authorized", "canceled")
 MAKERS: Final = ("payer", "shop", "plan")
 OFFERED: Final = (True, False)
-FACES: Final = ("service", "secret", "log-in")
+FACES: Final = ("service", "secret", pytest.param("log-in", marks=pytest.mark.thorough))
 VERBS: Final = ("authorize", "update", "cancel")
 
 ANSWERS: Final = {
