@@ -366,6 +366,7 @@ def test_headings_tables_and_regions_are_labelled(
     assert '<pre class="payments-document" tabindex="0"' in shown
 
 
+@pytest.mark.database_independent
 def test_lists_of_sessions_payments_and_operations_lead_back_to_the_collection(
     eventful: models.PaymentCollection, operator: Client
 ) -> None:

@@ -97,6 +97,7 @@ def test_links_lead_to_the_rows_that_were_counted(moved: Payment, operator: Clie
     assert moved.pk in listed(operator, context["day_rows"][0].url)
 
 
+@pytest.mark.database_independent
 def test_link_of_a_provider_leads_to_its_payments_in_the_chosen_currency(operator: Client) -> None:
     euros = make_authorized(make_collection("10.00"))
     dinars = make_authorized(make_collection("10.000", "kwd"))

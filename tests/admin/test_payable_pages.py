@@ -75,6 +75,7 @@ def test_who_may_not_view_collections_sees_none(orders: OrderAdmin, django_user_
 
 
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_reference_leads_to_the_providers_dashboard(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +93,7 @@ def test_reference_leads_to_the_providers_dashboard(
 
 
 @pytest.mark.django_db
+@pytest.mark.database_independent
 def test_a_movement_s_reference_leads_to_the_providers_dashboard(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

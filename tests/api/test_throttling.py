@@ -111,6 +111,7 @@ def _date_back(event: PaymentEvent, moment: datetime) -> None:
     QuerySet(PaymentEvent).filter(pk=event.pk).update(created_at=moment)
 
 
+@pytest.mark.database_independent
 def test_so_many_authorizations_and_not_one_more(
     guest: Visitor, boss: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
 ) -> None:

@@ -155,6 +155,7 @@ def is_truly_paid() -> bool:
     "After each the documented receiver says of the order what is so by then, and confirms none that isn't paid",
 )
 @pytest.mark.parametrize("story", daily(STORIES, step=3))
+@pytest.mark.database_independent
 def test_no_signal_out_of_its_time_confirms_what_is_not_paid(
     receiver: Callable[..., None], told: list[dict[str, Any]], story: str
 ) -> None:

@@ -448,6 +448,7 @@ def test_a_session_shows_how_much_of_it_was_authorized_until_that_is_released(
     assert (released["status"], released["authorized_amount"]) == ("canceled", "0.00")
 
 
+@pytest.mark.database_independent
 def test_more_sessions_need_no_more_queries(
     guest: Visitor, collection: PaymentCollection, django_assert_max_num_queries: Any
 ) -> None:
