@@ -26,7 +26,10 @@ _VERBS: Mapping[str, Verb] = {
 LOCALHOST = "127.0.0.1"
 
 IMPATIENCE = 0.2
-"""The timeout, in seconds, of a provider at an address that doesn't answer."""
+"""The timeout, in seconds, of a provider at an address where nothing good happens."""
+
+SILENCE = 0.05
+"""The same where nothing is said at all: each verb waits for so long."""
 
 _EMPTY_LIST = "200 with an empty list"
 
@@ -55,7 +58,7 @@ class WireContract(ContractHooks):
 
     def test_silence_ends_after_the_timeout_with_an_unknown_outcome(self) -> None:
         with silent_address() as url:
-            results = self._results_at(url)
+            results = self._results_at(url, timeout=SILENCE)
         _fail_with_all(
             f"{name}: after {took:.1f} s it is {result.outcome}; is its timeout set?"
             for name, result, took in results
@@ -74,12 +77,14 @@ class WireContract(ContractHooks):
             if result.outcome != Outcome.UNKNOWN and not _finds_nothing(kind, result)
         )
 
-    def _results_at(self, url: str) -> list[tuple[str, ProviderResult, float]]:
+    def _results_at(
+        self, url: str, *, timeout: float = IMPATIENCE
+    ) -> list[tuple[str, ProviderResult, float]]:
         """Call each verb, those that move money first, in sessions that were opened well and then moved to an address.
 
         Returns the verb's name, its result, and how many seconds that took.
         """
-        provider = self.provider_at(url, timeout=IMPATIENCE)
+        provider = self.provider_at(url, timeout=timeout)
         verbs = dict(_VERBS)
         if provider.supports_update:
             verbs["update"] = lambda driver: driver.update(driver.amount)
