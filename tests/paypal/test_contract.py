@@ -12,6 +12,11 @@ from payments.providers import BaseProvider
 from payments.providers.paypal import PayPalOptions, PayPalProvider
 from payments.providers.paypal.client import Token, remember
 from payments.testing import Attempt, ProviderContract, SessionDriver
+from payments.testing.contract.facts import RetrieveContract
+from payments.testing.contract.hooks import ContractHooks
+from payments.testing.contract.movements import CancelContract, CaptureContract, RefundContract
+from payments.testing.contract.sessions import CapabilityContract
+from payments.testing.contract.wire import WireContract
 from tests.paypal.conftest import PayPalAttempt, approve, options_for
 from tests.paypal.fake import FakePayPal, Funding
 from tests.paypal.fake.signing import body_of, signed_headers
@@ -26,8 +31,8 @@ def running_fake() -> Iterator[FakePayPal]:
         yield fake
 
 
-class TestPayPalProvider(ProviderContract):
-    """One capture for each payment, as with most accounts."""
+class PayPalHooks(ContractHooks):
+    """Talk to the fake."""
 
     finds_by_session_id = False  # PayPal can't look an order up by ours
     three_decimal_currency = None  # PayPal takes none
@@ -84,8 +89,20 @@ class TestPayPalProvider(ProviderContract):
         return signed_headers(body, url=self.fake.url, timestamp=timestamp)
 
 
-class TestMulticapturePayPalProvider(TestPayPalProvider):
-    """Several captures for one payment, as PayPal allows to some accounts."""
+class TestPayPalProvider(PayPalHooks, ProviderContract):
+    """One capture for each payment, as with most accounts."""
+
+
+class TestMulticapturePayPalProvider(
+    PayPalHooks,
+    CaptureContract,
+    RefundContract,
+    CancelContract,
+    RetrieveContract,
+    CapabilityContract,
+    WireContract,
+):
+    """Several captures for one payment, as PayPal allows to some accounts: what that makes a difference to."""
 
     @property
     def options(self) -> PayPalOptions:

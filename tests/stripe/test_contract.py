@@ -13,6 +13,11 @@ from payments.providers import BaseProvider
 from payments.providers.account_holders import AddMethodResult
 from payments.providers.stripe import StripeOptions, StripeProvider
 from payments.testing import Attempt, ProviderContract, SessionDriver
+from payments.testing.contract.facts import RetrieveContract
+from payments.testing.contract.hooks import ContractHooks
+from payments.testing.contract.movements import CancelContract, CaptureContract, RefundContract
+from payments.testing.contract.sessions import CapabilityContract
+from payments.testing.contract.wire import WireContract
 from tests.stripe.fake import FakeStripe
 from tests.stripe.fake.service import API_KEY, SECRET, body_of, signed_headers
 
@@ -26,7 +31,7 @@ def running_fake() -> Iterator[FakeStripe]:
         yield fake
 
 
-class StripeContract(ProviderContract):
+class StripeHooks(ContractHooks):
     """Say what Stripe's published test payment methods have an answer to."""
 
     def approved(self) -> Attempt:
@@ -39,7 +44,7 @@ class StripeContract(ProviderContract):
         return [provider.options.api_key, *provider.options.webhook_secrets]
 
 
-class FakeContract(StripeContract):
+class FakeHooks(StripeHooks):
     """Talk to the fake."""
 
     fake: FakeStripe
@@ -92,12 +97,20 @@ class FakeContract(StripeContract):
         return signed_headers(body, timestamp=timestamp)
 
 
-class TestStripeProvider(FakeContract):
+class TestStripeProvider(FakeHooks, ProviderContract):
     """One capture for each payment, as with most accounts."""
 
 
-class TestMulticaptureStripeProvider(FakeContract):
-    """Several captures for one payment, as Stripe allows to some accounts."""
+class TestMulticaptureStripeProvider(
+    FakeHooks,
+    CaptureContract,
+    RefundContract,
+    CancelContract,
+    RetrieveContract,
+    CapabilityContract,
+    WireContract,
+):
+    """Several captures for one payment, as Stripe allows to some accounts: what that makes a difference to."""
 
     @property
     def options(self) -> StripeOptions:
@@ -106,7 +119,7 @@ class TestMulticaptureStripeProvider(FakeContract):
 
 if "STRIPE_TEST_KEY" in os.environ:
 
-    class TestStripeItself(StripeContract):
+    class TestStripeItself(StripeHooks, ProviderContract):
         """Stripe's own test mode: the only judge of what Stripe does."""
 
         finds_by_session_id = False  # its search lags behind
