@@ -188,7 +188,7 @@ def test_a_part_that_is_refused_at_once_is_told_with_what_was_given_back(
         shop.captures_of(payment.session_id)[1].id, amount="40.00", stage="INQUIRY"
     )
     if is_lost:
-        shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1)
+        shop.misbehave("refund", Fault.ERROR_BEFORE, after=1)
         with pytest.raises(OutcomeUnknownError):
             services.refund_payment(payment, amount="80.00")
         clock.advance(timedelta(minutes=2))
@@ -211,7 +211,7 @@ def test_a_refund_of_which_a_part_fails_before_the_rest_is_asked_for_ends_there(
     shop: FakePayPal, collection: PaymentCollection, clock: TestClock
 ) -> None:
     payment = captured(shop, collection, "40.00", "60.00")
-    shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1)
+    shop.misbehave("refund", Fault.ERROR_BEFORE, after=1)
     with pytest.raises(OutcomeUnknownError):
         services.refund_payment(payment)
     end(shop, 0, succeeds=False)
@@ -226,7 +226,7 @@ def test_a_refund_that_broke_off_is_completed_and_may_lose_a_part_later(
     shop: FakePayPal, collection: PaymentCollection, clock: TestClock
 ) -> None:
     payment = captured(shop, collection, "40.00", "60.00")
-    shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1)
+    shop.misbehave("refund", Fault.ERROR_BEFORE, after=1)
     with pytest.raises(OutcomeUnknownError):
         services.refund_payment(payment)
     clock.advance(timedelta(minutes=2))
@@ -242,7 +242,7 @@ def test_half_a_refund_that_a_person_took_for_whole_is_put_right(
     shop: FakePayPal, collection: PaymentCollection, clock: TestClock
 ) -> None:
     payment = captured(shop, collection, "40.00", "60.00")
-    shop.misbehave("refund", Fault.SILENCE_BEFORE, after=1, times=20)
+    shop.misbehave("refund", Fault.ERROR_BEFORE, after=1, times=20)
     with pytest.raises(OutcomeUnknownError):
         services.refund_payment(payment)
     for hours in (1, 1, 1, 2, 7, 25):

@@ -70,7 +70,7 @@ def test_a_connection_that_was_refused_means_that_nothing_was_done(fake: FakePay
 
 def test_without_an_access_token_nothing_was_asked_for(fake: FakePayPal) -> None:
     with silent_address() as url:
-        silent = SessionDriver(provider=provider_for(fake, base_url=url, timeout=0.2))
+        silent = SessionDriver(provider=provider_for(fake, base_url=url, timeout=0.05))
         assert silent.initiate().outcome == Outcome.NOT_SENT
     for fault in (Fault.ERROR_BEFORE, Fault.GARBAGE_AFTER, Fault.TOO_MANY, Fault.CUT_OFF_AFTER):
         fake.misbehave("token", fault)
@@ -195,7 +195,7 @@ def test_an_order_authorized_meanwhile_is_found_instead_of_refused(
     fake: FakePayPal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = driver_for(fake)
-    fake.misbehave("authorize", Fault.SILENCE_AFTER)
+    fake.misbehave("authorize", Fault.CUT_OFF_AFTER)
     assert driver.authorize().outcome == Outcome.UNKNOWN
     stale = fake.orders.shown(fake.order_of(driver.session_id))
     stale["status"] = "APPROVED"

@@ -40,7 +40,7 @@ def test_the_keys_of_payments_protect_for_longer_than_those_of_orders(
 ) -> None:
     payer, operation = payer_at(shop), ASKED[verb.name]
     collection = verb.prepare(payer)
-    shop.misbehave(operation, Fault.SILENCE_BEFORE)
+    shop.misbehave(operation, Fault.ERROR_BEFORE)
     with pytest.raises(OutcomeUnknownError):
         verb.run(payer, collection)
     clock.advance(timedelta(days=7))
@@ -83,7 +83,7 @@ def test_money_that_is_taken_at_once_is_in_the_books_once(fake: FakePayPal, cloc
     entry = {"BACKEND": BACKEND, "OPTIONS": options_for(fake, intent="capture")}
     with configured_provider("paypal", entry):
         collection = approved(payer_at(fake))
-        fake.misbehave("capture_order", Fault.SILENCE_AFTER)
+        fake.misbehave("capture_order", Fault.CUT_OFF_AFTER)
         with pytest.raises(OutcomeUnknownError):
             authorize_payment_session(session_of(collection))
         for _look in range(2):

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from payments import services
 from payments.api.storefront.access import client_secret
+from payments.checks import check_providers
 from payments.exceptions import DeclinedError
 from payments.models import PaymentCollection, PaymentSession
 from payments.providers import (
@@ -222,11 +223,15 @@ class TestDeclarations:
     ) -> None:
         monkeypatch.setattr(LeakyProvider, "public_data_keys", declared)
         assert undeclarable(declared)
-        assert "payments.E028" in {message.id for message in run_checks(tags=["payments"])}
+        assert "payments.E028" in {message.id for message in check_providers()}
 
-    def test_a_declaration_as_it_has_to_be_is_none(self, provider: LeakyProvider) -> None:
+    def test_a_declaration_as_it_has_to_be_is_none(
+        self, monkeypatch: pytest.MonkeyPatch, provider: LeakyProvider
+    ) -> None:
         assert undeclarable(LeakyProvider.public_data_keys) == []
         assert "payments.E028" not in {message.id for message in run_checks(tags=["payments"])}
+        monkeypatch.setattr(LeakyProvider, "public_data_keys", {""})
+        assert "payments.E028" in {message.id for message in run_checks(tags=["payments"])}
 
 
 PLACES: Final[dict[str, tuple[Callable[[str], AuthorizeResult], Callable[[AuthorizeResult], Any], Any]]] = {

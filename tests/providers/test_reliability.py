@@ -59,7 +59,7 @@ def test_that_another_account_does_not_know_the_session_proves_nothing(
     peer: Peer, clock: TestClock, verb: Verb
 ) -> None:
     collection = verb.prepare(peer.payer)
-    peer.fake.misbehave(peer.asked[verb.name], Fault.SILENCE_AFTER)
+    peer.fake.misbehave(peer.asked[verb.name], Fault.CUT_OFF_AFTER)
     with pytest.raises(OutcomeUnknownError):
         verb.run(peer.payer, collection)
     with type(peer)().configured():
@@ -95,7 +95,7 @@ def test_what_certainly_was_not_done_can_be_asked_again_at_once(peer: Peer, verb
 def not_known_by_its_id(peer: Peer, collection: PaymentCollection) -> PaymentCollection:
     """Return a collection with a session whose id never reached the shop, and that can't be found by the shop's."""
     peer.forget_ids()
-    peer.fake.misbehave("create", Fault.SILENCE_AFTER)
+    peer.fake.misbehave("create", Fault.CUT_OFF_AFTER)
     with pytest.raises(OutcomeUnknownError):
         services.create_payment_session(collection, provider_id=peer.payer.provider_id)
     return collection
@@ -141,7 +141,7 @@ def test_while_the_service_is_down_everything_waits(peer: Peer, clock: TestClock
 def test_a_lost_capture_of_a_part_is_told_apart_from_one_in_the_dashboard(
     peer: Peer, clock: TestClock, held: Payment
 ) -> None:
-    peer.fake.misbehave("capture", Fault.SILENCE_BEFORE)
+    peer.fake.misbehave("capture", Fault.GARBAGE_BEFORE)
     with pytest.raises(OutcomeUnknownError):
         services.capture_payment(held, amount="60.00")
     peer.capture(held.session, "30")

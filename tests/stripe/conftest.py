@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import stripe
 
 from payments.models import Payment, PaymentCollection, PaymentSession
 from payments.providers.stripe import StripeOptions, StripeProvider
@@ -48,6 +49,12 @@ def driver_for(fake: FakeStripe, method: str | None = "pm_card_visa", **changes:
     driver = SessionDriver(provider=provider_for(fake, **changes), attempt=Attempt(input=sent))
     driver.initiate()
     return driver
+
+
+@pytest.fixture(autouse=True)
+def repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Stripe's library not wait before it sends a request again."""
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
 
 
 @pytest.fixture

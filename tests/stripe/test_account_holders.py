@@ -82,7 +82,7 @@ class TestAccounts:
         self, shop: FakeStripe, customer: AbstractBaseUser, is_searchable: bool
     ) -> None:
         shop.books.is_searchable = is_searchable
-        shop.misbehave("customer", Fault.SILENCE_AFTER)
+        shop.misbehave("customer", Fault.CUT_OFF_AFTER)
         with pytest.raises(OutcomeUnknownError):
             services.create_account_holder(customer, provider_id="stripe")
         holder = services.create_account_holder(customer, provider_id="stripe")
@@ -236,7 +236,7 @@ class TestDeletedCustomers:
         collection = services.create_payment_collection(
             amount="100.00", currency_code="eur", customer=customer
         )
-        shop.misbehave("create", Fault.SILENCE_AFTER, after=1)
+        shop.misbehave("create", Fault.CUT_OFF_AFTER, after=1)
         with pytest.raises(OutcomeUnknownError):
             services.create_payment_session(collection, provider_id="stripe")
         clock.advance(timedelta(minutes=2))
@@ -368,7 +368,7 @@ class TestAbsentCustomers:
         services.authorize_payment_session(due)
         assert due.status == SessionStatus.AUTHORIZED
 
-    @pytest.mark.parametrize("fault", [Fault.SILENCE_AFTER, Fault.SILENCE_BEFORE, Fault.ERROR_AFTER])
+    @pytest.mark.parametrize("fault", [Fault.SILENCE_AFTER, Fault.GARBAGE_BEFORE, Fault.ERROR_AFTER])
     def test_a_lost_answer_is_found_out_and_charged_once(
         self,
         shop: FakeStripe,

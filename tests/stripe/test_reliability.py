@@ -43,7 +43,7 @@ def test_a_stored_error_is_never_sent_under_another_key(
 def test_an_intent_whose_id_never_reached_us_is_found_by_search(
     shop: FakeStripe, clock: TestClock, collection: PaymentCollection
 ) -> None:
-    shop.misbehave("create", Fault.SILENCE_AFTER)
+    shop.misbehave("create", Fault.CUT_OFF_AFTER)
     with pytest.raises(OutcomeUnknownError):
         services.create_payment_session(collection, provider_id="stripe")
     clock.advance(timedelta(minutes=2))
