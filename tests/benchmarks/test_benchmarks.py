@@ -37,6 +37,7 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 def test_flow_measures_a_thread_and_processes_with_threads(tmp_path: Path) -> None:
     path = tmp_path / "flow.json"
     printed = run("flow", "--database", "sqlite", *FEW, "--concurrency", "1", "2x2", "--json", path)
@@ -76,6 +77,7 @@ def test_side_is_a_checkout_that_may_be_plain() -> None:
             Side.parse(text)
 
 
+@pytest.mark.thorough
 def test_workers_are_compared_with_one(tmp_path: Path) -> None:
     path = tmp_path / "workers.json"
     run("workers", "--database", "sqlite", "--rows", "10", "--rounds", "1", "--json", path)
