@@ -113,20 +113,25 @@ def test_command_names_step_expected_and_got_when_an_answer_is_falsified(
     assert LAST_LINE not in played.stdout
 
 
-def test_walk_through_an_honest_proxy_passes(shop_url: str) -> None:
+def test_walk_through_an_honest_proxy_passes_and_says_the_same_again(
+    shop_url: str, played: list[str]
+) -> None:
     with falsifying_proxy(shop_url, unchanged) as url:
-        assert play(url)[-1].strip() == LAST_LINE
+        again = play(url)
+    assert again == played
+    assert again[-1].strip() == LAST_LINE
 
 
 @pytest.mark.parametrize(
     ("falsify", "step", "got"),
     [
-        (a_further_capture_is_accepted, "13", "200"),
-        (no_code_is_asked_for, "6", "'authorized'"),
-        (private_data_is_published, "11", "provider_data|risk_score"),
-        (the_refund_is_forgotten, "14", "'0.00'"),
-        (strangers_are_told_apart, "9", "403"),
         (amounts_are_numbers, "2", "100.0"),
+        (no_code_is_asked_for, "6", "'authorized'"),
+        (strangers_are_told_apart, "9", "403"),
+        # The later the step, the longer the walk.
+        pytest.param(private_data_is_published, "11", "provider_data|risk_score", marks=pytest.mark.thorough),
+        pytest.param(a_further_capture_is_accepted, "13", "200", marks=pytest.mark.thorough),
+        pytest.param(the_refund_is_forgotten, "14", "'0.00'", marks=pytest.mark.thorough),
     ],
 )
 def test_falsified_answer_ends_the_walk_at_its_step(
@@ -136,10 +141,6 @@ def test_falsified_answer_ends_the_walk_at_its_step(
         play(url)
     assert caught.value.step.startswith(f"{step} (")
     assert re.search(got, repr(caught.value.got) + caught.value.what)
-
-
-def test_transcript_is_the_same_at_every_run(shop_url: str, played: list[str]) -> None:
-    assert play(shop_url) == played
 
 
 def test_transcript_holds_neither_ids_nor_secrets_nor_addresses(played: list[str]) -> None:

@@ -116,6 +116,7 @@ def test_capabilities_are_those_of_the_account() -> None:
     assert StripeProvider.supports_multiple_captures is False
 
 
+@pytest.mark.thorough
 def test_nothing_imports_stripe_unless_it_is_configured() -> None:
     program = (
         "import django, sys\n"
