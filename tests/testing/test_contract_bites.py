@@ -220,7 +220,7 @@ def service() -> Iterator[SimulatorService]:
 @pytest.fixture(scope="module")
 def reads(service: SimulatorService) -> Mapping[str, set[str]]:
     """Run the contract with a provider that keeps the rules, and return what each test reads of it."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for name in unittest.TestLoader().getTestCaseNames(SimulatorContract):  # type: ignore[arg-type]
         if name not in SLOW:
             WatchedProvider.read = found[name] = set()
