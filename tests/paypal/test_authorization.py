@@ -124,6 +124,7 @@ class TestStorefront:
             "100.00",
         )
 
+    @pytest.mark.database_independent
     def test_a_browser_sends_nothing_to_paypal(
         self, shop: FakePayPal, collection: PaymentCollection, guest: Visitor
     ) -> None:
@@ -132,6 +133,7 @@ class TestStorefront:
         assert (refused.status, refused.body["code"]) == (400, "unknown_data_key")
         assert shop.books.rows == {}
 
+    @pytest.mark.database_independent
     def test_a_currency_that_paypal_does_not_take_is_refused_in_words(
         self, db: None, shop: FakePayPal
     ) -> None:
@@ -164,6 +166,7 @@ class TestBooks:
         assert session.status == status
         assert not PaymentOperation.objects.open().exists()
 
+    @pytest.mark.database_independent
     @pytest.mark.shows(
         "The payer's money is gone when PayPal holds it no more for certain, and it is captured only then",
         "refused with PayPal's issue; the amount stays authorized, and can be captured once it is there again",
@@ -183,6 +186,7 @@ class TestBooks:
         shop.movements.run_dry(authorization.id, again=True)
         assert services.capture_payment(payment).captured_amount == Decimal("100.00")
 
+    @pytest.mark.database_independent
     def test_an_echeck_is_pending_until_it_clears(self, fake: FakePayPal, clock: TestClock) -> None:
         entry = {"BACKEND": BACKEND, "OPTIONS": options_for(fake, intent="capture")}
         with configured_provider("paypal", entry):
@@ -199,6 +203,7 @@ class TestBooks:
             assert payment.captured_amount == Decimal("100.00")
             assert payment.captures.get().provider_reference == capture.id
 
+    @pytest.mark.database_independent
     def test_a_changed_amount_is_changed_at_paypal_and_approved_as_it_is_then(
         self, shop: FakePayPal, session: PaymentSession
     ) -> None:

@@ -139,6 +139,7 @@ class TestBooks:
         assert charged_back(captured_payment) == (HUNDRED, HUNDRED)
         assert charged_back(other) == (Decimal("40.00"), Decimal("40.00"))
 
+    @pytest.mark.database_independent
     def test_ours_is_found_behind_another_shop_s(
         self, shop: FakePayPal, captured_payment: Payment, clock: TestClock
     ) -> None:
@@ -161,6 +162,7 @@ class TestBooks:
         assert told(shop).status == WebhookEventStatus.APPLIED
         assert charged_back(captured_payment) == charged_back(other) == (HUNDRED, ZERO)
 
+    @pytest.mark.database_independent
     def test_a_total_that_does_not_tell_the_shares_is_before_a_person_at_each(
         self, shop: FakePayPal, captured_payment: Payment, clock: TestClock
     ) -> None:

@@ -108,6 +108,7 @@ def test_a_part_that_fails_late_can_be_refunded_again(
     assert_books_agree(shop, payment, "100.00")
 
 
+@pytest.mark.database_independent
 def test_parts_of_three_fail_late_one_after_another(shop: FakePayPal, collection: PaymentCollection) -> None:
     payment = captured(shop, collection, "20.00", "30.00", "50.00")
     services.refund_payment(payment)
@@ -133,6 +134,7 @@ def test_reports_about_parts_may_come_again_and_late(shop: FakePayPal, collectio
     assert_the_rest_can_go_back(shop, payment)
 
 
+@pytest.mark.database_independent
 def test_a_part_of_a_refund_that_was_tried_again_fails_too(
     shop: FakePayPal, collection: PaymentCollection
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_part_of_a_refund_that_was_tried_again_fails_too(
     assert_the_rest_can_go_back(shop, payment)
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize(("fails", "given"), [((1,), "40.00"), ((0,), "60.00"), ((0, 1), "0.00")])
 def test_of_a_slow_refund_only_the_parts_that_stand_are_in_the_books(
     shop: FakePayPal, collection: PaymentCollection, fails: tuple[int, ...], given: str
@@ -161,6 +164,7 @@ def test_of_a_slow_refund_only_the_parts_that_stand_are_in_the_books(
     assert_books_agree(shop, payment, given)
 
 
+@pytest.mark.database_independent
 def test_a_part_that_fails_at_once_is_told_with_what_was_given_back(
     shop: FakePayPal, collection: PaymentCollection
 ) -> None:
@@ -175,6 +179,7 @@ def test_a_part_that_fails_at_once_is_told_with_what_was_given_back(
     assert_books_agree(shop, payment, "40.00")
 
 
+@pytest.mark.database_independent
 @pytest.mark.shows(
     "Of a refund that takes two refunds at PayPal the second is refused",
     "it has failed, what was given back is in the books at once, and the rest can be refunded again",
@@ -207,6 +212,7 @@ def test_a_part_that_is_refused_at_once_is_told_with_what_was_given_back(
     assert_the_rest_can_go_back(shop, payment)
 
 
+@pytest.mark.database_independent
 def test_a_refund_of_which_a_part_fails_before_the_rest_is_asked_for_ends_there(
     shop: FakePayPal, collection: PaymentCollection, clock: TestClock
 ) -> None:
@@ -238,6 +244,7 @@ def test_a_refund_that_broke_off_is_completed_and_may_lose_a_part_later(
     assert_the_rest_can_go_back(shop, payment)
 
 
+@pytest.mark.database_independent
 def test_half_a_refund_that_a_person_took_for_whole_is_put_right(
     shop: FakePayPal, collection: PaymentCollection, clock: TestClock
 ) -> None:

@@ -141,6 +141,7 @@ class TestMeaning:
 class TestBooks:
     """What becomes of events in the shop."""
 
+    @pytest.mark.database_independent
     def test_a_capture_in_the_dashboard_gets_into_the_books(self, shop: FakePayPal, payment: Payment) -> None:
         authorization_id = shop.authorization_of(payment.session_id).id
         shop.movements.capture(authorization_id, {"final_capture": True})
@@ -170,6 +171,7 @@ class TestBooks:
         assert (payment.captures.count(), payment.refunds.count()) == (1, 1)
         assert set(WebhookEvent.objects.values_list("status", flat=True)) == {WebhookEventStatus.APPLIED}
 
+    @pytest.mark.database_independent
     @pytest.mark.shows(
         "A body is made up that fits the checksum which PayPal has signed",
         "nothing of it is booked: the event only makes the shop ask PayPal",
@@ -185,6 +187,7 @@ class TestBooks:
         payment.refresh_from_db()
         assert payment.captured_amount == 0
 
+    @pytest.mark.database_independent
     def test_a_bad_signature_is_answered_with_400_and_nothing_is_stored(
         self, shop: FakePayPal, payment: Payment
     ) -> None:
@@ -193,6 +196,7 @@ class TestBooks:
         assert answer.status_code == 400
         assert not WebhookEvent.objects.exists()
 
+    @pytest.mark.database_independent
     def test_an_event_that_cannot_be_proven_right_now_is_to_be_sent_again(
         self, shop: FakePayPal, payment: Payment
     ) -> None:
@@ -202,6 +206,7 @@ class TestBooks:
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
         assert deliver(shop, event).status_code == 200
 
+    @pytest.mark.database_independent
     def test_an_event_that_is_not_ours_is_kept_and_ignored(self, shop: FakePayPal, payment: Payment) -> None:
         event = shop.events("PAYMENT.AUTHORIZATION.CREATED")[-1]
         event["resource"]["custom_id"] = "another-system-4711"
@@ -228,6 +233,7 @@ class TestBooks:
         assert captured_payment.refunds.get().provider_reference == refund["id"]
         assert WebhookEvent.objects.get().session == captured_payment.session
 
+    @pytest.mark.database_independent
     @pytest.mark.shows(
         "Another program that shares the PayPal account refunds one of its own captures",
         "200; nobody is asked, nothing is booked, and the event is ignored in the end",
@@ -294,6 +300,7 @@ class TestBooks:
         services.authorize_payment_session(session)
         assert shop.executed.count("authorize") == 1
 
+    @pytest.mark.database_independent
     def test_an_approval_is_no_payment_where_the_shop_says_so(self, shop: FakePayPal) -> None:
         entry = {"BACKEND": BACKEND, "OPTIONS": options_for(shop, authorize_on_approval=False)}
         with configured_provider("paypal", entry):
@@ -306,6 +313,7 @@ class TestBooks:
             assert session.status == SessionStatus.REQUIRES_MORE
             assert "authorize" not in shop.executed
 
+    @pytest.mark.database_independent
     def test_a_lost_dispute_is_charged_back(
         self, shop: FakePayPal, captured_payment: Payment, clock: TestClock
     ) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 BACK = "https://shop.example/account/installments"
 
 
-@pytest.mark.parametrize("return_url", [BACK, None])
+@pytest.mark.parametrize("return_url", [BACK, pytest.param(None, marks=pytest.mark.database_independent)])
 def test_a_customer_who_comes_back_finishes_what_was_charged_meanwhile(
     shop: FakeStripe, return_url: str | None
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_customer_saves_a_card_pays_with_it_and_removes_it(
     assert pay(customer, method_id).body["status"] == "error"
 
 
+@pytest.mark.database_independent
 def test_a_bank_may_ask_a_customer_who_pays_with_a_saved_card(
     shop: FakeStripe, customer: AbstractBaseUser
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_bank_may_ask_a_customer_who_pays_with_a_saved_card(
     assert (finished.status, finished.body["status"]) == (200, "authorized")
 
 
+@pytest.mark.database_independent
 def test_nobody_pays_with_what_another_customer_has_saved(
     shop: FakeStripe, customer: AbstractBaseUser
 ) -> None:
@@ -123,6 +125,7 @@ def tried(way: str, customer: AbstractBaseUser, method_id: str) -> Answer:
     )
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize("way", ["authorize", "token", "create", "update"])
 def test_a_client_secret_and_a_known_id_pay_with_no_saved_method(
     shop: FakeStripe, customer: AbstractBaseUser, way: str, monkeypatch: pytest.MonkeyPatch
@@ -142,6 +145,7 @@ def test_a_client_secret_and_a_known_id_pay_with_no_saved_method(
     assert "charge" not in {row["object"] for row in shop.books.objects.values()}
 
 
+@pytest.mark.database_independent
 def test_what_the_customer_has_chosen_is_not_authorized_by_who_holds_the_secret(
     shop: FakeStripe, customer: AbstractBaseUser
 ) -> None:
@@ -156,6 +160,7 @@ def test_what_the_customer_has_chosen_is_not_authorized_by_who_holds_the_secret(
     assert Visitor(user=customer).post(path).body["status"] == "authorized"
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize("data", [{"payment_method": "pm_card_visa"}, {"confirmation_token": "ctoken_visa"}])
 def test_who_holds_the_secret_pays_with_a_card_of_their_own(
     shop: FakeStripe, customer: AbstractBaseUser, data: dict[str, str]
@@ -168,6 +173,7 @@ def test_who_holds_the_secret_pays_with_a_card_of_their_own(
     assert (paid.status, paid.body["status"]) == (200, "authorized")
 
 
+@pytest.mark.database_independent
 def test_a_first_try_that_has_saved_the_card_is_no_refusal_of_the_second(fake: FakeStripe) -> None:
     driver = driver_for(fake)
     assert driver.authorize(refuses_saved=True).outcome == Outcome.SUCCEEDED

@@ -235,6 +235,7 @@ def deliver(client: Client, *events: Event) -> None:
 class TestBooks:
     """What events do to the shop's books."""
 
+    @pytest.mark.database_independent
     def test_an_authorization_in_the_browser_is_recorded(
         self, shop: FakeStripe, session: PaymentSession, client: Client
     ) -> None:
@@ -257,6 +258,7 @@ class TestBooks:
         assert captured.captures.count() == captured.refunds.count() == 1
         assert WebhookEvent.objects.count() == len(events)
 
+    @pytest.mark.database_independent
     def test_a_refund_in_the_dashboard_is_recorded_once(
         self, shop: FakeStripe, captured: Payment, client: Client, clock: TestClock
     ) -> None:
@@ -267,6 +269,7 @@ class TestBooks:
         assert captured.refunded_amount == Decimal("25.00")
         assert captured.refunds.get().provider_reference.startswith("re_")
 
+    @pytest.mark.database_independent
     def test_the_release_of_the_rest_is_no_refund(
         self, shop: FakeStripe, payment: Payment, client: Client
     ) -> None:
@@ -277,6 +280,7 @@ class TestBooks:
         assert (payment.captured_amount, payment.canceled_amount) == (Decimal("60.00"), Decimal("40.00"))
         assert payment.refunds.count() == 0
 
+    @pytest.mark.database_independent
     def test_a_refund_that_fails_days_later_counts_no_more(
         self, shop: FakeStripe, captured: Payment, client: Client
     ) -> None:
@@ -301,6 +305,7 @@ class TestBooks:
         assert captured.charged_back_amount == Decimal("40.00")
         assert captured.collection.operations.filter(status="attention").count() == 1
 
+    @pytest.mark.database_independent
     def test_a_dispute_in_another_currency_needs_a_person(
         self, shop: FakeStripe, captured: Payment, client: Client
     ) -> None:
@@ -311,6 +316,7 @@ class TestBooks:
         operation = captured.collection.operations.get(status="attention")
         assert operation.detail == f"charged_back: expected 0, reported 110.00 usd ({dispute['id']})"
 
+    @pytest.mark.database_independent
     def test_a_won_dispute_gives_the_money_back(
         self, shop: FakeStripe, captured: Payment, client: Client
     ) -> None:
@@ -324,6 +330,7 @@ class TestBooks:
         assert captured.charged_back_amount == captured.reinstated_amount == Decimal("40.00")
         assert captured.refundable_amount == Decimal("100.00")
 
+    @pytest.mark.database_independent
     def test_a_slow_payment_ends_by_event(
         self, shop: FakeStripe, session: PaymentSession, client: Client
     ) -> None:
@@ -358,6 +365,7 @@ class TestBooks:
         payment.refresh_from_db()
         assert payment.captured_amount == 0
 
+    @pytest.mark.database_independent
     def test_an_unsigned_event_is_answered_with_400_and_not_kept(
         self, shop: FakeStripe, payment: Payment, client: Client
     ) -> None:

@@ -25,6 +25,8 @@ from payments.services import (
 from payments.states import Outcome, SessionStatus
 from payments.testing import Script, configured_provider, scripted_provider
 
+pytestmark = pytest.mark.database_independent
+
 HUNDRED = Decimal("100.00")
 
 

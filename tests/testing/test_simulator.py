@@ -19,6 +19,8 @@ from payments.services import (
 from payments.simulator import SimulatorService
 from payments.testing import Attempt, SessionDriver, running_simulator, simulator_settings
 
+pytestmark = pytest.mark.database_independent
+
 
 @pytest.mark.django_db
 def test_the_services_reach_the_simulator_of_the_fixture(simulator: SimulatorService) -> None:
