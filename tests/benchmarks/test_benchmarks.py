@@ -57,6 +57,7 @@ def test_flow_measures_a_thread_and_processes_with_threads(tmp_path: Path) -> No
     assert "| ours | 2x2 |" in printed
 
 
+@pytest.mark.thorough
 def test_statements_are_printed_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "statements.json"
     printed = run("statements", "--database", "sqlite", "--json", path)

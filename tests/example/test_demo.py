@@ -93,7 +93,7 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.mark.parametrize("option", ["--port", "--simulator-port"])
+@pytest.mark.parametrize("option", ["--port", pytest.param("--simulator-port", marks=pytest.mark.thorough)])
 def test_busy_port_is_an_error_that_says_what_to_type(tmp_path: Path, option: str) -> None:
     other = {"--port": "--simulator-port", "--simulator-port": "--port"}[option]
     with taken_port() as port:

@@ -40,7 +40,7 @@ web.run_app(server.app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 """
 SESSION: Final = "payses_local"
 
-pytestmark = pytest.mark.database_independent
+pytestmark = [pytest.mark.database_independent, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,13 @@ def read(row: Mapping[str, Any], **known: Any) -> SessionFact:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("method", ["manual", "automatic", "automatic_async"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "manual",
+        *(pytest.param(method, marks=pytest.mark.thorough) for method in ("automatic", "automatic_async")),
+    ],
+)
 def test_whatever_amounts_an_intent_states_they_are_a_fact(status: str, method: str) -> None:
     for (capturable, received), latest, error, own in product(
         AMOUNTS, CHARGES, ERRORS, (None, "600", "1100")
