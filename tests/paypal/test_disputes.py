@@ -173,6 +173,7 @@ class TestBooks:
             assert charged_back(payment) == (ZERO, ZERO)
             assert attention(payment) == [f"charged_back: expected 0, reported 150.00 EUR ({dispute.id})"]
 
+    @pytest.mark.database_independent
     def test_an_event_waits_until_all_of_its_sessions_are_known(
         self, shop: FakePayPal, captured_payment: Payment, clock: TestClock
     ) -> None:

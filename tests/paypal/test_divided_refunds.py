@@ -228,6 +228,7 @@ def test_a_refund_of_which_a_part_fails_before_the_rest_is_asked_for_ends_there(
     assert_the_rest_can_go_back(shop, payment)
 
 
+@pytest.mark.database_independent
 def test_a_refund_that_broke_off_is_completed_and_may_lose_a_part_later(
     shop: FakePayPal, collection: PaymentCollection, clock: TestClock
 ) -> None:

@@ -150,6 +150,7 @@ class TestBooks:
         payment.refresh_from_db()
         assert payment.captured_amount == Decimal("100.00")
 
+    @pytest.mark.database_independent
     def test_the_same_event_again_changes_nothing(self, shop: FakePayPal, payment: Payment) -> None:
         shop.movements.capture(shop.authorization_of(payment.session_id).id, {"final_capture": True})
         event = shop.events("PAYMENT.CAPTURE.COMPLETED")[-1]
@@ -283,6 +284,7 @@ class TestBooks:
             assert payment.refunded_amount == Decimal("30.00")
             assert payment.refunds.count() == 1
 
+    @pytest.mark.database_independent
     @pytest.mark.shows(
         "A payer approves at PayPal, and never comes back to the shop",
         "a worker authorizes the session, once",

@@ -31,6 +31,7 @@ def test_a_release_keeps_what_was_captured_in_the_dashboard(
     assert not PaymentOperation.objects.open().exists()
 
 
+@pytest.mark.database_independent
 def test_a_payment_that_was_captured_in_the_dashboard_is_not_released(peer: Peer, held: Payment) -> None:
     peer.capture(held.session)
     with pytest.raises(DeclinedError):

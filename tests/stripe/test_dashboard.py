@@ -37,6 +37,7 @@ def paid(fake: FakeStripe, collection: PaymentCollection) -> Iterator[PaymentSes
         yield session
 
 
+@pytest.mark.database_independent
 def test_a_session_of_which_a_part_was_captured_is_not_abandoned(
     shop: FakeStripe, session: PaymentSession
 ) -> None:
@@ -70,7 +71,7 @@ def capture_more(shop: FakeStripe, payment: Payment) -> None:
     shop.books.emit("payment_intent.succeeded", intent)
 
 
-@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("is_told", [True, pytest.param(False, marks=pytest.mark.database_independent)])
 def test_a_capture_of_more_than_was_held_is_in_the_books_and_before_a_person(
     shop: FakeStripe, payment: Payment, client: Client, is_told: bool
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_capture_of_more_than_was_held_is_in_the_books_and_before_a_person(
     assert payment.collection.captured_amount == Decimal(110)
 
 
+@pytest.mark.database_independent
 def test_hearing_of_such_a_capture_in_both_ways_tells_of_it_once(
     shop: FakeStripe, payment: Payment, client: Client
 ) -> None:
@@ -99,6 +101,7 @@ def test_hearing_of_such_a_capture_in_both_ways_tells_of_it_once(
     assert PaymentOperation.objects.filter(status=OperationStatus.ATTENTION).count() == 1
 
 
+@pytest.mark.database_independent
 def test_what_a_partial_capture_lets_go_is_known_with_its_first_event(
     shop: FakeStripe, payment: Payment, client: Client
 ) -> None:

@@ -353,6 +353,7 @@ class TestBooks:
         assert session.provider_reference == shop.intent_of(session.pk)["id"]
         assert session.data["client_secret"]
 
+    @pytest.mark.database_independent
     def test_foreign_events_are_kept_and_change_nothing(
         self, shop: FakeStripe, payment: Payment, client: Client
     ) -> None:
