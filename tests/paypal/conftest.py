@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers.paypal import PayPalOptions, PayPalProvider, webhooks
+from payments.providers.paypal import PayPalOptions, PayPalProvider, client, webhooks
 from payments.services import (
     authorize_payment_session,
     capture_payment,
@@ -93,8 +93,9 @@ def captured(fake: FakePayPal, *parts: str, **changes: Any) -> SessionDriver:
 
 
 @pytest.fixture
-def fake() -> Iterator[FakePayPal]:
-    """Return a fake with empty books."""
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePayPal]:
+    """Return a fake with empty books, which may have the port, but knows no token, of an earlier one."""
+    monkeypatch.setattr(client, "_tokens", {})
     with FakePayPal() as running:
         yield running
 
