@@ -85,8 +85,13 @@ class StatusDescriptor(ProtectedDescriptor):
     field: Any
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        value = super().__get__(instance, owner)
-        return value if instance is None else self.field.members.get(value, value)
+        if instance is None:
+            return self
+        try:
+            value = instance.__dict__[self.field.name]
+        except KeyError:  # a deferred status, which is read only now
+            value = super().__get__(instance, owner)
+        return self.field.members.get(value, value)
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         if value is not None and instance.__dict__.get(self.field.name) == value:

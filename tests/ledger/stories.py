@@ -6,6 +6,7 @@ something, and zeros do nothing: a story that fails shrinks to the steps that ma
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -69,7 +70,7 @@ class Story:
     """One collection and all that is done with it.
 
     An honest provider does what it was asked, once, and tells the truth. Any other may answer with anything, at any
-    time, and report whatever it likes.
+    time, and report whatever it likes. `seconds` is the time of the processor's that the steps took.
     """
 
     def __init__(self, *, is_honest: bool) -> None:
@@ -78,12 +79,15 @@ class Story:
         self.books = self.shelf.open()
         self.told: list[str] = []
         self.steps = 0
+        self.seconds = 0.0
         self.refused = 0
 
     def go_on(self, told: bytes) -> None:
         """Take the steps that the bytes tell, and look after each whether the books are sound."""
+        started = time.process_time()
         for start in range(0, len(told), STEP):
             self._step(Choices(told[start : start + STEP]))
+        self.seconds += time.process_time() - started
 
     def _step(self, choices: Choices) -> None:
         chosen = choices.pick(*(_HONEST if self.is_honest else _ANY))

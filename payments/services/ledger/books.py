@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from django.contrib.auth import get_user_model
@@ -132,7 +133,7 @@ class Books:
             self._link_row(row)
         self._added: list[Model] = []
         self._made: set[str] = set()
-        self._before: dict[int, dict[str, Any]] = {}
+        self._before: dict[int, tuple[Any, ...]] = {}
         self._keep_copies()
         self._closed = (
             {}
@@ -283,11 +284,14 @@ class Books:
         return [(row, names) for row in stored if (names := self._changes(row))]
 
     def _changes(self, row: Model) -> list[str]:
-        before, now = self._before[id(row)], vars(row)
-        return [name for name, value in before.items() if now[name] is not value and now[name] != value]
+        before, now = self._before[id(row)], _values(row)
+        if now == before:
+            return []
+        pairs = zip(_names_of(type(row)), before, now, strict=True)
+        return [name for name, old, new in pairs if new is not old and new != old]
 
     def _keep_copies(self) -> None:
-        self._before = {id(row): _copy(row) for row in (self.collection, *self._rows())}
+        self._before = {id(row): _values(row) for row in (self.collection, *self._rows())}
 
     # How the rows refer to one another
 
@@ -536,9 +540,10 @@ def _in_order(rows: list[Any]) -> list[Any]:
     return rows if len(rows) < 2 else sorted(rows, key=lambda row: (row.created_at, row.pk))  # noqa: PLR2004
 
 
-def _copy(row: Model) -> dict[str, Any]:
-    values = vars(row)
-    return {name: values[name] for name in _names_of(type(row))}
+def _values(row: Model) -> tuple[Any, ...]:
+    """Return the values of a row's columns, in the order of `_names_of`."""
+    values: tuple[Any, ...] = _reader_of(type(row))(vars(row))
+    return values
 
 
 def _show_as_stored(row: Model) -> None:
@@ -557,6 +562,11 @@ def _amount_names(model: type[Model]) -> tuple[str, ...]:
 @cache
 def _names_of(model: type[Model]) -> tuple[str, ...]:
     return tuple(each.attname for each in model._meta.concrete_fields)
+
+
+@cache
+def _reader_of(model: type[Model]) -> itemgetter[Any]:
+    return itemgetter(*_names_of(model))
 
 
 def _grouped(changes: Iterable[tuple[Model, list[str]]]) -> Iterable[list[tuple[Any, list[str]]]]:
@@ -597,7 +607,7 @@ def hand_over(books: Books, row: ModelT, stored: ModelT) -> ModelT:
     if books.was_told:
         reconnecting(row.refresh_from_db)
         return row
-    vars(row).update(_copy(stored))
+    vars(row).update(zip(_names_of(type(stored)), _values(stored), strict=True))
     row._state.fields_cache = dict(stored._state.fields_cache)
     vars(row).pop("_prefetched_objects_cache", None)
     if isinstance(row, PaymentSession):
