@@ -56,6 +56,7 @@ def test_an_idle_worker_stops_at_once(transactional_db: None, simulator: Simulat
     assert process.returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.shows(
     "Three worker processes side by side", "each event is asked about and applied by one of them"
 )

@@ -37,7 +37,12 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 NO_ROOM = (AmountError, OperationInProgressError, TransitionError)
 
 
-@pytest.fixture(autouse=True, params=list(LEVELS))
+@pytest.fixture(
+    autouse=True,
+    params=[
+        pytest.param(name, marks=() if name == "serializable" else pytest.mark.thorough) for name in LEVELS
+    ],
+)
 def level(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[str]:
     """Have every transaction of the shop run at another isolation level."""
     with isolated(request.param):

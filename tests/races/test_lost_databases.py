@@ -165,7 +165,7 @@ def test_recorded_refusal_is_told_although_nothing_more_can_be_learned(
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("verb", VERBS, ids=str)
+@pytest.mark.parametrize("verb", MOST_VERBS, ids=str)
 def test_connection_ended_by_the_server_gives_unknown_or_the_true_result(
     transactional_db: None, simulator: SimulatorService, clock: TestClock, verb: Verb
 ) -> None:

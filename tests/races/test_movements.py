@@ -133,8 +133,9 @@ def test_what_is_being_captured_cannot_be_refunded_yet(payment: Payment, simulat
 @pytest.mark.shows(
     "50 captures and refunds at once, over five payments of one collection", "its sums are those of the rows"
 )
+@pytest.mark.parametrize("number", [2, pytest.param(5, marks=pytest.mark.thorough)])
 def test_sums_are_those_of_the_rows_after_fifty_movements_at_once(
-    transactional_db: None, simulator: SimulatorService
+    transactional_db: None, simulator: SimulatorService, number: int
 ) -> None:
     collection = services.create_payment_collection(amount="500.00", currency_code="eur")
     payments = [split(collection) for _each in range(5)]
@@ -142,14 +143,15 @@ def test_sums_are_those_of_the_rows_after_fifty_movements_at_once(
         services.capture_payment(payment, amount="50.00")
     works = []
     for payment in payments:
-        works += [lambda payment=payment: services.capture_payment(payment, amount="10.00")] * 5
-        works += [lambda payment=payment: services.refund_payment(payment, amount="10.00")] * 5
+        works += [lambda payment=payment: services.capture_payment(payment, amount="10.00")] * number
+        works += [lambda payment=payment: services.refund_payment(payment, amount="10.00")] * number
     assert not together(*works).raised()
     collection.refresh_from_db()
-    assert (collection.captured_amount, collection.refunded_amount) == (Decimal(500), Decimal(250))
+    captured, refunded = Decimal(50 + 10 * number), Decimal(10 * number)
+    assert (collection.captured_amount, collection.refunded_amount) == (5 * captured, 5 * refunded)
     for payment in collection.payments.all():
-        assert payment.captured_amount == fold(payment, "captures") == Decimal(100)
-        assert payment.refunded_amount == fold(payment, "refunds") == Decimal(50)
+        assert payment.captured_amount == fold(payment, "captures") == captured
+        assert payment.refunded_amount == fold(payment, "refunds") == refunded
     assert not PaymentOperation.objects.open().exists()
     assert_books_agree(simulator, collection)
 

@@ -121,11 +121,17 @@ OTHERS = (
     ),
 )
 ALL = (CAPTURE, REFUND, AUTHORIZE, *OTHERS)
+USUAL = (
+    REFUND,
+    AUTHORIZE,
+    *(each for each in OTHERS if "{collection}" in each.path and each.method == "POST"),
+)
+"""Besides the capture: a refund, what a payer asks for, and what is asked of a collection."""
 
 
 def everyday(asked: Asked, name: str) -> Any:
     """Return a case; all but a few of them take part in the thorough run only."""
-    is_everyday = asked is CAPTURE or name == "while_the_bank_acts"
+    is_everyday = asked is CAPTURE or (name == "while_the_bank_acts" and asked in USUAL)
     marks = () if is_everyday else pytest.mark.thorough
     return pytest.param(asked, LOSSES[name], id=f"{asked}-{name}", marks=marks)
 
@@ -253,7 +259,14 @@ def test_operator_at_a_page_is_told_that_it_is_not_known_or_what_became_of_it(
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("asked", ALL, ids=str)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        each if each in (CAPTURE, AUTHORIZE) else pytest.param(each, marks=pytest.mark.thorough)
+        for each in ALL
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("point", [Checkpoint.CALLED, Checkpoint.RECORDED])
 def test_connection_that_the_server_ends_is_202_or_the_true_result(
     asked: Asked, point: Checkpoint, visitor: Visitor, simulator: SimulatorService, clock: TestClock

@@ -25,7 +25,7 @@ from tests.races.totals import Bank, Loss, assert_no_guess, booked, is_shown, to
 from tests.reliability.afterwards import let_time_pass
 from tests.reliability.clocks import TestClock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database_independent]
 
 WEBHOOK = services.Origin(source=EventSource.WEBHOOK)
 KINDS = [MovementKind.CAPTURE, MovementKind.REFUND]

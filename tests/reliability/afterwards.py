@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.db.models.functions import Coalesce, Greatest
 
 from payments.models import PaymentEvent, PaymentOperation, WebhookEvent
@@ -43,17 +43,16 @@ def run_due_work() -> int:
 
 
 def _next_moment() -> datetime | None:
-    operations = PaymentOperation.objects
-    abandoned = operations.filter(status=OperationStatus.PROCESSING)
-    waiting = operations.filter(status__in=WAITING)
+    abandoned, waiting = Q(status=OperationStatus.PROCESSING), Q(status__in=WAITING)
     lease = Coalesce("lease_expires_at", "next_attempt_at")
-    deliveries = WebhookEvent.objects.filter(status__in=UNPROCESSED)
-    unpublished = PaymentEvent.objects.unpublished().order_by()
     moments: Iterable[datetime | None] = (
-        abandoned.aggregate(first=Min("lease_expires_at"))["first"],
-        waiting.aggregate(first=Min(Greatest("next_attempt_at", lease)))["first"],
-        unpublished.aggregate(first=Min("lease_expires_at"))["first"],
-        PaymentEvent.objects.aggregate(first=Min("next_attempt_at"))["first"],
-        deliveries.aggregate(first=Min("next_attempt_at"))["first"],
+        *PaymentOperation.objects.aggregate(
+            abandoned=Min("lease_expires_at", filter=abandoned),
+            waiting=Min(Greatest("next_attempt_at", lease), filter=waiting),
+        ).values(),
+        *PaymentEvent.objects.aggregate(
+            unpublished=Min("lease_expires_at", filter=Q(published_at=None)), again=Min("next_attempt_at")
+        ).values(),
+        WebhookEvent.objects.filter(status__in=UNPROCESSED).aggregate(first=Min("next_attempt_at"))["first"],
     )
     return min((moment for moment in moments if moment is not None), default=None)

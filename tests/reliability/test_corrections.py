@@ -30,7 +30,7 @@ from tests.reliability.books import assert_invariants
 from tests.reliability.test_resolutions import CASES
 from tests.reliability.test_resolved_amounts import OLD, WEBHOOK, booked, tell, unknown
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database_independent]
 
 MONEY = ["authorize", "capture", "refund"]
 

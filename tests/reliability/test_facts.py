@@ -20,7 +20,7 @@ from tests.reliability.books import (
 )
 from tests.reliability.operators import deliver
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database_independent]
 
 
 def intent_of(service: SimulatorService) -> str:

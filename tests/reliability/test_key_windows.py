@@ -12,14 +12,18 @@ from typing import Any, Final
 
 import pytest
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from payments.exceptions import OutcomeUnknownError, PaymentError
 from payments.models import Payment, PaymentOperation
 from payments.services import capture_payment, reconcile_due
 from payments.states import MovementStatus, OperationKind, OperationStatus
+from payments.testing import Script
 from tests.reliability.banks import Act, Bank, lost, unanswered
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import thoroughly
+from tests.reliability.test_resolutions import CASES as DOUBTS
+from tests.reliability.test_resolved_amounts import unknown
 from tests.reliability.verbs import VERBS, Payer, Verb
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
@@ -187,3 +191,14 @@ def test_time_of_sending_stays_that_of_the_first(bank: Bank, clock: TestClock, p
     assert reconcile_due() == 1
     assert len(bank.requests("capture")) == 2
     assert sent_at(operation) == first
+
+
+def test_moment_of_not_knowing_is_by_the_databases_clock(
+    transactional_db: None, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = timezone.now() + timedelta(hours=3)
+    monkeypatch.setattr("payments.services.ledger.records.timezone.now", lambda: ahead)
+    operation = unknown(DOUBTS["capture"], script, age=timedelta(0))
+    monkeypatch.undo()
+    assert operation.unclear_since is not None
+    assert abs(operation.unclear_since - timezone.now()) < timedelta(minutes=5)

@@ -25,11 +25,17 @@ from tests.reliability.books import (
     row_counts,
 )
 from tests.reliability.clocks import TestClock
+from tests.reliability.news import thoroughly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = {"capture": "payment.captured", "refund": "payment.refunded"}
+USUAL = {
+    ("capture", Checkpoint.CLAIMING),
+    ("capture", Checkpoint.CALLED),
+    ("refund", Checkpoint.RECORDING),
+}
 
 
 def kill(payment: Payment, verb: str, point: Checkpoint) -> None:
@@ -57,8 +63,14 @@ def kill(payment: Payment, verb: str, point: Checkpoint) -> None:
     "A real process is killed by SIGKILL at any point of a capture or refund",
     "Nothing or exactly one movement of money, one event, books = ledger; what wasn't done can be asked again",
 )
-@pytest.mark.parametrize("point", Checkpoint)
-@pytest.mark.parametrize("verb", ["capture", "refund"])
+@pytest.mark.parametrize(
+    ("verb", "point"),
+    [
+        (verb, point) if (verb, point) in USUAL else thoroughly(verb, point)
+        for verb in EVENTS
+        for point in Checkpoint
+    ],
+)
 def test_killed_process_loses_and_doubles_nothing(
     simulator: SimulatorService, clock: TestClock, payment: Payment, verb: str, point: Checkpoint
 ) -> None:

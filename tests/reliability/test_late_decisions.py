@@ -33,7 +33,11 @@ from tests.reliability.news import (
 from tests.reliability.places import Checkpoint, Watcher, watching
 from tests.shop.models import Order
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 SOON: Final = timedelta(minutes=2)
 """After this the reconciler looks at what got lost."""

@@ -30,7 +30,11 @@ from tests.reliability.news import (
     try_to,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 Happen = Callable[[Bank, PaymentSession], None]
 

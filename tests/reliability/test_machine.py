@@ -12,7 +12,11 @@ from payments.simulator import SimulatorService
 from tests.reliability.clocks import TestClock
 from tests.reliability.machine import PaymentMachine
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.thorough,
+]
 
 EXAMPLES = int(os.environ.get("PAYMENTS_MACHINE_EXAMPLES", "25"))
 """How many worlds are tried: few every day, `PAYMENTS_MACHINE_EXAMPLES=3000` for a night."""

@@ -23,7 +23,11 @@ from payments.states import MovementStatus, OperationStatus
 from tests.reliability.banks import WEBHOOK, Act, Bank
 from tests.reliability.books import assert_invariants
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 
 def half_done(bank: Bank, session: PaymentSession, verb: str) -> Callable[[Act], Any]:

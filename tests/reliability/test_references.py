@@ -28,7 +28,11 @@ from payments.testing import Script
 from tests.reliability import banks
 from tests.reliability.clocks import TestClock
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 COPY: Final = "account_copy"
 

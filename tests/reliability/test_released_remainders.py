@@ -24,7 +24,11 @@ from tests.reliability.books import assert_invariants, event_count
 from tests.reliability.clocks import TestClock
 from tests.reliability.news import thoroughly
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 
 @pytest.fixture

@@ -24,7 +24,11 @@ from tests.reliability.news import named, thoroughly
 from tests.reliability.places import Checkpoint, Watcher, watching
 from tests.shop.models import Order
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 REFUSALS: Final = (AmountError, OperationInProgressError, TransitionError)
 """How a verb may say that there is no room."""

@@ -29,7 +29,7 @@ from payments.testing import Script, scripted_provider
 from tests.reliability.books import assert_invariants
 from tests.reliability.test_resolutions import CASES, Case
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database_independent]
 
 WEBHOOK = services.Origin(source=EventSource.WEBHOOK)
 OLD = timedelta(minutes=11)
@@ -376,15 +376,6 @@ def test_unknown_outcome_is_resolved_after_ten_minutes(script: Script, name: str
     resolved = services.resolve_operation(operation, has_happened=has_happened, reason="Seen.")
     assert resolved.status == ("succeeded" if has_happened else "declined")
     assert_invariants(operation.collection)
-
-
-def test_moment_of_not_knowing_is_by_the_databases_clock(script: Script, monkeypatch: Any) -> None:
-    ahead = timezone.now() + timedelta(hours=3)
-    monkeypatch.setattr("payments.services.ledger.records.timezone.now", lambda: ahead)
-    operation = unknown(CASES["capture"], script, age=timedelta(0))
-    monkeypatch.undo()
-    assert operation.unclear_since is not None
-    assert abs(operation.unclear_since - timezone.now()) < timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("status", ["processing", "pending", "succeeded", "declined", "not_sent"])

@@ -21,7 +21,7 @@ from tests.reliability.books import assert_invariants, event_count
 from tests.reliability.test_resolutions import CASES
 from tests.reliability.test_resolved_amounts import WEBHOOK, unknown
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database_independent]
 
 HELD: Final = SessionFact(
     currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(100)

@@ -25,7 +25,11 @@ from tests.reliability.banks import WEBHOOK, Act, Bank, lost, open_collection, o
 from tests.reliability.clocks import TestClock
 from tests.reliability.verbs import VERBS, Payer, Verb
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 PAYER: Final = Payer(provider_id="bank")
 

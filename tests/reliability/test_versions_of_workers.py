@@ -32,7 +32,11 @@ from tests.reliability.verbs import VERBS, Payer, Verb
 if not HAVE_VERSIONS:
     pytest.skip("collections don't count their changes yet", allow_module_level=True)
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bank")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.database_independent,
+    pytest.mark.usefixtures("bank"),
+]
 
 PAYER: Final = Payer(provider_id="bank")
 SOME_VERBS: Final = tuple(verb for verb in VERBS if verb.name in ("authorize", "capture", "cancel_session"))

@@ -33,8 +33,7 @@ def wallet() -> Script:
 @pytest.fixture
 def rows(db: None) -> None:
     """Have a row for every configured provider."""
-    for alias in ("card", "wallet", "system"):
-        PaymentProvider.objects.get_or_create(pk=alias)
+    PaymentProvider.objects.bulk_create(PaymentProvider(pk=alias) for alias in ("card", "wallet", "system"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from payments.models import Payment, PaymentCollection, PaymentSession
 from tests.services.facts import books
 from tests.services.results import SCRIPTS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 AMOUNTS: list[tuple[Any, str]] = [
     (0, "not_positive"),

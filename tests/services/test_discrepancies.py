@@ -18,7 +18,7 @@ from payments.testing import Script
 from tests.services.facts import AUTHORIZED, CANCELED, PENDING, REQUIRES_MORE, captured, moved, tell
 from tests.services.results import authorized
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 CAPTURE, REFUND = MovementKind.CAPTURE, MovementKind.REFUND
 

@@ -28,7 +28,7 @@ from tests.services.facts import (
 )
 from tests.services.results import authorized
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 NOT_SENT = providers.Failure(code="not_sent")
 

@@ -17,7 +17,7 @@ from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.scripted import Verb
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 def test_unpaid_collection_is_completed_by_the_system_provider(

@@ -17,7 +17,7 @@ from payments.testing import Script
 from tests.services.facts import books
 from tests.services.results import SCRIPTS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 WITHOUT_CARD = {
     "ALLOW_PRETEND_MONEY": True,

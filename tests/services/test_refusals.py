@@ -15,7 +15,7 @@ from payments.testing import Script
 from tests.services.facts import AUTHORIZED, captured
 from tests.services.results import declined
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 PAID = captured("100")
 

@@ -16,7 +16,7 @@ from payments.states import Outcome
 from payments.testing import Script
 from payments.testing.scripted import Verb
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from payments.testing import Script
 from tests.services.facts import AUTHORIZED, REFUSED, REQUIRES_MORE, tell
 from tests.services.results import CHALLENGE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 DECLINED = AuthorizeResult(outcome=Outcome.DECLINED, failure=Failure(code="card_declined", message="No."))
 REFUSED_AGAIN = replace(REFUSED, failure=Failure(code="expired_card", message="Too old."))
