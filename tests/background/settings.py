@@ -10,7 +10,7 @@ from tests.settings import *  # noqa: F403 - a settings module is names
 _given = json.loads(os.environ["PAYMENTS_TEST_WORKER"])
 
 # Only what the workers need, so that the process is quickly up.
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "payments"]
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "payments", "tests.shop"]
 MIDDLEWARE = []
 ROOT_URLCONF = __name__
 urlpatterns: list[object] = []

@@ -149,12 +149,17 @@ class ShelvedBooks(Books):
             return True
         return any(row.pk == operation.target_id for row in (*self.captures, *self.refunds))
 
+    def is_changed(self) -> bool:
+        """Return whether anything in the books isn't on the shelf."""
+        return bool(self._added or self.events or self._changed())
+
     def close(self) -> bool:
         """Put on the shelf what a database would be given."""
         changed = self._changed()
         if not (changed or self._added or self.events):
             return False
-        self.shelf.check_references([*self._added, *(row for row, _names in changed)])
+        written = [*self._added, *(row for row, _names in changed)]
+        self.shelf.check_references(written)
         for row, names in changed:
             self.shelf.update(row, names)
         for row in self._added:
@@ -162,7 +167,7 @@ class ShelvedBooks(Books):
         for event in self.events:
             self.shelf.tell(event)
         self.events, self._added = [], []
-        self._keep_copies()
+        self._keep_copies([self.collection, *written])
         return True
 
 

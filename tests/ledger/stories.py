@@ -107,7 +107,8 @@ class Story:
         except PaymentError as error:
             self.refused += 1
             self.told[-1] += f" -> {error.code}"
-            self.books = self.shelf.open(self.books.scope)
+            if self.books.is_changed():
+                self.books = self.shelf.open(self.books.scope)
             return
         assert_sound(self.books)
         if self.is_honest:

@@ -77,7 +77,7 @@ def stories(count: int, *, is_honest: bool) -> list[Story]:
 
 @PROVIDERS
 def test_rules_keep_the_books_sound(is_honest: bool) -> None:
-    stories(100, is_honest=is_honest)
+    stories(40, is_honest=is_honest)
 
 
 @pytest.mark.thorough

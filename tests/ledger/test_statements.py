@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OPENING: Final = 6
 CLOSING: Final = 6
 FEW: Final = 1
-MANY: Final = 50
+MANY: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)

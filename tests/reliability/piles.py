@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from django.utils import timezone
@@ -14,6 +15,7 @@ from django.utils import timezone
 from payments import models, services, signals
 from payments.exceptions import PaymentError
 from payments.providers import encode_fact
+from payments.services.ledger.history import Origin, event_of
 from payments.states import SessionStatus, WebhookEventStatus
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
@@ -116,10 +118,13 @@ def _sent_again(world: World) -> Counter[str]:
 
 def leave_behind(world: World, number: int) -> None:
     """Make collections of whose creation nobody was told."""
-    for _each in range(number):
-        open_collection()
-    models.PaymentEvent.objects.update(published_at=None, lease_expires_at=None)
-    world.listener.heard.clear()
+    collections = [
+        models.PaymentCollection(amount=Decimal(100), currency_code="eur") for _each in range(number)
+    ]
+    models.PaymentCollection.objects.bulk_create(collections)
+    models.PaymentEvent.objects.bulk_create(
+        event_of(collection, "collection.created", collection, Origin()) for collection in collections
+    )
 
 
 # The expiry sweeper: sessions whose time is over.

@@ -158,6 +158,7 @@ def test_publishers_leave_no_event_behind_that_has_to_be_sent_again(world: World
     assert not PaymentEvent.objects.exclude(next_attempt_at=None).exists()
 
 
+@pytest.mark.database_independent
 @pytest.mark.thorough
 @pytest.mark.shows(
     "2,500 collections of which nobody was told, and two publisher processes side by side",

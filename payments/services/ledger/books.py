@@ -134,7 +134,7 @@ class Books:
         self._added: list[Model] = []
         self._made: set[str] = set()
         self._before: dict[int, tuple[Any, ...]] = {}
-        self._keep_copies()
+        self._keep_copies((self.collection, *self._rows()))
         self._closed = (
             {}
             if self.scope.is_whole
@@ -266,10 +266,11 @@ class Books:
                 insert(alias, rows_added, stamped=("sent_at",) if model is PaymentOperation else ())
         if self.events:
             self.was_told = outbox.enqueue(self.collection.pk, self.events) or self.was_told
-        for row in (*self._added, *(row for row, _names in changed)):
+        written = [*self._added, *(row for row, _names in changed)]
+        for row in written:
             _show_as_stored(row)
         self.events, self._added = [], []
-        self._keep_copies()
+        self._keep_copies([self.collection, *written])
         return True
 
     def _write_collection(self, alias: str, now: datetime) -> None:
@@ -290,8 +291,8 @@ class Books:
         pairs = zip(_names_of(type(row)), before, now, strict=True)
         return [name for name, old, new in pairs if new is not old and new != old]
 
-    def _keep_copies(self) -> None:
-        self._before = {id(row): _values(row) for row in (self.collection, *self._rows())}
+    def _keep_copies(self, rows: Iterable[Model]) -> None:
+        self._before.update((id(row), _values(row)) for row in rows)
 
     # How the rows refer to one another
 
