@@ -126,4 +126,6 @@ def session_rows() -> QuerySet[PaymentSession]:
 def session_after(result: VerbResult[PaymentSession], session_id: str) -> PaymentSession:
     """Return a session as a verb has left it; it is read only where the verb's row doesn't say what is in progress."""
     row = result.row
-    return row if row is not None and "in_progress" in vars(row) else session_rows().get(pk=session_id)
+    if row is not None and "in_progress" in vars(row):
+        return row
+    return reconnecting(lambda: session_rows().get(pk=session_id))

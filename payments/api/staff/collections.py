@@ -37,6 +37,7 @@ from payments.exceptions import AmountError, NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO
+from payments.services.idempotency import reconnecting
 from payments.services.search import Search
 from payments.states import CollectionStatus, OperationKind, OperationStatus
 
@@ -197,7 +198,7 @@ class CollectionBaseView(StaffView):
         left_open = self._left_open()
         if left_open is None:
             left_open = run_verb(partial(verb, collection, **values, **self.origin())).open_operation
-        return self.answer(get_row(collection_rows(), collection.pk), left_open)
+        return self.answer(reconnecting(lambda: get_row(collection_rows(), collection.pk)), left_open)
 
     def _left_open(self) -> str | None:
         """Return the id of the newest operation that an earlier try of the request left open, or None."""

@@ -29,6 +29,7 @@ from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSeriali
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentOperation, Refund, RefundReason
+from payments.services.idempotency import reconnecting
 from payments.services.search import PAYMENTS
 from payments.states import MovementStatus, OperationKind, OperationStatus, PaymentStatus
 
@@ -207,10 +208,7 @@ class PaymentActionView(StaffView):
         payment = get_row(Payment.objects.select_related("collection"), payment_id)
         values = self.read(currency_code=payment.currency_code)
         result = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
-        if result.row is None:
-            return self.answer(payment_rows().get(pk=payment_id), result.open_operation)
-        prefetch_related_objects([result.row], *PARTS)
-        return self.answer(result.row, result.open_operation)
+        return self.answer(reconnecting(lambda: _whole(result.row, payment_id)), result.open_operation)
 
 
 class CapturePaymentView(PaymentActionView):
@@ -258,6 +256,14 @@ class SyncPaymentView(PaymentActionView):
     def act(self, payment: Payment, values: dict[str, Any]) -> None:
         """Ask."""
         services.sync_payment_session(payment.session, **self.origin())
+
+
+def _whole(payment: Payment | None, payment_id: str) -> Payment:
+    """Return a payment with what its output needs; only its parts are read if a verb has returned it."""
+    if payment is None:
+        return payment_rows().get(pk=payment_id)
+    prefetch_related_objects([payment], *PARTS)
+    return payment
 
 
 def _refund_reason(reason_id: str | None) -> RefundReason | None:
