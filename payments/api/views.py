@@ -1,13 +1,15 @@
 """The one base of all views: every policy of DRF is set here, so that none comes from the project.
 
-Views are exempt from `ATOMIC_REQUESTS`, on every database: a provider can't be called inside a transaction.
+What a verb leaves uncertain is answered with 202. Views are exempt from `ATOMIC_REQUESTS`, on every database: a provider
+can't be called inside a transaction.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, TypedDict
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar
 
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections, transaction
@@ -29,14 +31,14 @@ from rest_framework.views import APIView
 from payments.addresses import address_of
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import IdempotentPost
-from payments.api.outcomes import RowT, VerbResult, outcome_of, run_verb
 from payments.api.parsers import JSONParser, JSONRenderer, check_body_is_readable, check_no_card_data
 from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
-from payments.exceptions import InputError
+from payments.exceptions import InputError, OutcomeUnknownError
 from payments.models import PaymentOperation
 from payments.redaction import log_answer
 from payments.services import Actor
-from payments.services.idempotency import collecting_claims, minding_access, outcome_unknown
+from payments.services.idempotency import collecting_claims, minding_access, outcome_unknown, reconnecting
+from payments.services.operations import raise_for_outcome
 from payments.states import EventSource, OperationKind
 from payments.users import user_of
 
@@ -91,6 +93,62 @@ def authenticators(paths: tuple[str, ...] | None) -> list[authentication.BaseAut
     if paths is None:
         return [SessionAuthentication()]
     return [import_string(path)() for path in paths]
+
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbResult(Generic[RowT]):
+    """The row that a verb has returned, or None where it must be read, and the id of an operation left open."""
+
+    row: RowT | None = None
+    open_operation: str | None = None
+
+
+def run_verb(verb: Callable[[], RowT]) -> VerbResult[RowT]:
+    """Run a verb, which may claim many operations, and look which of them it left open.
+
+    An operation is left open where the provider's answer is unknown, and where it said that it will answer later.
+    What other requests left open on the same row doesn't count.
+    """
+    with collecting_claims() as claims:
+        try:
+            row = verb()
+        except OutcomeUnknownError as error:
+            return VerbResult(open_operation=operation_of(error))
+    return VerbResult(row=row, open_operation=left_open(claims))
+
+
+def left_open(claims: Mapping[str, PaymentOperation | None], *kinds: OperationKind) -> str | None:
+    """Return the id of the newest of these operations (default: of any kind) that is still open, or None.
+
+    They are read only if one of them wasn't recorded by this request.
+    """
+    known = [operation for operation in claims.values() if operation is not None]
+    if len(known) < len(claims):
+        known = reconnecting(lambda: list(PaymentOperation.objects.open().filter(pk__in=claims)))
+    rows = [row for row in known if row.is_open and (not kinds or row.kind in kinds)]
+    return max(rows, key=lambda row: (row.created_at, row.pk)).pk if rows else None
+
+
+def outcome_of(operation: PaymentOperation) -> str | None:
+    """Return the operation that an earlier try of the request had claimed, if it is still open.
+
+    Raises DeclinedError as the verb would have; a declined authorization is no error.
+    """
+    if operation.is_open:
+        return str(operation.pk)
+    if operation.kind != OperationKind.AUTHORIZE:
+        raise_for_outcome(operation)
+    return None
+
+
+def operation_of(error: OutcomeUnknownError) -> str:
+    """Return the operation whose outcome is unknown; raise the error again where none was left open."""
+    if error.operation_id is None:
+        raise error
+    return error.operation_id
 
 
 logger = logging.getLogger("payments.api")

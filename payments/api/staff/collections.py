@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.outcomes import run_verb, with_progress
+from payments.api.progress import with_progress
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -32,6 +32,7 @@ from payments.api.staff import filters
 from payments.api.staff.payments import PARTS, PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.views import run_verb
 from payments.conf import payable_models
 from payments.exceptions import AmountError, NotFoundError
 from payments.ids import MAX_LENGTH

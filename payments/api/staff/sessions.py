@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.outcomes import ProgressField, session_after, session_rows
+from payments.api.progress import ProgressField, session_after, session_rows
 from payments.api.serializers import (
     AmountField,
     EnumField,

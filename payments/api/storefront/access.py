@@ -16,7 +16,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 from rest_framework.throttling import BaseThrottle
 
-from payments.api.outcomes import with_progress
+from payments.api.progress import with_progress
 from payments.api.serializers import find_row, not_found
 from payments.api.throttling import storefront_throttles
 from payments.api.views import PaymentsView

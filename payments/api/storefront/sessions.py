@@ -13,15 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.outcomes import (
-    ProgressField,
-    VerbResult,
-    left_open,
-    operation_of,
-    outcome_of,
-    session_after,
-    session_rows,
-)
+from payments.api.progress import ProgressField, session_after, session_rows
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -34,6 +26,7 @@ from payments.api.serializers import (
 )
 from payments.api.storefront.access import StorefrontView, check_return_url
 from payments.api.throttling import limiting_declines
+from payments.api.views import VerbResult, left_open, operation_of, outcome_of
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
