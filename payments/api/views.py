@@ -1,7 +1,7 @@
 """The one base of all views: every policy of DRF is set here, so that none comes from the project.
 
-What a verb leaves uncertain is answered with 202. Views are exempt from `ATOMIC_REQUESTS`, on every database: a provider
-can't be called inside a transaction.
+What a verb leaves uncertain is answered with 202. Views are exempt from `ATOMIC_REQUESTS`, on every database, since a
+provider can't be called inside a transaction.
 """
 
 from __future__ import annotations
