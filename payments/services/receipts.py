@@ -27,9 +27,14 @@ from payments.services.ledger.books import Books, Scope
 from payments.services.ledger.claims import Receipt, claim_resizes
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
-from payments.services.ledger.payers import origin_of_shop
+from payments.services.ledger.payers import check_money, origin_of_shop
 from payments.services.ledger.protocol import perform
-from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
+from payments.services.ledger.totals import (
+    authorizable_amount,
+    check_excess,
+    refresh_totals,
+    remaining_amount,
+)
 from payments.services.providers import usable_provider
 from payments.services.sessions import (
     authorize_payment_session,
@@ -62,8 +67,9 @@ def mark_payment_collection_as_paid(
     paid in this way; the others stay.
 
     What another provider already holds is left for its own capture. After an interruption, call this again without an
-    amount to continue. Raises AmountError if less is left, TransitionError for a canceled collection and for a session
-    that isn't open, InputError for a time in the future or without a time zone.
+    amount to continue. Raises AmountError if less than `amount` is left, also if others have paid or marked a part as
+    paid meanwhile; TransitionError for a canceled collection and for a session that isn't open; InputError for a time
+    in the future or without a time zone.
     """
     check_no_transaction()
     origin_of_shop(actor=actor, source=source, by_payer=by_payer)
@@ -110,20 +116,24 @@ class _Desk:
         return wanted == left
 
     def receive_all(self, amount: Decimal | None) -> None:
-        """Receive all that is left, at most an amount (major units), and cancel the unauthorized sessions.
+        """Receive all that is left, which is an amount (major units), and cancel the unauthorized sessions.
 
-        If the collection's amount is raised meanwhile, nobody has received the difference.
+        If the collection's amount is raised meanwhile, nobody has received the difference. If less is left meanwhile,
+        that is received if no amount was stated; a stated amount is received as a whole or refused.
         """
         held, collection = self._held(), self._collection
-        rest = self._left(held) if amount is None else min(amount, self._left(held))
+        rest = self._left(held) if amount is None else amount
         taken = self._capture(held, rest)
         rest -= taken
         reconnecting(collection.refresh_from_db)
-        if rest > ZERO and collection.authorized_amount < collection.amount:
+        left = collection.amount - collection.authorized_amount
+        if amount is not None and rest > ZERO:
+            check_excess(rest, left, collection.currency_code)
+        if rest > ZERO and left > ZERO:
             sessions = PaymentSession.objects.filter(collection=collection.pk).unauthorized()
             for split in sessions.filter(is_split=True).select_related("authorized_payment"):
                 self._abandon(split)
-            self._open(rest, replaces=True)
+            self._open(rest, replaces=True, is_stated=amount is not None)
         elif not taken:
             raise AmountError(
                 _("There is nothing left to pay; capture what is authorized."), code="nothing_left"
@@ -207,16 +217,20 @@ class _Desk:
         self._abandon(split)
         return Decimal(whole)
 
-    def _open(self, amount: Decimal, *, replaces: bool = False) -> None:
+    def _open(self, amount: Decimal, *, replaces: bool = False, is_stated: bool = True) -> None:
         """Create, authorize and capture a session for an amount, and adjust the session that covers the rest.
 
-        With `replaces`, it takes the place of that session, and is for less if less is left.
+        With `replaces`, it takes the place of that session. An amount that nobody has stated may be less if less is
+        left.
         """
         provider = usable_provider(self._provider_id)
+        check_money(provider)
 
         def claim(books: Books) -> Sequence[PaymentOperation]:
             replaced = claims.claim_replacement(books) if replaces else []
-            asked = None if replaces and remaining_amount(books) <= amount else amount
+            left = remaining_amount(books)
+            is_all = left == amount or (left < amount and not is_stated)
+            asked = None if replaces and is_all else amount
             session = claims.insert_session(books, provider, asked, context=PaymentContext(), lifetime=None)
             operation = claims.claim_initiation(books, session)
             refresh_totals(books)
@@ -226,11 +240,31 @@ class _Desk:
         performance = perform(self._collection.pk, claim, origin=origin, scope=Scope())
         performance.steps[-1].raise_for_outcome()
         opened = performance.books.session(performance.steps[-1].operation.session_id)
-        session = authorize_payment_session(opened, **self._origin)
+        session = (
+            self._authorize(opened, amount)
+            if is_stated
+            else authorize_payment_session(opened, **self._origin)
+        )
         if session.payment is not None:
             self._capture_payment(session.payment, session.payment.amount)
         if not replaces:
             self._resize()
+
+    def _authorize(self, opened: PaymentSession, amount: Decimal) -> PaymentSession:
+        """Authorize a session for an amount; cancel it and raise AmountError if others have made it smaller."""
+
+        def claim(books: Books) -> Sequence[PaymentOperation]:
+            session = books.session(opened.pk)
+            left = min(session.amount, authorizable_amount(books, session))
+            check_excess(amount, left, self._collection.currency_code)
+            return claims.claim_authorization(books, session, {})
+
+        try:
+            performance = perform(self._collection.pk, claim, origin=Origin.of(**self._origin))
+        except AmountError:
+            self._abandon(opened)
+            raise
+        return performance.raise_first().session(opened.pk)
 
     def _resize(self) -> None:
         """Have the session for what is left cover the new rest; cancel it if its provider can't change it."""

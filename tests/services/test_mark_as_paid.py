@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,9 +14,10 @@ from django.utils import timezone
 
 from payments import services
 from payments.exceptions import AmountError, OutcomeUnknownError, PaymentError, TransitionError
-from payments.models import Payment, PaymentCollection
+from payments.models import Capture, Payment, PaymentCollection, PaymentOperation
 from payments.providers import CancelResult
-from payments.states import Outcome
+from payments.services.ledger.operations import Checkpoint, watching
+from payments.states import OperationKind, Outcome
 from payments.testing import Script
 from payments.testing.scripted import Verb
 
@@ -56,6 +60,7 @@ def test_nobody_has_received_what_an_order_costs_more_meanwhile(
     price: str,
     left: Any,
 ) -> None:
+    """What an order costs less meanwhile isn't received either; that it was stated is told as an error."""
     if expected is not None:
         held = services.create_payment_session(collection, provider_id="system", amount=expected)
         services.authorize_payment_session(held)
@@ -67,13 +72,79 @@ def test_nobody_has_received_what_an_order_costs_more_meanwhile(
         return CancelResult(outcome=Outcome.SUCCEEDED)
 
     card.next("cancel", answer)
-    services.mark_payment_collection_as_paid(collection, amount=asked)
+    if asked is not None and left is None:
+        with pytest.raises(AmountError) as refusal:
+            services.mark_payment_collection_as_paid(collection, amount=asked)
+        assert refusal.value.code == "exceeds_remaining"
+        collection.refresh_from_db()
+        assert collection.captured_amount == Decimal(expected or 0)
+    services.mark_payment_collection_as_paid(collection, amount=asked if left else None)
 
     assert collection.amount == Decimal(price)
     assert collection.captured_amount == (Decimal(100) if left else Decimal(price))
     assert collection.status == ("partially_captured" if left else "completed")
     if left:
         assert services.create_payment_session(collection, provider_id="card").amount == Decimal(left)
+
+
+def _marked(amount: str | None) -> None:
+    services.mark_payment_collection_as_paid(
+        PaymentCollection.objects.get(), amount=amount, reference="other"
+    )
+
+
+def _cut(amount: str | None) -> None:
+    services.update_payment_collection(PaymentCollection.objects.get(), amount=amount or "1.00")
+
+
+def _paid(amount: str | None) -> None:
+    session = services.create_payment_session(
+        PaymentCollection.objects.get(), provider_id="card", amount=amount
+    )
+    services.authorize_payment_session(session)
+
+
+@pytest.mark.shows(
+    "While money is being marked as received, less is left: marked by somebody else, paid, or for a lower price",
+    "What was stated is recorded as a whole, or refused with nothing of it recorded",
+)
+@pytest.mark.parametrize(
+    ("stated", "meanwhile", "amount", "left"),
+    [
+        ("60.00", _marked, "60.00", 40),
+        ("60.00", _marked, "100.00", 0),
+        ("60.00", _marked, None, 0),
+        ("100.00", _marked, "60.00", 40),
+        ("100.00", _marked, "100.00", 0),
+        (None, _marked, "60.00", 40),
+        ("60.00", _cut, "40.00", 40),
+        ("100.00", _cut, "40.00", 40),
+        (None, _cut, "40.00", 40),
+        ("60.00", _paid, "40.00", 60),
+        ("100.00", _paid, None, 0),
+    ],
+)
+def test_stated_amount_is_received_as_a_whole_or_refused(
+    collection: PaymentCollection,
+    *,
+    stated: str | None,
+    meanwhile: Callable[[str | None], None],
+    amount: str | None,
+    left: int,
+) -> None:
+    steps = iter([partial(meanwhile, amount)])
+
+    def act(reached: Checkpoint, operation: PaymentOperation) -> None:
+        if reached == Checkpoint.RECORDED and operation.kind == OperationKind.INITIATE:
+            next(steps, lambda: None)()
+
+    is_whole = stated is None or Decimal(stated) <= left
+    with watching(act), nullcontext() if is_whole else pytest.raises(AmountError):
+        services.mark_payment_collection_as_paid(collection, amount=stated, reference="mine")
+
+    received = sum(Capture.objects.filter(reference="mine").values_list("amount", flat=True))
+    assert received == ((stated and Decimal(stated)) or left if is_whole else 0)
+    assert not PaymentCollection.objects.get().sessions.unauthorized().filter(provider="system").exists()
 
 
 def test_installments_that_are_due_later_are_canceled(collection: PaymentCollection, card: Script) -> None:
