@@ -24,6 +24,7 @@ from payments.services.idempotency import (
     check_held,
     check_key,
     claimed_operation,
+    claimed_operations,
     complete_request,
     joined,
     reconnecting,
@@ -80,6 +81,7 @@ class IdempotentPost:
         self, request: Request, identity: RequestIdentity, record: IdempotencyRecord, **kwargs: str
     ) -> Response:
         self._view.earlier = claimed_operation(identity, record)
+        self._view.of_all_tries = claimed_operations(identity, record)
         is_kept = False
         try:
             with serving_request(identity, record):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar
 
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -188,6 +189,9 @@ class PaymentsView(APIView):
 
     earlier: PaymentOperation | None = None
     """What an earlier try of the same request had claimed."""
+
+    of_all_tries: QuerySet[PaymentOperation] = PaymentOperation.objects.none()
+    """What all tries of the same request have claimed."""
 
     settings = ISOLATED_SETTINGS
     parser_classes = (JSONParser,)

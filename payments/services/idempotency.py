@@ -40,6 +40,7 @@ __all__ = [
     "check_held",
     "check_key",
     "claimed_operation",
+    "claimed_operations",
     "collecting_claims",
     "complete_request",
     "find_request",
@@ -147,12 +148,19 @@ def release_request(record: IdempotencyRecord) -> None:
 def claimed_operation(identity: RequestIdentity, record: IdempotencyRecord) -> PaymentOperation | None:
     """Return the last operation that tries of a request claimed since its record was made, or None.
 
-    An operation that certainly wasn't sent is left out: it doesn't prevent another try. What another request claimed
-    under the same key, before that had expired, is none of this request's.
+    An operation that certainly wasn't sent is left out: it doesn't prevent another try.
+    """
+    operations = claimed_operations(identity, record).exclude(status=OperationStatus.NOT_SENT)
+    return operations.order_by("created_at", "id").last()
+
+
+def claimed_operations(identity: RequestIdentity, record: IdempotencyRecord) -> QuerySet[PaymentOperation]:
+    """Return the operations that tries of a request have claimed since its record was made.
+
+    What another request claimed under the same key, before that had expired, is none of this request's.
     """
     since = record.created_at - LOCK  # The clocks of the machines that serve two tries may differ.
-    operations = PaymentOperation.objects.filter(request_key=identity.request_key, created_at__gt=since)
-    return operations.exclude(status=OperationStatus.NOT_SENT).order_by("created_at", "id").last()
+    return PaymentOperation.objects.filter(request_key=identity.request_key, created_at__gt=since)
 
 
 def _insert(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:

@@ -10,14 +10,17 @@ import pytest
 
 from payments import providers, services
 from payments.exceptions import OutcomeUnknownError
-from payments.models import Payment, PaymentCollection, PaymentOperation
+from payments.models import Capture, IdempotencyRecord, Payment, PaymentCollection, PaymentOperation
+from payments.services.idempotency import LIFETIME, LOCK
 from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.services.ledger.records import record_result
-from payments.states import Outcome, SessionStatus
+from payments.states import OperationKind, Outcome, SessionStatus
 from payments.testing import Script
 from payments.testing.scripted import Verb
 from tests.api.client import ROOT, Answer, Visitor
+from tests.reliability.clocks import TestClock
+from tests.reliability.crashes import ProcessDied
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
@@ -275,6 +278,62 @@ def test_marking_as_paid_sent_again_receives_what_is_missing(
     received = (200, asked or "100.00")
     assert (found.status, found.body["captured_amount"]) == received
     assert (again.status, again.body["captured_amount"]) == received
+
+
+def _interrupt(visitor: Visitor, path: str, body: Any, kind: OperationKind) -> None:
+    """Have the process end once an operation of a kind is recorded, and the key be free again."""
+
+    def die(reached: Checkpoint, operation: PaymentOperation) -> None:
+        if reached == Checkpoint.RECORDED and operation.kind == kind:
+            raise ProcessDied
+
+    visitor.client.raise_request_exception = True
+    with watching(die), pytest.raises(ProcessDied):
+        visitor.post(path, body)
+    IdempotencyRecord.objects.update(locked_until=None)
+
+
+@pytest.mark.shows(
+    "A receipt is interrupted and sent again, and all was paid or marked as paid by others meanwhile",
+    "It is told that nothing is left, for nothing of it was recorded",
+)
+@pytest.mark.parametrize("asked", ["60.00", "100.00", None])
+@pytest.mark.parametrize("is_by_card", [False, True])
+def test_marking_as_paid_sent_again_is_an_error_where_others_have_paid(
+    boss: Visitor, collection: PaymentCollection, *, asked: str | None, is_by_card: bool
+) -> None:
+    boss.headers = {"Idempotency-Key": "once"}
+    path = f"{STAFF}{collection.pk}/mark-as-paid/"
+    body = {"reference": "mine"} | ({} if asked is None else {"amount": asked})
+    _interrupt(boss, path, body, OperationKind.INITIATE)
+    if is_by_card:
+        for session in collection.sessions.unauthorized():
+            services.cancel_payment_session(session)
+        services.authorize_payment_session(
+            services.create_payment_session(collection, provider_id="scripted")
+        )
+    else:
+        services.mark_payment_collection_as_paid(collection)
+
+    again = [boss.post(path, body) for _ in range(2)]
+
+    assert [answer.error[:3] for answer in again] == [(400, "invalid_request", "nothing_left")] * 2
+    assert not Capture.objects.filter(reference="mine").exists()
+
+
+@pytest.mark.parametrize("kind", [OperationKind.INITIATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE])
+def test_an_expired_key_may_be_used_to_mark_as_paid_again(
+    boss: Visitor, collection: PaymentCollection, clock: TestClock, kind: OperationKind
+) -> None:
+    boss.headers = {"Idempotency-Key": "once"}
+    path, body = f"{STAFF}{collection.pk}/mark-as-paid/", {"amount": "20.00"}
+    assert boss.post(path, body).status == 200
+    clock.advance(LIFETIME + LOCK)
+    _interrupt(boss, path, body, kind)
+
+    again = [boss.post(path, body) for _ in range(2)]
+
+    assert [answer.body["captured_amount"] for answer in again] == ["40.00", "40.00"]
 
 
 @pytest.mark.parametrize(("asked", "left"), [("20.00", "30.00"), ("50.00", None), (None, None)])

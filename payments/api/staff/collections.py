@@ -40,7 +40,7 @@ from payments.models import Payment, PaymentCollection, PaymentOperation, Paymen
 from payments.money import ZERO
 from payments.services.idempotency import reconnecting
 from payments.services.search import Search
-from payments.states import CollectionStatus, OperationKind, OperationStatus
+from payments.states import OPEN_OPERATION_STATUSES, CollectionStatus, OperationKind, OperationStatus
 
 MAX_KEY = 255
 MAX_NOTE = 2000
@@ -205,7 +205,7 @@ class CollectionBaseView(StaffView):
         """Return the id of the newest operation that an earlier try of the request left open, or None."""
         if self.earlier is None:
             return None
-        rows = PaymentOperation.objects.open().filter(request_key=self.earlier.request_key)
+        rows = self.of_all_tries.filter(status__in=OPEN_OPERATION_STATUSES)
         return rows.order_by("-created_at", "-id").values_list("pk", flat=True).first()
 
 
@@ -256,27 +256,31 @@ class MarkAsPaidView(CollectionBaseView):
         return self.run(self._pay, collection, **values)
 
     def _pay(self, collection: PaymentCollection, **values: Any) -> None:
-        left = values if self.earlier is None else self._left(self.earlier, **values)
+        left = values if self.earlier is None else self._left(**values)
         if left is None:
             return
         try:
             services.mark_payment_collection_as_paid(collection, **left)
         except AmountError as error:
-            if self.earlier is None or error.code != "nothing_left":
-                raise  # What is paid since an earlier try of this very request is no error of this one.
+            # Earlier tries of this very request may have received all; what others have paid isn't received by it.
+            is_done = left.get("amount") is None and self._taken().exists()
+            if error.code != "nothing_left" or not is_done:
+                raise
+
+    def _taken(self) -> QuerySet[PaymentOperation]:
+        """Return the captures by which tries of the request have received money, or may have."""
+        return self.of_all_tries.filter(kind=OperationKind.CAPTURE).exclude(status__in=_UNDONE)
 
     def _left(
         self,
-        earlier: PaymentOperation,
         *,
         amount: Decimal | None = None,
         session: PaymentSession | None = None,
         **values: Any,
     ) -> dict[str, Any] | None:
         """Return what earlier tries of the request haven't received yet, or None: nothing is received twice."""
-        mine = PaymentOperation.objects.filter(request_key=earlier.request_key)
+        mine, taken = self.of_all_tries, self._taken()
         opened = mine.filter(kind=OperationKind.INITIATE)
-        taken = mine.filter(kind=OperationKind.CAPTURE).exclude(status__in=_UNDONE)
         if taken.filter(session__in=opened.values("session")).exists():
             return None  # That was the last step.
         if session is not None and not (opened.exists() or mine.filter(session=session).exists()):
