@@ -392,6 +392,29 @@ def test_asking_after_what_is_held_or_under_way_is_no_decline(
 
 
 @pytest.mark.shows(
+    "An authorization is interrupted behind the reduction of its session, and sent again under its key",
+    "a card that is declined then counts too",
+)
+def test_a_decline_counts_though_an_earlier_try_of_the_request_did_something_else(
+    guest: Visitor, collection: PaymentCollection, set_rates: SetRates, script: Script
+) -> None:
+    set_rates(DECLINES_PER_CLIENT="1/hour", AUTHORIZATIONS_PER_COLLECTION="1/hour", REQUESTS_PER_CLIENT=None)
+    split = services.create_payment_session(collection, provider_id="scripted", amount="1.00")
+    script.next("authorize", DECLINED)
+    services.authorize_payment_session(split)
+    rest = services.create_payment_session(collection, provider_id="scripted")
+    assert guest.post(f"storefront/payment-sessions/{split.pk}/authorize/").body["status"] == "authorized"
+    guest.headers["Idempotency-Key"] = "once"
+    assert authorize(guest, rest, script).error[2] == "too_many_authorizations"
+    assert script.verbs[-1] == "update"
+
+    set_rates(DECLINES_PER_CLIENT="1/hour", AUTHORIZATIONS_PER_COLLECTION=None, REQUESTS_PER_CLIENT=None)
+    assert authorize(guest, rest, script).body["status"] == "error"
+    del guest.headers["Idempotency-Key"]
+    assert authorize(guest, rest, script).error[2] == "too_many_declines"
+
+
+@pytest.mark.shows(
     "A session is changed while the answer to its declined card is written", "the decline counts all the same"
 )
 def test_a_decline_counts_though_its_session_is_changed_before_the_answer(

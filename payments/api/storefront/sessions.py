@@ -207,7 +207,8 @@ class AuthorizeSessionView(SessionActionView):
         session = self.get_session(session_id)
         values = self.read()
         verb = partial(services.authorize_payment_session, session, **values, **self.origin())
-        if self.earlier is not None or not session.is_unauthorized:
+        is_asked_again = self.earlier is not None and self.earlier.kind == OperationKind.AUTHORIZE
+        if is_asked_again or not session.is_unauthorized:
             return self.answer(session.pk, self.run_verb(verb, kind=OperationKind.AUTHORIZE))
         with limiting_declines(request, self.claims):
             result = self.run_verb(verb, kind=OperationKind.AUTHORIZE)
