@@ -87,16 +87,21 @@ def mark_payment_collection_as_paid(
 def check_receipt(
     collection: PaymentCollection,
     *,
-    amount: Decimal,
+    amount: Decimal | None = None,
     received_at: datetime | None = None,
     session: PaymentSession | None = None,
-) -> None:
-    """Raise the AmountError or InputError that `mark_payment_collection_as_paid` would raise, and change nothing."""
+) -> Decimal:
+    """Return how much `mark_payment_collection_as_paid` could receive at most, in major units; change nothing.
+
+    That includes what is held for such receipts, such as cash that is expected. Raises the AmountError or InputError
+    that marking would raise.
+    """
     receipt = _receipt(received_at, "", "")
-    if session is not None:
-        check_excess(amount, session.amount, collection.currency_code)
-    else:
-        _Desk(collection, receipt, actor=None, source=EventSource.SHOP).is_all(amount)
+    desk = _Desk(collection, receipt, actor=None, source=EventSource.SHOP)
+    left = desk.left() if session is None else Decimal(session.amount)
+    if amount is not None:
+        check_excess(amount, left, collection.currency_code)
+    return left
 
 
 class _Desk:
@@ -110,10 +115,14 @@ class _Desk:
 
     def is_all(self, amount: Decimal | int | str) -> bool:
         """Return whether an amount (major units) is all that can still be received; raise AmountError for more."""
-        left, currency = self._left(self._held()), self._collection.currency_code
+        left, currency = self.left(), self._collection.currency_code
         wanted = parse_amount(amount, currency)
         check_excess(wanted, left, currency)
         return wanted == left
+
+    def left(self) -> Decimal:
+        """Return what can still be received, in major units."""
+        return self._left(self._held())
 
     def receive_all(self, amount: Decimal | None) -> None:
         """Receive all that is left, which is an amount (major units), and cancel the unauthorized sessions.

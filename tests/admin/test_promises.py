@@ -10,10 +10,15 @@ from django.test import Client
 
 from payments.admin.actions.base import ActionContext
 from payments.admin.links import provider_name
-from payments.models import Payment, PaymentOperation
+from payments.models import Payment, PaymentCollection, PaymentOperation
 from payments.providers import CaptureResult
 from payments.providers.account_holders import ListMethodsResult
-from payments.services import capture_payment, create_account_holder, create_payment_session
+from payments.services import (
+    authorize_payment_session,
+    capture_payment,
+    create_account_holder,
+    create_payment_session,
+)
 from payments.states import Outcome
 from payments.testing import Script
 from tests.admin.acting import act, action_url, confirm, inputs, open_form, told
@@ -37,6 +42,44 @@ def lose_capture(payment: Payment, amount: str) -> None:
     """Capture, and get no answer."""
     with answering(TimeoutError()), pytest.raises(Exception, match="isn't known yet"):
         capture_payment(payment, amount=amount)
+
+
+# --- what is received ---
+
+
+@pytest.mark.parametrize("is_bulk", [True, False])
+@pytest.mark.parametrize("amount", [None, "60.00"])
+@pytest.mark.parametrize("by_card", [None, "10.00"])
+def test_no_more_is_marked_as_paid_than_the_page_has_said(
+    operator: Client, *, is_bulk: bool, amount: str | None, by_card: str | None
+) -> None:
+    """Cash that is expected is held for a receipt: it isn't left for another capture."""
+    collection = make_collection("100.00")
+    authorize_payment_session(create_payment_session(collection, provider_id="system", amount="40.00"))
+    if by_card is not None:
+        authorize_payment_session(create_payment_session(collection, provider_id="card", amount=by_card))
+    whole = Decimal(100) - Decimal(by_card or 0)
+    if is_bulk:
+        response = choose(operator, [collection], "mark-as-paid")
+        run(operator, PaymentCollection, "mark-as-paid", chosen(response))
+        received = whole
+        assert f"In all: {whole:.2f} EUR" in text(response.content.decode())
+    else:
+        sent = open_form(operator, collection, "mark-as-paid")
+        assert sent["amount"] == f"{whole:.2f}"
+        sent |= {} if amount is None else {"amount": amount}
+        received = Decimal(sent["amount"])
+        response = operator.post(action_url(collection, "mark-as-paid"), sent)
+        confirm(operator, collection, "mark-as-paid", sent)
+
+    shown = text(response.content.decode())
+    assert f"{received:.2f} EUR is recorded as received" in shown
+    assert (f"{whole - received:.2f} EUR stays open" in shown) == (received < whole)
+    assert ("10.00 EUR that providers hold stays held" in shown) == (by_card is not None)
+    assert "40.00 EUR that" not in shown
+    collection.refresh_from_db()
+    assert collection.captured_amount == received
+    assert collection.authorized_amount == received + Decimal(by_card or 0)
 
 
 # --- more than there is ---

@@ -43,8 +43,8 @@ class MarkAsPaid(Action[PaymentCollection]):
         return row.authorized_amount < row.amount and not row.is_canceled
 
     def initial(self, row: PaymentCollection) -> dict[str, Any]:
-        """Fill in what is open, and today."""
-        return {"amount": _open(row), "received_at": localized(timezone.now()).date()}
+        """Fill in what can be received, and today."""
+        return {"amount": check_receipt(row), "received_at": localized(timezone.now()).date()}
 
     def moving_amount(self, row: PaymentCollection, values: Values) -> Decimal | None:
         """Return what is recorded as received."""
@@ -52,11 +52,11 @@ class MarkAsPaid(Action[PaymentCollection]):
         if amount is not None:
             return amount
         session: PaymentSession | None = values.get("session")
-        return _open(row) if session is None else session.amount
+        return check_receipt(row, session=session)
 
     def effects(self, row: PaymentCollection, values: Values | None = None) -> Iterable[Text]:
         """Say how much is recorded as received, and what becomes of the rest."""
-        left, provider = _open(row), provider_name(mark_as_paid_provider())
+        left, provider = check_receipt(row), provider_name(mark_as_paid_provider())
         if values is None:
             message = _(
                 "%(left)s is left to pay. What you enter is recorded as received outside of any provider "
@@ -71,7 +71,7 @@ class MarkAsPaid(Action[PaymentCollection]):
                 yield from _canceled_sessions(row)
             elif amount < left:
                 yield _("%(rest)s stays open.") % {"rest": amount_text(left - amount, row.currency_code)}
-        held = _held(row)
+        held = row.amount - row.captured_amount - left
         if held > ZERO:
             message = _("%(held)s that providers hold stays held, to be captured.")
             yield message % {"held": amount_text(held, row.currency_code)}
@@ -79,7 +79,7 @@ class MarkAsPaid(Action[PaymentCollection]):
     def _checked(self, row: PaymentCollection, values: Values) -> Decimal:
         """Return what is recorded as received; raise PaymentError where that can't be."""
         amount = self.moving_amount(row, values) or ZERO
-        if values:  # In bulk, it is what is open.
+        if values:  # In bulk, it is all that can be received.
             moment = _moment_of(values.get("received_at"))
             check_receipt(row, amount=amount, received_at=moment, session=values.get("session"))
         return amount
@@ -149,10 +149,6 @@ class CancelCollection(Action[PaymentCollection]):
 
 
 COLLECTION_ACTIONS: Final = (MarkAsPaid(), CancelCollection())
-
-
-def _open(collection: PaymentCollection) -> Decimal:
-    return collection.amount - collection.authorized_amount
 
 
 def _moment_of(day: date | None) -> datetime | None:
