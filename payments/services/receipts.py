@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,8 @@ from payments.exceptions import (
     DeclinedError,
     InputError,
     NotSupportedError,
+    OperationInProgressError,
+    ProviderUnavailableError,
     TransitionError,
 )
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
@@ -42,6 +45,8 @@ from payments.services.sessions import (
     update_payment_session,
 )
 from payments.states import EventSource
+
+logger = logging.getLogger("payments.receipts")
 
 MAX_REFERENCE = 255
 
@@ -131,17 +136,17 @@ class _Desk:
         that is received if no amount was stated; a stated amount is received as a whole or refused.
         """
         held, collection = self._held(), self._collection
-        rest = self._left(held) if amount is None else amount
-        taken = self._capture(held, rest)
-        rest -= taken
-        reconnecting(collection.refresh_from_db)
-        left = collection.amount - collection.authorized_amount
-        if amount is not None and rest > ZERO:
-            check_excess(rest, left, collection.currency_code)
-        if rest > ZERO and left > ZERO:
+        whole = self._left(held) if amount is None else amount
+        rest = whole - _sum(held)
+        if rest > ZERO:
             sessions = PaymentSession.objects.filter(collection=collection.pk).unauthorized()
             for split in sessions.filter(is_split=True).select_related("authorized_payment"):
                 self._abandon(split)
+        left = self._left(held) - _sum(held)
+        if amount is not None and rest > ZERO:
+            check_excess(rest, left, collection.currency_code)
+        taken = self._capture(held, whole)
+        if rest > ZERO and left > ZERO:
             self._open(rest, replaces=True, is_stated=amount is not None)
         elif not taken:
             raise AmountError(
@@ -152,14 +157,19 @@ class _Desk:
         """Return what can still be received, in major units, including what these payments hold."""
         collection = self._collection
         reconnecting(collection.refresh_from_db)
-        capturable = sum((row.capturable_amount for row in held), ZERO)
-        return collection.amount - collection.authorized_amount + capturable
+        return collection.amount - collection.authorized_amount + _sum(held)
 
     def receive(self, amount: Decimal) -> None:
-        """Receive a part (major units): capture what is held for such receipts, then open a session for the rest."""
-        rest = amount - self._capture(self._held(), amount)
+        """Receive a part (major units): capture what is held for such receipts, then open a session for the rest.
+
+        Before, room is made for the rest: nothing is recorded yet if a provider refuses that.
+        """
+        held = self._held()
+        rest = amount - _sum(held)
         if rest > ZERO:
             self._make_room(rest)
+        self._capture(held, amount)
+        if rest > ZERO:
             self._open(rest)
 
     def receive_for(self, session: PaymentSession, amount: Decimal | int | str | None) -> None:
@@ -276,7 +286,16 @@ class _Desk:
         return performance.raise_first().session(opened.pk)
 
     def _resize(self) -> None:
-        """Have the session for what is left cover the new rest; cancel it if its provider can't change it."""
+        """Have the session for what is left cover the new rest; cancel it if its provider can't change it.
+
+        The money is recorded already, so that a refusal is no error: nobody may be told to try again.
+        """
+        try:
+            self._fit_sessions()
+        except (DeclinedError, ProviderUnavailableError, OperationInProgressError, TransitionError) as error:
+            logger.warning("A session of %s isn't for what is left: %s", self._collection.pk, error.code)
+
+    def _fit_sessions(self) -> None:
         try:
             perform(self._collection.pk, claim_resizes, origin=Origin.of(**self._origin)).raise_first()
         except NotSupportedError:
@@ -292,6 +311,11 @@ class _Desk:
             reconnecting(session.refresh_from_db)
             if session.payment is None:
                 raise
+
+
+def _sum(held: Sequence[Payment]) -> Decimal:
+    """Return what payments hold, in major units."""
+    return sum((row.capturable_amount for row in held), ZERO)
 
 
 def _receipt(received_at: datetime | None, reference: str, note: str) -> Receipt:

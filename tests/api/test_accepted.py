@@ -269,7 +269,7 @@ def test_marking_as_paid_sent_again_receives_what_is_missing(
     boss.headers = {"Idempotency-Key": "once"}
     path, body = f"{STAFF}{collection.pk}/mark-as-paid/", {} if asked is None else {"amount": asked}
     interrupted = boss.post(path, body)
-    assert (interrupted.status, interrupted.body["captured_amount"]) == (202, "30.00")
+    assert (interrupted.status, interrupted.body["captured_amount"]) == (202, "0.00")
 
     learn_that_room_was_made(verb)
     found = boss.post(path, body)
@@ -319,6 +319,24 @@ def test_marking_as_paid_sent_again_is_an_error_where_others_have_paid(
 
     assert [answer.error[:3] for answer in again] == [(400, "invalid_request", "nothing_left")] * 2
     assert not Capture.objects.filter(reference="mine").exists()
+
+
+@pytest.mark.parametrize("kind", [OperationKind.INITIATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE])
+@pytest.mark.parametrize("asked", ["20.00", "60.00", "100.00", None])
+def test_marking_as_paid_that_died_between_two_captures_receives_no_part_twice(
+    boss: Visitor, collection: PaymentCollection, *, asked: str | None, kind: OperationKind
+) -> None:
+    held = services.create_payment_session(collection, provider_id="system", amount="30.00")
+    services.authorize_payment_session(held)
+    boss.headers = {"Idempotency-Key": "once"}
+    path, body = f"{STAFF}{collection.pk}/mark-as-paid/", {} if asked is None else {"amount": asked}
+    if asked == "20.00":
+        kind = OperationKind.CAPTURE
+    _interrupt(boss, path, body, kind)
+
+    again = [boss.post(path, body) for _ in range(2)]
+
+    assert [answer.body["captured_amount"] for answer in again] == [asked or "100.00"] * 2
 
 
 @pytest.mark.parametrize("kind", [OperationKind.INITIATE, OperationKind.AUTHORIZE, OperationKind.CAPTURE])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,7 +15,7 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import AmountError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation
-from payments.providers import CancelResult
+from payments.providers import CancelResult, InitiateResult, UpdateResult
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.states import OperationKind, Outcome
 from payments.testing import Script
@@ -77,7 +77,7 @@ def test_nobody_has_received_what_an_order_costs_more_meanwhile(
             services.mark_payment_collection_as_paid(collection, amount=asked)
         assert refusal.value.code == "exceeds_remaining"
         collection.refresh_from_db()
-        assert collection.captured_amount == Decimal(expected or 0)
+        assert collection.captured_amount == 0
     services.mark_payment_collection_as_paid(collection, amount=asked if left else None)
 
     assert collection.amount == Decimal(price)
@@ -145,6 +145,44 @@ def test_stated_amount_is_received_as_a_whole_or_refused(
     received = sum(Capture.objects.filter(reference="mine").values_list("amount", flat=True))
     assert received == ((stated and Decimal(stated)) or left if is_whole else 0)
     assert not PaymentCollection.objects.get().sessions.unauthorized().filter(provider="system").exists()
+
+
+@pytest.mark.shows(
+    "A part is marked as paid, and the session for the rest can't be fitted to what is left",
+    "An error says that nothing was recorded, and is true; what is recorded is no error",
+)
+@pytest.mark.parametrize("expected", [None, "20.00"])
+@pytest.mark.parametrize("split", [None, "70.00", "80.00"])
+@pytest.mark.parametrize("verb", ["initiate", "update", "cancel"])
+@pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.NOT_SENT, Outcome.UNKNOWN])
+def test_refusal_to_mark_as_paid_has_recorded_nothing(
+    collection: PaymentCollection,
+    card: Script,
+    *,
+    expected: str | None,
+    split: str | None,
+    verb: Verb,
+    outcome: Outcome,
+) -> None:
+    if expected is not None:
+        held = services.create_payment_session(collection, provider_id="system", amount=expected)
+        services.authorize_payment_session(held)
+    card.lacks.update(("update",) if verb == "cancel" else ())
+    card.next(
+        verb,
+        {"initiate": InitiateResult, "update": UpdateResult, "cancel": CancelResult}[verb](outcome=outcome),
+    )
+    with suppress(PaymentError):
+        services.create_payment_session(collection, provider_id="card", amount=split)
+
+    try:
+        services.mark_payment_collection_as_paid(collection, amount="30.00")
+    except OutcomeUnknownError:
+        pass  # Nobody is told that nothing has happened.
+    except PaymentError:
+        assert not Capture.objects.exists()
+    else:
+        assert collection.captured_amount == 30
 
 
 def test_installments_that_are_due_later_are_canceled(collection: PaymentCollection, card: Script) -> None:
