@@ -286,10 +286,8 @@ class MarkAsPaidView(CollectionBaseView):
         if session is not None and not (opened.exists() or mine.filter(session=session).exists()):
             return {"amount": amount, "session": session, **values}
         if amount is None and session is None and (begun := opened.order_by("created_at", "id").last()):
-            return {
-                "amount": begun.amount,
-                **values,
-            }  # All that was left then, with what was captured before.
+            # It is for all that was left then, besides what was captured before.
+            return {"amount": begun.amount, **values}
         if session is not None and amount is None:
             amount = session.amount
         if amount is not None:
