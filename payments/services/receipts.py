@@ -265,6 +265,7 @@ class _Desk:
             else authorize_payment_session(opened, **self._origin)
         )
         if session.payment is not None:
+            reconnecting(self._collection.refresh_from_db)  # The connection may have been lost meanwhile.
             self._capture_payment(session.payment, session.payment.amount)
         if not replaces:
             self._resize()

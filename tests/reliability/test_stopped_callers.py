@@ -266,9 +266,9 @@ def test_session_that_waits_for_the_one_before_it_is_initiated_once(
 
 
 @pytest.fixture
-def held(transactional_db: None, simulator: SimulatorService) -> Payment:
+def held(transactional_db: None, simulator: SimulatorService, monkeypatch: pytest.MonkeyPatch) -> Payment:
     """Return a payment that the simulator holds, which keeps no answer under a key."""
-    simulator.settings.key_window = 0.0
+    monkeypatch.setattr(simulator.settings, "key_window", 0.0)
     collection = services.create_payment_collection(amount="100.00", currency_code="eur")
     payment = services.authorize_payment_session(
         services.create_payment_session(collection, provider_id="simulator")
