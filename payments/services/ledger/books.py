@@ -259,11 +259,16 @@ class Books:
             return False
         alias, now = database_alias(), timezone.now()
         self._write_collection(alias, now)
-        for rows in _grouped((row, names) for row, names in changed if row is not self.collection):
+        added = {row.pk for row in self._added}
+        below = [(row, names) for row, names in changed if row is not self.collection]
+        for rows in _grouped(pair for pair in below if not _refers(pair[0], added)):
             _write_changes(alias, rows, now)
         for model in _ORDER:
             if rows_added := [row for row in self._added if type(row) is model]:
                 insert(alias, rows_added, stamped=("sent_at",) if model is PaymentOperation else ())
+        # MariaDB checks at once that what a row refers to is there.
+        for rows in _grouped(pair for pair in below if _refers(pair[0], added)):
+            _write_changes(alias, rows, now)
         if self.events:
             self.was_told = outbox.enqueue(self.collection.pk, self.events) or self.was_told
         written = [*self._added, *(row for row, _names in changed)]
@@ -568,6 +573,11 @@ def _names_of(model: type[Model]) -> tuple[str, ...]:
 @cache
 def _reader_of(model: type[Model]) -> itemgetter[Any]:
     return itemgetter(*_names_of(model))
+
+
+def _refers(row: Model, added: set[Any]) -> bool:
+    """Return whether a row refers to a capture or refund among those that are added."""
+    return isinstance(row, PaymentOperation) and not added.isdisjoint({row.capture_id, row.refund_id})
 
 
 def _grouped(changes: Iterable[tuple[Model, list[str]]]) -> Iterable[list[tuple[Any, list[str]]]]:
