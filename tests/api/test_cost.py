@@ -32,7 +32,7 @@ from tests.api.routes import ROUTES, Route, filled, keys_of
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
 BOUND: Final = 0.2 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) == 1 else 0.4
-"""Seconds of CPU; twice as many where tests run side by side, since two threads of one core halve each other's speed."""
+"""Seconds of CPU; twice as many where tests run side by side: two threads of one core halve each other's speed."""
 
 SIZE: Final = MAX_BODY_BYTES - 1024
 """The bytes of what is hostile in a body; the rest is left for what is asked for."""
