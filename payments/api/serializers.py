@@ -349,12 +349,12 @@ class OutputSerializer(serializers.Serializer[Any]):
     @classmethod
     def kept(cls, **context: Any) -> Self:
         """Return the serializer that this thread keeps, with a context: making one copies all its fields."""
-        serializers: dict[type[OutputSerializer], Any] = vars(_of_this_thread).setdefault("serializers", {})
-        if cls not in serializers:
-            serializers[cls] = cls()
-        serializers[cls]._context = context
-        kept: Self = serializers[cls]
-        return kept
+        kept: dict[Any, Any] = vars(_of_this_thread)
+        if cls not in kept:
+            kept[cls] = cls()
+        serializer: Self = kept[cls]
+        serializer._context = context
+        return serializer
 
     def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """Return what was written earlier, without what would not be written now."""

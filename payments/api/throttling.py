@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,8 +27,7 @@ from rest_framework.throttling import BaseThrottle
 
 from payments.conf import Rate, proxy_count, storefront_throttle_classes, throttle_cache, throttle_rate
 from payments.exceptions import LimitError
-from payments.models import PaymentOperation
-from payments.services.idempotency import reconnecting
+from payments.services.idempotency import Claims, recorded
 from payments.states import OperationKind, OperationStatus
 
 logger = logging.getLogger("payments.api")
@@ -177,7 +176,7 @@ TRYING: Final = (OperationKind.AUTHORIZE, OperationKind.INITIATE, OperationKind.
 
 
 @contextmanager
-def limiting_declines(request: Request, claims: Mapping[str, PaymentOperation | None]) -> Iterator[None]:
+def limiting_declines(request: Request, claims: Claims) -> Iterator[None]:
     """Count what a payer has a card tried with in the block; `claims` gets the operations that are claimed for it.
 
     It is counted before, and given back where nothing can have been declined: otherwise many at once could each be the
@@ -192,21 +191,18 @@ def limiting_declines(request: Request, claims: Mapping[str, PaymentOperation | 
             give_back(taken)
 
 
-def _may_be_declined(claims: Mapping[str, PaymentOperation | None], *, since: datetime) -> bool:
+def _may_be_declined(claims: Claims, *, since: datetime) -> bool:
     """Return whether a card that was tried since then, by one of these operations, was declined or may be yet.
 
     An open one stays counted, even if it succeeds later: the refusals of cards that are answered behind the request
     would otherwise cost nothing. What asks the payer for more has succeeded in that, so that a bank's question is free;
     an older one is only waited for, and was counted when it was begun.
     """
-    tried = [operation for operation in claims.values() if operation is not None]
-    if len(tried) < len(claims):
-        tried = reconnecting(lambda: list(PaymentOperation.objects.filter(pk__in=claims)))
     return any(
         row.kind in TRYING
         and row.created_at >= since
         and row.status not in (OperationStatus.SUCCEEDED, OperationStatus.NOT_SENT)
-        for row in tried
+        for row in recorded(claims)
     )
 
 

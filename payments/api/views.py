@@ -38,7 +38,7 @@ from payments.exceptions import InputError, OutcomeUnknownError
 from payments.models import PaymentOperation
 from payments.redaction import log_answer
 from payments.services import Actor
-from payments.services.idempotency import collecting_claims, minding_access, outcome_unknown, reconnecting
+from payments.services.idempotency import Claims, collecting_claims, minding_access, outcome_unknown, recorded
 from payments.services.operations import raise_for_outcome
 from payments.states import EventSource, OperationKind
 from payments.users import user_of
@@ -121,15 +121,9 @@ def run_verb(verb: Callable[[], RowT]) -> VerbResult[RowT]:
     return VerbResult(row=row, open_operation=left_open(claims))
 
 
-def left_open(claims: Mapping[str, PaymentOperation | None], *kinds: OperationKind) -> str | None:
-    """Return the id of the newest of these operations (default: of any kind) that is still open, or None.
-
-    They are read only if one of them wasn't recorded by this request.
-    """
-    known = [operation for operation in claims.values() if operation is not None]
-    if len(known) < len(claims):
-        known = reconnecting(lambda: list(PaymentOperation.objects.open().filter(pk__in=claims)))
-    rows = [row for row in known if row.is_open and (not kinds or row.kind in kinds)]
+def left_open(claims: Claims, *kinds: OperationKind) -> str | None:
+    """Return the id of the newest of these operations (default: of any kind) that is still open, or None."""
+    rows = [row for row in recorded(claims) if row.is_open and (not kinds or row.kind in kinds)]
     return max(rows, key=lambda row: (row.created_at, row.pk)).pk if rows else None
 
 
@@ -211,7 +205,7 @@ class PaymentsView(APIView):
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
 
-    claims: Mapping[str, PaymentOperation | None] = {}
+    claims: Claims = {}
     """The operations that the request has claimed so far, which may have done something."""
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -235,7 +229,7 @@ class PaymentsView(APIView):
         """Answer an error; one of the database says of nothing that was claimed that it wasn't done."""
         if isinstance(exc, OperationalError | InterfaceError) and self.claims:
             logger.error("The database failed behind a call to a provider.", exc_info=exc)
-            exc = outcome_unknown(next(reversed(list(self.claims))))
+            exc = outcome_unknown(next(reversed(self.claims)))
         return super().handle_exception(exc)
 
     def perform_authentication(self, request: Request) -> None:

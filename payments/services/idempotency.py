@@ -7,7 +7,7 @@ https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.exceptions import IdempotencyError, InputError, OperationInProgressError
 from payments.models import IdempotencyRecord, PaymentOperation
 from payments.services.ledger.history import (
+    Claims,
     ServedRequest,
     collecting_claims,
     minding_access,
@@ -35,6 +36,7 @@ __all__ = [
     "LIFETIME",
     "LOCK",
     "MAX_KEY",
+    "Claims",
     "RequestIdentity",
     "begin_request",
     "check_held",
@@ -49,6 +51,7 @@ __all__ = [
     "note_access",
     "outcome_unknown",
     "reconnecting",
+    "recorded",
     "release_request",
     "serving_request",
 ]
@@ -161,6 +164,14 @@ def claimed_operations(identity: RequestIdentity, record: IdempotencyRecord) -> 
     """
     since = record.created_at - LOCK  # The clocks of the machines that serve two tries may differ.
     return PaymentOperation.objects.filter(request_key=identity.request_key, created_at__gt=since)
+
+
+def recorded(claims: Claims) -> Collection[PaymentOperation]:
+    """Return operations that were claimed; they are read only if one of them wasn't recorded by this request."""
+    known = [operation for operation in claims.values() if operation is not None]
+    if len(known) == len(claims):
+        return known
+    return reconnecting(lambda: list(PaymentOperation.objects.filter(pk__in=claims)))
 
 
 def _insert(identity: RequestIdentity, holder: Any) -> IdempotencyRecord:

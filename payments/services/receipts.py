@@ -79,12 +79,13 @@ def mark_payment_collection_as_paid(
     check_no_transaction()
     origin_of_shop(actor=actor, source=source, by_payer=by_payer)
     desk = _Desk(collection, _receipt(received_at, reference, note), actor=actor, source=source)
+    stated = None if amount is None else parse_amount(amount, collection.currency_code)
     if session is not None:
-        desk.receive_for(session, amount)
-    elif amount is None or desk.is_all(amount):
-        desk.receive_all(None if amount is None else parse_amount(amount, collection.currency_code))
+        desk.receive_for(session, stated)
+    elif stated is None or desk.is_all(stated):
+        desk.receive_all(stated)
     else:
-        desk.receive(parse_amount(amount, collection.currency_code))
+        desk.receive(stated)
     reconnecting(collection.refresh_from_db)
     return collection
 
@@ -118,12 +119,11 @@ class _Desk:
         self._origin: Any = {"actor": actor, "source": source}
         self._provider_id = mark_as_paid_provider()
 
-    def is_all(self, amount: Decimal | int | str) -> bool:
+    def is_all(self, amount: Decimal) -> bool:
         """Return whether an amount (major units) is all that can still be received; raise AmountError for more."""
-        left, currency = self.left(), self._collection.currency_code
-        wanted = parse_amount(amount, currency)
-        check_excess(wanted, left, currency)
-        return wanted == left
+        left = self.left()
+        check_excess(amount, left, self._collection.currency_code)
+        return amount == left
 
     def left(self) -> Decimal:
         """Return what can still be received, in major units."""
@@ -172,9 +172,8 @@ class _Desk:
         if rest > ZERO:
             self._open(rest)
 
-    def receive_for(self, session: PaymentSession, amount: Decimal | int | str | None) -> None:
+    def receive_for(self, session: PaymentSession, amount: Decimal | None) -> None:
         """Receive the amount of one open session, or a part of it (major units)."""
-        currency = self._collection.currency_code
         reconnecting(session.refresh_from_db)
         if session.collection_id != self._collection.pk or not session.is_unauthorized:
             raise TransitionError(
@@ -182,8 +181,8 @@ class _Desk:
                 code="session_not_open",
                 field="session",
             )
-        wanted = session.amount if amount is None else parse_amount(amount, currency)
-        check_excess(wanted, session.amount, currency)
+        wanted = session.amount if amount is None else amount
+        check_excess(wanted, session.amount, self._collection.currency_code)
         self._shrink(session, wanted)
         self._open(wanted)
 
