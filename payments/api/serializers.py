@@ -340,7 +340,14 @@ class NoInput(InputSerializer):
     """A body without any keys."""
 
 
-_of_this_thread: Final = threading.local()
+class _Kept(threading.local):
+    """The serializers that each thread keeps, by their class."""
+
+    def __init__(self) -> None:
+        self.serializers: dict[type[Any], Any] = {}
+
+
+_kept: Final = _Kept()
 
 
 class OutputSerializer(serializers.Serializer[Any]):
@@ -349,10 +356,7 @@ class OutputSerializer(serializers.Serializer[Any]):
     @classmethod
     def kept(cls, **context: Any) -> Self:
         """Return the serializer that this thread keeps, with a context: making one copies all its fields."""
-        kept: dict[Any, Any] = vars(_of_this_thread)
-        if cls not in kept:
-            kept[cls] = cls()
-        serializer: Self = kept[cls]
+        serializer: Self = _kept.serializers.get(cls) or _kept.serializers.setdefault(cls, cls())
         serializer._context = context
         return serializer
 

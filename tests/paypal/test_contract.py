@@ -12,14 +12,11 @@ from payments.providers import BaseProvider
 from payments.providers.paypal import PayPalOptions, PayPalProvider
 from payments.providers.paypal.client import Token, remember
 from payments.testing import Attempt, ProviderContract, SessionDriver
-from payments.testing.contract.facts import RetrieveContract
 from payments.testing.contract.hooks import ContractHooks
-from payments.testing.contract.movements import CancelContract, CaptureContract, RefundContract
-from payments.testing.contract.sessions import CapabilityContract
-from payments.testing.contract.wire import WireContract
 from tests.paypal.conftest import PayPalAttempt, approve, options_for
 from tests.paypal.fake import FakePayPal, Funding
 from tests.paypal.fake.signing import body_of, signed_headers
+from tests.providers.multicapture import MulticaptureContract
 
 pytestmark = pytest.mark.database_independent
 
@@ -95,12 +92,7 @@ class TestPayPalProvider(PayPalHooks, ProviderContract):
 
 class TestMulticapturePayPalProvider(
     PayPalHooks,
-    CaptureContract,
-    RefundContract,
-    CancelContract,
-    RetrieveContract,
-    CapabilityContract,
-    WireContract,
+    MulticaptureContract,
 ):
     """Several captures for one payment, as PayPal allows to some accounts: what that makes a difference to."""
 

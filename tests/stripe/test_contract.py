@@ -13,11 +13,8 @@ from payments.providers import BaseProvider
 from payments.providers.account_holders import AddMethodResult
 from payments.providers.stripe import StripeOptions, StripeProvider
 from payments.testing import Attempt, ProviderContract, SessionDriver
-from payments.testing.contract.facts import RetrieveContract
 from payments.testing.contract.hooks import ContractHooks
-from payments.testing.contract.movements import CancelContract, CaptureContract, RefundContract
-from payments.testing.contract.sessions import CapabilityContract
-from payments.testing.contract.wire import WireContract
+from tests.providers.multicapture import MulticaptureContract
 from tests.stripe.fake import FakeStripe
 from tests.stripe.fake.service import API_KEY, SECRET, body_of, signed_headers
 
@@ -103,12 +100,7 @@ class TestStripeProvider(FakeHooks, ProviderContract):
 
 class TestMulticaptureStripeProvider(
     FakeHooks,
-    CaptureContract,
-    RefundContract,
-    CancelContract,
-    RetrieveContract,
-    CapabilityContract,
-    WireContract,
+    MulticaptureContract,
 ):
     """Several captures for one payment, as Stripe allows to some accounts: what that makes a difference to."""
 
