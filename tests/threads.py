@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection, connections
 
 PATIENCE = 120.0
 """How long a thread may take, in seconds, before a test gives up on it."""
+
+SLOWNESS: Final = 1 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) == 1 else 2
+"""How many times as slow code may be as by itself: where tests run side by side, two threads share a core."""
 
 Work = Callable[[], Any]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -28,11 +27,12 @@ from payments.redaction import find_card_data, redact
 from payments.testing import configured_provider
 from tests.api.client import ROOT, Visitor
 from tests.api.routes import ROUTES, Route, filled, keys_of
+from tests.threads import SLOWNESS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
-BOUND: Final = 0.2 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) == 1 else 0.4
-"""Seconds of CPU; twice as many where tests run side by side: two threads of one core halve each other's speed."""
+BOUND: Final = 0.2 * SLOWNESS
+"""Seconds of CPU."""
 
 SIZE: Final = MAX_BODY_BYTES - 1024
 """The bytes of what is hostile in a body; the rest is left for what is asked for."""

@@ -21,6 +21,7 @@ from payments.states import MovementStatus, OperationStatus, Outcome
 from tests.ledger.shelf import Shelf, assert_sound
 from tests.ledger.stories import STEP, Story
 from tests.services.facts import captured
+from tests.threads import SLOWNESS
 
 pytestmark = pytest.mark.database_independent
 
@@ -29,7 +30,7 @@ PROVIDERS = pytest.mark.parametrize("is_honest", [True, False], ids=["an honest 
 STORIES: Final = st.lists(st.binary(min_size=STEP, max_size=STEP), min_size=30, max_size=80)
 
 STEPS: Final = 20_000
-PER_MINUTE: Final = 100_000
+PER_MINUTE: Final = 100_000 // SLOWNESS
 
 EVENTS: Final = {
     "collection.authorized",
