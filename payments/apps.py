@@ -9,9 +9,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
+from rest_framework.serializers import DecimalField, ModelSerializer
 
 import payments
 from payments.checks import DJANGO_PAYMENTS, HOW_TO_LEAVE_DJANGO_PAYMENTS, register_checks
+from payments.money import AmountField
 
 
 class PaymentsConfig(AppConfig):
@@ -32,8 +34,10 @@ class PaymentsConfig(AppConfig):
         super().import_models()
 
     def ready(self) -> None:
-        """Register the system checks, the erasure of a deleted user's data, and drf-spectacular's extensions."""
+        """Register the checks, the erasure of a deleted user's data, and what DRF and drf-spectacular are told."""
         register_checks()
+        # Otherwise a shop's own ModelSerializer has no field for amounts, and would write them as floats.
+        ModelSerializer.serializer_field_mapping[AmountField] = DecimalField
         from payments.services.erasure import erase_deleted_user  # noqa: PLC0415 - models are loaded by now
 
         pre_delete.connect(

@@ -6,6 +6,7 @@ Within one process they are strictly increasing, even within one millisecond.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Final
 MAX_LENGTH: Final = 64
 """The maximum length of a text key: a prefix, 26 characters, and room for longer keys of a shop."""
 
+_KEY: Final = re.compile(rf"[\w.-]{{1,{MAX_LENGTH}}}", re.ASCII)
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS: Final = 80
 _LENGTH: Final = 26
@@ -30,6 +32,11 @@ def new_ulid() -> str:
         _last = fresh if fresh > _last else _last + 1
         value = _last
     return "".join(_ALPHABET[value >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
+
+
+def is_key(text: str) -> bool:
+    """Return whether a row can have this key; no database need be able to spell what can't."""
+    return _KEY.fullmatch(text) is not None
 
 
 def new_id(prefix: str) -> str:

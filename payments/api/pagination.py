@@ -22,8 +22,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from payments.api.serializers import KEY
 from payments.exceptions import AmountError
+from payments.ids import is_key
 from payments.money import exact_decimal
 
 RowT = TypeVar("RowT", bound=Model)
@@ -92,7 +92,7 @@ class Cursor:
             if not (isinstance(parts, list) and [type(part) for part in parts] == [str, str, bool]):
                 raise ValueError("not a cursor")
             value, key, is_backwards = parts
-            if not KEY.fullmatch(key):
+            if not is_key(key):
                 raise ValueError("not a key")
             return cls(value=_READERS[order.column](value), key=key, is_backwards=is_backwards)
         except (ValueError, OverflowError, RecursionError, AmountError, binascii.Error) as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,14 +21,23 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 
 from payments.exceptions import AmountError, InputError
+from payments.ids import is_key
 from payments.money import exact_decimal, format_amount, parse_amount
 from payments.providers.public_data import holds_secret
-from payments.states import SessionStatus
+from payments.states import OperationKind, SessionStatus
 from payments.stored import aware_moment, stored_moment
 
 MAX_DEPTH: Final = 16
 
 _SURROGATES: Final = range(0xD800, 0xE000)
+
+_IN_PROGRESS: Final = (
+    OperationKind.INITIATE,
+    OperationKind.UPDATE,
+    OperationKind.AUTHORIZE,
+    OperationKind.CANCEL,
+    OperationKind.SYNC,
+)
 
 Description = dict[str, Any]
 
@@ -132,6 +140,32 @@ class MomentField(DescribedField):
     def to_representation(self, value: datetime) -> str:
         """Write the moment."""
         return aware_moment(value).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class ProgressField(DescribedField):
+    """What is under way on the session, or null.
+
+    Until it is null, the status isn't the last word, and whatever would change the session is 409
+    `operation_in_progress`.
+    """
+
+    component = "SessionProgress"
+
+    def __init__(self) -> None:
+        super().__init__(read_only=True, allow_null=True)
+
+    def describe(self, *, is_input: bool) -> Description:
+        """Return the list of what may be under way."""
+        return {
+            "type": "string",
+            "enum": [str(kind) for kind in _IN_PROGRESS],
+            "description": "What is under way on the session. Until it is null, the status isn't the last word, and "
+            "whatever would change the session is 409 `operation_in_progress`.",
+        }
+
+    def to_representation(self, value: str) -> str:
+        """Write the word."""
+        return str(value)
 
 
 class MomentInputField(DescribedField):
@@ -383,18 +417,19 @@ def _name(data: Any) -> str:
 
 RowT = TypeVar("RowT", bound=models.Model)
 
-# What no row can have as its key never gets to the database, which may not be able to spell it.
-KEY: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
-
 
 def find_row(rows: models.QuerySet[RowT], key: str) -> RowT | None:
     """Return the row with this key, or None."""
-    return next(iter(rows.order_by().filter(pk=key)), None) if KEY.fullmatch(key) else None
+    return next(iter(rows.order_by().filter(pk=key)), None) if is_key(key) else None
 
 
 def get_row(rows: models.QuerySet[RowT], key: str) -> RowT:
     """Return the row with this key, or raise what becomes a 404."""
-    row = find_row(rows, key)
+    return if_found(find_row(rows, key))
+
+
+def if_found(row: RowT | None) -> RowT:
+    """Return a row, or raise what becomes a 404 where there is none."""
     if row is None:
         raise not_found()
     return row

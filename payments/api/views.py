@@ -33,12 +33,19 @@ from payments.addresses import address_of
 from payments.api.errors import RETRY_SOON, exception_handler
 from payments.api.idempotency import IdempotentPost
 from payments.api.parsers import JSONParser, JSONRenderer, check_body_is_readable, check_no_card_data
-from payments.api.serializers import InputSerializer, NoInput, OutputSerializer
+from payments.api.serializers import InputSerializer, NoInput, OutputSerializer, if_found
 from payments.exceptions import InputError, OutcomeUnknownError
-from payments.models import PaymentOperation
+from payments.models import PaymentOperation, PaymentSession
 from payments.redaction import log_answer
-from payments.services import Actor
-from payments.services.idempotency import Claims, collecting_claims, minding_access, outcome_unknown, recorded
+from payments.services import Actor, reading
+from payments.services.idempotency import (
+    Claims,
+    collecting_claims,
+    minding_access,
+    outcome_unknown,
+    reconnecting,
+    recorded,
+)
 from payments.services.operations import raise_for_outcome
 from payments.states import EventSource, OperationKind
 from payments.users import user_of
@@ -144,6 +151,14 @@ def operation_of(error: OutcomeUnknownError) -> str:
     if error.operation_id is None:
         raise error
     return error.operation_id
+
+
+def session_after(result: VerbResult[PaymentSession], session_id: str) -> PaymentSession:
+    """Return a session as a verb has left it; it is read only where the verb's row doesn't say what is in progress."""
+    row = result.row
+    if row is not None and "in_progress" in vars(row):
+        return row
+    return reconnecting(lambda: if_found(reading.find_session_now(session_id)))
 
 
 logger = logging.getLogger("payments.api")

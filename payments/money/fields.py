@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Col, Combinable, register_combinable_fields
@@ -75,6 +76,8 @@ class AmountField(AmountUnits, _Field[_SetType, _GetType]):
     _pyi_lookup_exact_type: Decimal | int | str
 
     description = _("Amount of money")
+    empty_strings_allowed = False
+    default_validators = [MinValueValidator(-MAX_AMOUNT), MaxValueValidator(MAX_AMOUNT)]
     max_digits: ClassVar[int] = MAX_DIGITS
     decimal_places: ClassVar[int] = SCALE
 

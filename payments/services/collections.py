@@ -18,7 +18,7 @@ from payments.models import PaymentCollection, PaymentOperation
 from payments.models.payables import key_text
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
-from payments.services.ledger.books import WHOLE, Books, hand_over, open_books
+from payments.services.ledger.books import WHOLE, Books, hand_over, read_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, joined
 from payments.services.ledger.outbox import enqueue
@@ -162,4 +162,4 @@ def _change_amount(books: Books, amount: Decimal) -> None:
 
 def check_collection_cancelation(collection: PaymentCollection) -> None:
     """Raise what `cancel_payment_collection` would raise now, before any call to a provider."""
-    claims.check_collection_cancelation(open_books(collection.pk, origin=Origin(), is_locked=False))
+    claims.check_collection_cancelation(read_books(collection.pk))

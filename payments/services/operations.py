@@ -16,7 +16,7 @@ from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers.calls import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
 from payments.services.ledger import resolutions
-from payments.services.ledger.books import Books, keep, open_books
+from payments.services.ledger.books import Books, keep, read_books
 from payments.services.ledger.discrepancies import Discrepancy, reasons_in
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, reconnecting
@@ -239,7 +239,7 @@ def check_resolvable(operation: PaymentOperation) -> None:
 
 
 def _look_into(operation: PaymentOperation) -> tuple[Books, PaymentOperation]:
-    books = open_books(operation.collection_id, origin=Origin(), is_locked=False)
+    books = read_books(operation.collection_id)
     return books, books.operation(operation.pk)
 
 

@@ -14,7 +14,7 @@ from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentOperation, RefundReason
 from payments.money import ZERO
 from payments.services.ledger import claims
-from payments.services.ledger.books import Books, Scope, hand_over, open_books
+from payments.services.ledger.books import Books, Scope, hand_over, read_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
@@ -139,9 +139,7 @@ def quote_release(payment: Payment) -> Quote:
 
 
 def _quoted(payment: Payment, choose: Choice, *, at_most: Choice) -> Quote:
-    books = open_books(
-        payment.collection_id, origin=Origin(), scope=Scope(payment_id=payment.pk), is_locked=False
-    )
+    books = read_books(payment.collection_id, scope=Scope(payment_id=payment.pk))
     row = books.payment(payment.pk)
     amount, error = _chosen(choose, books, row)
     left, _nothing_left = _chosen(at_most, books, row)

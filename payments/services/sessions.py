@@ -16,7 +16,7 @@ from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
 from payments.services.ledger import claims
-from payments.services.ledger.books import Books, Scope, hand_over, open_books
+from payments.services.ledger.books import Books, Scope, hand_over, read_books
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.payers import (
@@ -231,7 +231,7 @@ def cancel_payment_session(
 def check_session_cancelation(session: PaymentSession) -> None:
     """Raise what `cancel_payment_session` would raise now, before any call to the provider."""
     scope = Scope(session_id=session.pk)
-    books = open_books(session.collection_id, origin=Origin(), scope=scope, is_locked=False)
+    books = read_books(session.collection_id, scope=scope)
     claims.check_session_cancelation(books, books.session(session.pk))
 
 

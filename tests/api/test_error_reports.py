@@ -33,7 +33,7 @@ SPOTS = (
     "payments.api.storefront.access._signer",
     "payments.api.storefront.payables._resolver",
     "payments.api.serializers.find_row",
-    "payments.api.storefront.access.find_row",
+    "payments.services.reading.database_alias",
     "payments.services.sessions.perform",
     "payments.services.ledger.claims.claim_operation",
     "payments.services.ledger.protocol.call_for",
@@ -130,7 +130,7 @@ def test_no_report_of_a_staff_view_holds_a_token_of_its_asker(
     owner: Visitor, payment: Payment, mails: Mails, route: Route
 ) -> None:
     owner.client.raise_request_exception = False
-    with broken("payments.api.staff.sessions.get_row"):
+    with broken("payments.services.reading.database_alias"):
         path = f"{ROOT}/{filled(route.path, keys_of(payment))}"
         owner.client.post(
             path, {}, content_type="application/json", headers={"Authorization": f"Bearer {TOKEN}"}

@@ -1,6 +1,7 @@
 """Benchmarks, run by hand: how fast the verbs are, what SQL they send, where their time goes, and how workers share.
 
 `python -m tests.benchmarks.flow` measures flows, beside other checkouts and beside bare SQL;
+`python -m tests.benchmarks.http` measures flows over HTTP, beside bare views of Django REST framework;
 `python -m tests.benchmarks.statements` prints the SQL of each verb;
 `python -m tests.benchmarks.profile` tells which code takes the processor's time;
 `python -m tests.benchmarks.workers` measures how much a second worker of the inbox or the outbox helps.

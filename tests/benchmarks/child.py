@@ -70,7 +70,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(arguments.threads, initializer=enter) as pool:
         for line in sys.stdin:
-            answer = _carry_out(json.loads(line), pool, arguments.threads, lambda: local.flow)
+            answer = carry_out(json.loads(line), pool, arguments.threads, lambda: local.flow)
             answers.write(json.dumps(asdict(answer)) + "\n")
             answers.flush()
 
@@ -122,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _carry_out(
+def carry_out(
     order: dict[str, Any], pool: ThreadPoolExecutor, threads: int, flow: Callable[[], Flow]
 ) -> Answer:
     """Have every thread make flows until the order is fulfilled."""

@@ -195,19 +195,20 @@ class Floor:
 
     def flow(self) -> Iterator[str]:
         """Pay 100.00 euros, take and give them back, yielding each verb's name once it is done."""
-        collection = self._create_collection()
+        collection = self.create_collection()
         yield "collection"
-        session = self._create_session(collection)
+        session = self.create_session(collection)
         yield "session"
         links = {"collection_id": collection, "session_id": session}
-        links["payment_id"] = self._authorize(links)
+        links["payment_id"] = self.authorize(links)
         yield "authorize"
-        self._move(CAPTURE, links)
+        self.move(CAPTURE, links)
         yield "capture"
-        self._move(REFUND, links)
+        self.move(REFUND, links)
         yield "refund"
 
-    def _create_collection(self) -> str:
+    def create_collection(self) -> str:
+        """Create a collection of 100.00 euros, and return its id."""
         collection = ids.new_collection_id()
         row = {"id": collection, "status": "not_paid", "currency_code": CURRENCY, "amount": AMOUNT}
         with self._connection.transaction():
@@ -218,7 +219,8 @@ class Floor:
             )
         return collection
 
-    def _create_session(self, collection: str) -> str:
+    def create_session(self, collection: str) -> str:
+        """Create a session for all of a collection, and return its id."""
         session = ids.new_session_id()
         links = {"collection_id": collection, "session_id": session}
         row = {"id": session, "collection_id": collection, "provider_id": PROVIDER, "status": "pending"}
@@ -236,7 +238,8 @@ class Floor:
             self._change(INITIATE, session)
         return session
 
-    def _authorize(self, links: dict[str, str]) -> str:
+    def authorize(self, links: dict[str, str]) -> str:
+        """Authorize a session, and return the id of its payment."""
         collection, session, payment = links["collection_id"], links["session_id"], ids.new_payment_id()
         with self._connection.transaction():
             self._lock(collection, "awaiting")
@@ -258,8 +261,8 @@ class Floor:
             self._change(HOLD, AMOUNT, collection)
         return payment
 
-    def _move(self, movement: Movement, links: dict[str, str]) -> None:
-        """Capture or refund the payment."""
+    def move(self, movement: Movement, links: dict[str, str]) -> None:
+        """Capture or refund all of a payment."""
         collection, payment = links["collection_id"], links["payment_id"]
         row = self._new_movement_id[movement.kind]()
         links = {**links, f"{movement.kind}_id": row}

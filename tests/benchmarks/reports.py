@@ -43,6 +43,8 @@ class Result:
         concurrency: str,
         rounds: Sequence[Sequence[Answer]],
         floor: Sequence[Sequence[Answer]],
+        *,
+        verbs: Sequence[str] = VERBS,
     ) -> Result:
         """Return the figures of what a side's processes answered in each round, compared with the floor's."""
         answers = [answer for answers in rounds for answer in answers]
@@ -61,7 +63,7 @@ class Result:
             flow_p95=1000 * quantile(totals, 0.95),
             verbs_p50={
                 verb: 1000 * quantile([flow[place] for flow in flows], 0.5)
-                for place, verb in enumerate(VERBS)
+                for place, verb in enumerate(verbs)
             },
             cpu_per_flow=1000 * cpu / len(flows) if flows else 0.0,
             errors=dict(errors),
@@ -118,17 +120,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def results_table(results: Iterable[Result]) -> str:
-    """Return the table of a run of flows."""
+def results_table(results: Sequence[Result], *, floor: str = "floor") -> str:
+    """Return the table of a run of flows; `floor` is the side that the others are compared with."""
     heads = [
         "side",
         "c",
         "flows",
         "flows/s",
-        "÷ floor (quartiles)",
+        f"÷ {floor} (quartiles)",
         "p50 ms",
         "p95 ms",
-        *VERBS,
+        *results[0].verbs_p50,
         "CPU ms",
         "errors",
     ]
@@ -147,7 +149,7 @@ def _row(result: Result) -> list[str]:
         ratio,
         f"{result.flow_p50:.1f}",
         f"{result.flow_p95:.1f}",
-        *(f"{result.verbs_p50[verb]:.1f}" for verb in VERBS),
+        *(f"{milliseconds:.1f}" for milliseconds in result.verbs_p50.values()),
         f"{result.cpu_per_flow:.1f}",
         str(sum(result.errors.values())),
     ]

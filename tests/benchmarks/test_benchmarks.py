@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from tests.benchmarks import http
 from tests.benchmarks.child import VERBS, Answer, Lane
 from tests.benchmarks.databases import TABLES, own_database
 from tests.benchmarks.flow import ROOT, Child, Concurrency, Side, prepare
@@ -122,6 +123,23 @@ def test_flow_compares_with_the_floor_and_another_checkout_on_postgresql(tmp_pat
     assert not any(each["errors"] for each in results.values())
     assert results["floor"]["over_floor"] == 1
     assert 0 < results["ours"]["over_floor"] < 1
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("runner", ["wsgi", "asgi"])
+def test_flow_over_http_is_compared_with_bare_views(tmp_path: Path, runner: str) -> None:
+    path = tmp_path / "http.json"
+    chosen = ("--runner", runner, "--concurrency", "2", "--flows", "4", "--rounds", "2")
+    printed = run("http", *chosen, "--json", path)
+    results = {each["side"]: each for each in read(path)["results"]}
+    assert list(results) == ["ours", "bare"]
+    for result in results.values():
+        assert result["flows"] == 4
+        assert result["errors"] == {}
+        assert tuple(result["verbs_p50"]) == http.VERBS
+        assert result["cpu_per_flow"] > 0
+    assert results["bare"]["over_floor"] == 1
+    assert "÷ bare" in printed
 
 
 @pytest.mark.thorough

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.utils import display_for_field
 from django.core import serializers
@@ -23,6 +24,8 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
+from rest_framework.renderers import JSONRenderer
+from rest_framework.serializers import ModelSerializer
 
 from payments.exceptions import AmountError
 from payments.money import MAX_AMOUNT, AmountExpressionError, AmountField
@@ -201,6 +204,39 @@ def test_form_names_the_field_it_refuses(value: str) -> None:
     form = entry_form()({"used": value, "note": ""})
     assert not form.is_valid()
     assert list(form.errors) == ["used"]
+
+
+class EntrySerializer(ModelSerializer[Entry]):
+    class Meta:
+        model = Entry
+        fields = ("used", "note")
+
+
+def test_model_serializer_writes_and_reads_an_amount() -> None:
+    serializer = EntrySerializer(data={"used": "12.51", "note": "0.0001"})
+    assert serializer.is_valid(), serializer.errors
+    entry = Entry.objects.get(pk=serializer.save().pk)
+    assert (entry.used, entry.note) == (D("12.51"), D("0.0001"))
+    assert JSONRenderer().render(EntrySerializer(entry).data) == b'{"used":"12.5100","note":"0.0001"}'
+
+
+@pytest.mark.parametrize("value", ["x", "1.00001", "100000000000000", "NaN", "1e400", "10,00"])
+def test_model_serializer_names_the_field_it_refuses(value: object) -> None:
+    serializer = EntrySerializer(data={"used": value, "note": "1"})
+    assert not serializer.is_valid()
+    assert list(serializer.errors) == ["used"]
+
+
+@pytest.mark.parametrize("model", list(apps.get_app_config("payments").get_models()))
+def test_shop_can_serialize_each_model_by_itself(model: type[models.Model]) -> None:
+    class Every(ModelSerializer[models.Model]):
+        class Meta:
+            fields = "__all__"
+
+    Every.Meta.model = model
+    written = Every(model()).data
+    assert set(written) == {each.name for each in model._meta.fields}
+    assert JSONRenderer().render(written)
 
 
 def test_form_field_has_the_limits_of_the_column() -> None:

@@ -16,7 +16,7 @@ from django.test.utils import override_settings
 from payments import models, services
 from payments.exceptions import OutcomeUnknownError, PaymentError
 from payments.providers import CaptureResult
-from payments.services.ledger.books import open_books
+from payments.services.ledger.books import books_of
 from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import Checkpoint, Watcher, watching
 from payments.services.ledger.records import record_answer
@@ -478,8 +478,9 @@ def _once_called(kind: OperationKind, action: Callable[[], None]) -> Watcher:
     "The first stands: books are only closed as the version that follows the one that was read",
 )
 def test_operation_that_has_ended_is_not_ended_differently(lost: models.PaymentOperation) -> None:
+    two_reads = [models.PaymentCollection.objects.get(pk=lost.collection_id) for _ in range(2)]
     origin = Origin(source=EventSource.SYSTEM)
-    first, second = (open_books(lost.collection_id, origin=origin, is_locked=False) for _ in range(2))
+    first, second = (books_of(row, origin=origin) for row in two_reads)
     done = CaptureResult(
         outcome=Outcome.SUCCEEDED, amount=lost.amount, currency_code=lost.collection.currency_code
     )

@@ -16,7 +16,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.progress import with_progress
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -29,7 +28,7 @@ from payments.api.serializers import (
     get_row,
 )
 from payments.api.staff import filters
-from payments.api.staff.payments import PARTS, PaymentSerializer
+from payments.api.staff.payments import PaymentSerializer
 from payments.api.staff.sessions import SessionSerializer
 from payments.api.staff.views import MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.api.views import run_verb
@@ -38,6 +37,7 @@ from payments.exceptions import AmountError, NotFoundError
 from payments.ids import MAX_LENGTH
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO
+from payments.services import reading
 from payments.services.idempotency import reconnecting
 from payments.services.search import Search
 from payments.states import OPEN_OPERATION_STATUSES, CollectionStatus, OperationKind, OperationStatus
@@ -123,10 +123,10 @@ class MarkAsPaidInput(InputSerializer):
 
 def collection_rows() -> QuerySet[PaymentCollection]:
     """Return collections with what their output needs."""
-    sessions: Any = with_progress(
+    sessions: Any = reading.with_progress(
         PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
     )
-    payments: Any = Payment.objects.prefetch_related(*PARTS).order_by("created_at", "id")
+    payments: Any = Payment.objects.prefetch_related(*reading.PARTS).order_by("created_at", "id")
     return PaymentCollection.objects.select_related("payable_type").prefetch_related(
         Prefetch("sessions", queryset=sessions), Prefetch("payments", queryset=payments)
     )

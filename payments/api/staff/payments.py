@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar, TypedDict
 
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -22,13 +22,14 @@ from payments.api.serializers import (
     ObjectField,
     OutputSerializer,
     find_row,
-    get_row,
+    if_found,
 )
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
 from payments.exceptions import NotFoundError
 from payments.ids import MAX_LENGTH
-from payments.models import Payment, PaymentOperation, Refund, RefundReason
+from payments.models import Payment, Refund, RefundReason
+from payments.services import reading
 from payments.services.idempotency import reconnecting
 from payments.services.search import PAYMENTS
 from payments.states import MovementStatus, OperationKind, OperationStatus, PaymentStatus
@@ -137,28 +138,6 @@ class RefundInput(InputSerializer):
     despite_unclear = FlagField(required=False)
 
 
-_UNCLEAR = (OperationStatus.PENDING, OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
-
-PARTS: tuple[Any, ...] = (
-    "captures",
-    "refunds__reason",
-    Prefetch(
-        "operations",
-        queryset=PaymentOperation.objects.filter(status__in=_UNCLEAR)
-        .exclude(kind=OperationKind.SYNC)
-        .select_related("collection")
-        .order_by("created_at", "id"),
-        to_attr="unclear_operations",
-    ),
-)
-"""What is shown of a payment besides itself."""
-
-
-def payment_rows() -> QuerySet[Payment]:
-    """Return payments with what their output needs."""
-    return Payment.objects.select_related("collection").prefetch_related(*PARTS)
-
-
 class PaymentsListView(MoneyListMixin):
     """The list of payments."""
 
@@ -177,7 +156,7 @@ class PaymentsListView(MoneyListMixin):
 
     def rows(self) -> QuerySet[Payment]:
         """Return all payments."""
-        return payment_rows()
+        return Payment.objects.select_related("collection").prefetch_related(*reading.PARTS)
 
 
 class PaymentView(StaffView):
@@ -188,7 +167,7 @@ class PaymentView(StaffView):
 
     def get(self, request: Request, payment_id: str) -> Response:
         """Answer with the payment."""
-        return self.answer(get_row(payment_rows(), payment_id))
+        return self.answer(_whole(None, payment_id))
 
 
 class PaymentActionView(StaffView):
@@ -205,7 +184,7 @@ class PaymentActionView(StaffView):
 
     def post(self, request: Request, payment_id: str) -> Response:
         """Answer with the payment as it is afterwards: 200, or 202 where that isn't known yet."""
-        payment = get_row(Payment.objects.select_related("collection"), payment_id)
+        payment = if_found(reading.find_payment(payment_id))
         values = self.read(currency_code=payment.currency_code)
         result = self.run_verb(lambda: self.act(payment, values), kind=self.kind)
         return self.answer(reconnecting(lambda: _whole(result.row, payment_id)), result.open_operation)
@@ -260,10 +239,7 @@ class SyncPaymentView(PaymentActionView):
 
 def _whole(payment: Payment | None, payment_id: str) -> Payment:
     """Return a payment with what its output needs; only its parts are read if a verb has returned it."""
-    if payment is None:
-        return payment_rows().get(pk=payment_id)
-    prefetch_related_objects([payment], *PARTS)
-    return payment
+    return reading.with_parts(payment or if_found(reading.find_payment(payment_id)))
 
 
 def _refund_reason(reason_id: str | None) -> RefundReason | None:

@@ -12,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.progress import ProgressField, session_after, session_rows
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -20,11 +19,14 @@ from payments.api.serializers import (
     MomentField,
     NextActionField,
     ObjectField,
-    get_row,
+    ProgressField,
+    if_found,
 )
 from payments.api.staff import filters
 from payments.api.staff.views import PRIVATE, MoneyListMixin, PrivateDataSerializer, StaffView
+from payments.api.views import session_after
 from payments.models import PaymentSession
+from payments.services import reading
 from payments.services.search import SESSIONS
 from payments.states import OperationKind, SessionStatus
 
@@ -83,7 +85,9 @@ class PaymentSessionsView(MoneyListMixin):
 
     def rows(self) -> QuerySet[PaymentSession]:
         """Return all sessions."""
-        return session_rows()
+        return reading.with_progress(
+            PaymentSession.objects.select_related("collection", "authorized_payment")
+        )
 
 
 class PaymentSessionView(StaffView):
@@ -94,7 +98,7 @@ class PaymentSessionView(StaffView):
 
     def get(self, request: Request, session_id: str) -> Response:
         """Answer with the session."""
-        return self.answer(get_row(session_rows(), session_id))
+        return self.answer(if_found(reading.find_session_now(session_id)))
 
 
 class SessionActionView(StaffView):
@@ -108,7 +112,7 @@ class SessionActionView(StaffView):
 
     def post(self, request: Request, session_id: str) -> Response:
         """Answer with the session as it is afterwards: 200, or 202 where that isn't known yet."""
-        session = get_row(PaymentSession.objects.select_related("collection"), session_id)
+        session = if_found(reading.find_session(session_id))
         self.read()
         result = self.run_verb(lambda: self.verb(session, **self.origin()), kind=self.kind)
         return self.answer(session_after(result, session_id), result.open_operation)

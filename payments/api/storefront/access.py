@@ -6,23 +6,23 @@ A secret is derived from the collection's id and the project's SECRET_KEY, and s
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.core.signing import Signer
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 from rest_framework.throttling import BaseThrottle
 
-from payments.api.progress import with_progress
-from payments.api.serializers import find_row, not_found
+from payments.api.serializers import if_found, not_found
 from payments.api.throttling import storefront_throttles
 from payments.api.views import PaymentsView
 from payments.conf import return_url_origins, storefront_authentication_classes
 from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentSession
+from payments.services import reading
 from payments.services.idempotency import note_access
 from payments.states import EventSource
 
@@ -90,25 +90,16 @@ class StorefrontView(PaymentsView):
             self.get_session(kwargs["session_id"])
 
     def get_collection(self, collection_id: str) -> PaymentCollection:
-        """Return a collection with its sessions, if it is the asker's; raise what becomes a 404.
+        """Return a collection that is the asker's; raise what becomes a 404."""
+        return self._if_allowed(reading.find_collection(collection_id), collection_id)
 
-        The sessions are read afterwards, so that somebody else's collection takes no statement more than none.
-        """
-        found = find_row(PaymentCollection.objects.all(), collection_id)
-        return with_sessions(self._if_allowed(found, collection_id))
-
-    def get_session(self, session_id: str, rows: QuerySet[PaymentSession] | None = None) -> PaymentSession:
-        """Return a session, one of the `rows` (default: as a verb needs it), of a collection that is the asker's.
-
-        Raises what becomes a 404.
-        """
-        rows = PaymentSession.objects.select_related("collection") if rows is None else rows
-        session = find_row(rows, session_id)
-        collection = None if session is None else session.collection
-        self._if_allowed(collection, session_id)
-        if session is None:
-            raise not_found()
-        return session
+    def get_session(
+        self, session_id: str, find: Callable[[str], PaymentSession | None] = reading.find_session
+    ) -> PaymentSession:
+        """Return a session of a collection that is the asker's; raise what becomes a 404."""
+        session = find(session_id)
+        self._if_allowed(None if session is None else session.collection, session_id)
+        return if_found(session)
 
     def _if_allowed(self, collection: PaymentCollection | None, asked_for: str) -> PaymentCollection:
         # The secret is compared in any case, so that the time doesn't tell whether there is such a row.
@@ -125,15 +116,6 @@ class StorefrontView(PaymentsView):
     def _is_customer(self, collection: PaymentCollection) -> bool:
         actor = self.actor
         return actor is not None and collection.customer_id is not None and actor.pk == collection.customer_id
-
-
-def with_sessions(collection: PaymentCollection) -> PaymentCollection:
-    """Read a collection's sessions, the oldest first, and return it."""
-    rows: Any = with_progress(
-        PaymentSession.objects.select_related("authorized_payment").order_by("created_at", "id")
-    )
-    prefetch_related_objects([collection], Prefetch("sessions", queryset=rows))
-    return collection
 
 
 def check_return_url(url: str, request: HttpRequest) -> str:

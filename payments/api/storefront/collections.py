@@ -16,12 +16,14 @@ from payments.api.serializers import (
     InputSerializer,
     MomentField,
     OutputSerializer,
+    if_found,
     not_found,
 )
-from payments.api.storefront.access import StorefrontView, client_secret, with_sessions
+from payments.api.storefront.access import StorefrontView, client_secret
 from payments.api.storefront.payables import blaming_the_resolver, resolve_payable
 from payments.api.storefront.sessions import SessionSerializer
 from payments.models import PaymentCollection
+from payments.services import reading
 from payments.states import CollectionStatus
 
 MAX_REFERENCE = 255
@@ -107,7 +109,7 @@ class PaymentCollectionsView(StorefrontView):
             opened, is_new = services.open_payment_collection(
                 resolved, ask_again=partial(resolve_payable, self.request, reference), **self.origin()
             )
-        collection = with_sessions(PaymentCollection.objects.get(pk=opened.pk))
+        collection = reading.with_sessions(if_found(reading.find_collection(opened.pk)))
         if collection.secret_generation != opened.secret_generation:
             raise not_found()  # It has changed hands since.
         body = OpenedCollectionSerializer.kept(actor=self.actor).to_representation(collection)
@@ -121,5 +123,5 @@ class PaymentCollectionView(StorefrontView):
 
     def get(self, request: Request, collection_id: str) -> Response:
         """Answer with the collection and its sessions."""
-        collection = self.get_collection(collection_id)
+        collection = reading.with_sessions(self.get_collection(collection_id))
         return Response(CollectionSerializer.kept(actor=self.actor).to_representation(collection))

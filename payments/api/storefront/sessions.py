@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import services
-from payments.api.progress import ProgressField, session_after, session_rows
 from payments.api.serializers import (
     AmountField,
     EnumField,
@@ -23,15 +22,17 @@ from payments.api.serializers import (
     NextActionField,
     ObjectField,
     OutputSerializer,
+    ProgressField,
 )
 from payments.api.storefront.access import StorefrontView, check_return_url
 from payments.api.throttling import limiting_declines
-from payments.api.views import VerbResult, left_open, operation_of, outcome_of
+from payments.api.views import VerbResult, left_open, operation_of, outcome_of, session_after
 from payments.exceptions import NotFoundError, OutcomeUnknownError
 from payments.ids import MAX_LENGTH
 from payments.models import PaymentOperation, PaymentSession
 from payments.providers import get_provider
 from payments.providers.public_data import publication
+from payments.services import reading
 from payments.states import OperationKind, SessionStatus
 
 MAX_URL = 2048
@@ -185,7 +186,7 @@ class PaymentSessionView(SessionBaseView):
 
     def get(self, request: Request, session_id: str) -> Response:
         """Answer with the session."""
-        return Response(self.render(self.get_session(session_id, session_rows())))
+        return Response(self.render(self.get_session(session_id, reading.find_session_now)))
 
     def patch(self, request: Request, session_id: str) -> Response:
         """Change its amount, which makes it a split, or what the payer sent."""

@@ -389,27 +389,44 @@ def open_books(
     *,
     origin: Origin,
     scope: Scope = WHOLE,
-    is_locked: bool = True,
     taken: Mapping[Reference, str] | None = None,
     has_reports: bool = False,
 ) -> Books:
-    """Read a collection's books, under its lock unless `is_locked` is False; raise NotFoundError."""
-    alias = database_alias()
-    collection = (
-        lock_collection(collection_id)
-        if is_locked
-        else the_collection(_UNLOCKED(alias, collection=collection_id), collection_id)
-    )
+    """Read a collection's books under its lock; raise NotFoundError."""
+    collection = lock_collection(collection_id)
+    return books_of(collection, origin=origin, scope=scope, taken=taken, has_reports=has_reports)
+
+
+def read_books(collection_id: str, *, scope: Scope = WHOLE) -> Books:
+    """Read a collection's books without its lock, so that they can be looked at only; raise NotFoundError."""
+    return books_of(the_collection(find_collections(collection_id), collection_id), scope=scope)
+
+
+def find_collections(collection_id: str) -> list[PaymentCollection]:
+    """Return the collection with this id, or nothing."""
+    return _UNLOCKED(database_alias(), collection=collection_id)
+
+
+def books_of(
+    collection: PaymentCollection,
+    *,
+    origin: Origin | None = None,
+    scope: Scope = WHOLE,
+    taken: Mapping[Reference, str] | None = None,
+    has_reports: bool = False,
+) -> Books:
+    """Read the books of a collection that is read already."""
+    alias, collection_id = database_alias(), collection.pk
     payments = _PAYMENTS(alias, collection=collection_id)
     captures, refunds = _movements(alias, collection_id, payments, scope)
     return Books(
         collection=collection,
-        origin=origin,
-        sessions=_in_order(_SESSIONS(alias, collection=collection_id)),
-        payments=_in_order(payments),
-        captures=_in_order(captures),
-        refunds=_in_order(refunds),
-        operations=_in_order(
+        origin=origin or Origin(),
+        sessions=in_order(_SESSIONS(alias, collection=collection_id)),
+        payments=in_order(payments),
+        captures=in_order(captures),
+        refunds=in_order(refunds),
+        operations=in_order(
             _ALL_OPERATIONS(alias, collection=collection_id)
             if scope.is_whole
             else _OPERATIONS(alias, collection=collection_id, operation=scope.operation_id)
@@ -542,7 +559,7 @@ def _references_of_others(books: Books) -> dict[Reference, str]:
     return found
 
 
-def _in_order(rows: list[Any]) -> list[Any]:
+def in_order(rows: list[Any]) -> list[Any]:
     return rows if len(rows) < 2 else sorted(rows, key=lambda row: (row.created_at, row.pk))  # noqa: PLR2004
 
 

@@ -44,12 +44,47 @@ class DatabaseNow(Now):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Joined:
+    """Which columns of a SELECT are a row of another model, and how the two rows are told of each other."""
+
+    model: type[Model]
+    names: tuple[str, ...]
+    positions: tuple[int, ...]
+    tell: Callable[[Model, Model | None], None]
+    tell_back: Callable[[Model, Model], None]
+
+    @classmethod
+    def of(cls, select: Sequence[Any], info: Mapping[str, Any]) -> _Joined:
+        """Read it off what Django's compiler knows of a join."""
+        positions = tuple(info["select_fields"])
+        return cls(
+            model=info["model"],
+            names=tuple(select[at][0].target.attname for at in positions),
+            positions=positions,
+            tell=info["local_setter"],
+            tell_back=info["remote_setter"],
+        )
+
+    def join(self, instance: Model, row: Sequence[Any], alias: str) -> None:
+        """Make the other row, if there is one, and tell the two of each other."""
+        values = [row[at] for at in self.positions]
+        if values[self.names.index(self.model._meta.pk.attname)] is None:
+            self.tell(instance, None)
+            return
+        other = self.model.from_db(alias, self.names, values)
+        self.tell(instance, other)
+        self.tell_back(other, instance)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Plan:
     """The text of a SELECT; each marker in `values` is replaced by a parameter."""
 
     text: str
     values: tuple[Any, ...]
     converters: Sequence[tuple[int, Sequence[Callable[..., Any]], Any]]
+    annotations: Mapping[str, int]
+    joined: Sequence[_Joined]
 
     def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, str]) -> list[list[Any]]:
         """Run the SELECT and return its rows, each value converted as the ORM does."""
@@ -72,7 +107,7 @@ def database_time(alias: str, rows: QuerySet[Any]) -> datetime:
 
 
 class Select(Generic[ModelT]):
-    """A SELECT of whole rows of one model, which `build` filters by text parameters."""
+    """A SELECT of whole rows of one model, which `build` filters by text parameters, annotates, and joins to others."""
 
     def __init__(self, model: type[ModelT], build: Callable[..., QuerySet[ModelT]], *parameters: str) -> None:
         self._model = model
@@ -87,7 +122,15 @@ class Select(Generic[ModelT]):
             return list(self._rows(alias, parameters))
         values = {self._markers[name]: value for name, value in parameters.items()}
         names = _names(self._model)
-        return [self._model.from_db(alias, names, row) for row in plan.rows(connection, values)]
+        found = []
+        for row in plan.rows(connection, values):
+            instance = self._model.from_db(alias, names, row[: len(names)])
+            for joined in plan.joined:
+                joined.join(instance, row, alias)
+            for name, position in plan.annotations.items():
+                setattr(instance, name, row[position])
+            found.append(instance)
+        return found
 
     def _rows(self, alias: str, parameters: Mapping[str, str]) -> QuerySet[ModelT]:
         return self._build(QuerySet(self._model, using=alias).order_by(), **parameters)
@@ -98,18 +141,29 @@ class Select(Generic[ModelT]):
             compiler = _compiler(self._rows(alias, self._markers))
             text, values = compiler.as_sql()
             columns = [expression for expression, _sql, _name in compiler.select]
-            names = tuple(column.target.attname for column in columns)
-            converters = [
-                (at, tuple(each), column) for at, (each, column) in compiler.get_converters(columns).items()
-            ]
+            names = tuple(column.target.attname for column in columns[: len(_names(self._model))])
+            plan = _Plan(
+                text=text,
+                values=tuple(values),
+                converters=[
+                    (at, tuple(each), column)
+                    for at, (each, column) in compiler.get_converters(columns).items()
+                ],
+                annotations=dict(compiler.annotation_col_map or {}),
+                joined=[
+                    _Joined.of(compiler.select, info)
+                    for info in compiler.klass_info.get("related_klass_infos", ())
+                ],
+            )
         except _CHANGED:
-            names, text, values, converters = (), "", (), []
-        # Rows are rebuilt by position, so the columns must be exactly the model's; and a marker that isn't among the
-        # values, for instance because Django has put it into the text, could never be replaced.
+            _warn("SELECT", self._model)
+            return None
+        # Rows are rebuilt by position, so the first columns must be exactly the model's; and a marker that isn't among
+        # the values, for instance because Django has put it into the text, could never be replaced.
         if names != _names(self._model) or not set(self._markers.values()) <= set(values):
             _warn("SELECT", self._model)
             return None
-        return _Plan(text=text, values=tuple(values), converters=converters)
+        return plan
 
 
 @cache

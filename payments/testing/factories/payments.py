@@ -24,8 +24,7 @@ from payments.models import (
     RefundReason,
 )
 from payments.money import ZERO
-from payments.services.ledger.books import open_books
-from payments.services.ledger.history import Origin
+from payments.services.ledger.books import read_books
 from payments.services.ledger.totals import remaining_amount
 from payments.states import MovementStatus, SessionStatus
 from payments.testing.factories.base import (
@@ -137,7 +136,7 @@ def amount_left(collection: PaymentCollection) -> Decimal:
     """Return what is left to pay (major units), or the whole amount where nothing is."""
     if collection._state.adding:
         return collection.amount
-    left = remaining_amount(open_books(collection.pk, origin=Origin(), is_locked=False))
+    left = remaining_amount(read_books(collection.pk))
     return left if left > 0 else collection.amount
 
 

@@ -1,0 +1,227 @@
+"""Measures what grows with the rows: `python -m tests.benchmarks.growth [--payments 10000 1000000]`, on PostgreSQL.
+
+For each size a database is seeded, and every list, filter, sort, search, page and job is asked for several times; what
+is printed is the quickest, and how many times as long that takes at the last size as at the first. Django's test client
+asks in the same process, so each time includes Python's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import django
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from tests.benchmarks import child, reports
+from tests.benchmarks.databases import durability, own_database
+from tests.databases import database_url
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TIMES: Final = 7
+
+MODELS: Final = (
+    "paymentcollection",
+    "paymentsession",
+    "payment",
+    "capture",
+    "refund",
+    "paymentoperation",
+    "paymentevent",
+    "webhookevent",
+    "accountholder",
+)
+TERMS: Final = {
+    "an order's number": "SG-7-3",
+    "an e-mail address": "3customer7@shop.test",
+    "a piece of an e-mail address": "3customer7@",
+    "nothing": "nowhere-to-be-found",
+}
+FILTERS: Final = {
+    "payments": (
+        "status=captured",
+        "status=authorized",
+        "status=partially_refunded",
+        "provider=system",
+        "currency_code=eur",
+        "currency_code=kwd",
+        "amount_gte=20",
+        "amount_gte=1000",
+        "amount_lte=1",
+        "order=created_at",
+        "provider=system&status=partially_refunded",
+    ),
+    "payment-collections": ("status=completed", "status=awaiting", "status=canceled", "order=created_at"),
+    "payment-sessions": ("status=error", "status=authorized", "provider=system"),
+    "operations": ("status=attention", "kind=capture", "status=succeeded"),
+    "webhook-events": ("status=failed", "status=applied"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """What is asked for, with how many statements, and in how many milliseconds at best."""
+
+    name: str
+    queries: int
+    milliseconds: float
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure at each size, and report."""
+    chosen = _arguments(arguments)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    if chosen.url:
+        settings.ALLOWED_HOSTS = ["testserver"]
+        settings.DATABASES["default"]["CONN_MAX_AGE"] = None
+        child.set_up(chosen.url, prepared=True)
+        sys.stdout.write(json.dumps([asdict(figure) for figure in measure(chosen.payments[0])]))
+        return
+    django.setup()
+    found: dict[int, list[Figure]] = {}
+    with database_url("postgresql") as server:
+        for payments in chosen.payments:
+            with own_database(server, f"growth_{payments}") as url:
+                found[payments] = _measured(url, payments)
+        described = durability(server)
+    reports.say(f"{described}\n\n{_table(found)}")
+    reports.write_json(chosen.json, database=described, figures={str(size): found[size] for size in found})
+
+
+def measure(payments: int) -> Iterator[Figure]:
+    """Seed this database, and measure each thing in it."""
+    from django.contrib.auth.models import User  # noqa: PLC0415 - models can be imported after the set-up only
+
+    from tests.benchmarks.seed import seed  # noqa: PLC0415
+
+    child.migrate()
+    seed(connection, payments)
+    operator = Client()
+    operator.force_login(User.objects.create_superuser("operator"))
+    for name, ask in _requests(operator):
+        yield _figure(name, ask)
+
+
+def _requests(operator: Client) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield what is asked for, and what asks for it."""
+    from payments.models import Payment  # noqa: PLC0415
+
+    payment = Payment.objects.filter(status="captured").order_by("created_at")[100]
+    pages = {**_api_addresses(payment), **_admin_addresses(payment)}
+    for name, address in pages.items():
+        yield name, partial(_get, operator, address)
+    yield from _jobs().items()
+
+
+def _get(operator: Client, address: str) -> object:
+    answer: Any = operator.get(address)
+    assert answer.status_code == 200, (address, answer.status_code, answer.content[:300])
+    return answer.content
+
+
+def _api_addresses(payment: Any) -> dict[str, str]:
+    day = timezone.now() - timedelta(days=30)
+    window = f"created_at_gte={day:%Y-%m-%d}&created_at_lt={day + timedelta(days=1):%Y-%m-%d}"
+    terms = {**TERMS, "an id of ours": payment.pk, "a reference": "ref-unknown"}
+    return {
+        **{
+            f"staff {name}?{query}": f"/payments/staff/{name}/?{query}"
+            for name, queries in FILTERS.items()
+            for query in ("", *queries)
+        },
+        **{f"staff {name}, a day": f"/payments/staff/{name}/?{window}" for name in FILTERS},
+        **{
+            f"staff {name}, search for {what}": f"/payments/staff/{name}/?q={term}"
+            for name in FILTERS
+            for what, term in terms.items()
+        },
+        "staff payment": f"/payments/staff/payments/{payment.pk}/",
+        "health": "/payments/health/",
+    }
+
+
+def _admin_addresses(payment: Any) -> dict[str, str]:
+    root, terms = "/admin/payments", {**TERMS, "an id of ours": payment.pk}
+    return {
+        **{f"admin {model}": f"{root}/{model}/" for model in MODELS},
+        **{f"admin {model}, second page": f"{root}/{model}/?p=2" for model in MODELS},
+        **{
+            f"admin {model}, search for {what}": f"{root}/{model}/?q={term}"
+            for model in MODELS[:3]
+            for what, term in terms.items()
+        },
+        "admin collections, completed": f"{root}/paymentcollection/?status__exact=completed",
+        "admin collection": f"{root}/paymentcollection/{payment.collection_id}/change/",
+        "admin payment": f"{root}/payment/{payment.pk}/change/",
+        "admin overview": f"{root}/paymentcollection/overview/",
+    }
+
+
+def _jobs() -> dict[str, Callable[[], object]]:
+    from payments import services  # noqa: PLC0415
+    from payments.services.background.jobs import prune  # noqa: PLC0415
+
+    jobs: dict[str, Callable[[], object]] = {
+        "reconcile": services.reconcile_due,
+        "inbox": services.process_due_events,
+        "outbox": services.publish_due,
+        "expiry": services.sweep_expired,
+        "charges": services.charge_due_installments,
+        "prune": lambda: prune(events_older_than=timedelta(days=900)),
+    }
+    return {f"{name}, nothing due": job for name, job in jobs.items()}
+
+
+def _figure(name: str, ask: Callable[[], object]) -> Figure:
+    ask()  # whatever is read for the first time
+    with CaptureQueriesContext(connection) as queries:
+        ask()
+    times = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - started)
+    return Figure(name=name, queries=len(queries), milliseconds=min(times) * 1000)
+
+
+def _measured(url: str, payments: int) -> list[Figure]:
+    """Measure in a process of its own, since Django knows one database from its set-up on."""
+    command = [sys.executable, "-m", "tests.benchmarks.growth", "--url", url, "--payments", str(payments)]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return [Figure(**each) for each in json.loads(done.stdout)]
+
+
+def _table(found: dict[int, list[Figure]]) -> str:
+    heads = ["what", "statements", *(f"{size:,} ms" for size in found), "last ÷ first"]
+    rows = []
+    for figures in zip(*found.values(), strict=True):
+        times = [figure.milliseconds for figure in figures]
+        ratio = f"{times[-1] / times[0]:.2f}"
+        rows.append([figures[-1].name, figures[-1].queries, *(f"{each:.1f}" for each in times), ratio])
+    return reports.table(heads, rows)
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--payments", type=int, nargs="+", default=[10_000, 1_000_000])
+    parser.add_argument("--url", help="the address of the database in which this process measures")
+    parser.add_argument("--json", type=Path, metavar="PATH")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
