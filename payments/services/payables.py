@@ -77,7 +77,8 @@ def open_payment_collection(
 
     Requests for one payable queue up at its row, so that they all get one collection. An existing collection takes
     over the new amount; a collection in another currency is canceled first. A completed collection is returned as it
-    is: nothing is asked for again, and nothing is refunded if the payable costs less now.
+    is: nothing is asked for again, and nothing is refunded if the payable costs less now. What other collections of the
+    payable keep isn't asked for again either; one that has nothing left to ask for is canceled.
 
     If `resolved` names another customer, or a guest, the collection changes hands: the former customer no longer sees
     it, its client secret ends, and its unpaid sessions are canceled. These changes follow from what the shop decides,
@@ -95,19 +96,23 @@ def open_payment_collection(
     check_no_transaction()
     asker: Any = {"actor": actor, "source": source}
     resolved = _in_one_currency(resolved, Origin.of(**asker), ask_again=ask_again)
-    collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
-    generation = collection.secret_generation
-    if ask_again is not None and collection.customer_key != key_of(resolved.customer):
+    opened = _find_or_create(resolved, by_payer=by_payer, **asker)
+    generation = opened.collection.secret_generation
+    if ask_again is not None and opened.collection.customer_key != key_of(resolved.customer):
         resolved = _in_one_currency(ask_again(), Origin.of(**asker))
-        collection, is_new = _find_or_create(resolved, by_payer=by_payer, **asker)
-    if is_new:
+        opened = _find_or_create(resolved, by_payer=by_payer, **asker)
+    collection = opened.collection
+    if opened.is_new:
         return collection, True
     if collection.currency_code != normalize_currency(resolved.currency_code):
         # A concurrent request has opened it in another currency, in which this amount means something else.
         raise OperationInProgressError(_("The currency has just changed. Try again."))
     if collection.customer_key != key_of(resolved.customer):
         _follow_customer(collection, resolved, Origin.of(**asker), generation=generation)
-    amount = parse_amount(resolved.amount, collection.currency_code)
+    amount = parse_amount(resolved.amount, collection.currency_code) - opened.kept_by_others
+    if amount <= ZERO and not collection.authorized_amount:
+        perform(collection.pk, claim_everything, origin=Origin.of(**asker), scope=WHOLE).raise_first()
+        return open_payment_collection(resolved, by_payer=by_payer, ask_again=ask_again, **asker)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, **asker)
     if collection.customer_key != key_of(resolved.customer):
@@ -116,17 +121,33 @@ def open_payment_collection(
     return collection, False
 
 
-def _find_or_create(
-    resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool
-) -> tuple[PaymentCollection, bool]:
-    """Return a payable's collection, unchanged if there is one, and whether it was created now."""
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A payable's collection, whether it was created just now, and what the payable's other collections keep."""
 
-    def find_or_create() -> tuple[PaymentCollection, bool]:
+    collection: PaymentCollection
+    is_new: bool = False
+    kept_by_others: Decimal = ZERO
+
+
+def _find_or_create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> _Opened:
+    """Return a payable's collection: the newest that can still be paid, or else the newest completed one, or a new one.
+
+    One that there is already is returned unchanged.
+    """
+
+    def find_or_create() -> _Opened:
         with _locked(resolved.payable):
-            found = _current_collection(resolved.payable)
-            if found is not None:
-                return found, False
-            return _create(resolved, actor=actor, source=source, by_payer=by_payer), True
+            rows = PaymentCollection.objects.for_payable(resolved.payable)
+            found = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
+            if not found:
+                created = _create(resolved, actor=actor, source=source, by_payer=by_payer)
+                return _Opened(collection=created, is_new=True)
+            unpaid = [row for row in found if row.status != CollectionStatus.COMPLETED]
+            collection = (unpaid or found)[0]
+            others = (row for row in found if row is not collection)
+            kept = (row.kept_amount for row in others if row.currency_code == collection.currency_code)
+            return _Opened(collection=collection, kept_by_others=sum(kept, ZERO))
 
     return repeated(find_or_create)
 
@@ -204,14 +225,6 @@ def _locked(payable: models.Model) -> Iterator[None]:
         if not is_there:
             raise NotFoundError(_("What is to be paid isn't there any more."), code="unknown_payable")
         yield
-
-
-def _current_collection(payable: models.Model) -> PaymentCollection | None:
-    """Return the newest collection that can still be paid, or else the newest completed one, or None."""
-    rows = PaymentCollection.objects.for_payable(payable)
-    kept = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
-    unpaid = [row for row in kept if row.status != CollectionStatus.COMPLETED]
-    return next(iter(unpaid or kept), None)
 
 
 def _follow_customer(

@@ -20,10 +20,10 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import PaymentCollection, PaymentSession
-from payments.providers import InitiateRequest, InitiateResult, UpdateResult
+from payments.providers import InitiateRequest, InitiateResult, MovementFact, SessionFact, UpdateResult
 from payments.services import ResolvedPayable, payables
 from payments.services.payables import open_payment_collection
-from payments.states import Outcome
+from payments.states import CollectionStatus, EventSource, MovementKind, MovementStatus, Outcome
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
 from tests.api.client import Visitor
@@ -192,6 +192,80 @@ def test_another_currency_is_refused_where_money_is_held(make_order: MakeOrder) 
 
     assert refusal.value.code == "currency_changed"
     assert PaymentCollection.objects.count() == 1
+
+
+def pay(order: Order) -> PaymentCollection:
+    """Open an order and pay what is asked for, if anything is; return the collection."""
+    collection, _is_new = open_payment_collection(resolved(order))
+    if collection.amount > collection.authorized_amount:
+        session = services.create_payment_session(collection, provider_id="scripted")
+        payment = services.authorize_payment_session(session).payment
+        assert payment is not None
+        services.capture_payment(payment)
+    collection.refresh_from_db()
+    return collection
+
+
+def kept(order: Order) -> Decimal:
+    return sum((row.kept_amount for row in PaymentCollection.objects.for_payable(order)), Decimal(0))
+
+
+@pytest.mark.shows(
+    "An order has grown, and an operator has made a collection of its own for the rest",
+    "The payer is asked for the rest alone, however often the order grows or is opened",
+)
+@pytest.mark.django_db
+def test_what_another_collection_keeps_is_not_asked_for_again(make_order: MakeOrder) -> None:
+    order = make_order(total="100", currency_code="eur")
+    pay(order)
+    order.total = Decimal(120)
+    services.create_payment_collection(amount="20", currency_code="eur", payable=order)
+    for _again in range(2):
+        assert (pay(order).amount, kept(order)) == (Decimal(20), Decimal(120))
+    order.total = Decimal(130)
+    assert (pay(order).amount, kept(order)) == (Decimal(30), Decimal(130))
+
+
+@pytest.mark.shows(
+    "An order was refunded and opened anew, and then the refund fails at the bank",
+    "Nothing is asked for: the empty collection is canceled, and the paid one is the order's again",
+)
+@pytest.mark.django_db
+def test_money_that_comes_back_late_is_not_asked_for_again(make_order: MakeOrder) -> None:
+    order = make_order(total="100", currency_code="eur")
+    paid = pay(order)
+    payment = paid.payments.get()
+    services.refund_payment(payment)
+    empty, is_new = open_payment_collection(resolved(order))
+    assert is_new
+    refund = payment.refunds.get()
+    failed = MovementFact(
+        kind=MovementKind.REFUND,
+        amount=refund.amount,
+        currency_code="eur",
+        status=MovementStatus.FAILED,
+        operation_id=refund.operations.get().pk,
+    )
+    services.record_fact(
+        payment.session,
+        SessionFact(currency_code="eur", movements=(failed,)),
+        origin=services.Origin(source=EventSource.WEBHOOK),
+    )
+    assert (pay(order), kept(order)) == (paid, Decimal(100))
+    empty.refresh_from_db()
+    assert empty.status == CollectionStatus.CANCELED
+
+
+@pytest.mark.django_db
+def test_what_is_held_in_two_collections_for_less_than_both_is_refused(make_order: MakeOrder) -> None:
+    order = make_order(total="100", currency_code="eur")
+    pay(order)
+    more = services.create_payment_collection(amount="20", currency_code="eur", payable=order)
+    session = services.create_payment_session(more, provider_id="scripted", amount="5")
+    services.authorize_payment_session(session)
+    with pytest.raises(TransitionError) as refusal:
+        open_payment_collection(resolved(order))
+    assert refusal.value.code == "amount_changed"
 
 
 @pytest.mark.django_db
