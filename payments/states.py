@@ -168,5 +168,17 @@ class AttentionReason(models.TextChoices):
         _("A refund was reported that can't be told from others"),
     )
     POSSIBLY_BOOKED = "possibly_booked", _("The books may have this already, under another reference")
+    AUTHORIZATION_NOT_CONFIRMED = (
+        "authorization_not_confirmed",
+        _("A person has booked an authorization of which the provider doesn't know"),
+    )
+    CAPTURE_NOT_CONFIRMED = (
+        "capture_not_confirmed",
+        _("A person has booked more captures than the provider reports"),
+    )
+    REFUND_NOT_CONFIRMED = (
+        "refund_not_confirmed",
+        _("A person has booked more refunds than the provider reports"),
+    )
     REFERENCE_REUSED = "reference_reused", _("The provider's reference already belongs to another payment")
     REFERENCE_MISMATCH = "reference_mismatch", _("The report is about another payment at the provider")

@@ -135,6 +135,7 @@ _WORDS: Final = frozenset(
         AttentionReason.CURRENCY_MISMATCH,
         AttentionReason.IMPOSSIBLE_AMOUNT,
         AttentionReason.LATE_AUTHORIZATION,
+        AttentionReason.AUTHORIZATION_NOT_CONFIRMED,
         AttentionReason.CAPTURE_FAILED_LATE,
         AttentionReason.POSSIBLY_BOOKED,
         AttentionReason.REFERENCE_REUSED,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Max
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import OutcomeUnknownError, ProviderUnavailableError
@@ -48,6 +49,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
 
     If the provider doesn't know it, the history records that, once until something else happens to the session.
     """
+    asked_at = timezone.now()
     result = retrieve(session)
     if result.outcome == Outcome.NOT_SENT:
         words = refused_key(result.failure.code if result.failure else "", origin.source)
@@ -59,7 +61,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
     if result.fact is None:
         _note_absence(session, origin)
     else:
-        record_fact(session, result.fact, origin=origin.finding())
+        record_fact(session, result.fact, origin=origin.finding(), asked_at=asked_at)
     session.refresh_from_db()
     return Synchronization(session=session, is_known=result.fact is not None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import InputError, OutcomeUnknownError, PaymentError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeRequest, AuthorizeResult, MovementFact, SessionFact
+from payments.providers import AuthorizeRequest, AuthorizeResult, MovementFact, RetrieveResult, SessionFact
 from payments.services.background.reconciler import reconcile_operation
 from payments.simulator import SimulatorService
-from payments.states import MovementKind, MovementStatus, Outcome
+from payments.states import EventSource, MovementKind, MovementStatus, Outcome
 from payments.testing import Script, scripted_provider
 from payments.testing.scripted import Verb
 from tests.reliability.books import assert_invariants, event_count, our_books, their_books
@@ -211,6 +212,65 @@ def test_reference_that_a_person_gives_is_recognized(script: Script, kind: str) 
     )
     assert type(row).objects.filter(payment=row.payment).count() == 1
     assert_invariants(operation.collection)
+
+
+STATED: dict[str, dict[str, Any]] = {
+    "authorize": {"status": "pending"},
+    "capture": {"status": "authorized", "authorized_amount": Decimal(100), "captured_amount": Decimal(0)},
+    "refund": {"status": "authorized", "captured_amount": Decimal(100), "refunded_amount": Decimal(0)},
+}
+"""What a provider says of a session in which the operation has not happened."""
+
+CONFIRMED: dict[str, dict[str, Any]] = {
+    "authorize": {"status": "authorized", "authorized_amount": Decimal(100)},
+    "capture": {"status": "authorized", "captured_amount": Decimal(60)},
+    "refund": {"status": "authorized", "captured_amount": Decimal(100), "refunded_amount": Decimal(60)},
+}
+
+
+def state(session: PaymentSession, stated: dict[str, Any]) -> None:
+    """Ask a provider that can be asked about a session, and have it say that."""
+    fact = SessionFact(currency_code="eur", **stated)
+    with scripted_provider() as script:
+        script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact))
+        services.sync_payment_session(session)
+
+
+def needing_attention() -> list[str]:
+    rows = PaymentOperation.objects.filter(status="attention").order_by("created_at")
+    return [row.detail.partition(":")[0] for row in rows]
+
+
+@pytest.mark.shows(
+    "A person says by mistake that an operation has happened, and then the provider is asked",
+    "It needs attention that the provider doesn't know of it; nothing is taken back by itself, nor told twice",
+)
+@pytest.mark.parametrize("kind", STATED)
+def test_mistaken_word_is_contradicted_once_the_provider_is_asked(script: Script, kind: str) -> None:
+    operation = in_attention(CASES[kind], script)
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
+    for _again in range(2):
+        state(operation.session, STATED[kind])
+    code = {"authorize": "authorization"}.get(kind, kind)
+    assert needing_attention() == [f"{code}_not_confirmed"]
+    assert CASES[kind].is_done(_session(operation.collection))
+    assert_invariants(operation.collection)
+
+
+@pytest.mark.parametrize("kind", STATED)
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_word_that_is_right_or_only_contradicted_by_old_news_needs_nobody(
+    script: Script, kind: str, is_asked: bool
+) -> None:
+    operation = in_attention(CASES[kind], script)
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
+    if is_asked:
+        state(operation.session, CONFIRMED[kind])
+        state(operation.session, STATED[kind])  # It has confirmed it once.
+    else:
+        fact = SessionFact(currency_code="eur", **STATED[kind])
+        services.record_fact(operation.session, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+    assert needing_attention() == []
 
 
 def test_session_whose_initiation_got_lost_goes_on_with_the_reference(script: Script) -> None:

@@ -195,9 +195,10 @@ class _Turn:
 
     def ask(self) -> RetrieveResult:
         """Ask the provider about the operation's session, record its fact, and return the answer."""
+        asked_at = timezone.now()
         answer = retrieve(self.operation.session)
         if answer.outcome == Outcome.SUCCEEDED and answer.fact is not None:
-            record_fact(self.operation.session, answer.fact, origin=self.origin)
+            record_fact(self.operation.session, answer.fact, origin=self.origin, asked_at=asked_at)
         return answer
 
     def decide(self, provider: BaseProvider[Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -55,14 +56,16 @@ def record_fact(
     *,
     origin: Origin,
     ending: Callable[[PaymentSession], None] | None = None,
+    asked_at: datetime | None = None,
 ) -> PaymentSession:
     """Record a provider's fact about a session in a transaction of its own, and return the updated session.
 
     `ending` is called with the session before the commit, so that its writes are committed only together with the
-    fact. Raises as `check_word` does.
+    fact. A fact for which the provider was asked, at the time `asked_at`, needs attention if it doesn't confirm what a
+    person had booked by then. Raises as `check_word` does.
     """
 
-    _books, recorded = keep_fact(session, fact, origin=origin, ending=ending)
+    _books, recorded = keep_fact(session, fact, origin=origin, ending=ending, asked_at=asked_at)
     return recorded
 
 
@@ -72,13 +75,14 @@ def keep_fact(
     *,
     origin: Origin,
     ending: Callable[[PaymentSession], None] | None = None,
+    asked_at: datetime | None = None,
 ) -> tuple[Books, PaymentSession]:
     """Record a fact as `record_fact` does, and return the books with the session."""
 
     def rule(books: Books) -> PaymentSession:
         locked = books.session(session.pk)
         check_word(locked, fact)
-        apply_fact(books, locked, fact)
+        apply_fact(books, locked, fact, asked_at=asked_at)
         refresh_totals(books)
         return locked
 
@@ -102,13 +106,14 @@ def apply_fact(
     *,
     operation: PaymentOperation | None = None,
     accepted: Collection[AttentionReason] = (),
+    asked_at: datetime | None = None,
 ) -> bool:
     """Apply a fact to a session in the books; return whether the fact needs a person's attention.
 
     `operation` is the operation that the fact answers, if there is one. The `accepted` reasons need no attention. The
     caller refreshes the totals afterwards.
     """
-    recorder = FactRecorder(books=books, session=session, operation=operation)
+    recorder = FactRecorder(books=books, session=session, operation=operation, asked_at=asked_at)
     recorder.record(_as_rows_hold_it(fact))
     discrepancies = [each for each in recorder.discrepancies if each.code not in accepted]
     if discrepancies:
@@ -130,6 +135,7 @@ class FactRecorder:
     books: Books
     session: PaymentSession
     operation: PaymentOperation | None = None
+    asked_at: datetime | None = None
     discrepancies: list[Discrepancy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -166,6 +172,7 @@ class FactRecorder:
         self._record_money(fact)
         if had_payment:
             self._compare_with_payment(fact)
+            self._compare_with_word(fact)
 
     def _record_money(self, fact: SessionFact) -> None:
         payment = self.session.payment
@@ -176,6 +183,7 @@ class FactRecorder:
             payment=payment,
             discrepancies=self.discrepancies,
             operation=self.operation,
+            asked_at=self.asked_at,
         )
         movements.record(fact)
         self.discrepancies += record_charge_back(self.books, payment, fact)
@@ -287,6 +295,19 @@ class FactRecorder:
         if reported > payment.amount or payment.amount > self._captured(payment):
             self._differ(
                 AttentionReason.AUTHORIZED_AMOUNT_MISMATCH, expected=payment.amount, reported=reported
+            )
+
+    def _compare_with_word(self, fact: SessionFact) -> None:
+        """Note a discrepancy if the provider, asked since a person said that it holds money, says that it doesn't."""
+        payment, since = self.session.payment, self.session.authorized_at
+        if payment is None or since is None or self.asked_at is None or fact.status is None:
+            return
+        is_word = payment.is_by_person and not payment.is_taken_back and since < self.asked_at
+        if is_word and not _tells_of_a_payment(fact):
+            self._differ(
+                AttentionReason.AUTHORIZATION_NOT_CONFIRMED,
+                expected=SessionStatus.AUTHORIZED,
+                reported=fact.status,
             )
 
     def _compare_with_collection(self) -> None:

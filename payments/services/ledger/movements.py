@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from itertools import combinations
 from typing import Final
@@ -53,7 +54,8 @@ def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> lis
 class MovementRecorder:
     """The rules that bring a payment's captures and refunds in line with a fact.
 
-    `operation` is the operation that the fact answers, if there is one. `has_refused_refund` is set when the books
+    `operation` is the operation that the fact answers, if there is one; `asked_at` is when the provider was asked for
+    the fact, if it was. `has_refused_refund` is set when the books
     couldn't hold a reported refund: the reported total includes it, so the total can't explain any other refund.
     """
 
@@ -61,6 +63,7 @@ class MovementRecorder:
     payment: Payment
     discrepancies: list[Discrepancy]
     operation: PaymentOperation | None = None
+    asked_at: datetime | None = None
     has_refused_refund: bool = False
 
     def record(self, fact: SessionFact) -> None:
@@ -267,9 +270,12 @@ class MovementRecorder:
         If several combinations do, all rows stay pending, since a guess isn't a fact, and a person has to decide.
         """
         missing = None if total is None else total - self._sum(kind)
-        # A total below the sum is stale: it can't confirm anything, and nothing is taken back for it.
+        # A total below the sum may be stale: it can't confirm anything, and nothing is taken back for it. If a person's
+        # word is in the sum, and the provider was asked since, a person looks at it.
         if missing is not None and missing >= ZERO:
             self._confirm(kind)
+        elif missing is not None and self._has_word(kind):
+            self._differ(AttentionReason(f"{kind}_not_confirmed"), self._sum(kind), total, None)
         is_silent = kind == MovementKind.REFUND and self.has_refused_refund
         if missing is None or missing <= ZERO or is_silent:
             return
@@ -290,6 +296,14 @@ class MovementRecorder:
     def _is_word_of_person(self, row: Movement) -> bool:
         """Return whether the fact only answers a person's receipt of money from outside of any provider."""
         return self.operation is not None and isinstance(row, Capture) and row.received_at is not None
+
+    def _has_word(self, kind: MovementKind) -> bool:
+        """Return whether a person has booked a movement at the provider before it was asked for the fact."""
+        asked_at = self.asked_at
+        booked = (row for row in self._rows(kind) if row.is_by_person and not _receipt_of(row))
+        return asked_at is not None and any(
+            row.succeeded_at is not None and row.succeeded_at < asked_at for row in booked
+        )
 
     def _confirm(self, kind: MovementKind) -> None:
         """Mark what persons have booked as confirmed, since the provider's total includes all of it."""
