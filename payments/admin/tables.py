@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from payments.admin.actions.views import buttons_html
 from payments.admin.formatting import amount_html, amount_remark, failure, lines, moment, quiet, trouble_html
-from payments.admin.links import Links, movement_reference_html, provider_name, reference_html, short_id
+from payments.admin.links import Links, movement_reference_html, provider_name, reference_html
 from payments.admin.panels import Row, TablePanel, Text, columns, next_action_text
 from payments.admin.timelines import operation_origin
 from payments.admin.widgets import Tone, badge, status_badge
@@ -273,14 +273,11 @@ def _reason(movement: Capture | Refund) -> tuple[Text, ...]:
 
 
 def _operation_row(operation: PaymentOperation, links: Links, currency_code: str) -> Row:
-    key = operation.idempotency_key
     return Row(
         cells=(
             lines(
                 OperationKind(operation.kind).label,
                 links.to_id(PaymentOperation, operation.pk),
-                # Usually the operation's id is its key.
-                "" if key == operation.pk else _labelled(_("key"), short_id(key)),
             ),
             status_badge(operation.status, OperationStatus),
             amount_html(operation.amount, currency_code),

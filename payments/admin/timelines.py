@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from django.db.models import QuerySet, TextChoices
+from django.db.models import Model, QuerySet, TextChoices
 from django.utils import formats
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -45,6 +45,7 @@ from payments.models import (
     PaymentSession,
     Refund,
 )
+from payments.models.events import keys_of_events
 from payments.services.operations import Discrepancy
 from payments.states import (
     CollectionStatus,
@@ -126,18 +127,14 @@ def recent_operations(operations: QuerySet[PaymentOperation], links: Links) -> l
     return list(rows.order_by("-created_at", "-id")[: LIMIT + 1])
 
 
-def timeline_panel(
-    events: QuerySet[PaymentEvent],
-    operations: Sequence[PaymentOperation],
-    links: Links,
-    **lookups: object,
-) -> TimelinePanel | None:
-    """Return the newest events and calls to providers, oldest first; None where the user may not view events.
+def timeline_panel(obj: Model, operations: Sequence[PaymentOperation], links: Links) -> TimelinePanel | None:
+    """Return the newest events of a row and calls to providers, oldest first; None where the user may not view events.
 
-    `operations` are those of `recent_operations`. `lookups` find all of the events in their list.
+    `operations` are those of `recent_operations`.
     """
     if not links.may_view(PaymentEvent):
         return None
+    events = PaymentEvent.objects.of(obj)
     rows = events.select_related("actor", "collection", "session").defer(*_DEFERRED)
     newest = list(rows.order_by("-id")[: LIMIT + 1])
     happened: list[tuple[datetime, TimelineEntry]] = [
@@ -157,7 +154,9 @@ def timeline_panel(
         days=tuple(_days(happened[-LIMIT:])),
         empty=gettext("Nothing has happened yet."),
         is_cut=len(newest) > LIMIT,
-        more_url=links.listing(PaymentEvent, **lookups),
+        more_url=links.listing(
+            PaymentEvent, **{f"{name}__id__exact": key for name, key in keys_of_events(obj).items()}
+        ),
         more_text=gettext("All events"),
     )
 
@@ -334,7 +333,7 @@ def _question(operation: PaymentOperation, currency_code: str) -> str:
         "provider": provider_name(operation.provider_id),
         "kind": OperationKind(operation.kind).label,
         "amount": amount_text(operation.amount, currency_code),
-        "key": operation.idempotency_key,
+        "key": operation.pk,
     }
 
 

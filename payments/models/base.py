@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from django.db import models, router
-from django.db.models import CheckConstraint, Q
+from django.db.models import CheckConstraint, Index, Q
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +24,11 @@ NAMELESS_FAILURE: Final = "failed"
 """The code of a refusal for which the provider gives no code."""
 
 ModelT = TypeVar("ModelT", bound=models.Model)
+
+
+def index_where_set(*names: str, name: str) -> Index:
+    """Return an index of the rows in which the last of these fields isn't null; on MariaDB it has all rows."""
+    return Index(fields=names, condition=Q(**{f"{names[-1]}__isnull": False}), name=name)
 
 
 def forbid_deletion() -> NoReturn:

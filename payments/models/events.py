@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
-from payments.models.base import KeptQuerySet, forbid_deletion
+from payments.models.base import KeptQuerySet, forbid_deletion, index_where_set
 from payments.models.collections import PaymentCollection
 from payments.models.movements import Capture, Refund
 from payments.models.operations import PaymentOperation
@@ -24,12 +24,24 @@ from payments.states import EventSource
 OUTBOX_FIELDS: Final = frozenset({"published_at", "lease_expires_at", "failed_attempts", "next_attempt_at"})
 
 
+def keys_of_events(row: Any) -> dict[str, str]:
+    """Return which collection the events of a row have, by which they are found, and which row of that kind."""
+    if isinstance(row, PaymentCollection):
+        return {"collection": row.pk}
+    collection = row.payment.collection_id if isinstance(row, Capture | Refund) else row.collection_id
+    return {"collection": collection, row._meta.model_name.removeprefix("payment") or "payment": row.pk}
+
+
 class PaymentEventQuerySet(KeptQuerySet["PaymentEvent"]):
     """Events of the history."""
 
     def unpublished(self) -> PaymentEventQuerySet:
         """Select the events whose signals weren't sent yet, oldest first."""
         return self.filter(published_at__isnull=True).order_by("id")
+
+    def of(self, row: Any) -> PaymentEventQuerySet:
+        """Select the events of a collection, or of a row below it."""
+        return self.filter(**keys_of_events(row))
 
     def update(self, **values: Any) -> int:
         """Write only the fields of the outbox, and refuse to rewrite history."""
@@ -57,6 +69,7 @@ class PaymentEvent(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="events",
+        db_index=False,
     )
     payment = models.ForeignKey(
         Payment,
@@ -65,6 +78,7 @@ class PaymentEvent(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="events",
+        db_index=False,
     )
     capture = models.ForeignKey(
         Capture,
@@ -73,6 +87,7 @@ class PaymentEvent(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="events",
+        db_index=False,
     )
     refund = models.ForeignKey(
         Refund,
@@ -81,6 +96,7 @@ class PaymentEvent(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="events",
+        db_index=False,
     )
     operation = models.ForeignKey(
         PaymentOperation,
@@ -89,6 +105,7 @@ class PaymentEvent(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="events",
+        db_index=False,
     )
     from_status = models.CharField(_("from status"), max_length=32, blank=True, default="")
     to_status = models.CharField(_("to status"), max_length=32, blank=True, default="")
@@ -102,6 +119,7 @@ class PaymentEvent(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
+        db_index=False,
     )
     actor_label = models.CharField(_("actor's name"), max_length=255, blank=True, default="")
     data = models.JSONField(_("data"), default=dict, blank=True, encoder=DjangoJSONEncoder)
@@ -121,10 +139,14 @@ class PaymentEvent(models.Model):
             CheckConstraint(condition=Q(source__in=EventSource.values), name="payments_event_source_known"),
         ]
         indexes = [
-            Index(fields=["collection", "id"], name="payments_evt_collection_idx"),
-            Index(fields=["type", "-id"], name="payments_evt_type_idx"),
-            Index(fields=["published_at", "id"], name="payments_evt_outbox_idx"),
-            Index(fields=["next_attempt_at"], name="payments_evt_retry_idx"),
+            Index(fields=["type"], name="payments_evt_type_idx"),
+            Index(
+                fields=["published_at", "id"],
+                condition=Q(published_at__isnull=True),
+                name="payments_evt_outbox_idx",
+            ),
+            index_where_set("next_attempt_at", name="payments_evt_retry_idx"),
+            index_where_set("actor", name="payments_evt_actor_idx"),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from payments import ids
-from payments.models.base import KeptQuerySet, LeasedModel, RefusableModel, status_has, status_is_known
+from payments.models.base import (
+    KeptQuerySet,
+    LeasedModel,
+    RefusableModel,
+    index_where_set,
+    status_has,
+    status_is_known,
+)
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField, transition
 from payments.models.movements import Capture, Refund
@@ -53,7 +60,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
     kind = models.CharField(_("kind"), max_length=16, choices=OperationKind.choices)
     status = StatusField(_("status"), choices=Status, default=Status.PROCESSING)
     # The row that the call acts on: a session, a payment, a capture or a refund.
-    target_id = KeyField(_("target"), db_index=True)
+    target_id = KeyField(_("target"))
     # Set while the operation is open, so that the database allows one per target and kind. A partial unique index would
     # do the same, but MariaDB has none.
     in_flight_key = KeyField(max_length=96, null=True, unique=True, editable=False)
@@ -78,6 +85,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         blank=True,
         on_delete=models.PROTECT,
         related_name="operations",
+        db_index=False,
     )
     refund = models.ForeignKey(
         Refund,
@@ -86,18 +94,18 @@ class PaymentOperation(RefusableModel, LeasedModel):
         blank=True,
         on_delete=models.PROTECT,
         related_name="operations",
+        db_index=False,
     )
     provider = models.ForeignKey(
         PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="operations"
     )
     amount = AmountField(_("amount"))
-    idempotency_key = KeyField(_("idempotency key"), unique=True, max_length=255)
     # Marks a capture of all that is left.
     is_final = models.BooleanField(_("final"), default=False)
     # Marks an update that gives a session an amount of its own.
     makes_split = models.BooleanField(_("makes a split"), default=False)
     # A digest of the HTTP request that asked for the operation, if that had an `Idempotency-Key`.
-    request_key = KeyField(_("request key"), null=True, blank=True, db_index=True, editable=False)
+    request_key = KeyField(_("request key"), null=True, blank=True, editable=False)
     input = models.JSONField(_("input"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     # The payment method that the shop charges off-session.
     saved_method = KeyField(_("saved payment method"), max_length=255, null=True, blank=True, editable=False)
@@ -119,6 +127,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
+        db_index=False,
     )
     # Private: the values of other rows that the request includes, as they were at the claim.
     sent = models.JSONField(_("sent"), null=True, blank=True, editable=False, encoder=DjangoJSONEncoder)
@@ -135,6 +144,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
+        db_index=False,
     )
     resolution_reason = models.TextField(_("resolution reason"), blank=True, default="")
     resolution_evidence = models.TextField(_("resolution evidence"), blank=True, default="")
@@ -180,10 +190,18 @@ class PaymentOperation(RefusableModel, LeasedModel):
             ),
         ]
         indexes = [
-            Index(fields=["status", "next_attempt_at"], name="payments_op_due_idx"),
-            Index(fields=["status", "lease_expires_at"], name="payments_op_lease_idx"),
+            index_where_set("status", "next_attempt_at", name="payments_op_due_idx"),
+            index_where_set("status", "lease_expires_at", name="payments_op_lease_idx"),
             Index(fields=["-created_at", "-id"], name="payments_op_created_idx"),
-            Index(fields=["error_code", "-created_at"], name="payments_op_error_idx"),
+            Index(
+                fields=["error_code", "-created_at"],
+                condition=Q(error_code__gt=""),
+                name="payments_op_error_idx",
+            ),
+            *(
+                index_where_set(name, name=f"payments_op_{name}_idx")
+                for name in ("capture", "refund", "actor", "resolved_by", "request_key")
+            ),
         ]
         permissions = [("resolve_operation", _("Can resolve operations that need attention"))]
 

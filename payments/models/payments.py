@@ -12,7 +12,13 @@ from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from django.utils.translation import gettext_lazy as _
 
 from payments import ids
-from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_is_known
+from payments.models.base import (
+    DerivedStatusModel,
+    KeptQuerySet,
+    index_where_set,
+    status_follows,
+    status_is_known,
+)
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
@@ -116,7 +122,7 @@ class Payment(DerivedStatusModel):
         ]
         indexes = [
             Index(fields=["status", "-created_at"], name="payments_pay_status_idx"),
-            Index(fields=["status", "expires_at"], name="payments_pay_expiry_idx"),
+            index_where_set("status", "expires_at", name="payments_pay_expiry_idx"),
             Index(fields=["-created_at", "-id"], name="payments_pay_created_idx"),
         ]
         permissions = [

@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from payments import ids
-from payments.models.base import KeptQuerySet, RefusableModel, status_has, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, index_where_set, status_has, status_is_known
 from payments.models.collections import PaymentCollection
 from payments.models.fields import KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
@@ -50,7 +50,11 @@ class PaymentSession(RefusableModel):
 
     id = KeyField(_("id"), primary_key=True, default=ids.new_session_id, editable=False)
     collection = models.ForeignKey(
-        PaymentCollection, verbose_name=_("collection"), on_delete=models.PROTECT, related_name="sessions"
+        PaymentCollection,
+        verbose_name=_("collection"),
+        on_delete=models.PROTECT,
+        related_name="sessions",
+        db_index=False,  # `payments_session_installment_unique` is one
     )
     provider = models.ForeignKey(
         PaymentProvider, verbose_name=_("provider"), on_delete=models.PROTECT, related_name="sessions"
@@ -100,10 +104,9 @@ class PaymentSession(RefusableModel):
             ),
         ]
         indexes = [
-            Index(fields=["status", "expires_at"], name="payments_ses_expiry_idx"),
-            Index(fields=["status", "due_at"], name="payments_ses_due_idx"),
+            index_where_set("status", "expires_at", name="payments_ses_expiry_idx"),
+            index_where_set("status", "due_at", name="payments_ses_due_idx"),
             Index(fields=["-created_at", "-id"], name="payments_ses_created_idx"),
-            Index(fields=["collection", "provider"], name="payments_ses_provider_idx"),
         ]
         permissions = [
             ("authorize_session", _("Can authorize payment sessions")),

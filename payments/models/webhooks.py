@@ -12,7 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments import ids
-from payments.models.base import KeptModel, KeptQuerySet, LeasedModel, status_has, status_is_known
+from payments.models.base import (
+    KeptModel,
+    KeptQuerySet,
+    LeasedModel,
+    index_where_set,
+    status_has,
+    status_is_known,
+)
 from payments.models.fields import KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
@@ -72,9 +79,9 @@ class WebhookEvent(KeptModel, LeasedModel):
             ),
         ]
         indexes = [
-            Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx"),
+            index_where_set("status", "next_attempt_at", name="payments_wh_due_idx"),
             Index(fields=["-created_at", "-id"], name="payments_wh_created_idx"),
-            Index(fields=["provider_reference"], name="payments_wh_reference_idx"),
+            index_where_set("provider_reference", name="payments_wh_reference_idx"),
         ]
         permissions = [("replay_webhook", _("Can replay webhook events"))]
 

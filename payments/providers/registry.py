@@ -12,8 +12,10 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from payments.conf import ProviderConfig, allows_pretend_money, provider_aliases, provider_config
+from payments.exceptions import InputError
 from payments.providers.base import BaseProvider
 from payments.providers.public_data import learn_secrets
 
@@ -54,6 +56,17 @@ def configured_providers() -> dict[str, BaseProvider[Any]]:
 def is_refused(provider: BaseProvider[Any]) -> bool:
     """Return whether nothing a provider tells counts: its money is pretended, and no setting or option allows it."""
     return is_pretending(provider) and not provider.is_meant_to_pretend
+
+
+def check_money(provider: BaseProvider[Any]) -> None:
+    """Raise InputError (`pretend_money`) if a provider moves no real money and no setting allows that."""
+    if is_refused(provider):
+        raise InputError(
+            _("The payment provider “%(alias)s” moves no real money, so it can't be used here."),
+            code="pretend_money",
+            field="provider_id",
+            params={"alias": provider.alias},
+        )
 
 
 def is_pretending(provider: BaseProvider[Any]) -> bool:

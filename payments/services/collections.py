@@ -22,7 +22,6 @@ from payments.services.ledger.books import WHOLE, Books, hand_over, read_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, joined
 from payments.services.ledger.outbox import enqueue
-from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
 from payments.services.ledger.totals import held_amount, refresh_totals
@@ -92,7 +91,7 @@ def update_payment_collection(
         _change_amount(books, parse_amount(amount, books.collection.currency_code))
         return claims.claim_resizes(books)
 
-    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     performance = perform(collection.pk, claim, origin=origin, scope=WHOLE)
     books = performance.raise_first()
     return hand_over(books, collection, books.collection)
@@ -112,7 +111,7 @@ def cancel_payment_collection(
     refunded, OperationInProgressError, and for the providers' answers DeclinedError, ProviderUnavailableError or
     OutcomeUnknownError.
     """
-    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     books = perform(collection.pk, claims.claim_everything, origin=origin, scope=WHOLE).raise_first()
     return hand_over(books, collection, books.collection)
 

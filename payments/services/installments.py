@@ -16,9 +16,8 @@ from payments.models import PaymentCollection, PaymentSession
 from payments.money import split_amount
 from payments.providers import BaseProvider, PaymentContext
 from payments.services.ledger.books import Books, Scope, open_books
-from payments.services.ledger.history import Actor
+from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import check_snapshot, joined
-from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.totals import check_excess, promise_of, refresh_totals, remaining_amount
 from payments.services.payables import payment_context
 from payments.services.providers import usable_provider
@@ -66,7 +65,7 @@ def create_installment_plan(
     provider = usable_provider(provider_id)
     check_snapshot()
     due_dates = _due_dates(first_due_at or timezone.now(), interval, count)
-    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     with joined():
         books = open_books(collection.pk, origin=origin, scope=Scope())
         locked = books.collection

@@ -21,7 +21,6 @@ from payments.services.ledger.discrepancies import Discrepancy, reasons_in
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, reconnecting
 from payments.services.ledger.operations import is_unclear, raise_for_outcome
-from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.records import Resolution
 from payments.services.ledger.resolutions import (
     KINDS_WITH_AMOUNT,
@@ -87,7 +86,7 @@ def check_operation(
     attention as `sync_payment_session` does.
     """
     return look_into(
-        operation, origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+        operation, origin=Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     ).operation
 
 
@@ -139,7 +138,7 @@ def resolve_operation(
         reference=provider_reference,
         accepts_excess=accept_excess,
     )
-    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     resolution = _resolution(origin, reason, evidence)
     now = _database_time(operation)
 
@@ -181,7 +180,7 @@ def correct_operation(
         reference=provider_reference,
         accepts_excess=accept_excess,
     )
-    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     resolution = _resolution(origin, reason, evidence)
 
     def rule(books: Books) -> PaymentOperation:
@@ -200,7 +199,7 @@ def check_correctable(operation: PaymentOperation) -> None:
 
 def _room_of(operation: PaymentOperation) -> resolutions.Room:
     """Return by how much a person's last resolution of an operation had to enlarge its payment."""
-    told = PaymentEvent.objects.filter(operation=operation, type__in=_RESOLUTIONS).order_by("-id").first()
+    told = PaymentEvent.objects.of(operation).filter(type__in=_RESOLUTIONS).order_by("-id").first()
     room = {} if told is None else told.data.get("room", {})
     return resolutions.Room(
         amount=Decimal(room.get("amount", 0)),
@@ -212,7 +211,7 @@ def _room_of(operation: PaymentOperation) -> resolutions.Room:
 def _held_last(operation: PaymentOperation) -> Decimal | None:
     """Return the last authorized amount in the history of an operation's session, from the provider or a person."""
     of_hold = Q(type="payment.authorized") | Q(type__in=_RESOLUTIONS, operation__kind=OperationKind.AUTHORIZE)
-    told = PaymentEvent.objects.filter(of_hold, session=operation.session_id).order_by("-id")
+    told = PaymentEvent.objects.of(operation.session).filter(of_hold).order_by("-id")
     amounts = (event.amount or event.data.get("amount") for event in told)
     return next((Decimal(amount) for amount in amounts if amount), None)
 

@@ -16,7 +16,6 @@ from payments.money import ZERO
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, read_books
 from payments.services.ledger.history import Actor, Origin
-from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import amount_to_capture, amount_to_refund
 from payments.states import EventSource, MovementKind
@@ -49,7 +48,7 @@ def capture_payment(
         lambda books, row: claims.claim_capture(
             books, row, amount, metadata=metadata, despite_unclear=despite_unclear
         ),
-        origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer),
+        origin=Origin.of_shop(actor=actor, source=source, by_payer=by_payer),
     )
 
 
@@ -74,7 +73,7 @@ def refund_payment(
         lambda books, row: claims.claim_refund(
             books, row, amount, reason=reason, note=note, metadata=metadata, despite_unclear=despite_unclear
         ),
-        origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer),
+        origin=Origin.of_shop(actor=actor, source=source, by_payer=by_payer),
     )
 
 
@@ -91,7 +90,7 @@ def cancel_payment(
     ProviderUnavailableError or OutcomeUnknownError.
     """
     return _perform(
-        payment, claims.claim_release, origin=origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+        payment, claims.claim_release, origin=Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     )
 
 

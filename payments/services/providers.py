@@ -11,8 +11,9 @@ from payments.conf import provider_aliases
 from payments.exceptions import InputError
 from payments.models import PaymentProvider
 from payments.providers import BaseProvider, get_provider
+from payments.providers.registry import check_money
 from payments.services.ledger.locks import database_alias, get_or_insert
-from payments.services.ledger.payers import check_money, is_for_payers
+from payments.services.ledger.payers import is_for_payers
 from payments.services.ledger.statements import Select
 
 _ROWS: Final = Select(PaymentProvider, lambda rows, provider: rows.filter(pk=provider), "provider")

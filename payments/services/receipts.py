@@ -25,12 +25,12 @@ from payments.models import Payment, PaymentCollection, PaymentOperation, Paymen
 from payments.money import ZERO, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.calls import check_no_transaction
+from payments.providers.registry import check_money
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope
 from payments.services.ledger.claims import Receipt, claim_resizes
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
-from payments.services.ledger.payers import check_money, origin_of_shop
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.totals import (
     authorizable_amount,
@@ -77,7 +77,7 @@ def mark_payment_collection_as_paid(
     in the future or without a time zone.
     """
     check_no_transaction()
-    origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     desk = _Desk(collection, _receipt(received_at, reference, note), actor=actor, source=source)
     stated = None if amount is None else parse_amount(amount, collection.currency_code)
     if session is not None:

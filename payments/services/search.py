@@ -164,6 +164,6 @@ OPERATIONS: Final = Search(
         "capt": "capture__id",
         "ref": "refund__id",
     },
-    exact=("idempotency_key", "session__provider_reference", "payment__provider_reference"),
+    exact=("session__provider_reference", "payment__provider_reference"),
     customer="collection__customer",
 )

@@ -15,6 +15,7 @@ from payments.conf import session_lifetime
 from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
+from payments.providers.registry import check_money
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, read_books
 from payments.services.ledger.calls import provider_for
@@ -25,7 +26,6 @@ from payments.services.ledger.payers import (
     UPDATES,
     Verb,
     check_agreement,
-    check_money,
     check_offered,
     check_right,
     context_of,

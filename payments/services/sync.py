@@ -68,17 +68,17 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
 
 def last_event_of(session: PaymentSession) -> int:
     """Return the id of the last event in a session's history, for `events_since`."""
-    return PaymentEvent.objects.filter(session=session.pk).aggregate(last=Max("id"))["last"] or 0
+    return PaymentEvent.objects.of(session).aggregate(last=Max("id"))["last"] or 0
 
 
 def events_since(session: PaymentSession, last: int) -> list[PaymentEvent]:
     """Return the events of a session after the one with the id `last`, oldest first, whatever caused them."""
-    news = PaymentEvent.objects.filter(session=session.pk, id__gt=last).exclude(type=NOT_FOUND)
+    news = PaymentEvent.objects.of(session).filter(id__gt=last).exclude(type=NOT_FOUND)
     return list(news.select_related("collection", "refund", "capture").order_by("id"))
 
 
 def _note_absence(session: PaymentSession, origin: Origin) -> None:
-    events = PaymentEvent.objects.filter(session=session.pk)
+    events = PaymentEvent.objects.of(session)
     last = events.order_by("-id").values_list("type", flat=True).first()
     if last == NOT_FOUND:  # Workers ask again and again; one event is enough.
         return

@@ -74,7 +74,7 @@ def test_operation_that_needs_attention_stands_out_and_is_found_by_filter(operat
     assert "This operation needs a person to decide what happened." in text(shown)
     assert '"amount": 5400' in panel(shown, "provider-log")
     assert "Lease owner" in text(shown)
-    assert operation.idempotency_key in text(shown)
+    assert operation.pk in text(shown)
 
 
 @pytest.mark.database_independent

@@ -37,7 +37,7 @@ def test_every_type_of_event_that_services_write_has_a_sentence() -> None:
 def test_answer_of_a_provider_is_told_with_the_question(operator: Client) -> None:
     operation = make_attention()
     shown = panel(html(operator, page(operation.collection)), "history")
-    key = operation.idempotency_key
+    key = operation.pk
     assert f"was asked: Capture, 55.00 EUR, with the idempotency key {key}." in shown
     assert '"amount": 5400' in shown
 

@@ -299,7 +299,7 @@ class Floor:
         operation = ids.new_operation_id()
         now = self._times()
         row = {"id": operation, "kind": kind, "status": "processing", "target_id": target, "source": "shop"}
-        keys = {"in_flight_key": f"{kind}:{target}", "idempotency_key": operation, "provider_id": PROVIDER}
+        keys = {"in_flight_key": f"{kind}:{target}", "provider_id": PROVIDER}
         lease = {"amount": AMOUNT, "attempts": 1, "lease_expires_at": now["created_at"] + LEASE}
         self._insert(self._operations, row | keys | lease | links | now)
         return operation

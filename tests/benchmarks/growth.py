@@ -93,11 +93,12 @@ def main(arguments: Sequence[str]) -> None:
         return
     django.setup()
     found: dict[int, list[Figure]] = {}
+    described = ""
     with database_url("postgresql") as server:
         for payments in chosen.payments:
             with own_database(server, f"growth_{payments}") as url:
                 found[payments] = _measured(url, payments)
-        described = durability(server)
+                described = durability(url)
     reports.say(f"{described}\n\n{_table(found)}")
     reports.write_json(chosen.json, database=described, figures={str(size): found[size] for size in found})
 

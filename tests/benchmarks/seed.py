@@ -52,10 +52,11 @@ APART: Final = 1_000
 
 BATCH: Final = 2_000
 SECONDS: Final = 365 * 24 * 60 * 60
-TEXTS: Final = frozenset(
-    {"target_id", "in_flight_key", "idempotency_key", "provider_reference", "event_id", "number", "username"}
-)
-"""The columns, besides ids, that no two rows share."""
+KEYS: Final = frozenset({"target_id", "in_flight_key"})
+"""The columns, besides ids, that hold an id."""
+
+TEXTS: Final = frozenset({"provider_reference", "event_id", "number", "username"})
+"""The other columns that no two rows share."""
 
 
 def seed(connection: BaseDatabaseWrapper, payments: int) -> None:
@@ -111,13 +112,13 @@ def _copy(model: type[models.Model], copies: int) -> str:
     last = f"{model._meta.pk.column} <= {TEMPLATES}" if model in (User, Order) else _is_template(model)
     return (
         f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {values} FROM {model._meta.db_table}, "  # noqa: S608
-        f"generate_series(%s::int, %s::int) AS copy WHERE {last}"
+        f"generate_series(%s::int, %s::int) AS copy WHERE {last} ORDER BY copy, {model._meta.pk.column}"
     )
 
 
 def _is_template(model: type[models.Model]) -> str:
     column = "collection_id" if model is PaymentEvent else model._meta.pk.column
-    return f"strpos({column}, '-') = 0"
+    return f"{column} !~ '_9[0-9]{{7}}'"
 
 
 def _is_generated(model: type[models.Model], field: Any) -> bool:
@@ -136,7 +137,9 @@ def _value(field: Any, copies: int) -> str:
         return f"({moved})::text" if is_text else moved
     if column == "email":
         return f"copy || {column}"
-    if _is_of_one_row(field):
+    if _holds_id(field):
+        return f"regexp_replace({column}, '_[0-9A-Z]{{8}}', '_9' || lpad(copy::text, 7, '0'))"
+    if column in TEXTS:
         return f"{column} || '-' || copy"
     is_moment = isinstance(field, models.DateTimeField)
     return f"{column} - make_interval(secs => copy * {SECONDS / copies})" if is_moment else str(column)
@@ -146,11 +149,11 @@ def _is_customer(field: Any) -> bool:
     return field.column == "customer_key" or (field.is_relation and field.related_model is User)
 
 
-def _is_of_one_row(field: Any) -> bool:
-    """Return whether a text is an id, refers to one, or is some other key that no two rows share."""
+def _holds_id(field: Any) -> bool:
+    """Return whether a text is an id of `payments`, of which a copy has another time."""
     if field.is_relation:
         return field.related_model in TABLES
-    return isinstance(field, models.CharField) and bool(field.primary_key or field.column in TEXTS)
+    return isinstance(field, models.CharField) and bool(field.primary_key or field.column in KEYS)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Books:
     holder: models.AccountHolder
 
 
-def new_operation(session: models.PaymentSession, key: str, **values: object) -> models.PaymentOperation:
+def new_operation(session: models.PaymentSession, **values: object) -> models.PaymentOperation:
     """Return an unsaved operation that captures 10.00 of a session's payment."""
     return models.PaymentOperation(
         **{
@@ -37,7 +37,6 @@ def new_operation(session: models.PaymentSession, key: str, **values: object) ->
             "session": session,
             "provider": session.provider,
             "amount": Decimal(10),
-            "idempotency_key": key,
             **values,
         }
     )
@@ -80,7 +79,7 @@ def books(db: None) -> Books:
     payment.save()
     capture = models.Capture.objects.create(payment=payment, amount=Decimal(60), provider_reference="cap_1")
     refund = models.Refund.objects.create(payment=payment, amount=Decimal(20), provider_reference="ref_1")
-    operation = new_operation(session, "key_1")
+    operation = new_operation(session)
     operation.save()
     return Books(
         provider=provider,

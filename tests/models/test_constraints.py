@@ -201,8 +201,7 @@ TWINS: dict[str, Callable[[Books], models.Model]] = {
     "payments_refund_provider_reference_unique": lambda books: Refund(
         payment=books.payment, amount=Decimal(1), provider_reference="ref_1"
     ),
-    "one operation in flight per target and kind": lambda books: new_operation(books.session, "key_2"),
-    "one operation per idempotency key": lambda books: new_operation(books.session, "key_1", kind="refund"),
+    "one operation in flight per target and kind": lambda books: new_operation(books.session),
     "payments_webhook_event_unique": lambda books: WebhookEvent(
         provider=books.provider, event_id="evt_1", type="again"
     ),
@@ -252,7 +251,7 @@ def test_references_that_differ_in_case_are_two(books: Books) -> None:
 def test_target_is_free_for_another_operation_once_the_first_has_ended(books: Books) -> None:
     books.operation.decline(code="declined", message="")
     books.operation.save()
-    again = new_operation(books.session, "key_2")
+    again = new_operation(books.session)
     again.save()
     assert list(PaymentOperation.objects.open()) == [again]
 

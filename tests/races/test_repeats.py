@@ -175,7 +175,7 @@ def assert_done_once(
     operation = PaymentOperation.objects.filter(collection=collection, kind=verb.kind).latest("created_at")
     assert operation.status == OperationStatus.SUCCEEDED
     called = simulator.calls(operation=str(verb.kind))
-    assert [call.key for call in called].count(operation.idempotency_key) == 1
+    assert [call.key for call in called].count(operation.pk) == 1
     assert len(called) == PaymentOperation.objects.filter(kind=verb.kind).count()
     assert verb.is_done(session_of(collection))
     assert times_done(verb, collection) == 1

@@ -155,9 +155,9 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_crashes.py::test_what_never_reached_the_provider_is_sent_again[capture-called]",
         edits=(
             Edit(
-                path=f"{BACKGROUND}/reconciler.py",
-                old="        result = call_for(operation)",
-                new='        operation.idempotency_key += "-again"\n        result = call_for(operation)',
+                path=f"{LEDGER}/calls.py",
+                old='"idempotency_key": operation.pk,',
+                new='"idempotency_key": f"{operation.pk}-{operation.attempts}",',
             ),
         ),
     ),

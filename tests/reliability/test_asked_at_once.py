@@ -78,7 +78,7 @@ def test_what_the_provider_does_not_know_of_is_sent_again_under_its_key(script: 
     checked = check_operation(operation)
     assert checked.status == "succeeded"
     keys = [request.idempotency_key for request in script.requests(case.verb)]
-    assert keys[-2:] == [operation.idempotency_key] * 2
+    assert keys[-2:] == [operation.pk] * 2
     assert case.is_done(operation.collection.sessions.select_related("authorized_payment").get())
     assert_invariants(operation.collection)
 

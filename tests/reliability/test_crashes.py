@@ -129,7 +129,7 @@ def test_what_never_reached_the_provider_is_sent_again(
         collection=collection, session=session_of(collection), kind=verb.kind
     )
     keys = {call.key for call in simulator.calls(operation=str(verb.kind))}
-    assert keys == {operation.idempotency_key}
+    assert keys == {operation.pk}
 
 
 @pytest.mark.shows(

@@ -81,7 +81,6 @@ def test_database_allows_one_open_operation_of_a_kind(payment: Payment) -> None:
             payment=payment,
             provider=payment.provider,
             amount=payment.amount,
-            idempotency_key=f"key-{number}",
         )
         for number in range(2)
     ]

@@ -156,7 +156,7 @@ def test_unknown_outcome_is_found_out(  # noqa: PLR0917 - fixtures and parameter
         let_time_pass(clock)
     assert_captured_once(simulator, payment)
     keys = [call.key for call in simulator.calls(operation="capture")]
-    assert keys == [operation.idempotency_key] * sendings
+    assert keys == [operation.pk] * sendings
 
 
 @pytest.mark.shows(
@@ -210,7 +210,7 @@ def test_key_is_not_used_beyond_its_window(
     assert (operation.status, operation.detail) == ("attention", "not_found_after_key_window")
     assert models.Capture.objects.get().status == "pending"
     calls = simulator.calls(operation="capture")
-    assert {call.key for call in calls} == {operation.idempotency_key}
+    assert {call.key for call in calls} == {operation.pk}
     assert calls[-1].at - calls[0].at < timedelta(hours=23, minutes=50).total_seconds()
     assert_books_agree(simulator, payment.collection)
 

@@ -57,7 +57,7 @@ def test_reconcilers_share_what_is_due(
     asked = Counter(call.intent for call in simulator.calls(operation="retrieve"))
     sent = Counter(call.key for call in simulator.calls(operation="cancel"))
     assert asked == Counter(session.provider_reference for session in sessions)
-    assert sent == Counter(operation.idempotency_key for operation in operations)
+    assert sent == Counter(operation.pk for operation in operations)
     for session in sessions:
         assert event_count(session.collection, "session.canceled") == 1
         assert_invariants(session.collection)
@@ -74,7 +74,6 @@ def _abandoned_cancelation(session: PaymentSession, status: str) -> PaymentOpera
         session=session,
         provider=session.provider,
         amount=session.amount,
-        idempotency_key=f"key-{session.pk}",
         lease_expires_at=session.created_at if status == "processing" else None,
         next_attempt_at=session.created_at,
     )

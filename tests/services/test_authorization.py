@@ -49,7 +49,7 @@ def test_provider_gets_both_halves_of_the_data_and_the_input(session: PaymentSes
         {"code": "123"},
     )
     assert request.provider_reference == f"scripted_{session.pk}"
-    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.idempotency_key)
+    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.pk)
 
 
 def test_authorizing_again_gives_the_one_payment(payment: Payment, card: Script) -> None:

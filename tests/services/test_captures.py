@@ -56,7 +56,7 @@ def test_provider_is_told_which_movement_it_is(payment: Payment, card: Script) -
     capture = payment.captures.get()
     operation = capture.operations.get()
     assert (request.payment_id, request.capture_id) == (payment.pk, capture.pk)
-    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.idempotency_key)
+    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.pk)
     assert (request.provider_data, request.provider_reference) == (
         payment.provider_data,
         payment.provider_reference,

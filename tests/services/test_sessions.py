@@ -46,7 +46,7 @@ def test_provider_is_told_who_pays_and_for_what(collection: PaymentCollection, c
     operation = session.operations.get()
     assert (request.session_id, request.collection_id) == (session.pk, collection.pk)
     assert (request.amount, request.currency_code) == (Decimal(100), "eur")
-    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.idempotency_key)
+    assert (request.operation_id, request.idempotency_key) == (operation.pk, operation.pk)
     assert (request.input, request.context) == ({"token": "tok_1"}, context)
 
 

@@ -79,7 +79,7 @@ def operation_of(session: PaymentSession, number: int, values: dict[str, Any]) -
         collection=session.collection,
         session=session,
         provider=session.provider,
-        idempotency_key=f"key-{number}",
+        id=f"payop_{number}",
         in_flight_key=f"key-{number}",
         **values,
     )
@@ -91,7 +91,7 @@ def read_both_ways(settings: Any, session: PaymentSession) -> list[dict[str, Any
     for is_compiled in (True, False):
         choose(settings, is_compiled=is_compiled)
         found = CAPTURES(database_alias(), session=session.pk, provider=session.provider_id)
-        rows.append([_values(row) for row in sorted(found, key=lambda row: row.idempotency_key)])
+        rows.append([_values(row) for row in sorted(found, key=lambda row: row.pk)])
     settings.PAYMENTS = before
     assert repr(rows[0]) == repr(rows[1])
     return rows[0]
@@ -137,14 +137,14 @@ def test_null_of_json_is_none_of_the_database(session: PaymentSession) -> None:
     ]
 
     insert(alias, operations)
-    assert rows.get(sent__isnull=True).idempotency_key == "key-0"
-    assert rows.get(sent=JSON_NULL).idempotency_key == "key-1"
+    assert rows.get(sent__isnull=True).pk == "payop_0"
+    assert rows.get(sent=JSON_NULL).pk == "payop_1"
 
     for operation, sent in zip(operations, [JSON_NULL, None], strict=True):
         operation.sent = sent
         assert update(alias, operation, ["sent"])
-    assert rows.get(sent__isnull=True).idempotency_key == "key-1"
-    assert rows.get(sent=JSON_NULL).idempotency_key == "key-0"
+    assert rows.get(sent__isnull=True).pk == "payop_1"
+    assert rows.get(sent=JSON_NULL).pk == "payop_0"
 
 
 @both_ways

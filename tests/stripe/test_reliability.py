@@ -36,7 +36,7 @@ def test_a_stored_error_is_never_sent_under_another_key(
     operation = PaymentOperation.objects.get(kind="capture")
     assert operation.status == OperationStatus.ATTENTION
     keys = {request.key for request in shop.requests if request.path.endswith("/capture")}
-    assert keys == {operation.idempotency_key}
+    assert keys == {operation.pk}
     assert shop.intent_of(payment.session_id)["amount_received"] == 0
 
 

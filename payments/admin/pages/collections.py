@@ -124,7 +124,6 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
             "payments__provider_reference",
             "payments__captures__provider_reference",
             "payments__refunds__provider_reference",
-            "operations__idempotency_key",
         ),
         customer="customer",
     )
@@ -237,7 +236,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         yield session_table(sessions, links, currency, **here)
         yield payment_table(_related(obj).payments, links, currency, **here)
         yield operation_table(operations, links, currency, **here)
-        yield timeline_panel(obj.events.all(), operations, links, **here)
+        yield timeline_panel(obj, operations, links)
         yield metadata_panel(obj.metadata)
 
     def _facts(self, obj: PaymentCollection) -> tuple[Fact, ...]:

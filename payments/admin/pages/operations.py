@@ -55,13 +55,11 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
     ordering = ("-id",)  # ids rise with time, and have an index
     search_fields = ("id",)
     search_help_text = _(
-        "The id of an operation, collection, session, payment, capture or refund, an idempotency key, or a provider's "
-        "reference."
+        "The id of an operation, collection, session, payment, capture or refund, or a provider's reference."
     )
     search = OPERATIONS
     fields = (
         "id",
-        "idempotency_key",
         "attempts",
         "checks",
         "created_at",
@@ -126,12 +124,8 @@ class PaymentOperationAdminMixin(ActionsAdminMixin):
             note=gettext("What was asked and answered, as the provider's plug-in recorded it."),
         )
         links = self.links(request)
-        yield timeline_panel(
-            obj.events.all(),
-            recent_operations(PaymentOperation.objects.filter(pk=obj.pk), links),
-            links,
-            operation__id__exact=obj.pk,
-        )
+        itself = recent_operations(PaymentOperation.objects.filter(pk=obj.pk), links)
+        yield timeline_panel(obj, itself, links)
         yield private_panel(
             request,
             obj,

@@ -133,7 +133,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
         yield payment_table([obj], links, currency, collection__id__exact=obj.collection_id)
         operations = recent_operations(obj.operations.all(), links)
         yield operation_table(operations, links, currency, **here)
-        yield timeline_panel(obj.events.all(), operations, links, **here)
+        yield timeline_panel(obj, operations, links)
         yield provider_data_panel(request, obj)
         yield metadata_panel(obj.metadata)
 
@@ -250,7 +250,7 @@ class MovementAdminMixin(InspectionAdminMixin):
         lookup = {f"{obj._meta.model_name}__id__exact": obj.pk}
         operations = recent_operations(obj.operations.all(), links)
         yield operation_table(operations, links, obj.currency_code, **lookup)
-        yield timeline_panel(obj.events.all(), operations, links, **lookup)
+        yield timeline_panel(obj, operations, links)
         yield metadata_panel(obj.metadata)
 
     def facts(self, obj: Capture | Refund) -> Iterable[tuple[str, str | SafeString | None]]:

@@ -125,7 +125,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         yield payment_table(payments, links, currency, collection__id__exact=obj.collection_id)
         yield operation_table(operations, links, currency, session__id__exact=obj.pk)
         yield webhook_table(obj.webhook_events.all(), links, session__id__exact=obj.pk)
-        yield timeline_panel(obj.events.all(), operations, links, session__id__exact=obj.pk)
+        yield timeline_panel(obj, operations, links)
         yield provider_data_panel(request, obj)
         yield private_panel(
             request,

@@ -56,7 +56,6 @@ from payments.services.ledger.locks import (
     repeated,
 )
 from payments.services.ledger.operations import survived
-from payments.services.ledger.payers import origin_of_shop
 from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
@@ -204,7 +203,7 @@ def replay_webhook_event(
     The history of the event's session records who requested it. If the event has no fact, the provider is asked, and
     an error of that call is raised.
     """
-    origin = origin_of_shop(actor=actor, source=source, by_payer=by_payer)
+    origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     event.attempts = 0
     WebhookEvent.objects.filter(pk=event.pk).update(attempts=0, updated_at=timezone.now())
     process_event(event, origin=origin)

@@ -82,7 +82,8 @@ def _sessions() -> PaymentSessionQuerySet:
 
 
 def _events_of_session(event_type: str) -> QuerySet[PaymentEvent]:
-    return PaymentEvent.objects.filter(session=OuterRef("pk"), type=event_type)
+    here = PaymentEvent.objects.filter(collection=OuterRef("collection"), session=OuterRef("pk"))
+    return here.filter(type=event_type)
 
 
 def _due() -> QuerySet[PaymentSession]:
@@ -102,7 +103,7 @@ def _due() -> QuerySet[PaymentSession]:
 
 def _notify(session: PaymentSession) -> bool:
     def rule(books: Books) -> bool:
-        told = PaymentEvent.objects.filter(session=session.pk, type=_DUE)
+        told = PaymentEvent.objects.of(session).filter(type=_DUE)
         if told.exists():
             return False
         locked = books.session(session.pk)

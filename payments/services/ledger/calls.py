@@ -33,7 +33,7 @@ from payments.providers import (
     call_provider,
     get_provider,
 )
-from payments.services.ledger.payers import check_money
+from payments.providers.registry import check_money
 from payments.states import OperationKind
 
 
@@ -85,7 +85,7 @@ def call_for(operation: PaymentOperation) -> ProviderResult:
 def _common(operation: PaymentOperation) -> dict[str, Any]:
     return {
         "operation_id": operation.pk,
-        "idempotency_key": operation.idempotency_key,
+        "idempotency_key": operation.pk,
         "collection_id": operation.collection_id,
         "session_id": operation.session_id,
         "amount": operation.amount,

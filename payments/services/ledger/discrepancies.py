@@ -155,7 +155,6 @@ def _new_report(books: Books, session: PaymentSession) -> PaymentOperation:
         payment=session.payment,
         provider_id=session.provider_id,
         amount=session.amount,
-        idempotency_key=operation_id,
         source=books.origin.source,
     )
     books.add(operation)

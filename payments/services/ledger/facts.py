@@ -21,13 +21,13 @@ from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import ZERO, parse_amount
 from payments.providers import Failure, SessionFact
 from payments.providers.public_data import declared_data
+from payments.providers.registry import check_money
 from payments.services.ledger.books import Books, keep
 from payments.services.ledger.calls import provider_for
 from payments.services.ledger.discrepancies import Discrepancy, report_discrepancies
 from payments.services.ledger.history import Origin
 from payments.services.ledger.movements import MovementRecorder, record_charge_back
 from payments.services.ledger.operations import NOT_DONE, may_be_of_an_earlier_attempt
-from payments.services.ledger.payers import check_money
 from payments.services.ledger.totals import (
     cancel_session,
     change_amount,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import NotFoundError
+from payments.exceptions import InputError, NotFoundError
 from payments.models import (
     Capture,
     Payment,
@@ -49,6 +49,13 @@ class Origin:
     def of(cls, *, actor: Actor = None, source: str = EventSource.SHOP, by_payer: bool = False) -> Origin:
         """Build an origin from a verb's arguments; an AnonymousUser counts as None. Raises InputError."""
         return cls(source=EventSource(source), actor=user_of(actor, field="actor"), by_payer=by_payer)
+
+    @classmethod
+    def of_shop(cls, *, actor: Actor, source: str, by_payer: bool) -> Origin:
+        """Build the origin of a verb for the shop only; raise InputError (`not_for_payers`) if a payer asks."""
+        if by_payer:
+            raise InputError(_("This can't be done for a payer."), code="not_for_payers")
+        return cls.of(actor=actor, source=source)
 
     @classmethod
     def of_operation(cls, operation: PaymentOperation) -> Origin:

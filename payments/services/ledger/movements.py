@@ -300,9 +300,10 @@ class MovementRecorder:
     def _has_word(self, kind: MovementKind) -> bool:
         """Return whether a person has booked a movement at the provider before it was asked for the fact."""
         asked_at = self.asked_at
-        booked = (row for row in self._rows(kind) if row.is_by_person and not _receipt_of(row))
         return asked_at is not None and any(
-            row.succeeded_at is not None and row.succeeded_at < asked_at for row in booked
+            row.is_by_person and row.succeeded_at is not None and row.succeeded_at < asked_at
+            for row in self._rows(kind)
+            if row.status == MovementStatus.SUCCEEDED and not _receipt_of(row)
         )
 
     def _confirm(self, kind: MovementKind) -> None:

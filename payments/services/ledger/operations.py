@@ -134,7 +134,6 @@ def claim_operation(
         refund=target if isinstance(target, Refund) else None,
         provider_id=session.provider_id,
         amount=amount,
-        idempotency_key=operation_id,
         request_key=None if request is None else request.key,
         input=dict(sent or {}),
         saved_method=saved_method,

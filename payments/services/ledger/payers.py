@@ -23,7 +23,7 @@ from payments.models import PaymentCollection, PaymentEvent, PaymentOperation, P
 from payments.providers import BaseProvider, PaymentContext, get_provider
 from payments.providers.registry import is_refused
 from payments.services.ledger.books import Books
-from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import has_changed_hands
 from payments.states import OperationKind, SessionStatus
 from payments.users import email_of
@@ -113,17 +113,6 @@ UPDATES: Final = Limit(
 )
 
 
-def check_money(provider: BaseProvider[Any]) -> None:
-    """Raise InputError (`pretend_money`) if a provider moves no real money and no setting allows that."""
-    if is_refused(provider):
-        raise InputError(
-            _("The payment provider “%(alias)s” moves no real money, so it can't be used here."),
-            code="pretend_money",
-            field="provider_id",
-            params={"alias": provider.alias},
-        )
-
-
 def is_for_payers(provider: BaseProvider[Any]) -> bool:
     """Return whether payers may choose a provider, according to its setting or else to its class."""
     if is_refused(provider):
@@ -188,13 +177,6 @@ def check_lasting_agreement(books: Books, operation: PaymentOperation) -> None:
     is_theirs = former in (None, str(books.collection.customer_id)) and operation.saved_method is None
     if not is_theirs and has_changed_hands(books, operation):
         raise _not_agreed()
-
-
-def origin_of_shop(*, actor: Actor, source: str, by_payer: bool) -> Origin:
-    """Return the origin of a verb for the shop only; raise InputError (`not_for_payers`) if a payer asks."""
-    if by_payer:
-        raise InputError(_("This can't be done for a payer."), code="not_for_payers")
-    return Origin.of(actor=actor, source=source)
 
 
 def is_from_anothers_account(session: PaymentSession, actor: Any) -> bool:

@@ -97,7 +97,6 @@ class PaymentOperationFactory(RowFactory[PaymentOperation]):
     provider = factory.SelfAttribute("session.provider")
     target_id = factory.LazyAttribute(lambda row: _target(row).pk)
     amount = factory.LazyAttribute(lambda row: _target(row).amount)
-    idempotency_key = factory.SelfAttribute("id")
     error_code = factory.LazyAttribute(lambda row: row.status if row.status in _REFUSED else "")
     detail = factory.LazyAttribute(lambda row: _DIFFERENCE if row.status == OperationStatus.ATTENTION else "")
     attempts = 1
