@@ -157,7 +157,7 @@ class PaymentCollection(DerivedStatusModel):
             ),
             Index(fields=["payable_id", "payable_type"], name="payments_col_payable_idx"),
             Index(fields=["status", "-created_at"], name="payments_col_status_idx"),
-            Index(fields=["-created_at", "-id"], name="payments_col_created_idx"),
+            Index(fields=["-created_at"], name="payments_col_created_idx"),
             Index(fields=["currency_code", "-created_at"], name="payments_col_currency_idx"),
         ]
         permissions = [

@@ -192,7 +192,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         indexes = [
             index_where_set("status", "next_attempt_at", name="payments_op_due_idx"),
             index_where_set("status", "lease_expires_at", name="payments_op_lease_idx"),
-            Index(fields=["-created_at", "-id"], name="payments_op_created_idx"),
+            Index(fields=["-created_at"], name="payments_op_created_idx"),
             Index(
                 fields=["error_code", "-created_at"],
                 condition=Q(error_code__gt=""),

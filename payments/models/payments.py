@@ -123,7 +123,7 @@ class Payment(DerivedStatusModel):
         indexes = [
             Index(fields=["status", "-created_at"], name="payments_pay_status_idx"),
             index_where_set("status", "expires_at", name="payments_pay_expiry_idx"),
-            Index(fields=["-created_at", "-id"], name="payments_pay_created_idx"),
+            Index(fields=["-created_at"], name="payments_pay_created_idx"),
         ]
         permissions = [
             ("capture_payment", _("Can capture payments")),

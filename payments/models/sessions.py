@@ -106,7 +106,7 @@ class PaymentSession(RefusableModel):
         indexes = [
             index_where_set("status", "expires_at", name="payments_ses_expiry_idx"),
             index_where_set("status", "due_at", name="payments_ses_due_idx"),
-            Index(fields=["-created_at", "-id"], name="payments_ses_created_idx"),
+            Index(fields=["-created_at"], name="payments_ses_created_idx"),
         ]
         permissions = [
             ("authorize_session", _("Can authorize payment sessions")),

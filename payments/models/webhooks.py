@@ -26,6 +26,19 @@ from payments.models.sessions import PaymentSession
 from payments.states import WebhookEventStatus as Status
 
 
+class WebhookEventQuerySet(KeptQuerySet["WebhookEvent"]):
+    """Webhook events."""
+
+    def with_contents(self) -> WebhookEventQuerySet:
+        """Select those that are over, and whose contents are still there."""
+        return self.filter(status__in=[Status.APPLIED, Status.IGNORED], cleared_at__isnull=True)
+
+    def clear(self) -> int:
+        """Clear the contents; the rows stay, so that a later copy of an event is still recognized."""
+        now = timezone.now()
+        return self.update(payload={}, fact=None, cleared_at=now, updated_at=now)
+
+
 class WebhookEvent(KeptModel, LeasedModel):
     """An event that a provider sent, and whether it was applied.
 
@@ -61,7 +74,9 @@ class WebhookEvent(KeptModel, LeasedModel):
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True, default=timezone.now)
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
 
-    objects: ClassVar[KeptQuerySet[WebhookEvent]] = KeptQuerySet.as_manager()  # type: ignore[assignment]
+    cleared_at = models.DateTimeField(_("contents cleared at"), null=True, blank=True, editable=False)
+
+    objects: ClassVar[WebhookEventQuerySet] = WebhookEventQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("webhook event")
@@ -80,7 +95,12 @@ class WebhookEvent(KeptModel, LeasedModel):
         ]
         indexes = [
             index_where_set("status", "next_attempt_at", name="payments_wh_due_idx"),
-            Index(fields=["-created_at", "-id"], name="payments_wh_created_idx"),
+            Index(fields=["-created_at"], name="payments_wh_created_idx"),
+            Index(
+                fields=["cleared_at", "created_at"],
+                condition=Q(cleared_at__isnull=True),
+                name="payments_wh_uncleared_idx",
+            ),
             index_where_set("provider_reference", name="payments_wh_reference_idx"),
         ]
         permissions = [("replay_webhook", _("Can replay webhook events"))]

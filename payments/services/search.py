@@ -50,23 +50,25 @@ class Search:
     ) -> QuerySet[Any]:
         """Narrow a queryset down to the rows that match a text; `further` are more queries of matching keys.
 
+        Customers are searched only where nothing else matches, since that takes long without an index of the shop's.
         A path through a model that the user may not view finds nothing: otherwise hidden values could be guessed
         letter by letter.
         """
         term = text.strip()
         if not term:
             return queryset
-        ways = [*self._ways(queryset.model, term, may_view), *further]
-        if not ways:
-            return queryset.none()
-        return queryset.filter(pk__in=ways[0].union(*ways[1:]) if len(ways) > 1 else ways[0])
+        model = queryset.model
 
-    def _ways(
-        self, model: type[Model], term: str, may_view: Callable[[type[Model]], bool]
-    ) -> Iterator[QuerySet[Any]]:
         def is_open(path: str) -> bool:
             return all(map(may_view, _models_read(model, path)))
 
+        found = _joined(*self._ways(model, term, is_open), *further)
+        is_customer = self.customer and is_open(self.customer) and not is_own_id(term)
+        if is_customer and (found is None or not found.exists()):
+            found = _through(model, f"{self.customer}__in", _customers(term))
+        return queryset.none() if found is None else queryset.filter(pk__in=found)
+
+    def _ways(self, model: type[Model], term: str, is_open: Callable[[str], bool]) -> Iterator[QuerySet[Any]]:
         own = _OWN_ID.fullmatch(term)
         path = self.ids.get(own[1].lower()) if own is not None else None
         if own is not None and path is not None and is_open(path):
@@ -75,13 +77,16 @@ class Search:
                 yield _through(model, f"{path}__{lookup}", spelling)
         for exact in filter(is_open, self.exact):
             yield _through(model, exact, term)
-        if own is None and self.customer and is_open(self.customer):
-            yield _through(model, f"{self.customer}__in", _customers(term))
 
 
 def is_own_id(text: str) -> bool:
     """Return whether a text is an id of `payments`, or the start of one."""
     return _OWN_ID.fullmatch(text.strip()) is not None
+
+
+def _joined(*ways: QuerySet[Any]) -> QuerySet[Any] | None:
+    """Return one query of the keys that any of these finds, or None where there is no way."""
+    return ways[0].union(*ways[1:]) if len(ways) > 1 else next(iter(ways), None)
 
 
 def _through(model: type[Model], path: str, value: Any) -> QuerySet[Any]:

@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from payments import services
 from payments.models import IdempotencyRecord, PaymentEvent, PaymentSession, WebhookEvent
 from payments.providers import RetrieveResult
-from payments.services.background import inbox
+from payments.services.background import inbox, jobs
 from payments.services.background.jobs import prune
 from payments.services.ledger.locks import LEASE, lease_rows, leased_rows
 from payments.states import EventSource, Outcome, SessionStatus, WebhookEventStatus
 from payments.testing import Script, configured_provider
+from payments.testing.factories import WebhookEventFactory
 from tests.reliability.clocks import TestClock, moving_clock
 from tests.webhooks.deliveries import authorized_fact, books, deliver, hint, history
 
@@ -246,6 +249,21 @@ def test_pruning_clears_contents_and_keeps_what_makes_a_copy_known(
     assert (left.payload, left.fact, left.status) == ({}, None, Status.APPLIED)
     script.next("parse_webhook", hint(scripted_session, fact=authorized_fact()))
     assert deliver(b"{}", provider_id="scripted").is_duplicate
+
+
+def test_pruning_takes_many_rows_in_batches_and_looks_at_none_that_it_has_cleared(
+    left: WebhookEvent, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.replay_webhook_event(left)
+    for number in range(4):
+        WebhookEventFactory.create(applied=True, session=left.session, event_id=f"more-{number}")
+    monkeypatch.setattr(jobs, "_BATCH", 2)
+    clock.advance(timedelta(days=91))
+    assert prune(events_older_than=timedelta(days=90)).cleared_events == 5
+    with CaptureQueriesContext(connection) as queries:
+        prune(events_older_than=timedelta(days=90))
+    assert not any(query["sql"].startswith("UPDATE") for query in queries)
+    assert "cleared_at" in queries[0]["sql"]
 
 
 def test_a_pruned_event_is_replayed_by_asking_the_provider(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from payments.models import IdempotencyRecord, WebhookEvent
@@ -19,10 +20,13 @@ from payments.services.background.inbox import process_due_events
 from payments.services.background.installments import charge_due_installments, notify_due_installments
 from payments.services.background.reconciler import reconcile_due
 from payments.services.ledger.outbox import publish_due
-from payments.states import WebhookEventStatus
+
+QuerySetT = TypeVar("QuerySetT", bound=QuerySet[Any])
 
 Report = Callable[[str], None]
 Batch = Callable[[int, Report], int]
+
+_BATCH: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,14 +123,19 @@ class PruneReport:
 
 
 def prune(*, events_older_than: timedelta) -> PruneReport:
-    """Clear the contents of old finished webhook events, and delete expired idempotency records.
+    """Clear the contents of old finished webhook events, and delete expired idempotency records."""
+    now = timezone.now()
+    events = WebhookEvent.objects.with_contents().filter(created_at__lt=now - events_older_than)
+    records = IdempotencyRecord.objects.filter(expires_at__lte=now)
+    return PruneReport(
+        cleared_events=_in_batches(events, lambda rows: rows.clear()),
+        deleted_records=_in_batches(records, lambda rows: rows.delete()[0]),
+    )
 
-    An event's row stays, so that a later copy of the event is still recognized as a duplicate.
-    """
-    done = [WebhookEventStatus.APPLIED, WebhookEventStatus.IGNORED]
-    events = WebhookEvent.objects.filter(
-        status__in=done, created_at__lt=timezone.now() - events_older_than
-    ).exclude(payload={}, fact__isnull=True)
-    cleared = events.update(payload={}, fact=None, updated_at=timezone.now())
-    deleted, _by_model = IdempotencyRecord.objects.filter(expires_at__lte=timezone.now()).delete()
-    return PruneReport(cleared_events=cleared, deleted_records=deleted)
+
+def _in_batches(rows: QuerySetT, change: Callable[[QuerySetT], int]) -> int:
+    """Change rows, which are selected no more once they are changed, without locking many of them at once."""
+    total = 0
+    while keys := list(rows.order_by().values_list("pk", flat=True)[:_BATCH]):
+        total += change(rows.filter(pk__in=keys))
+    return total

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from payments import services
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession, RefundReason
+from payments.services import search
 from payments.testing.factories import WebhookEventFactory
 from tests.api.client import Visitor
 from tests.api.conftest import MakeOrder
@@ -396,3 +397,14 @@ def _count_queries(visitor: Visitor, path: str) -> int:
     with CaptureQueriesContext(connection) as queries:
         assert visitor.get(path).status == 200
     return len(queries)
+
+
+def test_customers_are_searched_only_where_nothing_else_matches(
+    boss: Visitor, shop: dict[str, PaymentCollection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr(search, "_customers", lambda term: searched.append(term) or [])
+    session = shop["card"].sessions.get()
+    for term in (session.pk, session.provider_reference, "nobody"):
+        boss.get(f"staff/payment-collections/?q={term}")
+    assert searched == ["nobody"]
