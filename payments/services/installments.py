@@ -48,9 +48,9 @@ def create_installment_plan(
     """Divide what is left to pay exactly into `count` sessions.
 
     Each part is an amount that the provider takes; the first includes the remainder. The parts fall due `interval`
-    apart, starting at `first_due_at` (an aware datetime, naive if `USE_TZ` is off; None means now). A month after
-    January 31 is the last day of February. A provider first hears of a part when it is authorized, so this function
-    joins the caller's transaction.
+    apart, starting at `first_due_at` (an aware datetime, naive if `USE_TZ` is off; None means now), at the same time of
+    day in the current time zone. A month after January 31 is the last day of February. A provider first hears of a part
+    when it is authorized, so this function joins the caller's transaction.
 
     `is_automatic` means that the customer has agreed to automatic charges: on each due date the job `charges` charges
     the payment method that they have saved by then. `context` is passed to the provider, as for
@@ -153,7 +153,9 @@ def _insert(books: Books, **values: Any) -> PaymentSession:
 
 def _due_dates(first: datetime, interval: Interval, count: int) -> list[datetime]:
     try:
-        return [stored_moment(_later(first, interval, times)) for times in range(count)]
+        # Days and months are those of the clock on the shop's wall, and rows give their times in UTC.
+        start = timezone.localtime(first) if timezone.is_aware(first) else first
+        return [stored_moment(_later(start, interval, times)) for times in range(count)]
     except (OverflowError, ValueError) as error:
         raise InputError(
             _("The last installment would fall due after the year 9999."),

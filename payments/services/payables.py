@@ -244,9 +244,10 @@ def _follow_customer(
             return []
         if books.collection.secret_generation != generation:
             raise _changed_hands()
+        former_id = books.collection.customer_id  # its key is gone if they were erased
         books.collection.customer, books.collection.customer_key = customer, key_of(customer)
         books.collection.description = _description_of(resolved)
-        return _claim_change_of_hands(books, ends_sessions=former != "")
+        return _claim_change_of_hands(books, former_id=former_id, ends_sessions=former != "")
 
     books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
     hand_over(books, collection, books.collection)
@@ -256,12 +257,13 @@ def _changed_hands() -> OperationInProgressError:
     return OperationInProgressError(_("This has just been assigned to another customer. Try again."))
 
 
-def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[PaymentOperation]:
+def _claim_change_of_hands(books: Books, *, former_id: Any, ends_sessions: bool) -> list[PaymentOperation]:
     """Claim what a change of hands requires, and end the client secret that was given out.
 
     A former customer's unauthorized sessions are canceled, except those with an open operation. A guest's sessions go
     on, since the guest may be the same person. A part of a plan that no provider knows of yet goes on as well, but is
-    no longer charged automatically: the new customer hasn't agreed to that.
+    no longer charged automatically: the new customer hasn't agreed to that. The event names the former customer, so
+    that what is theirs can be erased later.
     """
     books.collection.secret_generation += 1
     operations: list[PaymentOperation] = []
@@ -277,7 +279,9 @@ def _claim_change_of_hands(books: Books, *, ends_sessions: bool) -> list[Payment
             renew_context(books, session)
         elif ends_sessions:
             operations += claim_abandonment(books, session)
-    books.note("collection.changed_hands", books.collection, data={"not_automatic": agreed} if agreed else {})
+    told = {"former": "" if former_id is None else str(former_id), "not_automatic": agreed}
+    data = {name: value for name, value in told.items() if value}
+    books.note("collection.changed_hands", books.collection, data=data)
     refresh_totals(books)
     return operations
 

@@ -71,7 +71,7 @@ def mark_payment_collection_as_paid(
     provider can't change them: the newest first, the parts of a plan last. `session` names the installment that was
     paid in this way; the others stay.
 
-    What another provider already holds is left for its own capture. After an interruption, call this again without an
+    What another provider already holds is left for its own capture. After an interruption, repeat this with the same
     amount to continue. Raises AmountError if less than `amount` is left, also if others have paid or marked a part as
     paid meanwhile; TransitionError for a canceled collection and for a session that isn't open; InputError for a time
     in the future or without a time zone.

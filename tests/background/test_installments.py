@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -129,6 +130,51 @@ def test_what_waits_for_the_customer_is_not_charged_again(
     assert len(script.requests("authorize")) == 1
     due.refresh_from_db()
     assert services.charge_saved_payment_method(due).status == "authorized"  # the shop may try again
+
+
+@pytest.mark.shows(
+    "A part of an installment that the bank refused is paid in cash, so that the rest waits for its payment again",
+    "The rest isn't charged by itself either, until the shop asks for it",
+)
+@pytest.mark.parametrize("answer", [ASKED, REFUSED])
+@pytest.mark.parametrize("how", ["received", "changed"])
+def test_what_waits_for_the_customer_is_not_charged_again_with_another_amount(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, answer: AuthorizeResult, how: str
+) -> None:
+    due, _later = plan(customer)
+    script.next("authorize", answer)
+    services.charge_due_installments()
+    clock.advance(PAUSE + timedelta(minutes=1))
+
+    if how == "received":
+        services.mark_payment_collection_as_paid(due.collection, session=due, amount="20.00")
+    else:
+        services.update_payment_session(due, amount="30.00")
+
+    due.refresh_from_db()
+    assert (due.status, due.amount) == ("pending", Decimal(30))
+    assert services.charge_due_installments() == 0
+    assert services.charge_saved_payment_method(due).status == "authorized"
+
+
+@pytest.mark.parametrize("is_tried", [False, True])
+def test_what_its_customer_has_tried_in_vain_is_charged_with_another_amount(
+    customer: AbstractBaseUser, script: Script, clock: TestClock, is_tried: bool
+) -> None:
+    """A charge that couldn't be tried, for want of a saved card, isn't a refusal."""
+    due, _later = plan(customer)
+    if is_tried:
+        script.next("list_methods", ListMethodsResult(outcome=Outcome.SUCCEEDED))
+        services.charge_due_installments()
+        clock.advance(PAUSE + timedelta(minutes=1))
+    script.next("authorize", REFUSED)
+    services.authorize_payment_session(due, by_payer=True, actor=customer)
+    services.update_payment_session(due, amount="30.00")
+
+    assert services.charge_due_installments() == 1
+
+    due.refresh_from_db()
+    assert due.status == "authorized"
 
 
 @pytest.mark.shows(

@@ -104,6 +104,22 @@ def test_moments_of_answers_and_facts_are_kept_in_the_projects_time(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_aware", [False, True])
+def test_due_dates_follow_the_projects_calendar(
+    zone: ZoneInfo, collection: PaymentCollection, script: Script, is_aware: bool
+) -> None:
+    midnight = datetime(2031, 3, 1)  # noqa: DTZ001 - as the project's rows have it
+    first = midnight.replace(tzinfo=zone).astimezone(UTC) if is_aware else midnight
+
+    services.create_installment_plan(
+        collection, provider_id="scripted", count=3, interval="month", first_due_at=first
+    )
+
+    due = PaymentSession.objects.order_by("installment").values_list("due_at", flat=True)
+    assert list(due) == [midnight.replace(month=month) for month in (3, 4, 5)]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_session_that_a_provider_ends_is_swept_in_time(
     zone: ZoneInfo, collection: PaymentCollection, script: Script
 ) -> None:

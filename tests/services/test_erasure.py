@@ -16,8 +16,9 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from payments import services
@@ -37,6 +38,7 @@ from tests.paypal.conftest import BACKEND as PAYPAL
 from tests.paypal.conftest import options_for as paypal_options
 from tests.paypal.fake import FakePayPal
 from tests.reliability.clocks import TestClock
+from tests.shop.models import Order
 from tests.stripe.conftest import BACKEND as STRIPE
 from tests.stripe.conftest import VISA
 from tests.stripe.conftest import options_for as stripe_options
@@ -97,12 +99,13 @@ def left() -> list[str]:
     return found
 
 
-def collection_of(customer: AbstractBaseUser) -> PaymentCollection:
+def collection_of(customer: AbstractBaseUser | None, payable: Any = None) -> PaymentCollection:
     """Return a collection of a customer that says what is bought by whom."""
     return services.create_payment_collection(
         amount="100.00",
         currency_code="eur",
         customer=customer,
+        payable=payable,
         description=f"A cage for {NAME}",
         metadata={"ship_to": [{"name": NAME}]},
         actor=customer,
@@ -143,9 +146,9 @@ def answer(outcome: str, verb: str) -> Any:
     return respond
 
 
-def life(customer: AbstractBaseUser, script: Script) -> PaymentCollection:
+def life(customer: AbstractBaseUser, script: Script, payable: Any = None) -> PaymentCollection:
     """Have a customer live through everything there is, at a provider that talks about them."""
-    collection = collection_of(customer)
+    collection = collection_of(customer, payable)
     script.next("initiate", answer("succeeded", "initiate"))
     session = services.create_payment_session(collection, provider_id="scripted", actor=customer)
     script.next("authorize", answer("declined", "authorize"), answer("succeeded", "authorize"))
@@ -481,3 +484,246 @@ def test_time_of_a_row_says_when_it_was_erased(customer: AbstractBaseUser, scrip
     services.erase_customer(customer)
     session.refresh_from_db()
     assert session.updated_at > before
+
+
+OTHER = "robin@nest.example"
+
+
+@pytest.fixture
+def order(db: None) -> Order:
+    """Return an order that may come into other hands."""
+    return Order.objects.create(number="A-1", total=200, currency_code="eur")
+
+
+@pytest.fixture
+def other(db: None) -> AbstractBaseUser:
+    """Return another customer."""
+    return CustomerFactory.create(username=OTHER, email=OTHER, first_name="Robin", last_name="Red")
+
+
+@pytest.fixture(params=["customer", "guest"])
+def heir(request: pytest.FixtureRequest, other: AbstractBaseUser) -> AbstractBaseUser | None:
+    """Return to whom an order goes: another customer, or a guest."""
+    return other if request.param == "customer" else None
+
+
+def give(order: Order, to: AbstractBaseUser | None) -> PaymentCollection:
+    """Open the collection of an order that is now a customer's, or a guest's."""
+    resolved = services.ResolvedPayable(
+        payable=order, amount=200, currency_code="eur", customer=to, description=f"A tree for {to}"
+    )
+    return services.open_payment_collection(resolved, actor=to, by_payer=True)[0]
+
+
+def begin(collection: PaymentCollection, payer: AbstractBaseUser | None) -> PaymentSession:
+    """Pay 10.00 euros of a collection."""
+    asker: dict[str, Any] = {"actor": payer, "by_payer": True}
+    context = services.payment_context(collection)
+    session = services.create_payment_session(
+        collection, provider_id="scripted", amount="10.00", context=context, **asker
+    )
+    email = getattr(payer, "email", "")
+    return services.authorize_payment_session(session, data={"token": f"of {email}"}, **asker)
+
+
+def rows_of(session: PaymentSession) -> list[dict[str, Any]]:
+    """Return all that is stored of a session, its payment and operations, and its history."""
+    rows: list[Any] = [PaymentSession.objects.get(pk=session.pk)]
+    for name in ("operations", "events", "webhook_events"):
+        rows += getattr(session, name).order_by("pk")
+    return [{name: value for name, value in vars(row).items() if name != "_state"} for row in rows]
+
+
+@pytest.mark.shows(
+    "A customer is erased, or their user deleted, whose order has gone to another customer or a guest",
+    "What they had begun is erased as well, or named as waiting; what the other has begun stays",
+)
+@pytest.mark.parametrize("how", ["erased", "deleted"])
+def test_nothing_of_a_former_customer_is_left(
+    customer: AbstractBaseUser, heir: AbstractBaseUser | None, order: Order, script: Script, how: str
+) -> None:
+    collection = life(customer, script, order)
+    begin(give(order, customer), customer)
+    services.create_payment_session(collection, provider_id="scripted", amount="1.00", actor=customer)
+    theirs = begin(give(order, heir), heir)
+    WebhookEventFactory.create(session=theirs, applied=True, payload={"payer": OTHER})
+    before = rows_of(theirs)
+    events = collection.events.count()
+
+    if how == "erased":
+        erasure = services.erase_customer(customer)
+        assert (erasure.is_complete, erasure.collections) == (True, 1)
+        assert services.erase_customer(customer).is_complete
+    else:
+        customer.delete()
+
+    assert left() == []
+    assert rows_of(theirs) == before
+    assert collection.events.count() == events + 1
+    collection.refresh_from_db()
+    assert (collection.customer, collection.description) == (heir, f"A tree for {heir}")
+    assert collection.captured_amount == 60
+
+
+def test_what_the_shop_alone_has_written_of_a_former_customer_goes(
+    customer: AbstractBaseUser, other: AbstractBaseUser, order: Order, script: Script
+) -> None:
+    collection = collection_of(customer, order)
+    assert give(order, other) == collection
+
+    assert services.erase_customer(customer).is_complete
+
+    assert left() == []
+    collection.refresh_from_db()
+    assert collection.metadata == {"ship_to": [{"name": "[erased]"}]}
+
+
+def test_the_present_customer_is_erased_and_the_former_one_is_not(
+    customer: AbstractBaseUser, other: AbstractBaseUser, order: Order, script: Script
+) -> None:
+    theirs = begin(give(order, other), other)
+    stored = IdempotencyRecordFactory.create(response_body={"email": OTHER})
+    before = rows_of(theirs)
+    begin(give(order, customer), customer)
+
+    assert services.erase_customer(customer).is_complete
+
+    assert left() == []
+    assert rows_of(theirs) == before
+    stored.refresh_from_db()
+    assert stored.response_body == {"email": OTHER}
+
+
+def test_customers_who_share_an_address_are_told_apart(
+    customer: AbstractBaseUser, order: Order, script: Script
+) -> None:
+    spouse = CustomerFactory.create(username="spouse", email=EMAIL)
+    collection = give(order, customer)
+    begun = begin(collection, customer)
+    collection = give(order, spouse)
+    theirs = begin(collection, spouse)
+    [later] = services.create_installment_plan(collection, provider_id="scripted", count=1, interval="month")
+    before = rows_of(theirs), rows_of(later)
+
+    assert services.erase_customer(customer).is_complete
+
+    assert (rows_of(theirs), rows_of(later)) == before
+    begun.refresh_from_db()
+    assert begun.context == {}
+
+
+def test_part_of_a_plan_that_goes_on_as_anothers_is_not_erased(
+    customer: AbstractBaseUser, heir: AbstractBaseUser | None, order: Order, script: Script
+) -> None:
+    collection = give(order, customer)
+    context = PaymentContext(
+        return_url="https://shop.example/back", customer_id=str(customer.pk), email=EMAIL
+    )
+    tried, _later = services.create_installment_plan(
+        collection, provider_id="scripted", count=2, interval="month", context=context
+    )
+    script.next("initiate", answer("declined", "initiate"))
+    with pytest.raises(DeclinedError):
+        services.authorize_payment_session(tried, actor=customer, by_payer=True)
+    give(order, heir)
+    contexts = dict(collection.sessions.values_list("pk", "context"))
+
+    assert services.erase_customer(customer).is_complete
+
+    assert dict(collection.sessions.values_list("pk", "context")) == contexts
+    assert left() == []
+
+
+def test_what_a_guest_began_before_they_were_a_customer_is_erased(
+    customer: AbstractBaseUser, other: AbstractBaseUser, order: Order, script: Script
+) -> None:
+    collection = give(order, None)
+    context = PaymentContext(email=EMAIL, description=f"A cage for {NAME}")
+    services.create_payment_session(collection, provider_id="scripted", context=context)
+    give(order, customer)
+    give(order, other)
+
+    assert services.erase_customer(customer).is_complete
+
+    assert left() == []
+
+
+def test_who_has_paid_for_another_is_erased_and_the_other_is_not(
+    customer: AbstractBaseUser, heir: AbstractBaseUser | None, order: Order, script: Script
+) -> None:
+    collection = give(order, heir)
+    described = PaymentContext(email=OTHER, description=f"A tree for {heir}")
+    theirs = services.create_payment_session(collection, provider_id="scripted", context=described)
+    script.next("authorize", answer("succeeded", "authorize"))
+    services.authorize_payment_session(theirs, data={"token": NAME}, actor=customer, by_payer=True)
+    context = theirs.context
+
+    assert services.erase_customer(customer).is_complete
+
+    assert left() == []
+    theirs.refresh_from_db()
+    assert (theirs.context, context["email"]) == (context, OTHER)
+
+
+def test_what_is_under_way_in_an_order_that_has_gone_to_another_waits(
+    customer: AbstractBaseUser, other: AbstractBaseUser, order: Order, script: Script
+) -> None:
+    collection = give(order, customer)
+    session = services.create_payment_session(
+        collection, provider_id="scripted", context=services.payment_context(collection)
+    )
+    script.next("authorize", TimeoutError())
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session, data={"token": NAME}, actor=customer)
+    operation = PaymentOperation.objects.open().get()
+    event = WebhookEventFactory.create(session=session)
+    give(order, other)
+
+    erasure = services.erase_customer(customer)
+
+    assert (erasure.operations, erasure.webhook_events) == ((operation.pk,), (event.pk,))
+    assert {*left()} == {"PaymentSession.context", "PaymentOperation.input"}
+    operation.refresh_from_db()
+    operation.require_attention(detail="unresolved")
+    operation.save()
+    services.resolve_operation(operation, has_happened=False, reason="The provider has nothing.")
+    event.ignore(detail="foreign")
+    event.save()
+    assert services.erase_customer(customer).is_complete
+    assert left() == []
+
+
+def test_account_stays_while_it_pays_for_what_has_gone_to_another(
+    customer: AbstractBaseUser, other: AbstractBaseUser, order: Order, stripe: FakeStripe
+) -> None:
+    holder = services.create_account_holder(customer, provider_id="stripe")
+    collection = give(order, customer)
+    session = services.create_payment_session(collection, provider_id="stripe")
+    stripe.misbehave("confirm", Fault.SILENCE_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(session, data=VISA, actor=customer, by_payer=True)
+    give(order, other)
+
+    assert services.erase_customer(customer).accounts == (holder.pk,)
+
+    assert len(stripe.books.all("customer")) == 1
+    services.check_operation(PaymentOperation.objects.open().get())
+    assert services.erase_customer(customer).is_complete
+    assert stripe.books.all("customer") == []
+
+
+@pytest.mark.database_independent
+def test_erasing_scans_no_table_of_payments(
+    customer: AbstractBaseUser, other: AbstractBaseUser, order: Order, script: Script
+) -> None:
+    collection = life(customer, script, order)
+    give(order, other)
+    own = life(customer, script)
+    with CaptureQueriesContext(connection) as captured:
+        services.erase_customer(customer)
+    statements = [each["sql"] for each in captured if each["sql"].startswith(("SELECT", "UPDATE"))]
+    assert all(any(row.pk in text for text in statements) for row in (collection, own))
+    with connection.cursor() as cursor:
+        plans = [cursor.execute(f"EXPLAIN QUERY PLAN {text}").fetchall() for text in statements]
+    scanned = {row[3] for plan in plans for row in plan if row[3].startswith("SCAN payments_")}
+    assert {name.split()[1] for name in scanned} <= {"payments_idempotencyrecord"}

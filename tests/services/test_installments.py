@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import transaction
@@ -69,6 +70,27 @@ def test_due_dates_follow_the_calendar(collection: PaymentCollection, interval: 
     due = [session.due_at for session in sessions if session.due_at is not None]
     assert [str(moment.date()) for moment in due] == days
     assert {moment.time() for moment in due} == {JANUARY_31.time()}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Los_Angeles"])
+@pytest.mark.parametrize(
+    ("interval", "days"),
+    [
+        ("month", ["2026-03-01", "2026-04-01", "2026-05-01"]),
+        ("year", ["2026-03-01", "2027-03-01", "2028-03-01"]),
+        ("week", ["2026-03-01", "2026-03-08", "2026-03-15"]),
+        ("day", ["2026-03-01", "2026-03-02", "2026-03-03"]),
+        (timedelta(days=30), ["2026-03-01", "2026-03-31", "2026-04-30"]),
+    ],
+)
+def test_due_dates_follow_the_shops_calendar_in_whatever_zone_the_first_is_given(
+    collection: PaymentCollection, zone: str, interval: Any, days: list[str]
+) -> None:
+    midnight = datetime(2026, 3, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    with timezone.override("Europe/Berlin"):
+        parts = plan(collection, interval=interval, first_due_at=midnight.astimezone(ZoneInfo(zone)))
+        due = [timezone.localtime(part.due_at) for part in parts]
+    assert [str(moment.replace(tzinfo=None)) for moment in due] == [f"{day} 00:00:00" for day in days]
 
 
 def test_leap_day_is_the_end_of_february(collection: PaymentCollection) -> None:

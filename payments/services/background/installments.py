@@ -20,7 +20,7 @@ from payments.services.account_holders import charge_saved_payment_method
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.history import Origin
 from payments.services.ledger.operations import survived
-from payments.states import EventSource, SessionStatus
+from payments.states import EventSource, OperationKind, OperationStatus, SessionStatus
 
 logger = logging.getLogger("payments.installments")
 
@@ -86,6 +86,15 @@ def _events_of_session(event_type: str) -> QuerySet[PaymentEvent]:
     return here.filter(type=event_type)
 
 
+def _answers() -> QuerySet[PaymentOperation]:
+    """Return the shop's attempts at a session that a bank has refused, or for which it wanted the customer."""
+    asked = PaymentOperation.objects.filter(session=OuterRef("pk"), is_by_payer=False)
+    return asked.filter(
+        Q(status=OperationStatus.DECLINED, kind__in=[OperationKind.INITIATE, OperationKind.AUTHORIZE])
+        | Q(status=OperationStatus.SUCCEEDED, kind=OperationKind.AUTHORIZE)
+    )
+
+
 def _due() -> QuerySet[PaymentSession]:
     now = timezone.now()
     tried = _events_of_session(_ATTEMPT).filter(created_at__gte=OuterRef("due_at"))
@@ -94,7 +103,9 @@ def _due() -> QuerySet[PaymentSession]:
     came_to_nothing = Q(status=SessionStatus.ERROR) | (
         Q(status=SessionStatus.REQUIRES_MORE) & Exists(challenged)
     )
-    is_open = Q(status=SessionStatus.PENDING) | (came_to_nothing & ~Exists(tried))
+    # A new amount reopens a session; what the bank has answered before still holds.
+    is_answered = Exists(tried) & Exists(_answers().filter(created_at__gte=OuterRef("due_at")))
+    is_open = (Q(status=SessionStatus.PENDING) & ~is_answered) | (came_to_nothing & ~Exists(tried))
     rows = _sessions().filter(is_open, is_automatic=True, due_at__lte=now, due_at__gt=now - PATIENCE)
     attempts = _events_of_session(_ATTEMPT).filter(created_at__gt=now - PAUSE)
     under_way = PaymentOperation.objects.open().filter(session=OuterRef("pk"))
