@@ -13,7 +13,6 @@ from typing import Any, Final
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
-from django.utils import timezone
 
 from payments.exceptions import PaymentError
 from payments.models import (
@@ -274,10 +273,9 @@ class _Person:
 
         Return the ids of the customer's own events that may still have to be applied.
         """
-        events: QuerySet[WebhookEvent] = QuerySet(WebhookEvent, using=database_alias())
+        events = WebhookEvent.objects.all()
         own = events.filter(session__in=[each for each, is_theirs in sessions.items() if is_theirs])
-        done = own.exclude(status__in=_WAITING).exclude(payload={}, fact__isnull=True)
-        done.update(payload={}, fact=None, updated_at=timezone.now())
+        own.exclude(status__in=_WAITING).filter(cleared_at__isnull=True).clear()
         self._erase_matching(
             events.filter(session__in=[each for each, is_theirs in sessions.items() if not is_theirs]),
             "payload",

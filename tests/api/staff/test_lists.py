@@ -403,7 +403,12 @@ def test_customers_are_searched_only_where_nothing_else_matches(
     boss: Visitor, shop: dict[str, PaymentCollection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[str] = []
-    monkeypatch.setattr(search, "_customers", lambda term: searched.append(term) or [])
+
+    def customers(term: str) -> list[int]:
+        searched.append(term)
+        return []
+
+    monkeypatch.setattr(search, "_customers", customers)
     session = shop["card"].sessions.get()
     for term in (session.pk, session.provider_reference, "nobody"):
         boss.get(f"staff/payment-collections/?q={term}")
