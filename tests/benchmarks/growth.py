@@ -2,7 +2,8 @@
 
 For each size a database is seeded, and every list, filter, sort, search, page and job is asked for several times; what
 is printed is the quickest, and how many times as long that takes at the last size as at the first. Django's test client
-asks in the same process, so each time includes Python's.
+asks in the same process, so each time includes Python's. Below stand the bytes of a payment with all that belongs to
+it, and the indexes that nothing has used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -51,6 +52,14 @@ TERMS: Final = {
     "a piece of an e-mail address": "3customer7@",
     "nothing": "nowhere-to-be-found",
 }
+SIZES: Final = """
+SELECT (sum(pg_total_relation_size(oid)) / %s)::bigint, (sum(pg_indexes_size(oid)) / %s)::bigint
+FROM pg_class WHERE relname LIKE 'payments\\_%%' AND relkind = 'r'
+"""
+UNUSED: Final = """
+SELECT indexrelname FROM pg_stat_user_indexes JOIN pg_index USING (indexrelid)
+WHERE relname LIKE 'payments\\_%' AND idx_scan = 0 AND NOT indisunique ORDER BY indexrelname
+"""
 FILTERS: Final = {
     "payments": (
         "status=captured",
@@ -81,6 +90,16 @@ class Figure:
     milliseconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What was measured at one size; a payment takes `bytes_each`, of which `indexes` are in indexes."""
+
+    figures: list[Figure]
+    bytes_each: int
+    indexes: int
+    unused: list[str]
+
+
 def main(arguments: Sequence[str]) -> None:
     """Measure at each size, and report."""
     chosen = _arguments(arguments)
@@ -89,22 +108,25 @@ def main(arguments: Sequence[str]) -> None:
         settings.ALLOWED_HOSTS = ["testserver"]
         settings.DATABASES["default"]["CONN_MAX_AGE"] = None
         child.set_up(chosen.url, prepared=True)
-        sys.stdout.write(json.dumps([asdict(figure) for figure in measure(chosen.payments[0])]))
+        sys.stdout.write(json.dumps(asdict(measure(chosen.payments[0], seeks=chosen.seeks))))
         return
     django.setup()
-    found: dict[int, list[Figure]] = {}
+    found: dict[int, Measurement] = {}
     described = ""
     with database_url("postgresql") as server:
         for payments in chosen.payments:
             with own_database(server, f"growth_{payments}") as url:
-                found[payments] = _measured(url, payments)
+                found[payments] = _measured(url, payments, seeks=chosen.seeks)
                 described = durability(url)
-    reports.say(f"{described}\n\n{_table(found)}")
-    reports.write_json(chosen.json, database=described, figures={str(size): found[size] for size in found})
+    reports.say(f"{described}\n\n{_table(found)}\n")
+    for payments, measured in found.items():
+        shares = f"{measured.bytes_each:,} bytes a payment, {measured.indexes:,} of them in indexes"
+        reports.say(f"{payments:,}: {shares}; unused: {', '.join(measured.unused) or 'none'}\n")
+    reports.write_json(chosen.json, database=described, sizes={str(size): found[size] for size in found})
 
 
-def measure(payments: int) -> Iterator[Figure]:
-    """Seed this database, and measure each thing in it."""
+def measure(payments: int, *, seeks: bool) -> Measurement:
+    """Seed this database, and measure each thing in it; with `seeks`, an index is used wherever one can be."""
     from django.contrib.auth.models import User  # noqa: PLC0415 - models can be imported after the set-up only
 
     from tests.benchmarks.seed import seed  # noqa: PLC0415
@@ -113,8 +135,15 @@ def measure(payments: int) -> Iterator[Figure]:
     seed(connection, payments)
     operator = Client()
     operator.force_login(User.objects.create_superuser("operator"))
-    for name, ask in _requests(operator):
-        yield _figure(name, ask)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('enable_seqscan', %s, false)", ["off" if seeks else "on"])
+        figures = [_figure(name, ask) for name, ask in _requests(operator)]
+        cursor.execute(SIZES, [payments, payments])
+        bytes_each, indexes = cursor.fetchone()
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(UNUSED)
+        unused = [name for (name,) in cursor.fetchall()]
+    return Measurement(figures=figures, bytes_each=bytes_each, indexes=indexes, unused=unused)
 
 
 def _requests(operator: Client) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -199,17 +228,19 @@ def _figure(name: str, ask: Callable[[], object]) -> Figure:
     return Figure(name=name, queries=len(queries), milliseconds=min(times) * 1000)
 
 
-def _measured(url: str, payments: int) -> list[Figure]:
+def _measured(url: str, payments: int, *, seeks: bool) -> Measurement:
     """Measure in a process of its own, since Django knows one database from its set-up on."""
-    command = [sys.executable, "-m", "tests.benchmarks.growth", "--url", url, "--payments", str(payments)]
+    options = ["--url", url, "--payments", str(payments), *(["--seeks"] if seeks else [])]
+    command = [sys.executable, "-m", "tests.benchmarks.growth", *options]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return [Figure(**each) for each in json.loads(done.stdout)]
+    read: dict[str, Any] = json.loads(done.stdout)
+    return Measurement(**{**read, "figures": [Figure(**each) for each in read["figures"]]})
 
 
-def _table(found: dict[int, list[Figure]]) -> str:
+def _table(found: Mapping[int, Measurement]) -> str:
     heads = ["what", "statements", *(f"{size:,} ms" for size in found), "last ÷ first"]
     rows = []
-    for figures in zip(*found.values(), strict=True):
+    for figures in zip(*(each.figures for each in found.values()), strict=True):
         times = [figure.milliseconds for figure in figures]
         ratio = f"{times[-1] / times[0]:.2f}"
         rows.append([figures[-1].name, figures[-1].queries, *(f"{each:.1f}" for each in times), ratio])
@@ -220,6 +251,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--payments", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--url", help="the address of the database in which this process measures")
+    parser.add_argument("--seeks", action="store_true", help="have no table read whole that has an index")
     parser.add_argument("--json", type=Path, metavar="PATH")
     return parser.parse_args(arguments)
 
