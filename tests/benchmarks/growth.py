@@ -185,6 +185,8 @@ def _api_addresses(payment: Any) -> dict[str, str]:
 
 
 def _admin_addresses(payment: Any) -> dict[str, str]:
+    from payments.models import Refund  # noqa: PLC0415
+
     root, terms = "/admin/payments", {**TERMS, "an id of ours": payment.pk}
     return {
         **{f"admin {model}": f"{root}/{model}/" for model in MODELS},
@@ -194,9 +196,13 @@ def _admin_addresses(payment: Any) -> dict[str, str]:
             for model in MODELS[:3]
             for what, term in terms.items()
         },
+        "admin collections, charged back": f"{root}/paymentcollection/?charged_back=yes",
         "admin collections, completed": f"{root}/paymentcollection/?status__exact=completed",
         "admin collection": f"{root}/paymentcollection/{payment.collection_id}/change/",
         "admin payment": f"{root}/payment/{payment.pk}/change/",
+        "admin capture": f"{root}/capture/{payment.captures.get().pk}/change/",
+        "admin refund": f"{root}/refund/{Refund.objects.order_by('id')[0].pk}/change/",
+        "admin operations, declined with a code": f"{root}/paymentoperation/?error_code__exact=card_declined",
         "admin overview": f"{root}/paymentcollection/overview/",
     }
 

@@ -125,6 +125,32 @@ def test_flow_compares_with_the_floor_and_another_checkout_on_postgresql(tmp_pat
     assert 0 < results["ours"]["over_floor"] < 1
 
 
+USED_ELSEWHERE: Final = {
+    "payments_accountholder_customer_id_b018937f": "the customer's accounts, when a user is deleted or erased",
+    "payments_evt_actor_idx": "a user is deleted or erased",
+    "payments_op_actor_idx": "a user is deleted",
+    "payments_op_request_key_idx": "a request with an Idempotency-Key is repeated",
+    "payments_op_resolved_by_idx": "a user is deleted",
+    "payments_pay_status_idx": "payments of a rare status; of few rows the newest are looked through instead",
+    "payments_wh_uncleared_idx": "what is to be pruned; few rows are found by their status as well",
+    "payments_refund_reason_id_01208762": "a refund reason is deleted",
+    "payments_refundreason_label_41633a29_like": "Django's own",
+}
+"""The indexes that serve what is done now and then, and not measured."""
+
+
+@pytest.mark.thorough
+def test_growth_measures_everything_and_every_index_serves_something(tmp_path: Path) -> None:
+    path = tmp_path / "growth.json"
+    printed = run("growth", "--payments", "1000", "--seeks", "--json", path)
+    found = read(path)["sizes"]["1000"]
+    assert len(found["figures"]) > 100
+    assert all(figure["milliseconds"] > 0 for figure in found["figures"])
+    assert 0 < found["indexes"] < found["bytes_each"]
+    assert "bytes a payment" in printed
+    assert set(found["unused"]) <= set(USED_ELSEWHERE)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("runner", ["wsgi", "asgi"])
 def test_flow_over_http_is_compared_with_bare_views(tmp_path: Path, runner: str) -> None:
