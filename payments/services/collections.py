@@ -5,20 +5,29 @@ Only the shop may update or cancel: for a payer, both raise InputError (`not_for
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import AmountError, InputError
+from payments.exceptions import (
+    AmountError,
+    DeclinedError,
+    InputError,
+    OperationInProgressError,
+    ProviderUnavailableError,
+    TransitionError,
+)
 from payments.models import PaymentCollection, PaymentOperation
 from payments.models.payables import key_text
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
-from payments.services.ledger.books import WHOLE, Books, hand_over, read_books
+from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, read_books
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, joined
 from payments.services.ledger.outbox import enqueue
@@ -27,6 +36,8 @@ from payments.services.ledger.statements import insert
 from payments.services.ledger.totals import held_amount, refresh_totals
 from payments.states import EventSource
 from payments.users import key_of, user_of
+
+logger = logging.getLogger("payments.collections")
 
 
 def create_payment_collection(
@@ -95,6 +106,20 @@ def update_payment_collection(
     performance = perform(collection.pk, claim, origin=origin, scope=WHOLE)
     books = performance.raise_first()
     return hand_over(books, collection, books.collection)
+
+
+def fit_sessions(collection: PaymentCollection, *, origin: Origin) -> None:
+    """Fit a collection's sessions to what is left to pay, since money was booked; raise OutcomeUnknownError.
+
+    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest; what its
+    provider can't change is canceled. The money is recorded already, so that a refusal is no error: nobody may be told
+    to try again.
+    """
+    claim = partial(claims.claim_resizes, may_cancel=True)
+    try:
+        perform(collection.pk, claim, origin=origin, scope=Scope()).raise_first()
+    except (DeclinedError, ProviderUnavailableError, OperationInProgressError, TransitionError) as error:
+        logger.warning("A session of %s isn't for what is left: %s", collection.pk, error.code)
 
 
 def cancel_payment_collection(

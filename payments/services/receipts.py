@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,26 +12,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.conf import mark_as_paid_provider
-from payments.exceptions import (
-    AmountError,
-    DeclinedError,
-    InputError,
-    NotSupportedError,
-    OperationInProgressError,
-    ProviderUnavailableError,
-    TransitionError,
-)
+from payments.exceptions import AmountError, DeclinedError, InputError, TransitionError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.money import ZERO, parse_amount
-from payments.providers import PaymentContext
+from payments.providers import BaseProvider, PaymentContext
 from payments.providers.calls import check_no_transaction
-from payments.providers.registry import check_money
+from payments.services.collections import fit_sessions
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope
-from payments.services.ledger.claims import Receipt, claim_resizes
+from payments.services.ledger.claims import Receipt, Reduction
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import reconnecting
-from payments.services.ledger.protocol import perform
+from payments.services.ledger.protocol import Step, perform
 from payments.services.ledger.totals import (
     authorizable_amount,
     check_excess,
@@ -39,16 +31,13 @@ from payments.services.ledger.totals import (
     remaining_amount,
 )
 from payments.services.providers import usable_provider
-from payments.services.sessions import (
-    authorize_payment_session,
-    cancel_payment_session,
-    update_payment_session,
-)
-from payments.states import EventSource
-
-logger = logging.getLogger("payments.receipts")
+from payments.services.sessions import authorize_payment_session, cancel_payment_session
+from payments.states import EventSource, OperationStatus
 
 MAX_REFERENCE = 255
+
+Yielding = Callable[[Books], Sequence[Reduction]]
+"""A function that returns which splits give way to a receipt, and to which amount each."""
 
 
 def mark_payment_collection_as_paid(
@@ -74,7 +63,8 @@ def mark_payment_collection_as_paid(
     What another provider already holds is left for its own capture. After an interruption, repeat this with the same
     amount to continue. Raises AmountError if less than `amount` is left, also if others have paid or marked a part as
     paid meanwhile; TransitionError for a canceled collection and for a session that isn't open; InputError for a time
-    in the future or without a time zone.
+    in the future or without a time zone, and if the provider is disabled; OperationInProgressError, with no session
+    changed, if one that has to give way is busy; and for the providers' answers as `cancel_payment_session` does.
     """
     check_no_transaction()
     Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
@@ -107,6 +97,9 @@ def check_receipt(
     left = desk.left() if session is None else Decimal(session.amount)
     if amount is not None:
         check_excess(amount, left, collection.currency_code)
+    held = ZERO if session is not None else left - (collection.amount - collection.authorized_amount)
+    if (left if amount is None else amount) > held:
+        usable_provider(mark_as_paid_provider())
     return left
 
 
@@ -135,42 +128,18 @@ class _Desk:
         If the collection's amount is raised meanwhile, nobody has received the difference. If less is left meanwhile,
         that is received if no amount was stated; a stated amount is received as a whole or refused.
         """
-        held, collection = self._held(), self._collection
+        held = self._held()
         whole = self._left(held) if amount is None else amount
-        rest = whole - _sum(held)
-        if rest > ZERO:
-            sessions = PaymentSession.objects.filter(collection=collection.pk).unauthorized()
-            for split in sessions.filter(is_split=True).select_related("authorized_payment"):
-                self._abandon(split)
-        left = self._left(held) - _sum(held)
-        if amount is not None and rest > ZERO:
-            check_excess(rest, left, collection.currency_code)
-        taken = self._capture(held, whole)
-        if rest > ZERO and left > ZERO:
-            self._open(rest, replaces=True, is_stated=amount is not None)
-        elif not taken:
-            raise AmountError(
-                _("There is nothing left to pay; capture what is authorized."), code="nothing_left"
-            )
 
-    def _left(self, held: Sequence[Payment]) -> Decimal:
-        """Return what can still be received, in major units, including what these payments hold."""
-        collection = self._collection
-        reconnecting(collection.refresh_from_db)
-        return collection.amount - collection.authorized_amount + _sum(held)
+        def yielding(books: Books) -> list[Reduction]:
+            return [(row, ZERO) for row in books.unauthorized_sessions() if row.is_split]
+
+        self._receive(whole, yielding, held, replaces=True, is_stated=amount is not None)
 
     def receive(self, amount: Decimal) -> None:
-        """Receive a part (major units): capture what is held for such receipts, then open a session for the rest.
-
-        Before, room is made for the rest: nothing is recorded yet if a provider refuses that.
-        """
+        """Receive a part (major units), for which open splits give way as far as they have to."""
         held = self._held()
-        rest = amount - _sum(held)
-        if rest > ZERO:
-            self._make_room(rest)
-        self._capture(held, amount)
-        if rest > ZERO:
-            self._open(rest)
+        self._receive(amount, lambda books: claims.reductions_for(books, amount - _sum(held)), held)
 
     def receive_for(self, session: PaymentSession, amount: Decimal | None) -> None:
         """Receive the amount of one open session, or a part of it (major units)."""
@@ -183,8 +152,70 @@ class _Desk:
             )
         wanted = session.amount if amount is None else amount
         check_excess(wanted, session.amount, self._collection.currency_code)
-        self._shrink(session, wanted)
-        self._open(wanted)
+        rest = session.amount - wanted
+
+        def yielding(books: Books) -> list[Reduction]:
+            row = books.session(session.pk)
+            return [(row, rest)] if row.is_unauthorized and row.amount > rest else []
+
+        self._receive(wanted, yielding)
+
+    def _left(self, held: Sequence[Payment]) -> Decimal:
+        """Return what can still be received, in major units, including what these payments hold."""
+        collection = self._collection
+        reconnecting(collection.refresh_from_db)
+        return collection.amount - collection.authorized_amount + _sum(held)
+
+    def _receive(
+        self,
+        amount: Decimal,
+        yielding: Yielding,
+        held: Sequence[Payment] = (),
+        *,
+        replaces: bool = False,
+        is_stated: bool = True,
+    ) -> None:
+        """Receive an amount (major units): capture what is held for such receipts, then open a session for the rest.
+
+        Before, providers make room for the rest: nothing is recorded yet if one refuses that. What gives way without a
+        call to a provider does so only when the session is opened.
+        """
+        rest, left, provider = amount - _sum(held), ZERO, None
+        if rest > ZERO:
+            provider = usable_provider(self._provider_id)
+            self._make_room(provider, rest, yielding, replaces=replaces)
+            left = self._left(held) - _sum(held)
+            if is_stated:
+                check_excess(rest, left, self._collection.currency_code)
+        taken = self._capture(held, amount)
+        if provider is not None and left > ZERO:
+            self._open(provider, rest, yielding, replaces=replaces, is_stated=is_stated)
+        elif not taken:
+            raise AmountError(
+                _("There is nothing left to pay; capture what is authorized."), code="nothing_left"
+            )
+
+    def _make_room(
+        self, provider: BaseProvider[Any], amount: Decimal, yielding: Yielding, *, replaces: bool
+    ) -> None:
+        """Have providers make splits smaller, or cancel them, so that they leave room for an amount (major units).
+
+        A split that turns out to have been paid meanwhile stays. Raises, with nothing changed, if any session that has
+        to give way is busy, and if the provider of the receipt can't take the amount.
+        """
+
+        def claim(books: Books) -> Sequence[PaymentOperation]:
+            claims.check_open(books)
+            claims.check_step(provider, amount, books.collection.currency_code)
+            for session in claims.replaceable_sessions(books) if replaces else []:
+                claims.check_abandonment(books, session)
+            calls = claims.claim_calls(books, yielding(books))
+            refresh_totals(books)
+            return calls
+
+        performance = perform(self._collection.pk, claim, origin=Origin.of(**self._origin), scope=Scope())
+        performance.steps = [step for step in performance.steps if not _was_paid(performance.books, step)]
+        performance.raise_first()
 
     def _capture(self, held: Sequence[Payment], limit: Decimal) -> Decimal:
         """Capture what these payments hold, up to a limit; return the captured amount."""
@@ -212,39 +243,23 @@ class _Desk:
         rows = reconnecting(lambda: list(payments.order_by("created_at", "id")))
         return [payment for payment in rows if payment.capturable_amount]
 
-    def _make_room(self, amount: Decimal) -> None:
-        """Make open splits smaller, or cancel them, so that they leave room for an amount."""
-
-        def claim(books: Books) -> Sequence[PaymentOperation]:
-            operations = claims.claim_room(books, amount)
-            refresh_totals(books)
-            return operations
-
-        perform(self._collection.pk, claim, origin=Origin.of(**self._origin), scope=Scope()).raise_first()
-
-    def _shrink(self, split: PaymentSession, amount: Decimal) -> Decimal:
-        """Make a session smaller by an amount, or cancel it; return by how much it shrank."""
-        whole = split.amount
-        if amount < whole:
-            try:
-                update_payment_session(split, amount=whole - amount, **self._origin)
-            except NotSupportedError:
-                pass
-            else:
-                return amount
-        self._abandon(split)
-        return Decimal(whole)
-
-    def _open(self, amount: Decimal, *, replaces: bool = False, is_stated: bool = True) -> None:
+    def _open(
+        self,
+        provider: BaseProvider[Any],
+        amount: Decimal,
+        yielding: Yielding,
+        *,
+        replaces: bool,
+        is_stated: bool,
+    ) -> None:
         """Create, authorize and capture a session for an amount, and adjust the session that covers the rest.
 
         With `replaces`, it takes the place of that session. An amount that nobody has stated may be less if less is
         left.
         """
-        provider = usable_provider(self._provider_id)
-        check_money(provider)
 
         def claim(books: Books) -> Sequence[PaymentOperation]:
+            claims.reduce_at_once(books, yielding(books))
             replaced = claims.claim_replacement(books) if replaces else []
             left = remaining_amount(books)
             is_all = left == amount or (left < amount and not is_stated)
@@ -267,7 +282,7 @@ class _Desk:
             reconnecting(self._collection.refresh_from_db)  # The connection may have been lost meanwhile.
             self._capture_payment(session.payment, session.payment.amount)
         if not replaces:
-            self._resize()
+            fit_sessions(self._collection, origin=origin)
 
     def _authorize(self, opened: PaymentSession, amount: Decimal) -> PaymentSession:
         """Authorize a session for an amount; cancel it and raise AmountError if others have made it smaller."""
@@ -281,36 +296,16 @@ class _Desk:
         try:
             performance = perform(self._collection.pk, claim, origin=Origin.of(**self._origin))
         except AmountError:
-            self._abandon(opened)
+            with suppress(DeclinedError, TransitionError):
+                cancel_payment_session(opened, **self._origin)
             raise
         return performance.raise_first().session(opened.pk)
 
-    def _resize(self) -> None:
-        """Have the session for what is left cover the new rest; cancel it if its provider can't change it.
 
-        The money is recorded already, so that a refusal is no error: nobody may be told to try again.
-        """
-        try:
-            self._fit_sessions()
-        except (DeclinedError, ProviderUnavailableError, OperationInProgressError, TransitionError) as error:
-            logger.warning("A session of %s isn't for what is left: %s", self._collection.pk, error.code)
-
-    def _fit_sessions(self) -> None:
-        try:
-            perform(self._collection.pk, claim_resizes, origin=Origin.of(**self._origin)).raise_first()
-        except NotSupportedError:
-            sessions = PaymentSession.objects.filter(collection=self._collection.pk).unauthorized()
-            for session in sessions.filter(is_split=False):
-                self._abandon(session)
-
-    def _abandon(self, session: PaymentSession) -> None:
-        """Cancel a session, unless it turns out to have been paid meanwhile."""
-        try:
-            cancel_payment_session(session, **self._origin)
-        except (DeclinedError, TransitionError):
-            reconnecting(session.refresh_from_db)
-            if session.payment is None:
-                raise
+def _was_paid(books: Books, step: Step) -> bool:
+    """Return whether a session couldn't give way since its payer has paid meanwhile."""
+    is_refused = isinstance(step.error, TransitionError) or step.operation.status == OperationStatus.DECLINED
+    return is_refused and books.session(step.operation.session_id).payment is not None
 
 
 def _sum(held: Sequence[Payment]) -> Decimal:

@@ -5,7 +5,7 @@ Each verb refuses to run inside the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -64,8 +64,8 @@ def create_payment_session(
     check_offered(provider, origin)
     sent = check_input(provider, data)
 
-    def make_room(books: Books) -> Sequence[PaymentOperation]:
-        return claims.claim_room_for_shop(books, provider, amount)
+    def make_room(books: Books) -> Sequence[claims.Reduction]:
+        return claims.reductions_for_shop(books, provider, amount)
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
         SESSIONS.check(books)
@@ -117,12 +117,12 @@ def update_payment_session(
         claims.check_unauthorized(locked, _("Only an unauthorized session can be changed."))
         return locked
 
-    def make_room(books: Books) -> Sequence[PaymentOperation]:
+    def make_room(books: Books) -> Sequence[claims.Reduction]:
         if amount is None or by_payer:
             return []
         locked = checked(books)
         claims.check_update(books, locked, sent)
-        return claims.claim_room_for_shop(books, provider, amount, session=locked)
+        return claims.reductions_for_shop(books, provider, amount, session=locked)
 
     def claim(books: Books) -> Sequence[PaymentOperation]:
         locked = checked(books)
@@ -236,23 +236,32 @@ def check_session_cancelation(session: PaymentSession) -> None:
 
 
 def _perform_in_room(
-    collection_id: str, claim: Claim, make_room: Claim, *, origin: Origin, scope: Scope
+    collection_id: str,
+    claim: Claim,
+    make_room: Callable[[Books], Sequence[claims.Reduction]],
+    *,
+    origin: Origin,
+    scope: Scope,
 ) -> Performance:
-    """Perform a claim after what makes room for it, if that needs calls to providers."""
-    has_made_room = False
+    """Perform a claim together with the reductions that make room for it, after those that need calls to providers."""
+    has_called = False
+
+    def claim_in_room(books: Books) -> Sequence[PaymentOperation]:
+        claims.reduce_at_once(books, make_room(books))
+        return claim(books)
 
     def first(books: Books) -> Sequence[PaymentOperation]:
-        nonlocal has_made_room
-        operations = make_room(books)
-        has_made_room = bool(operations)
-        if not operations:
-            return claim(books)
+        nonlocal has_called
+        calls = claims.claim_calls(books, make_room(books))
+        has_called = bool(calls)
+        if not calls:
+            return claim_in_room(books)
         refresh_totals(books)
-        return operations
+        return calls
 
     performance = perform(collection_id, first, origin=origin, scope=scope)
     # If a payer paid a split meanwhile, or its outcome is unknown, less is left to pay.
-    return perform(collection_id, claim, origin=origin, scope=scope) if has_made_room else performance
+    return perform(collection_id, claim_in_room, origin=origin, scope=scope) if has_called else performance
 
 
 def _handed_over(performance: Performance, session: PaymentSession) -> PaymentSession:

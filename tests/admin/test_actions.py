@@ -325,6 +325,14 @@ def test_part_of_a_collection_is_marked_as_paid_with_date_and_reference(operator
     assert "RF18 5390,By transfer" in b"".join(lines.streaming_content).decode()
 
 
+@pytest.mark.database_independent
+def test_nothing_is_marked_as_paid_while_receipts_are_disabled(operator: Client) -> None:
+    collection = make_collection("38.00")
+    PaymentProvider.objects.create(pk="system", is_enabled=False)
+    response = operator.get(action_url(collection, "mark-as-paid"))
+    assert told(response) == "The payment provider “system” is disabled."
+
+
 def test_installment_is_marked_as_paid_and_the_others_stay(operator: Client) -> None:
     collection = make_collection("100.00")
     first, *_others = services.create_installment_plan(

@@ -20,8 +20,10 @@ from django.db.models.base import ModelState
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, PaymentSession, Refund
 from payments.money import ZERO
 from payments.services.ledger.books import WHOLE, Books, Reference, Report, Scope
+from payments.services.ledger.claims import claim_authorization
 from payments.services.ledger.discrepancies import Discrepancy
 from payments.services.ledger.history import DISCREPANCY, Origin
+from payments.services.ledger.totals import authorizable_amount, held_amount, promised_amount
 from payments.states import (
     OPEN_OPERATION_STATUSES,
     MovementKind,
@@ -200,6 +202,22 @@ def assert_reserved(books: ShelvedBooks) -> None:
             assert (
                 payment.refunded_amount + pending <= payment.captured_amount - payment.net_charged_back_amount
             )
+
+
+def assert_payable(books: ShelvedBooks) -> None:
+    """Make sure that every open installment can be paid while anything is left, as long as everybody is honest."""
+    for row in books.unauthorized_sessions():
+        is_free = not books.open_operations(target_id=row.pk) and authorizable_amount(books, row) > ZERO
+        has_ended = books.collection.is_canceled or row.expires_at is not None
+        if row.installment is not None and is_free and not has_ended:
+            opened = books.shelf.open()
+            claim_authorization(opened, opened.session(row.pk), {})
+
+
+def excess_of(books: Books) -> Decimal:
+    """Return by how much more is held and promised than is due, where no session covers what is left."""
+    excess = held_amount(books) + promised_amount(books) - books.collection.amount
+    return max(excess, ZERO) if all(row.is_split for row in books.sessions) else ZERO
 
 
 def _assert_payment(books: Books, payment: Payment, sums: Mapping[tuple[str, MovementKind], Decimal]) -> None:

@@ -17,14 +17,17 @@ from django.db import IntegrityError
 from payments import providers
 from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
-from payments.money import ZERO
+from payments.money import ZERO, split_amount
+from payments.services.collections import _change_amount as change_amount
+from payments.services.installments import _insert as insert
+from payments.services.installments import _next_number as next_number
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Scope
 from payments.services.ledger.claims import claim_everything
 from payments.services.ledger.facts import apply_fact
 from payments.services.ledger.records import _recorded as record
 from payments.services.ledger.records import mark_unknown, record_not_sent
-from payments.services.ledger.totals import held_amount, promised_amount, refresh_totals
+from payments.services.ledger.totals import check_excess, refresh_totals, remaining_amount
 from payments.states import (
     MovementKind,
     MovementStatus,
@@ -33,7 +36,15 @@ from payments.states import (
     Outcome,
     SessionStatus,
 )
-from tests.ledger.shelf import TAKEN, Shelf, ShelvedBooks, assert_reserved, assert_sound
+from tests.ledger.shelf import (
+    TAKEN,
+    Shelf,
+    ShelvedBooks,
+    assert_payable,
+    assert_reserved,
+    assert_sound,
+    excess_of,
+)
 
 T = TypeVar("T")
 
@@ -102,6 +113,7 @@ class Story:
     def _apply(self, words: str, rule: Callable[[ShelvedBooks], object]) -> None:
         self.steps += 1
         self.told.append(words)
+        excess = excess_of(self.books)
         try:
             self._keep(rule)
         except PaymentError as error:
@@ -113,6 +125,9 @@ class Story:
         assert_sound(self.books)
         if self.is_honest:
             assert_reserved(self.books)
+            assert_payable(self.books)
+            is_lowered = words.startswith(change_due.__name__)
+            assert is_lowered or excess_of(self.books) <= excess, "more is promised than there is to pay"
             attention = [
                 row.detail for row in self.books.operations if row.status == OperationStatus.ATTENTION
             ]
@@ -250,15 +265,47 @@ def refund(story: Story, choices: Choices) -> Rule | None:
 
 
 def change_due(story: Story, choices: Choices) -> Rule | None:
-    """Change what is to be paid, while nothing is under way, to no less than is held or promised."""
+    """Change what is to be paid, and claim what fits the sessions to it."""
     amount = choices.pick(*AMOUNTS)
 
     def rule(books: ShelvedBooks) -> None:
-        claims.check_open(books)
-        collection = books.collection
-        if amount >= held_amount(books) + promised_amount(books) and not books.open_operations():
-            old, collection.amount = collection.amount, amount
-            refresh_totals(books, due_before=old)
+        change_amount(books, amount)
+        claims.claim_resizes(books)
+
+    return f"{amount}", rule
+
+
+def plan(story: Story, choices: Choices) -> Rule | None:
+    """Divide what is left into two installments, unless there is a plan already."""
+    if len(story.books.sessions) >= MOST_SESSIONS:
+        return None
+
+    def rule(books: ShelvedBooks) -> None:
+        first, left = next_number(books), remaining_amount(books)
+        check_excess(left, left, "eur")
+        for number, amount in enumerate(split_amount(left, "eur", 2), first):
+            insert(books, **_PART, collection=books.collection, amount=amount, installment=number)
+        refresh_totals(books)
+
+    return "", rule
+
+
+def receive(story: Story, choices: Choices) -> Rule | None:
+    """Claim the initiation of a session to which others give way, or their reduction at the provider first."""
+    if len(story.books.sessions) >= MOST_SESSIONS:
+        return None
+    amount = choices.pick(*AMOUNTS)
+
+    def rule(books: ShelvedBooks) -> None:
+        reductions = claims.reductions_for(books, amount)
+        if not claims.claim_calls(books, reductions):
+            claims.reduce_at_once(books, reductions)
+            card = providers.get_provider("card")
+            session = claims.insert_session(
+                books, card, amount, context=providers.PaymentContext(), lifetime=None
+            )
+            claims.claim_initiation(books, session)
+        refresh_totals(books)
 
     return f"{amount}", rule
 
@@ -345,8 +392,11 @@ def repeat(story: Story, choices: Choices) -> Rule | None:
     return _short(payment), rule
 
 
+_PART: Final = {"provider_id": "card", "is_split": True}
 _CLAIMS: Final[tuple[Step, ...]] = (
     create_session,
+    plan,
+    receive,
     *[authorize] * 2,
     change_session,
     abandon,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,15 +15,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from payments import services
-from payments.exceptions import AmountError, InputError, NotFoundError, TransitionError
+from payments.exceptions import AmountError, DeclinedError, InputError, NotFoundError, TransitionError
 from payments.models import PaymentCollection, PaymentSession
-from payments.providers import PaymentContext
+from payments.providers import AuthorizeResult, InitiateResult, PaymentContext
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
+from payments.testing.scripted import Verb
+from tests.services.facts import AUTHORIZED, WEBHOOK
+from tests.services.results import declined
 
 pytestmark = pytest.mark.django_db
 
 JANUARY_31 = datetime(2027, 1, 31, 9, 30, tzinfo=UTC)
+
+REFUSALS: Final[dict[Verb, Any]] = {"initiate": InitiateResult, "authorize": AuthorizeResult}
 
 
 def plan(collection: PaymentCollection, **more: Any) -> list[PaymentSession]:
@@ -194,6 +202,101 @@ def test_a_plan_is_not_made_smaller_by_what_a_payer_has_split_off(collection: Pa
     services.cancel_payment_session(theirs)
 
     assert sum(part.amount for part in plan(collection)) == 100
+
+
+def _receive(collection: PaymentCollection) -> None:
+    services.mark_payment_collection_as_paid(collection, amount="30.00")
+
+
+def _cost_less(collection: PaymentCollection) -> None:
+    services.update_payment_collection(collection, amount="60.00")
+
+
+def _charge_otherwise(collection: PaymentCollection) -> None:
+    session = services.create_payment_session(collection, provider_id="wallet", amount="30.00")
+    services.authorize_payment_session(session)
+
+
+def _begin_otherwise(collection: PaymentCollection) -> None:
+    services.create_payment_session(collection, provider_id="wallet", amount="30.00")
+
+
+def _learn_late(collection: PaymentCollection) -> None:
+    """Hear that a session was paid which had been canceled before the plan was made."""
+    canceled = collection.sessions.get(provider="wallet")
+    fact = replace(AUTHORIZED, amount=None, authorized_amount=Decimal(30))
+    services.record_fact(canceled, fact, origin=WEBHOOK)
+
+
+@pytest.mark.shows(
+    "A part of a plan is refused, and then less is left: a receipt, a smaller order, or another session",
+    "No more is asked for than is left, and the customer can pay all of that",
+)
+@pytest.mark.parametrize("refused", [[], [0], [1], [0, 1]])
+@pytest.mark.parametrize("verb", ["initiate", "authorize"])
+@pytest.mark.parametrize("supports_update", [True, False])
+@pytest.mark.parametrize("change", [_receive, _cost_less, _charge_otherwise, _begin_otherwise, _learn_late])
+def test_what_is_left_of_a_plan_can_be_paid(
+    collection: PaymentCollection,
+    card: Script,
+    *,
+    refused: list[int],
+    verb: Verb,
+    supports_update: bool,
+    change: Callable[[PaymentCollection], None],
+) -> None:
+    other = services.create_payment_session(collection, provider_id="wallet", amount="30.00")
+    services.cancel_payment_session(other)
+    parts = plan(collection, count=2)
+    for number in refused:
+        card.next(verb, declined(REFUSALS[verb]))
+        with suppress(DeclinedError):
+            services.authorize_payment_session(parts[number])
+    card.lacks.update(() if supports_update else ("update",))
+
+    is_late = change is _learn_late
+
+    with suppress(AmountError):  # The shop's own session finds no room where no part was refused.
+        change(collection)
+
+    collection.refresh_from_db()
+    asked = collection.authorized_amount + sum(_asked_for(collection))
+    assert asked == collection.amount or (asked < collection.amount and not supports_update) or is_late
+    for session in collection.sessions.unauthorized().order_by("created_at"):
+        try:
+            services.authorize_payment_session(session, by_payer=True)
+        except AmountError:  # Nobody can change this one, so that the shop has to cancel it.
+            assert is_late
+            assert not supports_update
+            services.cancel_payment_session(session)
+    with suppress(AmountError):
+        rest = services.create_payment_session(collection, provider_id="card", by_payer=True)
+        services.authorize_payment_session(rest, by_payer=True)
+    collection.refresh_from_db()
+    assert collection.authorized_amount == collection.amount
+
+
+def _asked_for(collection: PaymentCollection) -> list[Decimal]:
+    return list(collection.sessions.unauthorized().values_list("amount", flat=True))
+
+
+def test_session_of_the_shop_takes_the_place_of_what_was_refused_and_of_nothing_else(
+    collection: PaymentCollection, card: Script
+) -> None:
+    first, _second = plan(collection, count=2)
+    card.next("authorize", declined(AuthorizeResult))
+    services.authorize_payment_session(first)
+    with pytest.raises(AmountError) as refusal:
+        services.create_payment_session(collection, provider_id="wallet", amount="50.01")
+    assert refusal.value.code == "exceeds_remaining"
+    with pytest.raises(AmountError):
+        services.create_payment_session(collection, provider_id="wallet", amount="10.00", by_payer=True)
+    assert _asked_for(collection) == [50, 50]
+
+    assert services.create_payment_session(collection, provider_id="wallet").amount == 50
+
+    rows = collection.sessions.filter(installment__gt=0).order_by("installment")
+    assert list(rows.values_list("status", flat=True)) == ["canceled", "pending"]
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,28 @@ import pytest
 from django.utils import timezone
 
 from payments import services
-from payments.exceptions import AmountError, OutcomeUnknownError, PaymentError, TransitionError
-from payments.models import Capture, Payment, PaymentCollection, PaymentOperation
-from payments.providers import CancelResult, InitiateResult, UpdateResult
+from payments.exceptions import (
+    AmountError,
+    InputError,
+    OutcomeUnknownError,
+    PaymentError,
+    ProviderUnavailableError,
+    TransitionError,
+)
+from payments.models import (
+    Capture,
+    Payment,
+    PaymentCollection,
+    PaymentOperation,
+    PaymentProvider,
+    PaymentSession,
+)
+from payments.providers import AuthorizeResult, CancelResult, InitiateResult, UpdateResult
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.states import OperationKind, Outcome
 from payments.testing import Script
 from payments.testing.scripted import Verb
+from tests.services.results import declined
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
@@ -185,6 +200,103 @@ def test_refusal_to_mark_as_paid_has_recorded_nothing(
         assert collection.captured_amount == 30
 
 
+@pytest.fixture
+def plan(collection: PaymentCollection, card: Script) -> list[PaymentSession]:
+    """Return three installments, the first of which was refused, so that only that one is known to its provider."""
+    parts = services.create_installment_plan(collection, provider_id="card", count=3, interval="month")
+    card.next("authorize", declined(AuthorizeResult))
+    services.authorize_payment_session(parts[0])
+    return parts
+
+
+def _is_unclear(card: Script, part: PaymentSession) -> None:
+    card.next("authorize", AuthorizeResult(outcome=Outcome.UNKNOWN))
+    with pytest.raises(OutcomeUnknownError):
+        services.authorize_payment_session(part)
+
+
+def _is_pending(card: Script, part: PaymentSession) -> None:
+    card.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    services.authorize_payment_session(part)
+
+
+def _cannot_be_reached(card: Script, part: PaymentSession) -> None:
+    card.next("cancel", CancelResult(outcome=Outcome.NOT_SENT))
+    card.next("update", UpdateResult(outcome=Outcome.NOT_SENT))
+
+
+def _is_disabled(card: Script, part: PaymentSession) -> None:
+    services.disable_provider(PaymentProvider.objects.get(pk="system"))
+
+
+@pytest.mark.shows(
+    "A receipt is refused: a part of a plan is being charged, a provider can't be reached, or receipts are disabled",
+    "Nothing has changed, so that the plan goes on; asked for again afterwards, it is received",
+)
+@pytest.mark.parametrize(
+    ("hindrance", "code"),
+    [
+        (_is_unclear, "operation_in_progress"),
+        (_is_pending, "operation_in_progress"),
+        (_cannot_be_reached, "provider_unavailable"),
+        (_is_disabled, "provider_disabled"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["all", "100.00", "90.00", "20.00 of the first"])
+def test_refused_receipt_leaves_a_plan_as_it_is(
+    collection: PaymentCollection,
+    plan: list[PaymentSession],
+    card: Script,
+    *,
+    hindrance: Callable[[Script, PaymentSession], None],
+    code: str,
+    asked: str,
+) -> None:
+    amount = None if asked == "all" else asked.split(maxsplit=1)[0]
+    session = plan[0] if asked.endswith("first") else None
+    hindrance(card, plan[0])
+    before = _sessions_of(collection)
+
+    with pytest.raises(PaymentError) as refusal:
+        services.mark_payment_collection_as_paid(collection, amount=amount, session=session)
+
+    assert refusal.value.code == code
+    if hindrance is _is_disabled:
+        with pytest.raises(InputError):
+            services.check_receipt(
+                collection, amount=None if amount is None else Decimal(amount), session=session
+            )
+    assert _sessions_of(collection) == before
+    assert not Payment.objects.exists()
+    if code != "operation_in_progress":
+        services.enable_provider(PaymentProvider.objects.get(pk="system"))
+        card.next("cancel", CancelResult(outcome=Outcome.SUCCEEDED))
+        services.mark_payment_collection_as_paid(collection, amount=amount, session=session)
+        received = Decimal(amount or 100)
+        assert collection.captured_amount == received
+        assert sum(open_amounts(collection)) == 100 - received
+
+
+def _sessions_of(collection: PaymentCollection) -> list[Any]:
+    return list(collection.sessions.order_by("created_at", "id").values_list("pk", "status", "amount"))
+
+
+def test_receipt_for_which_only_a_part_of_the_room_was_made_says_so(
+    collection: PaymentCollection, card: Script, wallet: Script
+) -> None:
+    for provider_id in ("card", "wallet"):
+        services.create_payment_session(collection, provider_id=provider_id, amount="30.00")
+    wallet.next("cancel", CancelResult(outcome=Outcome.NOT_SENT))
+
+    with pytest.raises(ProviderUnavailableError) as refusal:
+        services.mark_payment_collection_as_paid(collection)
+
+    assert refusal.value.message.startswith("A part of this is done.")
+    assert open_amounts(collection) == [30]
+    services.mark_payment_collection_as_paid(collection)
+    assert (collection.status, open_amounts(collection)) == ("completed", [])
+
+
 def test_installments_that_are_due_later_are_canceled(collection: PaymentCollection, card: Script) -> None:
     services.create_installment_plan(collection, provider_id="card", count=3, interval="month")
     services.mark_payment_collection_as_paid(collection)
@@ -226,10 +338,13 @@ def test_nothing_left_is_refused(payment: Payment) -> None:
 
 
 @pytest.mark.parametrize("point", ["initiate", "authorize", "capture"])
+@pytest.mark.parametrize("count", [0, 2])
 def test_interrupted_marking_goes_on_when_it_is_asked_for_again(
-    collection: PaymentCollection, settings: Any, wallet: Script, point: Verb
+    collection: PaymentCollection, settings: Any, wallet: Script, point: Verb, count: int
 ) -> None:
     settings.PAYMENTS = settings.PAYMENTS | {"MARK_AS_PAID_PROVIDER": "wallet"}
+    if count:
+        services.create_installment_plan(collection, provider_id="card", count=count, interval="month")
     wallet.next(point, MemoryError())
     with pytest.raises(OutcomeUnknownError):
         services.mark_payment_collection_as_paid(collection)
@@ -237,6 +352,7 @@ def test_interrupted_marking_goes_on_when_it_is_asked_for_again(
     services.mark_payment_collection_as_paid(collection)
     assert (collection.status, collection.captured_amount) == ("completed", Decimal(100))
     assert Payment.objects.count() == 1
+    assert open_amounts(collection) == []
 
 
 def _settle_by_hand(collection: PaymentCollection) -> None:

@@ -111,7 +111,7 @@ TABLE: list[tuple[str, Callable[[Scene], Any], int]] = [
     ("create_payment_collection", _create_collection, 2),
     ("update_payment_collection", lambda s: services.update_payment_collection(s.collection, amount=120), 13),
     ("cancel_payment_collection", _cancel_collection, 18),
-    ("mark_payment_collection_as_paid", lambda s: services.mark_payment_collection_as_paid(s.collection), 48),
+    ("mark_payment_collection_as_paid", lambda s: services.mark_payment_collection_as_paid(s.collection), 51),
     (
         "create_payment_session",
         lambda s: services.create_payment_session(s.collection, provider_id="card", amount=20),

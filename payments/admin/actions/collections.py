@@ -42,6 +42,10 @@ class MarkAsPaid(Action[PaymentCollection]):
         """Offer it while something is left to pay."""
         return row.authorized_amount < row.amount and not row.is_canceled
 
+    def check(self, row: PaymentCollection) -> None:
+        """Refuse where the provider that stands for receipts can't be used."""
+        check_receipt(row)
+
     def initial(self, row: PaymentCollection) -> dict[str, Any]:
         """Fill in what can be received, and today."""
         return {"amount": check_receipt(row), "received_at": localized(timezone.now()).date()}

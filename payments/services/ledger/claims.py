@@ -6,7 +6,7 @@ unauthorized session and releasing a hold are two claims, and neither turns into
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -67,6 +67,9 @@ from payments.states import (
 )
 
 Amount = Decimal | int | str | None
+Reduction = tuple[PaymentSession, Decimal]
+"""A split that gives way, and the amount (major units) that is left to it; zero means that it is canceled."""
+
 Metadata = Mapping[str, Any] | None
 
 _LOST: Final = (OperationStatus.UNKNOWN, OperationStatus.ATTENTION)
@@ -156,8 +159,9 @@ def claim_authorization(
 ) -> list[PaymentOperation]:
     """Claim the authorization of a session, or the step that is needed first.
 
-    A session that its provider doesn't know yet is initiated first. One that covers the rest is made smaller first, if
-    less is left now. Nothing is claimed if the session is authorized, or its authorization is pending at the provider.
+    A session that its provider doesn't know yet is initiated first. One that covers the rest, or an installment, is
+    made smaller first, if less is left now. Nothing is claimed if the session is authorized, or its authorization is
+    pending at the provider.
     """
     if session.status == SessionStatus.AUTHORIZED or _waits_for_provider(books, session):
         return []
@@ -215,60 +219,91 @@ def claim_update(
 
 
 def _claim_rest(books: Books, session: PaymentSession) -> list[PaymentOperation]:
-    """Claim the reduction of a session that covers the rest to what may still be held, if its provider can change it.
+    """Claim the reduction of a session to what may still be held, if it covers the rest or is an installment.
 
-    Another session may have paid a part since; that must not prevent the payer from paying what is left.
+    Another session may have paid a part since; that must not prevent the payer from paying what is left. A session that
+    its provider can't change stays as it is.
     """
     left = authorizable_amount(books, session)
-    is_too_large = not session.is_split and ZERO < left < session.amount
+    covers_rest = not session.is_split or session.installment is not None
+    is_too_large = covers_rest and ZERO < left < session.amount
     return claim_update(books, session, left) if is_too_large and _can_be(books, session, left) else []
 
 
-def claim_room_for_shop(
+def reductions_for_shop(
     books: Books, provider: BaseProvider[Any], amount: Amount, *, session: PaymentSession | None = None
-) -> list[PaymentOperation]:
-    """Claim what makes payers' splits give way to a session of the shop with this amount (None: the whole rest).
+) -> list[Reduction]:
+    """Return how splits give way to a session of the shop with this amount (None: the whole rest).
 
-    `session` is that session if it exists already. Splits with an open operation stay, since they may be authorized at
-    any moment. If the others can't make enough room, all stay. Raises as `check_step` does for an amount that the
-    provider would refuse.
+    `session` is that session if it exists already. Payers' splits give way, and installments that were refused. Those
+    with an open operation stay, since they may be authorized at any moment. Raises AmountError if the others can't make
+    enough room, and as `check_step` does for an amount that the provider would refuse.
     """
     if books.origin.by_payer:
         return []
-    theirs = [
+    yielding = [
         row
         for row in books.unauthorized_sessions()
-        if row.is_by_payer and row is not session and not books.open_operations(target_id=row.pk)
+        if (row.is_by_payer or row.status == SessionStatus.ERROR)
+        and row is not session
+        and not books.open_operations(target_id=row.pk)
     ]
-    room = remaining_amount(books, besides=session) + sum((promise_of(books, row) for row in theirs), ZERO)
-    wanted = room if amount is None else parse_amount(amount, books.collection.currency_code)
-    operations = claim_room(books, wanted, theirs, besides=session) if wanted <= room else []
-    if operations:  # No split must give way to an amount that the provider would refuse.
-        check_step(provider, wanted, books.collection.currency_code)
-    return operations
+    promised = sum((promise_of(books, row) for row in yielding), ZERO)
+    if not promised:
+        return []
+    room, currency_code = remaining_amount(books, besides=session) + promised, books.collection.currency_code
+    wanted = room if amount is None else parse_amount(amount, currency_code)
+    check_excess(wanted, room, currency_code)
+    reductions = reductions_for(books, wanted, yielding, besides=session)
+    if reductions:  # No split must give way to an amount that the provider would refuse.
+        check_step(provider, wanted, currency_code)
+    return reductions
 
 
-def claim_room(
+def reductions_for(
     books: Books,
     amount: Decimal,
     splits: Iterable[PaymentSession] | None = None,
     *,
     besides: PaymentSession | None = None,
-) -> list[PaymentOperation]:
-    """Claim the reduction of open splits (default: all) until an amount (major units) is left to others.
+) -> list[Reduction]:
+    """Return how open splits (default: all) give way until an amount (major units) is left to others.
 
     The session `besides` is one of those others, so that its own amount doesn't count.
 
     The newest split gives way first, the parts of a plan last, beginning with its last part.
     """
-    operations: list[PaymentOperation] = []
+    reductions: list[Reduction] = []
     missing = amount - remaining_amount(books, besides=besides)
     for split in sorted(books.unauthorized_sessions() if splits is None else splits, key=_yields_last):
         if missing > ZERO and (promised := promise_of(books, split)):
             smaller = max(promised - missing, ZERO)
-            operations += _claim_reduction(books, split, smaller)
+            reductions.append((split, smaller))
             missing -= promised - smaller
-    return operations
+    return reductions
+
+
+def claim_calls(books: Books, reductions: Sequence[Reduction]) -> list[PaymentOperation]:
+    """Claim those reductions that need a call to a provider, and leave the others to `reduce_at_once`.
+
+    A call may fail, and then no other split must have given way in vain. Raises as `check_abandonment` does if any of
+    the splits can't give way now.
+    """
+    for split, _smaller in reductions:
+        check_abandonment(books, split)
+    return [
+        operation
+        for split, smaller in reductions
+        if not _is_only_here(split)
+        for operation in _claim_reduction(books, split, smaller)
+    ]
+
+
+def reduce_at_once(books: Books, reductions: Iterable[Reduction]) -> None:
+    """Make those reductions that need no call to a provider; the caller refreshes the totals."""
+    for split, smaller in reductions:
+        if _is_only_here(split):
+            _claim_reduction(books, split, smaller)
 
 
 def _yields_last(session: PaymentSession) -> tuple[bool, float]:
@@ -282,6 +317,11 @@ def _claim_reduction(books: Books, session: PaymentSession, amount: Decimal) -> 
     return claim_update(books, session, amount) if can_be_less else claim_abandonment(books, session)
 
 
+def _is_only_here(session: PaymentSession) -> bool:
+    """Return whether there is no provider to call about a session: none knows it, or it has left the settings."""
+    return session.initiated_at is None or session.provider_id not in provider_aliases()
+
+
 def _can_be(books: Books, session: PaymentSession, amount: Decimal) -> bool:
     """Return whether a session's provider can change it to an amount."""
     provider = provider_for(session)
@@ -292,30 +332,33 @@ def _can_be(books: Books, session: PaymentSession, amount: Decimal) -> bool:
 def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOperation]:
     """Claim the cancelation of an unauthorized session; the caller refreshes the totals.
 
-    A session that its provider doesn't know yet, or whose provider has left the settings, is canceled at once: there is
-    no provider to call. Raises TransitionError (`already_authorized`) if its payer has paid meanwhile.
+    It is canceled at once if there is no provider to call. Raises TransitionError (`already_authorized`) if its payer
+    has paid meanwhile.
     """
     if session.status == SessionStatus.CANCELED:
         return []
     check_abandonment(books, session)
-    if session.initiated_at is None or session.provider_id not in provider_aliases():
+    if _is_only_here(session):
         cancel_session(books, session)
         return []
     return [claim_operation(books, OperationKind.CANCEL, session, session=session, amount=session.amount)]
 
 
-def claim_resizes(books: Books) -> list[PaymentOperation]:
-    """Claim what fits a collection's sessions to its new amount.
+def claim_resizes(books: Books, *, may_cancel: bool = False) -> list[PaymentOperation]:
+    """Claim what fits a collection's sessions to what is left to pay.
 
-    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest.
+    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest. If its
+    provider can't change it, it is canceled with `may_cancel`; otherwise, NotSupportedError is raised.
     """
     left = max(remaining_amount(books), ZERO)
-    operations = claim_room(books, left)
+    operations: list[PaymentOperation] = []
+    for split, smaller in reductions_for(books, left):
+        operations += _claim_reduction(books, split, smaller)
     for session in books.unauthorized_sessions():
         if session.is_split or session.amount == left:
             continue
-        if not left:
-            operations += claim_abandonment(books, session)
+        if may_cancel or not left:
+            operations += _claim_reduction(books, session, left)
         else:
             operations += claim_update(books, session, left)
     refresh_totals(books)
@@ -337,17 +380,27 @@ def claim_everything(books: Books) -> list[PaymentOperation]:
 
 
 def claim_replacement(books: Books) -> list[PaymentOperation]:
-    """Claim the cancelation of every unauthorized session that covers the rest; for a payer, only of payers' sessions.
+    """Claim the cancelation of the sessions that a new one replaces."""
+    return [
+        operation
+        for session in replaceable_sessions(books)
+        for operation in claim_abandonment(books, session)
+    ]
+
+
+def replaceable_sessions(books: Books) -> list[PaymentSession]:
+    """Return the unauthorized sessions that cover the rest; for a payer, only payers' sessions.
 
     A session that can't be authorized now stays: it is being canceled, or the outcome of its initiation is unknown.
     Waiting for that would prevent the payer from choosing another provider.
     """
-    claims: list[PaymentOperation] = []
-    for session in books.unauthorized_sessions():
-        is_theirs = session.is_by_payer or not books.origin.by_payer
-        if is_theirs and not session.is_split and not _is_out_of_reach(books, session):
-            claims += claim_abandonment(books, session)
-    return claims
+    return [
+        session
+        for session in books.unauthorized_sessions()
+        if (session.is_by_payer or not books.origin.by_payer)
+        and not session.is_split
+        and not _is_out_of_reach(books, session)
+    ]
 
 
 def claim_release(books: Books, payment: Payment) -> list[PaymentOperation]:

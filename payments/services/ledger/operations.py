@@ -297,6 +297,16 @@ def raise_for_outcome(operation: PaymentOperation) -> None:
         raise outcome_unknown(operation.pk, needs_person=needs_person)
 
 
+def partly_done(error: ProviderUnavailableError) -> ProviderUnavailableError:
+    """Return the error for a call that wasn't sent, while others of the same verb have succeeded."""
+    return ProviderUnavailableError(
+        _("A part of this is done. The payment provider can't be asked for the rest right now; try again."),
+        code=error.code,
+        field=error.field,
+        operation_id=error.operation_id,
+    )
+
+
 def outcome_unknown(operation_id: str, *, needs_person: bool = False) -> OutcomeUnknownError:
     """Return the error for an operation whose outcome isn't known yet."""
     told = (

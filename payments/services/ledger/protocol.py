@@ -15,7 +15,7 @@ from typing import Final
 from django.db import Error
 from django.utils import timezone
 
-from payments.exceptions import PaymentError
+from payments.exceptions import PaymentError, ProviderUnavailableError
 from payments.models import PaymentOperation
 from payments.providers import Failure
 from payments.providers.calls import check_no_transaction
@@ -29,6 +29,7 @@ from payments.services.ledger.operations import (
     Checkpoint,
     is_abandonment,
     outcome_unknown,
+    partly_done,
     raise_for_outcome,
     reach,
 )
@@ -72,8 +73,13 @@ class Performance:
 
     def raise_first(self) -> Books:
         """Raise the first error among the steps, or return the books. All steps have been carried out in any case."""
-        for step in self.steps:
-            step.raise_for_outcome()
+        try:
+            for step in self.steps:
+                step.raise_for_outcome()
+        except ProviderUnavailableError as error:
+            if any(step.operation.status == OperationStatus.SUCCEEDED for step in self.steps):
+                raise partly_done(error) from error
+            raise
         return self.books
 
 

@@ -67,8 +67,8 @@ def promised_amount(books: Books, *, besides: PaymentSession | None = None) -> D
 
 def promise_of(books: Books, session: PaymentSession) -> Decimal:
     """Return how much an unauthorized session reserves, in major units; only splits reserve anything."""
-    # A failed split reserves nothing; but a payer can't take the place of an installment, even a failed one.
-    is_kept = session.status in _WAITING or (books.origin.by_payer and session.installment is not None)
+    # A failed split reserves nothing, but a failed installment stays due: only a session of the shop takes its place.
+    is_kept = session.status in _WAITING or session.installment is not None
     promised = session.amount if session.is_split and is_kept else ZERO
     # An authorization under way may hold its amount at any moment, and an update may have set its new one.
     for operation in books.open_operations(OperationKind.AUTHORIZE, OperationKind.UPDATE):
@@ -93,7 +93,7 @@ def check_excess(amount: Decimal, left: Decimal, currency_code: str) -> None:
 
 def check_return(books: Books, session: PaymentSession) -> None:
     """Raise AmountError if a failed split no longer fits, because other sessions have taken its place."""
-    if session.is_split and session.status == SessionStatus.ERROR:
+    if session.is_split and not promise_of(books, session):
         check_excess(session.amount, remaining_amount(books, besides=session), books.collection.currency_code)
 
 
