@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,10 +12,11 @@ from typing import Final
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from payments.exceptions import InputError
+from payments.exceptions import InputError, OutcomeUnknownError
 from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers.calls import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
+from payments.services.collections import fit_sessions
 from payments.services.ledger import resolutions
 from payments.services.ledger.books import Books, keep, read_books
 from payments.services.ledger.discrepancies import Discrepancy, reasons_in
@@ -168,11 +170,12 @@ def correct_operation(
     """Record that a person was mistaken when they resolved an authorization, a capture or a refund.
 
     The arguments describe what has happened instead, as those of `resolve_operation` do. The mistaken entry stays in
-    the history, but no longer counts in the sums.
+    the history, but no longer counts in the sums. Afterwards, open sessions are fitted to what is left to pay; one that
+    was canceled for a receipt stays canceled.
 
-    Raises what `resolve_operation` raises, and TransitionError if the provider has reported the outcome since
-    (`already_recorded`), if a later operation used the money (`depended_on`), if no person has resolved the operation
-    (`not_correctable`), or if the books already agree (`nothing_to_correct`).
+    Refuses to run inside the caller's transaction. Raises what `resolve_operation` raises, and TransitionError if the
+    provider has reported the outcome since (`already_recorded`), if a later operation used the money (`depended_on`),
+    if no person has resolved the operation (`not_correctable`), or if the books already agree (`nothing_to_correct`).
     """
     statement = Statement(
         has_happened=has_happened,
@@ -180,6 +183,7 @@ def correct_operation(
         reference=provider_reference,
         accepts_excess=accept_excess,
     )
+    check_no_transaction()
     origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     resolution = _resolution(origin, reason, evidence)
 
@@ -189,6 +193,8 @@ def correct_operation(
         return current
 
     _books, corrected = keep(operation.collection_id, rule, origin=origin)
+    with suppress(OutcomeUnknownError):  # The session shows that its change is unclear.
+        fit_sessions(corrected.collection, origin=origin)
     return corrected
 
 

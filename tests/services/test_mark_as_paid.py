@@ -495,6 +495,53 @@ def test_amount_that_was_marked_as_paid_is_corrected(due: PaymentCollection) -> 
     assert [due.status, due.authorized_amount] == ["not_paid", 0]
 
 
+@pytest.mark.shows(
+    "A receipt is corrected to another amount while other sessions are open",
+    "They are for what is left: the session for the rest, or the parts of a plan",
+)
+@pytest.mark.parametrize(
+    ("count", "said", "meant", "left"),
+    [
+        (0, "8.00", "18.00", [20]),
+        (0, "18.00", "8.00", [30]),
+        (0, "8.00", "38.00", []),
+        (2, "8.00", "18.00", [11, 9]),
+        (2, "18.00", "38.00", []),
+    ],
+)
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.NOT_SENT, Outcome.UNKNOWN])
+def test_open_sessions_follow_a_corrected_receipt(
+    due: PaymentCollection,
+    card: Script,
+    *,
+    count: int,
+    said: str,
+    meant: str,
+    left: list[Any],
+    outcome: Outcome,
+) -> None:
+    first = None
+    if count:
+        first, *_others = services.create_installment_plan(
+            due, provider_id="card", count=count, interval="month"
+        )
+    else:
+        services.create_payment_session(due, provider_id="card")
+    services.mark_payment_collection_as_paid(due, amount=said, session=first)
+    if outcome != Outcome.SUCCEEDED:
+        card.next("update", UpdateResult(outcome=outcome))
+    operation = due.operations.get(kind="capture")
+
+    services.correct_operation(
+        operation, has_happened=True, amount=meant, reason="Misread.", accept_excess=True
+    )
+
+    due.refresh_from_db()
+    assert due.captured_amount == Decimal(meant)
+    is_asked = bool(card.requests("update")) and outcome != Outcome.SUCCEEDED
+    assert is_asked or open_amounts(due) == left
+
+
 def test_money_that_a_provider_took_is_not_corrected_as_marked(
     due: PaymentCollection, settings: Any, wallet: Script
 ) -> None:

@@ -34,6 +34,9 @@ VERBS: dict[str, Callable[[PaymentSession, Payment], Any]] = {
     "capture_payment": lambda _, payment: services.capture_payment(payment),
     "refund_payment": lambda _, payment: services.refund_payment(payment),
     "cancel_payment": lambda _, payment: services.cancel_payment(payment),
+    "correct_operation": lambda _, payment: services.correct_operation(
+        PaymentOperation.objects.get(kind="capture"), has_happened=False, reason="Misread."
+    ),
 }
 
 
