@@ -124,7 +124,7 @@ def queue_of(links: Links) -> Queue | None:
     """Return what waits, or None where the user may not view operations."""
     if not links.may_view(PaymentOperation):
         return None
-    waiting = PaymentOperation.objects.filter(status=OperationStatus.ATTENTION).order_by()
+    waiting = PaymentOperation.objects.open().filter(status=OperationStatus.ATTENTION).order_by()
     count = len(waiting.values_list("pk", flat=True)[: _MOST + 1])
     return Queue(
         count=min(count, _MOST),
@@ -211,7 +211,7 @@ class OpenOperationsFilter(admin.SimpleListFilter):
             return queryset
         # Such operations are few, so the collections are found by them and not the other way round.
         return queryset.filter(
-            pk__in=PaymentOperation.objects.filter(status__in=wanted).order_by().values("collection")
+            pk__in=PaymentOperation.objects.open().filter(status__in=wanted).order_by().values("collection")
         )
 
 

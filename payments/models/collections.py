@@ -159,6 +159,7 @@ class PaymentCollection(DerivedStatusModel):
             Index(fields=["status", "-created_at"], name="payments_col_status_idx"),
             Index(fields=["-created_at"], name="payments_col_created_idx"),
             Index(fields=["currency_code", "-created_at"], name="payments_col_currency_idx"),
+            Index(fields=["amount"], name="payments_col_amount_idx"),
         ]
         permissions = [
             ("cancel_collection", _("Can cancel payment collections")),

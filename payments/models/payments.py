@@ -122,6 +122,7 @@ class Payment(DerivedStatusModel):
         ]
         indexes = [
             Index(fields=["status", "-created_at"], name="payments_pay_status_idx"),
+            Index(fields=["amount"], name="payments_pay_amount_idx"),
             index_where_set("status", "expires_at", name="payments_pay_expiry_idx"),
             Index(fields=["-created_at"], name="payments_pay_created_idx"),
         ]

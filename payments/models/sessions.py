@@ -104,6 +104,8 @@ class PaymentSession(RefusableModel):
             ),
         ]
         indexes = [
+            Index(fields=["status", "-created_at"], name="payments_ses_status_idx"),
+            Index(fields=["amount"], name="payments_ses_amount_idx"),
             index_where_set("status", "expires_at", name="payments_ses_expiry_idx"),
             index_where_set("status", "due_at", name="payments_ses_due_idx"),
             Index(fields=["-created_at"], name="payments_ses_created_idx"),

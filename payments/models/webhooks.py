@@ -94,7 +94,7 @@ class WebhookEvent(KeptModel, LeasedModel):
             ),
         ]
         indexes = [
-            index_where_set("status", "next_attempt_at", name="payments_wh_due_idx"),
+            Index(fields=["status", "next_attempt_at"], name="payments_wh_due_idx"),
             Index(fields=["-created_at"], name="payments_wh_created_idx"),
             Index(
                 fields=["cleared_at", "created_at"],

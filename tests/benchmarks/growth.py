@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.url:
         settings.ALLOWED_HOSTS = ["testserver"]
         settings.DATABASES["default"]["CONN_MAX_AGE"] = None
-        child.set_up(chosen.url, prepared=True)
+        child.set_up(chosen.url, prepared=False)
         sys.stdout.write(json.dumps(asdict(measure(chosen.payments[0], seeks=chosen.seeks))))
         return
     django.setup()

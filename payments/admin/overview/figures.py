@@ -18,7 +18,6 @@ from payments.admin.formatting import localized
 from payments.models import Capture, Payment, PaymentOperation, Refund
 from payments.money import ZERO
 from payments.states import (
-    OPEN_OPERATION_STATUSES,
     MovementStatus,
     OperationKind,
     OperationStatus,
@@ -181,7 +180,7 @@ def declines(period: Period) -> list[Decline]:
 
 def unresolved() -> dict[str, int]:
     """Return how many operations aren't over, by status, whenever they began."""
-    rows = PaymentOperation.objects.filter(status__in=sorted(OPEN_OPERATION_STATUSES)).order_by()
+    rows = PaymentOperation.objects.open().order_by()
     return dict(rows.values_list("status").annotate(count=Count("pk")))
 
 

@@ -53,13 +53,13 @@ def current_figures() -> Figures:
         oldest_unresolved_operation_seconds=_oldest_unresolved(now),
         inbox_lag_seconds=_age(waiting.aggregate(at=Min("next_attempt_at"))["at"], now),
         outbox_lag_seconds=_age(unpublished.aggregate(at=Min("created_at"))["at"], now),
-        attention_count=PaymentOperation.objects.filter(status=OperationStatus.ATTENTION).count(),
+        attention_count=PaymentOperation.objects.open().filter(status=OperationStatus.ATTENTION).count(),
         failed_event_count=WebhookEvent.objects.filter(status=WebhookEventStatus.FAILED).count(),
     )
 
 
 def _oldest_unresolved(now: datetime) -> dict[str, float]:
-    unresolved = PaymentOperation.objects.filter(status__in=_UNRESOLVED).order_by()
+    unresolved = PaymentOperation.objects.open().filter(status__in=_UNRESOLVED).order_by()
     oldest = dict(
         unresolved.values_list("provider").annotate(at=Min("created_at")).values_list("provider", "at")
     )

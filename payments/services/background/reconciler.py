@@ -317,7 +317,7 @@ def _due() -> QuerySet[PaymentOperation]:
     now = timezone.now()
     abandoned = Q(status=OperationStatus.PROCESSING, lease_expires_at__lte=now)
     waiting = Q(status__in=_WAITING, next_attempt_at__lte=now)
-    return PaymentOperation.objects.filter(abandoned | waiting).order_by("created_at", "id")
+    return PaymentOperation.objects.open().filter(abandoned | waiting).order_by("created_at", "id")
 
 
 def _reconcile_safely(operation: PaymentOperation) -> bool:
