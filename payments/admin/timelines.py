@@ -123,7 +123,7 @@ def recent_operations(operations: QuerySet[PaymentOperation], links: Links) -> l
     if not links.may_view(PaymentOperation):
         return []
     private = ("input",) if may_see_private_data(links.request) else ("input", "provider_log")
-    rows = operations.select_related("actor", "collection").defer(*private, "collection__metadata")
+    rows = operations.select_related("actor", "collection", "capture").defer(*private, "collection__metadata")
     return list(rows.order_by("-created_at", "-id")[: LIMIT + 1])
 
 

@@ -211,6 +211,11 @@ class PaymentOperation(RefusableModel, LeasedModel):
         return self.status in OPEN_OPERATION_STATUSES
 
     @property
+    def is_receipt(self) -> bool:
+        """Whether a person has told of money that was received outside of any provider."""
+        return self.capture is not None and self.capture.received_at is not None
+
+    @property
     def currency_code(self) -> str:
         """The collection's currency, ISO 4217 in lower case."""
         return self.collection.currency_code

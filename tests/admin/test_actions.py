@@ -596,3 +596,18 @@ def test_actions_stay_on_their_site(operator: Client) -> None:
     assert '"/admin/' not in main
     session: PaymentSession = services.create_payment_session(collection, provider_id="card")
     assert operator.get(action_url(session, "cancel", site="ops")).status_code == 200
+
+
+@pytest.mark.database_independent
+def test_receipt_is_corrected_like_what_was_resolved(operator: Client) -> None:
+    collection = make_collection("38.00")
+    sent = open_form(operator, collection, "mark-as-paid")
+    confirm(operator, collection, "mark-as-paid", sent, amount="25.00")
+    operation = PaymentOperation.objects.get(kind="capture")
+    assert "Correct…" in html(operator, page(operation))
+    sent = open_form(operator, operation, "correct")
+    confirm(
+        operator, operation, "correct", sent, amount="20.00", has_happened="yes", reason="A typing error."
+    )
+    collection.refresh_from_db()
+    assert collection.captured_amount == Decimal(20)

@@ -175,8 +175,8 @@ class CorrectOperation(ResolveOperation):
     service = staticmethod(correct_operation)
 
     def is_offered(self, row: PaymentOperation) -> bool:
-        """Offer it where a person has decided."""
-        return not row.is_open and bool(row.resolution_reason) and row.kind in MONEY_KINDS
+        """Offer it where a person has decided, or has told of money from outside of any provider."""
+        return not row.is_open and row.kind in MONEY_KINDS and (bool(row.resolution_reason) or row.is_receipt)
 
     def check(self, row: PaymentOperation) -> None:
         """Refuse where the provider has reported on it."""
@@ -189,10 +189,14 @@ class CorrectOperation(ResolveOperation):
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
         """Say what was said, and what the books will hold instead."""
-        yield _("So far: %(status)s. %(reason)s") % {
+        said = (
+            resolution_text(row.resolution_reason, row.resolution_evidence) if row.resolution_reason else ""
+        )
+        told = _("So far: %(status)s. %(reason)s") % {
             "status": OperationStatus(row.status).label,
-            "reason": resolution_text(row.resolution_reason, row.resolution_evidence),
+            "reason": said,
         }
+        yield told.strip()
         if values is None:
             yield _("What was booked by mistake stays in the history, and nothing of it in the sums.")
             return

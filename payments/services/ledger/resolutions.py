@@ -266,12 +266,7 @@ def check_correctable(operation: PaymentOperation) -> None:
 
 def _is_by_person(operation: PaymentOperation) -> bool:
     """Return whether a person has resolved an operation, or booked its money as received outside of any provider."""
-    return bool(operation.resolution_reason) or _is_receipt(operation)
-
-
-def _is_receipt(operation: PaymentOperation) -> bool:
-    capture = operation.capture
-    return capture is not None and capture.received_at is not None
+    return bool(operation.resolution_reason) or operation.is_receipt
 
 
 def correct(
@@ -304,7 +299,7 @@ def correct(
     elif was_done:
         _undo(books, operation, row, statement, room)
     if statement.has_happened:
-        if _is_receipt(operation):
+        if operation.is_receipt:
             _hold_again(books, operation.session)
         return resolve(books, operation, statement, resolution)
     _note_as_not_done(books, operation, resolution)
@@ -320,7 +315,7 @@ def _undo(books: Books, operation: PaymentOperation, row: Movement, statement: S
         row.provider_reference, row.is_named_by_person = None, False
     before_amount = row.amount
     returned = _take_back(books, operation, row, room)
-    if _is_receipt(operation):
+    if operation.is_receipt:
         kept = (_amount_of(operation, statement) or ZERO) if statement.has_happened else ZERO
         _let_go(books, row.payment, before_amount - kept - returned)
 
