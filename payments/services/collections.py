@@ -104,7 +104,7 @@ def update_payment_collection(
 
     origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
     performance = perform(collection.pk, claim, origin=origin, scope=WHOLE)
-    books = performance.raise_first()
+    books = performance.raise_first(has_begun=True)
     return hand_over(books, collection, books.collection)
 
 
@@ -137,7 +137,9 @@ def cancel_payment_collection(
     OutcomeUnknownError.
     """
     origin = Origin.of_shop(actor=actor, source=source, by_payer=by_payer)
-    books = perform(collection.pk, claims.claim_everything, origin=origin, scope=WHOLE).raise_first()
+    books = perform(collection.pk, claims.claim_everything, origin=origin, scope=WHOLE).raise_first(
+        has_begun=True
+    )
     return hand_over(books, collection, books.collection)
 
 

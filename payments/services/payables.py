@@ -249,7 +249,7 @@ def _follow_customer(
         books.collection.description = _description_of(resolved)
         return _claim_change_of_hands(books, former_id=former_id, ends_sessions=former != "")
 
-    books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
+    books = perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first(has_begun=True)
     hand_over(books, collection, books.collection)
 
 

@@ -234,13 +234,24 @@ def test_canceling_a_collection_again_changes_nothing(session: PaymentSession, c
     assert session.collection.events.filter(type="collection.canceled").count() == 1
 
 
+def test_amount_that_is_recorded_is_not_said_to_be_unchanged(
+    collection: PaymentCollection, card: Script
+) -> None:
+    services.create_payment_session(collection, provider_id="card")
+    card.next("update", ProviderUnavailableError("connection refused"))
+    with pytest.raises(ProviderUnavailableError, match="A part of this is done"):
+        services.update_payment_collection(collection, amount="80.00")
+    collection.refresh_from_db()
+    assert collection.amount == Decimal(80)
+
+
 def test_canceling_a_collection_goes_on_where_a_provider_could_not_be_reached(
     collection: PaymentCollection, card: Script, wallet: Script
 ) -> None:
     first = services.create_payment_session(collection, provider_id="card", amount="60.00")
     second = services.create_payment_session(collection, provider_id="wallet")
     card.next("cancel", ProviderUnavailableError("connection refused"))
-    with pytest.raises(ProviderUnavailableError):
+    with pytest.raises(ProviderUnavailableError, match="A part of this is done"):
         services.cancel_payment_collection(collection)
     first.refresh_from_db()
     second.refresh_from_db()

@@ -71,13 +71,16 @@ class Performance:
     books: Books
     steps: list[Step]
 
-    def raise_first(self) -> Books:
-        """Raise the first error among the steps, or return the books. All steps have been carried out in any case."""
+    def raise_first(self, *, has_begun: bool = False) -> Books:
+        """Raise the first error among the steps, or return the books. All steps have been carried out in any case.
+
+        With `has_begun`, what the claim itself has changed stays, whatever comes of the steps.
+        """
         try:
             for step in self.steps:
                 step.raise_for_outcome()
         except ProviderUnavailableError as error:
-            if any(step.operation.status == OperationStatus.SUCCEEDED for step in self.steps):
+            if has_begun or any(step.operation.status == OperationStatus.SUCCEEDED for step in self.steps):
                 raise partly_done(error) from error
             raise
         return self.books
