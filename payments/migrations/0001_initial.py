@@ -149,7 +149,7 @@ class Migration(migrations.Migration):
                 ('version', models.PositiveBigIntegerField(default=0, editable=False, verbose_name='version')),
                 ('secret_generation', models.PositiveIntegerField(default=0, editable=False, verbose_name='generation of its secret')),
                 ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='payment_collections', to=settings.AUTH_USER_MODEL, verbose_name='customer')),
-                ('payable_type', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contenttypes.contenttype', verbose_name='payable type')),
+                ('payable_type', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contenttypes.contenttype', verbose_name='payable type')),
             ],
             options={
                 'verbose_name': 'payment collection',

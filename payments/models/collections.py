@@ -85,7 +85,6 @@ class PaymentCollection(DerivedStatusModel):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        db_index=False,
     )
     payable_id = KeyField(_("payable id"), max_length=MAX_KEY, null=True, blank=True)
     payable = PayableForeignKey("payable_type", "payable_id")
