@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+from django.db.models import CheckConstraint, Q, UniqueConstraint
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from payments import ids
-from payments.models.base import KeptQuerySet, RefusableModel, status_has, status_is_known
+from payments.models.base import KeptQuerySet, RefusableModel, index_where_set, status_has, status_is_known
 from payments.models.fields import KeyField, StatusField, transition, was_booked_by_person
 from payments.models.payments import Payment
 from payments.money import AmountField, display_amount
@@ -113,7 +113,7 @@ class Capture(Movement):
                 "payments_capture_succeeded_has_time", Q(succeeded_at__isnull=False), Status.SUCCEEDED
             ),
         ]
-        indexes = [Index(fields=["status", "succeeded_at"], name="payments_cap_succeeded_idx")]
+        indexes = [index_where_set("succeeded_at", name="payments_cap_succeeded_idx")]
 
     @transition("status", source=[Status.PENDING], target=Status.FAILED)
     def fail(self, *, code: str, message: str | Promise) -> None:
@@ -150,7 +150,7 @@ class Refund(Movement):
                 either=[Status.FAILED],
             ),
         ]
-        indexes = [Index(fields=["status", "succeeded_at"], name="payments_ref_succeeded_idx")]
+        indexes = [index_where_set("succeeded_at", name="payments_ref_succeeded_idx")]
 
     @transition("status", source=[Status.PENDING, Status.SUCCEEDED], target=Status.FAILED)
     def fail(self, *, code: str, message: str | Promise) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
+from django.utils import timezone
 
 from payments.exceptions import PaymentError
 from payments.models import (
@@ -44,7 +45,10 @@ ERASED: Final = "[erased]"
 _BLANKED: Final = ("description", "metadata", "context", "input", "saved_method", "sent", "provider_log")
 """Fields that may hold any personal data, and that are no longer needed once no operation is under way."""
 
-_WAITING: Final = (WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED)
+_WAITING: Final = Q(status__in=[WebhookEventStatus.RECEIVED, WebhookEventStatus.DEFERRED]) | Q(
+    status=WebhookEventStatus.FAILED, fact__isnull=False
+)
+"""The events that may still have to be applied: what they tell of money is in no book yet."""
 
 _OF_PAYERS: Final = (OperationKind.INITIATE, OperationKind.UPDATE, OperationKind.AUTHORIZE)
 """The operations with which the customer of that time is to pay; the others are about a payment, whose ever it is."""
@@ -275,12 +279,14 @@ class _Person:
         """
         events = WebhookEvent.objects.all()
         own = events.filter(session__in=[each for each, is_theirs in sessions.items() if is_theirs])
-        own.exclude(status__in=_WAITING).filter(cleared_at__isnull=True).clear()
+        own.with_contents().clear()
+        # What has failed is applied by its fact, if an operator replays it, and read by its payload alone.
+        own.filter(status=WebhookEventStatus.FAILED).update(payload={}, updated_at=timezone.now())
         self._erase_matching(
             events.filter(session__in=[each for each, is_theirs in sessions.items() if not is_theirs]),
             "payload",
         )
-        return tuple(own.filter(status__in=_WAITING).values_list("pk", flat=True))
+        return tuple(own.filter(_WAITING).values_list("pk", flat=True))
 
     def _erase_matching(self, rows: QuerySet[Any], name: str) -> None:
         """Remove the texts from the documents in a field.

@@ -6,7 +6,7 @@ The shop decides what is to be paid (`ResolvedPayable`); a payer only names the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -78,7 +78,7 @@ def open_payment_collection(
     Requests for one payable queue up at its row, so that they all get one collection. An existing collection takes
     over the new amount; a collection in another currency is canceled first. A completed collection is returned as it
     is: nothing is asked for again, and nothing is refunded if the payable costs less now. What other collections of the
-    payable keep isn't asked for again either; one that has nothing left to ask for is canceled.
+    payable have taken, or are still to take, isn't asked for either; one that has nothing left to ask for is canceled.
 
     If `resolved` names another customer, or a guest, the collection changes hands: the former customer no longer sees
     it, its client secret ends, and its unpaid sessions are canceled. These changes follow from what the shop decides,
@@ -97,8 +97,8 @@ def open_payment_collection(
     asker: Any = {"actor": actor, "source": source}
     resolved = _in_one_currency(resolved, Origin.of(**asker), ask_again=ask_again)
     opened = _find_or_create(resolved, by_payer=by_payer, **asker)
-    generation = opened.collection.secret_generation
-    if ask_again is not None and opened.collection.customer_key != key_of(resolved.customer):
+    generations = {row.pk: row.secret_generation for row in opened.unfinished}
+    if ask_again is not None and opened.of_others(resolved):
         resolved = _in_one_currency(ask_again(), Origin.of(**asker))
         opened = _find_or_create(resolved, by_payer=by_payer, **asker)
     collection = opened.collection
@@ -107,11 +107,12 @@ def open_payment_collection(
     if collection.currency_code != normalize_currency(resolved.currency_code):
         # A concurrent request has opened it in another currency, in which this amount means something else.
         raise OperationInProgressError(_("The currency has just changed. Try again."))
-    if collection.customer_key != key_of(resolved.customer):
-        _follow_customer(collection, resolved, Origin.of(**asker), generation=generation)
-    amount = parse_amount(resolved.amount, collection.currency_code) - opened.kept_by_others
+    for row in opened.of_others(resolved):
+        generation = generations.get(row.pk, row.secret_generation)
+        _follow_customer(row, resolved, Origin.of(**asker), generation=generation)
+    amount = parse_amount(resolved.amount, collection.currency_code) - opened.taken_by_others
     if amount <= ZERO and not collection.authorized_amount:
-        perform(collection.pk, claim_everything, origin=Origin.of(**asker), scope=WHOLE).raise_first()
+        perform(collection.pk, _claim_end, origin=Origin.of(**asker), scope=WHOLE).raise_first()
         return open_payment_collection(resolved, by_payer=by_payer, ask_again=ask_again, **asker)
     if collection.amount != amount:
         _bring_up_to_date(collection, amount, **asker)
@@ -123,11 +124,33 @@ def open_payment_collection(
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A payable's collection, whether it was created just now, and what the payable's other collections keep."""
+    """A payable's collection, whether it was created just now, and its other collections that weren't canceled."""
 
     collection: PaymentCollection
     is_new: bool = False
-    kept_by_others: Decimal = ZERO
+    others: Sequence[PaymentCollection] = ()
+
+    @property
+    def unfinished(self) -> list[PaymentCollection]:
+        """The collection, and those of the others for which more is to be paid."""
+        return [self.collection, *(row for row in self.others if row.status != CollectionStatus.COMPLETED)]
+
+    @property
+    def taken_by_others(self) -> Decimal:
+        """What the others have taken, including what was given back, and what they are still to take."""
+        open_ones = self.unfinished
+        return sum(
+            (
+                max(row.amount, row.authorized_amount) if row in open_ones else row.authorized_amount
+                for row in self.others
+                if row.currency_code == self.collection.currency_code
+            ),
+            ZERO,
+        )
+
+    def of_others(self, resolved: ResolvedPayable) -> list[PaymentCollection]:
+        """Return the unfinished ones that have another customer than the one whom the shop names."""
+        return [row for row in self.unfinished if row.customer_key != key_of(resolved.customer)]
 
 
 def _find_or_create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> _Opened:
@@ -145,9 +168,7 @@ def _find_or_create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_
                 return _Opened(collection=created, is_new=True)
             unpaid = [row for row in found if row.status != CollectionStatus.COMPLETED]
             collection = (unpaid or found)[0]
-            others = (row for row in found if row is not collection)
-            kept = (row.kept_amount for row in others if row.currency_code == collection.currency_code)
-            return _Opened(collection=collection, kept_by_others=sum(kept, ZERO))
+            return _Opened(collection=collection, others=[row for row in found if row is not collection])
 
     return repeated(find_or_create)
 
@@ -301,6 +322,11 @@ def _in_one_currency(
     for collection in others:
         perform(collection.pk, _claim_abandonment, origin=origin, scope=WHOLE).raise_first()
     return resolved
+
+
+def _claim_end(books: Books) -> list[PaymentOperation]:
+    """Claim the cancelation of a collection that has nothing left to ask for, unless it has been paid meanwhile."""
+    return [] if books.collection.authorized_amount else claim_everything(books)
 
 
 def _claim_abandonment(books: Books) -> list[PaymentOperation]:

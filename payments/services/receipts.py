@@ -60,11 +60,12 @@ def mark_payment_collection_as_paid(
     provider can't change them: the newest first, the parts of a plan last. `session` names the installment that was
     paid in this way; the others stay.
 
-    What another provider already holds is left for its own capture. After an interruption, repeat this with the same
-    amount to continue. Raises AmountError if less than `amount` is left, also if others have paid or marked a part as
-    paid meanwhile; TransitionError for a canceled collection and for a session that isn't open; InputError for a time
-    in the future or without a time zone, and if the provider is disabled; OperationInProgressError, with no session
-    changed, if one that has to give way is busy; and for the providers' answers as `cancel_payment_session` does.
+    What another provider already holds is left for its own capture. After an interruption, look at the collection
+    before repeating this: what is recorded already is recorded again. Raises AmountError if less than `amount` is
+    left, also if others have paid or marked a part as paid meanwhile; TransitionError for a canceled collection and
+    for a session that isn't open; InputError for a time in the future or without a time zone, and if the provider
+    is disabled; OperationInProgressError, with no session changed, if one that has to give way is busy; and for the
+    providers' answers as `cancel_payment_session` does.
     """
     check_no_transaction()
     Origin.of_shop(actor=actor, source=source, by_payer=by_payer)

@@ -50,9 +50,9 @@ class Search:
     ) -> QuerySet[Any]:
         """Narrow a queryset down to the rows that match a text; `further` are more queries of matching keys.
 
-        Customers are searched only where nothing else matches, since that takes long without an index of the shop's.
-        A path through a model that the user may not view finds nothing: otherwise hidden values could be guessed
-        letter by letter.
+        Customers, and what is `further`, are searched only where no id or reference matches: customers take long
+        without an index of the shop's. A path through a model that the user may not view finds nothing: otherwise
+        hidden values could be guessed letter by letter.
         """
         term = text.strip()
         if not term:
@@ -62,10 +62,11 @@ class Search:
         def is_open(path: str) -> bool:
             return all(map(may_view, _models_read(model, path)))
 
-        found = _joined(*self._ways(model, term, is_open), *further)
-        is_customer = self.customer and is_open(self.customer) and not is_own_id(term)
-        if is_customer and (found is None or not found.exists()):
-            found = _through(model, f"{self.customer}__in", _customers(term))
+        found = _joined(*self._ways(model, term, is_open))
+        if found is None or not found.exists():
+            by_customer = self.customer and is_open(self.customer) and not is_own_id(term)
+            customers = [_through(model, f"{self.customer}__in", _customers(term))] if by_customer else []
+            found = _joined(*further, *customers)
         return queryset.none() if found is None else queryset.filter(pk__in=found)
 
     def _ways(self, model: type[Model], term: str, is_open: Callable[[str], bool]) -> Iterator[QuerySet[Any]]:

@@ -299,6 +299,15 @@ def test_search_finds_the_collection_by_any_id_reference_or_customer(
     assert not operator.get(listing(models.PaymentCollection), {"q": "nobody"}).context["cl"].result_list
 
 
+def test_search_finds_a_customers_collections_beside_those_that_the_shops_own_search_finds(
+    eventful: models.PaymentCollection, operator: Client
+) -> None:
+    make_collection()
+    named = make_collection(number="Anna 1")
+    found = operator.get("/ops/payments/paymentcollection/", {"q": "anna"}).context["cl"].result_list
+    assert {row.pk for row in found} == {eventful.pk, named.pk}
+
+
 def test_search_for_an_id_of_another_kind_finds_nothing_wrong(operator: Client) -> None:
     collection = make_collection()
     assert listed(operator, listing(models.PaymentCollection, "?q=pay_0000")) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -255,6 +256,25 @@ def test_mistaken_word_is_contradicted_once_the_provider_is_asked(script: Script
     assert needing_attention() == [f"{code}_not_confirmed"]
     assert CASES[kind].is_done(_session(operation.collection))
     assert_invariants(operation.collection)
+
+
+def test_second_mistaken_word_is_contradicted_as_the_first(script: Script) -> None:
+    first = in_attention(CASES["capture"], script)
+    services.resolve_operation(first, has_happened=True, reason="Seen.")
+    state(first.session, STATED["capture"])
+    services.correct_operation(first, has_happened=False, reason="A mistake.")
+    report = PaymentOperation.objects.get(status="attention")
+    services.resolve_operation(report, has_happened=True, reason="Known.")
+    script.next("capture", TimeoutError())
+    with pytest.raises(PaymentError):
+        services.capture_payment(_payment(first.collection), amount="30.00")
+    second = PaymentOperation.objects.get(collection=first.collection, status="unknown")
+    long_ago = timezone.now() - timedelta(hours=1)
+    QuerySet(PaymentOperation).filter(pk=second.pk).update(unclear_since=long_ago)
+    services.resolve_operation(second, has_happened=True, reason="Seen.")
+    for _again in range(2):
+        state(second.session, STATED["capture"])
+    assert needing_attention() == ["capture_not_confirmed"]
 
 
 @pytest.mark.parametrize("kind", STATED)

@@ -317,6 +317,21 @@ def test_event_that_is_not_applied_yet_waits(customer: AbstractBaseUser, script:
     assert (event.payload, event.fact) == ({}, None)
 
 
+@pytest.mark.shows(
+    "A customer is erased, of whom an event that couldn't be applied tells",
+    "It can still be applied, so it is named; only what an operator can read of it is gone",
+)
+def test_event_that_has_failed_keeps_what_it_tells_of_the_money(
+    customer: AbstractBaseUser, script: Script
+) -> None:
+    session = services.create_payment_session(collection_of(customer), provider_id="scripted")
+    fact = {"currency_code": "eur", "status": "authorized"}
+    event = WebhookEventFactory.create(session=session, failed=True, payload={"payer": EMAIL}, fact=fact)
+    assert services.erase_customer(customer).webhook_events == (event.pk,)
+    event.refresh_from_db()
+    assert (event.payload, event.fact) == ({}, fact)
+
+
 def test_account_at_stripe_is_deleted(customer: AbstractBaseUser, stripe: FakeStripe) -> None:
     holder = services.create_account_holder(customer, provider_id="stripe")
     reference = str(holder.provider_reference)

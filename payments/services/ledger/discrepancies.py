@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from payments.ids import new_operation_id
 from payments.models import PaymentOperation, PaymentSession
@@ -13,6 +13,14 @@ from payments.services.ledger.books import Books, UnreadReportsError
 from payments.services.ledger.history import DISCREPANCY
 from payments.services.ledger.operations import note_attention
 from payments.states import AttentionReason, OperationKind, OperationStatus
+
+_WORDS_OF_PERSONS: Final = frozenset(
+    {
+        AttentionReason.AUTHORIZATION_NOT_CONFIRMED,
+        AttentionReason.CAPTURE_NOT_CONFIRMED,
+        AttentionReason.REFUND_NOT_CONFIRMED,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +57,12 @@ class Discrepancy:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies a discrepancy within its session: not `expected`, which may have changed meanwhile."""
-        return self.code, self.reported
+        """What identifies a discrepancy within its session: not `expected`, which may have changed meanwhile.
+
+        Where a person's word isn't confirmed, the word makes it another one.
+        """
+        is_word = self.code in _WORDS_OF_PERSONS
+        return self.code, f"{self.expected} {self.reported}" if is_word else self.reported
 
     @property
     def entry(self) -> dict[str, str]:

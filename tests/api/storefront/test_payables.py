@@ -256,6 +256,69 @@ def test_money_that_comes_back_late_is_not_asked_for_again(make_order: MakeOrder
     assert empty.status == CollectionStatus.CANCELED
 
 
+@pytest.mark.shows(
+    "An order has a second collection before the first is paid",
+    "Each is asked for its own share; what the first is still to take isn't asked for in the second",
+)
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_what_another_collection_is_still_to_take_is_not_asked_for(
+    make_order: MakeOrder, is_begun: bool
+) -> None:
+    order = make_order(total="100", currency_code="eur")
+    first, _is_new = open_payment_collection(resolved(order))
+    plan = services.create_installment_plan(first, provider_id="scripted", count=2, interval="month")
+    if is_begun:
+        services.authorize_payment_session(plan[0])
+    order.total = Decimal(120)
+    services.create_payment_collection(amount="20", currency_code="eur", payable=order)
+    assert pay(order).amount == Decimal(20)
+
+
+@pytest.mark.django_db
+def test_what_was_given_back_in_another_collection_counts_as_in_one(make_order: MakeOrder) -> None:
+    order = make_order(total="100", currency_code="eur")
+    services.refund_payment(pay(order).payments.get(), amount="30")
+    order.total = Decimal(120)  # 90 is its price, 30 was given back
+    services.create_payment_collection(amount="20", currency_code="eur", payable=order)
+    assert (pay(order).amount, kept(order)) == (Decimal(20), Decimal(90))
+
+
+@pytest.mark.django_db
+def test_every_unfinished_collection_changes_hands(make_order: MakeOrder, shopper: Any) -> None:
+    order = make_order(total="100", currency_code="eur")
+    former = CustomerFactory.create()
+    first, _is_new = open_payment_collection(resolved(order, customer=former))
+    services.create_payment_collection(amount="20", currency_code="eur", payable=order, customer=former)
+    order.total = Decimal(120)
+    open_payment_collection(resolved(order, customer=shopper))
+    assert set(PaymentCollection.objects.values_list("customer", flat=True)) == {shopper.pk}
+    first.refresh_from_db()
+    assert first.secret_generation == 1
+
+
+@pytest.mark.django_db
+def test_collection_that_is_paid_while_it_is_found_empty_keeps_its_money(
+    make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_order(total="100", currency_code="eur")
+    pay(order)
+    second = services.create_payment_collection(amount="20", currency_code="eur", payable=order)
+    claim, performed = payables._claim_end, vars(payables)["perform"]
+
+    def perform_later(collection_id: str, given: Any, **options: Any) -> Any:
+        if given is claim and not second.payments.exists():
+            services.authorize_payment_session(
+                services.create_payment_session(second, provider_id="scripted")
+            )
+        return performed(collection_id, given, **options)
+
+    monkeypatch.setattr(payables, "perform", perform_later)
+    with pytest.raises(TransitionError):
+        open_payment_collection(resolved(order))
+    assert second.payments.get().canceled_amount == 0
+
+
 @pytest.mark.django_db
 def test_what_is_held_in_two_collections_for_less_than_both_is_refused(make_order: MakeOrder) -> None:
     order = make_order(total="100", currency_code="eur")
