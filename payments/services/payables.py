@@ -77,8 +77,9 @@ def open_payment_collection(
 
     Requests for one payable queue up at its row, so that they all get one collection. An existing collection takes
     over the new amount; a collection in another currency is canceled first. A completed collection is returned as it
-    is: nothing is asked for again, and nothing is refunded if the payable costs less now. What other collections of the
-    payable have taken, or are still to take, isn't asked for either; one that has nothing left to ask for is canceled.
+    is: nothing is asked for again, and nothing is refunded if the payable costs less now. If the payable has several
+    collections, they are together for its price: the newest keeps what it is still to take, the older ones give way,
+    and one that has nothing left to ask for is canceled.
 
     If `resolved` names another customer, or a guest, the collection changes hands: the former customer no longer sees
     it, its client secret ends, and its unpaid sessions are canceled. These changes follow from what the shop decides,
@@ -101,21 +102,17 @@ def open_payment_collection(
     if ask_again is not None and opened.of_others(resolved):
         resolved = _in_one_currency(ask_again(), Origin.of(**asker))
         opened = _find_or_create(resolved, by_payer=by_payer, **asker)
-    collection = opened.collection
     if opened.is_new:
-        return collection, True
-    if collection.currency_code != normalize_currency(resolved.currency_code):
+        return opened.collection, True
+    if opened.collection.currency_code != normalize_currency(resolved.currency_code):
         # A concurrent request has opened it in another currency, in which this amount means something else.
         raise OperationInProgressError(_("The currency has just changed. Try again."))
     for row in opened.of_others(resolved):
         generation = generations.get(row.pk, row.secret_generation)
         _follow_customer(row, resolved, Origin.of(**asker), generation=generation)
-    amount = parse_amount(resolved.amount, collection.currency_code) - opened.taken_by_others
-    if amount <= ZERO and not collection.authorized_amount:
-        perform(collection.pk, _claim_end, origin=Origin.of(**asker), scope=WHOLE).raise_first()
+    if _share_out(opened, resolved, asker):
         return open_payment_collection(resolved, by_payer=by_payer, ask_again=ask_again, **asker)
-    if collection.amount != amount:
-        _bring_up_to_date(collection, amount, **asker)
+    collection = opened.collection
     if collection.customer_key != key_of(resolved.customer):
         # It has changed hands during a call to a provider: what it is now isn't for whom this was asked.
         raise _changed_hands()
@@ -124,51 +121,72 @@ def open_payment_collection(
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A payable's collection, whether it was created just now, and its other collections that weren't canceled."""
+    """A payable's collections that weren't canceled, the newest first, and whether the only one is new."""
 
-    collection: PaymentCollection
+    rows: Sequence[PaymentCollection]
     is_new: bool = False
-    others: Sequence[PaymentCollection] = ()
 
     @property
-    def unfinished(self) -> list[PaymentCollection]:
-        """The collection, and those of the others for which more is to be paid."""
-        return [self.collection, *(row for row in self.others if row.status != CollectionStatus.COMPLETED)]
+    def unfinished(self) -> Sequence[PaymentCollection]:
+        """Those that aren't completed, or else the newest of all."""
+        return [row for row in self.rows if row.status != CollectionStatus.COMPLETED] or self.rows[:1]
 
     @property
-    def taken_by_others(self) -> Decimal:
-        """What the others have taken, including what was given back, and what they are still to take."""
-        open_ones = self.unfinished
-        return sum(
-            (
-                max(row.amount, row.authorized_amount) if row in open_ones else row.authorized_amount
-                for row in self.others
-                if row.currency_code == self.collection.currency_code
-            ),
-            ZERO,
-        )
+    def collection(self) -> PaymentCollection:
+        """The newest for which more is to be paid, or else the newest of the unfinished."""
+        return next((row for row in self.unfinished if _rest_of(row) > ZERO), self.unfinished[0])
 
     def of_others(self, resolved: ResolvedPayable) -> list[PaymentCollection]:
         """Return the unfinished ones that have another customer than the one whom the shop names."""
         return [row for row in self.unfinished if row.customer_key != key_of(resolved.customer)]
 
+    def shares(self, price: Decimal) -> list[tuple[PaymentCollection, Decimal]]:
+        """Return for how much of a price (major units) each unfinished one is to be from now on, the oldest first.
+
+        All have what they have taken already, including what was given back. Of what is left, the newest keeps what it
+        is still to take, and the older ones give way; what is new is for the one that is opened.
+        """
+        currency = self.collection.currency_code
+        left = price - sum(
+            (row.authorized_amount for row in self.rows if row.currency_code == currency), ZERO
+        )
+        shares: dict[str, Decimal] = {}
+        for row in self.unfinished:
+            rest = max(min(_rest_of(row), left), ZERO)
+            shares[row.pk] = row.authorized_amount + rest
+            left -= rest
+        shares[self.collection.pk] += left
+        return [(row, shares[row.pk]) for row in reversed(self.unfinished)]
+
+
+def _rest_of(collection: PaymentCollection) -> Decimal:
+    return collection.amount - collection.authorized_amount
+
+
+def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> bool:
+    """Have a payable's collections together be for its price; return whether one with nothing to ask for was ended."""
+    has_ended = False
+    for row, amount in opened.shares(parse_amount(resolved.amount, opened.collection.currency_code)):
+        if amount <= ZERO and not row.authorized_amount:
+            perform(row.pk, _claim_end, origin=Origin.of(**asker), scope=WHOLE).raise_first(has_begun=True)
+            has_ended = True
+        elif row.amount != amount:
+            _bring_up_to_date(row, amount, **asker)
+    return has_ended
+
 
 def _find_or_create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> _Opened:
-    """Return a payable's collection: the newest that can still be paid, or else the newest completed one, or a new one.
-
-    One that there is already is returned unchanged.
-    """
+    """Return a payable's collections, unchanged, or a new one."""
 
     def find_or_create() -> _Opened:
         with _locked(resolved.payable):
             rows = PaymentCollection.objects.for_payable(resolved.payable)
             found = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
-            if not found:
-                created = _create(resolved, actor=actor, source=source, by_payer=by_payer)
-                return _Opened(collection=created, is_new=True)
-            unpaid = [row for row in found if row.status != CollectionStatus.COMPLETED]
-            collection = (unpaid or found)[0]
-            return _Opened(collection=collection, others=[row for row in found if row is not collection])
+            if found:
+                return _Opened(rows=found)
+            return _Opened(
+                rows=[_create(resolved, actor=actor, source=source, by_payer=by_payer)], is_new=True
+            )
 
     return repeated(find_or_create)
 

@@ -63,10 +63,12 @@ class Search:
             return all(map(may_view, _models_read(model, path)))
 
         found = _joined(*self._ways(model, term, is_open))
-        if found is None or not found.exists():
+        if found is None or not queryset.filter(pk__in=found).exists():
             by_customer = self.customer and is_open(self.customer) and not is_own_id(term)
             customers = [_through(model, f"{self.customer}__in", _customers(term))] if by_customer else []
-            found = _joined(*further, *customers)
+            found = _joined(*customers, *further)
+        elif further := tuple(further):
+            found = _joined(*self._ways(model, term, is_open), *further)
         return queryset.none() if found is None else queryset.filter(pk__in=found)
 
     def _ways(self, model: type[Model], term: str, is_open: Callable[[str], bool]) -> Iterator[QuerySet[Any]]:

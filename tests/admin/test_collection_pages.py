@@ -306,6 +306,9 @@ def test_search_finds_a_customers_collections_beside_those_that_the_shops_own_se
     named = make_collection(number="Anna 1")
     found = operator.get("/ops/payments/paymentcollection/", {"q": "anna"}).context["cl"].result_list
     assert {row.pk for row in found} == {eventful.pk, named.pk}
+    numbered = make_collection(number=f"No. {eventful.payable_id}")
+    found = operator.get("/ops/payments/paymentcollection/", {"q": eventful.payable_id}).context["cl"]
+    assert {eventful.pk, numbered.pk} <= {row.pk for row in found.result_list}
 
 
 def test_search_for_an_id_of_another_kind_finds_nothing_wrong(operator: Client) -> None:

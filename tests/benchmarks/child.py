@@ -75,13 +75,13 @@ def main() -> None:
             answers.flush()
 
 
-def set_up(url: str, *, prepared: bool) -> None:
-    """Set Django up with the tests' project on this database."""
+def set_up(url: str, *, prepared: bool, keeps: bool = True) -> None:
+    """Set Django up with the tests' project on this database; a thread keeps its connection, unless told otherwise."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     database = parse_database_url(url)
     if prepared and database["ENGINE"].endswith("postgresql"):
         database["OPTIONS"] |= PREPARED
-    settings.DATABASES["default"] = database
+    settings.DATABASES["default"] = database | {"CONN_MAX_AGE": None if keeps else 0}
     django.setup()
 
 

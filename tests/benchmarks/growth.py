@@ -74,8 +74,14 @@ FILTERS: Final = {
         "order=created_at",
         "provider=system&status=partially_refunded",
     ),
-    "payment-collections": ("status=completed", "status=awaiting", "status=canceled", "order=created_at"),
-    "payment-sessions": ("status=error", "status=authorized", "provider=system"),
+    "payment-collections": (
+        "amount_gte=1000",
+        "status=completed",
+        "status=awaiting",
+        "status=canceled",
+        "order=created_at",
+    ),
+    "payment-sessions": ("amount_gte=1000", "status=error", "status=authorized", "provider=system"),
     "operations": ("status=attention", "kind=capture", "status=succeeded"),
     "webhook-events": ("status=failed", "status=applied"),
 }
@@ -106,7 +112,6 @@ def main(arguments: Sequence[str]) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     if chosen.url:
         settings.ALLOWED_HOSTS = ["testserver"]
-        settings.DATABASES["default"]["CONN_MAX_AGE"] = None
         child.set_up(chosen.url, prepared=False)
         sys.stdout.write(json.dumps(asdict(measure(chosen.payments[0], seeks=chosen.seeks))))
         return

@@ -133,6 +133,11 @@ USED_ELSEWHERE: Final = {
     "payments_op_resolved_by_idx": "a user is deleted",
     "payments_pay_status_idx": "payments of a rare status; of few rows the newest are looked through instead",
     "payments_wh_uncleared_idx": "what is to be pruned; few rows are found by their status as well",
+    "payments_payment_provider_id_b15a014f": "payments of a rare provider",
+    "payments_paymentoperation_provider_id_d9913e38": "operations of a rare provider",
+    "payments_paymentsession_provider_id_2815de86": "sessions of a rare provider",
+    "payments_webhookevent_provider_id_6e3d6398": "webhook events of a rare provider",
+    "payments_accountholder_provider_id_b1f2ffbb": "account holders of a rare provider",
     "payments_refund_reason_id_01208762": "a refund reason is deleted",
     "payments_refundreason_label_41633a29_like": "Django's own",
 }

@@ -258,6 +258,20 @@ def test_mistaken_word_is_contradicted_once_the_provider_is_asked(script: Script
     assert_invariants(operation.collection)
 
 
+def test_word_about_a_refund_that_is_pending_at_the_provider_is_not_contradicted(script: Script) -> None:
+    operation = in_attention(CASES["refund"], script)
+    services.resolve_operation(operation, has_happened=True, reason="Seen.")
+    pending = MovementFact(
+        kind=MovementKind.REFUND,
+        status=MovementStatus.PENDING,
+        amount=Decimal(60),
+        currency_code="eur",
+        operation_id=operation.pk,
+    )
+    state(operation.session, {**STATED["refund"], "movements": (pending,)})
+    assert needing_attention() == []
+
+
 def test_second_mistaken_word_is_contradicted_as_the_first(script: Script) -> None:
     first = in_attention(CASES["capture"], script)
     services.resolve_operation(first, has_happened=True, reason="Seen.")

@@ -74,7 +74,10 @@ class MovementRecorder:
             for movement in fact.movements:
                 if movement.kind == kind:
                     self._record_movement(movement, total)
-            self._record_total(kind, total)
+            is_waiting = any(
+                each.kind == kind and each.status == MovementStatus.PENDING for each in fact.movements
+            )
+            self._record_total(kind, total, is_waiting=is_waiting)
 
     def _record_movement(self, movement: MovementFact, total: Decimal | None) -> None:
         operation = self._operation_of(movement)
@@ -263,8 +266,10 @@ class MovementRecorder:
         )
         return next((row for row in like if self._operation_on(row) is None), None)
 
-    def _record_total(self, kind: MovementKind, total: Decimal | None) -> None:
+    def _record_total(self, kind: MovementKind, total: Decimal | None, *, is_waiting: bool) -> None:
         """Explain a cumulative amount that is higher than the sum of the rows.
+
+        With `is_waiting`, movements that the provider reports as pending may come to be in the total.
 
         The pending rows that add up to the difference have succeeded. If none do, the difference is a new movement.
         If several combinations do, all rows stay pending, since a guess isn't a fact, and a person has to decide.
@@ -274,7 +279,7 @@ class MovementRecorder:
         # word is in the sum, and the provider was asked since, a person looks at it.
         if missing is not None and missing >= ZERO:
             self._confirm(kind)
-        elif missing is not None and self._has_word(kind):
+        elif missing is not None and not is_waiting and self._has_word(kind):
             self._differ(AttentionReason(f"{kind}_not_confirmed"), self._sum(kind), total, None)
         is_silent = kind == MovementKind.REFUND and self.has_refused_refund
         if missing is None or missing <= ZERO or is_silent:

@@ -284,6 +284,49 @@ def test_what_was_given_back_in_another_collection_counts_as_in_one(make_order: 
     assert (pay(order).amount, kept(order)) == (Decimal(20), Decimal(90))
 
 
+@pytest.mark.shows(
+    "An order has several collections, some of them forgotten or paid in part, and its price changes",
+    "The payer is asked for exactly what is left of the price; the newest keeps its share, the older ones give way",
+)
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("price", "made", "amounts"),
+    [
+        (100, [(100, 0), (100, 40)], [None, 100]),
+        (100, [(100, 0), (100, 0)], [None, 100]),
+        (100, [(100, 0), (20, 20)], [80, 20]),
+        (110, [(100, 50), (20, 20)], [90, 20]),
+        (100, [(100, 60), (40, 10)], [60, 40]),
+        (100, [(100, 60), (40, 40)], [60, 40]),
+        (150, [(100, 0), (20, 20)], [130, 20]),
+        (150, [(100, 100), (20, 5)], [100, 50]),
+        (130, [(50, 0), (50, 0), (30, 0)], [50, 50, 30]),
+    ],
+)
+def test_collections_of_an_order_are_together_for_its_price(
+    make_order: MakeOrder, price: int, made: list[tuple[int, int]], amounts: list[int | None]
+) -> None:
+    order = make_order(total=str(price), currency_code="eur")
+    collections = [
+        services.create_payment_collection(amount=amount, currency_code="eur", payable=order)
+        for amount, _held in made
+    ]
+    for collection, (_amount, held) in zip(collections, made, strict=True):
+        if held:
+            session = services.create_payment_session(collection, provider_id="scripted", amount=held)
+            services.authorize_payment_session(session)
+
+    opened, is_new = open_payment_collection(resolved(order))
+
+    assert not is_new
+    for collection, amount in zip(collections, amounts, strict=True):
+        collection.refresh_from_db()
+        assert (None if collection.status == CollectionStatus.CANCELED else collection.amount) == amount
+    left = price - sum(held for _amount, held in made)
+    assert (opened.amount > opened.authorized_amount) == (left > 0)
+    assert open_payment_collection(resolved(order)) == (opened, False)
+
+
 @pytest.mark.django_db
 def test_every_unfinished_collection_changes_hands(make_order: MakeOrder, shopper: Any) -> None:
     order = make_order(total="100", currency_code="eur")
