@@ -37,7 +37,7 @@ from payments.states import OperationStatus as Status
 
 def _was_decided(operation: Any) -> bool:
     """Return whether a person has resolved an operation, or booked its money as received outside of any provider."""
-    return bool(operation.resolution_reason or (operation.capture and operation.capture.received_at))
+    return bool(operation.resolution_reason) or operation.is_receipt
 
 
 class PaymentOperationQuerySet(KeptQuerySet["PaymentOperation"]):
@@ -209,6 +209,8 @@ class PaymentOperation(RefusableModel, LeasedModel):
     def is_open(self) -> bool:
         """Whether the operation may still stand for money."""
         return self.status in OPEN_OPERATION_STATUSES
+
+    was_decided = property(_was_decided)
 
     @property
     def is_receipt(self) -> bool:

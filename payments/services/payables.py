@@ -104,7 +104,7 @@ def open_payment_collection(
         opened = _find_or_create(resolved, by_payer=by_payer, **asker)
     if opened.is_new:
         return opened.collection, True
-    if opened.collection.currency_code != normalize_currency(resolved.currency_code):
+    if any(row.currency_code != normalize_currency(resolved.currency_code) for row in opened.rows):
         # A concurrent request has opened it in another currency, in which this amount means something else.
         raise OperationInProgressError(_("The currency has just changed. Try again."))
     for row in opened.of_others(resolved):
@@ -146,10 +146,7 @@ class _Opened:
         All have what they have taken already, including what was given back. Of what is left, the newest keeps what it
         is still to take, and the older ones give way; what is new is for the one that is opened.
         """
-        currency = self.collection.currency_code
-        left = price - sum(
-            (row.authorized_amount for row in self.rows if row.currency_code == currency), ZERO
-        )
+        left = price - sum((row.authorized_amount for row in self.rows), ZERO)
         shares: dict[str, Decimal] = {}
         for row in self.unfinished:
             rest = max(min(_rest_of(row), left), ZERO)

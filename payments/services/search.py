@@ -62,13 +62,12 @@ class Search:
         def is_open(path: str) -> bool:
             return all(map(may_view, _models_read(model, path)))
 
-        found = _joined(*self._ways(model, term, is_open))
+        ways = list(self._ways(model, term, is_open))
+        found = _joined(*ways)
         if found is None or not queryset.filter(pk__in=found).exists():
             by_customer = self.customer and is_open(self.customer) and not is_own_id(term)
-            customers = [_through(model, f"{self.customer}__in", _customers(term))] if by_customer else []
-            found = _joined(*customers, *further)
-        elif further := tuple(further):
-            found = _joined(*self._ways(model, term, is_open), *further)
+            ways = [_through(model, f"{self.customer}__in", _customers(term))] if by_customer else []
+        found = _joined(*ways, *further)
         return queryset.none() if found is None else queryset.filter(pk__in=found)
 
     def _ways(self, model: type[Model], term: str, is_open: Callable[[str], bool]) -> Iterator[QuerySet[Any]]:

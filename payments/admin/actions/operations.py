@@ -176,7 +176,7 @@ class CorrectOperation(ResolveOperation):
 
     def is_offered(self, row: PaymentOperation) -> bool:
         """Offer it where a person has decided, or has told of money from outside of any provider."""
-        return not row.is_open and row.kind in MONEY_KINDS and (bool(row.resolution_reason) or row.is_receipt)
+        return not row.is_open and row.kind in MONEY_KINDS and row.was_decided
 
     def check(self, row: PaymentOperation) -> None:
         """Refuse where the provider has reported on it."""
@@ -189,12 +189,9 @@ class CorrectOperation(ResolveOperation):
 
     def effects(self, row: PaymentOperation, values: Values | None = None) -> Iterable[Text]:
         """Say what was said, and what the books will hold instead."""
-        said = (
-            resolution_text(row.resolution_reason, row.resolution_evidence) if row.resolution_reason else ""
-        )
         told = _("So far: %(status)s. %(reason)s") % {
             "status": OperationStatus(row.status).label,
-            "reason": said,
+            "reason": resolution_text(row.resolution_reason, row.resolution_evidence),
         }
         yield told.strip()
         if values is None:

@@ -251,7 +251,7 @@ def resolve(
 
 def check_correctable(operation: PaymentOperation) -> None:
     """Raise TransitionError if no person has decided about an operation, or the provider has reported it since."""
-    if operation.is_open or not _is_by_person(operation) or operation.kind not in MONEY_KINDS:
+    if operation.is_open or not operation.was_decided or operation.kind not in MONEY_KINDS:
         raise TransitionError(
             _("Only an authorization, capture or refund that a person has resolved can be corrected."),
             code="not_correctable",
@@ -262,11 +262,6 @@ def check_correctable(operation: PaymentOperation) -> None:
             _("The provider has told of this, so it can't be corrected: refund or cancel it instead."),
             code="already_recorded",
         )
-
-
-def _is_by_person(operation: PaymentOperation) -> bool:
-    """Return whether a person has resolved an operation, or booked its money as received outside of any provider."""
-    return bool(operation.resolution_reason) or operation.is_receipt
 
 
 def correct(
