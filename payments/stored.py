@@ -1,4 +1,4 @@
-"""Moments and messages as rows store them, and their conversion back.
+"""Moments, days and messages as rows store them, and their conversion back.
 
 Datetimes in rows are naive if `USE_TZ` is off. Messages are stored untranslated, and translated later for each reader;
 a third party's own messages aren't in a catalog, so every reader gets them unchanged.
@@ -6,7 +6,7 @@ a third party's own messages aren't in a catalog, so every reader gets them unch
 
 from __future__ import annotations
 
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time
 
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -33,6 +33,18 @@ def aware_moment(moment: datetime) -> datetime:
     if timezone.is_aware(moment):
         return moment
     return timezone.make_aware(moment, timezone.get_default_timezone())
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day of a row's datetime in the shop's time zone."""
+    return aware_moment(moment).astimezone(timezone.get_default_timezone()).date()
+
+
+def beginning(day: date) -> datetime:
+    """Return the moment at which a day begins in the shop's time zone, as rows store it."""
+    return stored_moment(
+        timezone.make_aware(datetime.combine(day, time.min), timezone.get_default_timezone())
+    )
 
 
 def kept_words(words: str | Promise | PaymentError) -> str:

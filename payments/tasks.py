@@ -59,3 +59,9 @@ def notify_due(limit: int = 100) -> int:
 def charge_due(limit: int = 100) -> int:
     """Charge up to `limit` due installments of automatic plans with their customers' saved payment methods."""
     return run_job("charges", limit)
+
+
+@_task
+def sum_days(limit: int = 100) -> int:
+    """Keep the sums of up to `limit` days that are over."""
+    return run_job("summaries", limit)

@@ -19,7 +19,7 @@ PROVIDER_NAMES: Final = {"simulator": _("Card"), "system": _("Bank transfer")}
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentPart:
-    """Be one part of an order's payment: an amount with one provider, and what became of it."""
+    """One part of an order's payment: an amount with one provider, and what became of it."""
 
     name: object
     amount: Decimal
@@ -33,10 +33,10 @@ class PaymentPart:
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentOverview:
-    """Add up an order's payment. All amounts are in major units of the order's currency."""
+    """An order's payment in all. All amounts are in major units of the order's currency."""
 
-    collection: PaymentCollection | None
     total: Decimal
+    is_canceled: bool = False
     paid: Decimal = ZERO
     held: Decimal = ZERO
     refunded: Decimal = ZERO
@@ -50,23 +50,23 @@ class PaymentOverview:
     @property
     def is_payable(self) -> bool:
         """Whether the payer can still do something about it."""
-        is_over = self.collection is not None and self.collection.status == CollectionStatus.CANCELED
-        return self.open > ZERO and not is_over
+        return self.open > ZERO and not self.is_canceled
 
 
 def overview_of(order: Order) -> PaymentOverview:
     """Return what there is to say about an order's payment."""
-    collection = PaymentCollection.objects.for_payable(order).first()
-    if collection is None:
-        return PaymentOverview(collection=None, total=order.total)
-    sessions = collection.sessions.select_related("authorized_payment").order_by("created_at", "id")
+    rows = list(PaymentCollection.objects.for_payable(order))
+    alive = [row for row in rows if row.status != CollectionStatus.CANCELED]
+    shown = alive or rows[:1]
+    sessions = PaymentSession.objects.filter(collection__in=shown).select_related("authorized_payment")
+    captured = sum((row.captured_amount for row in shown), ZERO)
     return PaymentOverview(
-        collection=collection,
-        total=collection.amount,
-        paid=collection.captured_amount,
-        held=collection.authorized_amount - collection.captured_amount,
-        refunded=collection.refunded_amount,
-        parts=[_part(session) for session in sessions if _is_worth_showing(session)],
+        total=sum((row.amount for row in shown), ZERO) if shown else order.total,
+        is_canceled=bool(rows) and not alive,
+        paid=captured,
+        held=sum((row.authorized_amount for row in shown), ZERO) - captured,
+        refunded=sum((row.refunded_amount for row in shown), ZERO),
+        parts=[_part(row) for row in sessions.order_by("created_at", "id") if _is_worth_showing(row)],
     )
 
 

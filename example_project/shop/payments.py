@@ -4,8 +4,9 @@ The resolver says what a reference of the storefront stands for, how much that i
 The receiver moves an order on when its money has: it is confirmed once all of it is held, and paid once it is taken.
 
 Signals come after the commit of what they tell, maybe more than once and maybe late. So the receiver looks at where the
-collection stands now, and doesn't trust the order in which it hears of things. And it looks at what the order costs
-now, for that may have changed while somebody paid.
+order's collections stand now, and doesn't trust the order in which it hears of things: one of them may have been
+canceled because another one has taken everything. And it looks at what the order costs now, for that may have changed
+while somebody paid.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from example_project.shop.access import find_order
 from example_project.shop.models import Order, OrderStatus
 from payments import signals
 from payments.models import PaymentCollection
+from payments.money import ZERO
 from payments.services import ResolvedPayable, is_held_for
 from payments.states import CollectionStatus
 
@@ -53,19 +55,20 @@ def connect() -> None:
 
 
 def update_order(collection: PaymentCollection, **_signal: Any) -> None:
-    """Bring the order's status in line with where its collection stands."""
-    current = PaymentCollection.objects.get(pk=collection.pk)
-    order = current.payable
+    """Bring the order's status in line with where its collections stand."""
+    order = collection.payable
     if isinstance(order, Order):
-        Order.objects.filter(pk=order.pk).update(status=_status_for(order, current))
+        Order.objects.filter(pk=order.pk).update(status=_status_for(order))
 
 
-def _status_for(order: Order, collection: PaymentCollection) -> OrderStatus:
-    """Return how far an order is, measured by what it costs now: it may have changed since it was opened to be paid."""
-    if collection.status == CollectionStatus.CANCELED:
-        return OrderStatus.REFUNDED if collection.is_fully_refunded else OrderStatus.CANCELED
-    costs = order.total - collection.refunded_amount  # what this shop gives back, it doesn't ask for again
+def _status_for(order: Order) -> OrderStatus:
+    """Return how far an order is, by all its collections and by what it costs now: it may have changed meanwhile."""
+    rows = list(PaymentCollection.objects.for_payable(order))
+    if all(row.status == CollectionStatus.CANCELED for row in rows):
+        return OrderStatus.REFUNDED if any(row.is_fully_refunded for row in rows) else OrderStatus.CANCELED
+    taken = sum((row.captured_amount for row in rows), ZERO)
+    given_back = sum((row.refunded_amount for row in rows if row.currency_code == order.currency_code), ZERO)
+    costs = order.total - given_back  # what this shop gives back, it doesn't ask for again
     if is_held_for(order, amount=costs, currency_code=order.currency_code):
-        is_taken = collection.status == CollectionStatus.COMPLETED
-        return OrderStatus.PAID if is_taken else OrderStatus.CONFIRMED
-    return OrderStatus.PARTLY_PAID if collection.captured_amount else OrderStatus.OPEN
+        return OrderStatus.PAID if taken - given_back >= costs else OrderStatus.CONFIRMED
+    return OrderStatus.PARTLY_PAID if taken else OrderStatus.OPEN

@@ -2,7 +2,7 @@
 
     CELERY_BEAT_SCHEDULE = {
         f"payments-{name}": {"task": f"payments.{name}", "schedule": 60.0}
-        for name in ("inbox", "reconciler", "outbox", "expiry", "installments", "charges")
+        for name in ("inbox", "reconciler", "outbox", "expiry", "installments", "charges", "summaries")
     }
 
 A lost task is harmless: what is due stays due.
@@ -57,3 +57,9 @@ def notify_due(limit: int = 100) -> int:
 def charge_due(limit: int = 100) -> int:
     """Charge up to `limit` due installments with what their customers have saved, where the plan was made for that."""
     return run_job("charges", limit)
+
+
+@_task("summaries")
+def sum_days(limit: int = 100) -> int:
+    """Keep the sums of up to `limit` days that are over."""
+    return run_job("summaries", limit)

@@ -21,6 +21,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='DaySummary',
+            fields=[
+                ('day', models.DateField(primary_key=True, serialize=False, verbose_name='day')),
+                ('time_zone', models.CharField(max_length=64, verbose_name='time zone')),
+                ('sums', models.JSONField(blank=True, default=None, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True, verbose_name='sums')),
+            ],
+            options={
+                'verbose_name': 'summary of a day',
+                'verbose_name_plural': 'summaries of days',
+                'ordering': ['-day'],
+            },
+        ),
+        migrations.CreateModel(
             name='Payment',
             fields=[
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),

@@ -13,11 +13,13 @@ from payments.models.operations import PaymentOperation
 from payments.models.payments import Payment
 from payments.models.providers import AccountHolder, PaymentProvider
 from payments.models.sessions import PaymentSession
+from payments.models.summaries import DaySummary
 from payments.models.webhooks import WebhookEvent
 
 __all__ = [
     "AccountHolder",
     "Capture",
+    "DaySummary",
     "IdempotencyRecord",
     "Payment",
     "PaymentCollection",

@@ -56,7 +56,7 @@ class PaymentCollectionQuerySet(KeptQuerySet["PaymentCollection"]):
 
     def open(self) -> PaymentCollectionQuerySet:
         """Select the collections that can still be paid."""
-        return self.exclude(status__in=[Status.COMPLETED, Status.CANCELED])
+        return self.exclude(status__in=[Status.COMPLETED, Status.CANCELED]).filter(canceled_at=None)
 
 
 class PaymentCollection(DerivedStatusModel):

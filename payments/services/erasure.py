@@ -129,7 +129,9 @@ def _collections_of(user: AbstractBaseUser) -> list[str]:
     events = PaymentEvent.objects.order_by().values_list("collection", flat=True)
     given_away = events.filter(type="collection.changed_hands", data__former=key_of(user))
     paid = events.filter(actor=user.pk, is_by_payer=True)
-    return sorted({*own, *given_away, *paid})
+    # Where the provider's answer came later, or not at all, nothing else tells who has asked.
+    asked = PaymentOperation.objects.filter(actor=user.pk, is_by_payer=True)
+    return sorted({*own, *given_away, *paid, *asked.values_list("collection", flat=True)})
 
 
 def _deletes_account(holder: AccountHolder) -> bool:

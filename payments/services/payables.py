@@ -6,6 +6,7 @@ The shop decides what is to be paid (`ResolvedPayable`); a payer only names the 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -102,8 +103,6 @@ def open_payment_collection(
     if ask_again is not None and opened.of_others(resolved):
         resolved = _in_one_currency(ask_again(), Origin.of(**asker))
         opened = _find_or_create(resolved, by_payer=by_payer, **asker)
-    if opened.is_new:
-        return opened.collection, True
     if any(row.currency_code != normalize_currency(resolved.currency_code) for row in opened.rows):
         # A concurrent request has opened it in another currency, in which this amount means something else.
         raise OperationInProgressError(_("The currency has just changed. Try again."))
@@ -116,12 +115,15 @@ def open_payment_collection(
     if collection.customer_key != key_of(resolved.customer):
         # It has changed hands during a call to a provider: what it is now isn't for whom this was asked.
         raise _changed_hands()
-    return collection, False
+    return collection, opened.is_new
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A payable's collections that weren't canceled, the newest first, and whether the only one is new."""
+    """A payable's collections that weren't canceled or hold money all the same, newest first; `is_new` is of the first.
+
+    What was paid late, while the collection was being canceled, counts, but the canceled collection takes no more.
+    """
 
     rows: Sequence[PaymentCollection]
     is_new: bool = False
@@ -132,28 +134,39 @@ class _Opened:
         return [row for row in self.rows if row.status != CollectionStatus.COMPLETED] or self.rows[:1]
 
     @property
+    def takers(self) -> Sequence[PaymentCollection]:
+        """Those that can take money: all that are neither canceled nor completed, or else the newest completed one."""
+        able = [row for row in self.rows if not row.is_canceled]
+        return [row for row in able if row.status != CollectionStatus.COMPLETED] or able[:1]
+
+    @property
     def collection(self) -> PaymentCollection:
-        """The newest for which more is to be paid, or else the newest of the unfinished."""
-        return next((row for row in self.unfinished if _rest_of(row) > ZERO), self.unfinished[0])
+        """The newest for which more is to be paid, or else the newest that can take money, or of all."""
+        return next((row for row in self.takers if _rest_of(row) > ZERO), [*self.takers, *self.rows][0])
+
+    @property
+    def held_amount(self) -> Decimal:
+        """What all have taken, including what was given back."""
+        return sum((row.authorized_amount for row in self.rows), ZERO)
 
     def of_others(self, resolved: ResolvedPayable) -> list[PaymentCollection]:
         """Return the unfinished ones that have another customer than the one whom the shop names."""
         return [row for row in self.unfinished if row.customer_key != key_of(resolved.customer)]
 
     def shares(self, price: Decimal) -> list[tuple[PaymentCollection, Decimal]]:
-        """Return for how much of a price (major units) each unfinished one is to be from now on, the oldest first.
+        """Return for how much of a price (major units) each that can take money is to be now, the oldest first.
 
         All have what they have taken already, including what was given back. Of what is left, the newest keeps what it
         is still to take, and the older ones give way; what is new is for the one that is opened.
         """
-        left = price - sum((row.authorized_amount for row in self.rows), ZERO)
-        shares: dict[str, Decimal] = {}
-        for row in self.unfinished:
+        left = price - self.held_amount
+        shares: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for row in self.takers:
             rest = max(min(_rest_of(row), left), ZERO)
             shares[row.pk] = row.authorized_amount + rest
             left -= rest
         shares[self.collection.pk] += left
-        return [(row, shares[row.pk]) for row in reversed(self.unfinished)]
+        return [(row, shares[row.pk]) for row in reversed(self.takers)]
 
 
 def _rest_of(collection: PaymentCollection) -> Decimal:
@@ -173,17 +186,18 @@ def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> bool:
 
 
 def _find_or_create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> _Opened:
-    """Return a payable's collections, unchanged, or a new one."""
+    """Return a payable's collections, unchanged; if none can take what is left to pay, with a new one for that."""
 
     def find_or_create() -> _Opened:
         with _locked(resolved.payable):
             rows = PaymentCollection.objects.for_payable(resolved.payable)
             found = list(rows.exclude(status=CollectionStatus.CANCELED).order_by("-created_at", "-id"))
-            if found:
-                return _Opened(rows=found)
-            return _Opened(
-                rows=[_create(resolved, actor=actor, source=source, by_payer=by_payer)], is_new=True
-            )
+            opened, currency = _Opened(rows=found), normalize_currency(resolved.currency_code)
+            rest = parse_amount(resolved.amount, currency) - opened.held_amount
+            if found and (opened.takers or rest <= ZERO or found[0].currency_code != currency):
+                return opened
+            created = _create(resolved, rest, actor=actor, source=source, by_payer=by_payer)
+            return _Opened(rows=[created, *found], is_new=True)
 
     return repeated(find_or_create)
 
@@ -215,8 +229,9 @@ def is_held_for(
         currency = normalize_currency(currency_code)
         kept = sum((row.kept_amount for row in rows.filter(currency_code=currency)), ZERO)
         return ZERO < Decimal(amount) <= kept
-    open_rows = rows.exclude(status=CollectionStatus.CANCELED)
-    return bool(open_rows) and all(row.kept_amount >= row.amount for row in open_rows)
+    opened = list(rows.exclude(status=CollectionStatus.CANCELED))
+    asked = [row for row in opened if not row.is_canceled] or opened
+    return bool(asked) and all(row.kept_amount >= row.amount for row in asked)
 
 
 def payment_context(collection: PaymentCollection, *, return_url: str | None = None) -> PaymentContext:
@@ -224,9 +239,11 @@ def payment_context(collection: PaymentCollection, *, return_url: str | None = N
     return replace(context_of(collection), return_url=return_url)
 
 
-def _create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> PaymentCollection:
+def _create(
+    resolved: ResolvedPayable, amount: Decimal, *, actor: Actor, source: str, by_payer: bool
+) -> PaymentCollection:
     return create_payment_collection(
-        amount=resolved.amount,
+        amount=amount,
         currency_code=resolved.currency_code,
         payable=resolved.payable,
         customer=resolved.customer,

@@ -24,6 +24,7 @@ TASKS = {
     "expiry": "expire_payments",
     "installments": "notify_due",
     "charges": "charge_due",
+    "summaries": "sum_days",
 }
 
 DUE = 3

@@ -134,10 +134,12 @@ def measure(payments: int, *, seeks: bool) -> Measurement:
     """Seed this database, and measure each thing in it; with `seeks`, an index is used wherever one can be."""
     from django.contrib.auth.models import User  # noqa: PLC0415 - models can be imported after the set-up only
 
+    from payments.services.background.summaries import sum_ended_days  # noqa: PLC0415
     from tests.benchmarks.seed import seed  # noqa: PLC0415
 
     child.migrate()
     seed(connection, payments)
+    sum_ended_days(limit=10_000)
     operator = Client()
     operator.force_login(User.objects.create_superuser("operator"))
     with connection.cursor() as cursor:
@@ -215,6 +217,7 @@ def _admin_addresses(payment: Any) -> dict[str, str]:
 def _jobs() -> dict[str, Callable[[], object]]:
     from payments import services  # noqa: PLC0415
     from payments.services.background.jobs import prune  # noqa: PLC0415
+    from payments.services.background.summaries import sum_ended_days  # noqa: PLC0415
 
     jobs: dict[str, Callable[[], object]] = {
         "reconcile": services.reconcile_due,
@@ -222,6 +225,7 @@ def _jobs() -> dict[str, Callable[[], object]]:
         "outbox": services.publish_due,
         "expiry": services.sweep_expired,
         "charges": services.charge_due_installments,
+        "summaries": lambda: sum_ended_days(limit=1),
         "prune": lambda: prune(events_older_than=timedelta(days=900)),
     }
     return {f"{name}, nothing due": job for name, job in jobs.items()}

@@ -14,6 +14,7 @@ from django.db.models import Model
 
 from payments import models
 from payments.money import ZERO, to_minor_units
+from payments.services.background import summaries
 from payments.simulator import SimulatorService
 from payments.states import MovementStatus, OperationStatus
 
@@ -140,6 +141,13 @@ def assert_invariants(collection: models.PaymentCollection) -> None:
     assert collection.refunded_amount == sum((row.refunded_amount for row in rows.payments), ZERO)
     _assert_operations(rows)
     _assert_history(collection, rows)
+    assert_kept_sums_are_right()
+
+
+def assert_kept_sums_are_right() -> None:
+    """Make sure that whatever is kept of past days is what adding up those days gives now."""
+    for kept in models.DaySummary.objects.filter(sums__isnull=False):
+        assert summaries.days_between(kept.day, kept.day) == summaries.add_up([kept.day])
 
 
 def _assert_payment(payment: models.Payment, rows: Rows) -> None:

@@ -44,6 +44,7 @@ from payments.services import (
     update_payment_collection,
     update_payment_session,
 )
+from payments.services.background.summaries import sum_ended_days
 from payments.services.ledger.operations import Checkpoint, watching
 from payments.simulator import SimulatorService
 from payments.simulator.errors import ServiceError
@@ -465,6 +466,7 @@ class PaymentMachine(RuleBasedStateMachine):
             self._attempt("retrieve", luck, reconcile_due)
             process_due_events()
             publish_due()
+            sum_ended_days(limit=5)
 
     # What must hold
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -24,9 +24,10 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import DeclinedError, OpenTransactionError, OutcomeUnknownError
 from payments.models import AccountHolder, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import Failure, PaymentContext
+from payments.providers import Failure, PaymentContext, SessionFact
 from payments.services.ledger.books import Books, open_books
 from payments.simulator import SimulatorService
+from payments.states import EventSource, SessionStatus
 from payments.testing import Script, configured_provider, scripted_provider
 from payments.testing.factories import (
     AccountHolderFactory,
@@ -663,14 +664,22 @@ def test_what_a_guest_began_before_they_were_a_customer_is_erased(
     assert left() == []
 
 
+@pytest.mark.parametrize("when", ["at once", "later", "after a silence"])
 def test_who_has_paid_for_another_is_erased_and_the_other_is_not(
-    customer: AbstractBaseUser, heir: AbstractBaseUser | None, order: Order, script: Script
+    customer: AbstractBaseUser, heir: AbstractBaseUser | None, order: Order, script: Script, when: str
 ) -> None:
     collection = give(order, heir)
     described = PaymentContext(email=OTHER, description=f"A tree for {heir}")
     theirs = services.create_payment_session(collection, provider_id="scripted", context=described)
-    script.next("authorize", answer("succeeded", "authorize"))
-    services.authorize_payment_session(theirs, data={"token": NAME}, actor=customer, by_payer=True)
+    answers = {"at once": answer("succeeded", "authorize"), "later": answer("pending", "authorize")}
+    script.next("authorize", answers.get(when, TimeoutError()))
+    with suppress(OutcomeUnknownError):
+        services.authorize_payment_session(theirs, data={"token": NAME}, actor=customer, by_payer=True)
+    fact = SessionFact(
+        currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=collection.amount
+    )
+    services.record_fact(theirs, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+    assert not PaymentOperation.objects.open().exists()
     context = theirs.context
 
     assert services.erase_customer(customer).is_complete

@@ -1,36 +1,32 @@
-"""The numbers of the overview, added up by the database, and the days that they are about."""
+"""The numbers of the overview, put together from the sums of its days."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from django.db.models import Count, DateTimeField, ExpressionWrapper, F, QuerySet, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Count, QuerySet
 from django.utils import timezone
-from django.utils import timezone as django_timezone
 
-from payments.admin.formatting import localized
-from payments.models import Capture, Payment, PaymentOperation, Refund
+from payments.models import Payment, PaymentOperation
 from payments.money import ZERO
-from payments.states import (
-    MovementStatus,
-    OperationKind,
-    OperationStatus,
-    PaymentStatus,
-)
+from payments.services.background.summaries import Answered, Moved, days_between
+from payments.states import OperationKind, OperationStatus, PaymentStatus
+from payments.stored import beginning, day_of
 
 CHOICES: Final = (7, 30, 90)
 _USUAL: Final = 30
+EXPIRES_WITHIN: Final = timedelta(days=7)
+MOST: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """The last `days` days, today included, in the active time zone."""
+    """The last `days` days, today included, in the shop's time zone."""
 
     days: int
     last: date
@@ -39,7 +35,7 @@ class Period:
     def of(cls, query: Mapping[str, str]) -> Period:
         """Return the period that an address asks for; the usual one where it asks for none that is offered."""
         days = next((each for each in CHOICES if str(each) == query.get("days")), _USUAL)
-        return cls(days=days, last=localized(django_timezone.now()).date())
+        return cls(days=days, last=day_of(timezone.now()))
 
     @property
     def dates(self) -> list[date]:
@@ -50,34 +46,6 @@ class Period:
     def start(self) -> datetime:
         """The moment at which the period begins."""
         return beginning(self.dates[0])
-
-
-def beginning(day: date) -> datetime:
-    """Return the moment at which a day begins in the active time zone."""
-    moment = datetime.combine(day, time.min)
-    return django_timezone.make_aware(moment) if _has_zones() else moment
-
-
-def hour_zone() -> tzinfo | None:
-    """Return the one time zone in which every database can cut hours, or None where the project uses none.
-
-    Databases without time zone tables, as MariaDB often is, can't convert to any other.
-    """
-    return UTC if _has_zones() else None
-
-
-def hour_shift() -> timedelta:
-    """Return by how much the full hours of the active time zone are off those of `hour_zone`: mostly by nothing."""
-    offset = localized(django_timezone.now()).utcoffset() or timedelta() if _has_zones() else timedelta()
-    return offset % timedelta(hours=1)
-
-
-def _has_zones() -> bool:
-    return django_timezone.is_aware(django_timezone.now())
-
-
-EXPIRES_WITHIN: Final = timedelta(days=7)
-MOST: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,55 +95,56 @@ class Decline:
     count: int
 
 
-def currencies(period: Period) -> list[str]:
-    """Return the currencies that were authorized in the period, the most frequent first."""
-    rows = Payment.objects.filter(created_at__gte=period.start).order_by()
-    counted = rows.values_list("collection__currency_code").annotate(count=Count("pk"))
-    return [code for code, _count in sorted(counted, key=lambda row: (-row[1], row[0]))]
+class Sums:
+    """What moved and what was answered in a period."""
 
+    def __init__(self, period: Period) -> None:
+        self._days = days_between(period.dates[0], period.last)
 
-def authorized(period: Period, currency: str) -> Series:
-    """Return what was authorized."""
-    rows = Payment.objects.filter(created_at__gte=period.start, collection__currency_code=currency)
-    return _series(rows, moment="created_at", provider="provider_id")
+    def currencies(self) -> list[str]:
+        """Return the currencies that were authorized in the period, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for _day, each in self._moved("authorized"):
+            counts[each.currency_code] += each.count
+        return sorted(counts, key=lambda code: (-counts[code], code))
 
+    def series(self, kind: str, currency: str) -> Series:
+        """Return what was authorized, captured or refunded in a currency."""
+        amounts: defaultdict[str, dict[date, Decimal]] = defaultdict(dict)
+        for day, each in self._moved(kind):
+            if each.currency_code == currency:
+                amounts[each.provider_id][day] = each.amount
+        return Series(amounts=dict(amounts))
 
-def captured(period: Period, currency: str) -> Series:
-    """Return what was captured."""
-    return _series(
-        _movements(Capture, period, currency), moment="succeeded_at", provider="payment__provider_id"
-    )
+    def success_rates(self) -> list[SuccessRate]:
+        """Return how many authorizations succeeded per provider, of those that were answered for certain."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for each in self._answered():
+            if each.kind == OperationKind.AUTHORIZE:
+                counts[each.provider_id, each.status] += each.count
+        return [
+            SuccessRate(
+                provider=provider,
+                succeeded=counts[provider, OperationStatus.SUCCEEDED],
+                declined=counts[provider, OperationStatus.DECLINED],
+            )
+            for provider in sorted({provider for provider, _status in counts})
+        ]
 
+    def declines(self) -> list[Decline]:
+        """Return the most frequent codes of refusals, whatever was refused."""
+        counts: Counter[str] = Counter()
+        for each in self._answered():
+            if each.status == OperationStatus.DECLINED:
+                counts[each.error_code] += each.count
+        found = sorted(counts, key=lambda code: (-counts[code], code))
+        return [Decline(code=code, count=counts[code]) for code in found[:MOST]]
 
-def refunded(period: Period, currency: str) -> Series:
-    """Return what was refunded."""
-    return _series(
-        _movements(Refund, period, currency), moment="succeeded_at", provider="payment__provider_id"
-    )
+    def _moved(self, kind: str) -> Iterator[tuple[date, Moved]]:
+        return ((day.day, each) for day in self._days for each in day.moved if each.kind == kind)
 
-
-def success_rates(period: Period) -> list[SuccessRate]:
-    """Return how many authorizations succeeded per provider, of those that were answered for certain."""
-    ended = [OperationStatus.SUCCEEDED, OperationStatus.DECLINED]
-    rows = _operations(period).filter(kind=OperationKind.AUTHORIZE, status__in=ended)
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for provider, status, count in rows.values_list("provider_id", "status").annotate(count=Count("pk")):
-        counts[provider][status] = count
-    return [
-        SuccessRate(
-            provider=provider,
-            succeeded=found.get(OperationStatus.SUCCEEDED, 0),
-            declined=found.get(OperationStatus.DECLINED, 0),
-        )
-        for provider, found in sorted(counts.items())
-    ]
-
-
-def declines(period: Period) -> list[Decline]:
-    """Return the most frequent codes of refusals, whatever was refused."""
-    rows = _operations(period).filter(status=OperationStatus.DECLINED)
-    counted = rows.values_list("error_code").annotate(count=Count("pk")).order_by("-count", "error_code")
-    return [Decline(code=code, count=count) for code, count in counted[:MOST]]
+    def _answered(self) -> Iterator[Answered]:
+        return (each for day in self._days for each in day.answered)
 
 
 def unresolved() -> dict[str, int]:
@@ -197,30 +166,3 @@ def expiring() -> QuerySet[Payment]:
         .defer("provider_data", "metadata", "collection__metadata")
         .order_by("expires_at", "id")
     )
-
-
-def _movements(model: Any, period: Period, currency: str) -> QuerySet[Any]:
-    rows: QuerySet[Any] = model.objects.filter(
-        status=MovementStatus.SUCCEEDED,
-        succeeded_at__gte=period.start,
-        payment__collection__currency_code=currency,
-    )
-    return rows
-
-
-def _operations(period: Period) -> QuerySet[PaymentOperation]:
-    return PaymentOperation.objects.filter(created_at__gte=period.start).order_by()
-
-
-def _series(rows: QuerySet[Any], *, moment: str, provider: str) -> Series:
-    """Add up by provider and hour in the database, and by day here, where the time zone is known."""
-    shift = hour_shift()
-    shifted = ExpressionWrapper(F(moment) + shift, output_field=DateTimeField()) if shift else F(moment)
-    hours = rows.order_by().annotate(hour=TruncHour(shifted, tzinfo=hour_zone()))
-    sums: Iterable[tuple[str, Any, Decimal]] = hours.values_list(provider, "hour").annotate(
-        total=Sum("amount")
-    )
-    amounts: defaultdict[str, defaultdict[date, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for alias, hour, total in sums:
-        amounts[alias][localized(hour - shift).date()] += total
-    return Series(amounts={alias: dict(days) for alias, days in amounts.items()})

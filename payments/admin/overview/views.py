@@ -24,11 +24,12 @@ from payments.admin.links import Links, short_id
 from payments.admin.overview import figures
 from payments.admin.overview.charts import Chart, daily_chart, shade_of
 from payments.admin.overview.export import export
-from payments.admin.overview.figures import CHOICES, Period, beginning
+from payments.admin.overview.figures import CHOICES, Period, Sums
 from payments.admin.panels import Fact, Text
 from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, Refund
 from payments.states import OperationStatus
+from payments.stored import beginning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,8 @@ def permitted_links(model_admin: Any, request: HttpRequest) -> Links:
 class _Overview:
     def __init__(self, links: Links, period: Period, currency: str, url: str) -> None:
         self._links, self._period, self._page_url = links, period, url
-        self._currencies = figures.currencies(period)
+        self._sums = Sums(period)
+        self._currencies = self._sums.currencies()
         usual = self._currencies[0] if self._currencies else "eur"
         self._currency = currency if currency in self._currencies else usual
 
@@ -112,9 +114,9 @@ class _Overview:
         """Return everything that the template shows."""
         period, currency = self._period, self._currency
         series = (
-            (_("Authorized"), figures.authorized(period, currency), Payment, "created_at"),
-            (_("Captured"), figures.captured(period, currency), Capture, "succeeded_at"),
-            (_("Refunded"), figures.refunded(period, currency), Refund, "succeeded_at"),
+            (_("Authorized"), self._sums.series("authorized", currency), Payment, "created_at"),
+            (_("Captured"), self._sums.series("captured", currency), Capture, "succeeded_at"),
+            (_("Refunded"), self._sums.series("refunded", currency), Refund, "succeeded_at"),
         )
         providers = sorted({alias for _title, each, _model, _moment in series for alias in each.providers})
         return {
@@ -184,7 +186,7 @@ class _Overview:
                 )
 
     def _rates(self) -> Iterable[BarRow]:
-        for rate in figures.success_rates(self._period):
+        for rate in self._sums.success_rates():
             text = _("%(percent)s %%: %(succeeded)s succeeded, %(declined)s refused") % {
                 "percent": rate.percent,
                 "succeeded": rate.succeeded,
@@ -194,7 +196,7 @@ class _Overview:
             yield BarRow(label=rate.provider, percent=rate.percent, text=text, url=url)
 
     def _declines(self) -> Iterable[BarRow]:
-        found = figures.declines(self._period)
+        found = self._sums.declines()
         most = max((each.count for each in found), default=1)
         for each in found:
             url = self._operations(status__exact=OperationStatus.DECLINED.value, error_code__exact=each.code)

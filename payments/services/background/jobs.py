@@ -19,6 +19,7 @@ from payments.services.background.expiry import sweep_expired
 from payments.services.background.inbox import process_due_events
 from payments.services.background.installments import charge_due_installments, notify_due_installments
 from payments.services.background.reconciler import reconcile_due
+from payments.services.background.summaries import sum_ended_days
 from payments.services.ledger.outbox import publish_due
 
 QuerySetT = TypeVar("QuerySetT", bound=QuerySet[Any])
@@ -77,6 +78,10 @@ def _charges(limit: int, report: Report) -> int:
     )
 
 
+def _summaries(limit: int, report: Report) -> int:
+    return sum_ended_days(limit=limit, progress=lambda day: report(f"{day.day}: added up"))
+
+
 def _filled(batch: Batch) -> Batch:
     """Return a function that runs batches until `limit` rows are processed or nothing is due.
 
@@ -101,6 +106,7 @@ JOBS: Final = {
         ("expiry", _expiry),
         ("installments", _installments),
         ("charges", _charges),
+        ("summaries", _summaries),
     )
 }
 

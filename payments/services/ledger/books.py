@@ -34,7 +34,7 @@ from payments.models import (
 )
 from payments.money import ZERO, AmountField
 from payments.services.ledger import outbox
-from payments.services.ledger.history import DISCREPANCY, Origin, Row, event_of
+from payments.services.ledger.history import DISCREPANCY, Origin, Row, event_of, forget_summaries
 from payments.services.ledger.locks import (
     committed,
     database_alias,
@@ -271,6 +271,7 @@ class Books:
             _write_changes(alias, rows, now)
         if self.events:
             self.was_told = outbox.enqueue(self.collection.pk, self.events) or self.was_told
+        forget_summaries(alias, below, self._old)
         written = [*self._added, *(row for row, _names in changed)]
         for row in written:
             _show_as_stored(row)
@@ -295,6 +296,9 @@ class Books:
             return []
         pairs = zip(_names_of(type(row)), before, now, strict=True)
         return [name for name, old, new in pairs if new is not old and new != old]
+
+    def _old(self, row: Model, name: str) -> Any:
+        return self._before[id(row)][_names_of(type(row)).index(name)]
 
     def _keep_copies(self, rows: Iterable[Model]) -> None:
         self._before.update((id(row), _values(row)) for row in rows)

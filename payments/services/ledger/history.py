@@ -1,20 +1,24 @@
-"""The origin of a change, and the events that the history keeps of it."""
+"""The origin of a change, the events that the history keeps of it, and the sums of past days that it makes wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Model, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import InputError, NotFoundError
 from payments.models import (
     Capture,
+    DaySummary,
     Payment,
     PaymentCollection,
     PaymentEvent,
@@ -23,10 +27,26 @@ from payments.models import (
     Refund,
 )
 from payments.states import EventSource
+from payments.stored import day_of
 from payments.users import user_of
 
 DISCREPANCY: Final = "fact.discrepancy"
 """The type of the event for a report that the books can't hold."""
+
+SUMMED_AFTER: Final = timedelta(hours=6)
+"""How long after its end a day is added up, so that whoever was at work at midnight has committed, by any clock."""
+
+_FRESH: Final = timedelta(hours=1)
+"""How recent a moment is on whose day there can't be a summary yet; it leaves hours for clocks that differ."""
+
+_MOVED: Final = ("succeeded_at", frozenset({"status", "amount", "succeeded_at"}))
+_COUNTED: Final[Mapping[type[Model], tuple[str, frozenset[str]]]] = {
+    Payment: ("created_at", frozenset({"amount"})),
+    Capture: _MOVED,
+    Refund: _MOVED,
+    PaymentOperation: ("created_at", frozenset({"status", "error_code"})),
+}
+"""The moment that decides on which day a row counts, and the columns that its day's summary depends on."""
 
 Actor = AbstractBaseUser | AnonymousUser | None
 Row = PaymentCollection | PaymentSession | Payment | Capture | Refund | PaymentOperation
@@ -200,3 +220,21 @@ def event_of(
         event.operation, event.session, event.payment = row, row.session, row.payment
         event.capture, event.refund = row.capture, row.refund
     return event
+
+
+def forget_summaries(
+    alias: str, changes: Iterable[tuple[Any, list[str]]], before: Callable[[Any, str], Any]
+) -> None:
+    """Delete the summaries of past days that changes have made wrong.
+
+    `changes` are rows with their changed columns, whose old values `before` returns. Call it after the changes, in
+    their transaction: a worker that adds up meanwhile either sees the changes or has its summary deleted.
+    """
+    limit, days = timezone.now() - _FRESH, set()
+    for row, names in changes:
+        moment, counted = _COUNTED.get(type(row), ("", frozenset()))
+        if not counted.isdisjoint(names):
+            moments = (getattr(row, moment), before(row, moment))
+            days |= {day_of(each) for each in moments if each is not None and each < limit}
+    if days:
+        QuerySet(DaySummary, using=alias).filter(day__in=days).delete()

@@ -20,10 +20,26 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import PaymentCollection, PaymentSession
-from payments.providers import InitiateRequest, InitiateResult, MovementFact, SessionFact, UpdateResult
+from payments.providers import (
+    CancelResult,
+    Failure,
+    InitiateRequest,
+    InitiateResult,
+    MovementFact,
+    RetrieveResult,
+    SessionFact,
+    UpdateResult,
+)
 from payments.services import ResolvedPayable, payables
 from payments.services.payables import open_payment_collection
-from payments.states import CollectionStatus, EventSource, MovementKind, MovementStatus, Outcome
+from payments.states import (
+    CollectionStatus,
+    EventSource,
+    MovementKind,
+    MovementStatus,
+    Outcome,
+    SessionStatus,
+)
 from payments.testing import Script
 from payments.testing.factories import CustomerFactory
 from tests.api.client import Visitor
@@ -194,9 +210,9 @@ def test_another_currency_is_refused_where_money_is_held(make_order: MakeOrder) 
     assert PaymentCollection.objects.count() == 1
 
 
-def pay(order: Order) -> PaymentCollection:
+def pay(order: Order, **values: Any) -> PaymentCollection:
     """Open an order and pay what is asked for, if anything is; return the collection."""
-    collection, _is_new = open_payment_collection(resolved(order))
+    collection, _is_new = open_payment_collection(resolved(order, **values))
     if collection.amount > collection.authorized_amount:
         session = services.create_payment_session(collection, provider_id="scripted")
         payment = services.authorize_payment_session(session).payment
@@ -325,6 +341,52 @@ def test_collections_of_an_order_are_together_for_its_price(
     left = price - sum(held for _amount, held in made)
     assert (opened.amount > opened.authorized_amount) == (left > 0)
     assert open_payment_collection(resolved(order)) == (opened, False)
+
+
+@pytest.mark.shows(
+    "A collection is canceled while its payer pays a part of it",
+    "What is held counts, and the payer is asked for the rest in another collection",
+)
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "how", ["by an operator", "by an operator who makes another", "by its newer sibling"]
+)
+@pytest.mark.parametrize("amounts", [(100, 60), (120, 100), (100, 100)])
+def test_canceled_collection_that_holds_money_takes_no_more(
+    make_order: MakeOrder, script: Script, shopper: Any, how: str, amounts: tuple[int, int]
+) -> None:
+    price, held = amounts
+    order = make_order(total="100", currency_code="eur")
+    first, _is_new = open_payment_collection(resolved(order))
+    session = services.create_payment_session(first, provider_id="scripted", amount=held)
+    script.next("cancel", CancelResult(outcome=Outcome.DECLINED, failure=Failure(code="already_paid")))
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(held))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact))
+    cancel: Callable[[], object] = partial(services.cancel_payment_collection, first)
+    if how == "by its newer sibling":
+        services.create_payment_collection(amount="100", currency_code="eur", payable=order)
+        cancel = partial(open_payment_collection, resolved(order))
+    with pytest.raises(DeclinedError):
+        cancel()
+    if how == "by an operator who makes another":
+        services.create_payment_collection(amount="40", currency_code="eur", payable=order)
+    session.refresh_from_db()
+    first.refresh_from_db()
+    assert (first.is_canceled, first.authorized_amount) == (True, Decimal(held))
+    order.total = Decimal(price)
+
+    opened, _is_new = open_payment_collection(resolved(order, customer=shopper))
+
+    assert opened.amount - opened.authorized_amount == price - held
+    assert set(PaymentCollection.objects.exclude(status="canceled").values_list("customer", flat=True)) == {
+        shopper.pk
+    }
+    assert open_payment_collection(resolved(order, customer=shopper)) == (opened, False)
+    if price > held:
+        assert not services.is_held_for(order)
+        assert pay(order, customer=shopper) == opened
+    assert services.is_held_for(order)
+    assert services.is_held_for(order, amount=price, currency_code="eur")
 
 
 @pytest.mark.django_db
