@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from django.apps import AppConfig, apps
-from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
@@ -40,8 +40,10 @@ class PaymentsConfig(AppConfig):
         ModelSerializer.serializer_field_mapping[AmountField] = DecimalField
         from payments.services.erasure import erase_deleted_user  # noqa: PLC0415 - models are loaded by now
 
-        pre_delete.connect(
-            erase_deleted_user, sender=settings.AUTH_USER_MODEL, dispatch_uid="payments_erasure"
-        )
+        # Django names the model through which a user is deleted, which may be a proxy.
+        user_model = get_user_model()
+        for model in apps.get_models():
+            if model._meta.concrete_model is user_model:
+                pre_delete.connect(erase_deleted_user, sender=model, dispatch_uid="payments_erasure")
         if apps.is_installed("drf_spectacular"):
             import_module("payments.api.openapi")

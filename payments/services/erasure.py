@@ -35,7 +35,7 @@ from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
 from payments.services.ledger.statements import update
 from payments.states import EventSource, OperationKind, WebhookEventStatus
-from payments.users import key_of
+from payments.users import email_of, key_of
 
 logger = logging.getLogger("payments.erasure")
 
@@ -162,7 +162,7 @@ class _Person:
     @classmethod
     def of(cls, user: AbstractBaseUser, collections: Iterable[str]) -> _Person:
         """Collect a customer's addresses and full name; a single name is left out, since it may be any word."""
-        addresses = [getattr(user, "email", ""), user.get_username(), *_addresses(user, collections)]
+        addresses = [email_of(user) or "", user.get_username(), *_addresses(user, collections)]
         name = getattr(user, "get_full_name", str)()
         texts = {text.strip() for text in addresses if "@" in (text or "")}
         texts |= {name} if " " in name else set()

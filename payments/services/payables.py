@@ -109,9 +109,7 @@ def open_payment_collection(
     for row in opened.of_others(resolved):
         generation = generations.get(row.pk, row.secret_generation)
         _follow_customer(row, resolved, Origin.of(**asker), generation=generation)
-    if _share_out(opened, resolved, asker):
-        return open_payment_collection(resolved, by_payer=by_payer, ask_again=ask_again, **asker)
-    collection = opened.collection
+    collection = _share_out(opened, resolved, asker)
     if collection.customer_key != key_of(resolved.customer):
         # It has changed hands during a call to a provider: what it is now isn't for whom this was asked.
         raise _changed_hands()
@@ -173,16 +171,16 @@ def _rest_of(collection: PaymentCollection) -> Decimal:
     return collection.amount - collection.authorized_amount
 
 
-def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> bool:
-    """Have a payable's collections together be for its price; return whether one with nothing to ask for was ended."""
-    has_ended = False
+def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> PaymentCollection:
+    """Have a payable's collections together be for its price, end the needless ones, and return the one to pay."""
+    rows = list(opened.rows)
     for row, amount in opened.shares(parse_amount(resolved.amount, opened.collection.currency_code)):
         if amount <= ZERO and not row.authorized_amount:
             perform(row.pk, _claim_end, origin=Origin.of(**asker), scope=WHOLE).raise_first(has_begun=True)
-            has_ended = True
+            rows.remove(row)
         elif row.amount != amount:
             _bring_up_to_date(row, amount, **asker)
-    return has_ended
+    return _Opened(rows=rows).collection
 
 
 def _find_or_create(resolved: ResolvedPayable, *, actor: Actor, source: str, by_payer: bool) -> _Opened:
@@ -357,8 +355,13 @@ def _in_one_currency(
 
 
 def _claim_end(books: Books) -> list[PaymentOperation]:
-    """Claim the cancelation of a collection that has nothing left to ask for, unless it has been paid meanwhile."""
-    return [] if books.collection.authorized_amount else claim_everything(books)
+    """Claim the cancelation of a collection that has nothing left to ask for.
+
+    Raises OperationInProgressError if it has been paid meanwhile.
+    """
+    if books.collection.authorized_amount:
+        raise OperationInProgressError(_("This has just been paid. Try again."))
+    return claim_everything(books)
 
 
 def _claim_abandonment(books: Books) -> list[PaymentOperation]:

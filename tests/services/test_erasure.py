@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -445,15 +445,32 @@ def test_erasing_that_was_cut_short_is_finished_by_the_next(
     assert PaymentEvent.objects.filter(type="customer.erased").count() == 3
 
 
+@pytest.fixture
+def patron() -> Iterator[type[User]]:
+    """Return a proxy of the user model, as shops have them for the pages of their customers in the admin."""
+
+    class Patron(User):
+        class Meta:
+            proxy = True
+            app_label = "stall"
+
+    apps.get_app_config("payments").ready()  # as if the model had been there when Django began
+    yield Patron
+    del apps.all_models["stall"]["patron"]
+    apps.clear_cache()
+
+
+@pytest.mark.parametrize("is_proxy", [False, True])
 def test_deleting_a_user_erases_our_rows_in_the_same_transaction(
-    customer: AbstractBaseUser, script: Script
+    customer: AbstractBaseUser, script: Script, patron: type[User], is_proxy: bool
 ) -> None:
     collection = life(customer, script)
+    model = patron if is_proxy else User
     with transaction.atomic():
-        customer.delete()
+        model.objects.get().delete()
         transaction.set_rollback(True)
     assert left() != []
-    get_user_model()._default_manager.filter(email=EMAIL).delete()
+    model.objects.filter(email=EMAIL).delete()
     assert left() == []
     collection.refresh_from_db()
     assert (collection.customer, collection.captured_amount) == (None, Decimal(60))
@@ -608,6 +625,23 @@ def test_the_present_customer_is_erased_and_the_former_one_is_not(
     assert rows_of(theirs) == before
     stored.refresh_from_db()
     assert stored.response_body == {"email": OTHER}
+
+
+def test_address_is_erased_whatever_its_field_is_called(
+    other: AbstractBaseUser, order: Order, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "EMAIL_FIELD", "last_name")
+    payer = CustomerFactory.create(username="bird", email="", first_name="", last_name=EMAIL)
+    collection = give(order, other)
+    session = services.create_payment_session(collection, provider_id="scripted")
+    session = services.authorize_payment_session(session, actor=payer, by_payer=True)
+    assert session.payment is not None
+    services.capture_payment(session.payment)
+    services.refund_payment(session.payment, amount="1.00", note=f"As {EMAIL} wished")
+
+    assert services.erase_customer(payer).is_complete
+
+    assert left() == []
 
 
 def test_customers_who_share_an_address_are_told_apart(

@@ -10,7 +10,13 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from payments.api.storefront.access import client_secret
 from payments.models import AccountHolder, PaymentSession
-from payments.services import create_account_holder, create_payment_collection, create_payment_session
+from payments.services import (
+    charge_due_installments,
+    create_account_holder,
+    create_installment_plan,
+    create_payment_collection,
+    create_payment_session,
+)
 from payments.states import Outcome
 from payments.testing.factories import CustomerFactory
 from tests.api.client import Answer, Visitor
@@ -158,6 +164,36 @@ def test_what_the_customer_has_chosen_is_not_authorized_by_who_holds_the_secret(
     assert "charge" not in {row["object"] for row in shop.books.objects.values()}
 
     assert Visitor(user=customer).post(path).body["status"] == "authorized"
+
+
+@pytest.mark.shows(
+    "A saved card was charged while its customer was away, the bank wants them, and somebody else authorizes",
+    "Nothing is asked of the bank and nothing is held: only the customer can go on with what they have saved",
+)
+@pytest.mark.database_independent
+@pytest.mark.parametrize("lets_pass", [False, True])
+def test_what_waits_for_its_customer_is_not_authorized_by_who_holds_the_secret(
+    shop: FakeStripe, customer: AbstractBaseUser, lets_pass: bool
+) -> None:
+    method_id = saved(shop, customer, card="pm_card_authenticationRequired")
+    collection = create_payment_collection(amount="100.00", currency_code="eur", customer=customer)
+    due, _later = create_installment_plan(
+        collection, provider_id="stripe", count=2, interval="month", is_automatic=True
+    )
+    charge_due_installments()
+    if lets_pass:  # The bank wouldn't ask again, since the payer is there.
+        shop.books.objects[method_id]["fake_card"] = "pm_card_visa"
+    path = f"storefront/payment-sessions/{due.pk}/authorize/"
+
+    for user in (None, CustomerFactory.create()):
+        answer = Visitor(user=user, secret=client_secret(collection.pk)).post(path)
+        assert (answer.status, answer.body["status"]) == (200, "requires_more")
+        assert answer.body["next_action"]["type"] == "challenge"
+    assert "charge" not in {row["object"] for row in shop.books.objects.values()}
+
+    goes_on = Visitor(user=customer).post(path).body
+    assert goes_on["status"] == ("authorized" if lets_pass else "requires_more")
+    assert (goes_on["next_action"] is None) == lets_pass
 
 
 @pytest.mark.database_independent

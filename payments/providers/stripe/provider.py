@@ -136,10 +136,11 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
         if not (request.input or request.saved_method):
             intent = self._api.intent(intent_id(request))
             method = translation.method_to_confirm(intent)
+            is_ready = method is not None or intent["status"] == "requires_confirmation"
+            if not is_ready or self._is_anothers(request, method or intent["payment_method"]):
+                return self._authorization(intent)
             if method is not None:
                 params["payment_method"] = method
-            elif intent["status"] != "requires_confirmation" or self._is_anothers(request, intent):
-                return self._authorization(intent)
         try:
             intent = self._api.confirm_intent(intent_id(request), params, key=request.idempotency_key)
         except RefusedError as error:
@@ -254,9 +255,9 @@ class StripeProvider(StripeAccounts, BaseProvider[StripeOptions]):
             raise error
         return self._authorization(intent)
 
-    def _is_anothers(self, request: AuthorizeRequest, intent: Json) -> bool:
-        """Return whether the intent is to be paid with what its customer has saved, and somebody else asks for it."""
-        return request.refuses_saved and self._is_saved({"payment_method": intent["payment_method"]})
+    def _is_anothers(self, request: AuthorizeRequest, method: str) -> bool:
+        """Return whether an intent is to be paid with what its customer has saved, and somebody else asks for it."""
+        return request.refuses_saved and self._is_saved({"payment_method": method})
 
     def _authorization(self, intent: Json, *, refusal: Failure | None = None) -> AuthorizeResult:
         parts = self._session_parts(intent)

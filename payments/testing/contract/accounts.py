@@ -203,6 +203,10 @@ class AccountContract(ContractHooks):
         driver = self._paying(account)
         away = succeeded(driver, driver.authorize(input={}, saved_method=method.id))
         assert away.next_action is not None, "The customer has to do something: nothing is held yet."
+        other = driver.authorize(input={}, refuses_saved=True)
+        assert other.outcome in (Outcome.SUCCEEDED, Outcome.DECLINED)
+        if other.outcome == Outcome.SUCCEEDED:
+            assert other.next_action == away.next_action, "Somebody else asks: the customer's bank isn't."
         present = succeeded(driver, driver.authorize(input={}))
         assert present.next_action is not None, "Now they are there, and are told what to do."
         finished = succeeded(driver, driver.authorize(input=dict(self.pass_challenge(driver))))

@@ -390,6 +390,21 @@ def test_canceled_collection_that_holds_money_takes_no_more(
 
 
 @pytest.mark.django_db
+def test_what_was_given_back_in_a_collection_that_gives_way_is_not_asked_for(make_order: MakeOrder) -> None:
+    order = make_order(total="100", currency_code="eur")
+    first, _is_new = open_payment_collection(resolved(order))
+    services.mark_payment_collection_as_paid(first, amount="40")
+    services.refund_payment(first.payments.get())
+    for amount in (10, 60):
+        services.create_payment_collection(amount=amount, currency_code="eur", payable=order)
+    # The order costs 60 now, and 40 were given back.
+    opened, _is_new = open_payment_collection(resolved(order))
+    assert (opened.amount, opened.authorized_amount) == (Decimal(60), Decimal(0))
+    statuses = PaymentCollection.objects.order_by("created_at").values_list("status", flat=True)
+    assert list(statuses) == ["canceled", "canceled", "not_paid"]
+
+
+@pytest.mark.django_db
 def test_every_unfinished_collection_changes_hands(make_order: MakeOrder, shopper: Any) -> None:
     order = make_order(total="100", currency_code="eur")
     former = CustomerFactory.create()
@@ -419,8 +434,9 @@ def test_collection_that_is_paid_while_it_is_found_empty_keeps_its_money(
         return performed(collection_id, given, **options)
 
     monkeypatch.setattr(payables, "perform", perform_later)
-    with pytest.raises(TransitionError):
-        open_payment_collection(resolved(order))
+    for refusal in (OperationInProgressError, TransitionError):
+        with pytest.raises(refusal):
+            open_payment_collection(resolved(order))
     assert second.payments.get().canceled_amount == 0
 
 
