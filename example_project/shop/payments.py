@@ -64,10 +64,11 @@ def update_order(collection: PaymentCollection, **_signal: Any) -> None:
 def _status_for(order: Order) -> OrderStatus:
     """Return how far an order is, by all its collections and by what it costs now: it may have changed meanwhile."""
     rows = list(PaymentCollection.objects.for_payable(order))
-    if all(row.status == CollectionStatus.CANCELED for row in rows):
+    alive = [row for row in rows if row.status != CollectionStatus.CANCELED]
+    if not alive:
         return OrderStatus.REFUNDED if any(row.is_fully_refunded for row in rows) else OrderStatus.CANCELED
-    taken = sum((row.captured_amount for row in rows), ZERO)
-    given_back = sum((row.refunded_amount for row in rows if row.currency_code == order.currency_code), ZERO)
+    taken = sum((row.captured_amount for row in alive), ZERO)
+    given_back = sum((row.refunded_amount for row in alive if row.currency_code == order.currency_code), ZERO)
     costs = order.total - given_back  # what this shop gives back, it doesn't ask for again
     if is_held_for(order, amount=costs, currency_code=order.currency_code):
         return OrderStatus.PAID if taken - given_back >= costs else OrderStatus.CONFIRMED

@@ -14,8 +14,8 @@ from payments.models.base import PinnedQuerySet
 class DaySummary(models.Model):
     """The sums of a day that is over, in the shop's time zone.
 
-    `sums` is empty while a worker adds up. A transaction that changes what happened on the day deletes the row, so that
-    the day is added up anew; `time_zone` is the one in which the day began and ended.
+    `sums` is empty until a worker has added up. A transaction that changes what happened on the day empties it again;
+    `time_zone` is the one in which the day began and ended.
     """
 
     day = models.DateField(_("day"), primary_key=True)

@@ -23,14 +23,14 @@ from payments.models import Capture, DaySummary, Payment, PaymentCollection, Pay
 from payments.providers import Failure, MovementFact, RefundResult, SessionFact
 from payments.services.background import summaries
 from payments.services.background.summaries import Answered, Day, add_up, days_between, sum_ended_days
-from payments.services.ledger import locks
+from payments.services.ledger import books, history
 from payments.states import MovementKind, MovementStatus, Outcome
 from payments.stored import beginning, day_of
 from payments.testing import Script
 from tests.reliability.books import assert_kept_sums_are_right
 from tests.reliability.clocks import TestClock
 from tests.reliability.test_resolved_amounts import WEBHOOK
-from tests.threads import aside, wait_for
+from tests.threads import PATIENCE, aside, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -170,7 +170,7 @@ def _held_amount_becomes_another(payment: Payment, script: Script, clock: TestCl
 )
 @pytest.mark.shows(
     "Something that counted on a past day changes, after the day was added up",
-    "The day's sums are deleted in the same transaction and added up anew",
+    "The day's sums are emptied in the same transaction and added up anew",
 )
 def test_change_of_a_past_day_has_it_added_up_anew(
     captured: Payment,
@@ -195,41 +195,49 @@ def test_usual_work_on_an_old_payment_leaves_its_day_alone(captured: Payment, cl
 
 @pytest.mark.shows(
     "Something that counted on a past day changes while a worker adds the day up",
-    "What the worker has read isn't kept; the day is added up again",
+    "The worker waits for the change, or what it has read is emptied; the day is added up again",
 )
-def test_change_before_a_worker_reads_has_the_day_left(captured: Payment, clock: TestClock) -> None:
-    services.refund_payment(captured, amount="30.00")
-    clock.advance(DAY)
-
-    def repeated(step: Callable[[], Any]) -> Any:
-        fail_refund(captured)
-        return locks.repeated(step)
-
-    with mock.patch.object(summaries, "repeated", repeated):
-        assert sum_ended_days(limit=1) == 0
-    assert kept() == []
-    assert_kept(1)
-
-
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="A transaction of SQLite locks the whole file.")
-def test_change_after_a_worker_has_read_deletes_what_it_keeps(captured: Payment, clock: TestClock) -> None:
+@pytest.mark.parametrize("is_first", [True, False], ids=["no row yet", "a row"])
+@pytest.mark.parametrize("is_late", [True, False], ids=["after the worker has read", "before"])
+def test_change_beside_a_worker_leaves_no_wrong_sums(
+    captured: Payment, clock: TestClock, is_first: bool, is_late: bool
+) -> None:
     services.refund_payment(captured, amount="30.00")
     clock.advance(DAY)
-    writer = threading.Thread(target=lambda: aside(lambda: fail_refund(captured)))
-    real = summaries.add_up
+    if not is_first:
+        sum_ended_days(limit=1)
+        DaySummary.objects.update(sums=None)
+    has_changed, may_commit = threading.Event(), threading.Event()
+    real_add_up, real_forget = summaries.add_up, history.forget_summaries
+
+    def forget(*given: Any) -> None:
+        real_forget(*given)
+        has_changed.set()
+        may_commit.wait(0.5)
 
     def add_up_meanwhile(days: Sequence[date]) -> list[Day]:
-        found = real(days)
+        found = real_add_up(days)
         writer.start()
-        writer.join(0.5)  # It has changed the refund by then, and waits for the lock of the day's row.
-        assert writer.is_alive()
+        writer.join(0.5)  # By then it has changed the refund, and waits for the day's row.
         return found
 
-    with mock.patch.object(summaries, "add_up", add_up_meanwhile):
-        assert sum_ended_days(limit=1) == 1
-    wait_for([writer])
+    writer = threading.Thread(target=lambda: aside(lambda: fail_refund(captured)))
+    with mock.patch.object(books, "forget_summaries", forget):
+        if is_late:
+            with mock.patch.object(summaries, "add_up", add_up_meanwhile):
+                sum_ended_days(limit=1)
+        else:
+            writer.start()
+            assert has_changed.wait(PATIENCE)
+            sum_ended_days(limit=1)
+        wait_for([writer])
+
     assert captured.refunds.get().status == MovementStatus.FAILED
-    assert kept() == []
+    assert_kept_sums_are_right()
+    sum_ended_days(limit=1)
+    assert len(kept()) == 1
+    assert_kept_sums_are_right()
 
 
 def test_days_of_another_time_zone_are_added_up_anew(

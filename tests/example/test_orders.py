@@ -52,6 +52,28 @@ for held in (100, 60, 0):
         services.cancel_payment_collection(second)
         order.refresh_from_db()
         seen[f"{held} {does_capture}"] = [order.status, str(overview_of(order).open)]
+"""
+
+
+# What becomes of an order of 100.00 that was paid, refunded, and opened anew for a new price.
+AGAIN = """
+def pay(order, amount):
+    asked = services.ResolvedPayable(payable=order, amount=order.total, currency_code="eur")
+    collection, _is_new = services.open_payment_collection(asked)
+    session = services.create_payment_session(collection, provider_id="system", amount=amount)
+    return services.capture_payment(services.authorize_payment_session(session).payment)
+
+
+for price, amount in ((120, 20), (100, 100)):
+    order = Order.objects.create(email="sam@example.com", total=Decimal(100), currency_code="eur")
+    services.refund_payment(pay(order, 100))
+    order.refresh_from_db()
+    assert order.status == "refunded"
+    order.total = Decimal(price)
+    order.save()
+    pay(order, amount)
+    order.refresh_from_db()
+    seen[f"again {price}"] = {order.status: str(overview_of(order).open)}
 print(json.dumps(seen))
 """
 
@@ -60,7 +82,7 @@ print(json.dumps(seen))
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what became of the orders of both stories, which are told in one process of the shop."""
     database = tmp_path_factory.mktemp("shop") / "shop.sqlite3"
-    done = run_command("shell", "-v0", "-c", PAYING + ENDING, database=database)
+    done = run_command("shell", "-v0", "-c", PAYING + ENDING + AGAIN, database=database)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -96,3 +118,12 @@ def test_end_of_one_collection_is_not_the_end_of_its_order(seen: dict[str, Any])
         "0 False": ["open", "100.0000"],
         "0 True": ["open", "100.0000"],
     }
+
+
+@pytest.mark.shows(
+    "An order was paid and refunded, and is paid anew in part or wholly",
+    "What was paid before doesn't count for the example shop, and what was given back isn't missing",
+)
+def test_money_that_went_back_does_not_count_when_an_order_is_paid_anew(seen: dict[str, Any]) -> None:
+    assert seen["again 120"] == {"partly_paid": "100.0000"}
+    assert seen["again 100"] == {"paid": "0.0000"}

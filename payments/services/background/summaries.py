@@ -101,7 +101,7 @@ def forget_all() -> None:
 def _keep(day: date) -> Day | None:
     """Add up a day that is over, and keep it; return None if another worker does that or the day has just changed.
 
-    The empty row is committed before anything is read, so that a transaction that changes the day can delete it.
+    The empty row is committed before anything is read, so that a transaction that changes the day waits for this one.
     """
     zone = timezone.get_default_timezone_name()
     get_or_insert(DaySummary.objects.all(), pk=day, defaults={"time_zone": zone})

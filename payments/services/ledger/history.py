@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import connections
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -225,10 +226,11 @@ def event_of(
 def forget_summaries(
     alias: str, changes: Iterable[tuple[Any, list[str]]], before: Callable[[Any, str], Any]
 ) -> None:
-    """Delete the summaries of past days that changes have made wrong.
+    """Empty the summaries of past days that changes have made wrong.
 
     `changes` are rows with their changed columns, whose old values `before` returns. Call it after the changes, in
-    their transaction: a worker that adds up meanwhile either sees the changes or has its summary deleted.
+    their transaction. A day's row is written even where there is none, so that a worker that adds the day up either
+    sees the changes, or waits until they are committed, or has its sums emptied.
     """
     limit, days = timezone.now() - _FRESH, set()
     for row, names in changes:
@@ -237,4 +239,16 @@ def forget_summaries(
             moments = (getattr(row, moment), before(row, moment))
             days |= {day_of(each) for each in moments if each is not None and each < limit}
     if days:
-        QuerySet(DaySummary, using=alias).filter(day__in=days).delete()
+        zone = timezone.get_default_timezone_name()
+        rows: QuerySet[DaySummary] = QuerySet(DaySummary, using=alias)
+        rows.bulk_create(
+            [DaySummary(day=day, time_zone=zone) for day in sorted(days)],
+            update_conflicts=True,
+            update_fields=["sums"],
+            unique_fields=["day"] if _takes_target(alias) else None,
+        )
+
+
+def _takes_target(alias: str) -> bool:
+    """Return whether the database is told which conflict of an insert is meant; MariaDB means any."""
+    return connections[alias].features.supports_update_conflicts_with_target
