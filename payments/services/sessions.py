@@ -6,16 +6,18 @@ Each verb refuses to run inside the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from payments.conf import session_lifetime
-from payments.exceptions import InputError
+from payments.exceptions import InputError, OutcomeUnknownError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
 from payments.providers.registry import check_money
+from payments.services.collections import fit_sessions
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, read_books
 from payments.services.ledger.calls import provider_for
@@ -154,8 +156,8 @@ def authorize_payment_session(
     """Have a session's amount held by its provider; `session.payment` is set once it is.
 
     A declined authorization doesn't raise: the session is then in `error`. An authorized session is returned
-    unchanged, so authorizing it twice gives one payment. `saved_method` is charged off-session; it is meant for
-    `charge_saved_payment_method` only.
+    unchanged, so authorizing it twice gives one payment. Another session that covers what is left
+    is fitted to that. `saved_method` is charged off-session; it is meant for `charge_saved_payment_method` only.
 
     Raises TransitionError for a canceled session, and for an off-session charge to which the customer hasn't agreed, or
     while they are paying themselves (`not_agreed`). Raises AmountError if more would be held than is due, LimitError if
@@ -186,7 +188,11 @@ def authorize_payment_session(
     for step in performance.steps:
         if step.error is not None or step.operation.status != OperationStatus.DECLINED:
             step.raise_for_outcome()
-    return hand_over(performance.books, session, performance.books.session(session.pk))
+    books = performance.books
+    if claims.is_outgrown(books):
+        with suppress(OutcomeUnknownError):  # The other session shows that its change is unclear.
+            fit_sessions(books.collection, origin=Origin(source=EventSource.SYSTEM))
+    return hand_over(books, session, books.session(session.pk))
 
 
 def cancel_payment_session(

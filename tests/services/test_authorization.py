@@ -18,10 +18,12 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers import AuthorizeResult
-from payments.states import Outcome
+from payments.providers import AuthorizeResult, SessionFact
+from payments.services import ResolvedPayable
+from payments.states import EventSource, Outcome, SessionStatus
 from payments.testing import Script
 from tests.services.results import authorized, declined, requires_more
+from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -189,7 +191,7 @@ def test_authorization_that_takes_its_time_is_awaited(session: PaymentSession, c
 
 def test_more_than_the_collection_is_for_cannot_be_held(collection: PaymentCollection, card: Script) -> None:
     first = services.create_payment_session(collection, provider_id="card")
-    card.next("cancel", ProviderUnavailableError("connection refused"))
+    card.next("cancel", *[ProviderUnavailableError("connection refused")] * 2)
     second = services.create_payment_session(collection, provider_id="wallet")
     services.authorize_payment_session(second)
     with pytest.raises(AmountError) as refusal:
@@ -231,3 +233,56 @@ def test_account_of_the_exchange_is_kept_for_operators(session: PaymentSession, 
     card.next("authorize", authorized("100.00", provider_log={"status": 200, "took": "120 ms"}))
     services.authorize_payment_session(session)
     assert session.operations.get(kind="authorize").provider_log == {"status": 200, "took": "120 ms"}
+
+
+def prepared_beside(collection: PaymentCollection, part: str) -> tuple[PaymentSession, PaymentSession]:
+    """Return the shop's session for what is left, and a payer's for a part."""
+    rest = services.create_payment_session(collection, provider_id="card")
+    split = services.create_payment_session(collection, provider_id="card", amount=part, by_payer=True)
+    rest.refresh_from_db()
+    assert (rest.status, rest.amount) == ("pending", Decimal(100))
+    return rest, split
+
+
+@pytest.mark.shows(
+    "A payer pays a part while a session for the whole amount is prepared, which their browser can confirm by itself",
+    "The prepared session is made smaller at the provider, or canceled if it can't be or nothing is left",
+)
+@pytest.mark.parametrize(
+    ("part", "supports_update", "status"),
+    [("60.00", True, "pending"), ("60.00", False, "canceled"), ("100.00", True, "canceled")],
+)
+def test_session_for_the_rest_follows_what_a_payer_has_paid(
+    collection: PaymentCollection, card: Script, part: str, supports_update: bool, status: str
+) -> None:
+    rest, split = prepared_beside(collection, part)
+    card.lacks.update(() if supports_update else ("update",))
+    paid = services.authorize_payment_session(split, by_payer=True)
+    rest.refresh_from_db()
+    assert (paid.status, paid.payment is not None) == ("authorized", True)
+    assert rest.status == status
+    if status == "pending":
+        (request,) = card.requests("update")
+        assert (rest.amount, request.amount) == (Decimal(40), Decimal(40))
+
+
+def test_payment_stands_if_the_session_for_the_rest_can_not_follow(
+    collection: PaymentCollection, card: Script
+) -> None:
+    rest, split = prepared_beside(collection, "60.00")
+    card.next("update", TimeoutError())
+    assert services.authorize_payment_session(split, by_payer=True).status == "authorized"
+    rest.refresh_from_db()
+    assert rest.operations.get(kind="update").status == "unknown"
+
+
+def test_opening_fits_the_session_for_the_rest_to_what_was_reported(card: Script) -> None:
+    order = Order.objects.create(number="A-1", total=100, currency_code="eur")
+    resolved = ResolvedPayable(payable=order, amount="100.00", currency_code="eur")
+    collection, _is_new = services.open_payment_collection(resolved)
+    rest, split = prepared_beside(collection, "60.00")
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(60))
+    services.record_fact(split, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+    services.open_payment_collection(resolved, by_payer=True)
+    rest.refresh_from_db()
+    assert rest.amount == Decimal(40)

@@ -52,6 +52,7 @@ from payments.services.ledger.totals import (
     check_excess,
     check_overauthorization,
     check_return,
+    held_amount,
     holder_of,
     promise_of,
     refresh_totals,
@@ -363,6 +364,12 @@ def claim_resizes(books: Books, *, may_cancel: bool = False) -> list[PaymentOper
             operations += claim_update(books, session, left)
     refresh_totals(books)
     return operations
+
+
+def is_outgrown(books: Books) -> bool:
+    """Return whether a session for what is left is for more than that, since another session was authorized."""
+    left = books.collection.amount - held_amount(books)
+    return any(not row.is_split and row.amount > left for row in books.unauthorized_sessions())
 
 
 def claim_everything(books: Books) -> list[PaymentOperation]:
