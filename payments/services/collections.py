@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -20,11 +21,13 @@ from payments.exceptions import (
     DeclinedError,
     InputError,
     OperationInProgressError,
+    OutcomeUnknownError,
     ProviderUnavailableError,
     TransitionError,
 )
-from payments.models import PaymentCollection, PaymentOperation
+from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.models.payables import key_text
+from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, read_books
@@ -108,7 +111,20 @@ def update_payment_collection(
     return hand_over(books, collection, books.collection)
 
 
-def fit_sessions(collection: PaymentCollection, *, origin: Origin) -> None:
+def fit_outgrown(collection_id: str, *, origin: Origin) -> None:
+    """Fit the session for what is left, if other sessions have left less, or are about to; else call no provider.
+
+    A browser may confirm that session by itself. If its change is unclear, the session shows that.
+    """
+    rows = PaymentSession.objects.filter(collection=collection_id).values_list("is_split", "status")
+    found = list(rows)
+    has_rest = any(not is_split and status in UNAUTHORIZED_STATUSES for is_split, status in found)
+    if has_rest and len(found) > 1 and claims.is_outgrown(read_books(collection_id, scope=Scope())):
+        with suppress(OutcomeUnknownError):
+            fit_sessions(collection_id, origin=origin)
+
+
+def fit_sessions(collection_id: str, *, origin: Origin) -> None:
     """Fit a collection's sessions to what is left to pay, since money was booked; raise OutcomeUnknownError.
 
     Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest; what its
@@ -117,9 +133,9 @@ def fit_sessions(collection: PaymentCollection, *, origin: Origin) -> None:
     """
     claim = partial(claims.claim_resizes, may_cancel=True)
     try:
-        perform(collection.pk, claim, origin=origin, scope=Scope()).raise_first()
+        perform(collection_id, claim, origin=origin, scope=Scope()).raise_first()
     except (DeclinedError, ProviderUnavailableError, OperationInProgressError, TransitionError) as error:
-        logger.warning("A session of %s isn't for what is left: %s", collection.pk, error.code)
+        logger.warning("A session of %s isn't for what is left: %s", collection_id, error.code)
 
 
 def cancel_payment_collection(

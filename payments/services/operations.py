@@ -16,7 +16,7 @@ from payments.exceptions import InputError, OutcomeUnknownError
 from payments.models import PaymentCollection, PaymentEvent, PaymentOperation
 from payments.providers.calls import check_no_transaction
 from payments.services.background.reconciler import reconcile_now
-from payments.services.collections import fit_sessions
+from payments.services.collections import fit_outgrown, fit_sessions
 from payments.services.ledger import resolutions
 from payments.services.ledger.books import Books, keep, read_books
 from payments.services.ledger.discrepancies import Discrepancy, reasons_in
@@ -151,6 +151,7 @@ def resolve_operation(
         return current
 
     _books, resolved = keep(operation.collection_id, rule, origin=origin)
+    fit_outgrown(resolved.collection_id, origin=origin)
     return resolved
 
 
@@ -194,7 +195,7 @@ def correct_operation(
 
     _books, corrected = keep(operation.collection_id, rule, origin=origin)
     with suppress(OutcomeUnknownError):  # The session shows that its change is unclear.
-        fit_sessions(corrected.collection, origin=origin)
+        fit_sessions(corrected.collection_id, origin=origin)
     return corrected
 
 

@@ -33,12 +33,12 @@ from payments.providers import PaymentContext
 from payments.providers.calls import check_no_transaction
 from payments.services.collections import (
     create_payment_collection,
-    fit_sessions,
+    fit_outgrown,
     payable_key,
     update_payment_collection,
 )
-from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, read_books
-from payments.services.ledger.claims import claim_abandonment, claim_everything, is_outgrown
+from payments.services.ledger.books import WHOLE, Books, hand_over
+from payments.services.ledger.claims import claim_abandonment, claim_everything
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import database_alias, repeated
 from payments.services.ledger.payers import context_of, renew_context
@@ -181,8 +181,8 @@ def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> Paymen
             rows.remove(row)
         elif row.amount != amount:
             _bring_up_to_date(row, amount, **asker)
-        elif row.authorized_amount and is_outgrown(read_books(row.pk, scope=Scope())):
-            fit_sessions(row, origin=Origin.of(**asker))
+        else:
+            fit_outgrown(row.pk, origin=Origin.of(**asker))
     return _Opened(rows=rows).collection
 
 

@@ -283,7 +283,7 @@ class _Desk:
             reconnecting(self._collection.refresh_from_db)  # The connection may have been lost meanwhile.
             self._capture_payment(session.payment, session.payment.amount)
         if not replaces:
-            fit_sessions(self._collection, origin=origin)
+            fit_sessions(self._collection.pk, origin=origin)
 
     def _authorize(self, opened: PaymentSession, amount: Decimal) -> PaymentSession:
         """Authorize a session for an amount; cancel it and raise AmountError if others have made it smaller."""

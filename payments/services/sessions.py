@@ -6,18 +6,17 @@ Each verb refuses to run inside the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from payments.conf import session_lifetime
-from payments.exceptions import InputError, OutcomeUnknownError
+from payments.exceptions import InputError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import PaymentContext
 from payments.providers.registry import check_money
-from payments.services.collections import fit_sessions
+from payments.services.collections import fit_outgrown
 from payments.services.ledger import claims
 from payments.services.ledger.books import Books, Scope, hand_over, read_books
 from payments.services.ledger.calls import provider_for
@@ -190,8 +189,7 @@ def authorize_payment_session(
             step.raise_for_outcome()
     books = performance.books
     if claims.is_outgrown(books):
-        with suppress(OutcomeUnknownError):  # The other session shows that its change is unclear.
-            fit_sessions(books.collection, origin=Origin(source=EventSource.SYSTEM))
+        fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
     return hand_over(books, session, books.session(session.pk))
 
 

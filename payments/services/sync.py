@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import OutcomeUnknownError, ProviderUnavailableError
 from payments.models import PaymentEvent, PaymentSession
+from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve
 from payments.services.ledger.facts import record_fact
@@ -62,6 +63,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
         _note_absence(session, origin)
     else:
         record_fact(session, result.fact, origin=origin.finding(), asked_at=asked_at)
+        fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
     session.refresh_from_db()
     return Synchronization(session=session, is_known=result.fact is not None)
 

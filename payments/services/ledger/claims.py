@@ -52,7 +52,6 @@ from payments.services.ledger.totals import (
     check_excess,
     check_overauthorization,
     check_return,
-    held_amount,
     holder_of,
     promise_of,
     refresh_totals,
@@ -356,20 +355,23 @@ def claim_resizes(books: Books, *, may_cancel: bool = False) -> list[PaymentOper
     for split, smaller in reductions_for(books, left):
         operations += _claim_reduction(books, split, smaller)
     for session in books.unauthorized_sessions():
-        if session.is_split or session.amount == left:
+        rest = max(min(left, authorizable_amount(books, session)), ZERO)
+        if session.is_split or session.amount == rest:
             continue
-        if may_cancel or not left:
-            operations += _claim_reduction(books, session, left)
+        if may_cancel or not rest:
+            operations += _claim_reduction(books, session, rest)
         else:
-            operations += claim_update(books, session, left)
+            operations += claim_update(books, session, rest)
     refresh_totals(books)
     return operations
 
 
 def is_outgrown(books: Books) -> bool:
-    """Return whether a session for what is left is for more than that, since another session was authorized."""
-    left = books.collection.amount - held_amount(books)
-    return any(not row.is_split and row.amount > left for row in books.unauthorized_sessions())
+    """Return whether a session for what is left is for more than others have left, or are about to leave."""
+    return any(
+        not row.is_split and row.amount > max(authorizable_amount(books, row), ZERO)
+        for row in books.unauthorized_sessions()
+    )
 
 
 def claim_everything(books: Books) -> list[PaymentOperation]:
