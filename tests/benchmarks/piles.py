@@ -14,7 +14,7 @@ from payments.providers import SessionFact, encode_fact
 from payments.services.providers import provider_row
 from payments.states import OperationKind, OperationStatus, SessionStatus
 
-BATCH: Final = 2_000
+BATCH: Final = 1_000
 CARD: Final = "card"
 
 

@@ -68,10 +68,11 @@ def seed(connection: BaseDatabaseWrapper, payments: int, *, unpaid: int = 0) -> 
     for number in range(TEMPLATES):
         _pay(number)
     mark = ids.new_ulid()
+    if unpaid:
+        _pay(UNPAID)
     with connection.cursor() as cursor, _without_indexes(cursor):
         _copy_all(cursor, -(-payments // TEMPLATES) - 1, f"<= '{mark}'", range(TEMPLATES))
         if unpaid:
-            _pay(UNPAID)
             _copy_all(cursor, unpaid - 1, f"> '{mark}'", range(UNPAID, UNPAID + 1))
         cursor.execute("SELECT setval('payments_paymentevent_id_seq', max(id)) FROM payments_paymentevent")
     with connection.cursor() as cursor:
@@ -80,12 +81,16 @@ def seed(connection: BaseDatabaseWrapper, payments: int, *, unpaid: int = 0) -> 
 
 def _copy_all(cursor: Any, copies: int, made: str, numbers: range) -> None:
     """Copy so many times what was made for the orders with these numbers, at a time that a ULID tells."""
+    cursor.execute(
+        "SET session_replication_role = replica"
+    )  # what is copied needs no check of its foreign keys
     for model in TABLES:
         rows = copies // 4 if model is User else copies
-        statement = _copy(model, copies, made, numbers)
+        statement, keys = _copy(model, copies), _templates(cursor, model, made, numbers)
         for first in range(1, rows + 1, BATCH):
-            cursor.execute(statement, [first, min(first + BATCH - 1, rows)])
+            cursor.execute(statement, [first, min(first + BATCH - 1, rows), keys])
             _tell(model._meta.db_table, min(first + BATCH - 1, rows) / rows)
+    cursor.execute("RESET session_replication_role")
 
 
 def _pay(number: int) -> None:
@@ -116,22 +121,27 @@ def _pay(number: int) -> None:
         services.refund_payment(payment, amount="5.00")
 
 
-def _copy(model: type[models.Model], copies: int, made: str, numbers: range) -> str:
-    """Return the statement that copies the templates of a table once for each number between two parameters."""
+def _copy(model: type[models.Model], copies: int) -> str:
+    """Return the statement that copies rows of a table once for each number between two parameters."""
     fields = [field for field in model._meta.concrete_fields if not _is_generated(model, field)]
     columns = ", ".join(str(field.column) for field in fields)
     values = ", ".join(_value(field, copies) for field in fields)
-    keys = f"{numbers.start + 1} AND {numbers.stop}"
-    last = f"{model._meta.pk.column} BETWEEN {keys}" if model in (User, Order) else _is_template(model, made)
+    table, key = model._meta.db_table, model._meta.pk.column
     return (
-        f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {values} FROM {model._meta.db_table}, "  # noqa: S608
-        f"generate_series(%s::int, %s::int) AS copy WHERE {last} ORDER BY copy, {model._meta.pk.column}"
+        f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, "  # noqa: S608
+        f"generate_series(%s::int, %s::int) AS copy WHERE {key} = ANY(%s) ORDER BY copy, {key}"
     )
 
 
-def _is_template(model: type[models.Model], made: str) -> str:
-    column = "collection_id" if model is PaymentEvent else model._meta.pk.column
-    return f"{column} !~ '_9[0-9]{{7}}' AND right({column}, 26) {made}"
+def _templates(cursor: Any, model: type[models.Model], made: str, numbers: range) -> list[Any]:
+    """Return the keys of the rows to copy."""
+    table, key = model._meta.db_table, model._meta.pk.column
+    column = "collection_id" if model is PaymentEvent else key
+    is_one = f"{column} !~ '_9[0-9]{{7}}' AND right({column}, 26) {made}"
+    if model in (User, Order):
+        is_one = f"{key} BETWEEN {numbers.start + 1} AND {numbers.stop}"
+    cursor.execute(f"SELECT {key} FROM {table} WHERE {is_one}")  # noqa: S608
+    return [key for (key,) in cursor.fetchall()]
 
 
 def _is_generated(model: type[models.Model], field: Any) -> bool:

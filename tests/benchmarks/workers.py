@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connection, connections
 
 from tests.benchmarks import child, reports
@@ -82,12 +81,12 @@ def main(arguments: Sequence[str]) -> None:
     """Measure the jobs with one worker and with two, and report."""
     chosen = _arguments(arguments)
     if chosen.job:
-        _set_up(chosen.url)
+        child.set_up(chosen.url, prepared=True)
         work(chosen.job)
         return
     with database_url("postgresql") as server:
         url = own_url(server, "workers")
-        _set_up(url)
+        child.set_up(url, prepared=True)
         with own_database(server, "workers"):
             results = list(measure(url, chosen))
             described = durability(url)
@@ -109,7 +108,7 @@ def measure(url: str, chosen: argparse.Namespace) -> Iterator[Result]:
 
     child.migrate()
     done = chosen.rounds * len(WORKERS) * chosen.rows
-    seed(connection, chosen.payments, unpaid=len(JOBS) * (max(chosen.due) + done * len(chosen.due)))
+    seed(connection, chosen.payments, unpaid=4 * (max(chosen.due) + done * len(chosen.due)))
     piles = Piles()
     for job in chosen.jobs:
         with ExitStack() as stack:
@@ -177,11 +176,6 @@ def _answer(rows: int) -> None:
 def _hear(**_values: Any) -> None:
     """Be told of an event, and take a millisecond to write it down somewhere, as a shop does."""
     time.sleep(0.001)
-
-
-def _set_up(url: str) -> None:
-    child.set_up(url, prepared=True)
-    settings.PAYMENTS["PROVIDERS"]["card"] = {"BACKEND": "tests.benchmarks.providers.CardProvider"}
 
 
 def _row(row: Result) -> tuple[object, ...]:
