@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, Final, get_args
 
 import pytest
@@ -14,7 +15,7 @@ from django.utils import timezone
 from payments import services
 from payments.exceptions import PaymentError
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession, WebhookEvent
-from payments.providers import RetrieveResult, SessionFact, circuits
+from payments.providers import RetrieveResult, SessionFact
 from payments.providers.circuits import LOST, REST, UNANSWERED, Circuits
 from payments.services.providers import provider_row
 from payments.states import Outcome, SessionStatus, WebhookEventStatus
@@ -169,7 +170,7 @@ def test_what_was_left_is_done_when_the_provider_is_back(
 def passing(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the time of circuits, for the test to move, as a list of one number."""
     now = [0.0]
-    monkeypatch.setattr(circuits.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("payments.providers.circuits.time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
