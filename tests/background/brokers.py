@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import uuid4
 
-from kombu import Connection, Exchange, Queue
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 
 from tests.programs import missing
 

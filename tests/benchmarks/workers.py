@@ -107,30 +107,32 @@ def measure(url: str, chosen: argparse.Namespace) -> Iterator[Result]:
     from tests.benchmarks.seed import seed  # noqa: PLC0415
 
     child.migrate()
-    done = chosen.rounds * len(WORKERS) * chosen.rows
-    seed(connection, chosen.payments, unpaid=4 * (max(chosen.due) + done * len(chosen.due)))
+    # Each turn but the last one is followed by another, for which as many rows fall due.
+    each = max(chosen.due) + (len(chosen.due) * chosen.rounds * len(chosen.workers) - 1) * chosen.rows
+    seed(connection, chosen.payments, unpaid=each * len({*chosen.jobs} - {"outbox"} or {"outbox"}))
     piles = Piles()
     for job in chosen.jobs:
         with ExitStack() as stack:
-            workers = [Worker(job, url) for _ in range(max(WORKERS))]
+            workers = [Worker(job, url) for _ in range(max(chosen.workers))]
             for worker in workers:
                 stack.callback(worker.end)
-            for before, due in zip([0, *chosen.due], chosen.due, strict=False):
-                piles.add(job, due - before)
+            left = 0
+            for due in chosen.due:
+                piles.add(job, due - left)
                 with connection.cursor() as cursor:
                     cursor.execute("VACUUM ANALYZE")
                 yield from _turns(job, due, workers, piles, chosen)
+                left = due - chosen.rows
 
 
 def _turns(
     job: str, due: int, workers: Sequence[Worker], piles: Any, chosen: argparse.Namespace
 ) -> Iterator[Result]:
     """Have one worker and two take turns, and yield the figures of either."""
-    rates: dict[int, list[float]] = {number: [] for number in WORKERS}
-    for _ in range(chosen.rounds):
-        for number, found in rates.items():
-            found.append(_rate(workers[:number], chosen.rows))
-            piles.add(job, chosen.rows)
+    rates: dict[int, list[float]] = {number: [] for number in chosen.workers}
+    for turn, number in enumerate(chosen.workers * chosen.rounds):
+        piles.add(job, chosen.rows if turn else 0)
+        rates[number].append(_rate(workers[:number], chosen.rows))
     medians = {number: statistics.median(found) for number, found in rates.items()}
     for number, rate in medians.items():
         yield Result(
@@ -138,7 +140,7 @@ def _turns(
             due=due,
             workers=number,
             rows_per_second=rate,
-            over_one=rate / medians[1],
+            over_one=rate / medians[chosen.workers[0]],
             peak_mib=max(worker.peak_mib for worker in workers[:number]),
         )
 
@@ -195,6 +197,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--due", type=int, nargs="+", default=[1_000, 10_000], help="how many rows are due")
     parser.add_argument("--rows", type=int, default=600, help="how many of them are worked off in a turn")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, choices=WORKERS, nargs="+", default=list(WORKERS))
     parser.add_argument("--jobs", choices=JOBS, nargs="+", default=JOBS)
     parser.add_argument("--json", type=Path, metavar="PATH")
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
