@@ -138,8 +138,11 @@ def _templates(cursor: Any, model: type[models.Model], made: str, numbers: range
     table, key = model._meta.db_table, model._meta.pk.column
     column = "collection_id" if model is PaymentEvent else key
     is_one = f"{column} !~ '_9[0-9]{{7}}' AND right({column}, 26) {made}"
-    if model in (User, Order):
-        is_one = f"{key} BETWEEN {numbers.start + 1} AND {numbers.stop}"
+    named = {User: ("username", "customer"), Order: ("number", "SG-")}
+    if model in named:
+        column, prefix = named[model]
+        names = ", ".join(f"'{prefix}{number}'" for number in numbers)
+        is_one = f"{column} IN ({names})"
     cursor.execute(f"SELECT {key} FROM {table} WHERE {is_one}")  # noqa: S608
     return [key for (key,) in cursor.fetchall()]
 
