@@ -60,8 +60,10 @@ def main(arguments: Sequence[str]) -> None:
             bodies = _seed(chosen.payments, idle + chosen.events)
             side = Side(name="ours", checkout=ROOT)
             with serving(side, url, "", "wsgi") as ours:
-                _send("warm-up", ours, bodies[:100], 1)  # so that all is loaded, and statements are prepared
-                phases = [_send("idle", ours, bodies[100:idle], chosen.concurrency)]
+                _send(
+                    "warm-up", ours, bodies[: idle // 20], 1
+                )  # so that all is loaded, and statements are prepared
+                phases = [_send("idle", ours, bodies[idle // 20 : idle], chosen.concurrency)]
                 started = time.perf_counter()
                 with _working(url) as peaks:
                     phases.append(_send("burst", ours, bodies[idle:], chosen.concurrency))

@@ -93,6 +93,17 @@ def test_workers_are_compared_with_one(tmp_path: Path) -> None:
     assert all(20 < each["peak_mib"] < 150 for each in results)
 
 
+@pytest.mark.thorough
+def test_burst_is_absorbed(tmp_path: Path) -> None:
+    path = tmp_path / "burst.json"
+    printed = run("burst", "--payments", "100", "--events", "40", "--concurrency", "2", "--json", path)
+    found = read(path)
+    assert [(each["name"], each["events"]) for each in found["phases"]] == [("idle", 38), ("burst", 40)]
+    assert [each["refused"] for each in found["phases"]] == [0, 0]
+    assert found["ratio"] > 0
+    assert "times the idle value" in printed
+
+
 @pytest.mark.parametrize("text", ["", "0", "x4", "2x", "2x0", "four", "1.5"])
 def test_concurrency_is_a_number_or_processes_by_threads(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text}$"):
