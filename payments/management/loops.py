@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,11 +16,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections, router
 
 from payments.models import PaymentCollection
+from payments.providers.circuits import circuits
 from payments.services.background.jobs import JOBS, Job
 
 logger = logging.getLogger("payments.worker")
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+TURN: Final = 60.0
+"""For how many seconds a job works before it is the next one's turn."""
 
 
 def positive_int(text: str) -> int:
@@ -47,7 +53,7 @@ class LoopCommand(BaseCommand):
         jobs = [JOBS[name] for name in self.chosen(options)]
         if not options["once"]:
             self._introduce(jobs, options["interval"])
-        with _stop_on_signal() as stop:
+        with _stop_on_signal() as stop, circuits():
             while not stop.is_set():
                 counts = [self._work_off(job, options, stop) for job in jobs]
                 if options["once"]:
@@ -70,11 +76,14 @@ class LoopCommand(BaseCommand):
         )
 
     def _work_off(self, job: Job, options: dict[str, Any], stop: threading.Event) -> int | None:
-        """Run batches of one job until one isn't full or a signal comes; return how many rows, None if it failed."""
-        total = 0
+        """Run batches of one job until one isn't full or a signal comes; return how many rows, None if it failed.
+
+        After a while it is the next job's turn, unless each runs once.
+        """
+        total, ends = 0, math.inf if options["once"] else time.monotonic() + TURN
         _close_old_connections()
         try:
-            while not stop.is_set():
+            while not stop.is_set() and time.monotonic() < ends:
                 count = job.run(options["limit"], lambda line: self._tell(options, line))
                 total += count
                 if count < options["limit"]:

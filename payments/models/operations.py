@@ -188,7 +188,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
             ),
         ]
         indexes = [
-            Index(fields=["status"], name="payments_op_status_idx"),
+            Index(fields=["status", "next_attempt_at"], name="payments_op_status_idx"),
             Index(fields=["-created_at"], name="payments_op_created_idx"),
             Index(
                 fields=["error_code", "-created_at"],

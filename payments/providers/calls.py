@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
@@ -29,6 +30,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
 from payments.providers.base import BaseProvider
+from payments.providers.circuits import note_call
 from payments.providers.facts import Failure
 from payments.providers.public_data import publication, texts_in
 from payments.providers.results import ProviderResult
@@ -83,10 +85,12 @@ def call_provider(
     rollback would forget a call that was made.
     """
     check_no_transaction()
-    with call_span(provider_id=_alias(verb), verb=getattr(verb, "__name__", "call"), request=request) as span:
+    provider_id, started = _alias(verb), time.monotonic()
+    with call_span(provider_id=provider_id, verb=getattr(verb, "__name__", "call"), request=request) as span:
         result = _answer_to(verb, request, result_class)
         span.end(str(result.outcome))
-        return result
+    note_call(provider_id, result.outcome, time.monotonic() - started)
+    return result
 
 
 @sensitive_variables()

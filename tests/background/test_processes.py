@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from payments.models import PaymentEvent, PaymentSession, WebhookEvent
+from payments.services.background.jobs import JOBS
 from payments.simulator import SimulatorService
 from payments.states import SessionStatus, WebhookEventStatus
 from tests.background.conftest import MakeHints
@@ -48,9 +49,7 @@ def test_an_idle_worker_stops_at_once(transactional_db: None, simulator: Simulat
         assert wait_until(lambda: _is_catching_sigterm(process.pid))
         process.send_signal(signal.SIGTERM)
         first, *lines = output_of(process)
-    assert first.startswith(
-        "Running inbox, reconciler, outbox, expiry, installments, charges on the database "
-    )
+    assert first.startswith(f"Running {', '.join(JOBS)} on the database ")
     assert first.endswith(", every 3600 s. Ctrl-C or SIGTERM stops it.")
     assert lines == ["Stopped."]
     assert process.returncode == 0

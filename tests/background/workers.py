@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,50 @@ PATIENCE = 90
 @contextmanager
 def worker(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a management command as a process inside the block; what is left of it afterwards is killed."""
+    with _process("-m", "django", *arguments) as process:
+        yield process
+
+
+@contextmanager
+def celery_worker(broker: str, queue: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run Celery's worker and its scheduler inside the block; all of their processes are killed afterwards."""
+    options = [
+        "--beat",
+        "--schedule",
+        str(folder / "schedule"),
+        "--concurrency",
+        "2",
+        "--loglevel",
+        "WARNING",
+    ]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    command = ["-m", "celery", "-A", "tests.background.celery_app", "worker", *options, *quiet]
+    with _process(*command, PAYMENTS_TEST_BROKER=broker, PAYMENTS_TEST_QUEUE=queue) as process:
+        yield process
+
+
+@contextmanager
+def _process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "django", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
-        env=os.environ | _environment(),
+        env=os.environ | _environment() | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        process.kill()
+        kill(process)
         process.communicate(timeout=PATIENCE)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process and its children, which get no chance to finish anything."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def output_of(process: subprocess.Popen[str]) -> list[str]:

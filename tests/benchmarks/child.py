@@ -82,6 +82,7 @@ def set_up(url: str, *, prepared: bool, keeps: bool = True) -> None:
     if prepared and database["ENGINE"].endswith("postgresql"):
         database["OPTIONS"] |= PREPARED
     settings.DATABASES["default"] = database | {"CONN_MAX_AGE": None if keeps else 0}
+    settings.PAYMENTS["PROVIDERS"]["card"] = {"BACKEND": "tests.benchmarks.providers.CardProvider"}
     django.setup()
 
 

@@ -2,6 +2,7 @@
 
 `seed(connection, payments)` makes so many payments, spread over a year, each with an order, its collection, a session,
 operations, events, a webhook event, mostly a capture and now and then a refund; every fourth is another customer's.
+With `unpaid`, there are so many unpaid orders besides.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.contrib.auth.models import User
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from payments import services
+from payments import ids, services
 from payments.models import (
     Capture,
     Payment,
@@ -32,6 +33,9 @@ from tests.shop.models import Order
 
 TEMPLATES: Final = 20
 """How many orders are paid by the services."""
+
+UNPAID: Final = TEMPLATES
+"""The number of the order of which the unpaid ones are copies."""
 
 TABLES: Final[tuple[type[models.Model], ...]] = (
     User,
@@ -59,21 +63,34 @@ TEXTS: Final = frozenset({"provider_reference", "event_id", "number", "username"
 """The other columns that no two rows share."""
 
 
-def seed(connection: BaseDatabaseWrapper, payments: int) -> None:
-    """Fill an empty database with at least so many payments, and tell how far it is."""
+def seed(connection: BaseDatabaseWrapper, payments: int, *, unpaid: int = 0) -> None:
+    """Fill an empty database with at least so many payments and unpaid orders, and tell how far it is."""
     for number in range(TEMPLATES):
         _pay(number)
-    copies = -(-payments // TEMPLATES) - 1
+    mark = ids.new_ulid()
+    if unpaid:
+        _pay(UNPAID)
     with connection.cursor() as cursor, _without_indexes(cursor):
-        for model in TABLES:
-            rows = copies // 4 if model is User else copies
-            statement = _copy(model, copies)
-            for first in range(1, rows + 1, BATCH):
-                cursor.execute(statement, [first, min(first + BATCH - 1, rows)])
-                _tell(model._meta.db_table, min(first + BATCH - 1, rows) / rows)
+        _copy_all(cursor, -(-payments // TEMPLATES) - 1, f"<= '{mark}'", range(TEMPLATES))
+        if unpaid:
+            _copy_all(cursor, unpaid - 1, f"> '{mark}'", range(UNPAID, UNPAID + 1))
         cursor.execute("SELECT setval('payments_paymentevent_id_seq', max(id)) FROM payments_paymentevent")
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
+
+
+def _copy_all(cursor: Any, copies: int, made: str, numbers: range) -> None:
+    """Copy so many times what was made for the orders with these numbers, at a time that a ULID tells."""
+    cursor.execute(
+        "SET session_replication_role = replica"
+    )  # what is copied needs no check of its foreign keys
+    for model in TABLES:
+        rows = copies // 4 if model is User else copies
+        statement, keys = _copy(model, copies), _templates(cursor, model, made, numbers)
+        for first in range(1, rows + 1, BATCH):
+            cursor.execute(statement, [first, min(first + BATCH - 1, rows), keys])
+            _tell(model._meta.db_table, min(first + BATCH - 1, rows) / rows)
+    cursor.execute("RESET session_replication_role")
 
 
 def _pay(number: int) -> None:
@@ -93,7 +110,7 @@ def _pay(number: int) -> None:
     collection, _is_new = services.open_payment_collection(resolved)
     session = services.create_payment_session(collection, provider_id="system")
     WebhookEventFactory.create(applied=True, session=session, provider=session.provider)
-    if number == 0:
+    if number in (0, UNPAID):
         return
     payment = services.authorize_payment_session(session).payment
     assert payment is not None
@@ -105,20 +122,29 @@ def _pay(number: int) -> None:
 
 
 def _copy(model: type[models.Model], copies: int) -> str:
-    """Return the statement that copies the templates of a table once for each number between two parameters."""
+    """Return the statement that copies rows of a table once for each number between two parameters."""
     fields = [field for field in model._meta.concrete_fields if not _is_generated(model, field)]
     columns = ", ".join(str(field.column) for field in fields)
     values = ", ".join(_value(field, copies) for field in fields)
-    last = f"{model._meta.pk.column} <= {TEMPLATES}" if model in (User, Order) else _is_template(model)
+    table, key = model._meta.db_table, model._meta.pk.column
     return (
-        f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {values} FROM {model._meta.db_table}, "  # noqa: S608
-        f"generate_series(%s::int, %s::int) AS copy WHERE {last} ORDER BY copy, {model._meta.pk.column}"
+        f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, "  # noqa: S608
+        f"generate_series(%s::int, %s::int) AS copy WHERE {key} = ANY(%s) ORDER BY copy, {key}"
     )
 
 
-def _is_template(model: type[models.Model]) -> str:
-    column = "collection_id" if model is PaymentEvent else model._meta.pk.column
-    return f"{column} !~ '_9[0-9]{{7}}'"
+def _templates(cursor: Any, model: type[models.Model], made: str, numbers: range) -> list[Any]:
+    """Return the keys of the rows to copy."""
+    table, key = model._meta.db_table, model._meta.pk.column
+    column = "collection_id" if model is PaymentEvent else key
+    is_one = f"{column} !~ '_9[0-9]{{7}}' AND right({column}, 26) {made}"
+    named = {User: ("username", "customer"), Order: ("number", "SG-")}
+    if model in named:
+        column, prefix = named[model]
+        names = ", ".join(f"'{prefix}{number}'" for number in numbers)
+        is_one = f"{column} IN ({names})"
+    cursor.execute(f"SELECT {key} FROM {table} WHERE {is_one}")  # noqa: S608
+    return [key for (key,) in cursor.fetchall()]
 
 
 def _is_generated(model: type[models.Model], field: Any) -> bool:

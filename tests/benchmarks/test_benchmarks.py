@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from tests.benchmarks import http
+from tests.benchmarks import http, workers
 from tests.benchmarks.child import VERBS, Answer, Lane
 from tests.benchmarks.databases import TABLES, own_database
 from tests.benchmarks.flow import ROOT, Child, Concurrency, Side, prepare
@@ -82,13 +82,26 @@ def test_side_is_a_checkout_that_may_be_plain() -> None:
 @pytest.mark.thorough
 def test_workers_are_compared_with_one(tmp_path: Path) -> None:
     path = tmp_path / "workers.json"
-    run("workers", "--database", "sqlite", "--rows", "10", "--rounds", "1", "--json", path)
+    chosen = ("--payments", "100", "--due", "20", "30", "--rows", "10", "--rounds", "1")
+    run("workers", *chosen, "--json", path)
     results = read(path)["results"]
-    assert [(each["job"], each["workers"]) for each in results] == [
-        (job, workers) for job in ("inbox", "outbox") for workers in (1, 2)
+    assert [(each["job"], each["due"], each["workers"]) for each in results] == [
+        (job, due, number) for job in workers.JOBS for due in (20, 30) for number in workers.WORKERS
     ]
     assert all(each["rows_per_second"] > 0 for each in results)
-    assert [each["over_one"] for each in results if each["workers"] == 1] == [1, 1]
+    assert {each["over_one"] for each in results if each["workers"] == 1} == {1}
+    assert all(20 < each["peak_mib"] < 150 for each in results)
+
+
+@pytest.mark.thorough
+def test_burst_is_absorbed(tmp_path: Path) -> None:
+    path = tmp_path / "burst.json"
+    printed = run("burst", "--payments", "100", "--events", "40", "--concurrency", "2", "--json", path)
+    found = read(path)
+    assert [(each["name"], each["events"]) for each in found["phases"]] == [("idle", 38), ("burst", 40)]
+    assert [each["refused"] for each in found["phases"]] == [0, 0]
+    assert found["ratio"] > 0
+    assert "times the idle value" in printed
 
 
 @pytest.mark.parametrize("text", ["", "0", "x4", "2x", "2x0", "four", "1.5"])

@@ -1,7 +1,8 @@
-"""Measures how much a second worker helps: `python -m tests.benchmarks.workers [--database NAME]`.
+"""Measures the background jobs: `python -m tests.benchmarks.workers [--payments 1000000] [--due 1000 100000]`.
 
-One worker and two take turns with piles of the same size: webhook events that tell of an authorization, for the inbox,
-and events that a receiver has to be told of, for the outbox. The time runs from the order to the last worker's end.
+In a PostgreSQL database with so many payments, and with so many rows due, one worker and two take turns with some of
+these rows; then as many more fall due. The time runs from the order to the last worker's end. The memory is the most
+that a worker had, whatever it did before: all rounds of a job are done by the same processes.
 """
 
 from __future__ import annotations
@@ -11,36 +12,38 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from django.db import connections
-from django.utils import timezone
+from django.db import connection, connections
 
 from tests.benchmarks import child, reports
 from tests.benchmarks.databases import durability, own_database, own_url
-from tests.databases import DATABASES, database_url
+from tests.databases import database_url
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-BATCH: Final = 50
+BATCH: Final = 100
+JOBS: Final = ("inbox", "reconciler", "outbox", "expiry", "charges")
+WORKERS: Final = (1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The rows per second of so many workers of one job, as a median, and how that compares with one worker."""
+    """The rows per second of so many workers of one job, as a median, and the most memory of one worker so far."""
 
     job: str
+    due: int
     workers: int
     rows_per_second: float
     over_one: float
+    peak_mib: float
 
 
 class Worker:
-    """A process that works off a pile when it is told to."""
+    """A process that works off so many rows when it is told to."""
 
     def __init__(self, job: str, url: str) -> None:
         self._process = subprocess.Popen(
@@ -50,12 +53,13 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.peak_mib = 0.0
         self.answer()
 
-    def order(self) -> None:
+    def order(self, rows: int) -> None:
         """Tell the worker to begin."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{rows}\n")
         self._process.stdin.flush()
 
     def answer(self) -> int:
@@ -63,7 +67,9 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "The worker has ended."
-        return int(line)
+        rows, kib = map(int, line.split())
+        self.peak_mib = kib / 1024
+        return rows
 
     def end(self) -> None:
         """Let the process end."""
@@ -71,69 +77,103 @@ class Worker:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure both jobs with one worker and with two, and report."""
+    """Measure the jobs with one worker and with two, and report."""
     chosen = _arguments(arguments)
     if chosen.job:
         child.set_up(chosen.url, prepared=True)
-        work(JOBS[chosen.job])
+        work(chosen.job)
         return
-    with database_url(chosen.database) as server:
+    with database_url("postgresql") as server:
         url = own_url(server, "workers")
         child.set_up(url, prepared=True)
         with own_database(server, "workers"):
-            child.migrate()
-            results = [result for job in JOBS for result in measure(job, url, chosen.rows, chosen.rounds)]
+            results = list(measure(url, chosen))
             described = durability(url)
             connections.close_all()
-    reports.say(f"{described}; {chosen.rounds} rounds of {chosen.rows} rows\n\n")
-    cells = [(row.job, row.workers, f"{row.rows_per_second:.0f}", f"{row.over_one:.2f}") for row in results]
-    reports.say(reports.table(("job", "workers", "rows/s", "÷ one worker"), cells))
-    reports.write_json(chosen.json, database=described, rows=chosen.rows, results=results)
+    reports.say(
+        f"{described}; {chosen.payments:,} payments; {chosen.rounds} rounds of {chosen.rows:,} rows\n\n"
+    )
+    heads = ("job", "due", "workers", "rows/s", "÷ one worker", "MiB")
+    reports.say(reports.table(heads, map(_row, results)))
+    reports.write_json(
+        chosen.json, database=described, payments=chosen.payments, rows=chosen.rows, results=results
+    )
 
 
-def measure(job: str, url: str, rows: int, rounds: int) -> Iterator[Result]:
+def measure(url: str, chosen: argparse.Namespace) -> Iterator[Result]:
+    """Seed the database, and yield the figures of each job, with ever more rows due."""
+    from tests.benchmarks.piles import Piles  # noqa: PLC0415 - models can be imported after the set-up only
+    from tests.benchmarks.seed import seed  # noqa: PLC0415
+
+    child.migrate()
+    # Each turn but the last one is followed by another, for which as many rows fall due.
+    each = max(chosen.due) + (len(chosen.due) * chosen.rounds * len(chosen.workers) - 1) * chosen.rows
+    seed(connection, chosen.payments, unpaid=each * len({*chosen.jobs} - {"outbox"} or {"outbox"}))
+    piles = Piles()
+    for job in chosen.jobs:
+        with ExitStack() as stack:
+            workers = [Worker(job, url) for _ in range(max(chosen.workers))]
+            for worker in workers:
+                stack.callback(worker.end)
+            left = 0
+            for due in chosen.due:
+                piles.add(job, due - left)
+                with connection.cursor() as cursor:
+                    cursor.execute("VACUUM ANALYZE")
+                yield from _turns(job, due, workers, piles, chosen)
+                left = due - chosen.rows
+
+
+def _turns(
+    job: str, due: int, workers: Sequence[Worker], piles: Any, chosen: argparse.Namespace
+) -> Iterator[Result]:
     """Have one worker and two take turns, and yield the figures of either."""
-    with ExitStack() as stack:
-        workers = [Worker(job, url) for _ in range(2)]
-        for worker in workers:
-            stack.callback(worker.end)
-        rates: dict[int, list[float]] = {1: [], 2: []}
-        for _ in range(rounds):
-            for number, found in rates.items():
-                JOBS[job].fill(rows)
-                found.append(_rate(workers[:number], rows))
-    one = statistics.median(rates[1])
-    for number, found in rates.items():
-        rate = statistics.median(found)
-        yield Result(job=job, workers=number, rows_per_second=rate, over_one=rate / one)
+    rates: dict[int, list[float]] = {number: [] for number in chosen.workers}
+    for turn, number in enumerate(chosen.workers * chosen.rounds):
+        piles.add(job, chosen.rows if turn else 0)
+        rates[number].append(_rate(workers[:number], chosen.rows))
+    medians = {number: statistics.median(found) for number, found in rates.items()}
+    for number, rate in medians.items():
+        yield Result(
+            job=job,
+            due=due,
+            workers=number,
+            rows_per_second=rate,
+            over_one=rate / medians[chosen.workers[0]],
+            peak_mib=max(worker.peak_mib for worker in workers[:number]),
+        )
 
 
 def _rate(workers: Sequence[Worker], rows: int) -> float:
-    """Have workers work off a pile, and return how many rows they did per second."""
+    """Have workers share so many rows, and return how many they did per second."""
     started = time.perf_counter()
     for worker in workers:
-        worker.order()
+        worker.order(rows // len(workers))
     done = sum(worker.answer() for worker in workers)
     seconds = time.perf_counter() - started
     assert done == rows, f"{done} of {rows} rows were worked on"
     return rows / seconds
 
 
-def work(job: Job) -> None:
-    """Work off what there is, each time that an order comes, and answer how many rows it was."""
+def work(job: str) -> None:
+    """Work off as many rows as each order says, and answer how many it was, and the most memory so far in KiB."""
     from payments import signals  # noqa: PLC0415 - it has models, which want Django set up
+    from payments.services.background import jobs  # noqa: PLC0415
 
     signals.collection_created.connect(_hear)
     _answer(0)
-    for _order in sys.stdin:
-        done = 0
-        while found := job.batch():
+    for order in sys.stdin:
+        rows, done = int(order), 0
+        while done < rows and (found := jobs.JOBS[job].run(min(BATCH, rows - done), lambda line: None)):
             done += found
         _answer(done)
 
 
 def _answer(rows: int) -> None:
-    sys.stdout.write(f"{rows}\n")
+    # Not `getrusage`, whose figure is the parent's at first.
+    status = Path("/proc/self/status").read_text()
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    sys.stdout.write(f"{rows} {kib}\n")
     sys.stdout.flush()
 
 
@@ -142,72 +182,25 @@ def _hear(**_values: Any) -> None:
     time.sleep(0.001)
 
 
-def _fill_inbox(rows: int) -> None:
-    from payments import services  # noqa: PLC0415
-    from payments.models import PaymentProvider, WebhookEvent  # noqa: PLC0415
-    from payments.providers import SessionFact  # noqa: PLC0415
-    from payments.providers.facts import encode_fact  # noqa: PLC0415
-    from payments.states import SessionStatus  # noqa: PLC0415
-
-    authorized = SessionFact(
-        currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(child.AMOUNT)
+def _row(row: Result) -> tuple[object, ...]:
+    return (
+        row.job,
+        f"{row.due:,}",
+        row.workers,
+        f"{row.rows_per_second:.0f}",
+        f"{row.over_one:.2f}",
+        f"{row.peak_mib:.0f}",
     )
-    sessions = []
-    for _ in range(rows):
-        collection = services.create_payment_collection(amount=child.AMOUNT, currency_code=child.CURRENCY)
-        sessions.append(services.create_payment_session(collection, provider_id="system"))
-    WebhookEvent.objects.bulk_create(
-        WebhookEvent(
-            provider=PaymentProvider.objects.get(pk="system"),
-            event_id=f"evt_{session.pk}",
-            type="authorized",
-            session=session,
-            fact=encode_fact(authorized),
-            next_attempt_at=timezone.now(),
-        )
-        for session in sessions
-    )
-
-
-def _fill_outbox(rows: int) -> None:
-    from payments import services  # noqa: PLC0415
-    from payments.models import PaymentEvent  # noqa: PLC0415
-
-    made = [
-        services.create_payment_collection(amount=child.AMOUNT, currency_code=child.CURRENCY)
-        for _ in range(rows)
-    ]
-    PaymentEvent.objects.filter(collection__in=made).update(published_at=None)
-
-
-def _apply() -> int:
-    from payments import services  # noqa: PLC0415
-
-    return services.process_due_events(limit=BATCH)
-
-
-def _publish() -> int:
-    from payments import services  # noqa: PLC0415
-
-    return services.publish_due(limit=BATCH)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """The work of one kind: how a pile of it is made, and how a batch is done."""
-
-    fill: Callable[[int], None]
-    batch: Callable[[], int]
-
-
-JOBS: Final = {"inbox": Job(fill=_fill_inbox, batch=_apply), "outbox": Job(fill=_fill_outbox, batch=_publish)}
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--database", choices=DATABASES, default="postgresql")
-    parser.add_argument("--rows", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--payments", type=int, default=10_000, help="how many payments are there besides")
+    parser.add_argument("--due", type=int, nargs="+", default=[1_000, 10_000], help="how many rows are due")
+    parser.add_argument("--rows", type=int, default=600, help="how many of them are worked off in a turn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, choices=WORKERS, nargs="+", default=list(WORKERS))
+    parser.add_argument("--jobs", choices=JOBS, nargs="+", default=JOBS)
     parser.add_argument("--json", type=Path, metavar="PATH")
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)

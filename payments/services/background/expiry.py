@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from payments.exceptions import PaymentError
 from payments.models import Payment, PaymentOperation, PaymentSession
+from payments.providers.circuits import Circuits, circuits
 from payments.services.ledger.books import Books, Scope
 from payments.services.ledger.claims import claim_abandonment, claim_release
 from payments.services.ledger.history import Origin
@@ -65,29 +66,38 @@ def sweep_expired(*, limit: int = 100, progress: Progress | None = None) -> Swee
     A row that has an open operation, or whose provider can't be reached, is left for the next sweep, and sorted behind
     the rows that weren't tried yet.
     """
-    rows: list[PaymentSession | Payment] = [*_expired_sessions(limit), *_expired_payments(limit)]
     canceled = left = seen_to = 0
-    for row in rows:
-        is_over = _cancel_safely(row)
-        canceled += is_over and _is_canceled(row)
-        left += not is_over
-        seen_to += is_over or (not vars(row)["is_stuck"] and _is_behind(row))
-        if progress is not None:
-            progress(row)
-    return SweepReport(canceled=canceled, left=left, seen_to=seen_to)
+    with circuits() as circuit:
+        rows = [*_first(_expired_sessions(), limit, circuit), *_first(_expired_payments(), limit, circuit)]
+        waiting: list[PaymentSession | Payment] = []
+        for row in circuit.answering(rows, waiting):
+            is_over = _cancel_safely(row)
+            canceled += is_over and _is_canceled(row)
+            left += not is_over
+            seen_to += is_over or (not vars(row)["is_stuck"] and _is_behind(row))
+            if progress is not None:
+                progress(row)
+    return SweepReport(canceled=canceled, left=left + len(waiting), seen_to=seen_to)
 
 
-def _expired_sessions(limit: int) -> list[PaymentSession]:
+def _expired_sessions() -> QuerySet[PaymentSession]:
     rows = PaymentSession.objects.unauthorized().filter(expires_at__lte=timezone.now())
-    ordered = rows.annotate(is_stuck=_is_stuck("session")).order_by("is_stuck", "expires_at")
-    return list(ordered.select_related("collection")[:limit])
+    return rows.select_related("collection")
 
 
-def _expired_payments(limit: int) -> list[Payment]:
+def _expired_payments() -> QuerySet[Payment]:
     rows = Payment.objects.filter(status__in=_HOLDING, expires_at__lte=timezone.now())
     held = rows.filter(amount__gt=F("captured_amount") + F("canceled_amount"))
-    ordered = held.annotate(is_stuck=_is_stuck("payment")).order_by("is_stuck", "expires_at")
-    return list(ordered.select_related("session__collection")[:limit])
+    return held.select_related("session__collection")
+
+
+def _first(rows: QuerySet[Any], limit: int, circuit: Circuits) -> list[Any]:
+    """Return up to `limit` rows, those that are stuck last, in the order of their index, so that none is sorted."""
+    ordered = rows.exclude(provider__in=circuit.open()).order_by("status", "expires_at")
+    stuck = _is_stuck(_name_of(rows.model))
+    found = list(ordered.exclude(stuck).annotate(is_stuck=Value(False))[:limit])
+    behind = ordered.filter(stuck).annotate(is_stuck=Value(True))
+    return [*found, *behind[: limit - len(found)]]
 
 
 def _is_stuck(name: str) -> Exists:
@@ -98,8 +108,11 @@ def _is_stuck(name: str) -> Exists:
 
 
 def _is_behind(row: PaymentSession | Payment) -> bool:
-    name = "session" if isinstance(row, PaymentSession) else "payment"
-    return type(row)._default_manager.filter(_is_stuck(name), pk=row.pk).exists()
+    return type(row)._default_manager.filter(_is_stuck(_name_of(type(row))), pk=row.pk).exists()
+
+
+def _name_of(model: type[Any]) -> str:
+    return "session" if model is PaymentSession else "payment"
 
 
 def _cancel_safely(row: PaymentSession | Payment) -> bool:

@@ -39,6 +39,7 @@ from payments.providers import (
     get_provider,
 )
 from payments.providers.calls import UnusableAnswerError, check_usable
+from payments.providers.circuits import circuits
 from payments.providers.public_data import publishable_fact
 from payments.providers.registry import is_refused
 from payments.redaction import redact
@@ -53,6 +54,7 @@ from payments.services.ledger.locks import (
     lease_rows,
     leased_rows,
     new_owner,
+    release_rows,
     repeated,
 )
 from payments.services.ledger.operations import survived
@@ -176,23 +178,18 @@ def apply_at_once(event: WebhookEvent) -> None:
 def process_due_events(
     *, limit: int = 100, owner: str | None = None, progress: Progress | None = None
 ) -> int:
-    """Apply up to `limit` due events; return how many there were. Several workers may run at the same time."""
+    """Apply up to `limit` due events; return how many there were. Several workers may run at the same time.
+
+    The events of a provider that leaves calls unanswered are left for later.
+    """
     owner = owner or new_owner()
-    events = lease_rows(_due(), owner=owner, limit=limit)
-    for event in leased_rows(events):
-        lease = str(event.lease_owner)
-        error = survived(lambda: process_event(event, owner=lease))  # noqa: B023 - runs at once
-        if isinstance(error, LeaseLostError):
-            continue
-        if error is not None:
-            later = survived(lambda: _put_back(event, error, lease))  # noqa: B023 - as above
-            if later is not None:
-                logger.error("%s keeps its lease until that expires.", event.pk, exc_info=later)
-        if isinstance(error, KeyboardInterrupt):
-            raise error
-        if progress is not None:
-            progress(event)
-    return len(events)
+    with circuits() as circuit:
+        events = lease_rows(_due().exclude(provider__in=circuit.open()), owner=owner, limit=limit)
+        left: list[WebhookEvent] = []
+        for event in leased_rows(circuit.answering(events, left)):
+            _process_safely(event, progress)
+        release_rows(left)
+    return len(events) - len(left)
 
 
 def replay_webhook_event(
@@ -210,6 +207,22 @@ def replay_webhook_event(
     if event.session is not None:
         _note_replay(event, event.session, origin)
     return event
+
+
+def _process_safely(event: WebhookEvent, progress: Progress | None) -> None:
+    """Apply a leased event; put it back and log the error if that raises."""
+    lease = str(event.lease_owner)
+    error = survived(lambda: process_event(event, owner=lease))
+    if isinstance(error, LeaseLostError):
+        return
+    if error is not None:
+        later = survived(lambda: _put_back(event, error, lease))
+        if later is not None:
+            logger.error("%s keeps its lease until that expires.", event.pk, exc_info=later)
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    if progress is not None:
+        progress(event)
 
 
 def _event_of(provider: BaseProvider[Any], request: WebhookRequest) -> WebhookEvent:
@@ -291,8 +304,9 @@ def _publishable(
 
 
 def _due() -> QuerySet[WebhookEvent]:
+    """Return the due events in the order of their index, so that a batch reads no more rows than it takes."""
     waiting = Q(status__in=[Status.RECEIVED, Status.DEFERRED], next_attempt_at__lte=timezone.now())
-    return WebhookEvent.objects.filter(waiting).order_by("created_at", "id")
+    return WebhookEvent.objects.filter(waiting).order_by("status", "next_attempt_at")
 
 
 def _sessions_of(event: WebhookEvent) -> list[PaymentSession]:

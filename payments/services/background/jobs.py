@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from payments.models import IdempotencyRecord, WebhookEvent
+from payments.providers.circuits import circuits
 from payments.services.background.expiry import sweep_expired
 from payments.services.background.inbox import process_due_events
 from payments.services.background.installments import charge_due_installments, notify_due_installments
@@ -90,8 +91,9 @@ def _filled(batch: Batch) -> Batch:
 
     def run(limit: int, report: Report) -> int:
         total = 0
-        while total < limit and (count := batch(limit - total, report)):
-            total += count
+        with circuits():
+            while total < limit and (count := batch(limit - total, report)):
+                total += count
         return total
 
     return run
@@ -114,9 +116,10 @@ JOBS: Final = {
 def run_job(name: str, limit: int) -> int:
     """Run a job in batches of up to `limit` rows until nothing is due; return how many rows were processed."""
     total, count = 0, limit
-    while count >= limit:
-        count = JOBS[name].run(limit, lambda line: None)
-        total += count
+    with circuits():
+        while count >= limit:
+            count = JOBS[name].run(limit, lambda line: None)
+            total += count
     return total
 
 

@@ -12,13 +12,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import OperationInProgressError, PaymentError, ProviderUnavailableError
 from payments.models import PaymentOperation
 from payments.providers import BaseProvider, ProviderResult, RetrieveResult
+from payments.providers.circuits import circuits
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
 from payments.services.ledger.claims import refusal_of_call
@@ -31,6 +32,7 @@ from payments.services.ledger.locks import (
     lease_rows,
     new_owner,
     reconnecting,
+    release_rows,
 )
 from payments.services.ledger.operations import (
     Checkpoint,
@@ -70,15 +72,22 @@ Progress = Callable[[PaymentOperation], None]
 def reconcile_due(*, limit: int = 100, owner: str | None = None, progress: Progress | None = None) -> int:
     """Do the next step for up to `limit` due operations; return how many there were.
 
-    Several workers may run at the same time: each leases other rows.
+    Several workers may run at the same time: each leases other rows. The operations of a provider that leaves calls
+    unanswered are left for later.
     """
     owner = owner or new_owner()
-    operations = lease_rows(_due(), owner=owner, limit=limit)
-    for operation in operations:
-        if _reconcile_safely(operation) and progress is not None:
-            reconnecting(operation.refresh_from_db)
-            progress(operation)
-    return len(operations)
+    with circuits() as circuit:
+        operations: list[PaymentOperation] = []
+        for due in _due():
+            rest = limit - len(operations)
+            operations += lease_rows(due.exclude(provider__in=circuit.open()), owner=owner, limit=rest)
+        left: list[PaymentOperation] = []
+        for operation in circuit.answering(operations, left):
+            if _reconcile_safely(operation) and progress is not None:
+                reconnecting(operation.refresh_from_db)
+                progress(operation)
+        release_rows(left)
+    return len(operations) - len(left)
 
 
 def reconcile_operation(operation: PaymentOperation, *, owner: str = "") -> PaymentOperation:
@@ -313,11 +322,14 @@ class _Turn:
         return self.require_attention(AttentionReason.LATE_AUTHORIZATION)
 
 
-def _due() -> QuerySet[PaymentOperation]:
-    now = timezone.now()
-    abandoned = Q(status=OperationStatus.PROCESSING, lease_expires_at__lte=now)
-    waiting = Q(status__in=_WAITING, next_attempt_at__lte=now)
-    return PaymentOperation.objects.open().filter(abandoned | waiting).order_by("created_at", "id")
+def _due() -> tuple[QuerySet[PaymentOperation], QuerySet[PaymentOperation]]:
+    """Return the abandoned and the waiting operations in the order of their index, so that a batch reads only its rows.
+
+    Together, in one query, they would all have to be sorted.
+    """
+    now, rows = timezone.now(), PaymentOperation.objects.order_by("status", "next_attempt_at")
+    abandoned = rows.filter(status=OperationStatus.PROCESSING, lease_expires_at__lte=now)
+    return abandoned, rows.filter(status__in=_WAITING, next_attempt_at__lte=now)
 
 
 def _reconcile_safely(operation: PaymentOperation) -> bool:

@@ -12,7 +12,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -291,7 +291,7 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
 
     def lease() -> list[Any]:
         chosen = lock_free(free, limit)
-        if any(field.name == "collection" for field in free.model._meta.fields):
+        if _has_collection(free):
             chosen = _with_collections(free, chosen)
         plain = _all(free.model)
         # On a database without row locks, the condition decides which of two workers gets a row.
@@ -304,7 +304,24 @@ def lease_rows(rows: QuerySet[ModelT], *, owner: str, limit: int) -> list[ModelT
     return [found[pk] for pk in chosen if pk in found]
 
 
-def leased_rows(rows: Sequence[Any]) -> Iterator[Any]:
+def release_rows(rows: Sequence[Any]) -> None:
+    """End the leases of rows of one model that aren't processed; they stay due."""
+    if not rows:
+        return
+    leased = _all(type(rows[0])).filter(pk__in=[row.pk for row in rows])
+    mine = leased.filter(lease_owner__in={row.lease_owner for row in rows})
+
+    def release() -> None:
+        chosen = lock_free(mine)
+        if _has_collection(mine):
+            chosen = _with_collections(mine, chosen)
+        # A processing operation without a lease would never be due, so the lease is over rather than absent.
+        mine.filter(pk__in=chosen).update(lease_owner="", lease_expires_at=timezone.now())
+
+    repeated(release)
+
+
+def leased_rows(rows: Iterable[Any]) -> Iterator[Any]:
     """Yield leased rows one by one, each with a renewed lease; rows whose lease another worker has taken are left out.
 
     So a batch may take longer than one lease, and no row is processed twice.
@@ -313,6 +330,10 @@ def leased_rows(rows: Sequence[Any]) -> Iterator[Any]:
         mine = _all(type(row)).filter(pk=row.pk, lease_owner=row.lease_owner)
         if mine.update(lease_expires_at=timezone.now() + LEASE):
             yield row
+
+
+def _has_collection(rows: QuerySet[Any]) -> bool:
+    return any(field.name == "collection" for field in rows.model._meta.fields)
 
 
 def _skips_locks() -> bool:

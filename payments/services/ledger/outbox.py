@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from django.db import connections, transaction
-from django.db.models import F, Max, Min, Q
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from payments.models import (
@@ -30,6 +30,7 @@ from payments.services.ledger.history import by_itself
 from payments.services.ledger.locks import (
     RETRIES,
     database_alias,
+    is_free,
     lock_collection,
     lock_free,
     repeated,
@@ -172,10 +173,13 @@ def _lease_collections(limit: int) -> list[list[PaymentEvent]]:
 
 def _left_behind(limit: int) -> list[str]:
     """Return the collections with unleased waiting events, those that have waited longest first."""
-    rows = PaymentEvent.objects.unpublished().order_by().values("collection_id")
-    waiting = rows.annotate(first=Min("id"), leased=Max("lease_expires_at"))
-    free = waiting.filter(Q(leased=None) | Q(leased__lte=timezone.now()))
-    return list(free.order_by("first").values_list("collection_id", flat=True)[:limit])
+    waiting = PaymentEvent.objects.unpublished()
+    # Only the first event of a collection is looked at: those behind it aren't leased while it isn't.
+    earlier = waiting.order_by().filter(collection=OuterRef("collection"), id__lt=OuterRef("id"))
+    first = waiting.filter(is_free()).exclude(Exists(earlier))
+    # By id alone, all that was ever published might be looked through; this is the order of an index of the others.
+    in_order = first.order_by("published_at", "id")
+    return list(in_order.values_list("collection_id", flat=True)[:limit])
 
 
 def _lease(collection_ids: Sequence[str], limit: int) -> list[list[PaymentEvent]]:
@@ -245,7 +249,9 @@ def _retry(limit: int, progress: Progress | None) -> int:
     """Send up to `limit` events again for which a receiver raised; return how many."""
     count = 0
     while count < limit:
-        due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by("id")
+        due = PaymentEvent.objects.filter(next_attempt_at__lte=timezone.now()).order_by(
+            "next_attempt_at", "id"
+        )
         found = list(due[: limit - count])
         if not found:
             break
