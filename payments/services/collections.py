@@ -27,7 +27,6 @@ from payments.exceptions import (
 )
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.models.payables import key_text
-from payments.models.sessions import UNAUTHORIZED_STATUSES
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, read_books
@@ -37,7 +36,7 @@ from payments.services.ledger.outbox import enqueue
 from payments.services.ledger.protocol import perform
 from payments.services.ledger.statements import insert
 from payments.services.ledger.totals import held_amount, refresh_totals
-from payments.states import EventSource
+from payments.states import EventSource, OperationStatus
 from payments.users import key_of, user_of
 
 logger = logging.getLogger("payments.collections")
@@ -112,14 +111,12 @@ def update_payment_collection(
 
 
 def fit_outgrown(collection_id: str, *, origin: Origin) -> None:
-    """Fit the session for what is left, if other sessions have left less, or are about to; else call no provider.
+    """Fit the sessions that are for more than is left, if there are any; else call no provider.
 
-    A browser may confirm that session by itself. If its change is unclear, the session shows that.
+    If the change of a session is unclear, it shows that.
     """
-    rows = PaymentSession.objects.filter(collection=collection_id).values_list("is_split", "status")
-    found = list(rows)
-    has_rest = any(not is_split and status in UNAUTHORIZED_STATUSES for is_split, status in found)
-    if has_rest and len(found) > 1 and claims.is_outgrown(read_books(collection_id, scope=Scope())):
+    rows = PaymentSession.objects.filter(collection=collection_id).unauthorized()
+    if rows.exists() and claims.outgrown_sessions(read_books(collection_id, scope=Scope())):
         with suppress(OutcomeUnknownError):
             fit_sessions(collection_id, origin=origin)
 
@@ -133,7 +130,14 @@ def fit_sessions(collection_id: str, *, origin: Origin) -> None:
     """
     claim = partial(claims.claim_resizes, may_cancel=True)
     try:
-        perform(collection_id, claim, origin=origin, scope=Scope()).raise_first()
+        performance = perform(collection_id, claim, origin=origin, scope=Scope())
+        declined = [
+            step.operation for step in performance.steps if step.operation.status == OperationStatus.DECLINED
+        ]
+        if declined:
+            claim = partial(claims.claim_outgrown, session_ids={row.session_id for row in declined})
+            perform(collection_id, claim, origin=origin, scope=Scope()).raise_first()
+        performance.raise_first()
     except (DeclinedError, ProviderUnavailableError, OperationInProgressError, TransitionError) as error:
         logger.warning("A session of %s isn't for what is left: %s", collection_id, error.code)
 

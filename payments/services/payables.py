@@ -179,9 +179,9 @@ def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> Paymen
         if amount <= ZERO and not row.authorized_amount:
             perform(row.pk, _claim_end, origin=Origin.of(**asker), scope=WHOLE).raise_first(has_begun=True)
             rows.remove(row)
-        elif row.amount != amount:
-            _bring_up_to_date(row, amount, **asker)
         else:
+            if row.amount != amount:
+                _bring_up_to_date(row, amount, **asker)
             fit_outgrown(row.pk, origin=Origin.of(**asker))
     return _Opened(rows=rows).collection
 

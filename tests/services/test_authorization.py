@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import cast
@@ -18,7 +19,7 @@ from payments.exceptions import (
     TransitionError,
 )
 from payments.models import Payment, PaymentCollection, PaymentSession
-from payments.providers import AuthorizeResult, SessionFact
+from payments.providers import AuthorizeResult, Failure, SessionFact, UpdateResult
 from payments.services import ResolvedPayable
 from payments.states import EventSource, Outcome, SessionStatus
 from payments.testing import Script
@@ -276,13 +277,70 @@ def test_payment_stands_if_the_session_for_the_rest_can_not_follow(
     assert rest.operations.get(kind="update").status == "unknown"
 
 
-def test_opening_fits_the_session_for_the_rest_to_what_was_reported(card: Script) -> None:
+@pytest.mark.parametrize("how", ["told", "pending"])
+def test_opening_fits_the_session_for_the_rest_to_what_others_take(card: Script, how: str) -> None:
     order = Order.objects.create(number="A-1", total=100, currency_code="eur")
     resolved = ResolvedPayable(payable=order, amount="100.00", currency_code="eur")
     collection, _is_new = services.open_payment_collection(resolved)
     rest, split = prepared_beside(collection, "60.00")
-    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(60))
-    services.record_fact(split, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+    if how == "told":
+        fact = SessionFact(
+            currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(60)
+        )
+        services.record_fact(split, fact, origin=services.Origin(source=EventSource.WEBHOOK))
+    else:
+        card.next("authorize", TimeoutError())
+        with pytest.raises(OutcomeUnknownError):
+            services.authorize_payment_session(split, by_payer=True)
     services.open_payment_collection(resolved, by_payer=True)
     rest.refresh_from_db()
     assert rest.amount == Decimal(40)
+
+
+def test_session_for_the_rest_follows_an_authorization_that_takes_days(
+    collection: PaymentCollection, card: Script
+) -> None:
+    rest, split = prepared_beside(collection, "60.00")
+    card.next("authorize", AuthorizeResult(outcome=Outcome.PENDING))
+    services.authorize_payment_session(split, by_payer=True)
+    rest.refresh_from_db()
+    assert rest.amount == Decimal(40)
+
+
+@pytest.mark.shows(
+    "A payer's split was refused, and other sessions take its place; its page can still confirm it",
+    "It is canceled at the provider once it is for more than is left",
+)
+@pytest.mark.parametrize(("taken", "status"), [("60.00", "canceled"), ("40.00", "error")])
+def test_failed_split_is_canceled_once_others_take_its_place(
+    collection: PaymentCollection, card: Script, taken: str, status: str
+) -> None:
+    failed = services.create_payment_session(collection, provider_id="card", amount="60.00", by_payer=True)
+    card.next("authorize", declined(AuthorizeResult))
+    assert services.authorize_payment_session(failed, by_payer=True).status == "error"
+    other = services.create_payment_session(collection, provider_id="card", amount=taken, by_payer=True)
+    services.authorize_payment_session(other, by_payer=True)
+    failed.refresh_from_db()
+    assert failed.status == status
+
+
+@pytest.mark.shows(
+    "So little is left that the provider refuses to take it",
+    "The session that was for more is canceled, whoever has made the order smaller or paid the rest",
+)
+@pytest.mark.parametrize("how", ["a receipt", "a payer", "a cheaper order"])
+def test_session_is_canceled_if_its_provider_refuses_the_smaller_amount(card: Script, how: str) -> None:
+    order = Order.objects.create(number="A-1", total=100, currency_code="eur")
+    resolved = ResolvedPayable(payable=order, amount="100.00", currency_code="eur")
+    collection, _is_new = services.open_payment_collection(resolved)
+    rest = services.create_payment_session(collection, provider_id="card")
+    card.always("update", UpdateResult(outcome=Outcome.DECLINED, failure=Failure(code="amount_too_small")))
+    if how == "a receipt":
+        services.mark_payment_collection_as_paid(collection, amount="99.80")
+    elif how == "a payer":
+        split = services.create_payment_session(collection, provider_id="card", amount="99.80", by_payer=True)
+        services.authorize_payment_session(split, by_payer=True)
+    else:
+        services.open_payment_collection(replace(resolved, amount="0.20"), by_payer=True)
+    rest.refresh_from_db()
+    assert rest.status == "canceled"

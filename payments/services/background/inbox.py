@@ -43,9 +43,10 @@ from payments.providers.circuits import circuits
 from payments.providers.public_data import publishable_fact
 from payments.providers.registry import is_refused
 from payments.redaction import redact
+from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve
-from payments.services.ledger.facts import other_reference, record_fact
+from payments.services.ledger.facts import other_reference, record_fact, tells_of_a_payment
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     RETRIES,
@@ -136,6 +137,15 @@ def process_event(
     An event that requires a call stays unchanged unless `may_call_provider`. `owner` is the worker that has leased the
     event; if it has lost the lease, LeaseLostError is raised and nothing is recorded.
     """
+    applied = _apply(event, origin=origin, owner=owner, may_call_provider=may_call_provider)
+    if may_call_provider and applied.status == Status.APPLIED and applied.session is not None:
+        fit_outgrown(applied.session.collection_id, origin=Origin(source=EventSource.SYSTEM))
+    return applied
+
+
+def _apply(
+    event: WebhookEvent, *, origin: Origin | None, owner: str | None, may_call_provider: bool
+) -> WebhookEvent:
     sessions = _sessions_of(event)
     if not sessions:
         return _defer_or_ignore(event, owner)
@@ -144,7 +154,7 @@ def process_event(
         return _move_on(event, lambda row: row.ignore(detail="pretend money"), owner)
     fact = _fact_of(event)
     is_asked = fact is None or _may_be_outdated(session, fact)
-    if not may_call_provider and (is_asked or event.other_captures or _awaits_authorization(fact)):
+    if not may_call_provider and (is_asked or event.other_captures or _may_need_call(session, fact)):
         return event
     if not all(_is_looked_up(other, origin) for other in sessions[1:]):
         return _defer(event, detail="retrieve: another of its sessions", owner=owner)
@@ -362,8 +372,13 @@ def _fact_of(event: WebhookEvent) -> SessionFact | None:
     return fact if fact.provider_reference else replace(fact, provider_reference=event.provider_reference)
 
 
-def _awaits_authorization(fact: SessionFact | None) -> bool:
-    return fact is not None and fact.awaits_authorization
+def _may_need_call(session: PaymentSession, fact: SessionFact | None) -> bool:
+    """Return whether a fact wants an authorization of us, or takes what another session may be for."""
+    if fact is None or fact.awaits_authorization:
+        return fact is not None
+    is_news = session.is_unauthorized and tells_of_a_payment(fact)
+    beside = PaymentSession.objects.filter(collection=session.collection_id).exclude(pk=session.pk)
+    return is_news and beside.unauthorized().exists()
 
 
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:

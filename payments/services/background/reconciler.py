@@ -20,6 +20,7 @@ from payments.exceptions import OperationInProgressError, PaymentError, Provider
 from payments.models import PaymentOperation
 from payments.providers import BaseProvider, ProviderResult, RetrieveResult
 from payments.providers.circuits import circuits
+from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import call_for, provider_for, retrieve
 from payments.services.ledger.claims import refusal_of_call
@@ -115,6 +116,13 @@ def reconcile_now(operation: PaymentOperation, *, origin: Origin) -> PaymentOper
 
 
 def _take_step(turn: _Turn) -> PaymentOperation:
+    operation = _next_step(turn)
+    if operation.kind == OperationKind.AUTHORIZE:
+        fit_outgrown(operation.collection_id, origin=Origin(source=EventSource.SYSTEM))
+    return operation
+
+
+def _next_step(turn: _Turn) -> PaymentOperation:
     current = turn.begin()
     if current.status not in _WAITING:
         return current

@@ -6,7 +6,7 @@ unauthorized session and releasing a hold are two claims, and neither turns into
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -347,18 +347,22 @@ def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOper
 def claim_resizes(books: Books, *, may_cancel: bool = False) -> list[PaymentOperation]:
     """Claim what fits a collection's sessions to what is left to pay.
 
-    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest. If its
-    provider can't change it, it is canceled with `may_cancel`; otherwise, NotSupportedError is raised.
+    Splits that no longer fit are made smaller, or canceled if they have failed, and the session that covers what is
+    left covers the new rest. If its provider can't change it, it is canceled with `may_cancel`; otherwise,
+    NotSupportedError is raised.
     """
-    left = max(remaining_amount(books), ZERO)
     operations: list[PaymentOperation] = []
-    for split, smaller in reductions_for(books, left):
+    for split, smaller in reductions_for(books, max(remaining_amount(books), ZERO)):
         operations += _claim_reduction(books, split, smaller)
     for session in books.unauthorized_sessions():
-        rest = max(min(left, authorizable_amount(books, session)), ZERO)
-        if session.is_split or session.amount == rest:
+        rest = _rest_for(books, session)
+        if session.is_split:
+            # Were a failed split made smaller, it would be open again, and reserve what is left.
+            is_outgrown = session.amount > rest and _has_failed(books, session)
+            operations += claim_abandonment(books, session) if is_outgrown else []
+        elif session.amount == rest:
             continue
-        if may_cancel or not rest:
+        elif may_cancel or not rest:
             operations += _claim_reduction(books, session, rest)
         else:
             operations += claim_update(books, session, rest)
@@ -366,12 +370,32 @@ def claim_resizes(books: Books, *, may_cancel: bool = False) -> list[PaymentOper
     return operations
 
 
-def is_outgrown(books: Books) -> bool:
-    """Return whether a session for what is left is for more than others have left, or are about to leave."""
-    return any(
-        not row.is_split and row.amount > max(authorizable_amount(books, row), ZERO)
+def outgrown_sessions(books: Books) -> list[PaymentSession]:
+    """Return the sessions that reserve nothing and are for more than others have left, or are about to leave.
+
+    These cover what is left, or are splits that have failed. A browser may still confirm either by itself.
+    """
+    return [
+        row
         for row in books.unauthorized_sessions()
-    )
+        if (not row.is_split or _has_failed(books, row)) and row.amount > _rest_for(books, row)
+    ]
+
+
+def claim_outgrown(books: Books, session_ids: Container[str]) -> list[PaymentOperation]:
+    """Claim the cancelation of those outgrown sessions that have one of these ids."""
+    outgrown = [row for row in outgrown_sessions(books) if row.pk in session_ids]
+    operations = [operation for row in outgrown for operation in claim_abandonment(books, row)]
+    refresh_totals(books)
+    return operations
+
+
+def _has_failed(books: Books, split: PaymentSession) -> bool:
+    return split.installment is None and not promise_of(books, split)
+
+
+def _rest_for(books: Books, session: PaymentSession) -> Decimal:
+    return max(min(remaining_amount(books), authorizable_amount(books, session)), ZERO)
 
 
 def claim_everything(books: Books) -> list[PaymentOperation]:
