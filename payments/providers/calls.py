@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -30,7 +31,6 @@ from django.views.decorators.debug import sensitive_variables
 
 from payments.exceptions import DeclinedError, OpenTransactionError, ProviderUnavailableError
 from payments.providers.base import BaseProvider
-from payments.providers.circuits import note_call
 from payments.providers.facts import Failure
 from payments.providers.public_data import publication, texts_in
 from payments.providers.results import ProviderResult
@@ -39,6 +39,11 @@ from payments.states import Outcome
 from payments.stored import kept_words
 
 logger = logging.getLogger("payments.providers")
+
+note_call: ContextVar[Callable[[str, Outcome, float], None] | None] = ContextVar(
+    "payments_note_call", default=None
+)
+"""Receives each call's provider, outcome and seconds, in background work that listens."""
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT", bound=ProviderResult)
@@ -89,7 +94,8 @@ def call_provider(
     with call_span(provider_id=provider_id, verb=getattr(verb, "__name__", "call"), request=request) as span:
         result = _answer_to(verb, request, result_class)
         span.end(str(result.outcome))
-    note_call(provider_id, result.outcome, time.monotonic() - started)
+    if (note := note_call.get()) is not None:
+        note(provider_id, result.outcome, time.monotonic() - started)
     return result
 
 

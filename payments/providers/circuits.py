@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from payments.providers.calls import note_call
 from payments.states import Outcome
 
 logger = logging.getLogger("payments.providers")
@@ -84,15 +85,9 @@ def circuits() -> Iterator[Circuits]:
         yield outer
         return
     own = Circuits()
-    token = _current.set(own)
+    token, noting = _current.set(own), note_call.set(own.note)
     try:
         yield own
     finally:
+        note_call.reset(noting)
         _current.reset(token)
-
-
-def note_call(provider_id: str, outcome: Outcome, seconds: float) -> None:
-    """Note the outcome of a call, if background work made it."""
-    current = _current.get()
-    if current is not None:
-        current.note(provider_id, outcome, seconds)

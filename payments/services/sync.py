@@ -14,7 +14,8 @@ from payments.models import PaymentEvent, PaymentSession
 from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve
-from payments.services.ledger.facts import record_fact
+from payments.services.ledger.claims import outgrown_sessions
+from payments.services.ledger.facts import keep_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.operations import refused_key
 from payments.states import EventSource, Outcome
@@ -62,8 +63,9 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
     if result.fact is None:
         _note_absence(session, origin)
     else:
-        record_fact(session, result.fact, origin=origin.finding(), asked_at=asked_at)
-        fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
+        books, _session = keep_fact(session, result.fact, origin=origin.finding(), asked_at=asked_at)
+        if outgrown_sessions(books):
+            fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
     session.refresh_from_db()
     return Synchronization(session=session, is_known=result.fact is not None)
 

@@ -139,6 +139,33 @@ class TestBooks:
         assert charged_back(captured_payment) == (HUNDRED, HUNDRED)
         assert charged_back(other) == (Decimal("40.00"), Decimal("40.00"))
 
+    @pytest.mark.shows(
+        "A payer wins a claim in part, whether the books knew of the claim before or not",
+        "What they got is charged back and the rest is the shop's; where PayPal doesn't say whose, a person looks",
+    )
+    @pytest.mark.parametrize("is_known", [True, False])
+    @pytest.mark.parametrize("has_other", [True, False])
+    def test_what_a_payer_was_not_given_comes_back(
+        self,
+        shop: FakePayPal,
+        captured_payment: Payment,
+        clock: TestClock,
+        is_known: bool,
+        has_other: bool,
+    ) -> None:
+        payments = [captured_payment, *([another_payment(shop, "40.00")] if has_other else [])]
+        dispute = shop.movements.dispute(*names(*payments), amount="140.00" if has_other else "100.00")
+        if is_known:
+            told(shop)
+        shop.movements.resolve(dispute, "RESOLVED_BUYER_FAVOUR", refunded="60.00")
+        told(shop, "RESOLVED")
+        back = ZERO if has_other else Decimal("40.00")
+        assert charged_back(captured_payment) == (HUNDRED, back)
+        captured_payment.refresh_from_db()
+        assert captured_payment.refundable_amount == back
+        unclear = [detail for detail in attention(captured_payment) if "140.00 EUR" in detail]
+        assert bool(unclear) == has_other
+
     @pytest.mark.database_independent
     def test_ours_is_found_behind_another_shop_s(
         self, shop: FakePayPal, captured_payment: Payment, clock: TestClock

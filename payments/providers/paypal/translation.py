@@ -177,19 +177,31 @@ def _charged_back(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decima
 
 
 def _reinstated(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
-    """Return how much of that came back, because the merchant has won."""
-    return _sum(filter(_is_won, disputes), order)
+    """Return how much of that came back, because the merchant has won, or has lost only a part."""
+    returned = (_returned(row, order) for row in disputes if _is_claim(row))
+    return sum((amount or ZERO for amount in returned), ZERO) or None
 
 
 def _unclear(disputes: Iterable[Mapping[str, Any]], order: Order) -> tuple[str, ...]:
-    """Name the claims that aren't won, and of which PayPal doesn't say how much of the order's money they are."""
+    """Name the claims of which PayPal doesn't say how much of the order's money they are, or how much came back."""
     claims = (row for row in disputes if _is_claim(row) and not _is_won(row))
-    return tuple(_named(row) for row in claims if _share_of(row, order) is None)
+    return tuple(_named(row) for row in claims if None in (_share_of(row, order), _returned(row, order)))
 
 
 def _sum(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
     """Return how much disputes are about in all, as far as PayPal says so; None for nothing."""
     return sum((_share_of(row, order) or ZERO for row in disputes), ZERO) or None
+
+
+def _returned(dispute: Mapping[str, Any], order: Order) -> Decimal | None:
+    """Return how much of a claim's share came back to the merchant; None where PayPal doesn't say."""
+    share, whole = _share_of(dispute, order), _amount_of(dispute, order.currency_code)
+    if _is_won(dispute):
+        return share
+    refunded = _read(_refunded(dispute), order.currency_code) if _is_lost(dispute) else None
+    if None in (share, whole, refunded) or refunded == whole:
+        return ZERO
+    return whole - refunded if share == whole else None  # type: ignore[operator]  # none of them is None
 
 
 def _share_of(dispute: Mapping[str, Any], order: Order) -> Decimal | None:
@@ -225,8 +237,11 @@ def _is_lost(dispute: Mapping[str, Any]) -> bool:
 
 
 def _amount_of(dispute: Mapping[str, Any], currency_code: str) -> Decimal | None:
-    """Return how much a dispute is about, or what PayPal made of that; None where it doesn't say in this currency."""
-    return _read(_money_of(dispute), currency_code)
+    """Return how much a dispute is about, or more if PayPal gave more; None where it doesn't say in this currency."""
+    amounts = (
+        _read(money, currency_code) for money in (dispute.get("dispute_amount") or {}, _refunded(dispute))
+    )
+    return max((amount for amount in amounts if amount is not None), default=None)
 
 
 def _read(money: Mapping[str, Any], currency_code: str) -> Decimal | None:
@@ -241,11 +256,10 @@ def _read(money: Mapping[str, Any], currency_code: str) -> Decimal | None:
 
 def _named(dispute: Mapping[str, Any]) -> str:
     """Return how PayPal names a dispute, and what it is about."""
-    money = _money_of(dispute)
+    money = dispute.get("dispute_amount") or _refunded(dispute)
     return f"{money.get('value')} {money.get('currency_code')} ({dispute.get('dispute_id')})"
 
 
-def _money_of(dispute: Mapping[str, Any]) -> Mapping[str, Any]:
-    outcome = dispute.get("dispute_outcome") or {}
-    refunded = outcome.get("amount_refunded") if _is_lost(dispute) else None
-    return refunded or dispute.get("dispute_amount") or {}
+def _refunded(dispute: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what PayPal has given the payer in the end; of a claim that was won, from its own pocket."""
+    return (dispute.get("dispute_outcome") or {}).get("amount_refunded") or {}

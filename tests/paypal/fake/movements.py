@@ -181,9 +181,10 @@ class Movements:
         self._books.emit("CUSTOMER.DISPUTE.CREATED", "dispute", self._shown_dispute(dispute))
         return dispute
 
-    def resolve(self, dispute: Row, outcome_code: str) -> None:
-        """Have PayPal decide a dispute."""
+    def resolve(self, dispute: Row, outcome_code: str, *, refunded: str | None = None) -> None:
+        """Have PayPal decide a dispute; `refunded` is how much the payer gets, if not all."""
         dispute.status = "RESOLVED"
+        dispute.data["refunded"] = refunded
         dispute.data["outcome"] = outcome_code
         self._books.emit("CUSTOMER.DISPUTE.RESOLVED", "dispute", self._shown_dispute(dispute))
 
@@ -265,7 +266,10 @@ class Movements:
             "disputed_transactions": self._disputed_transactions(dispute),
         }
         if "outcome" in dispute.data:
-            shown["dispute_outcome"] = {"outcome_code": dispute.data["outcome"], "amount_refunded": money}
+            refunded = (
+                money if dispute.data["refunded"] is None else money | {"value": dispute.data["refunded"]}
+            )
+            shown["dispute_outcome"] = {"outcome_code": dispute.data["outcome"], "amount_refunded": refunded}
         return shown
 
     def _disputed_transactions(self, dispute: Row) -> list[Json]:
