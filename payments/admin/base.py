@@ -6,6 +6,7 @@ A mixin, so that a project can put it in front of another admin skin's ModelAdmi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -108,7 +109,8 @@ class PaymentsAdminMixin(PlainInputMixin):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list, its rows prepared for showing; raise IncorrectLookupParameters as Django does."""
         try:
-            with reading_lists():
+            # What an action is for is read from where it will be written.
+            with reading_lists() if request.method == "GET" else nullcontext():
                 changelist = super().get_changelist_instance(request)
                 rows = list(changelist.result_list)
                 self.prepare_rows(request, rows)

@@ -3,7 +3,8 @@
 PostgreSQL, PgBouncer in transaction mode, web hosts, workers and a simulator are processes of their own. First, clients
 that wait for their answers find the peak. Then visits begin at a part of that rate, whether or not earlier ones have
 ended: most are purchases, from the collection to the refund, the others are operators who look at lists. One in so many
-calls to the provider fails, and it delivers each of its events twice. In the end the workers have time to find out what is unknown, and the books are compared.
+calls to the provider fails, and it delivers each of its events twice. In the end the workers have time to find out what
+is unknown, and the books are compared.
 """
 
 from __future__ import annotations
@@ -255,7 +256,7 @@ def drained(minutes: float) -> tuple[dict[str, int], float]:
         time.sleep(2)
 
 
-def compare_books(provider: Provider) -> list[str]:
+def wrong_books(provider: Provider) -> list[str]:
     """Hold collections against the simulator's ledger, and say which are wrong."""
     from payments.models import PaymentCollection  # noqa: PLC0415
     from tests.reliability.books import assert_books_agree, assert_invariants  # noqa: PLC0415
@@ -268,6 +269,58 @@ def compare_books(provider: Provider) -> list[str]:
         except AssertionError as error:
             wrong.append(f"{collection.pk}: {error}")
     return wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a run has found; times in milliseconds."""
+
+    peak: float
+    rate: float
+    minutes: float
+    routes: Mapping[str, Sequence[float]]
+    delay_p99: float
+    ends: Mapping[str, int]
+    answers: Mapping[str, int]
+    errors: Mapping[str, int]
+    samples: Sequence[Sample]
+    left_open: Mapping[str, int]
+    drained_after: float
+    wrong_books: Sequence[str]
+    logged: Mapping[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no error but the provider's, and nothing left open or wrong."""
+        return not (self.errors or self.left_open or self.wrong_books)
+
+    def text(self) -> str:
+        """Return all of it as tables."""
+        rows = [
+            (route, round(figures[0]), *(f"{each:.0f}" for each in figures[1:]))
+            for route, figures in self.routes.items()
+        ]
+        first, last = self.samples[0], self.samples[-1]
+        shown = [first, self.samples[len(self.samples) // 2 - 1], self.samples[-2], last]
+        cells = [
+            (name, *(f"{each.memory[name]:.0f} MiB, {each.files[name]} files" for each in shown))
+            for name in first.memory
+        ]
+        cells.append(("connections to the database", *(str(each.connections["all"]) for each in shown)))
+        heads = ("process", *(f"minute {each.minute:.0f}" for each in shown[:-1]), "drained")
+        parts = (
+            f"peak {self.peak:.1f} visits/s; {self.rate:.1f} visits/s for {self.minutes:g} minutes",
+            reports.table(("route", "answers", "p50 ms", "p95 ms", "p99 ms", "longest"), rows),
+            f"p99 of the delay of a visit's beginning: {self.delay_p99:.0f} ms",
+            f"purchases by what they ended with: {dict(self.ends)}",
+            f"answers by the provider's fault: {dict(self.answers)}",
+            f"errors: {dict(self.errors) or 'none'}",
+            reports.table(heads, cells),
+            f"left open {self.drained_after:.1f} minutes later: {dict(self.left_open) or 'nothing'}",
+            f"books compared: {SAMPLE}; wrong: {list(self.wrong_books) or 'none'}",
+            "logged:\n" + "".join(f"{number:6} × {line}\n" for line, number in self.logged.items()),
+        )
+        return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 @contextmanager
@@ -299,9 +352,9 @@ def running_shop(
             },
             logs=logs,
         )
+        told = ("--api-key", API_KEY, "--webhook-secret", SECRET, "--webhook-url", shop.webhook_url)
         simulator = subprocess.Popen(
-            [sys.executable, "-m", "payments.simulator", "--port", str(port), "--ledger", ":memory:"]
-            + ["--api-key", API_KEY, "--webhook-secret", SECRET, "--webhook-url", shop.webhook_url],
+            [sys.executable, "-m", "payments.simulator", "--port", str(port), "--ledger", ":memory:", *told],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
         )
@@ -323,23 +376,30 @@ def main(arguments: Sequence[str]) -> None:
         traffic.faults = chosen.faults
         traffic.provider.deliver_twice()
         traffic.peak(chosen.clients, chosen.peak_seconds / 3)
-        traffic.forget()
         peak = traffic.peak(chosen.clients, chosen.peak_seconds)
         traffic.forget()
         rate = chosen.rate or chosen.share * peak
-        reports.say(f"peak {peak:.1f} visits/s; {rate:.1f} visits/s for {chosen.minutes:g} minutes\n\n")
         samples = _sampled(lambda: traffic.flow(rate, 4 * chosen.clients, 60 * chosen.minutes), pids, url)
         traffic.provider.behave()
-        left, waited = drained(chosen.drain)
-        samples.append(take_sample(pids, url, time.monotonic()))
-        wrong_books = compare_books(traffic.provider)
-        logged = _kinds_of_lines(shop.errors())
-    ours = _report(traffic, samples, left, waited, wrong_books, logged)
-    reports.write_json(
-        chosen.json, peak=peak, rate=rate, minutes=chosen.minutes, samples=samples, left=left, drained=waited,
-        routes=_by_route(traffic.answers), ends=traffic.ends, wrong=traffic.wrong, logged=logged,
-    )  # fmt: skip
-    if ours or left or wrong_books:
+        left_open, drained_after = drained(chosen.drain)
+        report = Report(
+            peak=peak,
+            rate=rate,
+            minutes=chosen.minutes,
+            routes=_by_route(traffic.answers),
+            delay_p99=1000 * reports.quantile(traffic.delays, 0.99),
+            ends=traffic.ends,
+            answers=_by_the_provider(traffic.answers),
+            errors=traffic.wrong,
+            samples=[*samples, take_sample(pids, url, time.monotonic())],
+            left_open=left_open,
+            drained_after=drained_after,
+            wrong_books=wrong_books(traffic.provider),
+            logged=_kinds_of_lines(shop.errors()),
+        )
+    reports.say(report.text())
+    reports.write_json(chosen.json, report=report)
+    if not report.is_clean:
         raise SystemExit(1)
 
 
@@ -372,55 +432,10 @@ def _by_route(answers: Sequence[Answer]) -> dict[str, list[float]]:
     }
 
 
-def _report(
-    traffic: Traffic,
-    samples: Sequence[Sample],
-    left: Mapping[str, int],
-    waited: float,
-    wrong_books: Sequence[str],
-    logged: Mapping[str, int],
-) -> int:
-    """Print everything, and return how many answers were errors of our own."""
-    rows = [
-        (route, figures[0], *(f"{each:.0f}" for each in figures[1:]))
-        for route, figures in _by_route(traffic.answers).items()
-    ]
-    reports.say(reports.table(("route", "answers", "p50 ms", "p95 ms", "p99 ms", "longest"), rows))
-    late = 1000 * reports.quantile(traffic.delays, 0.99)
-    reports.say(
-        f"\n{sum(traffic.ends.values())} purchases: {dict(traffic.ends)}; p99 of a visit's delay {late:.0f} ms\n\n"
-    )
-    kinds = Counter(
-        (
-            answer.status,
-            answer.code,
-            "provider" if answer.is_the_providers or answer.status == 202 else "OURS",
-        )
-        for answer in traffic.answers
-        if answer.status not in (200, 201)
-    )
-    found = [(status, code, whose, number) for (status, code, whose), number in sorted(kinds.items())]
-    reports.say(reports.table(("status", "code", "whose", "answers"), found))
-    for kind, number in traffic.wrong.items():
-        reports.say(f"{number} × {kind}\n")
-    chosen = [samples[0], samples[len(samples) // 2 - 1], samples[-2], samples[-1]]
-    heads = ("process", *(f"minute {each.minute:.0f}" for each in chosen[:-1]), "drained")
-    cells = [
-        (name, *(f"{each.memory[name]:.0f} MiB, {each.files[name]} files" for each in chosen))
-        for name in samples[0].memory
-    ]
-    cells.append(("connections to the database", *(str(each.connections["all"]) for each in chosen)))
-    reports.say("\n" + reports.table(heads, cells))
-    reports.say(f"\nleft open after {waited:.1f} minutes: {dict(left) or 'nothing'}\n")
-    reports.say(
-        f"books compared: {SAMPLE}, wrong: {len(wrong_books)}\n"
-        + "".join(f"{each}\n" for each in wrong_books)
-    )
-    for line, number in logged.items():
-        reports.say(f"{number:6} × {line}\n")
-    return sum(traffic.wrong.values()) + sum(
-        number for (_status, _code, whose), number in kinds.items() if whose == "OURS"
-    )
+def _by_the_provider(answers: Sequence[Answer]) -> dict[str, int]:
+    """Count the answers by which a provider's fault was told; any other error ends a visit, and is counted there."""
+    told = (f"{each.status} {each.code}".strip() for each in answers if each.status not in (200, 201))
+    return dict(Counter(told))
 
 
 def _kinds_of_lines(text: str) -> dict[str, int]:
