@@ -61,6 +61,12 @@ class EmbeddedPostgreSQL:
         """The server's address, without a database's name: the host is the socket's folder, percent-encoded."""
         return f"postgresql://postgres@{quote(str(self.folder), safe='')}/"
 
+    @property
+    def pid(self) -> int:
+        """The id of the process of which all others of the server are children."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Create the cluster, start the server and wait until it accepts connections.
 
@@ -87,8 +93,7 @@ class EmbeddedPostgreSQL:
     def kill(self) -> None:
         """Have all of the server's processes die at once, as if its machine had lost power."""
         assert self._process is not None
-        family = [self._process.pid, *children_of(self._process.pid)]
-        for pid in family:
+        for pid in [self.pid, *children_of(self.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()

@@ -197,34 +197,53 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Memory in MiB and open files by process, and the connections to the database."""
+    """Memory in MiB, open files and seconds of a processor by process, and the connections to the database."""
 
     minute: float
+    visits: int
+    processor: Mapping[str, float]
     memory: Mapping[str, float]
-    files: Mapping[str, int]
+    files: Mapping[str, float]
     connections: Mapping[str, int]
 
 
-def take_sample(pids: Mapping[str, int], url: str, started: float) -> Sample:
-    """Look at all processes and at the database."""
+def take_sample(pids: Mapping[str, int], url: str, *, minute: float, visits: int) -> Sample:
+    """Look at all processes and at the database, after so many visits."""
     families = {name: [pid, *children_of(pid)] for name, pid in pids.items()}
     query = "SELECT coalesce(state, '-'), count(*) FROM pg_stat_activity WHERE datname = 'shop' GROUP BY 1"
     with psycopg.connect(url, autocommit=True) as connection:
         states: list[Any] = connection.execute(query).fetchall()
+
+    def total(read: Callable[[Path], float]) -> dict[str, float]:
+        return {name: sum(_read(pid, read) for pid in family) for name, family in families.items()}
+
     return Sample(
-        minute=(time.monotonic() - started) / 60,
-        memory={name: sum(map(_memory, family)) for name, family in families.items()},
-        files={
-            name: sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in family)
-            for name, family in families.items()
-        },
+        minute=minute,
+        visits=visits,
+        processor=total(_processor),
+        memory=total(_memory),
+        files=total(lambda process: len(list((process / "fd").iterdir()))),
         connections={"all": sum(number for _state, number in states) - 1, **dict(states)},
     )
 
 
-def _memory(pid: int) -> float:
+def _read(pid: int, read: Callable[[Path], float]) -> float:
+    """Return what is read of a process, or nothing if it has just ended."""
+    try:
+        return read(Path(f"/proc/{pid}"))
+    except OSError:
+        return 0.0
+
+
+def _processor(process: Path) -> float:
+    """Return for how many seconds a process, and its children that have ended, have used a processor."""
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(process: Path) -> float:
     """Return the memory that a process has for itself, in MiB."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    text = (process / "smaps_rollup").read_text()
     return sum(int(found) for found in re.findall(r"^Private_\w+: +(\d+) kB$", text, re.MULTILINE)) / 1024
 
 
@@ -303,11 +322,19 @@ class Report:
         first, last = self.samples[0], self.samples[-1]
         shown = [first, self.samples[len(self.samples) // 2 - 1], self.samples[-2], last]
         cells = [
-            (name, *(f"{each.memory[name]:.0f} MiB, {each.files[name]} files" for each in shown))
+            [name, *(f"{each.memory[name]:.0f} MiB, {each.files[name]:.0f} files" for each in shown)]
             for name in first.memory
         ]
-        cells.append(("connections to the database", *(str(each.connections["all"]) for each in shown)))
-        heads = ("process", *(f"minute {each.minute:.0f}" for each in shown[:-1]), "drained")
+        visits = shown[2].visits - first.visits
+        for row, name in zip(cells, first.memory, strict=True):
+            row.append(f"{1000 * (shown[2].processor[name] - first.processor[name]) / visits:.1f} ms")
+        cells.append(["connections to the database", *(str(each.connections["all"]) for each in shown), ""])
+        heads = (
+            "process",
+            *(f"minute {each.minute:.0f}" for each in shown[:-1]),
+            "drained",
+            "processor per visit",
+        )
         parts = (
             f"peak {self.peak:.1f} visits/s; {self.rate:.1f} visits/s for {self.minutes:g} minutes",
             reports.table(("route", "answers", "p50 ms", "p95 ms", "p99 ms", "longest"), rows),
@@ -361,7 +388,11 @@ def running_shop(
         stack.callback(simulator.wait)
         stack.callback(simulator.terminate)
         pids = stack.enter_context(shop.running(hosts=hosts, workers=workers))
-        others = {"simulator, with its ledger": simulator.pid, "pooler": pooler.pid}
+        others = {
+            "simulator, with its ledger": simulator.pid,
+            "PgBouncer": pooler.pid,
+            "PostgreSQL": server.pid,
+        }
         traffic = Traffic(
             port=shop.port, operator=operator, provider=Provider(f"http://127.0.0.1:{port}"), faults=0.0
         )
@@ -379,7 +410,7 @@ def main(arguments: Sequence[str]) -> None:
         peak = traffic.peak(chosen.clients, chosen.peak_seconds)
         traffic.forget()
         rate = chosen.rate or chosen.share * peak
-        samples = _sampled(lambda: traffic.flow(rate, 4 * chosen.clients, 60 * chosen.minutes), pids, url)
+        samples = _sampled(traffic, rate, chosen, pids, url)
         traffic.provider.behave()
         left_open, drained_after = drained(chosen.drain)
         report = Report(
@@ -391,7 +422,10 @@ def main(arguments: Sequence[str]) -> None:
             ends=traffic.ends,
             answers=_by_the_provider(traffic.answers),
             errors=traffic.wrong,
-            samples=[*samples, take_sample(pids, url, time.monotonic())],
+            samples=[
+                *samples,
+                take_sample(pids, url, minute=chosen.minutes + drained_after, visits=len(traffic.delays)),
+            ],
             left_open=left_open,
             drained_after=drained_after,
             wrong_books=wrong_books(traffic.provider),
@@ -403,19 +437,22 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
-def _sampled(run: Callable[[], None], pids: Mapping[str, int], url: str) -> list[Sample]:
-    """Take a sample every minute while something runs."""
+def _sampled(
+    traffic: Traffic, rate: float, chosen: argparse.Namespace, pids: Mapping[str, int], url: str
+) -> list[Sample]:
+    """Have visits begin for as long as it was chosen, and take a sample every minute."""
     samples: list[Sample] = []
     ended = threading.Event()
     started = time.monotonic()
 
     def watch() -> None:
         while not ended.wait(60 if samples else 20):
-            samples.append(take_sample(pids, url, started))
+            minute = (time.monotonic() - started) / 60
+            samples.append(take_sample(pids, url, minute=minute, visits=len(traffic.delays)))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    run()
+    traffic.flow(rate, 4 * chosen.clients, 60 * chosen.minutes)
     ended.set()
     watcher.join()
     return samples
