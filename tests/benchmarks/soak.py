@@ -266,13 +266,18 @@ def open_rows() -> dict[str, int]:
 
 def drained(minutes: float) -> tuple[dict[str, int], float]:
     """Wait until nothing is open; return what is nevertheless, and how many minutes it took."""
-    started = time.monotonic()
+    from payments.models import WebhookEvent  # noqa: PLC0415
+
+    started, events = time.monotonic(), -1
     while True:
+        before, events = events, WebhookEvent.objects.count()
         found = {kind: number for kind, number in open_rows().items() if number}
+        if events > before:
+            found["webhook events that came in the last seconds"] = events - before
         waited = (time.monotonic() - started) / 60
         if not found or waited > minutes:
             return found, waited
-        time.sleep(2)
+        time.sleep(3)
 
 
 def wrong_books(provider: Provider) -> list[str]:
@@ -379,7 +384,8 @@ def running_shop(
             },
             logs=logs,
         )
-        told = ("--api-key", API_KEY, "--webhook-secret", SECRET, "--webhook-url", shop.webhook_url)
+        told = ["--api-key", API_KEY, "--webhook-secret", SECRET, "--webhook-url", shop.webhook_url]
+        told += ["--webhook-senders", "4"]
         simulator = subprocess.Popen(
             [sys.executable, "-m", "payments.simulator", "--port", str(port), "--ledger", ":memory:", *told],
             cwd=ROOT,
