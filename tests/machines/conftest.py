@@ -61,13 +61,13 @@ class Home:
 
 @pytest.fixture
 def home(django_db_blocker: Any, tmp_path: Path) -> Iterator[Home]:
-    """Return the home of a shop that has orders, whose bank tells everything twice; this process asks it too."""
+    """Return the home of a shop that has orders, whose bank tells everything twice, in no order; this process asks it too."""
     from tests.benchmarks.server import fill  # noqa: PLC0415 - it needs gunicorn
 
     server = start(settings={"synchronous_commit": "on"})
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE shop")
-    with running_simulator() as bank, django_db_blocker.unblock(), asking(server.url):
+    with running_simulator(webhook_senders=4) as bank, django_db_blocker.unblock(), asking(server.url):
         bank.deliver(duplicate=2)
         yield Home(server=server, operator=fill(ORDERS), bank=bank, logs=tmp_path)
     server.stop()
