@@ -61,7 +61,7 @@ class Home:
 
 @pytest.fixture
 def home(django_db_blocker: Any, tmp_path: Path) -> Iterator[Home]:
-    """Return the home of a shop that has orders, whose bank tells everything twice, in no order; this process asks it too."""
+    """Return the home of a shop that has orders, whose bank tells everything twice; this process asks it too."""
     from tests.benchmarks.server import fill  # noqa: PLC0415 - it needs gunicorn
 
     server = start(settings={"synchronous_commit": "on"})

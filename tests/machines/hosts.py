@@ -69,7 +69,14 @@ class Shop:
     def running(self, *, hosts: int, workers: int) -> Iterator[Mapping[str, int]]:
         """Run hosts and workers, and yield the ids of their processes by name; end them."""
         web = ["gunicorn", "--bind", f"127.0.0.1:{self.port}", "--reuse-port", "--threads", str(THREADS)]
-        web += ["--keep-alive", "75", "--log-level", "warning", "django.core.wsgi:get_wsgi_application()"]
+        web += [
+            "--keep-alive",
+            "75",
+            "--log-level",
+            "warning",
+            "--no-control-socket",
+            "django.core.wsgi:get_wsgi_application()",
+        ]
         work = ["django", "payments_worker", "--interval", "0.5"]
         commands = {f"web {number}": web for number in range(1, hosts + 1)}
         commands |= {f"worker {number}": work for number in range(1, workers + 1)}
