@@ -7,7 +7,7 @@ import pytest
 from payments.models import PaymentCollection
 from tests.machines.conftest import Home
 from tests.machines.crowds import EACH, SHOPPERS, assert_all_is_done, purchases
-from tests.machines.hosts import database
+from tests.machines.hosts import THREADS, database
 from tests.machines.pooler import Pooler
 
 pytestmark = [pytest.mark.database_independent, pytest.mark.thorough]
@@ -28,11 +28,11 @@ def test_three_hosts_and_three_workers_do_everything_once(home: Home) -> None:
     assert_all_is_done(home.bank)
 
 
-@pytest.mark.parametrize("has_pool", [False, True], ids=["kept connections", "Django's pool"])
-def test_flows_go_through_pgbouncer(has_pool: bool, home: Home, pooler: Pooler) -> None:
-    options = {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"max_size": 4}}} if has_pool else {}
-    databases = {"default": database(f"{pooler.url}shop", **options)}
-    shop = home.shop(DATABASES=databases)
+@pytest.mark.parametrize("way", ["PgBouncer", "Django's pool"])
+def test_flows_go_through_a_pooler(way: str, home: Home, pooler: Pooler) -> None:
+    kept = database(f"{pooler.url}shop")
+    lent = database(f"{home.server.url}shop", CONN_MAX_AGE=0, OPTIONS={"pool": {"max_size": THREADS}})
+    shop = home.shop(DATABASES={"default": kept if way == "PgBouncer" else lent})
     with shop.running(hosts=2, workers=2):
         made = purchases(shop, home.operator)
         assert home.bank.wait_for_webhooks(20)
