@@ -425,9 +425,9 @@ def main(arguments: Sequence[str]) -> None:
             minutes=chosen.minutes,
             routes=_by_route(traffic.answers),
             delay_p99=1000 * reports.quantile(traffic.delays, 0.99),
-            ends=traffic.ends,
+            ends=dict(traffic.ends),
             answers=_by_the_provider(traffic.answers),
-            errors=traffic.wrong,
+            errors=dict(traffic.wrong),
             samples=[
                 *samples,
                 take_sample(pids, url, minute=chosen.minutes + drained_after, visits=len(traffic.delays)),
