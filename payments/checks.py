@@ -371,7 +371,7 @@ def check_databases(app_configs: AppConfigs = None, **_options: Any) -> Checks:
 def check_routers(
     app_configs: AppConfigs = None, *, databases: Sequence[str] | None = None, **_options: Any
 ) -> Checks:
-    """Check that routers write all rows to one database (E018), and that it has transactions (E019)."""
+    """Check that routers write all rows to one database (E018), and the database if it may be asked (E019, W027)."""
     models: dict[str, str] = {}
     for model in apps.get_app_config("payments").get_models():
         models.setdefault(router.db_for_write(model), model._meta.label)
@@ -387,14 +387,39 @@ def check_routers(
             )
         ]
     (alias,) = models
-    if alias not in (databases or ()) or connections[alias].features.supports_transactions:
+    if alias not in (databases or ()):
         return []
+    if connections[alias].features.supports_transactions:
+        return _prepared_warning(alias)
     return [
         Error(
             f'DATABASES["{alias}"] has no transactions, so a call to a provider could be forgotten, or made twice.',
             hint='On MariaDB or MySQL, type: "OPTIONS": {"init_command": "SET default_storage_engine=InnoDB"}, and '
             "create the tables anew.",
             id="payments.E019",
+        )
+    ]
+
+
+def _prepared_warning(alias: str) -> Checks:
+    """Warn of prepared statements behind a pooler, which gives a client another process id than the server's own."""
+    connection = connections[alias]
+    if (
+        connection.vendor != "postgresql"
+        or connection.settings_dict["OPTIONS"].get("prepare_threshold") is None
+    ):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        if cursor.fetchone()[0] == cursor.connection.info.backend_pid:
+            return []
+    return [
+        Warning(
+            f'DATABASES["{alias}"] prepares statements behind a pooler such as PgBouncer. If it lends a connection for '
+            "one transaction only, the next one may have nothing prepared, and calls to providers fail half-way.",
+            hint='Type: "prepare_threshold": None. If it lends connections for whole sessions, type: '
+            'SILENCED_SYSTEM_CHECKS = ["payments.W027"]',
+            id="payments.W027",
         )
     ]
 

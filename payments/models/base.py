@@ -5,7 +5,9 @@ Rows that may stand for money can't be deleted, and only the services can write 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
@@ -70,10 +72,24 @@ def _guarded_names(model: type[models.Model]) -> frozenset[str]:
     return frozenset(each.name for each in fields if isinstance(each, StatusField | AmountField))
 
 
+_lists_are_read: ContextVar[bool] = ContextVar("payments_lists_are_read", default=False)
+
+
+@contextmanager
+def reading_lists() -> Iterator[None]:
+    """Read rows inside the block from where the router sends reads; nothing may be decided by them."""
+    token = _lists_are_read.set(True)
+    try:
+        yield
+    finally:
+        _lists_are_read.reset(token)
+
+
 class PinnedQuerySet(models.QuerySet[ModelT]):
     """A queryset that reads from the database to which rows are written, whatever a router decides for reads.
 
-    A replica may lag behind, and these rows decide about money. Use `using()` to read a report from a replica.
+    A replica may lag behind, and these rows decide about money. Lists are read by `reading_lists`, and a report may be
+    read with `using()`.
     """
 
     _db: str | None
@@ -82,6 +98,8 @@ class PinnedQuerySet(models.QuerySet[ModelT]):
     @property
     def db(self) -> str:
         """The alias of the database that is queried."""
+        if self._db is None and _lists_are_read.get():
+            return router.db_for_read(self.model, **self._hints)
         return self._db or router.db_for_write(self.model, **self._hints)
 
 

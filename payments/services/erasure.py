@@ -301,7 +301,7 @@ class _Person:
                 wanted |= Q(written__icontains=form) | Q(written__icontains=json.dumps(form)[1:-1])
         if not wanted:
             return
-        for row in rows.annotate(written=Cast(name, TextField())).filter(wanted).iterator():
+        for row in rows.annotate(written=Cast(name, TextField())).filter(wanted):
             setattr(row, name, self._cleaned(getattr(row, name)))
             update(database_alias(), row, [name])
 

@@ -39,6 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=5.0,
         help="seconds until pending things settle (default: %(default)s)",
     )
+    add(
+        "--webhook-senders",
+        type=int,
+        default=1,
+        help="how many events are posted at once, in no order if several (default: %(default)s)",
+    )
     return parser
 
 
@@ -56,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allowed_hosts=tuple(options.allowed_host or ()),
         merchant=options.merchant,
         async_delay=options.async_delay,
+        webhook_senders=options.webhook_senders,
     )
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -49,7 +49,8 @@ class Settings:
     Arguments: `async_delay` in seconds until something pending settles by itself (None: only by a control
     call) · `key_window` in seconds an idempotency key is kept · `authorization_lifetime` in seconds ·
     `webhook_secrets`, each of which signs (several during a rotation) · `webhook_retries`, the pauses in
-    seconds after each failed delivery · `allowed_hosts`, names under which it is asked besides its own.
+    seconds after each failed delivery · `webhook_senders`, how many events are delivered at once (then in no order) ·
+    `allowed_hosts`, names under which it is asked besides its own.
     """
 
     api_key: str = field(default_factory=new_api_key)
@@ -63,6 +64,7 @@ class Settings:
     webhook_secrets: tuple[str, ...] = field(default_factory=new_webhook_secrets)
     webhook_timeout: float = 10.0
     webhook_retries: tuple[float, ...] = (1.0, 5.0, 30.0, 120.0, 600.0)
+    webhook_senders: int = 1
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
 
 

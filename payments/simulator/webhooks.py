@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -193,21 +194,25 @@ class WebhookSender(Worker):
         return self._ledger.row("SELECT 1 FROM events WHERE status = 'pending'") is None
 
     def _run(self, stopping: threading.Event) -> None:
-        while not stopping.is_set():
-            self._wake.clear()
-            row = self._ledger.row(
-                "SELECT * FROM events WHERE status = 'pending' ORDER BY MAX(due_at, ?), position LIMIT 1",
-                time.time(),
-            )
-            pause = row["due_at"] - time.time() if row else None
-            if row is None or not self._settings.webhook_url:
-                self._wake.wait(timeout=1.0)
-            elif pause is not None and pause > 0:
-                self._wake.wait(timeout=pause)
-            else:
-                self._deliver(row)
-                with self._progress:
-                    self._progress.notify_all()
+        senders = self._settings.webhook_senders
+        with ThreadPoolExecutor(senders) as pool:
+            while not stopping.is_set():
+                self._wake.clear()
+                rows = self._ledger.rows(
+                    "SELECT * FROM events WHERE status = 'pending' ORDER BY MAX(due_at, ?), position LIMIT ?",
+                    time.time(),
+                    senders,
+                )
+                pauses = [row["due_at"] - time.time() for row in rows]
+                due = [row for row, pause in zip(rows, pauses, strict=True) if pause <= 0]
+                if not (rows and self._settings.webhook_url):
+                    self._wake.wait(timeout=1.0)
+                elif not due:
+                    self._wake.wait(timeout=pauses[0])
+                else:
+                    list(pool.map(self._deliver, due))
+                    with self._progress:
+                        self._progress.notify_all()
 
     def _deliver(self, row: Any) -> None:
         is_received, answer = self._send(row["body"].encode())

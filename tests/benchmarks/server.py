@@ -69,7 +69,7 @@ def set_up(arguments: argparse.Namespace) -> None:
     child.set_up(arguments.url, prepared=True, keeps=arguments.runner == "wsgi")
 
 
-def fill() -> str:
+def fill(orders: int = ORDERS) -> str:
     """Create the tables, the orders to be paid and an operator, and return the key of the operator's session."""
     from django.conf import settings  # noqa: PLC0415 - models can be imported after the set-up only
     from django.contrib.auth.models import User  # noqa: PLC0415
@@ -80,7 +80,7 @@ def fill() -> str:
     child.migrate()
     rows = [
         Order(number=str(number), total=child.AMOUNT, currency_code=child.CURRENCY)
-        for number in range(ORDERS)
+        for number in range(orders)
     ]
     Order.objects.bulk_create(rows, batch_size=1000)
     operator = Client()

@@ -25,6 +25,7 @@ from payments.testing.factories import CustomerFactory
 from tests.admin.acting import confirm, open_form
 from tests.api.client import Visitor
 from tests.outbox.listeners import Listener, receiving
+from tests.races.absent.base import AbsentError
 from tests.races.meanwhile import tell
 from tests.races.places import PUBLISHER_LEASE
 from tests.races.replicas import reads_from_a_replica
@@ -459,3 +460,34 @@ def test_operator_who_captures_at_a_page(
     assert [answer.status_code for answer in answers] == [302, 302]
     assert simulator.totals(payment.session_id).captured == 3_000
     assert_right(simulator, payment.collection)
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            f"/payments/staff/{name}/"
+            for name in (
+                "payments",
+                "payment-collections",
+                "payment-sessions",
+                "operations",
+                "webhook-events",
+            )
+        ),
+        *(
+            f"/admin/payments/{name}/"
+            for name in ("payment", "paymentcollection", "paymentsession", "paymentoperation", "webhookevent")
+        ),
+        "/admin/payments/paymentcollection/overview/",
+        "/admin/payments/paymentcollection/overview/export/",
+    ],
+)
+def test_list_is_read_from_the_replica(address: str, payment: models.Payment, admin_client: Client) -> None:
+    was_read = pytest.raises(AssertionError, match="was read from the replica")
+
+    with was_read, reads_from_a_replica(), suppress(AbsentError):
+        b"".join(admin_client.get(address))

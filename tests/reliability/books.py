@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from django.db import connection
 from django.db.models import Model
@@ -15,7 +15,7 @@ from django.db.models import Model
 from payments import models
 from payments.money import ZERO, to_minor_units
 from payments.services.background import summaries
-from payments.simulator import SimulatorService
+from payments.simulator import SimulatorService, Totals
 from payments.states import MovementStatus, OperationStatus
 
 SUCCEEDED = MovementStatus.SUCCEEDED
@@ -37,6 +37,13 @@ _IN_COLLECTION: Final[dict[type[Model], str]] = {
     models.Capture: _OF_A_PAYMENT,
     models.Refund: _OF_A_PAYMENT,
 }
+
+
+class Ledger(Protocol):
+    """What a simulator, wherever it runs, has written down."""
+
+    def totals(self, reference: str) -> Totals:
+        """Return what it holds for a session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,7 @@ def our_books(session: models.PaymentSession) -> Books:
     )
 
 
-def their_books(service: SimulatorService, session: models.PaymentSession) -> Books:
+def their_books(service: Ledger, session: models.PaymentSession) -> Books:
     """Return what the simulator's ledger says, having made sure that nothing was authorized or made twice."""
     totals = service.totals(session.pk)
     assert totals.intents <= 1, "the provider has the session twice"
@@ -88,7 +95,7 @@ def their_books(service: SimulatorService, session: models.PaymentSession) -> Bo
     )
 
 
-def assert_books_agree(service: SimulatorService, collection: models.PaymentCollection) -> None:
+def assert_books_agree(service: Ledger, collection: models.PaymentCollection) -> None:
     """Hold every session of a collection against the simulator's ledger, but what was paid outside of any provider."""
     for session in collection.sessions.exclude(provider="system"):
         assert our_books(session) == their_books(service, session), session.pk

@@ -149,10 +149,11 @@ class Received:
 
 @dataclass(kw_only=True)
 class Shop:
-    """A shop's webhook address; `statuses` are answered in turn, then 200."""
+    """A shop's webhook address; `statuses` are answered in turn, then 200, once so many posts are there at once."""
 
     received: list[Received] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    at_once: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
     url: str = ""
 
     @property
@@ -169,6 +170,7 @@ class Shop:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 named = {name.lower(): value for name, value in self.headers.items()}
                 shop.received.append(Received(path=self.path, headers=named, body=body))
+                shop.at_once.wait(timeout=5)
                 self.send_response(shop.statuses.pop(0) if shop.statuses else 200)
                 self.send_header("Location", "/elsewhere")
                 self.end_headers()

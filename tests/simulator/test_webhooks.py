@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 import time
 
 import pytest
 
 from payments.simulator import SimulatorService
-from tests.simulator.client import Merchant, Received, Shop, eventually
+from tests.simulator.client import API_KEY, Merchant, Received, Shop, eventually
 
 pytestmark = pytest.mark.database_independent
 
@@ -201,3 +202,17 @@ def test_without_an_address_events_are_dropped_and_may_be_sent_later(
     service.redeliver(event.id)
     assert service.wait_for_webhooks()
     assert shop.types == ["intent.authorized"]
+
+
+def test_several_senders_deliver_at_once(shop: Shop) -> None:
+    shop.at_once = threading.Barrier(3)
+    with SimulatorService(
+        api_key=API_KEY, async_delay=None, webhook_url=shop.url, webhook_senders=3, webhook_retries=()
+    ) as service:
+        service.deliver(hold=True)
+        merchant = Merchant(url=service.url)
+        for _ in range(3):
+            merchant.authorized()
+        service.release()
+        assert service.wait_for_webhooks()
+        assert [event.status for event in service.events()] == ["delivered"] * 3

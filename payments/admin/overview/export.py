@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
@@ -16,6 +17,7 @@ from payments.admin.formatting import localized
 from payments.admin.links import Links
 from payments.admin.overview.figures import Period
 from payments.models import Capture, Payment, Refund
+from payments.models.base import reading_lists
 from payments.money import format_amount
 from payments.states import MovementStatus
 
@@ -94,8 +96,28 @@ def _rows(period: Period, links: Links, language: str) -> Iterator[Iterable[Any]
                 "provider_reference",
                 *_SAID.get(rows.model, ()),
             )
-            for row in rows.order_by(moment, "pk").values_list(*fields).iterator(chunk_size=_CHUNK):
+            for row in _in_chunks(rows, fields):
                 yield _line(label, row)
+
+
+def _in_chunks(rows: QuerySet[Any], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of rows, which are ordered by the first two fields: a moment, and the key.
+
+    A cursor of the server would be lost behind a pooler that lends its connections for one transaction only.
+    """
+    moment, key = fields[:2]
+    ordered = rows.order_by(moment, key).values_list(*fields)
+    chunk: list[tuple[Any, ...]] = []
+    while True:
+        with reading_lists():
+            chunk = list(ordered.filter(_beyond(moment, *chunk[-1][:2]) if chunk else Q())[:_CHUNK])
+        yield from chunk
+        if len(chunk) < _CHUNK:
+            return
+
+
+def _beyond(moment: str, at: datetime, key: str) -> Q:
+    return Q(**{f"{moment}__gte": at}) & ~Q(**{moment: at, "pk__lte": key})
 
 
 def _parts(period: Period, links: Links) -> Iterator[tuple[str, Any, str, str]]:

@@ -28,6 +28,7 @@ from payments.admin.overview.figures import CHOICES, Period, Sums
 from payments.admin.panels import Fact, Text
 from payments.admin.widgets import status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentOperation, Refund
+from payments.models.base import reading_lists
 from payments.states import OperationStatus
 from payments.stored import beginning
 
@@ -76,12 +77,16 @@ def overview(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Show the overview; raise PermissionDenied without permission to view payments and operations."""
     links = permitted_links(model_admin, request)
     period = Period.of(request.GET)
+    with reading_lists():
+        figures_shown = _Overview(
+            links, period, request.GET.get("currency", ""), _url(model_admin, "overview")
+        ).context()
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "media": model_admin.media,
         "title": _("Overview"),
-        **_Overview(links, period, request.GET.get("currency", ""), _url(model_admin, "overview")).context(),
+        **figures_shown,
         "export_url": f"{_url(model_admin, 'export')}?{urlencode({'days': period.days})}",
     }
     request.current_app = model_admin.admin_site.name

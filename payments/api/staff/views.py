@@ -20,6 +20,7 @@ from payments.api.serializers import OutputSerializer
 from payments.api.staff.filters import Condition, Find, filtered
 from payments.api.views import PaymentsView, browsable_renderers
 from payments.conf import staff_authentication_classes
+from payments.models.base import reading_lists
 from payments.services.search import Search
 from payments.states import EventSource
 
@@ -111,9 +112,10 @@ class ListMixin(StaffView):
     def get(self, request: Request) -> Response:
         """List the rows that the query parameters ask for, the newest first unless `order` says otherwise."""
         order = Order.read(request, self.orders)
-        rows = filtered(self.rows(), request.query_params, self.conditions, self._finder)
-        page = page_of(rows, request, order)
-        return page.answer(request, self.render(*page.rows))
+        with reading_lists():
+            rows = filtered(self.rows(), request.query_params, self.conditions, self._finder)
+            page = page_of(rows, request, order)
+            return page.answer(request, self.render(*page.rows))
 
     @property
     def _finder(self) -> Find | None:
