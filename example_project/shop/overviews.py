@@ -58,10 +58,13 @@ def overview_of(order: Order) -> PaymentOverview:
     rows = list(PaymentCollection.objects.for_payable(order))
     alive = [row for row in rows if row.status != CollectionStatus.CANCELED]
     shown = alive or rows[:1]
+    # A canceled collection that holds money takes no more.
+    amounts = (row.authorized_amount if alive and row.is_canceled else row.amount for row in shown)
+    total = sum(amounts, ZERO)
     sessions = PaymentSession.objects.filter(collection__in=shown).select_related("authorized_payment")
     captured = sum((row.captured_amount for row in shown), ZERO)
     return PaymentOverview(
-        total=sum((row.amount for row in shown), ZERO) if shown else order.total,
+        total=total if shown else order.total,
         is_canceled=bool(rows) and not alive,
         paid=captured,
         held=sum((row.authorized_amount for row in shown), ZERO) - captured,

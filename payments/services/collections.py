@@ -30,7 +30,7 @@ from payments.models.payables import key_text
 from payments.money import display_amount, normalize_currency, parse_amount
 from payments.services.ledger import claims
 from payments.services.ledger.books import WHOLE, Books, Scope, hand_over, read_books
-from payments.services.ledger.history import Actor, Origin
+from payments.services.ledger.history import Actor, Origin, by_itself
 from payments.services.ledger.locks import database_alias, joined
 from payments.services.ledger.outbox import enqueue
 from payments.services.ledger.protocol import perform
@@ -116,8 +116,9 @@ def fit_outgrown(collection_id: str, *, origin: Origin) -> None:
     If the change of a session is unclear, it shows that.
     """
     rows = PaymentSession.objects.filter(collection=collection_id).unauthorized()
-    if rows.exists() and claims.outgrown_sessions(read_books(collection_id, scope=Scope())):
-        with suppress(OutcomeUnknownError):
+    if rows.exists() and claims.needs_fitting(read_books(collection_id, scope=Scope())):
+        # An answer to a request isn't changed by what becomes of the other sessions.
+        with suppress(OutcomeUnknownError), by_itself():
             fit_sessions(collection_id, origin=origin)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from payments import services
+from payments.api.storefront.access import client_secret
 from payments.exceptions import (
     AmountError,
     OperationInProgressError,
@@ -23,6 +25,7 @@ from payments.providers import AuthorizeResult, Failure, SessionFact, UpdateResu
 from payments.services import ResolvedPayable
 from payments.states import EventSource, Outcome, SessionStatus
 from payments.testing import Script
+from tests.api.client import Visitor
 from tests.services.results import authorized, declined, requires_more
 from tests.shop.models import Order
 
@@ -295,6 +298,37 @@ def test_opening_fits_the_session_for_the_rest_to_what_others_take(card: Script,
     services.open_payment_collection(resolved, by_payer=True)
     rest.refresh_from_db()
     assert rest.amount == Decimal(40)
+
+
+@pytest.mark.shows(
+    "An order becomes cheaper, and its session's provider can't be reached to make that smaller",
+    "The next opening tries again",
+)
+@pytest.mark.parametrize("amount", [None, "90.00"])
+def test_opening_again_repeats_a_change_that_was_not_sent(card: Script, amount: str | None) -> None:
+    order = Order.objects.create(number="A-1", total=100, currency_code="eur")
+    resolved = ResolvedPayable(payable=order, amount="100.00", currency_code="eur")
+    collection, _is_new = services.open_payment_collection(resolved)
+    session = services.create_payment_session(collection, provider_id="card", amount=amount)
+    away = ProviderUnavailableError("connection refused")
+    card.next("update", *[away] * 2)
+    for expected in (session.amount, Decimal(60)):
+        with suppress(ProviderUnavailableError):
+            services.open_payment_collection(replace(resolved, amount="60.00"), by_payer=True)
+        session.refresh_from_db()
+        assert session.amount == expected
+
+
+@pytest.mark.database_independent
+def test_answer_to_the_payer_does_not_depend_on_the_other_session(
+    collection: PaymentCollection, card: Script
+) -> None:
+    _rest, split = prepared_beside(collection, "60.00")
+    card.next("update", TimeoutError())
+    answer = Visitor(secret=client_secret(collection.pk)).post(
+        f"storefront/payment-sessions/{split.pk}/authorize/"
+    )
+    assert (answer.status, answer.body["status"]) == (200, "authorized")
 
 
 def test_session_for_the_rest_follows_an_authorization_that_takes_days(

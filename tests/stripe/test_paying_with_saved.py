@@ -189,9 +189,11 @@ def test_what_waits_for_its_customer_is_not_authorized_by_who_holds_the_secret(
         answer = Visitor(user=user, secret=client_secret(collection.pk)).post(path)
         assert (answer.status, answer.body["status"]) == (200, "requires_more")
         assert answer.body["next_action"]["type"] == "challenge"
+        assert answer.body["data"] == {}  # the intent's secret is for the customer alone
     assert "charge" not in {row["object"] for row in shop.books.objects.values()}
 
     goes_on = Visitor(user=customer).post(path).body
+    assert goes_on["data"]["client_secret"]
     assert goes_on["status"] == ("authorized" if lets_pass else "requires_more")
     assert (goes_on["next_action"] is None) == lets_pass
 

@@ -71,8 +71,14 @@ class SessionSerializer(OutputSerializer):
         return bool(session.context.get("account_reference")) and not self._is_anothers(session)
 
     def to_representation(self, session: PaymentSession) -> dict[str, Any]:
-        """Write a session, without the provider's data where these are another payer's, and no bank is waiting."""
-        is_hidden = self._is_anothers(session) and session.status != SessionStatus.REQUIRES_MORE
+        """Write a session, without the provider's data where these are another payer's, and no bank is waiting.
+
+        A bank that wants the absent customer of a charge waits for nobody else.
+        """
+        action = session.next_action or {}
+        is_waiting = session.status == SessionStatus.REQUIRES_MORE
+        is_for_customer = action.get("type") == "challenge" and not action.get("url")
+        is_hidden = self._is_anothers(session) and (not is_waiting or is_for_customer)
         hidden: dict[str, Any] = {"data": {}} if is_hidden else {}
         return super().to_representation(session) | hidden
 

@@ -45,6 +45,7 @@ from payments.providers.simulator.translation import (
     private_data,
     public_data,
     time_of,
+    waits_for_customer,
 )
 from payments.providers.simulator.webhooks import refusing_malformed_events, verified_event
 from payments.states import Outcome
@@ -99,6 +100,10 @@ class SimulatorProvider(SimulatorAccounts, BaseProvider[SimulatorOptions]):
 
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         """Authorize with a card or a saved one, or with the code that its bank asked for."""
+        if request.refuses_saved and not request.input:
+            intent = self._client.get(_path(request))
+            if waits_for_customer(intent):
+                return _authorization(intent)
         body = {
             "card": request.input.get("card"),
             "code": request.input.get("code"),

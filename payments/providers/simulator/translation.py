@@ -79,7 +79,7 @@ def log_of(intent: Intent) -> dict[str, Any]:
 
 def next_action(intent: Intent) -> NextAction | None:
     """Return what the payer has to do first, if anything."""
-    if _waits_for_customer(intent):
+    if waits_for_customer(intent):
         return NextAction(type="challenge")
     action = intent["next_action"]
     return None if action is None else NextAction(type="redirect", url=action["url"])
@@ -111,7 +111,7 @@ def fact_of(intent: Intent, *, occurred_at: datetime | None = None) -> SessionFa
             *(_movement(row, MovementKind.CAPTURE) for row in intent["captures"]),
             *(_movement(row, MovementKind.REFUND) for row in intent["refunds"]),
         ),
-        failure=None if _waits_for_customer(intent) else failure_of(intent["decline"]),
+        failure=None if waits_for_customer(intent) else failure_of(intent["decline"]),
         next_action=next_action(intent),
         data=public_data(intent),
         provider_data=private_data(intent),
@@ -125,10 +125,11 @@ def time_of(seconds: float) -> datetime:
 
 
 def _status_of(intent: Intent) -> SessionStatus:
-    return SessionStatus.REQUIRES_MORE if _waits_for_customer(intent) else _STATUSES[intent["status"]]
+    return SessionStatus.REQUIRES_MORE if waits_for_customer(intent) else _STATUSES[intent["status"]]
 
 
-def _waits_for_customer(intent: Intent) -> bool:
+def waits_for_customer(intent: Intent) -> bool:
+    """Return whether an intent waits for a customer who was away, and whose bank wants them to confirm."""
     decline = intent["decline"]
     return intent["status"] == "declined" and decline is not None and decline["code"] == CUSTOMER_NEEDED
 

@@ -46,7 +46,7 @@ from payments.redaction import redact
 from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve
-from payments.services.ledger.facts import other_reference, record_fact, tells_of_a_payment
+from payments.services.ledger.facts import other_reference, record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.locks import (
     RETRIES,
@@ -138,9 +138,16 @@ def process_event(
     event; if it has lost the lease, LeaseLostError is raised and nothing is recorded.
     """
     applied = _apply(event, origin=origin, owner=owner, may_call_provider=may_call_provider)
-    if may_call_provider and applied.status == Status.APPLIED and applied.session is not None:
-        fit_outgrown(applied.session.collection_id, origin=Origin(source=EventSource.SYSTEM))
+    session = applied.session
+    if applied.status == Status.APPLIED and session is not None and _has_others(session):
+        # Even in the request that delivers the event: a browser may be about to confirm a session that is too large.
+        fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
     return applied
+
+
+def _has_others(session: PaymentSession) -> bool:
+    others = PaymentSession.objects.filter(collection=session.collection_id).exclude(pk=session.pk)
+    return others.unauthorized().exists()
 
 
 def _apply(
@@ -154,7 +161,7 @@ def _apply(
         return _move_on(event, lambda row: row.ignore(detail="pretend money"), owner)
     fact = _fact_of(event)
     is_asked = fact is None or _may_be_outdated(session, fact)
-    if not may_call_provider and (is_asked or event.other_captures or _may_need_call(session, fact)):
+    if not may_call_provider and (is_asked or event.other_captures or _awaits_authorization(fact)):
         return event
     if not all(_is_looked_up(other, origin) for other in sessions[1:]):
         return _defer(event, detail="retrieve: another of its sessions", owner=owner)
@@ -372,13 +379,8 @@ def _fact_of(event: WebhookEvent) -> SessionFact | None:
     return fact if fact.provider_reference else replace(fact, provider_reference=event.provider_reference)
 
 
-def _may_need_call(session: PaymentSession, fact: SessionFact | None) -> bool:
-    """Return whether a fact wants an authorization of us, or takes what another session may be for."""
-    if fact is None or fact.awaits_authorization:
-        return fact is not None
-    is_news = session.is_unauthorized and tells_of_a_payment(fact)
-    beside = PaymentSession.objects.filter(collection=session.collection_id).exclude(pk=session.pk)
-    return is_news and beside.unauthorized().exists()
+def _awaits_authorization(fact: SessionFact | None) -> bool:
+    return fact is not None and fact.awaits_authorization
 
 
 def _may_be_outdated(session: PaymentSession, fact: SessionFact) -> bool:

@@ -347,18 +347,19 @@ def claim_abandonment(books: Books, session: PaymentSession) -> list[PaymentOper
 def claim_resizes(books: Books, *, may_cancel: bool = False) -> list[PaymentOperation]:
     """Claim what fits a collection's sessions to what is left to pay.
 
-    Splits that no longer fit are made smaller, or canceled if they have failed, and the session that covers what is
-    left covers the new rest. If its provider can't change it, it is canceled with `may_cancel`; otherwise,
-    NotSupportedError is raised.
+    Splits that no longer fit are made smaller, and the session that covers what is left covers the new rest. If its
+    provider can't change it, NotSupportedError is raised. With `may_cancel`, it is canceled instead; so are failed
+    splits for more than is left, and authorizations under way count as held.
     """
+    left = max(remaining_amount(books), ZERO)
     operations: list[PaymentOperation] = []
-    for split, smaller in reductions_for(books, max(remaining_amount(books), ZERO)):
+    for split, smaller in reductions_for(books, left):
         operations += _claim_reduction(books, split, smaller)
     for session in books.unauthorized_sessions():
-        rest = _rest_for(books, session)
+        rest = _rest_for(books, session) if may_cancel else left
         if session.is_split:
             # Were a failed split made smaller, it would be open again, and reserve what is left.
-            is_outgrown = session.amount > rest and _has_failed(books, session)
+            is_outgrown = may_cancel and session.amount > rest and _has_failed(books, session)
             operations += claim_abandonment(books, session) if is_outgrown else []
         elif session.amount == rest:
             continue
@@ -380,6 +381,11 @@ def outgrown_sessions(books: Books) -> list[PaymentSession]:
         for row in books.unauthorized_sessions()
         if (not row.is_split or _has_failed(books, row)) and row.amount > _rest_for(books, row)
     ]
+
+
+def needs_fitting(books: Books) -> bool:
+    """Return whether sessions are for more than is left: together, as splits, or one of those that reserve nothing."""
+    return remaining_amount(books) < ZERO or bool(outgrown_sessions(books))
 
 
 def claim_outgrown(books: Books, session_ids: Container[str]) -> list[PaymentOperation]:

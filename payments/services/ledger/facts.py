@@ -92,7 +92,7 @@ def keep_fact(
 def check_word(session: PaymentSession, fact: SessionFact) -> None:
     """Raise InputError (`pretend_money`) if a fact would create a payment of pretend money where that isn't allowed."""
     # A payment that is held already can still be captured, refunded and released, whatever the setting is now.
-    if session.is_held or not tells_of_a_payment(fact):
+    if session.is_held or not _tells_of_a_payment(fact):
         return
     # A provider that has left the settings can't be checked, and its facts are recorded.
     with suppress(ProviderUnavailableError):
@@ -192,7 +192,7 @@ class FactRecorder:
     def _record_status(self, fact: SessionFact) -> None:
         if fact.status is not None:
             self._record_initiation()
-        if tells_of_a_payment(fact):
+        if _tells_of_a_payment(fact):
             self._record_authorization(fact)
         elif fact.status == SessionStatus.REQUIRES_MORE:
             self._record_next_action(fact)
@@ -303,7 +303,7 @@ class FactRecorder:
         if payment is None or since is None or self.asked_at is None or fact.status is None:
             return
         is_word = payment.is_by_person and not payment.is_taken_back and since < self.asked_at
-        if is_word and not tells_of_a_payment(fact):
+        if is_word and not _tells_of_a_payment(fact):
             self._differ(
                 AttentionReason.AUTHORIZATION_NOT_CONFIRMED,
                 expected=SessionStatus.AUTHORIZED,
@@ -453,7 +453,7 @@ def other_reference(session: PaymentSession, reported: str | None) -> str | None
     return known[0] if known and reported and reported not in known else None
 
 
-def tells_of_a_payment(fact: SessionFact) -> bool:
+def _tells_of_a_payment(fact: SessionFact) -> bool:
     """Return whether a fact reports held or captured money; a capture implies an authorization, reported or not."""
     captures = (
         row.kind == MovementKind.CAPTURE and row.status == MovementStatus.SUCCEEDED for row in fact.movements
