@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
@@ -40,6 +40,8 @@ from payments.states import EventSource, OperationStatus
 from payments.users import key_of, user_of
 
 logger = logging.getLogger("payments.collections")
+
+_SYSTEM: Final = Origin(source=EventSource.SYSTEM)
 
 
 def create_payment_collection(
@@ -110,13 +112,17 @@ def update_payment_collection(
     return hand_over(books, collection, books.collection)
 
 
-def fit_outgrown(collection_id: str, *, origin: Origin) -> None:
+def fit_outgrown(collection_id: str, *, books: Books | None = None, origin: Origin = _SYSTEM) -> None:
     """Fit the sessions that are for more than is left, if there are any; else call no provider.
 
-    If the change of a session is unclear, it shows that.
+    `books` are the collection's if they were just written; otherwise they are read, if there may be such a session. If
+    the change of a session is unclear, it shows that.
     """
-    rows = PaymentSession.objects.filter(collection=collection_id).unauthorized()
-    if rows.exists() and claims.needs_fitting(read_books(collection_id, scope=Scope())):
+    if books is None:
+        if not PaymentSession.objects.filter(collection=collection_id).unauthorized().exists():
+            return
+        books = read_books(collection_id, scope=Scope())
+    if claims.needs_fitting(books):
         # An answer to a request isn't changed by what becomes of the other sessions.
         with suppress(OutcomeUnknownError), by_itself():
             fit_sessions(collection_id, origin=origin)

@@ -188,8 +188,7 @@ def authorize_payment_session(
         if step.error is not None or step.operation.status != OperationStatus.DECLINED:
             step.raise_for_outcome()
     books = performance.books
-    if claims.needs_fitting(books):
-        fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
+    fit_outgrown(session.collection_id, books=books)
     return hand_over(books, session, books.session(session.pk))
 
 

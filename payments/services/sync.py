@@ -14,7 +14,6 @@ from payments.models import PaymentEvent, PaymentSession
 from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
 from payments.services.ledger.calls import retrieve
-from payments.services.ledger.claims import needs_fitting
 from payments.services.ledger.facts import keep_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.operations import refused_key
@@ -64,8 +63,7 @@ def synchronize(session: PaymentSession, *, origin: Origin) -> Synchronization:
         _note_absence(session, origin)
     else:
         books, _session = keep_fact(session, result.fact, origin=origin.finding(), asked_at=asked_at)
-        if needs_fitting(books):
-            fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
+        fit_outgrown(session.collection_id, books=books)
     session.refresh_from_db()
     return Synchronization(session=session, is_known=result.fact is not None)
 

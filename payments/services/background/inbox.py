@@ -141,7 +141,7 @@ def process_event(
     session = applied.session
     if applied.status == Status.APPLIED and session is not None and _has_others(session):
         # Even in the request that delivers the event: a browser may be about to confirm a session that is too large.
-        fit_outgrown(session.collection_id, origin=Origin(source=EventSource.SYSTEM))
+        fit_outgrown(session.collection_id)
     return applied
 
 

@@ -118,7 +118,7 @@ def reconcile_now(operation: PaymentOperation, *, origin: Origin) -> PaymentOper
 def _take_step(turn: _Turn) -> PaymentOperation:
     operation = _next_step(turn)
     if operation.kind == OperationKind.AUTHORIZE:
-        fit_outgrown(operation.collection_id, origin=Origin(source=EventSource.SYSTEM))
+        fit_outgrown(operation.collection_id)
     return operation
 
 
