@@ -28,7 +28,7 @@ from payments.exceptions import (
 )
 from payments.models import PaymentCollection, PaymentOperation, PaymentSession
 from payments.models.payables import concrete, topmost_model
-from payments.money import ZERO, normalize_currency, parse_amount
+from payments.money import ZERO, exact_decimal, normalize_currency, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.calls import check_no_transaction
 from payments.services.collections import (
@@ -343,17 +343,25 @@ def _claim_change_of_hands(books: Books, *, former_id: Any, ends_sessions: bool)
 def _in_one_currency(
     resolved: ResolvedPayable, origin: Origin, *, ask_again: Callable[[], ResolvedPayable] | None = None
 ) -> ResolvedPayable:
-    """Abandon the payable's collections in other currencies, asking the shop again before; return its last answer."""
+    """Abandon the payable's collections in other currencies, asking the shop again before; return its last answer.
+
+    If nothing is to be paid any more, all unpaid collections are canceled, and AmountError is raised.
+    """
     currency = normalize_currency(resolved.currency_code)
-    parse_amount(resolved.amount, currency)
+    if not (is_free := not exact_decimal(resolved.amount)):
+        parse_amount(resolved.amount, currency)
     resolved = replace(resolved, customer=user_of(resolved.customer, field="customer"))
     payable_key(resolved.payable)
     rows = PaymentCollection.objects.for_payable(resolved.payable)
-    others = list(rows.exclude(status=CollectionStatus.CANCELED).exclude(currency_code=currency))
+    rows = rows.exclude(status=CollectionStatus.CANCELED)
+    others = list(rows.filter(authorized_amount=ZERO) if is_free else rows.exclude(currency_code=currency))
     if others and ask_again is not None:
         return _in_one_currency(ask_again(), origin)
     for collection in others:
-        perform(collection.pk, _claim_abandonment, origin=origin, scope=WHOLE).raise_first()
+        claim = _claim_end if is_free else _claim_abandonment
+        perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
+    if is_free:
+        parse_amount(resolved.amount, currency)
     return resolved
 
 

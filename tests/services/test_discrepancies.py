@@ -16,7 +16,7 @@ from payments.providers import AuthorizeResult, CaptureResult, InitiateResult, M
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import Script
 from tests.services.facts import AUTHORIZED, CANCELED, PENDING, REQUIRES_MORE, captured, moved, tell
-from tests.services.results import authorized
+from tests.services.results import authorized, found
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database_independent]
 
@@ -410,6 +410,61 @@ def test_money_may_be_charged_back_again_after_it_came_back(session: PaymentSess
     assert session.payment is not None
     assert session.payment.net_charged_back_amount == Decimal(30)
     assert session.payment.refundable_amount == Decimal(20)
+    assert reports() == ["charged_back"]
+
+
+@pytest.mark.shows(
+    "A dispute that was won is open again, or is lost after all",
+    "Once the provider was asked, the money counts as charged back again, and a person is told; late reports change "
+    "nothing",
+)
+@pytest.mark.parametrize("still_there", [None, Decimal(0), Decimal(20)])
+def test_what_came_back_may_be_taken_again(
+    session: PaymentSession, card: Script, still_there: Decimal | None
+) -> None:
+    won = captured("100", charged_back_amount=Decimal(60), reinstated_amount=Decimal(60))
+    reopened = replace(won, reinstated_amount=still_there)
+    tell(session, won, reopened)
+    payment = session.payment
+    assert payment is not None
+    assert (payment.net_charged_back_amount, reports()) == (Decimal(0), [])
+    card.next("retrieve", found(reopened), found(reopened), found(won))
+    kept = still_there or Decimal(0)
+    for _again in range(2):
+        services.sync_payment_session(session)
+        payment.refresh_from_db()
+        assert (payment.charged_back_amount, payment.reinstated_amount) == (Decimal(60), kept)
+        assert payment.refundable_amount == 40 + kept
+        assert reports() == ["charged_back_again"]
+    services.sync_payment_session(session)
+    payment.refresh_from_db()
+    assert payment.refundable_amount == 100
+    history = payment.events.filter(type__in=("payment.charged_back", "payment.reinstated"))
+    assert [event.amount for event in history.order_by("id")] == [60, 60, 60 - kept, 60 - kept]
+
+
+def test_what_is_taken_again_is_never_more_than_was_taken(session: PaymentSession, card: Script) -> None:
+    won = captured("50", charged_back_amount=Decimal(80), reinstated_amount=Decimal(80))
+    tell(session, won)
+    card.next("retrieve", *[found(replace(won, reinstated_amount=Decimal(0)))] * 2)
+    for _again in range(2):
+        services.sync_payment_session(session)
+    payment = Payment.objects.get()
+    assert (payment.charged_back_amount, payment.net_charged_back_amount) == (Decimal(80), Decimal(50))
+    assert reports() == ["charged_back_again"]
+
+
+def test_nothing_is_taken_again_by_an_answer_that_says_less_than_is_known(
+    session: PaymentSession, card: Script
+) -> None:
+    won = captured("100", charged_back_amount=Decimal(60), reinstated_amount=Decimal(60))
+    tell(session, won)
+    unclear = replace(won, reinstated_amount=None, unclear_charge_backs=("60 (du_1)",))
+    silent = captured("100")
+    card.next("retrieve", found(unclear), found(silent))
+    for _answer in (unclear, silent):
+        services.sync_payment_session(session)
+    assert Payment.objects.get().net_charged_back_amount == 0
     assert reports() == ["charged_back"]
 
 

@@ -165,16 +165,21 @@ def _apply(
         return event
     if not all(_is_looked_up(other, origin) for other in sessions[1:]):
         return _defer(event, detail="retrieve: another of its sessions", owner=owner)
+    asked_at = None
     if is_asked:
-        answer = retrieve(session)
+        moment, answer = timezone.now(), retrieve(session)
         if answer.fact is None and (fact is None or event.attempts < len(PAUSES) - 1):
             # “Not found” may be stale: the provider has just sent an event about this session.
             return _defer(event, detail=f"retrieve: {answer.outcome}", owner=owner)
-        fact = answer.fact or fact
+        fact, asked_at = (answer.fact, moment) if answer.fact is not None else (fact, None)
     if fact is not None:
         _authorize_approved(session, fact, origin=origin)
         record_fact(
-            session, fact, origin=origin, ending=lambda recorded: _mark_applied(event, recorded, owner)
+            session,
+            fact,
+            origin=origin,
+            ending=lambda recorded: _mark_applied(event, recorded, owner),
+            asked_at=asked_at,
         )
         event.refresh_from_db()
     return event
@@ -366,9 +371,9 @@ def _with_capture(sessions: QuerySet[PaymentSession], reference: str | None) -> 
 
 def _is_looked_up(session: PaymentSession, origin: Origin) -> bool:
     """Ask the provider about a session and record its fact; return whether it reported one."""
-    fact = retrieve(session).fact
+    asked_at, fact = timezone.now(), retrieve(session).fact
     if fact is not None:
-        record_fact(session, fact, origin=origin)
+        record_fact(session, fact, origin=origin, asked_at=asked_at)
     return fact is not None
 
 

@@ -186,7 +186,7 @@ class FactRecorder:
             asked_at=self.asked_at,
         )
         movements.record(fact)
-        self.discrepancies += record_charge_back(self.books, payment, fact)
+        self.discrepancies += record_charge_back(self.books, payment, fact, asked_at=self.asked_at)
         self._record_release(payment, fact)
 
     def _record_status(self, fact: SessionFact) -> None:

@@ -40,14 +40,21 @@ def fail_movement(books: Books, row: Movement, failure: Failure) -> None:
     books.note(_FAILURES[row.kind], row, from_status=before, amount=row.amount, data={"code": failure.code})
 
 
-def record_charge_back(books: Books, payment: Payment, fact: SessionFact) -> list[Discrepancy]:
+def record_charge_back(
+    books: Books, payment: Payment, fact: SessionFact, *, asked_at: datetime | None = None
+) -> list[Discrepancy]:
     """Record new chargebacks and reinstatements of a payment; return the discrepancies that need attention.
 
-    Both totals only grow, so a late report changes nothing. A chargeback needs attention unless all of it was
-    reinstated already. One whose amount isn't known in the payment's currency only needs attention: no sum includes it.
+    A late report changes nothing: both totals only grow, unless the provider, asked at `asked_at` and so after the last
+    change of the payment, reports that less was reinstated, because a dispute that was won is open again or lost. A
+    chargeback needs attention unless all of it was reinstated already. One whose amount isn't known in the payment's
+    currency only needs attention: no sum includes it.
     """
+    is_present = False
+    if asked_at is not None and payment.reinstated_amount:
+        is_present = payment.updated_at < asked_at and not fact.unclear_charge_backs
     unclear = [_charged_back(words) for words in fact.unclear_charge_backs]
-    return [*_record_charged_back_totals(books, payment, fact), *unclear]
+    return [*_record_charged_back_totals(books, payment, fact, is_present=is_present), *unclear]
 
 
 @dataclass(kw_only=True)
@@ -436,17 +443,27 @@ def _adding_up_to(amount: Decimal, rows: list[Movement]) -> list[tuple[Movement,
     return [choice for choice in choices if sum((row.amount for row in choice), ZERO) == amount]
 
 
-def _record_charged_back_totals(books: Books, payment: Payment, fact: SessionFact) -> list[Discrepancy]:
+def _record_charged_back_totals(
+    books: Books, payment: Payment, fact: SessionFact, *, is_present: bool
+) -> list[Discrepancy]:
     taken, returned = fact.charged_back_amount or ZERO, fact.reinstated_amount or ZERO
-    is_news = taken > payment.charged_back_amount
-    if not is_news and returned <= payment.reinstated_amount:
+    known, former = payment.charged_back_amount, payment.reinstated_amount
+    is_news, is_reversed = taken > known, is_present and taken >= known and returned < former
+    if not is_news and not is_reversed and returned <= former:
         return []
-    total = max(taken, payment.charged_back_amount)
-    reinstated = min(max(returned, payment.reinstated_amount), total)
+    total = max(taken, known)
+    reinstated = min(returned if is_reversed else max(returned, former), total)
     captured = books.succeeded(payment, MovementKind.CAPTURE)
     if captured:  # Of what was never taken nothing is taken back, and none of that returns.
-        _grow(books, payment, "charged_back", min(total, captured + reinstated))
-        _grow(books, payment, "reinstated", reinstated)
+        reinstated = max(reinstated, known - captured)
+        payment.charged_back_amount = min(total, captured + reinstated)
+        payment.reinstated_amount = reinstated
+        growth = payment.charged_back_amount - known
+        _note_growth(books, payment, "charged_back", growth + max(former - reinstated, ZERO))
+        _note_growth(books, payment, "reinstated", reinstated - former)
+    if is_reversed:
+        code = AttentionReason.CHARGED_BACK_AGAIN
+        return [Discrepancy.between(code, expected=former, reported=returned)]
     return [] if not is_news or (captured and reinstated == total) else [_charged_back(taken)]
 
 
@@ -455,9 +472,6 @@ def _charged_back(reported: object) -> Discrepancy:
     return Discrepancy.between(AttentionReason.CHARGED_BACK, expected=ZERO, reported=reported)
 
 
-def _grow(books: Books, payment: Payment, what: str, total: Decimal) -> None:
-    """Set a payment's charged-back or reinstated total, and note by how much it grew."""
-    growth = total - getattr(payment, f"{what}_amount")
+def _note_growth(books: Books, payment: Payment, what: str, growth: Decimal) -> None:
     if growth > ZERO:
-        setattr(payment, f"{what}_amount", total)
         books.note(f"payment.{what}", payment, amount=growth)

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from payments import services
 from payments.exceptions import (
+    AmountError,
     DeclinedError,
     NotFoundError,
     OpenTransactionError,
@@ -464,6 +465,36 @@ def test_an_unknown_outcome_of_the_update_does_not_keep_the_payer_out(
     again, is_new = open_payment_collection(resolved(order, amount="120"))
 
     assert (again.pk, is_new, again.amount) == (collection.pk, False, Decimal(120))
+
+
+@pytest.mark.django_db
+@pytest.mark.shows(
+    "An order becomes free after its payment was begun",
+    "Nothing can be paid for it any more: its unpaid collections are canceled, at the provider too; money that is held "
+    "stays for the shop to decide",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_nothing_stays_payable_of_an_order_that_is_free(
+    make_order: MakeOrder, script: Script, is_paid: bool
+) -> None:
+    order = make_order(total="100", currency_code="eur")
+    collection, _is_new = open_payment_collection(resolved(order))
+    session = services.create_payment_session(collection, provider_id="scripted")
+    if is_paid:
+        services.authorize_payment_session(session)
+    order.total = Decimal(0)
+
+    for _again in range(2):
+        with pytest.raises(AmountError) as caught:
+            open_payment_collection(resolved(order), by_payer=True)
+        assert caught.value.code == "not_positive"
+
+    session.refresh_from_db()
+    collection.refresh_from_db()
+    assert session.status == ("authorized" if is_paid else "canceled")
+    assert collection.is_canceled is not is_paid
+    assert len(script.requests("cancel")) == (not is_paid)
 
 
 @pytest.mark.django_db
