@@ -120,13 +120,6 @@ class PaymentsAdminMixin(PlainInputMixin):
         changelist.result_list = rows
         return changelist
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the row of a page, prepared for showing."""
-        row = super().get_object(request, object_id, from_field)
-        if row is not None:
-            self.prepare_rows(request, [row])
-        return row
-
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Attach to rows what their columns need and couldn't read without a query each."""
         links = self.links(request)
@@ -140,6 +133,7 @@ class PaymentsAdminMixin(PlainInputMixin):
         row = context.get("original")
         if row is not None:
             _read_deferred(request, row)
+            self.prepare_rows(request, [row])
             context["payments_summary"] = self.get_summary(request, row)
             context["payments_panels"] = [
                 panel for panel in self.get_panels(request, row) if panel is not None
@@ -216,8 +210,10 @@ class InspectionAdminMixin(PaymentsAdminMixin):
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Redirect to the history on the row's page, which includes what services changed, or show the admin's log."""
         row = self.get_object(request, unquote(object_id))
-        may_view = row is not None and self.has_view_permission(request, row)
-        panels = self.get_panels(request, row) if may_view else ()
+        panels: Iterable[Panel | None] = ()
+        if row is not None and self.has_view_permission(request, row):
+            self.prepare_rows(request, [row])
+            panels = self.get_panels(request, row)
         anchor = next((panel.slug for panel in panels if isinstance(panel, TimelinePanel)), "")
         if not anchor:
             return super().history_view(request, object_id, extra_context)

@@ -21,11 +21,16 @@ from payments.admin.formatting import amount_text, lines, moment_text
 from payments.admin.links import Links
 from payments.admin.panels import Alert, Text
 from payments.admin.widgets import Tone, badge
-from payments.models import PaymentEvent, PaymentOperation, PaymentSession
+from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
 from payments.services.operations import is_unclear
 from payments.states import EventSource, OperationKind, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_unclear"
+_PATHS: Final[dict[type[Model], str]] = {
+    PaymentCollection: "collection",
+    PaymentSession: "session",
+    Payment: "payment",
+}
 
 _MAY_HAVE: Final[dict[str, Promise]] = {
     OperationKind.REFUND: gettext_lazy(
@@ -73,30 +78,33 @@ _MADE_ELSEWHERE: Final[dict[str, Promise]] = {
 class _UnclearOperations:
     """The unclear operations of some rows, read for all of them when the first row asks."""
 
-    def __init__(self, rows: Sequence[Model], path: str) -> None:
-        self._rows, self._path = rows, path
+    def __init__(self, rows: Sequence[Model]) -> None:
+        self._rows = rows
 
     @cached_property
     def by_row(self) -> defaultdict[Any, list[PaymentOperation]]:
         """The operations by the rows' keys."""
-        lookups: dict[str, Any] = {f"{self._path}__in": [row.pk for row in self._rows]}
+        path = _PATHS[type(self._rows[0])]
+        lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in self._rows]}
         found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
         for operation in filter(is_unclear, open_rows().filter(**lookups)):
-            found[getattr(operation, f"{self._path}_id")].append(operation)
+            found[getattr(operation, f"{path}_id")].append(operation)
         return found
 
 
-def attach_unclear(rows: Sequence[Model], path: str) -> None:
-    """Have rows know what is unclear of them; `path` leads from an operation to its row."""
-    operations = _UnclearOperations(rows, path)
+def attach_unclear(rows: Sequence[Model]) -> None:
+    """Have what is unclear of rows of one model read for all of them at once."""
+    operations = _UnclearOperations(rows)
     for row in rows:
         row.__dict__[_ATTRIBUTE] = operations
 
 
 def unclear_of(row: Model) -> list[PaymentOperation]:
-    """Return the unclear operations of a row, those that need a person among them, as far as they were attached."""
-    operations: _UnclearOperations | None = row.__dict__.get(_ATTRIBUTE)
-    return [] if operations is None else operations.by_row[row.pk]
+    """Return the unclear operations of a row, those that need a person among them."""
+    if _ATTRIBUTE not in row.__dict__:
+        attach_unclear([row])
+    operations: _UnclearOperations = row.__dict__[_ATTRIBUTE]
+    return operations.by_row[row.pk]
 
 
 def was_lost(session: PaymentSession) -> bool:

@@ -6,14 +6,13 @@ Nothing here calls a provider or a service; transition methods neither read, wri
 from __future__ import annotations
 
 from payments.models.collections import PaymentCollection
-from payments.models.events import PaymentEvent
+from payments.models.events import DaySummary, PaymentEvent
 from payments.models.idempotency import IdempotencyRecord
 from payments.models.movements import Capture, Refund, RefundReason
 from payments.models.operations import PaymentOperation
 from payments.models.payments import Payment
 from payments.models.providers import AccountHolder, PaymentProvider
 from payments.models.sessions import PaymentSession
-from payments.models.summaries import DaySummary
 from payments.models.webhooks import WebhookEvent
 
 __all__ = [

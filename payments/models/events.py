@@ -1,4 +1,7 @@
-"""The history: what changed, when, from where and by whom. Its rows are append-only, and are the outbox as well."""
+"""The history: what changed, when, from where and by whom. Its rows are append-only, and are the outbox as well.
+
+A summary keeps what the movements of a day add up to, so that an overview of many days needn't read them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import TransitionError
-from payments.models.base import KeptQuerySet, forbid_deletion, index_where_set
+from payments.models.base import KeptQuerySet, PinnedQuerySet, forbid_deletion, index_where_set
 from payments.models.collections import PaymentCollection
 from payments.models.movements import Capture, Refund
 from payments.models.operations import PaymentOperation
@@ -162,3 +165,25 @@ class PaymentEvent(models.Model):
     def delete(self, using: Any = None, keep_parents: bool = False) -> Any:
         """Raise TransitionError."""
         forbid_deletion()
+
+
+class DaySummary(models.Model):
+    """The sums of a day that is over, in the shop's time zone.
+
+    `sums` is empty until a worker has added up. A transaction that changes what happened on the day empties it again;
+    `time_zone` is the one in which the day began and ended.
+    """
+
+    day = models.DateField(_("day"), primary_key=True)
+    time_zone = models.CharField(_("time zone"), max_length=64)
+    sums = models.JSONField(_("sums"), null=True, blank=True, default=None, encoder=DjangoJSONEncoder)
+
+    objects: ClassVar[PinnedQuerySet[DaySummary]] = PinnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("summary of a day")
+        verbose_name_plural = _("summaries of days")
+        ordering = ["-day"]
+
+    def __str__(self) -> str:
+        return self.day.isoformat()

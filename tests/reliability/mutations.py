@@ -177,9 +177,9 @@ MUTATIONS: Final = (
         test=f"{HERE}/test_reconciler.py::test_key_is_not_used_beyond_its_window",
         edits=(
             Edit(
-                path=f"{BACKGROUND}/reconciler.py",
-                old="is_protected = window is None or",
-                new="is_protected = True or",
+                path=f"{LEDGER}/calls.py",
+                old="return window is None or _age_of",
+                new="return True or _age_of",
             ),
         ),
     ),

@@ -158,7 +158,7 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Have payables, providers and open questions read of all rows at once."""
         super().prepare_rows(request, rows)
-        attach_unclear(rows, "collection")
+        attach_unclear(rows)
         related = RelatedRows(rows)
         for row in rows:
             row.__dict__[_ATTRIBUTE] = related

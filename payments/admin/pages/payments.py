@@ -81,7 +81,7 @@ class PaymentAdminMixin(ActionsAdminMixin):
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Read what is unclear of all rows at once."""
         super().prepare_rows(request, rows)
-        attach_unclear(rows, "payment")
+        attach_unclear(rows)
 
     @admin.display(description=_("payment"), ordering="id")
     def id_column(self, obj: Payment) -> SafeString:

@@ -79,7 +79,7 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Read what is unclear of all rows at once."""
         super().prepare_rows(request, rows)
-        attach_unclear(rows, "session")
+        attach_unclear(rows)
 
     @admin.display(description=_("session"), ordering="id")
     def id_column(self, obj: PaymentSession) -> SafeString:

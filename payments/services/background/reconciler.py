@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +22,7 @@ from payments.providers import BaseProvider, ProviderResult, RetrieveResult
 from payments.providers.circuits import circuits
 from payments.services.collections import fit_outgrown
 from payments.services.ledger.books import Books, Scope, keep
-from payments.services.ledger.calls import call_for, provider_for, retrieve
+from payments.services.ledger.calls import call_for, is_protected_by_key, provider_for, retrieve
 from payments.services.ledger.claims import refusal_of_call
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Origin
@@ -43,7 +43,6 @@ from payments.services.ledger.operations import (
     survived,
 )
 from payments.services.ledger.records import mark_unknown, record_answer
-from payments.services.ledger.statements import DatabaseNow
 from payments.services.ledger.totals import refresh_totals
 from payments.states import (
     AttentionReason,
@@ -58,9 +57,6 @@ logger = logging.getLogger("payments.reconciler")
 
 PATIENCE: Final = timedelta(days=30)
 """How long an operation may stay pending at its provider before it needs attention; banks may take days."""
-
-MARGIN: Final = timedelta(minutes=10)
-"""How long before its end a key's window counts as over, since our clock and the provider's may differ."""
 
 RECONCILER: Final = Origin(source=EventSource.RECONCILER)
 
@@ -220,8 +216,7 @@ class _Turn:
 
     def decide(self, provider: BaseProvider[Any]) -> bool:
         """Return whether to send the operation again, after its provider was asked; otherwise schedule what is next."""
-        window = provider.key_window(OperationKind(self.operation.kind))
-        is_protected = window is None or _age_of(self.operation) < window - MARGIN
+        is_protected = is_protected_by_key(provider, self.operation)
 
         def rule(books: Books, current: PaymentOperation) -> bool:
             if current.status == OperationStatus.PENDING:
@@ -373,19 +368,6 @@ def _is_overtaken(books: Books, operation: PaymentOperation) -> bool:
     if operation.kind == OperationKind.CAPTURE:
         return not books.has_reserved(operation)
     return operation.kind != OperationKind.INITIATE and refusal_of_call(books, operation) is not None
-
-
-def _age_of(operation: PaymentOperation) -> timedelta:
-    """Return how long ago an operation was first sent: the longer of two ages, by the database's clock and by ours."""
-    by_database = ExpressionWrapper(DatabaseNow() - F("sent_at"), output_field=DurationField())
-    age = (
-        PaymentOperation.objects.filter(pk=operation.pk)
-        .annotate(age=by_database)
-        .values_list("age", flat=True)
-        .get()
-    )
-    ours = timezone.now() - operation.created_at
-    return ours if age is None else max(age, ours)
 
 
 def _look_later(books: Books, operation: PaymentOperation) -> None:

@@ -6,8 +6,11 @@ An operation that is sent again gives the same request under the same idempotenc
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from payments.exceptions import NotFoundError, NotSupportedError, ProviderUnavailableError
@@ -34,7 +37,11 @@ from payments.providers import (
     get_provider,
 )
 from payments.providers.registry import check_money
+from payments.services.ledger.statements import DatabaseNow
 from payments.states import OperationKind
+
+KEY_MARGIN: Final = timedelta(minutes=10)
+"""How long before its end a key's window counts as over, since our clock and the provider's may differ."""
 
 
 def provider_for(row: PaymentSession | Payment | PaymentOperation) -> BaseProvider[Any]:
@@ -71,6 +78,25 @@ def retrieve(session: PaymentSession) -> RetrieveResult:
         provider_data=session.provider_data,
     )
     return call_provider(provider.retrieve, request, result_class=RetrieveResult)
+
+
+def is_protected_by_key(provider: BaseProvider[Any], operation: PaymentOperation) -> bool:
+    """Return whether the provider still knows an operation's key, so that sending it again moves nothing twice."""
+    window = provider.key_window(OperationKind(operation.kind))
+    return window is None or _age_of(operation) < window - KEY_MARGIN
+
+
+def _age_of(operation: PaymentOperation) -> timedelta:
+    """Return how long ago an operation was first sent: the longer of two ages, by the database's clock and by ours."""
+    by_database = ExpressionWrapper(DatabaseNow() - F("sent_at"), output_field=DurationField())
+    age = (
+        PaymentOperation.objects.filter(pk=operation.pk)
+        .annotate(age=by_database)
+        .values_list("age", flat=True)
+        .get()
+    )
+    ours = timezone.now() - operation.created_at
+    return ours if age is None else max(age, ours)
 
 
 def call_for(operation: PaymentOperation) -> ProviderResult:
