@@ -153,6 +153,7 @@ class AttentionReason(models.TextChoices):
     )
     CAPTURED_AFTER_RELEASE = "captured_after_release", _("Money was captured that had been released")
     CAPTURE_FAILED_LATE = "capture_failed_late", _("A capture that had succeeded has failed")
+    REFUND_FAILED_LATE = "refund_failed_late", _("A refund that had succeeded has failed")
     REFUNDED_MORE_THAN_CAPTURED = "refunded_more_than_captured", _("More was refunded than was captured")
     REFUNDED_WHAT_WAS_CHARGED_BACK = (
         "refunded_what_was_charged_back",

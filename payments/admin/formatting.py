@@ -119,11 +119,13 @@ def _amount(value: Decimal, currency_code: str) -> str:
         return f"{value} {currency_code.upper()}"
 
 
+_FAILED_LATE: Final = (AttentionReason.CAPTURE_FAILED_LATE, AttentionReason.REFUND_FAILED_LATE)
+
 _WITHOUT_EXPECTATION: Final = frozenset(
     {
         AttentionReason.CHARGED_BACK,
         AttentionReason.IMPOSSIBLE_AMOUNT,
-        AttentionReason.CAPTURE_FAILED_LATE,
+        *_FAILED_LATE,
         AttentionReason.CAPTURE_WITHOUT_REFERENCE,
         AttentionReason.REFUND_WITHOUT_REFERENCE,
     }
@@ -136,7 +138,7 @@ _WORDS: Final = frozenset(
         AttentionReason.IMPOSSIBLE_AMOUNT,
         AttentionReason.LATE_AUTHORIZATION,
         AttentionReason.AUTHORIZATION_NOT_CONFIRMED,
-        AttentionReason.CAPTURE_FAILED_LATE,
+        *_FAILED_LATE,
         AttentionReason.POSSIBLY_BOOKED,
         AttentionReason.REFERENCE_REUSED,
         AttentionReason.REFERENCE_MISMATCH,
@@ -205,7 +207,7 @@ def _value(code: AttentionReason, value: str, currency_code: str) -> str:
         return value.upper()
     if code == AttentionReason.LATE_AUTHORIZATION and value in SessionStatus.values:
         return str(SessionStatus(value).label)
-    if code == AttentionReason.CAPTURE_FAILED_LATE:
+    if code in _FAILED_LATE:
         return value.partition(" ")[0]
     return value if code in _WORDS else _named_amount(value, currency_code)
 

@@ -112,6 +112,22 @@ def update_payment_collection(
     return hand_over(books, collection, books.collection)
 
 
+def ask_no_more(collection_id: str, *, origin: Origin) -> Decimal:
+    """Have a collection ask for no more than it holds, or end one that holds nothing; return what it holds."""
+
+    def claim(books: Books) -> Sequence[PaymentOperation]:
+        held = held_amount(books)
+        if not held:
+            return claims.claim_everything(books)
+        if books.collection.is_canceled or books.collection.amount <= held:
+            return []
+        _change_amount(books, held)
+        return claims.claim_resizes(books, may_cancel=True)
+
+    performance = perform(collection_id, claim, origin=origin, scope=WHOLE)
+    return held_amount(performance.raise_first(has_begun=True))
+
+
 def fit_outgrown(collection_id: str, *, books: Books | None = None, origin: Origin = _SYSTEM) -> None:
     """Fit the sessions that are for more than is left, if there are any; else call no provider.
 

@@ -32,6 +32,7 @@ from payments.money import ZERO, exact_decimal, normalize_currency, parse_amount
 from payments.providers import PaymentContext
 from payments.providers.calls import check_no_transaction
 from payments.services.collections import (
+    ask_no_more,
     create_payment_collection,
     fit_outgrown,
     payable_key,
@@ -100,7 +101,7 @@ def open_payment_collection(
     asker: Any = {"actor": actor, "source": source}
     resolved = _in_one_currency(resolved, Origin.of(**asker), ask_again=ask_again)
     opened = _find_or_create(resolved, by_payer=by_payer, **asker)
-    generations = {row.pk: row.secret_generation for row in opened.unfinished}
+    generations = {row.pk: row.secret_generation for row in opened.rows}
     if ask_again is not None and opened.of_others(resolved):
         resolved = _in_one_currency(ask_again(), Origin.of(**asker))
         opened = _find_or_create(resolved, by_payer=by_payer, **asker)
@@ -149,8 +150,9 @@ class _Opened:
         return sum((row.authorized_amount for row in self.rows), ZERO)
 
     def of_others(self, resolved: ResolvedPayable) -> list[PaymentCollection]:
-        """Return the unfinished ones that have another customer than the one whom the shop names."""
-        return [row for row in self.unfinished if row.customer_key != key_of(resolved.customer)]
+        """Return those that can be opened and have another customer than the one whom the shop names."""
+        opened = {row.pk: row for row in (*self.unfinished, *self.takers)}.values()
+        return [row for row in opened if row.customer_key != key_of(resolved.customer)]
 
     def shares(self, price: Decimal) -> list[tuple[PaymentCollection, Decimal]]:
         """Return for how much of a price (major units) each that can take money is to be now, the oldest first.
@@ -173,16 +175,25 @@ def _rest_of(collection: PaymentCollection) -> Decimal:
 
 
 def _share_out(opened: _Opened, resolved: ResolvedPayable, asker: Any) -> PaymentCollection:
-    """Have a payable's collections together be for its price, end the needless ones, and return the one to pay."""
-    rows = list(opened.rows)
-    for row, amount in opened.shares(parse_amount(resolved.amount, opened.collection.currency_code)):
-        if amount <= ZERO and not row.authorized_amount:
+    """Have a payable's collections together be for its price, end the needless ones, and return the one to pay.
+
+    If more is held than the price, nothing more can be paid until the shop has decided about that: TransitionError.
+    """
+    rows, price = list(opened.rows), parse_amount(resolved.amount, opened.collection.currency_code)
+    for row, share in opened.shares(price):
+        amount = max(share, row.authorized_amount)
+        if not amount:
             perform(row.pk, _claim_end, origin=Origin.of(**asker), scope=WHOLE).raise_first(has_begun=True)
             rows.remove(row)
         else:
             if row.amount != amount:
                 _bring_up_to_date(row, amount, **asker)
             fit_outgrown(row.pk, origin=Origin.of(**asker))
+    held = [
+        row for row in opened.takers if row.authorized_amount and row.status != CollectionStatus.COMPLETED
+    ]
+    if held and price < opened.held_amount:
+        raise _costs_less()
     return _Opened(rows=rows).collection
 
 
@@ -343,9 +354,9 @@ def _claim_change_of_hands(books: Books, *, former_id: Any, ends_sessions: bool)
 def _in_one_currency(
     resolved: ResolvedPayable, origin: Origin, *, ask_again: Callable[[], ResolvedPayable] | None = None
 ) -> ResolvedPayable:
-    """Abandon the payable's collections in other currencies, asking the shop again before; return its last answer.
+    """End what is to be paid in other currencies, asking the shop again before; return its last answer.
 
-    If nothing is to be paid any more, all unpaid collections are canceled, and AmountError is raised.
+    If nothing is to be paid any more, all is ended, and AmountError is raised.
     """
     currency = normalize_currency(resolved.currency_code)
     if not (is_free := not exact_decimal(resolved.amount)):
@@ -354,12 +365,17 @@ def _in_one_currency(
     payable_key(resolved.payable)
     rows = PaymentCollection.objects.for_payable(resolved.payable)
     rows = rows.exclude(status=CollectionStatus.CANCELED)
-    others = list(rows.filter(authorized_amount=ZERO) if is_free else rows.exclude(currency_code=currency))
+    others = list(rows if is_free else rows.exclude(currency_code=currency))
     if others and ask_again is not None:
         return _in_one_currency(ask_again(), origin)
     for collection in others:
-        claim = _claim_end if is_free else _claim_abandonment
-        perform(collection.pk, claim, origin=origin, scope=WHOLE).raise_first()
+        held = ask_no_more(collection.pk, origin=origin)
+        if held and not is_free:
+            raise TransitionError(
+                _("Money is held or was taken in %(currency)s already."),
+                code="currency_changed",
+                params={"currency": collection.currency_code.upper()},
+            )
     if is_free:
         parse_amount(resolved.amount, currency)
     return resolved
@@ -375,17 +391,6 @@ def _claim_end(books: Books) -> list[PaymentOperation]:
     return claim_everything(books)
 
 
-def _claim_abandonment(books: Books) -> list[PaymentOperation]:
-    """Claim the cancelation of an unpaid collection; raise TransitionError if money is held or was captured."""
-    if books.collection.authorized_amount:
-        raise TransitionError(
-            _("Money is held or was taken in %(currency)s already."),
-            code="currency_changed",
-            params={"currency": books.collection.currency_code.upper()},
-        )
-    return claim_everything(books)
-
-
 def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:
     """Change a collection's amount; log a warning if only a session couldn't follow.
 
@@ -396,15 +401,19 @@ def _bring_up_to_date(collection: PaymentCollection, amount: Decimal, *, actor: 
     except AmountError as error:
         collection.refresh_from_db()
         if collection.status != CollectionStatus.COMPLETED:
-            raise TransitionError(
-                _("This costs less now than is authorized already; some of that has to be canceled first."),
-                code="amount_changed",
-            ) from error
+            raise _costs_less() from error
     except ProviderError as error:
         collection.refresh_from_db()
         if collection.amount != amount:
             raise
         logger.warning("A session of %s doesn't have its new amount: %s", collection.pk, error.code)
+
+
+def _costs_less() -> TransitionError:
+    return TransitionError(
+        _("This costs less now than is authorized already; some of that has to be canceled first."),
+        code="amount_changed",
+    )
 
 
 def _change_amount(collection: PaymentCollection, amount: Decimal, *, actor: Actor, source: str) -> None:

@@ -1,9 +1,10 @@
 """Measures what grows with the rows: `python -m tests.benchmarks.growth [--payments 10000 1000000]`, on PostgreSQL.
 
 For each size a database is seeded, and every list, filter, sort, search, page and job is asked for several times; what
-is printed is the quickest, and how many times as long that takes at the last size as at the first. Django's test client
-asks in the same process, so each time includes Python's. Below stand the bytes of a payment with all that belongs to
-it, and the indexes that nothing has used.
+is printed is the quickest, and how many times as long that takes at the last size as at the first. Searches are
+measured again with the index on customers that docs/scaling.md has for a shop, if the server has its extension.
+Django's test client asks in the same process, so each time includes Python's. Below stand the bytes of a payment with
+all that belongs to it, and the indexes that nothing has used.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +25,7 @@ from typing import Any, Final
 
 import django
 from django.conf import settings
-from django.db import connection
+from django.db import connection, reset_queries
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -145,12 +147,24 @@ def measure(payments: int, *, seeks: bool) -> Measurement:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('enable_seqscan', %s, false)", ["off" if seeks else "on"])
         figures = [_figure(name, ask) for name, ask in _requests(operator)]
+        cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'")
+        if cursor.fetchone() == (1,):
+            cursor.execute(_statements_with("gin_trgm_ops"))
+            searches = [(name, ask) for name, ask in _requests(operator) if "search for" in name]
+            figures += [_figure(f"{name}, indexed", ask) for name, ask in searches]
         cursor.execute(SIZES, [payments, payments])
         bytes_each, indexes = cursor.fetchone()
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(UNUSED)
         unused = [name for (name,) in cursor.fetchall()]
     return Measurement(figures=figures, bytes_each=bytes_each, indexes=indexes, unused=unused)
+
+
+def _statements_with(word: str) -> str:
+    """Return the SQL of docs/scaling.md that has a word."""
+    page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    blocks: list[str] = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return next(block for block in blocks if word in block)
 
 
 def _requests(operator: Client) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -233,6 +247,7 @@ def _jobs() -> dict[str, Callable[[], object]]:
 
 def _figure(name: str, ask: Callable[[], object]) -> Figure:
     ask()  # whatever is read for the first time
+    reset_queries()  # what seeding has left of a log that holds so many
     with CaptureQueriesContext(connection) as queries:
         ask()
     times = []

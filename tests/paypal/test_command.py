@@ -52,6 +52,20 @@ def test_an_id_that_is_not_in_the_options_is_told(
     assert '"webhook_ids": ["9OTHER00000000000"]' in capsys.readouterr().out
 
 
+@pytest.mark.shows(
+    "The app at PayPal may not read disputes",
+    "The command that checks its webhooks says what to do, and each payment that is looked at without them is logged",
+)
+def test_an_app_that_may_not_read_disputes_is_told(
+    shop: FakePayPal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.webhooks = [webhook()]
+    shop.movements.may_read_disputes = False
+    with pytest.raises(CommandError):
+        call_command("payments_paypal_webhooks")
+    assert "permission “Disputes”" in capsys.readouterr().out
+
+
 def test_without_a_webhook_it_says_which_to_add(shop: FakePayPal) -> None:
     with pytest.raises(CommandError, match="/payments/webhooks/paypal/") as caught:
         run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -72,6 +72,43 @@ def test_an_event_names_every_capture_and_the_first_session_of_ours(fake: FakePa
 
 
 @pytest.mark.database_independent
+@pytest.mark.shows(
+    "The shop ends a dispute at PayPal by a refund",
+    "The money has left once: as a refund",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("stage", ["INQUIRY", "CHARGEBACK"])
+@pytest.mark.parametrize("disputed", ["40.00", "100.00"])
+def test_refund_that_ends_a_dispute_is_not_charged_back_too(
+    shop: FakePayPal, stage: str, disputed: str
+) -> None:
+    payment = another_payment(shop)
+    [capture] = names(payment)
+    dispute = shop.movements.dispute(capture, amount=disputed, stage=stage)
+    told(shop)
+    shop.movements.refund_in_dashboard(capture, "40.00")
+    shop.movements.resolve(dispute, "RESOLVED_BUYER_FAVOUR", refunded="40.00")
+    told(shop, "RESOLVED")
+    payment.refresh_from_db()
+    assert (payment.refunded_amount, payment.net_charged_back_amount) == (Decimal("40.00"), ZERO)
+    assert payment.refundable_amount == Decimal("60.00")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_earlier", [True, False])
+def test_refund_before_or_after_a_dispute_does_not_end_it(shop: FakePayPal, is_earlier: bool) -> None:
+    payment = another_payment(shop)
+    [capture] = names(payment)
+    refund = shop.movements.refund_in_dashboard(capture, "40.00")
+    dispute = shop.movements.dispute(capture, amount="60.00")
+    shop.movements.resolve(dispute, "RESOLVED_BUYER_FAVOUR")
+    shift = timedelta(days=-1 if is_earlier else 1)
+    moment = (datetime.now(UTC) + shift).strftime("%Y-%m-%dT%H:%M:%SZ")
+    shop.books.rows[refund["id"]].data["create_time"] = moment
+    told(shop, "RESOLVED")
+    assert charged_back(payment) == (Decimal("60.00"), ZERO)
+
+
 def test_several_captures_of_one_order_are_disputed_once(fake: FakePayPal) -> None:
     driver = captured(fake, "60.00", "40.00")
     first, second = fake.captures_of(driver.session_id)

@@ -187,10 +187,13 @@ def test_a_claim_in_another_currency_is_told_of(fake: FakePayPal, outcome: str |
     assert fact.unclear_charge_backs == ((f"110.00 USD ({dispute.id})",) if told else ())
 
 
-def test_an_app_that_may_not_read_disputes_reports_the_rest(fake: FakePayPal) -> None:
+def test_an_app_that_may_not_read_disputes_reports_the_rest(
+    fake: FakePayPal, caplog: pytest.LogCaptureFixture
+) -> None:
     driver = captured(fake)
     fake.movements.may_read_disputes = False
     fact = fact_of(driver)
+    assert "permission “Disputes”" in caplog.text
     assert (fact.captured_amount, fact.charged_back_amount) == (HUNDRED, None)
 
 

@@ -343,5 +343,5 @@ def test_refund_in_the_dashboard_after_one_that_failed(
     assert sorted(row.status for row in captured.refunds.all()) == ["failed", "succeeded"]
     assert captured.status == "refunded"
     assert captured.refunded_amount == 100
-    assert attention() == []
+    assert attention() == ["refund_failed_late"]
     assert_books_agree(simulator, captured.collection)

@@ -12,7 +12,14 @@ from django.db.models import F, QuerySet
 from payments import services
 from payments.exceptions import OutcomeUnknownError
 from payments.models import Payment, PaymentCollection, PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeResult, CaptureResult, InitiateResult, MovementFact, SessionFact
+from payments.providers import (
+    AuthorizeResult,
+    CaptureResult,
+    InitiateResult,
+    MovementFact,
+    RefundResult,
+    SessionFact,
+)
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
 from payments.testing import Script
 from tests.services.facts import AUTHORIZED, CANCELED, PENDING, REQUIRES_MORE, captured, moved, tell
@@ -331,6 +338,30 @@ def test_two_captures_that_fail_late_are_told_one_by_one(payment: Payment) -> No
         fact = moved(CAPTURE, "50", MovementStatus.FAILED, operation_id=operation.pk)
         tell(payment.session, fact, fact)
     assert reports() == ["capture_failed_late"] * 2
+
+
+@pytest.mark.shows(
+    "A refund fails days after it had succeeded, as when the customer's card was closed",
+    "The money counts as kept again, and a person is told that the customer hasn't got it",
+)
+def test_refund_that_fails_after_it_had_succeeded_is_told_once(taken: Payment) -> None:
+    services.refund_payment(taken, amount="60.00")
+    refund = taken.refunds.get()
+    fact = moved(REFUND, "60", MovementStatus.FAILED, operation_id=refund.operations.get().pk)
+    tell(taken.session, fact, fact)
+    taken.refresh_from_db()
+    assert (taken.refunded_amount, taken.refundable_amount) == (Decimal(0), Decimal(100))
+    assert reports() == ["refund_failed_late"]
+    (operation,) = attention()
+    assert operation.detail == f"refund_failed_late: expected succeeded, reported {refund.pk} failed"
+
+
+def test_refund_that_never_succeeded_fails_without_a_person(taken: Payment, card: Script) -> None:
+    card.next("refund", RefundResult(outcome=Outcome.PENDING, provider_reference="re_1"))
+    services.refund_payment(taken, amount="60.00")
+    operation = taken.refunds.get().operations.get()
+    tell(taken.session, moved(REFUND, "60", MovementStatus.FAILED, operation_id=operation.pk))
+    assert (reports(), attention()) == ([], [])
 
 
 def test_refunds_that_do_not_fit_are_told_once_each_among_others(

@@ -6,6 +6,7 @@ A request lost on a kept connection, which the other side had closed meanwhile, 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,10 @@ from payments.providers.paypal.options import PayPalOptions
 from payments.providers.paypal.orders import Order, read_order
 from payments.providers.paypal.parameters import order_id
 from payments.providers.requests import ProviderRequest
+
+logger = logging.getLogger("payments.paypal")
+
+NO_DISPUTES: Final = "the app lacks the permission “Disputes”; give it in PayPal's developer dashboard"
 
 MARGIN: Final = 60.0
 """How long before it expires a token is no longer used, in seconds."""
@@ -115,8 +120,17 @@ class PayPalApi:
         try:
             listed = self._call("GET", path).get("items") or []
         except NotPermittedError:
+            logger.error("PayPal tells nothing of disputes: %s", NO_DISPUTES)
             return []
         return [self._call("GET", f"/v1/customer/disputes/{_safe(row['dispute_id'])}") for row in listed]
+
+    def may_read_disputes(self) -> bool:
+        """Return whether the app has the permission to read disputes."""
+        try:
+            self._call("GET", "/v1/customer/disputes?page_size=1")
+        except NotPermittedError:
+            return False
+        return True
 
     def webhooks(self) -> list[Json]:
         """List the app's webhooks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.errors import status_failure
 from payments.providers.paypal.options import PayPalOptions
-from payments.providers.paypal.orders import Authorization, Capture, Order
+from payments.providers.paypal.orders import Authorization, Capture, Order, time_of
 from payments.providers.paypal.parameters import from_value
 from payments.providers.paypal.refunds import refund_facts, refund_groups
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
@@ -173,18 +174,20 @@ def _capture_status(order: Order) -> SessionStatus:
 
 def _charged_back(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
     """Return how much claims have kept from the merchant in all: PayPal holds it as soon as there is one."""
-    return _sum(filter(_is_claim, disputes), order)
+    return _sum(_claims(disputes, order), order)
 
 
 def _reinstated(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal | None:
-    """Return how much of that came back, because the merchant has won, or has lost only a part."""
-    returned = (_returned(row, order) for row in disputes if _is_claim(row))
-    return sum((amount or ZERO for amount in returned), ZERO) or None
+    """Return how much of that came back, because the merchant has won, has lost only a part, or has refunded it."""
+    claims = _claims(disputes, order)
+    returned = sum((_returned(row, order) or ZERO for row in claims), ZERO)
+    refunded = max((_refunded_since(row, order) for row in claims if not _is_won(row)), default=ZERO)
+    return min(returned + refunded, _sum(claims, order) or ZERO) or None
 
 
 def _unclear(disputes: Iterable[Mapping[str, Any]], order: Order) -> tuple[str, ...]:
     """Name the claims of which PayPal doesn't say how much of the order's money they are, or how much came back."""
-    claims = (row for row in disputes if _is_claim(row) and not _is_won(row))
+    claims = (row for row in _claims(disputes, order) if not _is_won(row))
     return tuple(_named(row) for row in claims if None in (_share_of(row, order), _returned(row, order)))
 
 
@@ -222,9 +225,44 @@ def _share_of(dispute: Mapping[str, Any], order: Order) -> Decimal | None:
     return sum((amount for amount, own in zip(stated, is_own, strict=True) if own), ZERO)
 
 
+def _claims(disputes: Iterable[Mapping[str, Any]], order: Order) -> list[Mapping[str, Any]]:
+    """Return the disputes for which PayPal takes money: not an inquiry that the merchant has ended with a refund."""
+    return [row for row in disputes if _is_claim(row) and not _is_settled(row, order)]
+
+
+def _is_settled(dispute: Mapping[str, Any], order: Order) -> bool:
+    share = _share_of(dispute, order)
+    return not _is_beyond_inquiry(dispute) and share is not None and _refunded_since(dispute, order) >= share
+
+
+def _refunded_since(dispute: Mapping[str, Any], order: Order) -> Decimal:
+    """Return how much the merchant has refunded while a dispute was open, by which it gave the payer what they wanted.
+
+    A merchant refunds in PayPal's resolution center, or as usual, and PayPal closes the dispute for the payer: see
+    https://developer.paypal.com/docs/disputes/. The refund is among the order's refunds; PayPal takes it only once.
+    """
+    opened, closed = _time_in(dispute, "create_time"), _time_in(dispute, "update_time")
+    captures = {row.get("seller_transaction_id") for row in dispute.get("disputed_transactions") or ()}
+    made = (row for row in order.refunds if row.capture_id in captures and not row.has_failed)
+    times = ((row.amount, row.created_at) for row in made)
+    end = closed if _is_lost(dispute) else None
+    return sum((amount for amount, at in times if opened and at and opened <= at <= (end or at)), ZERO)
+
+
+def _time_in(dispute: Mapping[str, Any], name: str) -> datetime | None:
+    try:
+        return time_of(dispute[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def _is_claim(dispute: Mapping[str, Any]) -> bool:
-    """Return whether a dispute is or was more than an inquiry between payer and merchant."""
-    return _is_lost(dispute) or dispute.get("dispute_life_cycle_stage") not in (None, _INQUIRY)
+    """Return whether a dispute is or was more than an inquiry between payer and merchant, or has cost the merchant."""
+    return _is_lost(dispute) or _is_beyond_inquiry(dispute)
+
+
+def _is_beyond_inquiry(dispute: Mapping[str, Any]) -> bool:
+    return dispute.get("dispute_life_cycle_stage") not in (None, _INQUIRY)
 
 
 def _is_won(dispute: Mapping[str, Any]) -> bool:

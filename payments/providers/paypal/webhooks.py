@@ -30,7 +30,7 @@ from urllib3.exceptions import HTTPError
 
 from payments.exceptions import ProviderUnavailableError, WebhookVerificationError
 from payments.providers.base import EndpointReport, leads_to
-from payments.providers.paypal.client import PayPalApi
+from payments.providers.paypal.client import NO_DISPUTES, PayPalApi
 from payments.providers.paypal.errors import Json
 from payments.providers.paypal.options import LIVE_HOSTS, SANDBOX_HOSTS, PayPalOptions
 from payments.providers.paypal.orders import link_of, time_of
@@ -140,8 +140,10 @@ def endpoint_reports(options: PayPalOptions, *, path: str) -> list[EndpointRepor
 
     Raises RefusedError, ProviderUnavailableError and whatever a call to PayPal raises.
     """
-    webhooks = PayPalApi(options).webhooks()
-    return [_report(row, options) for row in webhooks if leads_to(row["url"], path)]
+    api = PayPalApi(options)
+    webhooks = [row for row in api.webhooks() if leads_to(row["url"], path)]
+    problems = [] if not webhooks or api.may_read_disputes() else [NO_DISPUTES]
+    return [_report(row, options, problems) for row in webhooks]
 
 
 def _check_time(header: str, tolerance: float) -> None:
@@ -371,11 +373,12 @@ def _keep(kept: dict[str, T], url: str, value: T) -> None:
         kept[url] = value
 
 
-def _report(webhook: Json, options: PayPalOptions) -> EndpointReport:
+def _report(webhook: Json, options: PayPalOptions, problems: Sequence[str]) -> EndpointReport:
     sent = {row["name"] for row in webhook["event_types"]}
-    is_known = webhook["id"] in options.webhook_ids
+    if webhook["id"] not in options.webhook_ids:
+        problems = [f'its id is not in the options: "webhook_ids": ["{webhook["id"]}"]', *problems]
     return EndpointReport(
         url=webhook["url"],
         missing=[] if ALL_EVENTS in sent else [name for name in EVENTS if name not in sent],
-        problems=[] if is_known else [f'its id is not in the options: "webhook_ids": ["{webhook["id"]}"]'],
+        problems=problems,
     )

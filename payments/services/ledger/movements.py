@@ -200,16 +200,13 @@ class MovementRecorder:
     def _fail(self, row: Movement, failure: Failure, operation: PaymentOperation | None) -> None:
         if row.status == MovementStatus.FAILED:
             return
-        # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
-        # delivered and refunded since, so a person decides.
-        if isinstance(row, Capture) and row.status == MovementStatus.SUCCEEDED:
-            self._differ(
-                AttentionReason.CAPTURE_FAILED_LATE,
-                MovementStatus.SUCCEEDED,
-                f"{row.pk} {MovementStatus.FAILED}",
-                operation,
-            )
-            return
+        if row.status == MovementStatus.SUCCEEDED:
+            code = AttentionReason(f"{row.kind}_failed_late")
+            self._differ(code, MovementStatus.SUCCEEDED, f"{row.pk} {MovementStatus.FAILED}", operation)
+            # A refund may fail days after its success, and then the money is back. A capture may not: the shop may have
+            # delivered and refunded since, so a person decides.
+            if isinstance(row, Capture):
+                return
         fail_movement(self.books, row, failure)
         if operation is not None and operation.is_open:
             operation.decline(code=failure.code[:64], message=failure.message)
@@ -463,7 +460,7 @@ def _record_charged_back_totals(
         _note_growth(books, payment, "reinstated", reinstated - former)
     if is_reversed:
         code = AttentionReason.CHARGED_BACK_AGAIN
-        return [Discrepancy.between(code, expected=former, reported=returned)]
+        return [Discrepancy.between(code, expected=former, reported=f"{returned.normalize():f} {taken:f}")]
     return [] if not is_news or (captured and reinstated == total) else [_charged_back(taken)]
 
 

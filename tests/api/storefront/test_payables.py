@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from payments import services
 from payments.exceptions import (
@@ -17,10 +19,11 @@ from payments.exceptions import (
     NotFoundError,
     OpenTransactionError,
     OperationInProgressError,
+    PaymentError,
     ProviderUnavailableError,
     TransitionError,
 )
-from payments.models import PaymentCollection, PaymentSession
+from payments.models import AccountHolder, PaymentCollection, PaymentSession
 from payments.providers import (
     CancelResult,
     Failure,
@@ -405,6 +408,74 @@ def test_what_was_given_back_in_a_collection_that_gives_way_is_not_asked_for(mak
     assert list(statuses) == ["canceled", "canceled", "not_paid"]
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("price", ["90", "0"])
+def test_plan_of_an_order_that_costs_less_than_is_held_is_charged_no_further(
+    make_order: MakeOrder, script: Script, shopper: Any, price: str
+) -> None:
+    order = make_order(total="300", currency_code="eur", customer=shopper)
+    services.list_providers()
+    AccountHolder.objects.create(provider_id="scripted", customer=shopper, provider_reference="acct_sam")
+    collection, _is_new = open_payment_collection(resolved(order, customer=shopper))
+    long_ago = timezone.now() - timedelta(hours=3)
+    first, *later = services.create_installment_plan(
+        collection,
+        provider_id="scripted",
+        count=3,
+        interval=timedelta(hours=1),
+        first_due_at=long_ago,
+        is_automatic=True,
+    )
+    services.authorize_payment_session(first, actor=shopper, by_payer=True)
+
+    with pytest.raises(PaymentError):
+        open_payment_collection(resolved(order, amount=price, customer=shopper), by_payer=True)
+
+    assert services.charge_due_installments() == 0
+    collection.refresh_from_db()
+    assert collection.authorized_amount == Decimal(100)
+    assert {PaymentSession.objects.get(pk=part.pk).status for part in later} == {"canceled"}
+
+
+@pytest.mark.django_db
+def test_nothing_stays_payable_beside_a_collection_that_holds_too_much(make_order: MakeOrder) -> None:
+    order = make_order(total="200", currency_code="eur")
+    first, _is_new = open_payment_collection(resolved(order))
+    services.authorize_payment_session(
+        services.create_payment_session(first, provider_id="scripted", amount="110")
+    )
+    second = services.create_payment_collection(amount="90", currency_code="eur", payable=order)
+    services.create_payment_session(second, provider_id="scripted")
+
+    for _again in range(2):
+        with pytest.raises(TransitionError) as caught:
+            open_payment_collection(resolved(order, amount="100"))
+        assert caught.value.code == "amount_changed"
+
+    rows = PaymentCollection.objects.for_payable(order).exclude(status="canceled")
+    assert [(row.amount, row.authorized_amount) for row in rows] == [(Decimal(110), Decimal(110))]
+
+
+@pytest.mark.django_db
+def test_order_with_a_paid_collection_and_one_paid_late_changes_hands(
+    make_order: MakeOrder, script: Script, shopper: Any
+) -> None:
+    order = make_order(total="90", currency_code="eur")
+    paid = services.create_payment_collection(amount="60", currency_code="eur", payable=order)
+    services.mark_payment_collection_as_paid(paid)
+    late = services.create_payment_collection(amount="40", currency_code="eur", payable=order)
+    services.create_payment_session(late, provider_id="scripted", amount="30")
+    script.next("cancel", CancelResult(outcome=Outcome.DECLINED, failure=Failure(code="already_paid")))
+    fact = SessionFact(currency_code="eur", status=SessionStatus.AUTHORIZED, authorized_amount=Decimal(30))
+    script.next("retrieve", RetrieveResult(outcome=Outcome.SUCCEEDED, fact=fact))
+    with pytest.raises(DeclinedError):
+        services.cancel_payment_collection(late)
+
+    opened, is_new = open_payment_collection(resolved(order, customer=shopper))
+
+    assert (opened, opened.customer, is_new) == (paid, shopper, False)
+
+
 @pytest.mark.django_db
 def test_every_unfinished_collection_changes_hands(make_order: MakeOrder, shopper: Any) -> None:
     order = make_order(total="100", currency_code="eur")
@@ -495,6 +566,45 @@ def test_nothing_stays_payable_of_an_order_that_is_free(
     assert session.status == ("authorized" if is_paid else "canceled")
     assert collection.is_canceled is not is_paid
     assert len(script.requests("cancel")) == (not is_paid)
+
+
+@pytest.mark.shows(
+    "An order comes to cost less than is held for it, or something in another currency, while the rest is being paid",
+    "Nothing more can be paid for it, until the shop has decided what becomes of what is held",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"amount": "20"}, "amount_changed"),
+        ({"amount": "0"}, "not_positive"),
+        ({"amount": "100", "currency_code": "usd"}, "currency_changed"),
+    ],
+)
+@pytest.mark.parametrize("is_split", [True, False])
+def test_rest_is_not_payable_when_more_is_held_than_an_order_costs(
+    make_order: MakeOrder, script: Script, change: dict[str, str], code: str, is_split: bool
+) -> None:
+    order = make_order(total="100", currency_code="eur")
+    collection, _is_new = open_payment_collection(resolved(order))
+    first = services.create_payment_session(collection, provider_id="scripted", amount="40")
+    services.authorize_payment_session(first)
+    amount = "60" if is_split else None
+    rest = services.create_payment_session(collection, provider_id="scripted", amount=amount, by_payer=True)
+
+    for _again in range(2):
+        with pytest.raises(PaymentError) as caught:
+            open_payment_collection(resolved(order, **change), by_payer=True)
+        assert caught.value.code == code
+
+    rest.refresh_from_db()
+    collection.refresh_from_db()
+    assert (rest.status, collection.amount) == ("canceled", Decimal(40))
+    assert len(script.requests("cancel")) == 1
+    with pytest.raises(PaymentError):
+        services.create_payment_session(collection, provider_id="scripted", amount="60", by_payer=True)
+    opened, _is_new = open_payment_collection(resolved(order))
+    assert (opened, opened.amount) == (collection, Decimal(100))
 
 
 @pytest.mark.django_db

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from tests.fakes import Json
-from tests.paypal.fake.books import ZERO, Books, Row, amount_of, spelled
+from tests.paypal.fake.books import ZERO, Books, Row, amount_of, now, spelled
 from tests.paypal.fake.orders import Funding, add_capture
 from tests.paypal.fake.wire import ApiError
 
@@ -184,6 +184,7 @@ class Movements:
     def resolve(self, dispute: Row, outcome_code: str, *, refunded: str | None = None) -> None:
         """Have PayPal decide a dispute; `refunded` is how much the payer gets, if not all."""
         dispute.status = "RESOLVED"
+        dispute.data["update_time"] = now()
         dispute.data["refunded"] = refunded
         dispute.data["outcome"] = outcome_code
         self._books.emit("CUSTOMER.DISPUTE.RESOLVED", "dispute", self._shown_dispute(dispute))
@@ -261,6 +262,8 @@ class Movements:
         shown = {
             "dispute_id": dispute.id,
             "status": dispute.status,
+            "create_time": dispute.data["create_time"],
+            "update_time": dispute.data["update_time"],
             "dispute_amount": money,
             "dispute_life_cycle_stage": dispute.data["stage"],
             "disputed_transactions": self._disputed_transactions(dispute),
