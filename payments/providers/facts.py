@@ -82,7 +82,8 @@ class SessionFact:
     `captured_amount` and `refunded_amount`. `charged_back_amount` is what the payer's bank has taken back in all,
     `reinstated_amount` what of that came back when a dispute was won. `unclear_charge_backs` names each withdrawal that
     can't be a part of these, because nobody says how much it is in the session's currency. `awaits_authorization` tells
-    that the payer has done their part at the provider's own place, and nothing is missing but our asking for the money.
+    that the payer has done their part at the provider's own place: all that is missing is that we ask for the money, or
+    for what has become of it.
     """
 
     currency_code: str

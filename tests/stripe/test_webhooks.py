@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +13,15 @@ import pytest
 import stripe
 from django.test import Client
 
-from payments.exceptions import WebhookVerificationError
+from payments.exceptions import AmountError, WebhookVerificationError
 from payments.models import Payment, PaymentSession, Refund, WebhookEvent
 from payments.providers import WebhookRequest, WebhookResult
-from payments.services import authorize_payment_session, process_due_events, refund_payment
+from payments.services import (
+    authorize_payment_session,
+    create_payment_session,
+    process_due_events,
+    refund_payment,
+)
 from payments.states import MovementStatus, SessionStatus, WebhookEventStatus
 from tests.reliability.clocks import TestClock
 from tests.stripe.conftest import VISA, driver_for, provider_for
@@ -375,3 +381,37 @@ class TestBooks:
         )
         assert response.status_code == 400
         assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.shows(
+    "A payer's browser confirms a bank debit at Stripe and is closed, and they come back while the debit is under way",
+    "Nothing can be paid a second time; when the debit settles, it is what pays",
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_debit_that_only_the_browser_confirmed_is_under_way(
+    shop: FakeStripe, session: PaymentSession, client: Client, clock: TestClock, succeeds: bool
+) -> None:
+    reference = session.provider_reference or ""
+    shop.intents.confirm(reference, {"payment_method": "pm_usBankAccount_success"})
+    for _again in range(2):
+        deliver(client, *shop.events())
+        clock.advance(timedelta(minutes=10))
+        process_due_events()
+    assert not WebhookEvent.objects.exclude(status=WebhookEventStatus.APPLIED).exists()
+    operation = session.operations.get(kind="authorize")
+    assert operation.status == "pending"
+    another = create_payment_session(session.collection, provider_id="stripe", by_payer=True)
+    with pytest.raises(AmountError) as caught:
+        authorize_payment_session(another, data=VISA, by_payer=True)
+    assert caught.value.code == "exceeds_remaining"
+
+    told = len(shop.events())
+    shop.intents.settle(reference, succeeds=succeeds)
+    deliver(client, *shop.events()[told:])
+    process_due_events()
+
+    session.refresh_from_db()
+    operation.refresh_from_db()
+    assert session.status == (SessionStatus.AUTHORIZED if succeeds else SessionStatus.ERROR)
+    assert operation.status == ("succeeded" if succeeds else "declined")

@@ -190,6 +190,7 @@ def session_fact(
         movements=tuple(listed),
         failure=failure_of(intent),
         next_action=next_action(intent),
+        awaits_authorization=intent["status"] == "processing",
         data=public_data(intent, publishable_key=publishable_key),
         provider_data=private_data(intent),
         expires_at=expires_at(intent),

@@ -62,7 +62,14 @@ from payments.services.ledger.operations import survived
 from payments.services.ledger.statements import update
 from payments.services.providers import provider_row
 from payments.services.sessions import authorize_payment_session
-from payments.states import EventSource, MovementStatus, SessionStatus, WebhookEventStatus
+from payments.states import (
+    EventSource,
+    MovementStatus,
+    OperationKind,
+    OperationStatus,
+    SessionStatus,
+    WebhookEventStatus,
+)
 from payments.stored import stored_moment
 
 logger = logging.getLogger("payments.webhooks")
@@ -420,11 +427,14 @@ def _authorize_approved(session: PaymentSession, fact: SessionFact, *, origin: O
     """Authorize a session whose payer has approved it at the provider, according to a fact.
 
     The outcome is in the books, and the reconciler follows up an unknown one. A session that can no longer be
-    authorized is left unchanged. Raises ProviderUnavailableError and OperationInProgressError, after which the event
-    has to be tried again.
+    authorized, or whose authorization the provider has accepted already, is left unchanged. Raises
+    ProviderUnavailableError and OperationInProgressError, after which the event has to be tried again.
     """
     is_ours = other_reference(session, fact.provider_reference) is None
     if not (fact.awaits_authorization and session.is_unauthorized and is_ours):
+        return
+    accepted = session.operations.filter(kind=OperationKind.AUTHORIZE, status=OperationStatus.PENDING)
+    if accepted.exists():
         return
     try:
         authorize_payment_session(session, actor=origin.actor, source=origin.source)

@@ -14,7 +14,7 @@ from tests.stripe.fake.cards import CARDS, TOKENS, Card
 from tests.stripe.fake.wire import ApiError, found_in, invalid, require
 
 CHANGEABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
-CANCELABLE: Final = (*CHANGEABLE, "requires_capture", "processing")
+CANCELABLE: Final = (*CHANGEABLE, "requires_capture")  # “in rare cases” also what is processing
 WEEK: Final = 7 * 24 * 60 * 60
 
 
