@@ -58,7 +58,8 @@ _UNREADABLE: Final = (LookupError, TypeError, AttributeError, ValueError, Amount
 def webhook_result(request: WebhookRequest, options: StripeOptions) -> WebhookResult:
     """Return a proven event; raise WebhookVerificationError for any other."""
     event = _decoded(_verified(request, options))
-    if event["livemode"] is not options.is_live or not _is_known(event["type"]):
+    is_other_mode = event["livemode"] is not options.is_live
+    if is_other_mode or _is_of_connected_account(event) or not _is_known(event["type"]):
         return WebhookResult(**_common(event))
     if event.get("object") == _THIN:
         return WebhookResult(**_common(event), provider_reference=_thin_reference(event))
@@ -120,6 +121,14 @@ def _time_of(value: Any) -> datetime:
     if occurred_at.tzinfo is None:
         raise ValueError("a time without its zone")
     return occurred_at
+
+
+def _is_of_connected_account(event: Event) -> bool:
+    """Return whether an event is about another account, to which a platform is connected: its owner makes what it has.
+
+    Snapshot events name it as `account`, thin ones as `context`; see https://docs.stripe.com/connect/webhooks.
+    """
+    return bool(event.get("account") or event.get("context"))
 
 
 def _is_known(event_type: str) -> bool:
