@@ -160,6 +160,7 @@ class AttentionReason(models.TextChoices):
         _("Money was refunded that the payer's bank had taken back"),
     )
     CHARGED_BACK = "charged_back", _("The payer's bank took money back")
+    REINSTATED = "reinstated", _("Charged-back money came back, and a later payment is held too")
     CHARGED_BACK_AGAIN = "charged_back_again", _("What had come back after a dispute was taken again")
     CAPTURE_WITHOUT_REFERENCE = (
         "capture_without_reference",

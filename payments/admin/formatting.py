@@ -124,6 +124,7 @@ _FAILED_LATE: Final = (AttentionReason.CAPTURE_FAILED_LATE, AttentionReason.REFU
 _WITHOUT_EXPECTATION: Final = frozenset(
     {
         AttentionReason.CHARGED_BACK,
+        AttentionReason.REINSTATED,
         AttentionReason.IMPOSSIBLE_AMOUNT,
         *_FAILED_LATE,
         AttentionReason.CAPTURE_WITHOUT_REFERENCE,

@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from payments import services, signals
-from payments.models import Payment, PaymentCollection, PaymentSession
+from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.providers import SessionFact
 from payments.services import ResolvedPayable
 from payments.testing import scripted_provider
@@ -196,6 +196,102 @@ def test_what_the_bank_took_back_is_not_held() -> None:
     services.record_fact(PaymentSession.objects.get(), fact, origin=services.Origin())
 
     assert not services.is_held_for(Order.objects.get())
+
+
+def priced(total: str) -> Order:
+    """Have the order cost this much, as the page says: `is_paid` is set where the total changes."""
+    order, _is_new = Order.objects.update_or_create(
+        number="A-1", defaults={"total": total, "currency_code": "eur"}
+    )
+    order.is_paid = services.is_held_for(order, amount=total, currency_code="eur")
+    order.save()
+    return order
+
+
+def opened_by_the_recipe() -> PaymentCollection:
+    """Open the order with all that was given back or charged back added to its total."""
+    order = Order.objects.get()
+    rows = PaymentCollection.objects.for_payable(order).exclude(status="canceled")
+    back = sum((row.refunded_amount + row.charged_back_amount for row in rows), Decimal(0))
+    resolved = ResolvedPayable(payable=order, amount=order.total + back, currency_code="eur")
+    return services.open_payment_collection(resolved)[0]
+
+
+def disputed(payment: Payment, taken: str, returned: str = "0") -> None:
+    fact = SessionFact(
+        currency_code="eur", charged_back_amount=Decimal(taken), reinstated_amount=Decimal(returned)
+    )
+    services.record_fact(payment.session, fact, origin=services.Origin())
+
+
+def refunded_in_part() -> Payment:
+    """Have an order of 100.00 paid, and cost 70.00 after a refund."""
+    priced("100.00")
+    payment = services.capture_payment(paid(opened_by_the_recipe()))
+    priced("70.00")
+    services.refund_payment(payment, amount="30.00")
+    assert Order.objects.get().is_paid
+    return payment
+
+
+@pytest.mark.shows(
+    "An order that was refunded in part, or charged back, is paid again: the rest, all, or by a dispute that is won",
+    "The documented receiver is told, and the order is paid",
+)
+@pytest.mark.parametrize("is_captured", [True, False])
+def test_rest_that_is_paid_after_a_refund_pays_the_order(
+    receiver: Callable[..., None], told: list[dict[str, Any]], is_captured: bool
+) -> None:
+    refunded_in_part()
+    assert not priced("90.00").is_paid
+    heard = len(told)
+    rest = paid(opened_by_the_recipe())
+    if is_captured:
+        services.capture_payment(rest)
+    assert rest.amount == 20
+    assert [each["event"].type for each in told[heard:]] == ["collection.authorized"]
+    assert Order.objects.get().is_paid
+
+
+def test_dispute_that_is_won_after_a_refund_pays_the_order(receiver: Callable[..., None]) -> None:
+    payment = refunded_in_part()
+    disputed(payment, "70")
+    assert not Order.objects.get().is_paid
+    disputed(payment, "70", "70")
+    assert Order.objects.get().is_paid
+
+
+def test_hold_that_is_let_go_and_made_again_after_a_refund_pays_the_order(
+    receiver: Callable[..., None],
+) -> None:
+    refunded_in_part()
+    priced("90.00")
+    services.cancel_payment(paid(opened_by_the_recipe()))
+    assert not Order.objects.get().is_paid
+    paid(opened_by_the_recipe())
+    assert Order.objects.get().is_paid
+
+
+@pytest.mark.shows(
+    "A customer makes good for a chargeback by paying again, and then the charged-back money comes back",
+    "The order is paid, and a person is told that it may be paid twice",
+)
+@pytest.mark.parametrize("is_captured", [True, False])
+def test_who_pays_again_after_a_chargeback_pays_the_order(
+    receiver: Callable[..., None], is_captured: bool
+) -> None:
+    priced("100.00")
+    payment = services.capture_payment(paid(opened_by_the_recipe()))
+    disputed(payment, "100")
+    assert not Order.objects.get().is_paid
+    again = paid(opened_by_the_recipe())
+    if is_captured:
+        services.capture_payment(again)
+    assert again.amount == 100
+    assert Order.objects.get().is_paid
+    disputed(payment, "100", "100")
+    reasons = PaymentOperation.objects.get(status="attention").detail.splitlines()
+    assert reasons[-1] == "reinstated: expected 0, reported 100"
 
 
 def test_what_an_order_grows_by_after_a_refund_can_be_paid(receiver: Callable[..., None]) -> None:

@@ -458,10 +458,19 @@ def _record_charged_back_totals(
         growth = payment.charged_back_amount - known
         _note_growth(books, payment, "charged_back", growth + max(former - reinstated, ZERO))
         _note_growth(books, payment, "reinstated", reinstated - former)
+    if former < payment.reinstated_amount and known and _is_paid_again(books, payment):
+        back = payment.reinstated_amount - former
+        return [Discrepancy.between(AttentionReason.REINSTATED, expected=ZERO, reported=back)]
     if is_reversed:
         code = AttentionReason.CHARGED_BACK_AGAIN
         return [Discrepancy.between(code, expected=former, reported=f"{returned.normalize():f} {taken:f}")]
     return [] if not is_news or (captured and reinstated == total) else [_charged_back(taken)]
+
+
+def _is_paid_again(books: Books, payment: Payment) -> bool:
+    """Return whether a later payment of the collection holds money: it may have made good for a chargeback."""
+    later = (row for row in books.payments if row.created_at > payment.created_at)
+    return any(row.amount - row.canceled_amount > row.refunded_amount for row in later)
 
 
 def _charged_back(reported: object) -> Discrepancy:

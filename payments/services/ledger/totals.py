@@ -48,8 +48,10 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.captured_amount = sum((row.captured_amount for row in books.payments), ZERO)
     collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
     collection.charged_back_amount = sum((row.net_charged_back_amount for row in books.payments), ZERO)
-    is_newly_covered = not was_covered and collection.kept_amount >= collection.amount
-    _refresh_status(books, is_newly_covered=is_newly_covered)
+    # The amount is all that was ever to be paid: after a refund, what is kept can't reach it, but the rest can be paid.
+    has_grown = collection.kept_amount > kept_before
+    covering = collection.authorized_amount if has_grown else collection.kept_amount
+    _refresh_status(books, is_newly_covered=not was_covered and covering >= collection.amount)
     # Not only if it was covered before: the order may now cost less than the collection was opened for.
     if collection.kept_amount < min(kept_before, collection.amount):
         books.note("collection.unauthorized", collection, amount=collection.kept_amount)
