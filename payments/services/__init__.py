@@ -35,7 +35,7 @@ from payments.services.installments import create_installment_plan
 from payments.services.ledger.facts import record_fact
 from payments.services.ledger.history import Actor, Origin
 from payments.services.ledger.outbox import publish_due
-from payments.services.ledger.payers import is_for_payers, is_from_anothers_account
+from payments.services.ledger.payers import is_for_payers, is_from_anothers_account, is_of_former_customer
 from payments.services.operations import check_operation, correct_operation, resolve_operation
 from payments.services.payables import (
     ResolvedPayable,
@@ -101,6 +101,7 @@ __all__ = [
     "is_for_payers",
     "is_from_anothers_account",
     "is_held_for",
+    "is_of_former_customer",
     "keeps_saved_payment_methods",
     "list_offered_providers",
     "list_providers",

@@ -221,10 +221,14 @@ class TestMeaning:
         "The shop's account at Stripe is a platform, and an account connected to it has made something with our ids",
         "The event is ignored: what is in that account is paid to its owner",
     )
-    @pytest.mark.parametrize("name", ["account", "context"])
-    def test_event_of_a_connected_account_is_foreign(self, fake: FakeStripe, name: str) -> None:
-        result = parsed(fake, {**authorization(fake), name: "acct_1OtherShop"})
+    def test_event_of_a_connected_account_is_foreign(self, fake: FakeStripe) -> None:
+        result = parsed(fake, {**authorization(fake), "account": "acct_1OtherShop"})
         assert (result.session_id, result.provider_reference, result.fact) == (None, None, None)
+
+    def test_event_that_needs_a_context_is_a_hint(self, fake: FakeStripe) -> None:
+        result = parsed(fake, {**authorization(fake), "context": "acct_1PerhapsOurs"})
+        assert result.fact is None
+        assert result.provider_reference is not None
 
     def test_the_kept_payload_has_nothing_private(self, fake: FakeStripe) -> None:
         event = authorization(fake)

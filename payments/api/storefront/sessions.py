@@ -73,13 +73,16 @@ class SessionSerializer(OutputSerializer):
     def to_representation(self, session: PaymentSession) -> dict[str, Any]:
         """Write a session, without the provider's data where these are another payer's, and no bank is waiting.
 
-        A bank that wants the absent customer of a charge waits for nobody else.
+        A bank that wants the absent customer of a charge waits for nobody else. Of a former customer's payment nothing
+        of the provider's is shown.
         """
         action = session.next_action or {}
         is_waiting = session.status == SessionStatus.REQUIRES_MORE
         is_for_customer = action.get("type") == "challenge" and not action.get("url")
         is_hidden = self._is_anothers(session) and (not is_waiting or is_for_customer)
         hidden: dict[str, Any] = {"data": {}} if is_hidden else {}
+        if services.is_of_former_customer(session):
+            hidden = {"data": {}, "next_action": None}
         return super().to_representation(session) | hidden
 
     def recall(self, written: Mapping[str, Any]) -> dict[str, Any]:

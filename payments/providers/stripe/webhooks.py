@@ -59,7 +59,8 @@ def webhook_result(request: WebhookRequest, options: StripeOptions) -> WebhookRe
     """Return a proven event; raise WebhookVerificationError for any other."""
     event = _decoded(_verified(request, options))
     is_other_mode = event["livemode"] is not options.is_live
-    if is_other_mode or _is_of_connected_account(event) or not _is_known(event["type"]):
+    # What is in an account that is connected to a platform was made by its owner: https://docs.stripe.com/connect/webhooks
+    if is_other_mode or event.get("account") or not _is_known(event["type"]):
         return WebhookResult(**_common(event))
     if event.get("object") == _THIN:
         return WebhookResult(**_common(event), provider_reference=_thin_reference(event))
@@ -123,14 +124,6 @@ def _time_of(value: Any) -> datetime:
     return occurred_at
 
 
-def _is_of_connected_account(event: Event) -> bool:
-    """Return whether an event is about another account, to which a platform is connected: its owner makes what it has.
-
-    Snapshot events name it as `account`, thin ones as `context`; see https://docs.stripe.com/connect/webhooks.
-    """
-    return bool(event.get("account") or event.get("context"))
-
-
 def _is_known(event_type: str) -> bool:
     return event_type.removeprefix("v1.").startswith(_FAMILIES)
 
@@ -161,10 +154,11 @@ def _about(event: Event, options: StripeOptions) -> WebhookResult:
 def _fact(event: Event, row: Mapping[str, Any], options: StripeOptions) -> SessionFact | None:
     """Return the fact that an event states; None where it is only a hint.
 
-    An event of another API version may mean something else by the same name, and one about a charge or a dispute
-    doesn't tell the whole truth: a charge counts what was released as refunded, and a dispute may be one of several.
+    An event of another API version may mean something else by the same name, one with a `context` may be of another
+    account, and one about a charge or a dispute doesn't tell the whole truth: a charge counts what was released as
+    refunded, and a dispute may be one of several.
     """
-    if event.get("api_version") != options.api_version:
+    if event.get("api_version") != options.api_version or event.get("context"):
         return None
     try:
         if row["object"] == "payment_intent":

@@ -187,6 +187,12 @@ def is_from_anothers_account(session: PaymentSession, actor: Any) -> bool:
     return bool(session.context.get("account_reference")) and not _is_customer_of(session, actor)
 
 
+def is_of_former_customer(session: PaymentSession) -> bool:
+    """Return whether a session was made for a customer whose collection it was then, and isn't any more."""
+    owner = session.context.get("customer_id")
+    return owner is not None and owner != str(session.collection.customer_id)
+
+
 def is_asked_by_another(books: Books, session: PaymentSession) -> bool:
     """Return whether the payer who asks isn't the customer, so that no saved payment method is used or added."""
     has_customer = books.collection.customer_id is not None or session.context.get("account_reference")

@@ -292,7 +292,9 @@ def test_an_order_that_changes_hands_takes_its_access_and_secret_with_it(
     ben = None if is_guest else get_user_model().objects.create_user("ben", email="ben@shopper.example")
     former, old_secret = Visitor(user=shopper), secret_of(shopper)
     path = f"storefront/payment-collections/{owned.pk}/"
-    begun = former.post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body["id"]
+    made = former.post(f"{path}payment-sessions/", {"provider_id": "scripted"}).body
+    assert made["data"]
+    begun = made["id"]
     hand_over(ben)
 
     opened = Visitor(user=ben).post("storefront/payment-collections/", {"reference": "A-1"})
@@ -306,6 +308,11 @@ def test_an_order_that_changes_hands_takes_its_access_and_secret_with_it(
         200,
     ]
     assert PaymentSession.objects.get(pk=begun).status == "canceled"
+    for shown in (
+        new.get(f"storefront/payment-sessions/{begun}/").body,
+        *new.get(path).body["payment_sessions"],
+    ):
+        assert (shown["id"], shown["data"], shown["next_action"]) == (begun, {}, None)
     new.post(f"{path}payment-sessions/", {"provider_id": "scripted"})
     [request] = script.requests("initiate")[1:]
     told = (request.context.customer_id, request.context.email, request.context.account_reference)
