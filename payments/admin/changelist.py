@@ -47,16 +47,16 @@ def collections_for(links: Links, text: str) -> Iterator[QuerySet[Any]]:
             )
 
 
-def _paid_types(links: Links) -> QuerySet[ContentType]:
+def _paid_types(links: Links) -> list[ContentType]:
     """Return the kinds of rows that collections pay for, as far as they can be searched here."""
-    searched = [
-        ContentType.objects.get_for_model(each).pk
+    searched = {
+        ContentType.objects.get_for_model(each)
         for model, model_admin in links.site._registry.items()
         if model._meta.app_label != PaymentCollection._meta.app_label and model_admin.search_fields
         for each in namesakes_of(model)
-    ]
-    paid = PaymentCollection._base_manager.filter(payable_type=OuterRef("pk"))
-    return ContentType.objects.filter(Exists(paid), pk__in=searched)
+    }
+    # One at a time: a database that is asked for all at once reads all collections if no row is of one kind.
+    return [each for each in searched if PaymentCollection._base_manager.filter(payable_type=each).exists()]
 
 
 def _found(links: Links, content_type: ContentType, term: str) -> list[str]:

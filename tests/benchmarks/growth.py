@@ -2,7 +2,7 @@
 
 For each size a database is seeded, and every list, filter, sort, search, page and job is asked for several times; what
 is printed is the quickest, and how many times as long that takes at the last size as at the first. Searches are
-measured again with the index on customers that docs/scaling.md has for a shop, if the server has its extension.
+measured again with the indexes that docs/scaling.md has for a shop, if the server has their extension.
 Django's test client asks in the same process, so each time includes Python's. Below stand the bytes of a payment with
 all that belongs to it, and the indexes that nothing has used.
 """

@@ -94,6 +94,17 @@ def test_refund_that_ends_a_dispute_is_not_charged_back_too(
     assert payment.refundable_amount == Decimal("60.00")
 
 
+def test_refunds_that_end_two_disputes_are_not_charged_back_too(fake: FakePayPal) -> None:
+    driver = captured(fake, "60.00", "40.00")
+    rows = fake.captures_of(driver.session_id)
+    disputes = [fake.movements.dispute(row.id, amount=str(row.amount)) for row in rows]
+    for row, dispute in zip(rows, disputes, strict=True):
+        fake.movements.refund_in_dashboard(row.id, str(row.amount))
+        fake.movements.resolve(dispute, "RESOLVED_BUYER_FAVOUR")
+    fact = fact_of(driver)
+    assert fact.refunded_amount == fact.charged_back_amount == fact.reinstated_amount == HUNDRED
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_earlier", [True, False])
 def test_refund_before_or_after_a_dispute_does_not_end_it(shop: FakePayPal, is_earlier: bool) -> None:

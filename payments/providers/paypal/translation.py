@@ -14,7 +14,7 @@ from payments.money import ZERO
 from payments.providers.facts import Failure, MovementFact, NextAction, SessionFact
 from payments.providers.paypal.errors import status_failure
 from payments.providers.paypal.options import PayPalOptions
-from payments.providers.paypal.orders import Authorization, Capture, Order, time_of
+from payments.providers.paypal.orders import Authorization, Capture, Order, Refund, time_of
 from payments.providers.paypal.parameters import from_value
 from payments.providers.paypal.refunds import refund_facts, refund_groups
 from payments.states import MovementKind, MovementStatus, Outcome, SessionStatus
@@ -181,8 +181,10 @@ def _reinstated(disputes: Iterable[Mapping[str, Any]], order: Order) -> Decimal 
     """Return how much of that came back, because the merchant has won, has lost only a part, or has refunded it."""
     claims = _claims(disputes, order)
     returned = sum((_returned(row, order) or ZERO for row in claims), ZERO)
-    refunded = max((_refunded_since(row, order) for row in claims if not _is_won(row)), default=ZERO)
-    return min(returned + refunded, _sum(claims, order) or ZERO) or None
+    refunds = {
+        each.id: each.amount for row in claims if not _is_won(row) for each in _refunds_during(row, order)
+    }
+    return min(returned + sum(refunds.values(), ZERO), _sum(claims, order) or ZERO) or None
 
 
 def _unclear(disputes: Iterable[Mapping[str, Any]], order: Order) -> tuple[str, ...]:
@@ -232,21 +234,29 @@ def _claims(disputes: Iterable[Mapping[str, Any]], order: Order) -> list[Mapping
 
 def _is_settled(dispute: Mapping[str, Any], order: Order) -> bool:
     share = _share_of(dispute, order)
-    return not _is_beyond_inquiry(dispute) and share is not None and _refunded_since(dispute, order) >= share
+    if share is None or _is_beyond_inquiry(dispute):
+        return False
+    return sum((row.amount for row in _refunds_during(dispute, order)), ZERO) >= share
 
 
-def _refunded_since(dispute: Mapping[str, Any], order: Order) -> Decimal:
-    """Return how much the merchant has refunded while a dispute was open, by which it gave the payer what they wanted.
+def _refunds_during(dispute: Mapping[str, Any], order: Order) -> list[Refund]:
+    """Return the refunds that the merchant has made while a dispute was open, and so ended it for the payer.
 
     A merchant refunds in PayPal's resolution center, or as usual, and PayPal closes the dispute for the payer: see
     https://developer.paypal.com/docs/disputes/. The refund is among the order's refunds; PayPal takes it only once.
     """
     opened, closed = _time_in(dispute, "create_time"), _time_in(dispute, "update_time")
-    captures = {row.get("seller_transaction_id") for row in dispute.get("disputed_transactions") or ()}
-    made = (row for row in order.refunds if row.capture_id in captures and not row.has_failed)
-    times = ((row.amount, row.created_at) for row in made)
     end = closed if _is_lost(dispute) else None
-    return sum((amount for amount, at in times if opened and at and opened <= at <= (end or at)), ZERO)
+    captures = {row.get("seller_transaction_id") for row in dispute.get("disputed_transactions") or ()}
+    return [
+        row
+        for row in order.refunds
+        if row.capture_id in captures and not row.has_failed and _is_between(row.created_at, opened, end)
+    ]
+
+
+def _is_between(moment: datetime | None, beginning: datetime | None, end: datetime | None) -> bool:
+    return moment is not None and beginning is not None and beginning <= moment <= (end or moment)
 
 
 def _time_in(dispute: Mapping[str, Any], name: str) -> datetime | None:

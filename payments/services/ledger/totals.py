@@ -40,7 +40,8 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     `due_before` is the collection's amount (major units) before the rule changed it.
     """
     collection, kept_before = books.collection, books.collection.kept_amount
-    was_covered = kept_before >= (collection.amount if due_before is None else due_before)
+    due_before = collection.amount if due_before is None else due_before
+    was_covered, was_asked_for_more = kept_before >= due_before, collection.authorized_amount < due_before
     for payment in books.payments:
         if books.knows(payment):
             _refresh_payment(books, payment)
@@ -49,8 +50,8 @@ def refresh_totals(books: Books, *, due_before: Decimal | None = None) -> None:
     collection.refunded_amount = sum((row.refunded_amount for row in books.payments), ZERO)
     collection.charged_back_amount = sum((row.net_charged_back_amount for row in books.payments), ZERO)
     # The amount is all that was ever to be paid: after a refund, what is kept can't reach it, but the rest can be paid.
-    has_grown = collection.kept_amount > kept_before
-    covering = collection.authorized_amount if has_grown else collection.kept_amount
+    is_news = was_asked_for_more or collection.kept_amount > kept_before
+    covering = collection.authorized_amount if is_news else collection.kept_amount
     _refresh_status(books, is_newly_covered=not was_covered and covering >= collection.amount)
     # Not only if it was covered before: the order may now cost less than the collection was opened for.
     if collection.kept_amount < min(kept_before, collection.amount):
