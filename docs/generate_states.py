@@ -91,7 +91,12 @@ def _steps(model: Any, field: Any, statuses: list[str]) -> list[Step]:
     sources: dict[str, list[str]] = {}
     targets: dict[str, str] = {}
     for transition in field.get_all_transitions(model):
-        sources.setdefault(transition.name, []).append(str(transition.source))
+        others = [each for each in statuses if each != transition.target]
+        sources[transition.name] = (
+            others
+            if transition.source == "+"
+            else [*sources.get(transition.name, []), str(transition.source)]
+        )
         targets[transition.name] = str(transition.target)
     in_order = sorted(sources, key=lambda name: (statuses.index(targets[name]), name))
     return [

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments import ids
 from payments.models.base import DerivedStatusModel, KeptQuerySet, status_follows, status_has, status_is_known
-from payments.models.fields import KeyField, StatusField, transition
+from payments.models.fields import ANY_OTHER, KeyField, StatusField, transition
 from payments.models.payables import MAX_KEY, PayableForeignKey, names_of
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import CollectionStatus as Status
@@ -229,77 +229,22 @@ class PaymentCollection(DerivedStatusModel):
     def await_authorization(self) -> None:
         """Record that a session waits for its authorization."""
 
-    @transition(
-        status,
-        source=[
-            Status.NOT_PAID,
-            Status.AWAITING,
-            Status.AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.COMPLETED,
-            Status.CANCELED,
-        ],
-        target=Status.PARTIALLY_AUTHORIZED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.PARTIALLY_AUTHORIZED)
     def authorize_partially(self) -> None:
         """Record that a part of the amount is authorized; from `canceled` when a payer paid before the cancelation."""
 
-    @transition(
-        status,
-        source=[
-            Status.NOT_PAID,
-            Status.AWAITING,
-            Status.PARTIALLY_AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.COMPLETED,
-            Status.CANCELED,
-        ],
-        target=Status.AUTHORIZED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.AUTHORIZED)
     def authorize(self) -> None:
         """Record that the whole amount is authorized; from `completed` after a person's correction of a capture."""
 
-    @transition(
-        status,
-        source=[
-            Status.NOT_PAID,
-            Status.AWAITING,
-            Status.PARTIALLY_AUTHORIZED,
-            Status.AUTHORIZED,
-            Status.COMPLETED,
-            Status.CANCELED,
-        ],
-        target=Status.PARTIALLY_CAPTURED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.PARTIALLY_CAPTURED)
     def capture_partially(self) -> None:
         """Record that a part of the amount is captured; from `completed` when the amount was raised afterwards."""
 
-    @transition(
-        status,
-        source=[
-            Status.NOT_PAID,
-            Status.AWAITING,
-            Status.PARTIALLY_AUTHORIZED,
-            Status.AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.CANCELED,
-        ],
-        target=Status.COMPLETED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.COMPLETED)
     def complete(self) -> None:
         """Record that the whole amount is captured; from `canceled` when the refund of the last money failed late."""
 
-    @transition(
-        status,
-        source=[
-            Status.NOT_PAID,
-            Status.AWAITING,
-            Status.PARTIALLY_AUTHORIZED,
-            Status.AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.COMPLETED,
-        ],
-        target=Status.CANCELED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.CANCELED)
     def cancel(self) -> None:
         """Record that the collection was canceled, or all its money refunded."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import django_fsm
 from django.db import models
@@ -125,6 +125,10 @@ class StatusField(_FSMField[SetT, GetT]):
         name, path, args, kwargs = super().deconstruct()
         kwargs.pop("protected", None)
         return name, path, args, kwargs
+
+
+ANY_OTHER: Final = "+"
+"""As the source of a transition: every status but its target. django-fsm-2 writes it so."""
 
 
 def transition(

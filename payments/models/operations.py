@@ -25,7 +25,7 @@ from payments.models.base import (
     status_is_known,
 )
 from payments.models.collections import PaymentCollection
-from payments.models.fields import KeyField, StatusField, transition
+from payments.models.fields import ANY_OTHER, KeyField, StatusField, transition
 from payments.models.movements import Capture, Refund
 from payments.models.payments import Payment
 from payments.models.providers import PaymentProvider
@@ -241,18 +241,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
     def mark_unknown(self) -> None:
         """Record that the request may have been sent, and that its outcome is unknown."""
 
-    @transition(
-        status,
-        source=[
-            Status.PROCESSING,
-            Status.PENDING,
-            Status.UNKNOWN,
-            Status.SUCCEEDED,
-            Status.DECLINED,
-            Status.NOT_SENT,
-        ],
-        target=Status.ATTENTION,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.ATTENTION)
     def require_attention(self, *, detail: str) -> None:
         """Record that the operation needs attention; from a final status when a later fact contradicts it."""
         self.detail = detail
@@ -260,18 +249,7 @@ class PaymentOperation(RefusableModel, LeasedModel):
         self.end_lease()
         self.in_flight_key = self.key_in_flight(target_id=self.target_id, kind=self.kind)
 
-    @transition(
-        status,
-        source=[
-            Status.PROCESSING,
-            Status.PENDING,
-            Status.UNKNOWN,
-            Status.ATTENTION,
-            Status.DECLINED,
-            Status.NOT_SENT,
-        ],
-        target=Status.SUCCEEDED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.SUCCEEDED)
     def succeed(self) -> None:
         """Record that the operation was done; from a final status when the provider reports a late success."""
         self._finish()

@@ -20,7 +20,7 @@ from payments.models.base import (
     status_is_known,
 )
 from payments.models.collections import PaymentCollection
-from payments.models.fields import KeyField, StatusField, transition
+from payments.models.fields import ANY_OTHER, KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
 from payments.models.sessions import PaymentSession
 from payments.money import ZERO, AmountField, display_amount
@@ -185,45 +185,15 @@ class Payment(DerivedStatusModel):
     def capture_partially(self) -> None:
         """Record that a part is captured; from a later status after a correction, or when the only refund failed."""
 
-    @transition(
-        status,
-        source=[
-            Status.AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.CANCELED,
-            Status.PARTIALLY_REFUNDED,
-            Status.REFUNDED,
-        ],
-        target=Status.CAPTURED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.CAPTURED)
     def capture(self) -> None:
         """Record that all that isn't released is captured; from `refunded` when a refund failed late."""
 
-    @transition(
-        status,
-        source=[
-            Status.AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.CAPTURED,
-            Status.REFUNDED,
-            Status.CANCELED,
-        ],
-        target=Status.PARTIALLY_REFUNDED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.PARTIALLY_REFUNDED)
     def refund_partially(self) -> None:
         """Record that a part is refunded, while something is left to refund or to capture."""
 
-    @transition(
-        status,
-        source=[
-            Status.AUTHORIZED,
-            Status.PARTIALLY_CAPTURED,
-            Status.CAPTURED,
-            Status.PARTIALLY_REFUNDED,
-            Status.CANCELED,
-        ],
-        target=Status.REFUNDED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.REFUNDED)
     def refund(self) -> None:
         """Record that all captured money is refunded, with nothing left to capture."""
 

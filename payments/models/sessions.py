@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from payments import ids
 from payments.models.base import KeptQuerySet, RefusableModel, index_where_set, status_has, status_is_known
 from payments.models.collections import PaymentCollection
-from payments.models.fields import KeyField, StatusField, transition
+from payments.models.fields import ANY_OTHER, KeyField, StatusField, transition
 from payments.models.providers import PaymentProvider
 from payments.money import ZERO, AmountField, display_amount
 from payments.states import SessionStatus as Status
@@ -163,11 +163,7 @@ class PaymentSession(RefusableModel):
         """Record that the payer has to do something first, such as entering a 3DS code."""
         self.clear_error()
 
-    @transition(
-        status,
-        source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR, Status.CANCELED],
-        target=Status.AUTHORIZED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.AUTHORIZED)
     def authorize(self) -> None:
         """Record that the amount is held; from `canceled` when the payer paid before the cancelation."""
         self.clear_error()
@@ -180,11 +176,7 @@ class PaymentSession(RefusableModel):
         self.set_error(code, message)
         self.next_action = None
 
-    @transition(
-        status,
-        source=[Status.PENDING, Status.REQUIRES_MORE, Status.ERROR, Status.AUTHORIZED],
-        target=Status.CANCELED,
-    )
+    @transition(status, source=ANY_OTHER, target=Status.CANCELED)
     def cancel(self) -> None:
         """Record that the session was abandoned, or its authorization released."""
         self.next_action = None
