@@ -29,6 +29,7 @@ from payments.admin.formatting import age, amount_html
 from payments.admin.links import Links, attach_links, links_of
 from payments.admin.panels import PRIVATE_COLUMNS, Panel, Summary, TimelinePanel, may_see_private_data
 from payments.admin.payables import collection_of
+from payments.admin.unclear import attach_unclear
 from payments.models import PaymentCollection
 from payments.models.base import reading_lists
 from payments.services.search import Search
@@ -125,6 +126,7 @@ class PaymentsAdminMixin(PlainInputMixin):
         links = self.links(request)
         for row in rows:
             attach_links(row, links)
+        attach_unclear(rows)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -26,7 +26,7 @@ from payments.services.operations import is_unclear
 from payments.states import EventSource, OperationKind, OperationStatus
 
 _ATTRIBUTE: Final = "_payments_admin_unclear"
-_PATHS: Final[dict[type[Model], str]] = {
+_PATHS: Final[dict[type[Model] | None, str]] = {
     PaymentCollection: "collection",
     PaymentSession: "session",
     Payment: "payment",
@@ -84,7 +84,7 @@ class _UnclearOperations:
     @cached_property
     def by_row(self) -> defaultdict[Any, list[PaymentOperation]]:
         """The operations by the rows' keys."""
-        path = _PATHS[type(self._rows[0])]
+        path = _PATHS[self._rows[0]._meta.concrete_model]
         lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in self._rows]}
         found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
         for operation in filter(is_unclear, open_rows().filter(**lookups)):
@@ -93,8 +93,8 @@ class _UnclearOperations:
 
 
 def attach_unclear(rows: Sequence[Model]) -> None:
-    """Have what is unclear of rows of one model read for all of them at once."""
-    operations = _UnclearOperations(rows)
+    """Have what is unclear of rows of one model read for all of them at once, if operations can be about such rows."""
+    operations = _UnclearOperations([row for row in rows if row._meta.concrete_model in _PATHS])
     for row in rows:
         row.__dict__[_ATTRIBUTE] = operations
 

@@ -43,7 +43,7 @@ from payments.admin.panels import Alert, Fact, Panel, Summary, known_facts, meta
 from payments.admin.payables import Payable, load_payables
 from payments.admin.tables import operation_table, payment_table, plan_panel, recent_sessions, session_table
 from payments.admin.timelines import recent_operations, timeline_panel
-from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges, unclear_of
+from payments.admin.unclear import unclear_alerts, unclear_badges, unclear_of
 from payments.admin.widgets import Tone, badge, charge_back_badge, collection_bar, status_badge
 from payments.models import Payment, PaymentCollection, PaymentOperation, PaymentSession
 from payments.services.search import Search
@@ -156,9 +156,8 @@ class PaymentCollectionAdminMixin(ActionsAdminMixin):
         return export_view(self, request)
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Have payables, providers and open questions read of all rows at once."""
+        """Have payables and providers read of all rows at once."""
         super().prepare_rows(request, rows)
-        attach_unclear(rows)
         related = RelatedRows(rows)
         for row in rows:
             row.__dict__[_ATTRIBUTE] = related

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Final, cast
+from collections.abc import Iterable
+from typing import ClassVar, Final, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -37,7 +37,7 @@ from payments.admin.panels import (
 )
 from payments.admin.tables import operation_table, payment_table
 from payments.admin.timelines import recent_operations, timeline_panel
-from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
+from payments.admin.unclear import unclear_alerts, unclear_badges
 from payments.admin.widgets import charge_back_badge, payment_bar, status_badge
 from payments.models import Capture, Payment, PaymentCollection, PaymentSession, Refund, RefundReason
 from payments.services.search import PAYMENTS, Search
@@ -77,11 +77,6 @@ class PaymentAdminMixin(ActionsAdminMixin):
         "updated_at",
     )
     readonly_fields = fields
-
-    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Read what is unclear of all rows at once."""
-        super().prepare_rows(request, rows)
-        attach_unclear(rows)
 
     @admin.display(description=_("payment"), ordering="id")
     def id_column(self, obj: Payment) -> SafeString:

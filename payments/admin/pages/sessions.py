@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -30,7 +29,7 @@ from payments.admin.panels import (
 )
 from payments.admin.tables import PAYMENT_DEFERRED, due_text, operation_table, payment_table, webhook_table
 from payments.admin.timelines import recent_operations, timeline_panel
-from payments.admin.unclear import attach_unclear, unclear_alerts, unclear_badges
+from payments.admin.unclear import unclear_alerts, unclear_badges
 from payments.admin.widgets import status_badge
 from payments.models import PaymentSession
 from payments.services.search import SESSIONS
@@ -75,11 +74,6 @@ class PaymentSessionAdminMixin(ActionsAdminMixin):
         "updated_at",
     )
     readonly_fields = fields
-
-    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Read what is unclear of all rows at once."""
-        super().prepare_rows(request, rows)
-        attach_unclear(rows)
 
     @admin.display(description=_("session"), ordering="id")
     def id_column(self, obj: PaymentSession) -> SafeString:
