@@ -27,12 +27,16 @@ class ProviderResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResult(ProviderResult):
-    """An answer that may renew a session's two data halves; None leaves a half as it is."""
+    """An answer that may renew a session's two data halves; None leaves a half as it is.
+
+    A refusal with `is_missing` says that the provider no longer has the session: the next try begins anew.
+    """
 
     data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     next_action: NextAction | None = None
     expires_at: datetime | None = None
+    is_missing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,7 +13,14 @@ from django.utils import timezone
 
 from payments import services, signals
 from payments.models import PaymentEvent, PaymentOperation, PaymentSession
-from payments.providers import AuthorizeResult, Failure, NextAction, RetrieveResult
+from payments.providers import (
+    AuthorizeResult,
+    Failure,
+    InitiateResult,
+    NextAction,
+    ProviderResult,
+    RetrieveResult,
+)
 from payments.providers.account_holders import AccountRequest, ListMethodsResult, SavedPaymentMethod
 from payments.services.background.installments import CHALLENGE, PAUSE
 from payments.services.background.reconciler import reconcile_due
@@ -341,11 +348,22 @@ def test_what_is_not_known_yet_is_left_to_the_reconciler(
     assert events(due, "session.not_charged") == []
 
 
+@pytest.mark.parametrize(
+    ("verb", "result"),
+    [
+        ("authorize", AuthorizeResult(outcome=Outcome.NOT_SENT)),
+        ("initiate", InitiateResult(outcome=Outcome.NOT_SENT)),
+    ],
+)
 def test_a_provider_that_is_away_is_asked_again_the_next_day(
-    customer: AbstractBaseUser, script: Script, clock: TestClock
+    customer: AbstractBaseUser,
+    script: Script,
+    clock: TestClock,
+    verb: Literal["initiate", "authorize"],
+    result: ProviderResult,
 ) -> None:
     due, _later = plan(customer)
-    script.next("authorize", AuthorizeResult(outcome=Outcome.NOT_SENT))
+    script.next(verb, result)
     services.charge_due_installments()
     [event] = events(due, "session.not_charged")
     assert event.data == {"code": "provider_unavailable"}

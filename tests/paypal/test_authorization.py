@@ -125,6 +125,29 @@ class TestStorefront:
         )
 
     @pytest.mark.database_independent
+    @pytest.mark.shows(
+        "PayPal forgets the order of an installment that its customer has looked at and not approved",
+        "The next try makes a new order, so that the installment can still be paid",
+    )
+    def test_a_forgotten_order_is_made_anew(self, shop: FakePayPal, collection: PaymentCollection) -> None:
+        [part, _later] = services.create_installment_plan(
+            collection, provider_id="paypal", count=2, interval="month"
+        )
+        services.authorize_payment_session(part, by_payer=True)
+        part.refresh_from_db()
+        forgotten = part.provider_reference or ""
+        shop.orders.lapse(forgotten)
+        services.authorize_payment_session(part, by_payer=True)
+        part.refresh_from_db()
+        assert (part.status, part.error_code, part.data) == ("error", "invalid_resource_id", {})
+
+        services.authorize_payment_session(part, by_payer=True)
+        part.refresh_from_db()
+        assert part.status == "requires_more"
+        assert part.provider_reference not in (None, forgotten)
+        shop.orders.approve(part.provider_reference or "")
+        assert services.authorize_payment_session(part, by_payer=True).status == "authorized"
+
     def test_a_browser_sends_nothing_to_paypal(
         self, shop: FakePayPal, collection: PaymentCollection, guest: Visitor
     ) -> None:

@@ -243,6 +243,51 @@ def test_a_dispute_in_another_currency_is_told_of(fake: FakeStripe, status: str,
     assert fact.unclear_charge_backs == ((f"110.00 usd ({dispute['id']})",) if told else ())
 
 
+@pytest.mark.shows(
+    "A dispute at Stripe is prevented by giving the money back, won in part, or appealed",
+    "What Stripe has taken and given back counts, and a status that isn't known yet counts as an open dispute",
+)
+@pytest.mark.parametrize(
+    ("status", "moves", "charged_back", "reinstated"),
+    [
+        ("prevented", [-6000], SIXTY, None),
+        ("prevented", [], None, None),
+        ("lost", [-6000, 4000], SIXTY, Decimal("40.00")),
+        ("lost", [-6000, 6000, -6000], Decimal("120.00"), SIXTY),
+        ("won", [-6000, 6000], SIXTY, SIXTY),
+        ("under_review", [-6000, 6000], SIXTY, None),
+        ("appeal_needs_response", [-6000, 6000], SIXTY, None),
+        ("of_next_year", [], SIXTY, None),
+    ],
+)
+def test_what_a_dispute_has_moved_counts(
+    fake: FakeStripe,
+    status: str,
+    moves: list[int],
+    charged_back: Decimal | None,
+    reinstated: Decimal | None,
+) -> None:
+    driver = captured(fake)
+    dispute = fake.movements.dispute(driver.provider_reference or "", amount=6000, status=status)
+    fake.books.objects[dispute["id"]]["balance_transactions"] = [
+        {"amount": units, "currency": "eur"} for units in moves
+    ]
+    fact = fact_of(driver)
+    assert (fact.charged_back_amount, fact.reinstated_amount) == (charged_back, reinstated)
+
+
+@pytest.mark.parametrize(("moves", "charged_back"), [([-6500], SIXTY), ([], None)])
+def test_what_a_prevented_dispute_has_moved_in_the_shops_currency_counts_in_the_payments(
+    fake: FakeStripe, moves: list[int], charged_back: Decimal | None
+) -> None:
+    driver = captured(fake)
+    dispute = fake.movements.dispute(driver.provider_reference or "", amount=6000, status="prevented")
+    fake.books.objects[dispute["id"]]["balance_transactions"] = [
+        {"amount": units, "currency": "usd"} for units in moves
+    ]
+    assert fact_of(driver).charged_back_amount == charged_back
+
+
 def test_a_disputed_payment_is_not_refunded(fake: FakeStripe) -> None:
     driver = captured(fake)
     fake.movements.dispute(driver.provider_reference or "", amount=10000)

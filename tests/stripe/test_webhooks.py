@@ -16,6 +16,7 @@ from django.test import Client
 from payments.exceptions import AmountError, WebhookVerificationError
 from payments.models import Payment, PaymentSession, Refund, WebhookEvent
 from payments.providers import WebhookRequest, WebhookResult
+from payments.providers.stripe.webhooks import EVENTS
 from payments.services import (
     authorize_payment_session,
     create_payment_session,
@@ -394,6 +395,29 @@ class TestBooks:
         )
         assert response.status_code == 400
         assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.shows(
+    "A payer's browser confirms a payment by card at Stripe, which holds it for some days",
+    "The payment says until when, from the events that an endpoint has to be sent",
+)
+@pytest.mark.django_db(transaction=True)
+def test_hold_that_the_browser_confirmed_says_until_when(
+    shop: FakeStripe, session: PaymentSession, client: Client
+) -> None:
+    shop.intents.confirm(session.provider_reference or "", VISA)
+    deliver(client, *shop.events(*EVENTS))
+    process_due_events()
+    assert Payment.objects.get().expires_at is not None
+
+
+def test_charge_that_is_taken_at_once_needs_no_look(fake: FakeStripe) -> None:
+    event = authorization(fake)
+    charge = {"object": "charge", "id": "ch_1", "payment_intent": event["data"]["object"]["id"]}
+    about = {**event, "type": "charge.succeeded"}
+    taken = parsed(fake, {**about, "data": {"object": {**charge, "captured": True}}})
+    held = parsed(fake, {**about, "data": {"object": {**charge, "captured": False}}})
+    assert (taken.provider_reference, held.provider_reference) == (None, charge["payment_intent"])
 
 
 @pytest.mark.shows(

@@ -132,9 +132,8 @@ def _problem(status: int, answer: Json) -> Exception:
     issue = issue_of(answer)
     if status not in _REFUSALS or issue in _UNCERTAIN:
         return PayPalAnswerError(f"PayPal answered {status} {issue}.")
-    return RefusedError(
-        request_failure(answer, issue), issue=issue, is_missing=status == HTTPStatus.NOT_FOUND
-    )
+    is_missing = status == HTTPStatus.NOT_FOUND or issue == "ORDER_EXPIRED"
+    return RefusedError(request_failure(answer, issue), issue=issue, is_missing=is_missing)
 
 
 def issue_of(answer: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -41,11 +41,11 @@ _REFUND_STATUSES: Final = {
     "canceled": MovementStatus.FAILED,
 }
 
-_WITHDRAWN: Final = frozenset({"needs_response", "under_review", "lost"})
-"""Disputes for which Stripe has taken the money from the merchant; mere inquiries are not among them."""
+_INQUIRY: Final = "warning_"
+"""How the statuses of a dispute begin for which Stripe takes no money."""
 
-_WON: Final = "won"
-"""A dispute for which Stripe has taken the money, and given it back."""
+_ENDS: Final = frozenset({"won", "lost", "prevented"})
+"""Statuses of a dispute that is over, so that its balance transactions tell what was taken and what came back."""
 
 
 def public_data(intent: Object, *, publishable_key: str) -> Json:
@@ -184,8 +184,8 @@ def session_fact(
         captured_amount=amount_of(intent, "amount_received"),
         refunded_amount=None if refunds is None else _refunded(refunds, currency),
         canceled_amount=_released(intent),
-        charged_back_amount=_disputed(disputes, {*_WITHDRAWN, _WON}, currency),
-        reinstated_amount=_disputed(disputes, {_WON}, currency),
+        charged_back_amount=_taken_back(disputes, currency),
+        reinstated_amount=_reinstated(disputes, currency),
         unclear_charge_backs=_disputed_elsewhere(disputes, currency),
         movements=tuple(listed),
         failure=failure_of(intent),
@@ -316,12 +316,32 @@ def _refunded(refunds: Iterable[Object], currency: str) -> Decimal:
     return from_units(units, currency)
 
 
-def _disputed(disputes: Iterable[Object], statuses: Set[str], currency: str) -> Decimal | None:
-    """Return how much the disputes with these statuses are about."""
-    units = sum(
-        row["amount"] for row in disputes if row["status"] in statuses and row["currency"] == currency
-    )
+def _taken_back(disputes: Iterable[Object], currency: str) -> Decimal | None:
+    units = sum(_moved(row)[0] for row in disputes if row["currency"] == currency)
     return from_units(units, currency) if units else None
+
+
+def _reinstated(disputes: Iterable[Object], currency: str) -> Decimal | None:
+    units = sum(_moved(row)[1] for row in disputes if row["currency"] == currency)
+    return from_units(units, currency) if units else None
+
+
+def _moved(dispute: Object) -> tuple[int, int]:
+    """Return how much Stripe has taken because of a dispute, and how much of that came back, in its smallest units.
+
+    Of one that is over its balance transactions tell, if they are in its currency: one that is lost may have been won
+    in part, and one that was prevented may have been refunded. A status that isn't known here counts as an open
+    dispute.
+    """
+    status, amount = str(dispute["status"]), int(dispute["amount"])
+    rows = dispute.get("balance_transactions") or ()
+    moves = [int(row["amount"]) for row in rows if row["currency"] == dispute["currency"]]
+    if status in _ENDS and moves:
+        taken = -sum(move for move in moves if move < 0)
+        return taken, min(sum(move for move in moves if move > 0), taken)
+    has_taken = any(row["amount"] < 0 for row in rows) if status == "prevented" else True
+    taken = amount if has_taken and not status.startswith(_INQUIRY) else 0
+    return taken, taken if status == "won" else 0
 
 
 def _disputed_elsewhere(disputes: Iterable[Object], currency: str) -> tuple[str, ...]:
@@ -329,7 +349,7 @@ def _disputed_elsewhere(disputes: Iterable[Object], currency: str) -> tuple[str,
     return tuple(
         f"{amount_of(row, 'amount')} {row['currency']} ({row['id']})"
         for row in disputes
-        if row["status"] in _WITHDRAWN and row["currency"] != currency
+        if row["currency"] != currency and _moved(row)[0] > _moved(row)[1]
     )
 
 

@@ -39,6 +39,7 @@ EVENTS: Final = (
     "charge.captured",
     "charge.expired",
     "charge.refunded",
+    "charge.succeeded",
     "charge.dispute.closed",
     "charge.dispute.created",
     "charge.dispute.funds_reinstated",
@@ -140,7 +141,9 @@ def _about(event: Event, options: StripeOptions) -> WebhookResult:
     if not isinstance(row, Mapping):
         return WebhookResult(**_common(event))
     is_intent = row.get("object") == "payment_intent"
-    if is_intent and not translation.is_ours(row):
+    # A charge that is held says until when; one that was taken at once says nothing that the intent's event doesn't.
+    is_told_otherwise = event["type"] == "charge.succeeded" and row.get("captured")
+    if is_told_otherwise or (is_intent and not translation.is_ours(row)):
         return WebhookResult(**_common(event))
     reference = row.get("id") if is_intent else row.get("payment_intent")
     return WebhookResult(

@@ -117,9 +117,11 @@ def _due() -> QuerySet[PaymentSession]:
     is_challenged = _has_event(_CHALLENGED, created_at__lte=now - CHALLENGE)
     # A payer's failed attempt doesn't end the agreement to be charged; a failed charge isn't repeated.
     came_to_nothing = Q(status=SessionStatus.ERROR) | Q(is_challenged, status=SessionStatus.REQUIRES_MORE)
-    # A new amount reopens a session; what the bank has answered before still holds.
+    # A new amount reopens a session; what the bank has answered before still holds. A try that never got there doesn't
+    # count, though it may have failed the session.
     is_answered = tried & Exists(_answers().filter(created_at__gte=OuterRef("due_at")))
-    is_open = (Q(status=SessionStatus.PENDING) & ~is_answered) | (came_to_nothing & ~tried)
+    is_unanswered = Q(status__in=[SessionStatus.PENDING, SessionStatus.ERROR]) & ~is_answered
+    is_open = is_unanswered | (came_to_nothing & ~tried)
     rows = (
         _sessions()
         .unauthorized()

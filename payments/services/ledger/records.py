@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.utils import timezone
 
-from payments.models import PaymentOperation
+from payments.models import PaymentOperation, PaymentSession
 from payments.providers import (
     AuthorizeResult,
     CancelResult,
@@ -279,6 +279,8 @@ def _record_decline(books: Books, operation: PaymentOperation, result: ProviderR
     if operation.kind in (OperationKind.AUTHORIZE, OperationKind.INITIATE):
         _fail_session(books, operation, failure)
     _release(books, operation, failure)
+    if isinstance(result, SessionResult) and result.is_missing:
+        _forget_initiation(operation.session)
     if isinstance(result, RefundResult) and result.fact is not None:
         apply_fact(books, operation.session, result.fact)
 
@@ -314,6 +316,13 @@ def _fail_session(books: Books, operation: PaymentOperation, failure: Failure) -
         fail_session(books, session, failure)
     if session.initiated_at is None and has_changed_hands(books, operation):
         renew_context(books, session)
+
+
+def _forget_initiation(session: PaymentSession) -> None:
+    """Have a session that its provider no longer has begin anew with the next try; an installment can't be replaced."""
+    if session.is_unauthorized:
+        session.initiated_at = session.provider_reference = session.next_action = None
+        session.data, session.provider_data = {}, {}
 
 
 def _release(books: Books, operation: PaymentOperation, failure: Failure) -> None:
