@@ -13,7 +13,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from payments.exceptions import DeclinedError
 from payments.providers.facts import Failure
-from payments.providers.results import ProviderResult, SessionResult
+from payments.providers.results import ProviderResult
 from payments.states import Outcome
 
 P = ParamSpec("P")
@@ -41,9 +41,7 @@ def answering(result_class: type[ResultT]) -> Callable[[Callable[P, ResultT]], C
             try:
                 return verb(*args, **kwargs)
             except RefusedError as error:
-                is_told = error.is_missing and issubclass(result_class, SessionResult)
-                more: dict[str, Any] = {"is_missing": True} if is_told else {}
-                return result_class(outcome=Outcome.DECLINED, failure=error.failure, **more)
+                return result_class(outcome=Outcome.DECLINED, failure=error.failure)
 
         return answered
 

@@ -27,16 +27,12 @@ class ProviderResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResult(ProviderResult):
-    """An answer that may renew a session's two data halves; None leaves a half as it is.
-
-    A refusal with `is_missing` says that the provider no longer has the session: the next try begins anew.
-    """
+    """An answer that may renew a session's two data halves; None leaves a half as it is."""
 
     data: Mapping[str, Any] | None = field(default=None, repr=False)
     provider_data: Mapping[str, Any] | None = field(default=None, repr=False)
     next_action: NextAction | None = None
     expires_at: datetime | None = None
-    is_missing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +53,14 @@ class AuthorizeResult(SessionResult):
     """The answer to an AuthorizeRequest.
 
     With a `next_action` nothing is held yet. Otherwise `amount` is what is held, which may be less than was asked, and
-    `captured_amount` how much of it the provider has taken already.
+    `captured_amount` how much of it the provider has taken already. A refusal with `is_missing` says that the provider
+    no longer has the session, which nobody can pay there any more: the next try begins anew.
     """
 
     amount: Decimal | None = None
     currency_code: str | None = None
     captured_amount: Decimal = Decimal(0)
+    is_missing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,43 @@ def test_where_the_bank_wants_the_customer_the_shop_is_told_and_they_go_on(
     assert [request.saved_method is None for request in script.requests("authorize")] == [False, True]
 
 
+@pytest.mark.shows(
+    "A customer tries an installment in vain, and on its day it can't be charged: no card is saved, or nobody answers",
+    "It is tried again the next day, since no bank has answered the shop; the shop is told why it wasn't charged",
+)
+@pytest.mark.parametrize("own_try", [REFUSED, ASKED, None])
+@pytest.mark.parametrize(
+    "first_day",
+    [
+        (ListMethodsResult(outcome=Outcome.SUCCEEDED, methods=()), "unknown_payment_method"),
+        (ListMethodsResult(outcome=Outcome.NOT_SENT), "provider_unavailable"),
+        (ListMethodsResult(outcome=Outcome.UNKNOWN), "outcome_unknown"),
+    ],
+)
+def test_what_could_not_be_tried_is_tried_again_whatever_the_customer_has_tried(
+    customer: AbstractBaseUser,
+    script: Script,
+    clock: TestClock,
+    own_try: AuthorizeResult | None,
+    first_day: tuple[ListMethodsResult, str],
+) -> None:
+    due, _later = plan(customer)
+    methods, code = first_day
+    if own_try is not None:
+        script.next("authorize", own_try)
+        services.authorize_payment_session(due, by_payer=True, actor=customer)
+        clock.advance(CHALLENGE + timedelta(hours=1))
+    script.next("list_methods", methods)
+    assert services.charge_due_installments() == 1
+    assert [event.data for event in events(due, "session.not_charged")] == [{"code": code}]
+
+    clock.advance(PAUSE + timedelta(minutes=1))
+
+    assert services.charge_due_installments() == 1
+    due.refresh_from_db()
+    assert due.status == "authorized"
+
+
 @pytest.mark.parametrize("answer", [ASKED, REFUSED])
 def test_what_waits_for_the_customer_is_not_charged_again(
     customer: AbstractBaseUser, script: Script, clock: TestClock, answer: AuthorizeResult

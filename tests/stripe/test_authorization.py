@@ -184,3 +184,12 @@ def test_a_very_long_way_back_is_kept_only_here(fake: FakeStripe) -> None:
     driver = SessionDriver(provider=provider_for(fake), context=context)
     assert driver.initiate().outcome == Outcome.SUCCEEDED
     assert "payment_return_url" not in fake.intent_of(driver.session_id)["metadata"]
+
+
+@pytest.mark.parametrize("sent", [{"payment_method": "pm_gone"}, {"confirmation_token": "ctoken_gone"}])
+def test_a_method_that_stripe_does_not_know_leaves_the_intent_in_force(
+    fake: FakeStripe, sent: dict[str, str]
+) -> None:
+    driver = driver_for(fake)
+    result = driver.authorize(input=sent)
+    assert (result.outcome, result.is_missing) == (Outcome.DECLINED, False)

@@ -132,8 +132,9 @@ def _problem(status: int, answer: Json) -> Exception:
     issue = issue_of(answer)
     if status not in _REFUSALS or issue in _UNCERTAIN:
         return PayPalAnswerError(f"PayPal answered {status} {issue}.")
-    is_missing = status == HTTPStatus.NOT_FOUND or issue == "ORDER_EXPIRED"
-    return RefusedError(request_failure(answer, issue), issue=issue, is_missing=is_missing)
+    return RefusedError(
+        request_failure(answer, issue), issue=issue, is_missing=status == HTTPStatus.NOT_FOUND
+    )
 
 
 def issue_of(answer: Mapping[str, Any]) -> str:

@@ -133,6 +133,15 @@ class PayPalProvider(BaseProvider[PayPalOptions]):
     @answering(AuthorizeResult)
     def authorize(self, request: AuthorizeRequest) -> AuthorizeResult:
         """Have the amount of an approved order held, or taken; otherwise say where to approve it."""
+        try:
+            return self._hold(request)
+        except RefusedError as error:
+            # PayPal forgets what isn't approved for hours, and takes nothing for what was approved too late.
+            if not (error.is_missing or error.issue == "ORDER_EXPIRED"):
+                raise
+            return AuthorizeResult(outcome=Outcome.DECLINED, failure=error.failure, is_missing=True)
+
+    def _hold(self, request: AuthorizeRequest) -> AuthorizeResult:
         order = look(self._api, request)
         if order.is_canceled and not order.is_paid:
             raise _refused("ORDER_CANCELED")

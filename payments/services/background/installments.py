@@ -113,19 +113,17 @@ def _answers() -> QuerySet[PaymentOperation]:
 
 def _due() -> QuerySet[PaymentSession]:
     now = timezone.now()
-    tried = Q(_has_event(_ATTEMPT, created_at__gte=OuterRef("due_at")))
     is_challenged = _has_event(_CHALLENGED, created_at__lte=now - CHALLENGE)
     # A payer's failed attempt doesn't end the agreement to be charged; a failed charge isn't repeated.
     came_to_nothing = Q(status=SessionStatus.ERROR) | Q(is_challenged, status=SessionStatus.REQUIRES_MORE)
-    # A new amount reopens a session; what the bank has answered before still holds. A try that never got there doesn't
-    # count, though it may have failed the session.
-    is_answered = tried & Exists(_answers().filter(created_at__gte=OuterRef("due_at")))
-    is_unanswered = Q(status__in=[SessionStatus.PENDING, SessionStatus.ERROR]) & ~is_answered
-    is_open = is_unanswered | (came_to_nothing & ~tried)
+    is_open = Q(status=SessionStatus.PENDING) | came_to_nothing
+    # A new amount reopens a session; what the bank has answered the shop still holds. A try that never got there, or
+    # one of the payer's, is no answer.
+    is_answered = Exists(_answers().filter(created_at__gte=OuterRef("due_at")))
     rows = (
         _sessions()
         .unauthorized()
-        .filter(is_open, is_automatic=True, due_at__lte=now, due_at__gt=now - PATIENCE)
+        .filter(is_open, ~Q(is_answered), is_automatic=True, due_at__lte=now, due_at__gt=now - PATIENCE)
     )
     under_way = PaymentOperation.objects.open().filter(session=OuterRef("pk"))
     return rows.exclude(_has_event(_ATTEMPT, created_at__gt=now - PAUSE)).exclude(Exists(under_way))
@@ -148,10 +146,12 @@ def _charge(session: PaymentSession) -> bool:
         return False
     try:
         charge_saved_payment_method(session, source=COLLECTOR.source)
-    except (OperationInProgressError, OutcomeUnknownError) as error:
-        logger.info("%s is being worked on: %s", session.pk, error.code)
     except PaymentError as error:
-        _note_failure(session, error)
+        is_unclear = isinstance(error, OutcomeUnknownError) and error.operation_id is not None
+        if is_unclear or isinstance(error, OperationInProgressError):
+            logger.info("%s is being worked on: %s", session.pk, error.code)
+        else:
+            _note_failure(session, error)
     return True
 
 

@@ -279,7 +279,7 @@ def _record_decline(books: Books, operation: PaymentOperation, result: ProviderR
     if operation.kind in (OperationKind.AUTHORIZE, OperationKind.INITIATE):
         _fail_session(books, operation, failure)
     _release(books, operation, failure)
-    if isinstance(result, SessionResult) and result.is_missing:
+    if isinstance(result, AuthorizeResult) and result.is_missing:
         _forget_initiation(operation.session)
     if isinstance(result, RefundResult) and result.fact is not None:
         apply_fact(books, operation.session, result.fact)
