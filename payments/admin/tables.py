@@ -22,6 +22,7 @@ from payments.admin.formatting import amount_html, amount_remark, failure, lines
 from payments.admin.links import Links, movement_reference_html, provider_name, reference_html
 from payments.admin.panels import Row, TablePanel, Text, columns, next_action_text
 from payments.admin.timelines import operation_origin
+from payments.admin.unclear import attach_unclear
 from payments.admin.widgets import Tone, badge, status_badge
 from payments.models import (
     Capture,
@@ -58,7 +59,9 @@ def recent_sessions(collection: PaymentCollection, links: Links) -> list[Payment
     rows = collection.sessions.select_related("authorized_payment")
     rows = rows.defer("data", "provider_data", "context", *PAYMENT_DEFERRED)
     in_order = rows.order_by(canceled_last, F("installment").asc(nulls_last=True), "created_at", "id")
-    return list(in_order[: PLAN_LIMIT + 1])
+    found = list(in_order[: PLAN_LIMIT + 1])
+    attach_unclear(found, among=collection)
+    return found
 
 
 def session_table(

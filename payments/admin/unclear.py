@@ -76,25 +76,29 @@ _MADE_ELSEWHERE: Final[dict[str, Promise]] = {
 
 
 class _UnclearOperations:
-    """The unclear operations of some rows, read for all of them when the first row asks."""
+    """The unclear operations of some rows, read for all of them when the first row asks, or `among` another row's."""
 
-    def __init__(self, rows: Sequence[Model]) -> None:
-        self._rows = rows
+    def __init__(self, rows: Sequence[Model], among: Model | None) -> None:
+        self._rows, self._among = rows, among
 
     @cached_property
     def by_row(self) -> defaultdict[Any, list[PaymentOperation]]:
         """The operations by the rows' keys."""
         path = _PATHS[self._rows[0]._meta.concrete_model]
         lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in self._rows]}
+        operations = open_rows().filter(**lookups) if self._among is None else unclear_of(self._among)
         found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
-        for operation in filter(is_unclear, open_rows().filter(**lookups)):
+        for operation in filter(is_unclear, operations):
             found[getattr(operation, f"{path}_id")].append(operation)
         return found
 
 
-def attach_unclear(rows: Sequence[Model]) -> None:
-    """Have what is unclear of rows of one model read for all of them at once, if operations can be about such rows."""
-    operations = _UnclearOperations([row for row in rows if row._meta.concrete_model in _PATHS])
+def attach_unclear(rows: Sequence[Model], *, among: Model | None = None) -> None:
+    """Have what is unclear of rows of one model read for all of them at once, if operations can be about such rows.
+
+    If all belong to the row `among`, it isn't read once more than for that one.
+    """
+    operations = _UnclearOperations([row for row in rows if row._meta.concrete_model in _PATHS], among)
     for row in rows:
         row.__dict__[_ATTRIBUTE] = operations
 
