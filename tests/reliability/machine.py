@@ -46,6 +46,7 @@ from payments.services import (
 )
 from payments.services.background.summaries import forget_all, sum_ended_days
 from payments.services.ledger.operations import Checkpoint, watching
+from payments.services.operations import check_resolvable
 from payments.simulator import SimulatorService
 from payments.simulator.errors import ServiceError
 from payments.states import OPEN_OPERATION_STATUSES, OperationKind, OperationStatus, WebhookEventStatus
@@ -317,7 +318,8 @@ class PaymentMachine(RuleBasedStateMachine):
             collection=self.collection, kind=OperationKind.AUTHORIZE
         )
         said = found.filter(status__in=OVER).exclude(resolution_reason="")
-        rows = [*found.filter(status__in=OPEN).order_by("id"), *said.order_by("id")]
+        still_open = filter(_can_be_resolved, found.filter(status__in=OPEN).order_by("id"))
+        rows = [*still_open, *said.order_by("id")]
         rows = [row for row in rows if self.service.totals(row.session_id).authorized]
         if rows:
             row = rows[pick % len(rows)]
@@ -547,6 +549,15 @@ def _is_over(row: models.PaymentSession | models.Payment) -> bool:
     return row.status in ("canceled", "refunded") or (
         isinstance(row, models.PaymentSession) and not row.is_unauthorized
     )
+
+
+def _can_be_resolved(operation: models.PaymentOperation) -> bool:
+    """Return whether a person may say what became of an operation, which they can't in its first minutes."""
+    try:
+        check_resolvable(operation)
+    except PaymentError:
+        return False
+    return True
 
 
 def forget_earlier_examples() -> None:

@@ -103,8 +103,7 @@ def say_of_hold(
             accept_excess=True,
         )
     except TransitionError as error:
-        refusals = ("nothing_to_correct", "already_recorded", "too_early", "not_in_attention")
-        assert error.code in refusals, error
+        assert error.code in ("nothing_to_correct", "already_recorded"), error
 
 
 def _correct_movements(service: SimulatorService, said: QuerySet[PaymentOperation]) -> None:
