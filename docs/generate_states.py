@@ -92,11 +92,8 @@ def _steps(model: Any, field: Any, statuses: list[str]) -> list[Step]:
     targets: dict[str, str] = {}
     for transition in field.get_all_transitions(model):
         others = [each for each in statuses if each != transition.target]
-        sources[transition.name] = (
-            others
-            if transition.source == "+"
-            else [*sources.get(transition.name, []), str(transition.source)]
-        )
+        meant = others if transition.source == "+" else [str(transition.source)]
+        sources.setdefault(transition.name, []).extend(meant)
         targets[transition.name] = str(transition.target)
     in_order = sorted(sources, key=lambda name: (statuses.index(targets[name]), name))
     return [

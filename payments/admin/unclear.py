@@ -85,12 +85,14 @@ class _UnclearOperations:
     def by_row(self) -> defaultdict[Any, list[PaymentOperation]]:
         """The operations by the rows' keys."""
         path = _PATHS[self._rows[0]._meta.concrete_model]
-        lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in self._rows]}
-        operations = open_rows().filter(**lookups) if self._among is None else unclear_of(self._among)
         found: defaultdict[Any, list[PaymentOperation]] = defaultdict(list)
-        for operation in filter(is_unclear, operations):
+        for operation in self._read(path) if self._among is None else unclear_of(self._among):
             found[getattr(operation, f"{path}_id")].append(operation)
         return found
+
+    def _read(self, path: str) -> Iterable[PaymentOperation]:
+        lookups: dict[str, Any] = {f"{path}__in": [row.pk for row in self._rows]}
+        return filter(is_unclear, open_rows().filter(**lookups))
 
 
 def attach_unclear(rows: Sequence[Model], *, among: Model | None = None) -> None:

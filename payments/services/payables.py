@@ -359,7 +359,8 @@ def _in_one_currency(
     If nothing is to be paid any more, all is ended, and AmountError is raised.
     """
     currency = normalize_currency(resolved.currency_code)
-    if not (is_free := not exact_decimal(resolved.amount)):
+    is_free = not exact_decimal(resolved.amount)
+    if not is_free:
         parse_amount(resolved.amount, currency)
     resolved = replace(resolved, customer=user_of(resolved.customer, field="customer"))
     payable_key(resolved.payable)

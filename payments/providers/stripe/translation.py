@@ -175,6 +175,7 @@ def session_fact(
     """Return the fact that an intent states, together with its refunds and disputes where those are known."""
     listed = [*_captures(intent), *map(refund_fact, refunds or ())]
     currency: str = intent["currency"]
+    charged_back, reinstated = _disputed(disputes, currency)
     return SessionFact(
         currency_code=currency,
         status=session_status(intent),
@@ -184,8 +185,8 @@ def session_fact(
         captured_amount=amount_of(intent, "amount_received"),
         refunded_amount=None if refunds is None else _refunded(refunds, currency),
         canceled_amount=_released(intent),
-        charged_back_amount=_taken_back(disputes, currency),
-        reinstated_amount=_reinstated(disputes, currency),
+        charged_back_amount=charged_back,
+        reinstated_amount=reinstated,
         unclear_charge_backs=_disputed_elsewhere(disputes, currency),
         movements=tuple(listed),
         failure=failure_of(intent),
@@ -316,14 +317,14 @@ def _refunded(refunds: Iterable[Object], currency: str) -> Decimal:
     return from_units(units, currency)
 
 
-def _taken_back(disputes: Iterable[Object], currency: str) -> Decimal | None:
-    units = sum(_moved(row)[0] for row in disputes if row["currency"] == currency)
-    return from_units(units, currency) if units else None
-
-
-def _reinstated(disputes: Iterable[Object], currency: str) -> Decimal | None:
-    units = sum(_moved(row)[1] for row in disputes if row["currency"] == currency)
-    return from_units(units, currency) if units else None
+def _disputed(disputes: Iterable[Object], currency: str) -> tuple[Decimal | None, Decimal | None]:
+    """Return how much disputes in a currency have taken, and how much of that came back; None for nothing."""
+    moved = [_moved(row) for row in disputes if row["currency"] == currency]
+    taken, returned = sum(row[0] for row in moved), sum(row[1] for row in moved)
+    return (
+        from_units(taken, currency) if taken else None,
+        from_units(returned, currency) if returned else None,
+    )
 
 
 def _moved(dispute: Object) -> tuple[int, int]:
